@@ -1,0 +1,29 @@
+# Each target sets up what it needs in .venv first; `make demo` and `make test` work on a fresh clone.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check docs clean
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: .venv/installed ## the main job on generated radiographs
+	$(BIN)/featx demo --out featx-demo
+
+test: .venv/installed
+	$(BIN)/python -m pytest
+
+check: .venv/installed ## linters, types, documentation
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mkdocs build --strict --quiet
+
+docs: .venv/installed ## the documentation at a local address, rebuilt on change
+	$(BIN)/mkdocs serve
+
+clean:
+	rm -rf .venv site featx-demo .mypy_cache .pytest_cache .ruff_cache
