@@ -1,0 +1,50 @@
+"""featx: run a frozen network over your images once, then do everything else on its cached features.
+
+The public names load what they need when they are first used; `import featx` itself is cheap.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from featx.errors import FeatxError as FeatxError
+    from featx.pipeline.demonstration import demo as demo
+    from featx.pipeline.extraction import Extraction as Extraction
+    from featx.pipeline.extraction import extract as extract
+    from featx.pipeline.fitting import FitResult as FitResult
+    from featx.pipeline.fitting import fit_head as fit_head
+    from featx.pipeline.mapping import visualize as visualize
+    from featx.pipeline.prediction import predict as predict
+    from featx.recipe import Recipe as Recipe
+    from featx.recipe_files import load_recipe as load_recipe
+    from featx.table import FeatureTable as FeatureTable
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Extraction": "featx.pipeline.extraction",
+    "FeatureTable": "featx.table",
+    "FeatxError": "featx.errors",
+    "FitResult": "featx.pipeline.fitting",
+    "Recipe": "featx.recipe",
+    "demo": "featx.pipeline.demonstration",
+    "extract": "featx.pipeline.extraction",
+    "fit_head": "featx.pipeline.fitting",
+    "load_recipe": "featx.recipe_files",
+    "predict": "featx.pipeline.prediction",
+    "visualize": "featx.pipeline.mapping",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'featx' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_HOME]

@@ -1,0 +1,53 @@
+"""Rows of features with what is known of each image, checked for alignment once, here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.errors import DataError
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """Features of n images.
+
+    Attributes:
+        X: (n, d) features, float32.
+        ids: Each image's path, as the data names it.
+        labels: Each image's class; None where it has none.
+        splits: `train`, `val` or `test`.
+        groups: Patient or other group; None where it has none.
+        digests: SHA-256 of each image's bytes.
+        views: Which augmented view the row is; 0 is the image itself.
+
+    Raises:
+        DataError: The columns differ in length, or X is not a matrix.
+    """
+
+    X: NDArray[np.float32]
+    ids: tuple[str, ...]
+    labels: tuple[str | None, ...]
+    splits: tuple[str, ...]
+    groups: tuple[str | None, ...]
+    digests: tuple[str, ...]
+    views: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        lengths = {
+            "X": len(self.X),
+            "ids": len(self.ids),
+            "labels": len(self.labels),
+            "splits": len(self.splits),
+            "groups": len(self.groups),
+            "digests": len(self.digests),
+            "views": len(self.views),
+        }
+        if self.X.ndim != 2 or len(set(lengths.values())) != 1:
+            found = ", ".join(f"{name} {length}" for name, length in lengths.items())
+            raise DataError(f"Expected a matrix of features and columns of the same length, received {found}.")
+
+    def __len__(self) -> int:
+        return len(self.X)
