@@ -1,0 +1,216 @@
+"""Care of the cache: what is in it, whether it is sound, and what may go."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from featx import compaction
+from featx.cache_files import TEMPORARY, remove, write_failure
+from featx.errors import UsageError
+from featx.shard_set import SET_ASIDE
+from featx.store import Space, Store
+
+
+@dataclass(frozen=True)
+class SpaceInfo:
+    """One feature space on disk.
+
+    Attributes:
+        id: 32 hexadecimal digits.
+        description: What the rows are of; empty if its space.json is missing or damaged.
+        rows: Distinct rows.
+        dim: Width of a row; None if there are none.
+        dtype: "float32", "float16" or "float16+float32", as stored; None if there are no rows.
+        bytes: Size of its shards.
+        shards: Number of its shards.
+    """
+
+    id: str
+    description: dict[str, Any]
+    rows: int
+    dim: int | None
+    dtype: str | None
+    bytes: int
+    shards: int
+
+
+@dataclass(frozen=True)
+class CacheInfo:
+    """The whole cache: its spaces, their totals, and the files that `gc` would remove some day."""
+
+    root: str
+    spaces: list[SpaceInfo]
+    rows: int
+    bytes: int
+    shards: int
+    set_aside: int
+    leftovers: int
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What `verify` found: shards hashed and the damaged ones, as "<space id>/<name>"."""
+
+    spaces: int
+    shards: int
+    rows: int
+    damaged: list[str]
+
+
+@dataclass
+class Collection:
+    """What `gc` did, or with `dry_run` would do.
+
+    Attributes:
+        dry_run: Nothing was changed.
+        dropped: Ids of the spaces dropped.
+        set_aside: Damaged shards removed.
+        leftovers: Unfinished files of killed writers removed.
+        merged: Small shards that went into others.
+        written: Shards they went into.
+        bytes_freed: Bytes on disk given back.
+    """
+
+    dry_run: bool
+    dropped: list[str] = field(default_factory=list)
+    set_aside: int = 0
+    leftovers: int = 0
+    merged: int = 0
+    written: int = 0
+    bytes_freed: int = 0
+
+
+def info(store: Store) -> CacheInfo:
+    """Count what the cache holds, verifying what this process has not verified yet."""
+    spaces = [_space_info(space) for space in store.spaces()]
+    return CacheInfo(
+        root=str(store.root),
+        spaces=spaces,
+        rows=sum(space.rows for space in spaces),
+        bytes=sum(space.bytes for space in spaces),
+        shards=sum(space.shards for space in spaces),
+        set_aside=len(_set_aside(store.spaces())),
+        leftovers=len(_leftovers(store, store.spaces(), 0)),
+    )
+
+
+def verify(store: Store) -> Verification:
+    """Hash every shard again and set the damaged ones aside; their rows are then computed anew."""
+    spaces = store.spaces()
+    damaged = [f"{space.id}/{name}" for space in spaces for name in space.refresh(rehash=True)]
+    sound = sum(len(space.shards()) for space in spaces)
+    return Verification(
+        spaces=len(spaces),
+        shards=sound + len(damaged),
+        rows=sum(space.stored() for space in spaces),
+        damaged=damaged,
+    )
+
+
+def gc(
+    store: Store, *, drop: Sequence[str] = (), dry_run: bool = False, older_than_seconds: float = 3600
+) -> Collection:
+    """Drop spaces, remove what damage and killed writers left, and merge small shards.
+
+    Safe beside readers and writers: a merged shard is in place before those it replaces go, and a reader
+    whose shard has gone lists the folder again.
+
+    Args:
+        store: The cache.
+        drop: Ids of spaces to remove with all their rows, or beginnings of ids that fit one space alone.
+        dry_run: Change nothing and say what would be done.
+        older_than_seconds: Age from which an unfinished file is taken to be a killed writer's.
+
+    Raises:
+        UsageError: An item of `drop` fits no space, or several.
+        StoreError: The cache cannot be written.
+    """
+    spaces = store.spaces()
+    doomed = sorted({_resolve(prefix, spaces) for prefix in drop})
+    done = Collection(dry_run=dry_run, dropped=doomed)
+    try:
+        for space in spaces:
+            if space.id in doomed:
+                _drop(space, done)
+            else:
+                _merge(space, done)
+        kept = [space for space in spaces if space.id not in doomed]
+        for path in _set_aside(kept):
+            done.set_aside += _remove(path, done)
+        for path in _leftovers(store, kept, older_than_seconds):
+            done.leftovers += _remove(path, done)
+    except OSError as error:
+        raise write_failure(error, store.root) from error
+    return done
+
+
+def _space_info(space: Space) -> SpaceInfo:
+    shards = space.shards()
+    return SpaceInfo(
+        id=space.id,
+        description=space.description,
+        rows=space.stored(),
+        dim=space.dim,
+        dtype="+".join(sorted({shard.dtype for shard in shards})) or None,
+        bytes=sum(shard.size for shard in shards),
+        shards=len(shards),
+    )
+
+
+def _set_aside(spaces: Sequence[Space]) -> list[Path]:
+    return sorted(path for space in spaces for path in (space.path / SET_ASIDE).glob("*"))
+
+
+def _leftovers(store: Store, spaces: Sequence[Space], older_than_seconds: float) -> list[Path]:
+    """Unfinished files, and spaces whose dropping was interrupted, of at least this age."""
+    latest = time.time() - older_than_seconds
+    folders = [*store.root.glob("*"), *(space.path for space in spaces)]
+    found = [path for folder in folders for path in folder.glob(f"{TEMPORARY}*")]
+    return sorted(path for path in found if older_than_seconds <= 0 or _modified(path) <= latest)
+
+
+def _modified(path: Path) -> float:
+    """When the file was last written, in seconds of the clock; now, if its writer has just finished."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return time.time()
+
+
+def _resolve(prefix: str, spaces: Sequence[Space]) -> str:
+    fitting = [space.id for space in spaces if prefix and space.id.startswith(prefix)]
+    if len(fitting) == 1:
+        return fitting[0]
+    found = "none does" if not fitting else f"{len(fitting)} do: {', '.join(each[:12] for each in fitting)}"
+    raise UsageError(
+        f"one feature space was expected whose id begins with {prefix!r}, but {found}; "
+        "see featx cache info for their ids"
+    )
+
+
+def _merge(space: Space, done: Collection) -> None:
+    merged = compaction.merge(space, dry_run=done.dry_run)
+    done.merged += merged.shards
+    done.written += merged.written
+    done.bytes_freed += merged.bytes_freed
+
+
+def _drop(space: Space, done: Collection) -> None:
+    doomed = space.path
+    if not done.dry_run:
+        # Renamed first, so that a reader finds the whole space or none, and an interrupted removal
+        # is finished by the next collection.
+        doomed = doomed.rename(doomed.parent / f"{TEMPORARY}{secrets.token_hex(8)}")
+    _remove(doomed, done)
+
+
+def _remove(path: Path, done: Collection) -> int:
+    """Remove a file or folder; returns how many went: 1, or 0 if it was gone."""
+    freed = remove(path, dry_run=done.dry_run)
+    done.bytes_freed += freed or 0
+    return 0 if freed is None else 1

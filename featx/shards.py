@@ -1,0 +1,154 @@
+"""Shards: immutable Arrow files of feature rows, each named by the sha256 of its own bytes.
+
+To verify a shard is to hash the file and compare with its name, so a truncation or any flipped bit is
+found. Files appear under their names only when complete (written beside, then renamed), so writers need
+no locks, and a reader sees a whole file or none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from featx.cache_files import SCHEMA, write_atomically
+from featx.row_keys import Keys, from_columns, to_columns
+
+SUFFIX = ".arrow"
+
+Features: TypeAlias = NDArray[np.floating[Any]]
+"""Rows, shape (n, d), float32 or float16."""
+
+# Files this process has already hashed. Shards never change, so a file whose size and time are
+# the same is not hashed again, by whichever store or space it is read.
+_verified: set[tuple[str, int, int]] = set()
+
+
+class Fault(Enum):
+    """Why a listed shard is not used."""
+
+    GONE = "vanished since it was listed"
+    DAMAGED = "does not match its checksum"
+    UNREADABLE = "cannot be read"
+    FOREIGN = "was not written by this version of featx"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One verified shard.
+
+    Attributes:
+        path: The file.
+        keys: Encoded row keys in the file's order, shape (n,).
+        dim: Width of a row.
+        dtype: "float32" or "float16", as stored.
+        size: Bytes of the file.
+    """
+
+    path: Path
+    keys: Keys
+    dim: int
+    dtype: str
+    size: int
+
+    @cached_property
+    def features(self) -> Features:
+        """The rows, shape (n, dim), memory-mapped: nothing is read before it is used.
+
+        Raises:
+            FileNotFoundError: The shard has been merged into another since it was listed.
+        """
+        column = _read_batch(self.path).column("features")
+        flat: Features = column.flatten().to_numpy(zero_copy_only=True)
+        return flat.reshape(-1, self.dim)
+
+
+def layout(dim: int, dtype: str) -> pa.Schema:
+    """The columns of a shard of rows of width `dim` stored as `dtype` ("float32" or "float16")."""
+    value = pa.float16() if dtype == "float16" else pa.float32()
+    columns = [
+        ("digest", pa.binary(32)),
+        ("view", pa.int32()),
+        ("features", pa.list_(value, dim)),
+    ]
+    return pa.schema(columns, metadata={"featx.schema": str(SCHEMA)})
+
+
+def write_shard(folder: Path, keys: Keys, features: Features) -> Shard:
+    """Write rows as one shard into `folder`, made if absent.
+
+    Args:
+        folder: The space's folder.
+        keys: Encoded keys, shape (n,).
+        features: float32 or float16, shape (n, d).
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    dim, dtype = features.shape[1], features.dtype.name
+    digests, views = to_columns(keys)
+    columns = [
+        pa.FixedSizeBinaryArray.from_buffers(pa.binary(32), len(keys), [None, pa.py_buffer(digests)]),
+        pa.array(views),
+        pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(features).ravel()), dim),
+    ]
+    schema = layout(dim, dtype)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, schema) as writer:
+        writer.write_batch(pa.record_batch(columns, schema=schema))
+    content = sink.getvalue()
+    # The name comes from the bytes meant, not from the file, so that a disk which loses some is found out.
+    path = write_atomically(folder, hashlib.sha256(content).hexdigest() + SUFFIX, content)
+    _verified.add(_identity(path))
+    return Shard(path, keys, dim, dtype, content.size)
+
+
+def open_shard(path: Path, *, rehash: bool = False) -> Shard | Fault:
+    """Verify a shard, unless this process already has, and read its key columns alone.
+
+    Args:
+        path: A file named by the sha256 of its bytes.
+        rehash: Hash the file even if this process has verified it before.
+    """
+    try:
+        identity = _identity(path)
+        if rehash or identity not in _verified:
+            with path.open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != path.stem:
+                    _verified.discard(identity)
+                    return Fault.DAMAGED
+            _verified.add(identity)
+        batch = _read_batch(path)
+    except FileNotFoundError:
+        return Fault.GONE
+    except OSError:
+        return Fault.UNREADABLE
+    except ValueError:  # no Arrow file, though its name is right
+        return Fault.FOREIGN
+    dim = getattr(batch.schema.types[-1], "list_size", 0)
+    for dtype in ("float32", "float16"):
+        if dim and batch.schema.equals(layout(dim, dtype), check_metadata=True):
+            return Shard(path, _keys_of(batch), dim, dtype, identity[1])
+    return Fault.FOREIGN
+
+
+def _identity(path: Path) -> tuple[str, int, int]:
+    status = path.stat()
+    return str(path.absolute()), status.st_size, status.st_mtime_ns
+
+
+def _read_batch(path: Path) -> pa.RecordBatch:
+    """The one record batch of a shard, memory-mapped."""
+    return pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
+
+
+def _keys_of(batch: pa.RecordBatch) -> Keys:
+    digests = np.frombuffer(batch.column("digest").buffers()[1], np.uint8).reshape(-1, 32)
+    return from_columns(digests, batch.column("view").to_numpy())
