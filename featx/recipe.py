@@ -1,0 +1,204 @@
+"""What a recipe says: from the image's size to the head's last layer, as validated, immutable parts.
+
+A `FeatureSpec` decides the features of an image; a `Recipe` adds the head and how it is fitted.
+`featx.recipe_files` reads and writes them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Resize = Literal["bilinear", "bicubic", "lanczos", "box", "hamming"]
+Pooling = Literal["none", "avg", "max"]
+PreprocessMode = Literal["rescale", "imagenet", "featurewise"]
+Activation = Literal["linear", "relu", "gelu", "elu", "selu", "silu", "tanh", "sigmoid"]
+Triple = tuple[float, float, float]
+
+
+class Part(BaseModel):
+    """A table of the recipe: unknown fields are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class ImagesPart(Part):
+    """How images are brought to the network's input size."""
+
+    size: Annotated[int, Field(ge=8, le=4096, description="width and height in pixels")] = 224
+    resize: Annotated[Resize, Field(description="antialiased method")] = "bilinear"
+
+
+class ViewsPart(Part):
+    """Augmented views of each training image; `count = 1` is the image alone."""
+
+    count: Annotated[int, Field(ge=1, le=10_000, description="views an image, the image itself included")] = 1
+    rotation: Annotated[float, Field(ge=0, le=180, description="degrees, either way")] = 0.0
+    shift: Annotated[float, Field(ge=0, le=1, description="fraction of width and height, either way")] = 0.0
+    shear: Annotated[float, Field(ge=0, lt=90, description="degrees, either way")] = 0.0
+    zoom: Annotated[float, Field(ge=0, lt=1, description="0.1 draws factors from 0.9 to 1.1")] = 0.0
+    channel_shift: Annotated[float, Field(ge=0, le=255, description="of 255, either way")] = 0.0
+    horizontal_flip: bool = False
+    vertical_flip: bool = False
+    fill: Annotated[int, Field(ge=0, le=255, description="grey level outside the image")] = 0
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
+
+
+class PreprocessPart(Part):
+    """What is done to pixels (0 to 255) before the network.
+
+    `featurewise` needs the training images' channel means and deviations; `mean` and `std` (in
+    units of 1/255) fix them, otherwise they are computed from the train split.
+    """
+
+    mode: PreprocessMode = "imagenet"
+    mean: Triple | None = None
+    std: Triple | None = None
+
+    @model_validator(mode="after")
+    def _statistics_belong_to_featurewise(self) -> PreprocessPart:
+        if (self.mean is None) != (self.std is None):
+            raise ValueError("mean and std are given together or not at all")
+        if self.mean is not None and self.mode != "featurewise":
+            raise ValueError(f"mean and std belong to mode 'featurewise', not '{self.mode}'")
+        if self.std is not None and min(self.std) <= 0:
+            raise ValueError("std must be positive in each channel")
+        return self
+
+
+class BackbonePart(Part):
+    """The frozen network: a name from the table of backbones, or the path of a `.keras` file."""
+
+    name: Annotated[str, Field(min_length=1)]
+    weights: Annotated[str, Field(min_length=1, description="imagenet, random, or a weights file")] = "imagenet"
+    pooling: Pooling = "none"
+    cut: Annotated[str | None, Field(description="layer whose output is taken; None is the last")] = None
+
+
+class FeaturesPart(Part):
+    """How rows are stored."""
+
+    dtype: Literal["float32", "float16"] = "float32"
+
+
+class DropoutLayer(Part):
+    """Inverted dropout: at fitting, each value is zeroed with probability `rate`, the rest scaled up."""
+
+    type: Literal["dropout"]
+    rate: Annotated[float, Field(ge=0, lt=1)]
+
+
+class DenseLayer(Part):
+    """A fully connected layer."""
+
+    type: Literal["dense"]
+    units: Annotated[int, Field(ge=1)]
+    activation: Activation = "linear"
+    name: Annotated[str | None, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")] = None
+
+
+HeadLayer = Annotated[DropoutLayer | DenseLayer, Field(discriminator="type")]
+
+
+class HeadPart(Part):
+    """Layers between the features and the classes; the last dense layer onto the classes is implied."""
+
+    layers: tuple[HeadLayer, ...] = ()
+    output: Annotated[Literal["softmax", "sigmoid"], Field(description="sigmoid: one unit, for two classes")] = (
+        "softmax"
+    )
+    penultimate: Annotated[str | None, Field(description="dense layer whose output maps show")] = None
+
+    @model_validator(mode="after")
+    def _penultimate_is_a_layer(self) -> HeadPart:
+        names = self.dense_names()
+        if len(set(names)) < len(names) or "logits" in names:
+            raise ValueError("names of dense layers must differ, and 'logits' is the last layer's own")
+        if self.penultimate is not None and self.penultimate not in names:
+            raise ValueError(
+                f"penultimate must name a dense layer ({', '.join(names) or 'there is none'}), "
+                f"received '{self.penultimate}'"
+            )
+        return self
+
+    def dense_names(self) -> list[str]:
+        """Return the names of the dense layers in order: their own, or `dense_1`, `dense_2` and so on."""
+        dense = [layer for layer in self.layers if isinstance(layer, DenseLayer)]
+        return [layer.name or f"dense_{number}" for number, layer in enumerate(dense, 1)]
+
+
+class SchedulePart(Part):
+    """The learning rate by epoch (counted from 0): `values[i]` holds before `boundaries[i]`.
+
+    `absolute` values are rates; `factor` values multiply `fit.learning_rate`.
+    """
+
+    kind: Literal["absolute", "factor"]
+    boundaries: tuple[Annotated[int, Field(ge=1)], ...]
+    values: tuple[Annotated[float, Field(gt=0)], ...]
+
+    @model_validator(mode="after")
+    def _one_more_value_than_boundaries(self) -> SchedulePart:
+        if len(self.values) != len(self.boundaries) + 1:
+            raise ValueError(
+                f"values must be one more than boundaries, received {len(self.values)} values "
+                f"for {len(self.boundaries)} boundaries"
+            )
+        if any(a >= b for a, b in zip(self.boundaries, self.boundaries[1:], strict=False)):
+            raise ValueError("boundaries must increase")
+        return self
+
+
+class FitPart(Part):
+    """How the head is fitted."""
+
+    optimizer: Literal["adam"] = "adam"
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    schedule: SchedulePart | None = None
+    epochs: Annotated[int, Field(ge=1)] = 30
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    validation: Annotated[float, Field(ge=0, lt=1, description="share of the train split")] = 0.2
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
+
+    def rate(self, epoch: int) -> float:
+        """Return the learning rate of an epoch, counted from 0."""
+        if self.schedule is None:
+            return self.learning_rate
+        step = sum(epoch >= boundary for boundary in self.schedule.boundaries)
+        value = self.schedule.values[step]
+        return value * self.learning_rate if self.schedule.kind == "factor" else value
+
+
+class FeatureSpec(Part):
+    """Everything that decides an image's features."""
+
+    images: ImagesPart = ImagesPart()
+    views: ViewsPart = ViewsPart()
+    preprocess: PreprocessPart = PreprocessPart()
+    backbone: BackbonePart
+    features: FeaturesPart = FeaturesPart()
+
+
+class Recipe(FeatureSpec):
+    """Features, a head on them, and how it is fitted."""
+
+    name: Annotated[str, Field(min_length=1)] = "unnamed"
+    description: str = ""
+    head: HeadPart = HeadPart()
+    fit: FitPart = FitPart()
+
+    def replaced(self, changes: dict[str, Any]) -> Recipe:
+        """Return a copy with dotted fields replaced, validated again.
+
+        Raises:
+            pydantic.ValidationError: A value does not fit its field.
+        """
+        document = self.model_dump()
+        for dotted, value in changes.items():
+            *tables, field = dotted.split(".")
+            table = document
+            for name in tables:
+                table = table[name]
+            table[field] = value
+        return Recipe.model_validate(document)

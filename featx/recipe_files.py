@@ -1,0 +1,163 @@
+"""Recipes as TOML files: the ones that come with featx, and any path; errors that name the field."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from pydantic import BaseModel, ValidationError
+
+from featx.errors import RecipeError, UsageError
+from featx.recipe import DenseLayer, DropoutLayer, Recipe
+
+BASE = "base"
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the recipes that come with featx, sorted."""
+    folder = resources.files("featx") / "recipes"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def load_recipe(name_or_path: str | Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """Read a recipe by its name, or from a TOML file.
+
+    A recipe may start with `base = "NAME"` to take all that it does not say from one that comes with featx.
+
+    Args:
+        name_or_path: A name that `recipe_names` lists, or a path; what has a suffix or a separator is a path.
+        overrides: Dotted fields (`"fit.epochs"`) and their values, which win over the file's. `None` values
+            are left out.
+
+    Raises:
+        UsageError: No recipe has that name, or an override is not valid.
+        RecipeError: The file cannot be read, is not TOML, or a field is unknown or not valid.
+    """
+    source = str(name_or_path)
+    recipe = _validated(_document(source), source)
+    return override(recipe, overrides or {})
+
+
+def override(recipe: Recipe, overrides: Mapping[str, Any]) -> Recipe:
+    """Return a recipe with some fields replaced.
+
+    Args:
+        recipe: Stays as it is.
+        overrides: Dotted fields (`"fit.epochs"`) and their values; `None` values are left out.
+
+    Raises:
+        UsageError: A value is not valid.
+    """
+    wanted = {field: value for field, value in overrides.items() if value is not None}
+    if not wanted:
+        return recipe
+    try:
+        return recipe.replaced(wanted)
+    except ValidationError as error:
+        raise UsageError(_sentence(error, recipe.name)) from None
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """Return the recipe as TOML with every default written out; `load_recipe` reads it back."""
+    return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))
+
+
+def _document(source: str) -> dict[str, Any]:
+    document = _parse(_text(source), source)
+    base = document.pop(BASE, None)
+    if base is None:
+        return document
+    if base not in recipe_names():
+        raise RecipeError(f"Recipe {source}: base must be one of {', '.join(recipe_names())}, received {base!r}.")
+    return _merged(_document(base), document)
+
+
+def _text(source: str) -> str:
+    if not source.endswith(".toml") and Path(source).name == source:
+        if source not in recipe_names():
+            raise UsageError(_unknown(source))
+        return (resources.files("featx") / "recipes" / f"{source}.toml").read_text("utf-8")
+    try:
+        return Path(source).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise RecipeError(f"Expected a recipe in TOML at {source}, but it cannot be read: {reason}.") from None
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, recipe_names(), n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(recipe_names())}."
+    return f"No recipe is named {name!r}; {hint} (A file of your own is passed by its path, ending in .toml.)"
+
+
+def _parse(text: str, source: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"Recipe {source} is not valid TOML: {error}.") from None
+
+
+def _merged(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in changes.items():
+        inner = merged.get(key)
+        merged[key] = _merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _validated(document: dict[str, Any], source: str) -> Recipe:
+    try:
+        # TOML has arrays where the recipe has tuples, and 1 where it means 1.0: JSON's rules allow both.
+        return Recipe.model_validate_json(json.dumps(document, default=str))
+    except ValidationError as error:
+        raise RecipeError(_sentence(error, source)) from None
+
+
+def _sentence(error: ValidationError, source: str) -> str:
+    # A misspelt field is also a missing one: name what is there, not what is not.
+    first = min(error.errors(include_url=False), key=lambda item: item["type"] == "missing")
+    place = [part for part in first["loc"] if part not in ("dense", "dropout")]
+    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
+    more = error.error_count() - 1
+    rest = f" ({more} more after this one.)" if more else ""
+    if first["type"] == "extra_forbidden":
+        return f"Recipe {source}: there is no field {field}; {_nearest(place)}{rest}"
+    if first["type"] == "missing":
+        return f"Recipe {source}: the field {field} is missing.{rest}"
+    return f"Recipe {source}: {field or 'the recipe'}: {_message(first)}.{rest}".replace("?.", "?")
+
+
+def _message(detail: Mapping[str, Any]) -> str:
+    message = detail["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
+    if isinstance(detail["input"], dict) or "received" in message:
+        return str(message)
+    valid = re.findall(r"'([^']+)'", message) if detail["type"] == "literal_error" else []
+    near = difflib.get_close_matches(str(detail["input"]), valid, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return f"{message}, received {detail['input']!r}{hint}"
+
+
+def _nearest(place: list[int | str]) -> str:
+    fields = sorted(_fields_beside(place))
+    near = difflib.get_close_matches(str(place[-1]), fields, n=1)
+    return f"did you mean {near[0]}?" if near else f"there are {', '.join(fields)}."
+
+
+def _fields_beside(place: list[int | str]) -> Iterator[str]:
+    table: type[BaseModel] = Recipe
+    for name in place[:-1]:
+        if name == "layers":
+            yield from {**DropoutLayer.model_fields, **DenseLayer.model_fields}
+            return
+        inner = table.model_fields[str(name)].annotation
+        candidates = [inner, *getattr(inner, "__args__", ())]
+        table = next(item for item in candidates if isinstance(item, type) and issubclass(item, BaseModel))
+    yield from table.model_fields
