@@ -1,0 +1,118 @@
+"""From pixels to what a network expects: one pure function, and the statistics that one of its rules needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from math import sqrt
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.errors import DataError, RecipeError
+
+Rule = Literal["rescale", "featurewise", "caffe", "tf", "torch"]
+
+# The figures of keras.applications.imagenet_utils; caffe's are of BGR pixels from 0 to 255.
+CAFFE_MEAN = (103.939, 116.779, 123.68)
+TORCH_MEAN = (0.485, 0.456, 0.406)
+TORCH_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """One rule and, for `featurewise`, its channel means and deviations in units of 1/255.
+
+    - `rescale`: x / 255.
+    - `featurewise`: (x / 255 - mean) / std.
+    - `caffe`: BGR order, ImageNet's mean subtracted, not scaled (VGG, ResNet50).
+    - `tf`: x / 127.5 - 1 (ResNet50V2, MobileNetV2).
+    - `torch`: x / 255, ImageNet's mean subtracted, divided by its deviation (DenseNet, ConvNeXt).
+    """
+
+    rule: Rule
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return preprocessed pixels as a new array.
+
+        Args:
+            images: (…, 3) RGB, 0 to 255; never changed.
+
+        Raises:
+            RecipeError: The rule is `featurewise` and no statistics are known.
+        """
+        pixels = np.array(images, dtype=np.float32)
+        if self.rule == "caffe":
+            return np.ascontiguousarray(pixels[..., ::-1]) - np.array(CAFFE_MEAN, np.float32)
+        if self.rule == "tf":
+            pixels /= np.float32(127.5)
+            pixels -= np.float32(1)
+            return pixels
+        pixels /= np.float32(255)
+        if self.rule == "rescale":
+            return pixels
+        mean, std = (TORCH_MEAN, TORCH_STD) if self.rule == "torch" else self._statistics()
+        pixels -= np.array(mean, np.float32)
+        pixels /= np.array(std, np.float32)
+        return pixels
+
+    def _statistics(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+        if self.mean is None or self.std is None:
+            raise RecipeError(
+                "Preprocessing 'featurewise' needs the channel means and deviations of training images, "
+                "and there are none; give preprocess.mean and preprocess.std, or data with a train split."
+            )
+        return self.mean, self.std
+
+    def key(self) -> Mapping[str, Any]:
+        """Return what of this decides the numbers, for the cache's key."""
+        if self.rule != "featurewise":
+            return {"rule": self.rule}
+        mean, std = self._statistics()
+        return {"rule": self.rule, "mean": list(mean), "std": list(std)}
+
+
+class ChannelStatistics:
+    """Channel means and deviations of a stream of images, exact, whatever their order.
+
+    Sums are kept as integers, so nothing is lost to rounding until the last division in float64.
+    """
+
+    def __init__(self) -> None:
+        self._pixels = 0
+        self._sums = [0, 0, 0]
+        self._squares = [0, 0, 0]
+
+    def add(self, image: NDArray[np.uint8]) -> None:
+        """Take in one image, (height, width, 3), 0 to 255."""
+        self._pixels += image.shape[0] * image.shape[1]
+        for channel in range(3):
+            # A histogram has 256 exact counts, and is quicker than squaring every pixel in 64 bits.
+            counts = np.bincount(image[..., channel].ravel(), minlength=256).tolist()
+            self._sums[channel] += sum(count * level for level, count in enumerate(counts))
+            self._squares[channel] += sum(count * level * level for level, count in enumerate(counts))
+
+    def result(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+        """Return the three means and the three population deviations, in units of 1/255.
+
+        Raises:
+            DataError: There was no image, or a channel is the same everywhere.
+        """
+        if self._pixels == 0:
+            raise DataError("Preprocessing 'featurewise' needs training images, and the data has none.")
+        means, deviations = [], []
+        for total, square in zip(self._sums, self._squares, strict=True):
+            mean = Fraction(total, self._pixels)
+            variance = Fraction(square, self._pixels) - mean * mean
+            if variance == 0:
+                raise DataError(
+                    "Preprocessing 'featurewise' divides by the deviation of the training images' pixels, and a "
+                    "channel is the same everywhere; use --preprocess rescale or look at the images."
+                )
+            means.append(float(mean / 255))
+            deviations.append(sqrt(variance) / 255)
+        return (means[0], means[1], means[2]), (deviations[0], deviations[1], deviations[2])
