@@ -1,0 +1,97 @@
+"""Intervals and losses: what an accuracy or a probability is worth."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from math import sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+# The standard normal's quantile at 0.975.
+Z_95 = 1.959963984540054
+
+
+def wilson(correct: int, n: int, z: float = Z_95) -> tuple[float, float]:
+    """Return the score interval of a proportion, both ends in [0, 1].
+
+    It stays honest for small samples and near 0 and 1. Source: E. B. Wilson, "Probable inference, the law
+    of succession, and statistical inference", JASA 22 (1927), 209-212.
+
+    Args:
+        correct: Successes, from 0 to n.
+        n: Trials, at least 1.
+        z: The normal quantile; the default gives 95 %.
+    """
+    p = correct / n
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    # At the ends the formula gives 0 and 1 but for rounding.
+    low = 0.0 if correct == 0 else max(0.0, centre - half)
+    high = 1.0 if correct == n else min(1.0, centre + half)
+    return low, high
+
+
+@dataclass(frozen=True)
+class Score:
+    """Accuracy on one part of the data, with its 95 % interval, and the mean cross-entropy in nats.
+
+    Attributes:
+        n: Images.
+        correct: Images whose most probable class is their own.
+        loss: Mean cross-entropy; None where the part is empty.
+    """
+
+    n: int
+    correct: int
+    loss: float | None
+
+    @property
+    def accuracy(self) -> float | None:
+        """`correct / n`, or None where the part is empty."""
+        return self.correct / self.n if self.n else None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Wilson's 95 % interval of the accuracy, or None where the part is empty."""
+        return wilson(self.correct, self.n) if self.n else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return `n, correct, accuracy, interval, loss`."""
+        interval = list(self.interval) if self.interval else None
+        fields = asdict(self)
+        loss = fields.pop("loss")
+        return {**fields, "accuracy": self.accuracy, "interval": interval, "loss": loss}
+
+    def __str__(self) -> str:
+        if not self.interval:
+            return "no images"
+        low, high = self.interval
+        return f"{self.correct}/{self.n} = {100 * self.correct / self.n:.1f} % ({100 * low:.0f}–{100 * high:.0f} %)"
+
+
+def score(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> Score:
+    """Score logits against labels.
+
+    Args:
+        logits: (n, classes), or (n, 1) where the second of two classes is positive above 0.
+        labels: (n,) class indices.
+    """
+    if len(labels) == 0:
+        return Score(0, 0, None)
+    wide = two_columns(logits).astype(np.float64)
+    losses = np.logaddexp.reduce(wide, axis=1) - wide[np.arange(len(labels)), labels]
+    correct = int(np.sum(np.argmax(wide, axis=1) == labels))
+    return Score(len(labels), correct, float(losses.mean()))
+
+
+def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return (n, classes) probabilities of (n, classes) logits, or of (n, 1) logits of two classes."""
+    wide = two_columns(logits).astype(np.float64)
+    return np.asarray(np.exp(wide - np.logaddexp.reduce(wide, axis=1)[:, None]))
+
+
+def two_columns(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return logits with a column a class: a single one becomes (0, logit), whose softmax is the sigmoid."""
+    return np.hstack([np.zeros_like(logits), logits]) if logits.shape[1] == 1 else logits

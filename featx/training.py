@@ -1,0 +1,100 @@
+"""The epoch loop of the engine `keras`: batches of cached rows in, weights and history out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.framework import load_keras
+from featx.recipe import FitPart
+from featx.stats import Score
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch, counted from 0, gave.
+
+    Training figures are means over its batches as they were fitted, dropout on, as Keras's are.
+    """
+
+    epoch: int
+    learning_rate: float
+    loss: float
+    accuracy: float
+    val_loss: float | None = None
+    val_accuracy: float | None = None
+
+
+class Batches(Protocol):
+    """Batches of cached rows, epoch by epoch."""
+
+    def epoch(self, number: int, /) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+        """Yield the epoch's batches: (n, d) rows and (n,) class indices."""
+        ...
+
+
+def fit_keras(
+    model: Any,
+    batches: Batches,
+    validate: Callable[[], Score],
+    fit: FitPart,
+    on_epoch: Callable[[Epoch], None],
+) -> list[Epoch]:
+    """Fit a model in Keras's own loop, in place.
+
+    The loss is the cross-entropy of the logits: of clipped probabilities, a wide head saturates in its first
+    steps and never learns.
+
+    Args:
+        model: From rows to logits, (n, classes), or (n, 1) for two classes.
+        batches: Training rows.
+        validate: Scores the rows that are held out, called after every epoch.
+        fit: Optimiser, rates and epochs.
+        on_epoch: Called after each epoch.
+
+    Returns:
+        One `Epoch` each.
+    """
+    _compile(model, fit)
+    history = []
+    for number in range(fit.epochs):
+        rate = fit.rate(number)
+        model.optimizer.learning_rate = rate
+        loss, accuracy = _run_epoch(model, batches, number)
+        held_out = validate()
+        epoch = Epoch(number, rate, loss, accuracy, held_out.loss, held_out.accuracy)
+        history.append(epoch)
+        on_epoch(epoch)
+    return history
+
+
+def _run_epoch(model: Any, batches: Batches, number: int) -> tuple[float, float]:
+    """Step through an epoch and return its mean loss and accuracy, each row counted once."""
+    sums = np.zeros(2)
+    n = 0
+    for rows, labels in batches.epoch(number):
+        # Keras starts its means anew with each of these calls, so they are added up here.
+        logs = model.train_on_batch(rows, _targets(model, labels), return_dict=True)
+        sums += len(labels) * np.array([float(logs["loss"]), float(logs["accuracy"])])
+        n += len(labels)
+    return float(sums[0] / n), float(sums[1] / n)
+
+
+def _compile(model: Any, fit: FitPart) -> None:
+    keras = load_keras()
+    if model.output_shape[1] == 1:
+        loss = keras.losses.BinaryCrossentropy(from_logits=True)
+        # On logits the sigmoid's 0.5 lies at 0.
+        accuracy = keras.metrics.BinaryAccuracy(threshold=0.0, name="accuracy")
+    else:
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+    model.compile(keras.optimizers.Adam(fit.learning_rate), loss, metrics=[accuracy])
+
+
+def _targets(model: Any, labels: NDArray[np.int64]) -> NDArray[Any]:
+    return labels[:, None].astype(np.float32) if model.output_shape[1] == 1 else labels
