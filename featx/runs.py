@@ -1,0 +1,205 @@
+"""The RUN folder: what `fit-head` leaves behind, written file by file under a temporary name and renamed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from featx.errors import RunError, StoreError
+from featx.recipe import Recipe
+from featx.recipe_files import load_recipe
+
+HEAD = "head.keras"
+RECIPE = "recipe.toml"
+MANIFEST = "manifest.json"
+METRICS = "metrics.json"
+HISTORY = "history.csv"
+PREDICTIONS = "predictions.csv"
+CURVES = "curves.png"
+CONFUSION = "confusion.png"
+TEMPORARY = ".tmp-"
+
+
+@dataclass(frozen=True)
+class RunImage:
+    """One row of a run's `predictions.csv`.
+
+    Attributes:
+        path: The image, as the data names it.
+        split: `train`, `val` or `test`.
+        role: What the run used it for: `fit`, `validation` or `test`.
+        label: Its class.
+        predicted: The most probable class.
+        probabilities: Of each class, in the order of the run's classes.
+        digest: SHA-256 of the image's bytes.
+    """
+
+    path: str
+    split: str
+    role: str
+    label: str
+    predicted: str
+    probabilities: tuple[float, ...]
+    digest: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that was read back.
+
+    Attributes:
+        path: Its folder.
+        recipe: Resolved, with the statistics of the training images.
+        manifest: Digests, versions, device and timings.
+        classes: The classes in the order of the head's output.
+    """
+
+    path: Path
+    recipe: Recipe
+    manifest: Mapping[str, Any]
+    classes: tuple[str, ...]
+
+    def images(self) -> list[RunImage]:
+        """Return the run's images with what the head made of them.
+
+        Raises:
+            RunError: `predictions.csv` is missing or damaged.
+        """
+        path = self.path / PREDICTIONS
+        try:
+            with path.open(encoding="utf-8", newline="") as file:
+                return [self._image(row) for row in csv.DictReader(file, strict=True)]
+        except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
+            raise RunError(
+                f"Expected the run's images in {path}, but it cannot be read ({error}); fit again."
+            ) from None
+
+    def _image(self, row: Mapping[str, Any]) -> RunImage:
+        if None in row.values():
+            raise ValueError("a line is cut short")
+        return RunImage(
+            path=row["path"],
+            split=row["split"],
+            role=row["role"],
+            label=row["label"],
+            predicted=row["predicted"],
+            probabilities=tuple(float(row[f"p_{name}"]) for name in self.classes),
+            digest=row["sha256"],
+        )
+
+
+def read_run(folder: str | Path) -> Run:
+    """Read a run's recipe and manifest; the head itself is loaded when it is needed.
+
+    Raises:
+        RunError: The folder is missing or is not a run.
+        RecipeError: Its recipe is not valid.
+    """
+    path = Path(folder)
+    if not (path / MANIFEST).is_file():
+        raise RunError(
+            f"Expected a folder written by featx fit-head, but {path} "
+            f"{f'has no {MANIFEST}' if path.is_dir() else 'does not exist'}; fit a head first, or check the path."
+        )
+    try:
+        manifest = json.loads((path / MANIFEST).read_text("utf-8"))
+        classes = tuple(manifest["classes"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"The run's {path / MANIFEST} cannot be read ({error}); fit the head again.") from None
+    return Run(path, load_recipe(path / RECIPE), manifest, classes)
+
+
+def check_out(folder: Path) -> None:
+    """Check that a run may be written to a folder: absent, empty, or an earlier run, which is replaced.
+
+    An earlier run may be one whose writing was interrupted.
+
+    Raises:
+        RunError: It is a file, or holds other things.
+    """
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise RunError(f"Expected a folder for the run, but {folder} is a file; choose another --out.")
+    names = {path.name for path in folder.iterdir() if not path.name.startswith(TEMPORARY)}
+    if names and not names & {MANIFEST, HEAD}:
+        raise RunError(
+            f"Expected an empty folder or an earlier run at {folder}, but it holds other files; choose another --out."
+        )
+
+
+def withdraw(folder: Path) -> None:
+    """Take an earlier run's manifest away, without which its folder is no run, before its files are replaced.
+
+    Raises:
+        StoreError: The folder cannot be written.
+    """
+    try:
+        (folder / MANIFEST).unlink(missing_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def write_file(path: Path, write: Callable[[Path], None]) -> Path:
+    """Let `write` fill a temporary file beside `path`, then put it in place.
+
+    Raises:
+        StoreError: The folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=TEMPORARY) as folder:
+            # The name is kept, because writers choose the format by its ending.
+            draft = Path(folder) / path.name
+            write(draft)
+            draft.replace(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    return path
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write a UTF-8 text file at once or not at all."""
+    return write_file(path, lambda draft: _write_text(draft, text))
+
+
+def write_json(path: Path, document: Mapping[str, Any]) -> Path:
+    """Write an indented JSON file; numbers that JSON does not know become null."""
+    return write_text(path, json.dumps(finite(document), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Path:
+    """Write a UTF-8 CSV file with a header line."""
+
+    def write(draft: Path) -> None:
+        with draft.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(header)
+            writer.writerows(rows)
+
+    return write_file(path, write)
+
+
+def finite(value: Any) -> Any:
+    """Return a JSON value in which what is not a finite number is None."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: finite(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(inner) for inner in value]
+    return value
+
+
+def _unwritable(path: Path, error: OSError) -> StoreError:
+    return StoreError(f"{path} cannot be written: {error.strerror or error}; choose another place.")
+
+
+def _write_text(draft: Path, text: str) -> None:
+    draft.write_text(text, encoding="utf-8")
