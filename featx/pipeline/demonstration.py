@@ -1,0 +1,82 @@
+"""The main job on generated radiographs: nothing is downloaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from featx.backbones import find_backbone
+from featx.phantoms import write_phantoms
+from featx.pipeline.fitting import FitResult, fit_head
+from featx.pipeline.mapping import Map, visualize
+from featx.pipeline.progress import Progress, silent
+from featx.recipe_files import load_recipe
+from featx.weights import find_imagenet
+
+RECIPE = "covid4-vgg16"
+# The report's sizes.
+TRAIN = {"covid": 60, "normal": 70, "pneumonia_bac": 70, "pneumonia_vir": 70}
+TEST = 9
+# One view and few epochs keep it within three minutes on two cores.
+VIEWS = 1
+EPOCHS = 12
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What the demonstration wrote.
+
+    Attributes:
+        data: The folder of generated radiographs.
+        fit: What the fit found.
+        map: The map of its training images.
+    """
+
+    data: Path
+    fit: FitResult
+    map: Map
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON of `fit-head`, with `data` and `map`."""
+        return {**self.fit.to_json(), "data": str(self.data), "map": self.map.to_json()}
+
+
+def demo(
+    out: str | Path = "featx-demo",
+    *,
+    cache: str | Path | None = None,
+    weights: str | None = None,
+    epochs: int = EPOCHS,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Demo:
+    """Generate radiograph phantoms, fit covid4-vgg16 on them, and draw a map.
+
+    Args:
+        out: Folder for data, run and map.
+        cache: The store's folder; `cache` within `out` if not given.
+        weights: ImageNet's if they are on this machine, else random ones.
+        epochs: Of the fit.
+        seed: Of the phantoms, the split and the fit.
+        progress: Told how far the work is.
+
+    Raises:
+        FeatxError: What `fit_head` raises.
+    """
+    out = Path(out)
+    cache = Path(cache) if cache is not None else out / "cache"
+    data = write_phantoms(out / "data", train=TRAIN, test=TEST, seed=seed)
+    changes = {
+        "backbone.weights": weights or _weights_at_hand(),
+        "views.count": VIEWS,
+        "fit.epochs": epochs,
+        "fit.seed": seed,
+    }
+    fit = fit_head(data, load_recipe(RECIPE, changes), out / "run", cache=cache, progress=progress)
+    drawn = visualize(out / "run", out=out / "map", cache=cache, seed=seed, progress=progress)
+    return Demo(data, fit, drawn)
+
+
+def _weights_at_hand() -> str:
+    return "random" if find_imagenet(find_backbone("vgg16")) is None else "imagenet"

@@ -1,0 +1,131 @@
+"""A run and new images in, classes and probabilities out, with the preprocessing that the run was fitted with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from featx import runs
+from featx.data import read_paths
+from featx.errors import UntrustedError
+from featx.heads import Head
+from featx.manifest import is_manifest
+from featx.pipeline.extraction import extract_dataset
+from featx.pipeline.hashing import Failure, Image, OnError
+from featx.pipeline.progress import Progress, silent
+from featx.runs import Run, read_run
+from featx.stats import probabilities
+from featx.weights import find_weights
+
+ROWS_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the head says of one image.
+
+    Attributes:
+        path: The image, as it was named.
+        label: The most probable class.
+        probabilities: By class; they add up to 1.
+    """
+
+    path: str
+    label: str
+    probabilities: dict[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return `path, label, probabilities`."""
+        return vars(self).copy()
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predictions in the order of the images, and the images that could not be used."""
+
+    classes: tuple[str, ...]
+    rows: tuple[Prediction, ...]
+    failed: tuple[Failure, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON of `featx predict`."""
+        return {
+            "predictions": [row.to_json() for row in self.rows],
+            "failed": [failure.to_json() for failure in self.failed],
+        }
+
+    def write(self, path: Path) -> Path:
+        """Write `path, label` and a column `p_<class>` each as CSV."""
+        header = ["path", "label", *(f"p_{name}" for name in self.classes)]
+        rows = ([row.path, row.label, *(f"{p:.6g}" for p in row.probabilities.values())] for row in self.rows)
+        return runs.write_csv(path, header, rows)
+
+
+def predict(
+    run: str | Path,
+    paths: Sequence[str | Path],
+    *,
+    cache: str | Path = "cache",
+    weights: str | None = None,
+    on_error: OnError = "fail",
+    progress: Progress = silent,
+) -> Predictions:
+    """Predict new images with a run's head and its stored preprocessing.
+
+    Args:
+        run: A folder that `fit_head` wrote.
+        paths: Images, folders (searched at any depth) or manifests; predictions come in their order.
+        cache: The store's folder; images predicted before are not computed again.
+        weights: Where the backbone's weights are, if not where the run's recipe says.
+        on_error: What to do about images that cannot be read, see `extract`.
+        progress: Told how far the work is.
+
+    Raises:
+        RunError: The folder is not a run.
+        UntrustedError: The backbone's weights are not those the head was fitted on.
+        FeatxError: What `extract` raises.
+    """
+    known = read_run(run)
+    spec = known.recipe
+    if weights is not None:
+        spec = spec.replaced({"backbone.weights": weights})
+    _refuse_other_weights(known, spec.backbone.name, spec.backbone.weights)
+    # No image here is a training image: only the images themselves are needed.
+    spec = spec.replaced({"views.count": 1})
+    dataset = read_paths([Path(path) for path in paths], missing="keep" if on_error == "skip" else "fail")
+    extraction = extract_dataset(dataset, spec, cache=cache, on_error=on_error, progress=progress)
+    images = _as_given(extraction.images, paths)
+    head = Head.load(known.path / runs.HEAD)
+    logits = head.logits(extraction.view_rows(images).chunks(ROWS_AT_ONCE))
+    rows = []
+    for image, row in zip(images, probabilities(logits), strict=True):
+        by_class = dict(zip(known.classes, map(float, row), strict=True))
+        rows.append(Prediction(image.item.id, known.classes[int(row.argmax())], by_class))
+    return Predictions(known.classes, tuple(rows), extraction.failed)
+
+
+def _as_given(images: Sequence[Image], paths: Sequence[str | Path]) -> list[Image]:
+    """Order images as their paths were given; those of one folder or manifest stay ordered by name."""
+    places: dict[Path, int] = {}
+    for number, path in enumerate(paths):
+        place = Path(path).absolute()
+        places.setdefault(place.parent if is_manifest(place) else place, number)
+
+    def position(image: Image) -> int:
+        path = image.item.path
+        return min((places[place] for place in (path, *path.parents) if place in places), default=len(places))
+
+    return sorted(images, key=position)
+
+
+def _refuse_other_weights(run: Run, backbone: str, source: str) -> None:
+    expected = run.manifest["weights"]["sha256"]
+    found = find_weights(backbone, source)
+    if found.digest != expected:
+        raise UntrustedError(
+            f"Expected the weights of {backbone} that the head was fitted on (SHA-256 {expected[:12]}…), found "
+            f"others in {found.path or found.source} ({found.digest[:12]}…); predictions would mean nothing, so pass "
+            "the right file with --weights, or fit again."
+        )

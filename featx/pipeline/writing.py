@@ -1,0 +1,147 @@
+"""What a fit found, as the files of a RUN folder."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx import plots, runs
+from featx.canonical import digest_of
+from featx.heads import Head
+from featx.pipeline.extraction import Extraction
+from featx.pipeline.hashing import Image
+from featx.pipeline.penultimate import Penultimate
+from featx.recipe import Recipe
+from featx.recipe_files import dump_recipe
+from featx.stats import probabilities, score
+from featx.training import Epoch
+
+PACKAGES = ("featx", "keras", "tensorflow", "numpy", "scikit-learn", "pillow", "pyarrow")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the head made of the images.
+
+    Attributes:
+        images: By role: `fit`, `validation` and `test`.
+        logits: By role, a row an image.
+        classes: In the order of the head's output.
+        head: Fitted.
+        penultimate: Where its penultimate features are.
+    """
+
+    images: Mapping[str, Sequence[Image]]
+    logits: Mapping[str, NDArray[np.float32]]
+    classes: tuple[str, ...]
+    head: Head
+    penultimate: Penultimate | None
+
+
+def write_run(
+    out: Path,
+    recipe: Recipe,
+    outcome: Outcome,
+    extraction: Extraction,
+    history: Sequence[Epoch],
+    metrics: Mapping[str, Any],
+) -> None:
+    """Write the folder; the manifest comes last, so that a folder that has one is complete.
+
+    Raises:
+        StoreError: A file cannot be written; the folder then is no run, and may be written again.
+    """
+    runs.withdraw(out)
+    runs.write_file(out / runs.HEAD, outcome.head.save)
+    runs.write_text(out / runs.RECIPE, dump_recipe(recipe))
+    runs.write_json(out / runs.METRICS, metrics)
+    runs.write_csv(out / runs.HISTORY, [field.name for field in fields(Epoch)], map(astuple, history))
+    _write_predictions(out / runs.PREDICTIONS, outcome)
+    _write_curves(out / runs.CURVES, history)
+    _write_confusion(out / runs.CONFUSION, outcome)
+    runs.write_json(out / runs.MANIFEST, _manifest(outcome, extraction, metrics))
+
+
+def _write_predictions(path: Path, outcome: Outcome) -> None:
+    header = ["path", "split", "role", "label", "predicted", *(f"p_{name}" for name in outcome.classes), "sha256"]
+    rows = []
+    for role, images in outcome.images.items():
+        for image, p in zip(images, probabilities(outcome.logits[role]), strict=True):
+            item = image.item
+            predicted = outcome.classes[int(np.argmax(p))]
+            rows.append([item.id, item.split, role, item.label, predicted, *map(_short, p), image.digest])
+    runs.write_csv(path, header, sorted(rows, key=lambda row: (row[2] == "test", row[0])))
+
+
+def _short(probability: float) -> str:
+    return f"{probability:.6g}"
+
+
+def _write_curves(path: Path, history: Sequence[Epoch]) -> None:
+    _, (left, right) = plots.new_figure(9, 3.6, columns=2)
+    plots.curve([e.accuracy for e in history], [e.val_accuracy for e in history], "accuracy", left)
+    left.set_ylim(0, 1.02)
+    plots.curve([e.loss for e in history], [e.val_loss for e in history], "cross-entropy (nats)", right)
+    right.set_ylim(bottom=0)
+    runs.write_file(path, lambda draft: plots.save(left, draft))
+
+
+def _write_confusion(path: Path, outcome: Outcome) -> None:
+    role = "test" if outcome.images["test"] else "validation" if outcome.images["validation"] else "fit"
+    number = {name: index for index, name in enumerate(outcome.classes)}
+    labels = np.array([number[str(image.item.label)] for image in outcome.images[role]], np.int64)
+    predicted = probabilities(outcome.logits[role]).argmax(axis=1)
+    counts = np.zeros((len(outcome.classes),) * 2, np.int64)
+    np.add.at(counts, (labels, predicted), 1)
+    title = f"{role}\n{score(outcome.logits[role], labels)}"
+    axes = plots.confusion(counts, outcome.classes, title)
+    runs.write_file(path, lambda draft: plots.save(axes, draft))
+
+
+def _manifest(outcome: Outcome, extraction: Extraction, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    penultimate = outcome.penultimate
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "classes": list(outcome.classes),
+        "data": {
+            "root": str(extraction.dataset.root),
+            "sha256": digest_of(sorted([i.digest, i.item.label, i.item.split] for i in extraction.images)),
+            "counts": extraction.dataset.counts(),
+        },
+        "weights": {
+            "backbone": extraction.spec.backbone.name,
+            "source": extraction.weights.source,
+            "sha256": extraction.weights.digest,
+        },
+        "features": {
+            "feature_set": extraction.spaces.plain.id,
+            "augmented_set": extraction.spaces.augmented.id,
+            "dim": extraction.dim,
+            "description": extraction.spaces.plain.description,
+        },
+        "head": {
+            "sha256": outcome.head.digest(),
+            "penultimate": None
+            if penultimate is None
+            else {"layer": penultimate.layer, "feature_set": penultimate.spaces.plain.id},
+        },
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "device": {"machine": platform.machine(), "system": sys.platform, "cpus": os.cpu_count(), **_devices()},
+        "seconds": metrics["seconds"],
+    }
+
+
+def _devices() -> dict[str, Any]:
+    from featx.framework import load_keras
+
+    return {"keras_backend": load_keras().backend.backend(), "devices": load_keras().distribution.list_devices()}
