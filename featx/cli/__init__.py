@@ -1,0 +1,59 @@
+"""The command line. Commands load what they need inside their functions, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from featx import __version__
+from featx.cli import cache, console, demo, extract, fit_head, predict, recipes, visualize
+from featx.errors import FeatxError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="featx",
+    help="Run a frozen network over your images once; fit heads and draw maps on its cached features from then on.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Start with: featx demo",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"featx {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    pass
+
+
+app.command("extract")(extract.command)
+app.command("fit-head")(fit_head.command)
+app.command("predict")(predict.command)
+app.command("visualize")(visualize.command)
+app.command("demo")(demo.command)
+app.add_typer(recipes.app, name="recipes")
+app.add_typer(cache.app, name="cache")
+
+
+def main() -> None:
+    """Run the command line; every error that featx knows is one sentence and its exit code."""
+    try:
+        app()
+    except FeatxError as error:
+        if console.State.debug:
+            raise
+        sys.stderr.write(f"{error}\n")
+        sys.exit(error.exit_code)
+    except SystemExit as leave:
+        if leave.code == INTERRUPTED:
+            sys.stderr.write("Interrupted; finished rows are kept.\n")
+        raise

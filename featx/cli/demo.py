@@ -1,0 +1,66 @@
+"""`featx demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from featx.cli import console, fit_head, options
+
+if TYPE_CHECKING:
+    from featx.pipeline.demonstration import Demo
+
+
+def command(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for data, run and map.")] = Path("featx-demo"),
+    weights: options.WeightsChoice = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Of the fit.")] = None,
+    cache: Annotated[
+        Path | None, typer.Option(envvar="FEATX_CACHE", help="Where features are kept; DIR/cache if not given.")
+    ] = None,
+    seed: options.Seed = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Do the main job on generated radiographs: features, head, test, map. Nothing is downloaded."""
+    console.start(quiet=quiet, debug=debug)
+    from featx.pipeline.demonstration import EPOCHS, RECIPE, demo
+
+    with console.progress_bars(quiet=quiet) as progress:
+        result = demo(
+            out,
+            cache=cache,
+            weights=options.weights_for("vgg16", weights),
+            epochs=epochs or EPOCHS,
+            seed=seed or 0,
+            progress=progress,
+        )
+    if json:
+        console.print_json(result.to_json())
+        return
+    console.print_lines([f"{RECIPE} on generated radiographs (phantoms, not patients), weights: {_weights(result)}."])
+    fit_head.tell(result.fit)
+    console.print_lines(_next_steps(result))
+
+
+def _weights(result: Demo) -> str:
+    weights = result.fit.extraction.weights
+    return "ImageNet" if weights.source == "imagenet" else f"{weights.source}, so accuracy is modest"
+
+
+def _next_steps(result: Demo) -> list[str]:
+    run, cache = result.fit.run, result.fit.extraction.store.root
+    test_image = next((result.data / "test").rglob("*.png"))
+    return [
+        "",
+        "Look at:",
+        *(f"  {path}" for path in (run / "curves.png", run / "confusion.png", result.map.files[0])),
+        "Try next (features are cached, so all of it is quick):",
+        f"  featx predict {run} {test_image} --cache {cache}",
+        f"  featx visualize {run} --layer backbone --cache {cache}",
+        "  featx recipes show covid4-vgg16",
+        "  featx fit-head YOUR_IMAGES --recipe covid4-vgg16 --out YOUR_RUN",
+    ]

@@ -1,0 +1,136 @@
+"""`featx extract`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from featx.cli import console, options
+from featx.errors import UsageError
+
+if TYPE_CHECKING:
+    from featx.pipeline.extraction import Extraction
+    from featx.recipe import FeatureSpec
+
+SKIPPED = 3
+DEFAULT_BACKBONE = "vgg16"
+
+
+def command(
+    data: options.Data,
+    recipe: Annotated[str | None, typer.Option(help="Name or TOML file.", rich_help_panel=options.FEATURES)] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            help="Name, or a .keras file, instead of a recipe; vgg16 without either.",
+            rich_help_panel=options.FEATURES,
+        ),
+    ] = None,
+    pooling: Annotated[
+        options.Pooling | None,
+        typer.Option(help="Of the last map; none flattens it.", rich_help_panel=options.FEATURES),
+    ] = None,
+    preprocess: Annotated[
+        options.Preprocess | None, typer.Option(help="Of the pixels.", rich_help_panel=options.FEATURES)
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Width and height in pixels.", rich_help_panel=options.FEATURES)
+    ] = None,
+    views: Annotated[
+        int | None,
+        typer.Option(help="Views of each training image, itself included.", rich_help_panel=options.FEATURES),
+    ] = None,
+    cut: Annotated[
+        str | None, typer.Option(help="Layer whose output is taken.", rich_help_panel=options.FEATURES)
+    ] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="float32 or float16, as stored.", rich_help_panel=options.FEATURES)
+    ] = None,
+    weights: options.WeightsChoice = None,
+    engine: Annotated[
+        options.EngineChoice, typer.Option(help="What runs the network.", rich_help_panel=options.RUNNING)
+    ] = options.EngineChoice.auto,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Images a call of the network.", rich_help_panel=options.RUNNING)
+    ] = 16,
+    export: Annotated[
+        Path | None, typer.Option(help="Also write the rows to F.npz or F.parquet.", rich_help_panel=options.RUNNING)
+    ] = None,
+    on_error: options.OnError = options.OnErrorChoice.fail,
+    cache: options.Cache = options.CACHE_DEFAULT,
+    seed: options.Seed = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Compute the features that the cache lacks."""
+    console.start(quiet=quiet, debug=debug)
+    from featx.pipeline.exporting import check_export, export_rows
+    from featx.pipeline.extraction import extract
+
+    if export is not None:
+        check_export(export)
+    spec = _spec(
+        recipe,
+        backbone,
+        weights,
+        {
+            "backbone.pooling": pooling and pooling.value,
+            "backbone.cut": cut,
+            "preprocess.mode": preprocess and preprocess.value,
+            "images.size": size,
+            "views.count": views,
+            "fit.seed": seed,
+            "features.dtype": dtype,
+        },
+    )
+    with console.progress_bars(quiet=quiet) as progress:
+        result = extract(
+            data,
+            spec,
+            cache=cache,
+            engine=engine.value,
+            batch_size=batch_size,
+            on_error=on_error.value,
+            progress=progress,
+        )
+        if export is not None:
+            export_rows(result, export)
+    if json:
+        console.print_json(result.to_json())
+    else:
+        _tell(result, export)
+    if result.failed:
+        raise typer.Exit(SKIPPED)
+
+
+def _spec(recipe: str | None, backbone: str | None, weights: list[str] | None, fields: dict[str, Any]) -> FeatureSpec:
+    from featx.pipeline.extraction import default_recipe
+    from featx.recipe_files import load_recipe, override
+
+    if recipe is not None and backbone is not None:
+        raise UsageError("Expected --recipe or --backbone, received both; a recipe names its backbone.")
+    base = load_recipe(recipe) if recipe is not None else default_recipe(backbone or DEFAULT_BACKBONE)
+    fields["backbone.weights"] = options.weights_for(base.backbone.name, weights)
+    return override(base, fields)
+
+
+def _tell(result: Extraction, export: Path | None) -> None:
+    json = result.to_json()
+    lines = [
+        f"{json['images']} images, {json['rows']} rows of {json['dim']} features: {json['computed']} computed, "
+        f"{json['reused']} reused, in {json['seconds']:.1f} s.",
+        f"Feature set {json['feature_set']} in {result.store.root}.",
+    ]
+    if export is not None:
+        lines.append(f"Written to {export}.")
+    console.print_lines(lines + skipped_lines(json["failed"]))
+
+
+def skipped_lines(failed: list[dict[str, str]]) -> list[str]:
+    """Return what is said of images that were skipped."""
+    if not failed:
+        return []
+    return [f"{len(failed)} skipped:", *(f"  {row['path']}: {row['reason']}" for row in failed)]

@@ -1,0 +1,92 @@
+"""Options that several commands share, each declared once."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+# Help panels, in the order in which a reader needs them.
+FEATURES = "What features"
+FITTING = "How to fit"
+RUNNING = "How to run"
+
+
+class Pooling(StrEnum):
+    """What is done to the network's last map."""
+
+    none = "none"
+    avg = "avg"
+    max = "max"
+
+
+class Preprocess(StrEnum):
+    """What is done to pixels."""
+
+    rescale = "rescale"
+    imagenet = "imagenet"
+    featurewise = "featurewise"
+
+
+class OnErrorChoice(StrEnum):
+    """What to do about an image that cannot be used."""
+
+    fail = "fail"
+    skip = "skip"
+
+
+class EngineChoice(StrEnum):
+    """What runs the network, or fits the head."""
+
+    auto = "auto"
+    keras = "keras"
+
+
+Data = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DATA", help="Folder of class folders or train/ and test/ folders, or a CSV or Parquet manifest."
+    ),
+]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder that fit-head wrote.")]
+Cache = Annotated[
+    Path, typer.Option("--cache", envvar="FEATX_CACHE", help="Where features are kept.", rich_help_panel=RUNNING)
+]
+WeightsChoice = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--weights",
+        metavar="imagenet|random[:SEED]|FILE",
+        help="The backbone's weights; BACKBONE=… where several are used. FEATX_WEIGHTS_DIR is searched for "
+        "BACKBONE_notop.weights.h5 before any download.",
+        rich_help_panel=FEATURES,
+    ),
+]
+Seed = Annotated[
+    int | None, typer.Option("--seed", min=0, max=2**32 - 1, help="Of all that is random.", rich_help_panel=RUNNING)
+]
+OnError = Annotated[
+    OnErrorChoice,
+    typer.Option(help="skip: go on without images that cannot be used, and exit with 3.", rich_help_panel=RUNNING),
+]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object on standard output.", rich_help_panel=RUNNING)
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notices.", rich_help_panel=RUNNING)]
+Debug = Annotated[bool, typer.Option("--debug", help="Errors with their traceback.", rich_help_panel=RUNNING)]
+CACHE_DEFAULT = Path("cache")
+
+
+def weights_for(backbone: str, choices: list[str] | None) -> str | None:
+    """Return what `--weights` says of one backbone: `BACKBONE=…` before a choice for all, the last one wins."""
+    found = None
+    named = None
+    for choice in choices or []:
+        name, equals, source = choice.partition("=")
+        if not equals:
+            found = choice
+        elif name.lower() == backbone.lower():
+            named = source
+    return named if named is not None else found
