@@ -1,0 +1,53 @@
+"""What tests of several modules share. Fixtures that need files from outside the project skip without them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from pipeline_data import write_model
+
+# TensorFlow reads it when it is first loaded; errors still show.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The path of a seeded Keras network of two convolutions, `conv_1` and `conv_2`, on 32 × 32 RGB images."""
+    return write_model(tmp_path_factory.mktemp("models") / "tiny.keras")
+
+
+@pytest.fixture(scope="session")
+def shared_weights() -> Path:
+    """The folder of real weights beside the project."""
+    return _folder(SHARED / "weights")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real radiographs beside the project, with `two` and `all` in it."""
+    return _folder(SHARED / "data" / "covid_xray")
+
+
+@pytest.fixture
+def no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home folder where no weights are found and from which none can be downloaded; Keras's cache is KERAS_HOME."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("KERAS_HOME", str(home / "keras"))
+    monkeypatch.delenv("FEATX_WEIGHTS_DIR", raising=False)
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("https_proxy", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # a port that nothing listens to
+    return home
+
+
+def _folder(path: Path) -> Path:
+    if not path.is_dir():
+        pytest.skip(f"there is no folder {path.parent.name}/{path.name} beside the project")
+    return path
