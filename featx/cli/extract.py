@@ -60,7 +60,14 @@ def command(
     ] = None,
     on_error: options.OnError = options.OnErrorChoice.fail,
     cache: options.Cache = options.CACHE_DEFAULT,
-    seed: options.Seed = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Accepted as everywhere, but changes no feature: views are drawn by the recipe's views.seed.",
+            rich_help_panel=options.RUNNING,
+        ),
+    ] = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,

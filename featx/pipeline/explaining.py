@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from featx.explain import Explanation, explain
@@ -11,6 +12,8 @@ from featx.pipeline.spaces import describe
 from featx.recipe import FeatureSpec
 from featx.store import Store
 from featx.weights import find_weights
+
+STATISTICS = ("preprocess.mean", "preprocess.std")
 
 
 def explain_image(image: str | Path, spec: FeatureSpec, *, view: int = 0, cache: str | Path = "cache") -> Explanation:
@@ -30,17 +33,22 @@ def explain_image(image: str | Path, spec: FeatureSpec, *, view: int = 0, cache:
     digest = sha256(read_bytes(Path(image), str(image)))
     weights = find_weights(spec.backbone.name, spec.backbone.weights)
     store = Store(Path(cache))
-    spec = _with_known_statistics(spec, digest, store)
-    return explain(store, describe(spec, weights, augmented=view > 0), digest, view)
-
-
-def _with_known_statistics(spec: FeatureSpec, digest: str, store: Store) -> FeatureSpec:
     if spec.preprocess.mode != "featurewise" or spec.preprocess.mean is not None:
-        return spec
-    fitted = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
+        return explain(store, describe(spec, weights, augmented=view > 0), digest, view)
+    known = _known_statistics(digest, store)
+    fitted = known or {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
+    spec = spec.model_copy(update={"preprocess": spec.preprocess.model_copy(update=fitted)})
+    found = explain(store, describe(spec, weights, augmented=view > 0), digest, view)
+    if known:
+        return found
+    # Statistics that stand in for unknown ones differ from everything and explain nothing.
+    told = [difference for difference in found.differences if difference[0] not in STATISTICS]
+    return replace(found, differences=told)
+
+
+def _known_statistics(digest: str, store: Store) -> dict[str, tuple[float, ...]] | None:
     for space in store.spaces():
         known = space.description.get("preprocess") or {}
         if known.get("rule") == "featurewise" and space.views(digest):
-            fitted = {name: tuple(known[name]) for name in ("mean", "std")}
-            break
-    return spec.model_copy(update={"preprocess": spec.preprocess.model_copy(update=fitted)})
+            return {name: tuple(known[name]) for name in ("mean", "std")}
+    return None
