@@ -17,11 +17,10 @@ import stat
 import struct
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import Image
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
@@ -31,6 +30,8 @@ from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from featx.errors import ImageError, UsageError
+from featx.levels import float_levels, integer_levels
+from featx.orientation import orientation_of, upright
 
 DECODE_RULE = 1
 """Part of the cache's key: raised by hand whenever the numbers of `decode` or `resize` move."""
@@ -81,9 +82,7 @@ _DAMAGE = (
     Warning,
 )
 
-_BIT_DEPTHS = (8, 10, 12, 14, 16)
 _WHITE_IS_ZERO = 0  # PhotometricInterpretation, TIFF 6.0 section 3
-_SHORT = 3  # field type, TIFF 6.0 section 2
 
 
 def read_bytes(path: Path, name: str) -> bytes:
@@ -157,7 +156,7 @@ def decode(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> NDArray[n
         detail = str(error) or type(error).__name__
         reason = f"is truncated, damaged or an unsupported kind of {kind} ({detail})"
         raise ImageError(name, f"{reason}; replace it or leave it out") from error
-    return _upright(_rgb(image, name), _orientation(image))
+    return upright(_rgb(image, name), orientation_of(image))
 
 
 def resize(image: NDArray[np.uint8], size: int, method: str) -> NDArray[np.uint8]:
@@ -206,44 +205,16 @@ def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
 def _rgb(image: Image.Image, name: str) -> NDArray[np.uint8]:
     """The loaded image's pixels in RGB, not yet upright."""
     if image.mode == "F":
-        return _three_channels(_float_levels(np.asarray(image), name), image)
+        return _three_channels(float_levels(np.asarray(image), name), image)
     if image.mode.startswith("I"):
         samples = np.asarray(image)
-        levels = _integer_levels(samples)
+        levels = integer_levels(samples)
         if "transparency" in image.info:  # a PNG's one transparent grey value
             levels[samples == image.info["transparency"]] = 0
         return _three_channels(levels, image)
     if image.has_transparency_data:
         return np.array(_over_black(image))
     return np.array(image.convert("RGB"))
-
-
-def _integer_levels(samples: NDArray[Any]) -> NDArray[np.uint8]:
-    """Integer samples as grey levels, by the rule that `decode` documents."""
-    low, high = int(samples.min()), int(samples.max())
-    if low < 0 or high > 65535:
-        return _stretched(samples, low, high)
-    white = next(2**bits - 1 for bits in _BIT_DEPTHS if high < 2**bits)
-    table = (np.arange(white + 1) * 255 + white // 2) // white
-    levels: NDArray[np.uint8] = table.astype(np.uint8)[samples]
-    return levels
-
-
-def _float_levels(samples: NDArray[np.float32], name: str) -> NDArray[np.uint8]:
-    """Float samples as grey levels, by the rule that `decode` documents."""
-    if not np.isfinite(samples).all():
-        raise ImageError(name, "holds values that are not finite (NaN or infinity); replace them by numbers")
-    low, high = float(samples.min()), float(samples.max())
-    if low < 0 or high > 255:
-        return _stretched(samples, low, high)
-    scale = 255.0 if high <= 1 else 1.0
-    return np.rint(samples.astype(np.float64) * scale).astype(np.uint8)
-
-
-def _stretched(samples: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
-    """Samples mapped linearly from [low, high] to [0, 255]."""
-    span = (high - low) or 1.0
-    return np.rint((samples.astype(np.float64) - low) * (255.0 / span)).astype(np.uint8)
 
 
 def _three_channels(levels: NDArray[np.uint8], image: Image.Image) -> NDArray[np.uint8]:
@@ -263,41 +234,3 @@ def _over_black(image: Image.Image) -> Image.Image:
     black = Image.new("RGB", image.size)
     black.paste(rgba, mask=rgba.getchannel("A"))
     return black
-
-
-def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8, that is still to be applied to the loaded image."""
-    if isinstance(image, TiffImageFile):
-        # Pillow turns TIFF images itself while loading and then takes the tag away.
-        found = image.tag_v2.get(ExifTags.Base.Orientation, 1)
-        return found if isinstance(found, int) else 1
-    exif = image.info.get("exif", b"")
-    return _exif_orientation(exif.removeprefix(b"Exif\0\0")) if isinstance(exif, bytes) else 1
-
-
-def _exif_orientation(tiff: bytes) -> int:
-    """The orientation in an EXIF block's first directory (TIFF 6.0 section 2); 1 if it holds none."""
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
-    if order is None:
-        return 1
-    try:
-        (directory,) = struct.unpack_from(f"{order}L", tiff, 4)
-        (entries,) = struct.unpack_from(f"{order}H", tiff, directory)
-        for entry in range(entries):
-            tag, kind, _, value = struct.unpack_from(f"{order}HHLH", tiff, directory + 2 + 12 * entry)
-            if tag == ExifTags.Base.Orientation and kind == _SHORT:
-                return int(value)
-    except struct.error:  # cut short: whatever the block says elsewhere, the pixels are whole
-        pass
-    return 1
-
-
-def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """Undo an EXIF orientation (EXIF 2.32, tag 0x0112); unknown values leave the pixels as they are."""
-    if orientation in (5, 6, 7, 8):
-        pixels = pixels.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    return np.ascontiguousarray(pixels)

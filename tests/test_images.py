@@ -152,13 +152,15 @@ def test_says_that_a_file_may_not_be_read(tmp_path: Path) -> None:
         read_bytes(tmp_path / "a.png", "a.png")
 
 
-def test_says_that_a_file_may_not_be_read_whoever_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_says_that_a_file_may_not_be_read_whoever_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.png").write_bytes(b"abc")
+
     def refuse(path: Path) -> bytes:
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
     with pytest.raises(ImageError, match="may not be read"):
-        read_bytes(Path("a.png"), "a.png")
+        read_bytes(tmp_path / "a.png", "a.png")
 
 
 # Formats and modes
@@ -427,7 +429,7 @@ def test_a_damaged_exif_block_costs_neither_the_pixels_nor_a_warning() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"x", b"not an image at all", b"%PDF-1.7", b"\0" * 500, b"RIFF1234WAVE"])
 def test_what_is_no_image_is_refused(data: bytes) -> None:
-    with pytest.raises(ImageError, match=r"a\.png: is not an image that featx reads \(JPEG, PNG, TIFF"):
+    with pytest.raises(ImageError, match=r"a\.png is not an image that featx reads \(JPEG, PNG, TIFF"):
         decode(data, "a.png")
 
 
