@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import warnings
+import zipfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
@@ -15,6 +17,9 @@ from featx.errors import RecipeError, WeightsError
 from featx.framework import load_keras
 from featx.recipe import BackbonePart
 from featx.weights import Weights
+
+# What Keras and h5py raise of files that are not what they should be; RuntimeError is h5py's of damaged ones.
+UNREADABLE = (OSError, ValueError, TypeError, KeyError, RuntimeError, zipfile.BadZipFile)
 
 
 class Network(Protocol):
@@ -87,12 +92,19 @@ def _from_table(keras: ModuleType, backbone: BackbonePart, size: int, weights: W
 
 def _load_weights(model: Any, path: Path, name: str) -> None:
     try:
-        model.load_weights(path)
-    except (OSError, ValueError, KeyError) as error:
-        reason = " ".join(str(error).split())[:200]
+        with warnings.catch_warnings():
+            # Keras warns of layer after layer before it raises the error that sums them up.
+            warnings.filterwarnings("ignore", "Skipping nested container", UserWarning)
+            model.load_weights(path)
+    except UNREADABLE as error:
         raise WeightsError(
-            f"Expected the weights of {name} without its classifier in {path}, but they do not load: {reason}"
+            f"Expected the weights of {name} without its classifier in {path}, but they do not load; pass another "
+            f"file, or remove this one so that it is found elsewhere or downloaded: {_reason(error)}"
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
 
 
 def _randomise(model: Any, seed: int) -> None:
@@ -117,9 +129,11 @@ def _model_file(keras: ModuleType, weights: Weights) -> Any:
     try:
         # safe_mode refuses files that bring code with them.
         return keras.models.load_model(weights.path, compile=False, safe_mode=True)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise WeightsError(f"Expected a Keras model in {weights.path}, but it does not load: {reason}") from error
+    except UNREADABLE as error:
+        raise WeightsError(
+            f"Expected a Keras model of Keras's own layers in {weights.path}, but it does not load; save it again "
+            f"with model.save: {_reason(error)}"
+        ) from error
 
 
 def _pooled(keras: ModuleType, model: Any, backbone: BackbonePart, size: int) -> Any:
@@ -143,11 +157,14 @@ def _pooled(keras: ModuleType, model: Any, backbone: BackbonePart, size: int) ->
 
 
 def _check_input(model: Any, backbone: BackbonePart, size: int) -> None:
-    shape = tuple(model.input_shape[1:]) if isinstance(model.input_shape, tuple) else None
-    if shape is None or len(shape) != 3 or shape[2] != 3 or any(n not in (None, size) for n in shape[:2]):
+    # A Sequential model that was saved before it saw data knows no inputs.
+    shapes = [tuple(tensor.shape[1:]) for tensor in getattr(model, "inputs", ())]
+    fitting = [(n, m, 3) for n in (size, None) for m in (size, None)]
+    if len(shapes) != 1 or shapes[0] not in fitting:
+        found = f"has the shape {' and '.join(map(str, shapes))}" if shapes else "is not known"
         raise RecipeError(
-            f"Backbone {backbone.name} must take RGB images of {size} × {size} pixels, and its input has the shape "
-            f"{model.input_shape}; set images.size (--size) to the model's own."
+            f"Backbone {backbone.name} must take RGB images of {size} × {size} pixels, and its input "
+            f"{found}; set images.size (--size) to the model's own, or pass another model."
         )
 
 
@@ -155,4 +172,9 @@ def _cut(model: Any, name: str) -> Any:
     names = [layer.name for layer in model.layers]
     if name not in names:
         raise RecipeError(f"Backbone has no layer {name!r} to cut at; its layers are {', '.join(names)}.")
-    return model.get_layer(name).output
+    layer = model.get_layer(name)
+    if hasattr(layer, "layers"):
+        raise RecipeError(
+            f"Backbone's layer {name!r} is a model in itself; cut at another, or save that model alone."
+        )
+    return layer.output

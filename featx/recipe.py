@@ -6,6 +6,7 @@ A `FeatureSpec` decides the features of an image; a `Recipe` adds the head and h
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -15,6 +16,8 @@ Pooling = Literal["none", "avg", "max"]
 PreprocessMode = Literal["rescale", "imagenet", "featurewise"]
 Activation = Literal["linear", "relu", "gelu", "elu", "selu", "silu", "tanh", "sigmoid"]
 Triple = tuple[float, float, float]
+# What a built head calls the layers that the recipe does not name.
+RESERVED_NAMES = re.compile(r"features|logits|probabilities|dropout_\d+")
 
 
 class Part(BaseModel):
@@ -113,8 +116,11 @@ class HeadPart(Part):
     @model_validator(mode="after")
     def _penultimate_is_a_layer(self) -> HeadPart:
         names = self.dense_names()
-        if len(set(names)) < len(names) or "logits" in names:
-            raise ValueError("names of dense layers must differ, and 'logits' is the last layer's own")
+        taken = [name for name in names if RESERVED_NAMES.fullmatch(name)]
+        if taken:
+            raise ValueError(f"a dense layer cannot be named '{taken[0]}', which is a name of featx's own layers")
+        if len(set(names)) < len(names):
+            raise ValueError("names of dense layers must differ (without a name they are dense_1, dense_2, …)")
         if self.penultimate is not None and self.penultimate not in names:
             raise ValueError(
                 f"penultimate must name a dense layer ({', '.join(names) or 'there is none'}), "
@@ -199,6 +205,8 @@ class Recipe(FeatureSpec):
             *tables, field = dotted.split(".")
             table = document
             for name in tables:
+                if not isinstance(table.get(name), dict):
+                    table[name] = {}  # validation then says what is wrong with it
                 table = table[name]
             table[field] = value
         return Recipe.model_validate(document)

@@ -6,7 +6,7 @@ import difflib
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from featx.errors import RecipeError, UsageError
 from featx.recipe import DenseLayer, DropoutLayer, Recipe
 
 BASE = "base"
+LAYER_TYPES = ("dense", "dropout")
 
 
 def recipe_names() -> list[str]:
@@ -32,7 +33,7 @@ def load_recipe(name_or_path: str | Path, overrides: Mapping[str, Any] | None = 
     A recipe may start with `base = "NAME"` to take all that it does not say from one that comes with featx.
 
     Args:
-        name_or_path: A name that `recipe_names` lists, or a path; what has a suffix or a separator is a path.
+        name_or_path: A name that `recipe_names` lists, or a path; what ends in `.toml` or has a separator is one.
         overrides: Dotted fields (`"fit.epochs"`) and their values, which win over the file's. `None` values
             are left out.
 
@@ -53,7 +54,7 @@ def override(recipe: Recipe, overrides: Mapping[str, Any]) -> Recipe:
         overrides: Dotted fields (`"fit.epochs"`) and their values; `None` values are left out.
 
     Raises:
-        UsageError: A value is not valid.
+        UsageError: There is no such field, or its value is not valid.
     """
     wanted = {field: value for field, value in overrides.items() if value is not None}
     if not wanted:
@@ -122,8 +123,9 @@ def _validated(document: dict[str, Any], source: str) -> Recipe:
 
 def _sentence(error: ValidationError, source: str) -> str:
     # A misspelt field is also a missing one: name what is there, not what is not.
-    first = min(error.errors(include_url=False), key=lambda item: item["type"] == "missing")
-    place = [part for part in first["loc"] if part not in ("dense", "dropout")]
+    details = [_detail(item) for item in error.errors(include_url=False)]
+    first = min(details, key=lambda item: item["type"] == "missing")
+    place = _place(first["loc"])
     field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
     more = error.error_count() - 1
     rest = f" ({more} more after this one.)" if more else ""
@@ -132,6 +134,23 @@ def _sentence(error: ValidationError, source: str) -> str:
     if first["type"] == "missing":
         return f"Recipe {source}: the field {field} is missing.{rest}"
     return f"Recipe {source}: {field or 'the recipe'}: {_message(first)}.{rest}".replace("?.", "?")
+
+
+def _detail(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return pydantic's detail, with a layer's wrong or missing type told as that of any other field."""
+    if item["type"] == "union_tag_not_found":
+        return {**item, "type": "missing", "loc": (*item["loc"], "type")}
+    if item["type"] == "union_tag_invalid":
+        tag, tags = item["ctx"]["tag"], item["ctx"]["expected_tags"].replace(", ", " or ")
+        msg = f"input should be {tags}"
+        return {**item, "type": "literal_error", "loc": (*item["loc"], "type"), "msg": msg, "input": tag}
+    return item
+
+
+def _place(loc: Sequence[int | str]) -> list[int | str]:
+    """Return where the user finds the field: pydantic also tells a layer's type, after its number."""
+    pairs = zip(("", *loc), loc, strict=False)
+    return [part for before, part in pairs if not (isinstance(before, int) and part in LAYER_TYPES)]
 
 
 def _message(detail: Mapping[str, Any]) -> str:

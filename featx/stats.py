@@ -80,18 +80,23 @@ def score(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> Score:
     """
     if len(labels) == 0:
         return Score(0, 0, None)
-    wide = two_columns(logits).astype(np.float64)
-    losses = np.logaddexp.reduce(wide, axis=1) - wide[np.arange(len(labels)), labels]
-    correct = int(np.sum(np.argmax(wide, axis=1) == labels))
+    losses = -_log_probabilities(logits)[np.arange(len(labels)), labels]
+    correct = int(np.sum(np.argmax(two_columns(logits), axis=1) == labels))
     return Score(len(labels), correct, float(losses.mean()))
 
 
 def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return (n, classes) probabilities of (n, classes) logits, or of (n, 1) logits of two classes."""
-    wide = two_columns(logits).astype(np.float64)
-    return np.asarray(np.exp(wide - np.logaddexp.reduce(wide, axis=1)[:, None]))
+    return np.asarray(np.exp(_log_probabilities(logits)))
 
 
 def two_columns(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return logits with a column a class: a single one becomes (0, logit), whose softmax is the sigmoid."""
     return np.hstack([np.zeros_like(logits), logits]) if logits.shape[1] == 1 else logits
+
+
+def _log_probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    wide = two_columns(logits).astype(np.float64)
+    # Large logits would swallow the logarithm of their sum; only their differences count.
+    shifted = wide - wide.max(axis=1, keepdims=True)
+    return np.asarray(shifted - np.logaddexp.reduce(shifted, axis=1)[:, None])

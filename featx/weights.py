@@ -45,8 +45,8 @@ class Weights:
 def find_weights(backbone: str, source: str = "imagenet") -> Weights:
     """Find a backbone's weights without loading Keras, unless they must be downloaded.
 
-    `imagenet` looks for `<backbone>_notop.weights.h5` in the folder named by FEATX_WEIGHTS_DIR, then in
-    Keras's own cache, then lets Keras download them.
+    `imagenet` looks in the folder named by FEATX_WEIGHTS_DIR, for `<backbone>_notop.weights.h5` or the file
+    under Keras's own name, then in Keras's cache, then lets Keras download them.
 
     Args:
         backbone: A name of the table, or the path of a `.keras` model, which holds its own weights.
@@ -70,13 +70,12 @@ def find_weights(backbone: str, source: str = "imagenet") -> Weights:
 
 def find_imagenet(row: Backbone) -> Path | None:
     """Return the file of a backbone's ImageNet weights on this machine, or None."""
+    candidates = [keras_cache() / row.weights_file]
     folder = os.environ.get(WEIGHTS_DIR)
     if folder:
-        path = Path(folder) / f"{row.name}_notop.weights.h5"
-        if path.is_file():
-            return path
-    path = keras_cache() / row.weights_file
-    return path if path.is_file() else None
+        # Keras tells its old format from the new one by the file's name, so each keeps its own.
+        candidates = [Path(folder) / f"{row.name}_notop.weights.h5", Path(folder) / row.weights_file, *candidates]
+    return next((path for path in candidates if path.is_file()), None)
 
 
 def keras_cache() -> Path:
@@ -92,16 +91,19 @@ def download(row: Backbone) -> Path:
         WeightsError: The download failed; the sentence names the file and the ways to provide it.
     """
     log.info("Downloading the ImageNet weights of %s (%s).", row.name, row.weights_file)
-    keras = load_keras()
+    build = getattr(load_keras().applications, row.builder)
+    shape = (row.size, row.size, 3)
     try:
         # Keras tells of the download on standard output, which belongs to results.
         with redirect_stdout(sys.stderr):
-            getattr(keras.applications, row.builder)(include_top=False, weights="imagenet", **row.options)
+            build(include_top=False, weights="imagenet", input_shape=shape, **row.options)
     except Exception as error:
         # Keras raises a bare Exception, made while it handled the network's error, and a ValueError
         # where the checksum is wrong.
         if not isinstance(error, (OSError, ValueError)) and not isinstance(error.__context__, OSError):
             raise
+        # Keras leaves a file whose checksum is wrong, and the next search would find it.
+        (keras_cache() / row.weights_file).unlink(missing_ok=True)
         raise WeightsError(_no_download(row)) from error
     path = find_imagenet(row)
     if path is None:
@@ -112,8 +114,8 @@ def download(row: Backbone) -> Path:
 def _no_download(row: Backbone) -> str:
     return (
         f"Expected the ImageNet weights of {row.name}, but they are not on this machine and could not be downloaded; "
-        f"put {row.weights_file} into {keras_cache()}, or the same file as {row.name}_notop.weights.h5 into the "
-        f"folder named by {WEIGHTS_DIR}, or pass --weights FILE, or --weights random to try things out."
+        f"put {row.weights_file} into {keras_cache()} or into the folder named by {WEIGHTS_DIR}, or pass "
+        "--weights FILE, or --weights random to try things out."
     )
 
 

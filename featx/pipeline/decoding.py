@@ -49,7 +49,7 @@ def _content(image: Image) -> bytes:
     except ImageError as error:
         raise LostError(item.id, error.reason) from error
     if sha256(data) != image.digest:
-        raise LostError(item.id, "the file changed while it was being read; run the command again")
+        raise LostError(item.id, "changed while it was being read; run the command again")
     return data
 
 
@@ -109,7 +109,10 @@ def _computed_statistics(
             failures.append(outcome)
         progress("channel statistics", done, len(images))
     if failures and len(failures) == len(images):
-        raise DataError(f"None of the {len(images)} training images could be used; the first: {failures[0]}.")
+        first = failures[0]
+        raise DataError(
+            f"None of the {len(images)} training images could be used; the first: {first.path} {first.reason}."
+        )
     mean, std = statistics.result()
     complete = not any(isinstance(failure, LostError) for failure in failures)
     return {"mean": list(mean), "std": list(std)}, complete

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -221,14 +221,14 @@ def _work(images: Iterable[Image], missing: Iterable[RowKey]) -> list[Work]:
 def _check_any(images: Sequence[Image], failed: Sequence[Failure]) -> None:
     if failed and not images:
         first = failed[0]
-        raise DataError(f"None of the {len(failed)} images could be used; the first: {first.path}: {first.reason}.")
+        raise DataError(f"None of the {len(failed)} images could be used; the first: {first.path} {first.reason}.")
 
 
 def _tell_of_statistics(store: Store, spaces: SpacePair, missing: Sequence[RowKey]) -> None:
     """Say why rows are not reused where only the training images' statistics differ from what is stored."""
-    wanted = {**spaces.plain.description, "preprocess": None}
+    wanted = _without_statistics(spaces.plain.description)
     for space in store.spaces():
-        alike = space.id != spaces.plain.id and {**space.description, "preprocess": None} == wanted
+        alike = space.id != spaces.plain.id and _without_statistics(space.description) == wanted
         if alike and len(space.missing(missing)) < len(missing):
             log.warning(
                 "Rows of these images are stored with the channel statistics of other training images, which "
@@ -236,3 +236,7 @@ def _tell_of_statistics(store: Store, spaces: SpacePair, missing: Sequence[RowKe
                 "(a run's recipe.toml has them)."
             )
             return
+
+
+def _without_statistics(description: Mapping[str, Any]) -> dict[str, Any]:
+    return {**description, "preprocess": (description.get("preprocess") or {}).get("rule")}

@@ -1,0 +1,301 @@
+"""The house's rules, read from the code: who may import whom, and what is written nowhere."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import featx
+from featx import runs
+from featx.recipe_files import dump_recipe, load_recipe
+from featx.store import RowKey, Store
+
+ROOT = Path(featx.__file__).parent
+
+
+def module_name(path: Path) -> str:
+    """`cli.cache` of featx/cli/cache.py, `cli` of featx/cli/__init__.py, and an empty name of featx/__init__.py."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+TREES = {module_name(path): ast.parse(path.read_text("utf-8")) for path in sorted(ROOT.rglob("*.py"))}
+
+# Everyone may import these, and they import nothing but one another.
+FOUNDATIONS = {"errors", "canonical", "recipe", "recipe_files", "stats", "table", "framework", "streaming"}
+
+ROOMS = {name for name in TREES if name and name.split(".")[0] not in FOUNDATIONS | {"cli", "pipeline"}}
+
+# One room each, in several modules that may import one another. Outside, only the doors are used.
+STORE = {
+    "cache_admin",
+    "cache_files",
+    "compaction",
+    "documents",
+    "explain",
+    "index",
+    "row_keys",
+    "rows",
+    "shard_set",
+    "shards",
+    "store",
+}
+DATA = {"data", "dataset", "folders", "manifest", "manifest_columns", "manifest_csv"}
+PHANTOMS = {"phantoms", "phantom_anatomy"}
+IMAGES = {"images", "levels", "orientation"}
+FAMILIES = [STORE, DATA, PHANTOMS, IMAGES]
+
+# Rooms import no rooms, but for these.
+BETWEEN_ROOMS = {
+    ("backbones", "preprocess"): "a row of the table names the rule its weights were trained with",
+    ("weights", "backbones"): "where weights are looked for is written in the table's row",
+    ("engines", "backbones"): "the table's row says how the network is built",
+    ("engines", "weights"): "a network is built with weights that were found",
+}
+
+# Commands go through the pipeline, but for these, which have no order to keep.
+FROM_COMMANDS = {
+    ("cli.cache", "cache_admin"): "these commands are about the store itself",
+    ("cli.cache", "store"): "these commands are about the store itself",
+    ("cli.cache", "runs"): "a run's recipe is one of the ways to say what is explained",
+    ("cli.predict", "runs"): "the classes of the run are the columns of the table",
+    ("cli.console", "runs"): "JSON on standard output keeps the rules of JSON in a run",
+}
+
+
+def imports_of(name: str) -> set[str]:
+    """The modules of featx that a module imports anywhere in it, also inside functions and for types alone."""
+    found: set[str] = set()
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}: relative import"
+            # `from featx import plots` names a module, `from featx.plots import save` does not.
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            modules = {path for path in inner if path.removeprefix("featx.") in TREES}
+            found |= modules or {str(node.module)}
+    return {path.removeprefix("featx.") for path in found if path.startswith("featx.")}
+
+
+EDGES = {(name, other) for name in TREES if name for other in imports_of(name)}
+
+
+def layer(name: str) -> str:
+    top = name.split(".")[0]
+    if top in ("cli", "pipeline"):
+        return top
+    return "foundations" if top in FOUNDATIONS else "rooms"
+
+
+def same_family(one: str, other: str) -> bool:
+    return any({one, other} <= family for family in FAMILIES)
+
+
+# --- who imports whom ---
+
+
+def test_the_rules_know_the_modules() -> None:
+    """A module that was renamed would slip through the rules below."""
+    assert set(TREES) >= FOUNDATIONS | STORE | DATA | PHANTOMS | IMAGES
+    assert len(EDGES) > 100
+    assert ("pipeline.mapping", "plots") in EDGES
+
+
+def test_imports_go_one_way() -> None:
+    below = {
+        "cli": {"cli", "pipeline", "foundations"},
+        "pipeline": {"pipeline", "rooms", "foundations"},
+        "rooms": {"foundations"},
+        "foundations": {"foundations"},
+    }
+    wrong = {
+        (one, other) for one, other in EDGES if layer(other) not in below[layer(one)] and not same_family(one, other)
+    }
+    assert wrong - set(BETWEEN_ROOMS) - set(FROM_COMMANDS) == set()
+
+
+def test_no_exception_outlives_its_reason() -> None:
+    assert set(BETWEEN_ROOMS) | set(FROM_COMMANDS) <= EDGES
+
+
+def test_only_the_pipeline_knows_the_store() -> None:
+    users = {one for one, other in EDGES if other in STORE and one not in STORE}
+    assert {one for one in users if layer(one) != "pipeline"} == {"cli.cache"}
+
+
+def test_commands_import_no_science_at_their_top() -> None:
+    """Else every `--help` would wait for it."""
+    for name in (name for name in TREES if layer(name) == "cli"):
+        for node in TREES[name].body:
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("featx"):
+                assert str(node.module) in ("featx", "featx.cli", "featx.errors", "featx.cli.extract"), name
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    graph = {name: imports_of(name) for name in TREES if name}
+    assert len(list(TopologicalSorter(graph).static_order())) >= len(graph)
+
+
+# --- what is loaded when ---
+
+HEAVY = ("tensorflow", "keras", "sklearn", "umap", "matplotlib", "openTSNE", "pandas", "pyarrow", "scipy", "numba")
+
+
+def loaded_by(script: str) -> set[str]:
+    """The top packages that a fresh process has loaded after a script."""
+    tell = "\nimport sys; print('LOADED', *{name.split('.')[0] for name in sys.modules})"
+    run = subprocess.run([sys.executable, "-c", script + tell], check=True, capture_output=True, text=True)
+    return set(run.stdout[run.stdout.index("LOADED") :].split())
+
+
+@pytest.mark.parametrize("arguments", [[], ["visualize"], ["fit-head"], ["cache"]])
+def test_help_is_cheap(arguments: list[str]) -> None:
+    script = (
+        f"import sys; sys.argv = ['featx', *{arguments!r}, '--help']\n"
+        "from featx.cli import main\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
+    )
+    loaded = loaded_by(script)
+    assert "typer" in loaded
+    assert not loaded & set(HEAVY)
+
+
+def test_importing_featx_is_cheap() -> None:
+    loaded = loaded_by("import featx; assert featx.__version__; assert 'extract' in dir(featx)")
+    assert not loaded & {*HEAVY, "numpy", "typer", "pydantic"}
+
+
+def test_every_public_name_is_there() -> None:
+    assert featx.__all__ == sorted(featx.__all__)
+    assert all(getattr(featx, name).__name__ == name for name in featx.__all__)
+    with pytest.raises(AttributeError, match="module 'featx' has no attribute 'fitt'"):
+        _ = featx.fitt
+
+
+def test_a_map_is_drawn_without_tensorflow(tmp_path: Path) -> None:
+    keys: list[RowKey] = [(hashlib.sha256(bytes([i])).hexdigest(), 0) for i in range(12)]
+    space = Store(tmp_path / "cache").space({"kind": "backbone"})
+    with space.writer() as writer:
+        writer.add(keys, np.random.default_rng(0).normal(size=(12, 5)))
+    run = tmp_path / "run"
+    runs.write_text(run / runs.RECIPE, dump_recipe(load_recipe("covid2-vgg16")))
+    runs.write_json(run / runs.MANIFEST, {"classes": ["a", "b"], "features": {"feature_set": space.id}})
+    rows = [[f"{i}.png", "train", "fit", "ab"[i % 2], "a", 1, 0, digest] for i, (digest, _) in enumerate(keys)]
+    header = ["path", "split", "role", "label", "predicted", "p_a", "p_b", "sha256"]
+    runs.write_csv(run / runs.PREDICTIONS, header, rows)
+    loaded = loaded_by(
+        "from featx.pipeline.mapping import visualize\n"
+        f"visualize({str(run)!r}, layer='backbone', perplexity=3, cache={str(tmp_path / 'cache')!r})\n"
+    )
+    assert {"openTSNE", "matplotlib"} <= loaded
+    assert not loaded & {"tensorflow", "keras", "umap"}
+    assert len(list(run.glob("tsne-*"))) == 3
+
+
+# --- what is written nowhere ---
+
+
+def nodes(kind: type[ast.AST]) -> Iterator[tuple[str, ast.AST]]:
+    for name, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, kind):
+                yield name, node
+
+
+def called(node: ast.AST) -> str:
+    """`print` of `print(x)`, `np.load` of `np.load(x)`."""
+    return ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+
+
+def test_users_are_told_by_errors_and_the_log() -> None:
+    assert not [(name, node.lineno) for name, node in nodes(ast.Assert) if isinstance(node, ast.Assert)]
+    assert not [name for name, node in nodes(ast.Call) if called(node) == "print"]
+
+
+# Each looks at what it caught and raises it again, or something that says more.
+CATCHES_ALL = {("weights", "download"), ("framework", "_native_stderr_held")}
+
+
+def test_no_error_is_swallowed() -> None:
+    handlers = [(name, node) for name, node in nodes(ast.ExceptHandler) if isinstance(node, ast.ExceptHandler)]
+    assert len(handlers) > 20
+    broad = [(name, node) for name, node in handlers if caught(node) & {"", "Exception", "BaseException"}]
+    assert {(name, function_around(name, node)) for name, node in broad} == CATCHES_ALL
+    for _, node in broad:
+        assert any(isinstance(inner, ast.Raise) and inner.exc is None for inner in ast.walk(node))
+
+
+def function_around(name: str, node: ast.ExceptHandler) -> str:
+    """The innermost function that a handler stands in, an empty name for none."""
+    functions = [one for one in ast.walk(TREES[name]) if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)]
+    around = [one for one in functions if one.lineno <= node.lineno <= (one.end_lineno or 0)]
+    return max(around, key=lambda one: one.lineno).name if around else ""
+
+
+def caught(handler: ast.ExceptHandler) -> set[str]:
+    """The names of the errors that a handler takes; an empty one for all."""
+    if handler.type is None:
+        return {""}
+    types = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return {ast.unparse(one) for one in types}
+
+
+UNSAFE = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+
+
+def test_nothing_that_is_read_can_run_code() -> None:
+    for name, node in nodes(ast.AST):
+        if isinstance(node, ast.Import):
+            assert not {alias.name.split(".")[0] for alias in node.names} & UNSAFE, name
+        elif isinstance(node, ast.ImportFrom):
+            assert str(node.module).split(".")[0] not in UNSAFE, name
+        elif isinstance(node, ast.Call):
+            assert called(node) not in ("eval", "exec"), name
+            given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+            assert given.get("allow_pickle", "False") == "False", name
+            assert given.get("safe_mode", "True") == "True", name
+
+
+def test_warnings_are_held_back_only_in_a_block() -> None:
+    """A filter that outlives its call would change what the user's own code is told."""
+    blocks = [node for _, node in nodes(ast.With) if "catch_warnings" in ast.unparse(node).split("\n")[0]]
+    within = {id(inner) for block in blocks for inner in ast.walk(block)}
+    filters = ("warnings.filterwarnings", "warnings.simplefilter")
+    assert not [name for name, node in nodes(ast.Call) if called(node) in filters and id(node) not in within]
+
+
+def test_modules_can_be_read_in_one_sitting() -> None:
+    lengths = {path: len(path.read_text("utf-8").splitlines()) for path in ROOT.rglob("*.py")}
+    assert {module_name(path): length for path, length in lengths.items() if length > 300} == {}
+
+
+def test_modules_are_named_for_what_they_do() -> None:
+    words = {word for name in TREES for part in name.split(".") for word in part.split("_")}
+    assert not words & {"utils", "util", "helpers", "helper", "misc", "common"}
+
+
+def public_definitions(
+    body: list[ast.stmt], prefix: str
+) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]]:
+    """Functions and classes without a leading underscore, and the methods of those classes."""
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            yield f"{prefix}.{node.name}", node
+            if isinstance(node, ast.ClassDef):
+                yield from public_definitions(node.body, f"{prefix}.{node.name}")
+
+
+def test_all_that_is_public_is_documented() -> None:
+    assert [name for name, tree in TREES.items() if not ast.get_docstring(tree)] == []
+    definitions = [pair for name, tree in TREES.items() for pair in public_definitions(tree.body, name)]
+    assert len(definitions) > 100
+    assert [name for name, node in definitions if not ast.get_docstring(node)] == []
