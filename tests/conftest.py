@@ -44,6 +44,8 @@ def no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name, raising=False)
     for name in ("https_proxy", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # a port that nothing listens to
+    # It is made once a process, with the proxies of that moment.
+    monkeypatch.setattr("urllib.request._opener", None)
     return home
 
 

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+
+import pytest
+from pipeline_data import files_of, read_table, small_data, small_recipe, write_model
+
+from featx.errors import DataError, ImageError, RunError, UntrustedError
+from featx.pipeline.fitting import FitResult, fit_head
+from featx.pipeline.prediction import Predictions, predict
+from featx.recipe_files import dump_recipe, load_recipe
+
+CLASSES = ("covid", "normal", "pneumonia_bac", "pneumonia_vir")
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> FitResult:
+    """A run in `run`, with its `data` and `cache` beside it."""
+    root = tmp_path_factory.mktemp("prediction")
+    small_data(root / "data", train=4, test=2)
+    recipe = small_recipe(tiny_model, {"preprocess.mode": "featurewise", "views.count": 2, "views.rotation": 10.0})
+    return fit_head(root / "data", recipe, root / "run", cache=root / "cache")
+
+
+@pytest.fixture
+def cache(fitted: FitResult) -> Path:
+    return fitted.extraction.store.root
+
+
+@pytest.fixture
+def data(fitted: FitResult) -> Path:
+    return fitted.extraction.dataset.root
+
+
+def check_as_fitted(found: Predictions, fitted: FitResult, data: Path) -> None:
+    """Each prediction is the one that the run made of the same image."""
+    known = {row["path"]: row for row in read_table(fitted.run / "predictions.csv")}
+    for row in found.rows:
+        expected = known[Path(row.path).relative_to(data).as_posix()]
+        assert row.label == expected["predicted"]
+        assert list(row.probabilities) == list(CLASSES)
+        for name, p in row.probabilities.items():
+            assert p == pytest.approx(float(expected[f"p_{name}"]), abs=1e-5)
+
+
+def test_predictions_are_the_runs_own(fitted: FitResult, data: Path, cache: Path) -> None:
+    found = predict(fitted.run, [data / "test", data / "train"], cache=cache)
+    assert len(found.rows) == 4 * 4 + 4 * 2
+    check_as_fitted(found, fitted, data)
+    # Not one class for all, which would be right too easily.
+    assert len({f"{row.probabilities['covid']:.4f}" for row in found.rows}) > 12
+    assert found.to_json()["predictions"][0] == {
+        "path": found.rows[0].path,
+        "label": found.rows[0].label,
+        "probabilities": found.rows[0].probabilities,
+    }
+
+
+def test_the_stored_preprocessing_is_done_to_other_data(fitted: FitResult, data: Path, tmp_path: Path) -> None:
+    # One image alone has channel statistics far from the training images'.
+    one = files_of(data / "test")[0]
+    folder = tmp_path / "ward" / one.relative_to(data)
+    folder.parent.mkdir(parents=True)
+    shutil.copy(one, folder)
+    found = predict(fitted.run, [tmp_path / "ward"], cache=tmp_path / "cache")
+    assert len(found.rows) == 1
+    check_as_fitted(found, fitted, tmp_path / "ward")
+
+
+def test_images_seen_before_cost_nothing(
+    fitted: FitResult, data: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from featx.pipeline import computing
+
+    monkeypatch.delattr(computing, "KerasNetwork")
+    assert len(predict(fitted.run, [data / "train"], cache=cache).rows) == 16
+
+
+def test_predictions_come_in_the_order_of_the_paths(
+    fitted: FitResult, data: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(data)
+    given = [path.relative_to(data) for path in files_of(data / "train")[::-3]]
+    found = predict(fitted.run, given, cache=cache)
+    assert [row.path for row in found.rows] == [path.as_posix() for path in given]
+    check_as_fitted(found, fitted, Path())
+    mixed = predict(fitted.run, ["test/normal", given[0], "test/covid"], cache=cache)
+    names = [[path.as_posix() for path in sorted(Path("test", name).iterdir())] for name in ("normal", "covid")]
+    assert [row.path for row in mixed.rows] == [*names[0], given[0].as_posix(), *names[1]]
+
+
+def test_a_manifest_with_or_without_labels(fitted: FitResult, data: Path, cache: Path, tmp_path: Path) -> None:
+    paths = files_of(data / "test")[::-1]
+    with (tmp_path / "ward.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["path"], *([path] for path in paths)])
+    found = predict(fitted.run, [tmp_path / "ward.csv"], cache=cache)
+    assert {row.path for row in found.rows} == {str(path) for path in paths}
+    check_as_fitted(found, fitted, data)
+
+
+def test_the_csv_says_the_same(fitted: FitResult, data: Path, cache: Path, tmp_path: Path) -> None:
+    found = predict(fitted.run, [data / "test"], cache=cache)
+    found.write(tmp_path / "out" / "predictions.csv")
+    table = read_table(tmp_path / "out" / "predictions.csv")
+    assert list(table[0]) == ["path", "label", *(f"p_{name}" for name in CLASSES)]
+    for row, line in zip(found.rows, table, strict=True):
+        assert (line["path"], line["label"]) == (row.path, row.label)
+        for name, p in row.probabilities.items():
+            assert float(line[f"p_{name}"]) == pytest.approx(p, rel=1e-5)
+
+
+def test_a_bad_image_fails_or_is_skipped(fitted: FitResult, data: Path, cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_text("not an image")
+    good = files_of(data / "test")[0]
+    with pytest.raises(ImageError, match=r"bad\.png"):
+        predict(fitted.run, [good, tmp_path / "bad.png"], cache=cache)
+    found = predict(fitted.run, [tmp_path / "bad.png", good], cache=cache, on_error="skip")
+    assert [row.path for row in found.rows] == [good.as_posix()]
+    assert [row["path"] for row in found.to_json()["failed"]] == [(tmp_path / "bad.png").as_posix()]
+    with pytest.raises(DataError, match="found nothing"):
+        predict(fitted.run, [tmp_path / "nowhere.png"], cache=cache)
+
+
+def test_other_weights_are_refused(fitted: FitResult, data: Path, cache: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(fitted.run, tmp_path / "run"))
+    other = write_model(tmp_path / "other.keras", seed=9)
+    recipe = load_recipe(run / "recipe.toml").replaced({"backbone.name": str(other)})
+    (run / "recipe.toml").write_text(dump_recipe(recipe), "utf-8")
+    with pytest.raises(UntrustedError, match="predictions would mean nothing") as caught:
+        predict(run, [data / "test"], cache=cache)
+    assert caught.value.exit_code == 4
+
+
+def test_other_weights_of_a_named_backbone_are_refused(
+    fitted: FitResult, data: Path, cache: Path, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(fitted.run, tmp_path / "run"))
+    changes = {"backbone.name": "mobilenetv2", "backbone.weights": "random:1"}
+    (run / "recipe.toml").write_text(dump_recipe(load_recipe(run / "recipe.toml").replaced(changes)), "utf-8")
+    with pytest.raises(UntrustedError, match="found others in random:2"):
+        predict(run, [data / "test"], cache=cache, weights="random:2")
+
+
+def test_what_is_no_run_is_refused(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="does not exist"):
+        predict(tmp_path / "nowhere", [data])
+    with pytest.raises(RunError, match=r"has no manifest\.json"):
+        predict(data, [data])
