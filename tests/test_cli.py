@@ -80,7 +80,8 @@ def test_extract_prints_the_json_of_the_contract_and_nothing_else(
     first = featx("extract", data, "--recipe", recipe, "--cache", cache, "--views", 2, "--json")
     assert first.code == 0
     assert set(first.json) == {
-        "images", "rows", "computed", "reused", "failed", "feature_set", "dim", "seconds", "images_per_second", "engine",
+        "images", "rows", "computed", "reused", "failed", "feature_set", "dim", "seconds", "images_per_second",
+        "engine",
     }  # fmt: skip
     assert (first.json["images"], first.json["rows"], first.json["computed"]) == (32, 2 * 24 + 8, 56)
     second = featx("extract", data, "--recipe", recipe, "--cache", cache, "--views", 2, "--json").json

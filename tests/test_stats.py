@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scipy.special import expit, softmax  # type: ignore[import-untyped]
-from scipy.stats import binomtest  # type: ignore[import-untyped]
+from scipy.special import expit, softmax
+from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, log_loss
 
 from featx.stats import Score, probabilities, score, two_columns, wilson
