@@ -20,7 +20,7 @@ check: .venv/installed ## linters, types, documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 docs: .venv/installed ## the documentation at a local address, rebuilt on change
 	$(BIN)/mkdocs serve

@@ -287,6 +287,16 @@ def test_random_weights_are_the_same_for_a_seed_and_differ_between_seeds() -> No
         assert np.ptp(rows, axis=0).max() > 0.1
 
 
+def test_random_kernels_are_hes_normal_drawn_by_numpy() -> None:
+    pixels = some_pixels()
+    rows = network("vgg16", "random:3", cut="block1_conv1").rows(pixels).reshape(4, 32, 32, 64)
+    # Cached rows are found by the seed: whoever changes how it is used raises the rule's number too.
+    drawn = np.random.Generator(np.random.PCG64(3)).standard_normal((3, 3, 3, 64))
+    kernel = drawn * np.sqrt(2 / (3 * 3 * 3))
+    expected = np.maximum(np.einsum("nijc,ijcf->nf", pixels[:, :3, :3], kernel), 0)
+    np.testing.assert_allclose(rows[:, 1, 1], expected, rtol=1e-4, atol=1e-5)
+
+
 def test_random_weights_do_not_follow_the_global_generators() -> None:
     rows = []
     for seed in (1, 2):

@@ -47,7 +47,7 @@ def keras_models(no_weights: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Keras's cache of weights, empty: it reads KERAS_HOME once, when it is first imported."""
     load_keras()
     home = no_weights / "keras"
-    home.mkdir()
+    home.mkdir(exist_ok=True)
     monkeypatch.setattr("keras.src.utils.file_utils.config.keras_home", lambda: str(home))
     return home / "models"
 
