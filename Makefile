@@ -12,6 +12,7 @@ BIN := .venv/bin
 
 demo: .venv/installed ## the main job on generated radiographs
 	$(BIN)/featx demo --out featx-demo
+	@echo 'Here featx is $(BIN)/featx; ". $(BIN)/activate" puts it on your path.'
 
 test: .venv/installed
 	$(BIN)/python -m pytest
