@@ -49,8 +49,8 @@ def command(
 def _weights(result: Demo) -> str:
     weights = result.fit.extraction.weights
     if weights.path is not None:
-        return weights.source
-    return f"{weights.source} (none are on this machine), so accuracy is modest; learning rate lowered to 1e-4"
+        return "ImageNet" if weights.source == "imagenet" else weights.source
+    return f"random (seed {weights.seed}), so accuracy is modest; learning rate lowered to 1e-4"
 
 
 def _next_steps(result: Demo) -> list[str]:

@@ -158,18 +158,19 @@ def extract_dataset(
     dataset: Dataset,
     spec: FeatureSpec,
     *,
+    weights: Weights | None = None,
     cache: str | Path = "cache",
     engine: Engine = "auto",
     batch_size: int = 16,
     on_error: OnError = "fail",
     progress: Progress = silent,
 ) -> Extraction:
-    """Do what `extract` does, for data that was read before."""
+    """Do what `extract` does, for data that was read and weights that were found before."""
     if engine not in ("auto", "keras"):
         raise UsageError(f"Expected the engine auto or keras, received {engine!r}.")
     start = time.perf_counter()
     store = Store(Path(cache))
-    weights = find_weights(spec.backbone.name, spec.backbone.weights)
+    weights = weights or find_weights(spec.backbone.name, spec.backbone.weights)
     images, failed = hash_images(dataset.items, on_error, progress)
     _check_any(images, failed)
     train = [image for image in images if image.item.split == "train"]

@@ -17,7 +17,7 @@ from featx.pipeline.hashing import Failure, Image, OnError
 from featx.pipeline.progress import Progress, silent
 from featx.runs import Run, read_run
 from featx.stats import probabilities
-from featx.weights import find_weights
+from featx.weights import Weights, find_weights
 
 ROWS_AT_ONCE = 256
 
@@ -91,11 +91,11 @@ def predict(
     spec = known.recipe
     if weights is not None:
         spec = spec.replaced({"backbone.weights": weights})
-    _refuse_other_weights(known, spec.backbone.name, spec.backbone.weights)
+    found = _trusted_weights(known, spec.backbone.name, spec.backbone.weights)
     # No image here is a training image: only the images themselves are needed.
     spec = spec.replaced({"views.count": 1})
     dataset = read_paths([Path(path) for path in paths], missing="keep" if on_error == "skip" else "fail")
-    extraction = extract_dataset(dataset, spec, cache=cache, on_error=on_error, progress=progress)
+    extraction = extract_dataset(dataset, spec, weights=found, cache=cache, on_error=on_error, progress=progress)
     images = _as_given(extraction.images, paths)
     head = Head.load(known.path / runs.HEAD)
     logits = head.logits(extraction.view_rows(images).chunks(ROWS_AT_ONCE))
@@ -120,7 +120,7 @@ def _as_given(images: Sequence[Image], paths: Sequence[str | Path]) -> list[Imag
     return sorted(images, key=position)
 
 
-def _refuse_other_weights(run: Run, backbone: str, source: str) -> None:
+def _trusted_weights(run: Run, backbone: str, source: str) -> Weights:
     expected = run.manifest["weights"]["sha256"]
     found = find_weights(backbone, source)
     if found.digest != expected:
@@ -129,3 +129,4 @@ def _refuse_other_weights(run: Run, backbone: str, source: str) -> None:
             f"others in {found.path or found.source} ({found.digest[:12]}…); predictions would mean nothing, so pass "
             "the right file with --weights, or fit again."
         )
+    return found
