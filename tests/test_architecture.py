@@ -65,7 +65,6 @@ BETWEEN_ROOMS = {
 FROM_COMMANDS = {
     ("cli.cache", "cache_admin"): "these commands are about the store itself",
     ("cli.cache", "store"): "these commands are about the store itself",
-    ("cli.cache", "runs"): "a run's recipe is one of the ways to say what is explained",
     ("cli.predict", "runs"): "the classes of the run are the columns of the table",
     ("cli.console", "runs"): "JSON on standard output keeps the rules of JSON in a run",
 }

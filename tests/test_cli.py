@@ -253,6 +253,7 @@ def test_predict_refuses_other_weights_with_exit_4(
         (["recipes", "show", "covid"], 2, "No recipe"),
         (["cache", "explain", "x.png"], 2, "Expected one of"),
         (["cache", "explain", "x.png", "--backbone", "vgg16"], 1, "x.png"),
+        (["cache", "explain", "x.png", "--run", "run", "--weights", "random"], 2, "leave --weights out"),
         (["cache", "gc", "--drop", "abc"], 2, "abc"),
     ],
 )

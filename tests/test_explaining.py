@@ -8,8 +8,9 @@ import pytest
 from pipeline_data import digest, files_of, small_data, small_recipe, write_model
 
 from featx.errors import ImageError
-from featx.pipeline.explaining import explain_image
+from featx.pipeline.explaining import explain_image, explain_of_run
 from featx.pipeline.extraction import extract
+from featx.pipeline.fitting import fit_head
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +102,15 @@ def test_an_image_that_was_never_extracted(root: Path, tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read(root: Path, tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="does not exist"):
         explain_image(tmp_path / "nowhere.png", small_recipe(root / "model.keras"), cache=root / "cache")
+
+
+def test_a_run_is_asked_without_its_weights_on_this_machine(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "model.keras", size=None)
+    data = small_data(tmp_path / "data", train=8, test=1)
+    fit_head(data, small_recipe(model), tmp_path / "run", cache=tmp_path / "cache")
+    image = files_of(data)[0]
+    model.unlink()
+    assert explain_of_run(image, tmp_path / "run", cache=tmp_path / "cache").hit
+    write_model(model, seed=5, size=None)
+    assert not explain_image(image, small_recipe(model), cache=tmp_path / "cache").hit
+    assert explain_of_run(image, tmp_path / "run", cache=tmp_path / "cache").hit

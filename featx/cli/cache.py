@@ -103,19 +103,22 @@ def explain(
 ) -> None:
     """Say whether an image's row would be reused, and if not, which part of its key differs."""
     console.start(quiet=False, debug=debug)
-    from featx.pipeline.explaining import explain_image
+    from featx.pipeline.explaining import explain_image, explain_of_run
     from featx.pipeline.extraction import default_recipe
     from featx.recipe_files import load_recipe, override
-    from featx.runs import read_run
 
     if sum(choice is not None for choice in (run, recipe, backbone)) != 1:
         raise UsageError("Expected one of --run, --recipe and --backbone, which say what features are meant.")
+    if run is not None and weights:
+        raise UsageError(
+            "Expected --weights with --recipe or --backbone, but a run has its own; leave --weights out."
+        )
     if run is not None:
-        spec = read_run(run).recipe
+        found = explain_of_run(image, run, view=view, cache=cache)
     else:
         spec = load_recipe(recipe) if recipe is not None else default_recipe(str(backbone))
-    spec = override(spec, {"backbone.weights": options.weights_for(spec.backbone.name, weights)})
-    found = explain_image(image, spec, view=view, cache=cache)
+        spec = override(spec, {"backbone.weights": options.weights_for(spec.backbone.name, weights)})
+        found = explain_image(image, spec, view=view, cache=cache)
     if json:
         console.print_json(asdict(found))
     else:
