@@ -18,13 +18,13 @@ import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
 from featx.data import read_data
-from featx.heads import Head
 from featx.pipeline.extraction import Extraction, extract_dataset
+from featx.pipeline.fit_engines import make_fitter
 from featx.recipe import Recipe
 from featx.recipe_files import load_recipe
 from featx.sampling import TrainingBatches
 from featx.stats import Score, score, wilson
-from featx.training import fit_keras
+from featx.training import fit_epochs
 
 
 def main() -> None:
@@ -92,10 +92,11 @@ def fold_score(
     images = list(extraction.images)
     rows = extraction.view_rows([images[i] for i in train], views)
     own = extraction.view_rows([images[i] for i in held])
-    head = Head.build(recipe.head, extraction.dim, len(classes), seed)
+    seeded = recipe.replaced({"fit.seed": seed})
+    fitter = make_fitter("auto", seeded, extraction.dim, len(classes))
     batches = TrainingBatches(rows, labels[train], views, recipe.fit.batch_size, seed)
-    fit_keras(head.logits_model, batches, lambda: Score(0, 0, None), recipe.fit, lambda epoch: None)
-    return score(head.logits(own.chunks(256)), labels[held])
+    fit_epochs(fitter.run_epoch, batches, lambda: Score(0, 0, None), recipe.fit, lambda epoch: None)
+    return score(fitter.logits(own.chunks(256)), labels[held])
 
 
 if __name__ == "__main__":

@@ -35,6 +35,14 @@ def load_keras() -> ModuleType:
     return sys.modules["keras"]
 
 
+def has_gpu() -> bool:
+    """Return whether TensorFlow, which this loads, can use a GPU."""
+    load_keras()
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
 @contextmanager
 def _native_stderr_held() -> Iterator[None]:
     if not _quiet:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from featx.canonical import digest_of
 from featx.errors import RecipeError, RunError
 from featx.framework import load_keras
-from featx.recipe import DropoutLayer, HeadPart
+from featx.recipe import DenseLayer, DropoutLayer, HeadPart
 
 LOGITS = "logits"
 PROBABILITIES = "probabilities"
@@ -38,7 +38,9 @@ class Head:
         self.logits_model = keras.Model(model.inputs, model.get_layer(LOGITS).output)
 
     @classmethod
-    def build(cls, spec: HeadPart, width: int, classes: int, seed: int = 0) -> Head:
+    def build(
+        cls, spec: HeadPart, width: int, classes: int, seed: int = 0, weights: Sequence[NDArray[np.float32]] = ()
+    ) -> Head:
         """Make a head with weights drawn by the seed (Glorot's uniform distribution, Keras's default).
 
         Args:
@@ -46,6 +48,7 @@ class Head:
             width: Features an image.
             classes: Number of classes, at least 2.
             seed: Of the weights and of dropout.
+            weights: Kernel and bias of each dense layer in order, to have in place of drawn ones.
 
         Raises:
             RecipeError: The output is `sigmoid` and there are not two classes.
@@ -53,16 +56,18 @@ class Head:
         check_output(spec, classes)
         layers = load_keras().layers
         x = inputs = load_keras().Input((width,), name="features")
-        names = iter(spec.dense_names())
-        for number, layer in enumerate(spec.layers):
+        names = iter([*spec.dense_names(), LOGITS])
+        for place, layer in enumerate([*spec.layers, _logits_layer(spec, classes)]):
             if isinstance(layer, DropoutLayer):
-                x = layers.Dropout(layer.rate, seed=seed + number, name=f"dropout_{number + 1}")(x)
+                x = layers.Dropout(layer.rate, seed=seed + place, name=f"dropout_{place + 1}")(x)
             else:
-                x = _dense(layer.units, seed + number, next(names), layer.activation)(x)
-        units = 1 if spec.output == "sigmoid" else classes
-        x = _dense(units, seed + len(spec.layers), LOGITS)(x)
+                drawn = "zeros" if weights else _initializer(seed, place)
+                x = layers.Dense(layer.units, layer.activation, kernel_initializer=drawn, name=next(names))(x)
         x = layers.Activation(spec.output, name=PROBABILITIES)(x)
-        return cls(load_keras().Model(inputs, x, name="head"), spec.penultimate)
+        model = load_keras().Model(inputs, x, name="head")
+        if weights:
+            model.set_weights(list(weights))
+        return cls(model, spec.penultimate)
 
     @classmethod
     def load(cls, path: Path, penultimate_layer: str | None = None) -> Head:
@@ -127,10 +132,23 @@ def check_output(spec: HeadPart, classes: int) -> None:
         )
 
 
-def _dense(units: int, seed: int, name: str, activation: str = "linear") -> Any:
-    keras = load_keras()
-    drawn = keras.initializers.GlorotUniform(seed=seed)
-    return keras.layers.Dense(units, activation=activation, kernel_initializer=drawn, name=name)
+def initial_weights(
+    spec: HeadPart, width: int, classes: int, seed: int
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Yield kernel and bias of each dense layer, as `Head.build` draws them."""
+    for place, layer in enumerate([*spec.layers, _logits_layer(spec, classes)]):
+        if isinstance(layer, DenseLayer):
+            # Keras's tensors share their memory with the array and are not to be written to.
+            yield np.array(_initializer(seed, place)((width, layer.units))), np.zeros(layer.units, np.float32)
+            width = layer.units
+
+
+def _logits_layer(spec: HeadPart, classes: int) -> DenseLayer:
+    return DenseLayer(type="dense", units=1 if spec.output == "sigmoid" else classes)
+
+
+def _initializer(seed: int, place: int) -> Any:
+    return load_keras().initializers.GlorotUniform(seed=seed + place)
 
 
 def _layers(model: Any) -> list[Any]:
@@ -141,7 +159,8 @@ def _layers(model: Any) -> list[Any]:
 
 def _outputs(model: Any, chunks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
     for chunk in chunks:
-        yield np.asarray(model.predict_on_batch(chunk), np.float32)
+        # Called as it is, the model is not traced anew for every length that a chunk may have.
+        yield np.asarray(model(chunk, training=False), np.float32)
 
 
 def _stacked(parts: Iterable[NDArray[np.float32]], width: int) -> NDArray[np.float32]:

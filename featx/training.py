@@ -1,4 +1,4 @@
-"""The epoch loop of the engine `keras`: batches of cached rows in, weights and history out."""
+"""The epoch loop, and the fitting engine `keras`: batches of cached rows in, weights and history out."""
 
 from __future__ import annotations
 
@@ -37,34 +37,37 @@ class Batches(Protocol):
         ...
 
 
-def fit_keras(
-    model: Any,
+class RunEpoch(Protocol):
+    """What an engine does in an epoch."""
+
+    def __call__(self, batches: Batches, number: int, rate: float, last: bool, /) -> tuple[float, float]:
+        """Step through an epoch at a learning rate; return the mean loss and accuracy of its batches."""
+        ...
+
+
+def fit_epochs(
+    run_epoch: RunEpoch,
     batches: Batches,
     validate: Callable[[], Score],
     fit: FitPart,
     on_epoch: Callable[[Epoch], None],
 ) -> list[Epoch]:
-    """Fit a model in Keras's own loop, in place.
-
-    The loss is the cross-entropy of the logits: of clipped probabilities, a wide head saturates in its first
-    steps and never learns.
+    """Fit for all epochs of a recipe, whatever the engine.
 
     Args:
-        model: From rows to logits, (n, classes), or (n, 1) for two classes.
+        run_epoch: The engine's.
         batches: Training rows.
         validate: Scores the rows that are held out, called after every epoch.
-        fit: Optimiser, rates and epochs.
+        fit: Rates and epochs.
         on_epoch: Called after each epoch.
 
     Returns:
         One `Epoch` each.
     """
-    _compile(model, fit)
     history = []
     for number in range(fit.epochs):
         rate = fit.rate(number)
-        model.optimizer.learning_rate = rate
-        loss, accuracy = _run_epoch(model, batches, number)
+        loss, accuracy = run_epoch(batches, number, rate, number + 1 == fit.epochs)
         held_out = validate()
         epoch = Epoch(number, rate, loss, accuracy, held_out.loss, held_out.accuracy)
         history.append(epoch)
@@ -72,16 +75,32 @@ def fit_keras(
     return history
 
 
-def _run_epoch(model: Any, batches: Batches, number: int) -> tuple[float, float]:
-    """Step through an epoch and return its mean loss and accuracy, each row counted once."""
-    sums = np.zeros(2)
-    n = 0
-    for rows, labels in batches.epoch(number):
-        # Keras starts its means anew with each of these calls, so they are added up here.
-        logs = model.train_on_batch(rows, _targets(model, labels), return_dict=True)
-        sums += len(labels) * np.array([float(logs["loss"]), float(logs["accuracy"])])
-        n += len(labels)
-    return float(sums[0] / n), float(sums[1] / n)
+class KerasLoop:
+    """The engine `keras`: a model fitted in Keras's own loop, in place.
+
+    The loss is the cross-entropy of the logits: of clipped probabilities, a wide head saturates in its first
+    steps and never learns.
+
+    Args:
+        model: From rows to logits, (n, classes), or (n, 1) for two classes.
+        fit: Optimiser and rate.
+    """
+
+    def __init__(self, model: Any, fit: FitPart) -> None:
+        _compile(model, fit)
+        self._model = model
+
+    def run_epoch(self, batches: Batches, number: int, rate: float, last: bool) -> tuple[float, float]:
+        """Step through an epoch and return its mean loss and accuracy, each row counted once."""
+        self._model.optimizer.learning_rate = rate
+        sums = np.zeros(2)
+        n = 0
+        for rows, labels in batches.epoch(number):
+            # Keras starts its means anew with each of these calls, so they are added up here.
+            logs = self._model.train_on_batch(rows, _targets(self._model, labels), return_dict=True)
+            sums += len(labels) * np.array([float(logs["loss"]), float(logs["accuracy"])])
+            n += len(labels)
+        return float(sums[0] / n), float(sums[1] / n)
 
 
 def _compile(model: Any, fit: FitPart) -> None:

@@ -97,7 +97,7 @@ def test_metrics_are_what_was_returned(fitted: FitResult) -> None:
         "trainable": trainable,
         "non_trainable": network,
     }
-    assert metrics["engine"] == "keras"
+    assert metrics["engine"] == "fused"
     assert metrics["failed"] == []
 
 
@@ -397,7 +397,7 @@ def test_a_hopeless_rate_still_writes_valid_files(home: Path, tmp_path: Path, re
 
 
 def test_an_unknown_engine_is_refused(home: Path, tmp_path: Path, recipe: Recipe) -> None:
-    with pytest.raises(UsageError, match="engine auto or keras, received 'torch'"):
+    with pytest.raises(UsageError, match="engine auto, fused or keras, received 'torch'"):
         fit_head(home / "data", recipe, tmp_path / "run", cache=home / "cache", engine="torch")  # type: ignore[arg-type]
 
 

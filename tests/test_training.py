@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -14,7 +14,7 @@ from featx.recipe import DenseLayer, DropoutLayer, FitPart, HeadPart, SchedulePa
 from featx.recipe_files import load_recipe
 from featx.sampling import TrainingBatches
 from featx.stats import Score, score
-from featx.training import Epoch, fit_keras
+from featx.training import Batches, Epoch, KerasLoop, fit_epochs
 
 Matrix = NDArray[np.float32]
 Labels = NDArray[np.int64]
@@ -42,7 +42,17 @@ def fitted(
     X, y = data or rows(classes=classes)
     head = Head.build(spec, X.shape[1], classes, seed)
     batches = TrainingBatches(X, y, 1, fit.batch_size, seed)
-    return head, fit_keras(head.logits_model, batches, nothing_held_out, fit, lambda epoch: None)
+    return head, fit_with_keras(head.logits_model, batches, nothing_held_out, fit, lambda epoch: None)
+
+
+def fit_with_keras(
+    model: Any,
+    batches: Batches,
+    validate: Callable[[], Score],
+    fit: FitPart,
+    on_epoch: Callable[[Epoch], None],
+) -> list[Epoch]:
+    return fit_epochs(KerasLoop(model, fit).run_epoch, batches, validate, fit, on_epoch)
 
 
 class Adam:
@@ -100,7 +110,7 @@ def test_a_fit_is_what_a_hand_computes(output: str, classes: int, batch_size: in
     head = Head.build(LINEAR.model_copy(update={"output": output}), X.shape[1], classes, 0)
     batches = TrainingBatches(X, y, 1, batch_size, seed=3)
     weights, expected = fit_by_hand(head.model.get_weights(), batches, fit)
-    history = fit_keras(head.logits_model, batches, nothing_held_out, fit, lambda epoch: None)
+    history = fit_with_keras(head.logits_model, batches, nothing_held_out, fit, lambda epoch: None)
     for found, wanted in zip(head.model.get_weights(), weights, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-4)
     assert [epoch.epoch for epoch in history] == [0, 1, 2, 3]
@@ -130,7 +140,7 @@ def test_the_schedule_reaches_the_optimiser(kind: Any) -> None:
         weights.append(head.model.get_weights()[0])
         rates.append(float(head.logits_model.optimizer.learning_rate))
 
-    fit_keras(head.logits_model, TrainingBatches(X, y, 1, 8, 0), nothing_held_out, fit, on_epoch)
+    fit_with_keras(head.logits_model, TrainingBatches(X, y, 1, 8, 0), nothing_held_out, fit, on_epoch)
     assert [not np.array_equal(a, b) for a, b in pairwise(weights)] == [
         True,
         False,
@@ -152,7 +162,9 @@ def test_each_epoch_is_told_as_it_ends() -> None:
         validated.append(len(told))
         return Score(1, 1, 0.25)
 
-    history = fit_keras(head.logits_model, TrainingBatches(X, y, 1, 8, 0), validate, FitPart(epochs=3), told.append)
+    history = fit_with_keras(
+        head.logits_model, TrainingBatches(X, y, 1, 8, 0), validate, FitPart(epochs=3), told.append
+    )
     assert told == history
     assert validated == [0, 1, 2]
     assert [(epoch.val_loss, epoch.val_accuracy) for epoch in history] == [(0.25, 1.0)] * 3
@@ -186,7 +198,7 @@ def test_dropout_is_on_for_training_and_off_for_validation() -> None:
     w1, b1, w2, b2 = (weight.astype(np.float64) for weight in head.model.get_weights())
     logits = ((X @ w1 + b1) @ w2 + b2).astype(np.float32)
     expected = score(logits, y)
-    history = fit_keras(
+    history = fit_with_keras(
         head.logits_model,
         SameBatch(X, y),
         lambda: score(head.logits([X]), y),
@@ -245,7 +257,7 @@ def test_the_wide_head_learns_on_logits(like_vgg: tuple[TrainingBatches, Matrix,
     head = Head.build(recipe.head, 25_088, 4)
     fit = recipe.fit.model_copy(update={"epochs": WIDE_EPOCHS})
     assert (fit.learning_rate, fit.batch_size) == (1e-3, 10)
-    fit_keras(head.logits_model, batches, nothing_held_out, fit, lambda epoch: None)
+    fit_with_keras(head.logits_model, batches, nothing_held_out, fit, lambda epoch: None)
     assert accuracy_of(head, X, y) > 0.75
 
 

@@ -32,8 +32,9 @@ def command(
     ] = None,
     weights: options.WeightsChoice = None,
     engine: Annotated[
-        options.EngineChoice, typer.Option(help="What fits the head.", rich_help_panel=options.RUNNING)
-    ] = options.EngineChoice.auto,
+        options.FitEngineChoice,
+        typer.Option(help="What fits the head; auto: fused where it applies.", rich_help_panel=options.RUNNING),
+    ] = options.FitEngineChoice.auto,
     on_error: options.OnError = options.OnErrorChoice.fail,
     cache: options.Cache = options.CACHE_DEFAULT,
     seed: options.Seed = None,

@@ -38,9 +38,17 @@ class OnErrorChoice(StrEnum):
 
 
 class EngineChoice(StrEnum):
-    """What runs the network, or fits the head."""
+    """What runs the network."""
 
     auto = "auto"
+    keras = "keras"
+
+
+class FitEngineChoice(StrEnum):
+    """What fits the head."""
+
+    auto = "auto"
+    fused = "fused"
     keras = "keras"
 
 

@@ -8,16 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.data import read_data
 from featx.dataset import check_for_fit
-from featx.errors import UntrustedError, UsageError
+from featx.errors import UntrustedError
 from featx.heads import Head, check_output
 from featx.pipeline.extraction import Extraction, extract_dataset
+from featx.pipeline.fit_engines import FitEngine, Fitter, check_engine, make_fitter
 from featx.pipeline.hashing import Image, OnError
 from featx.pipeline.penultimate import store_penultimate
 from featx.pipeline.progress import Progress, silent
@@ -28,9 +29,8 @@ from featx.recipe_files import load_recipe
 from featx.runs import check_out
 from featx.sampling import TrainingBatches, validation_mask
 from featx.stats import Score, score
-from featx.training import Epoch, fit_keras
+from featx.training import Epoch, fit_epochs
 
-FitEngine = Literal["auto", "keras"]
 ROWS_AT_ONCE = 256
 
 
@@ -109,19 +109,18 @@ def fit_head(
         recipe: A recipe, its name or the path of its file.
         out: The run's folder: absent, empty, or an earlier run, which is replaced.
         cache: The store's folder.
-        engine: What fits the head.
+        engine: What fits the head; `auto` is `fused` where that applies, `keras` otherwise.
         on_error: What to do about images that cannot be read, see `extract`.
         progress: Told how far the work is.
 
     Raises:
         UntrustedError: An image or group stands in two splits, or the fit diverged.
         DataError: There are fewer than two classes, or too few images of one for the split.
-        RecipeError: The head's output does not fit the number of classes.
+        RecipeError: The head's output does not fit the number of classes, or the engine does not know a layer.
         FeatxError: What `extract` raises.
     """
-    if engine not in ("auto", "keras"):
-        raise UsageError(f"Expected the engine auto or keras, received {engine!r}.")
     recipe = load_recipe(recipe) if isinstance(recipe, str) else recipe
+    check_engine(engine, recipe.head)
     out = Path(out)
     check_out(out)
     dataset = read_data(Path(data), missing="keep" if on_error == "skip" else "fail")
@@ -134,23 +133,26 @@ def fit_head(
     check_for_fit(replace(dataset, items=tuple(image.item for image in images)), recipe.fit.validation)
     refuse_leaks(images)
     extracted = time.perf_counter()
-    return _fitted(extraction, recipe, out, extracted - start, progress)
+    return _fitted(extraction, recipe, out, engine, extracted - start, progress)
 
 
-def _fitted(extraction: Extraction, recipe: Recipe, out: Path, seconds: float, progress: Progress) -> FitResult:
+def _fitted(
+    extraction: Extraction, recipe: Recipe, out: Path, engine: FitEngine, seconds: float, progress: Progress
+) -> FitResult:
     recipe = _resolved(recipe, extraction)
     classes = extraction.dataset.classes
     parts = _parts(extraction, recipe)
     start = time.perf_counter()
-    head = Head.build(recipe.head, extraction.dim, len(classes), recipe.fit.seed)
+    fitter = make_fitter(engine, recipe, extraction.dim, len(classes))
     batches = _batches(extraction, parts.fit, classes, recipe)
-    validate = partial(_score, head, extraction, parts.validation, classes)
+    validate = partial(_score, fitter, extraction, parts.validation, classes)
 
     def on_epoch(epoch: Epoch) -> None:
         _refuse_divergence(epoch)
         progress("fitting", epoch.epoch + 1, recipe.fit.epochs)
 
-    history = fit_keras(head.logits_model, batches, validate, recipe.fit, on_epoch)
+    history = fit_epochs(fitter.run_epoch, batches, validate, recipe.fit, on_epoch)
+    head = fitter.head()
     logits = {name: _logits(head, extraction, images) for name, images in vars(parts).items()}
     fit_seconds = time.perf_counter() - start
     scores = {name: score(logits[name], _indices(images, classes)) for name, images in vars(parts).items()}
@@ -170,7 +172,7 @@ def _fitted(extraction: Extraction, recipe: Recipe, out: Path, seconds: float, p
         },
         extraction=extraction,
         seconds={"extract": seconds, "fit": fit_seconds},
-        engine="keras",
+        engine=fitter.name,
     )
     outcome = Outcome(vars(parts), logits, classes, head, penultimate)
     write_run(out, recipe, outcome, extraction, result.history, result.to_json())
@@ -224,11 +226,11 @@ def _indices(images: Sequence[Image], classes: Sequence[str]) -> NDArray[np.int6
     return np.array([number[str(image.item.label)] for image in images], np.int64)
 
 
-def _logits(head: Head, extraction: Extraction, images: list[Image]) -> NDArray[np.float32]:
+def _logits(head: Head | Fitter, extraction: Extraction, images: list[Image]) -> NDArray[np.float32]:
     return head.logits(extraction.view_rows(images).chunks(ROWS_AT_ONCE))
 
 
-def _score(head: Head, extraction: Extraction, images: list[Image], classes: Sequence[str]) -> Score:
+def _score(head: Fitter, extraction: Extraction, images: list[Image], classes: Sequence[str]) -> Score:
     # A fit that diverges is refused after the epoch; NumPy need not warn of it before.
     with np.errstate(invalid="ignore"):
         return score(_logits(head, extraction, images), _indices(images, classes))
