@@ -34,8 +34,8 @@ class Head:
     def __init__(self, model: Any, penultimate_layer: str | None = None) -> None:
         self.model = model
         self.penultimate_layer = penultimate_layer
-        keras = load_keras()
-        self.logits_model = keras.Model(model.inputs, model.get_layer(LOGITS).output)
+        logits = model.get_layer(LOGITS).output
+        self.logits_model = load_keras().Model(model.input, logits)
 
     @classmethod
     def build(
@@ -116,7 +116,7 @@ class Head:
         if self.penultimate_layer is None:
             raise RecipeError("The recipe names no penultimate layer; set head.penultimate to a dense layer.")
         layer = self.model.get_layer(self.penultimate_layer)
-        return _outputs(load_keras().Model(self.model.inputs, layer.output), chunks)
+        return _outputs(load_keras().Model(self.model.input, layer.output), chunks)
 
 
 def check_output(spec: HeadPart, classes: int) -> None:
