@@ -8,7 +8,7 @@ moments once at most. Inputs that are zero cost nothing. Importing this module i
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 
@@ -18,7 +18,11 @@ from numpy.typing import NDArray
 from featx.fused_kernels import BETA_1, BETA_2, Entries, Matrix, entries_of
 from featx.fused_layers import Masks, Progress, make_layers
 from featx.recipe import HeadPart
+from featx.streaming import bounded_map
 from featx.training import Batches
+
+# An epoch, one of its steps, and the rows and labels of that step.
+Place = tuple[int, int, tuple[Matrix, NDArray[np.int64]]]
 
 # Some of Numba's threading layers end the process when two Python threads use them at once.
 _one_at_a_time = threading.Lock()
@@ -63,15 +67,16 @@ class FusedNetwork:
         Returns:
             Mean loss and accuracy of its batches as they were fitted, dropout on, each row counted once.
         """
-        places = ((number, step, batch) for step, batch in enumerate(batches.epoch(number)))
+        places: Iterator[Place] = ((number, step, batch) for step, batch in enumerate(batches.epoch(number)))
         # The pass that ends a step begins the next batch, be it the next epoch's first.
-        following = [] if last else [(number + 1, 0, batch) for batch in islice(batches.epoch(number + 1), 1)]
+        following: list[Place] = (
+            [] if last else [(number + 1, 0, batch) for batch in islice(batches.epoch(number + 1), 1)]
+        )
         sums = np.zeros(3)
         with _one_at_a_time, np.errstate(over="ignore", invalid="ignore"):
             place = next(places)
-            current = self._ready or self._prepared(*place)
-            for place in chain(places, following):
-                upcoming = self._prepared(*place)
+            current = self._ready or self._prepared(place)
+            for upcoming in bounded_map(self._prepared, chain(places, following), workers=1, ahead=1):
                 sums += self._fitted(current, upcoming, rate)
                 current = upcoming
             self._ready = current
@@ -100,10 +105,10 @@ class FusedNetwork:
         self._layers = []
         return weights
 
-    def _prepared(self, epoch: int, step: int, batch: tuple[Matrix, NDArray[np.int64]]) -> _Batch:
-        rows, labels = batch
-        rows, _ = self._layers[0].dropped(rows, self._masks, epoch, step)
-        return _Batch(epoch, step, labels, entries_of(np.ascontiguousarray(rows, np.float32)))
+    def _prepared(self, place: Place) -> _Batch:
+        epoch, step, (rows, labels) = place
+        rows = self._layers[0].dropped(np.ascontiguousarray(rows, np.float32), self._masks, epoch, step)
+        return _Batch(epoch, step, labels, entries_of(rows))
 
     def _fitted(self, batch: _Batch, upcoming: _Batch | None, rate: float) -> NDArray[np.float64]:
         """Take a step; return the sum of the batch's losses before it, the number of hits, and of rows."""
@@ -112,10 +117,11 @@ class FusedNetwork:
         values = first.activated(first.product(batch.entries, n) if batch.product is None else batch.product)
         passed = []
         for before, layer in zip(self._layers, inner, strict=False):
-            slope = before.slope(values)
-            values, factor = layer.dropped(values, self._masks, batch.epoch, batch.step)
+            # Dropout is linear, so what it does to the slope is what it will do to the way back.
+            slope = layer.dropped(before.slope(values), self._masks, batch.epoch, batch.step)
+            values = layer.dropped(values, self._masks, batch.epoch, batch.step)
             entries = entries_of(values)
-            passed.append((entries, slope * factor))
+            passed.append((entries, slope))
             values = layer.activated(layer.product(entries, n))
         loss, hits, delta = cross_entropy(values, batch.labels)
         self._note(rate)

@@ -24,11 +24,9 @@ BETA_2 = 0.999
 EPSILON = 1e-7
 # Parts of the work that may run side by side; their number decides in what order sums are taken.
 CHUNKS = 16
-# A gradient takes up this many images at a time; entries are filled up with zeros to a multiple of it.
-GROUP = 4
 
 # Weights of a layer for which waking other threads takes longer than they save.
-SMALL = 1_000_000
+SMALL = 250_000
 
 _KEEP_1 = np.float32(1 - BETA_1)
 _KEEP_2 = np.float32(1 - BETA_2)
@@ -39,7 +37,7 @@ def _compiled(*, parallel: bool = False) -> Callable[[Function], Function]:
     # Without its own error model Numba checks each division, which keeps it from using vector instructions.
     # `reassoc` lets a dot product be summed in vector lanes: another order than left to right, yet always the same.
     fastmath = {"contract", "nsz", "reassoc"}
-    compiled = numba.njit(parallel=parallel, fastmath=fastmath, error_model="numpy", cache=True)
+    compiled = numba.njit(parallel=parallel, fastmath=fastmath, error_model="numpy", nogil=True, cache=True)
     return cast(Callable[[Function], Function], compiled)
 
 
@@ -47,9 +45,9 @@ class Entries(NamedTuple):
     """The values of a batch of rows that are not zero, feature by feature.
 
     Attributes:
-        start: (d + 1,) feature i has the entries from `start[i]` to `start[i + 1]`, a multiple of `GROUP`.
-        row: The row of each entry; 0 where it only fills up.
-        value: Its value; 0 where it only fills up.
+        start: (d + 1,) feature i has the entries from `start[i]` to `start[i + 1]`.
+        row: The row of each entry.
+        value: Its value.
     """
 
     start: NDArray[np.int64]
@@ -62,9 +60,8 @@ def entries_of(rows: Matrix) -> Entries:
     """Return the entries of (b, d) rows."""
     b, d = rows.shape
     start = np.empty(d + 1, np.int64)
-    most = d * ((b + GROUP - 1) // GROUP * GROUP)
-    row = np.zeros(most, np.int64)
-    value = np.zeros(most, np.float32)
+    row = np.empty(b * d, np.int64)
+    value = np.empty(b * d, np.float32)
     n = 0
     for i in range(d):
         start[i] = n
@@ -73,9 +70,18 @@ def entries_of(rows: Matrix) -> Entries:
                 row[n] = k
                 value[n] = rows[k, i]
                 n += 1
-        n = (n + GROUP - 1) // GROUP * GROUP
     start[d] = n
     return Entries(start, row[:n], value[:n])
+
+
+@_compiled()
+def dropped(values: Matrix, keep: NDArray[np.bool_], scale: np.float32) -> Matrix:
+    """Return (b, d) values times a scale where they are kept, and 0 elsewhere."""
+    out = np.empty_like(values)
+    for k in range(values.shape[0]):
+        for j in range(values.shape[1]):
+            out[k, j] = values[k, j] * scale if keep[k, j] else np.float32(0)
+    return out
 
 
 @_compiled()
@@ -109,22 +115,31 @@ def _replay(w: Matrix, m: Matrix, v: Matrix, rates: Matrix) -> None:
 @_compiled()
 def _gradient(out: Matrix, entries: Entries, first: int, last: int, delta: Matrix) -> None:
     out[:] = 0
-    for e in range(first, last, GROUP):
-        x0, x1, x2, x3 = entries.value[e], entries.value[e + 1], entries.value[e + 2], entries.value[e + 3]
+    for e in range(first, last - 1, 2):
+        x0, x1 = entries.value[e], entries.value[e + 1]
         d0, d1 = delta[entries.row[e]], delta[entries.row[e + 1]]
-        d2, d3 = delta[entries.row[e + 2]], delta[entries.row[e + 3]]
         for j in range(out.shape[0]):
-            out[j] += (x0 * d0[j] + x1 * d1[j]) + (x2 * d2[j] + x3 * d3[j])
+            out[j] += x0 * d0[j] + x1 * d1[j]
+    if (last - first) % 2:
+        x0 = entries.value[last - 1]
+        d0 = delta[entries.row[last - 1]]
+        for j in range(out.shape[0]):
+            out[j] += x0 * d0[j]
 
 
 @_compiled()
 def _add_products(out: Matrix, entries: Entries, first: int, last: int, w: Matrix) -> None:
-    for e in range(first, last):
-        x = entries.value[e]
-        if x != 0:
-            sums = out[entries.row[e]]
-            for j in range(w.shape[0]):
-                sums[j] += x * w[j]
+    for e in range(first, last - 1, 2):
+        x0, x1 = entries.value[e], entries.value[e + 1]
+        s0, s1 = out[entries.row[e]], out[entries.row[e + 1]]
+        for j in range(w.shape[0]):
+            s0[j] += x0 * w[j]
+            s1[j] += x1 * w[j]
+    if (last - first) % 2:
+        x0 = entries.value[last - 1]
+        s0 = out[entries.row[last - 1]]
+        for j in range(w.shape[0]):
+            s0[j] += x0 * w[j]
 
 
 @_compiled()
@@ -185,18 +200,23 @@ def _adam_chunk(adam_of: Adam, current: Entries, upcoming: Entries, work: Pass, 
     for i in range(chunk * d // CHUNKS, (chunk + 1) * d // CHUNKS):
         now, then = current.start[i], current.start[i + 1]
         coming, gone = upcoming.start[i], upcoming.start[i + 1]
-        w = adam_of.weights[i]
         for b in range(work.back.shape[0]):
-            work.back[b, i] = _dot(work.delta[b], w)
+            work.back[b, i] = _dot(work.delta[b], adam_of.weights[i])
         active = now < then
-        if active or (stands_at[i] >= 0 and (coming < gone or not work.defer)):
+        since = stands_at[i]
+        moves = active or (since >= 0 and (coming < gone or not work.defer))
+        if moves:
+            stands_at[i] = step
+        elif coming == gone:
+            continue
+        w = adam_of.weights[i]
+        if moves:
             m, v = adam_of.first[i], adam_of.second[i]
-            if stands_at[i] >= 0:
-                _replay(w, m, v, work.rates[stands_at[i] + 1 : step if active else step + 1])
+            if since >= 0:
+                _replay(w, m, v, work.rates[since + 1 : step if active else step + 1])
             if active:
                 _gradient(gradient, current, now, then, work.delta)
                 adam(w, m, v, gradient, work.rates[step])
-            stands_at[i] = step
         _add_products(work.sums[chunk], upcoming, coming, gone, w)
 
 
@@ -271,3 +291,16 @@ def total(sums: Matrix) -> Matrix:
             for j in range(out.shape[1]):
                 out[k, j] += sums[chunk, k, j]
     return out
+
+
+@_compiled(parallel=True)
+def adam_everywhere(weights: Matrix, first: Matrix, second: Matrix, gradient: np.float32, rate: np.float32) -> None:
+    """Take Adam's step on (n, h) arrays with one gradient for all: the floor below which no dense step can be."""
+    for i in numba.prange(weights.shape[0]):
+        w, m, v = weights[i], first[i], second[i]
+        for j in range(w.shape[0]):
+            first_moment = m[j] + (gradient - m[j]) * _KEEP_1
+            second_moment = v[j] + (gradient * gradient - v[j]) * _KEEP_2
+            m[j] = first_moment
+            v[j] = second_moment
+            w[j] -= first_moment * rate / (np.sqrt(second_moment) + _EPSILON)

@@ -9,7 +9,19 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.fused_kernels import CHUNKS, Adam, Entries, Matrix, Pass, adam, adam_pass, catch_up, products, total
+from featx.fused_kernels import (
+    CHUNKS,
+    Adam,
+    Entries,
+    Matrix,
+    Pass,
+    adam,
+    adam_pass,
+    catch_up,
+    dropped,
+    products,
+    total,
+)
 from featx.recipe import DropoutLayer, HeadPart
 
 
@@ -74,13 +86,12 @@ class Dense:
         self._adam = Adam(self.kernel, first, second, never)
         self._bias_moments = (np.zeros_like(self.bias), np.zeros_like(self.bias))
 
-    def dropped(self, values: Matrix, masks: Masks, epoch: int, step: int) -> tuple[Matrix, Matrix]:
-        """Apply the dropout before the layer; return the values and what they were multiplied with."""
-        factor = np.ones((1, 1), np.float32)
+    def dropped(self, values: Matrix, masks: Masks, epoch: int, step: int) -> Matrix:
+        """Return the values, (b, d), after the dropout before the layer."""
         for place, rate in self.dropouts:
             keep = masks(epoch, step, place, (values.shape[0], values.shape[1]))
-            factor = factor * (keep.astype(np.float32) * np.float32(1 / (1 - rate)))
-        return (values * factor if self.dropouts else values), factor
+            values = dropped(values, keep, np.float32(1 / (1 - rate)))
+        return values
 
     def product(self, entries: Entries, rows: int) -> Matrix:
         """Return the product of a batch's rows with the kernel, (rows, units)."""
