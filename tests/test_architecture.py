@@ -42,6 +42,7 @@ STORE = {
     "documents",
     "explain",
     "index",
+    "network_files",
     "row_keys",
     "rows",
     "shard_set",
@@ -51,7 +52,8 @@ STORE = {
 DATA = {"data", "dataset", "folders", "manifest", "manifest_columns", "manifest_csv"}
 PHANTOMS = {"phantoms", "phantom_anatomy"}
 IMAGES = {"images", "levels", "orientation"}
-FAMILIES = [STORE, DATA, PHANTOMS, IMAGES]
+ENGINES = {"engines", "engine_openvino"}
+FAMILIES = [STORE, DATA, PHANTOMS, IMAGES, ENGINES]
 
 # Rooms import no rooms, but for these.
 BETWEEN_ROOMS = {

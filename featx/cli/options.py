@@ -37,8 +37,16 @@ class OnErrorChoice(StrEnum):
     skip = "skip"
 
 
+class NetworkEngine(StrEnum):
+    """What runs the network."""
+
+    auto = "auto"
+    keras = "keras"
+    openvino = "openvino"
+
+
 class EngineChoice(StrEnum):
-    """What runs the network, or fits the head."""
+    """What fits the head."""
 
     auto = "auto"
     keras = "keras"
