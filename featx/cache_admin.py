@@ -186,7 +186,7 @@ def _unused_networks(store: Store, spaces: Sequence[Space], older_than_seconds: 
     used = [
         {**space.description["backbone"], "size": space.description["images"]["size"]}
         for space in spaces
-        if "backbone" in space.description
+        if {"backbone", "images"} <= space.description.keys()
     ]
     return [
         key

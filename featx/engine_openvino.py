@@ -118,6 +118,9 @@ def convert(network: KerasNetwork, target: Path) -> None:
     reader = FrontEndManager().load_by_framework("tf")
     try:
         model = reader.convert(reader.load(graph))
+        # Some activations leave results of their own behind, which nobody asked for.
+        result = model.output(traced.outputs[0].name).get_node()
+        model = openvino.Model([result], model.get_parameters())
     except (
         RuntimeError,
         frontend.NotImplementedFailure,

@@ -72,7 +72,7 @@ def gc(
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Remove damaged shards and leftovers, merge small shards, drop feature sets that are named."""
+    """Remove damaged files, leftovers and unused networks, merge small shards, drop feature sets that are named."""
     console.start(quiet=False, debug=debug)
     from featx.cache_admin import gc as collect
     from featx.store import Store

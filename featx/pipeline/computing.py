@@ -97,7 +97,7 @@ def _decoded(
     """
     views = view_spec_of(spec)
     most = max(len(item.views) for item in work)
-    ahead = max(2 * WORKERS, 2 * batch_size) // most + 1
+    ahead = max(2, max(WORKERS, 2 * batch_size) // most)
     results = bounded_map(lambda item: decoded_views(item, spec.images, views), work, workers=WORKERS, ahead=ahead)
     for item, result in zip(work, results, strict=True):
         if not isinstance(result, ImageError):
@@ -115,4 +115,4 @@ def _batches(pixels: Iterator[Pixels], spec: FeatureSpec, size: int) -> Iterator
     def made(views: list[Pixels]) -> Batch:
         return [key for key, _ in views], preprocess(np.stack([image for _, image in views]))
 
-    return bounded_map(made, iter(lambda: list(islice(pixels, size)), []), workers=1, ahead=2)
+    return bounded_map(made, iter(lambda: list(islice(pixels, size)), []), workers=1, ahead=1)
