@@ -21,9 +21,9 @@ log = logging.getLogger("featx")
 
 Engine = Literal["auto", "keras", "openvino"]
 NETWORKS = "networks"
-# Images a call at which each engine was fastest, or nearly so, on VGG16 and MobileNetV2. Small ones also waste
-# less on the padding of the last.
-BATCH_SIZES = {"keras": 16, "openvino": 4}
+# Images a call at which each engine was fastest, or nearly so, on VGG16 and MobileNetV2. OpenVINO computes several
+# calls at once, and one image's maps stay in a core's cache.
+BATCH_SIZES = {"keras": 16, "openvino": 1}
 
 
 @dataclass(frozen=True)
