@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from featx import compaction
-from featx.cache_files import TEMPORARY, remove, write_failure
+from featx.cache_files import TEMPORARY, remove, size, write_failure
 from featx.errors import UsageError
+from featx.network_files import KIND as NETWORKS
+from featx.network_files import stored_networks
 from featx.shard_set import SET_ASIDE
 from featx.store import Space, Store
 
@@ -41,13 +43,15 @@ class SpaceInfo:
 
 @dataclass(frozen=True)
 class CacheInfo:
-    """The whole cache: its spaces, their totals, and the files that `gc` would remove some day."""
+    """The whole cache: its spaces, their totals, its converted networks, and the files that `gc` would remove."""
 
     root: str
     spaces: list[SpaceInfo]
     rows: int
     bytes: int
     shards: int
+    networks: int
+    network_bytes: int
     set_aside: int
     leftovers: int
 
@@ -69,7 +73,8 @@ class Collection:
     Attributes:
         dry_run: Nothing was changed.
         dropped: Ids of the spaces dropped.
-        set_aside: Damaged shards removed.
+        networks: Converted networks removed, of which no rows are left.
+        set_aside: Damaged shards and networks removed.
         leftovers: Unfinished files of killed writers removed.
         merged: Small shards that went into others.
         written: Shards they went into.
@@ -78,6 +83,7 @@ class Collection:
 
     dry_run: bool
     dropped: list[str] = field(default_factory=list)
+    networks: int = 0
     set_aside: int = 0
     leftovers: int = 0
     merged: int = 0
@@ -94,7 +100,9 @@ def info(store: Store) -> CacheInfo:
         rows=sum(space.rows for space in spaces),
         bytes=sum(space.bytes for space in spaces),
         shards=sum(space.shards for space in spaces),
-        set_aside=len(_set_aside(store.spaces())),
+        networks=len(stored_networks(store.root)),
+        network_bytes=sum(size(store.root / NETWORKS / key) for key in stored_networks(store.root)),
+        set_aside=len(_set_aside(store, store.spaces())),
         leftovers=len(_leftovers(store, store.spaces(), 0)),
     )
 
@@ -116,6 +124,8 @@ def gc(
     store: Store, *, drop: Sequence[str] = (), dry_run: bool = False, older_than_seconds: float = 3600
 ) -> Collection:
     """Drop spaces, remove what damage and killed writers left, and merge small shards.
+
+    A converted network goes when the last rows of it have gone; it is made again where it is needed.
 
     Safe beside readers and writers: a merged shard is in place before those it replaces go, and a reader
     whose shard has gone lists the folder again.
@@ -140,7 +150,10 @@ def gc(
             else:
                 _merge(space, done)
         kept = [space for space in spaces if space.id not in doomed]
-        for path in _set_aside(kept):
+        for key in _unused_networks(store, kept, older_than_seconds):
+            done.networks += _remove(store.root / NETWORKS / f"{key}.json", done)
+            _remove(store.root / NETWORKS / key, done)
+        for path in _set_aside(store, kept):
             done.set_aside += _remove(path, done)
         for path in _leftovers(store, kept, older_than_seconds):
             done.leftovers += _remove(path, done)
@@ -162,8 +175,25 @@ def _space_info(space: Space) -> SpaceInfo:
     )
 
 
-def _set_aside(spaces: Sequence[Space]) -> list[Path]:
-    return sorted(path for space in spaces for path in (space.path / SET_ASIDE).glob("*"))
+def _set_aside(store: Store, spaces: Sequence[Space]) -> list[Path]:
+    folders = [store.root / NETWORKS, *(space.path for space in spaces)]
+    return sorted(path for folder in folders for path in (folder / SET_ASIDE).glob("*"))
+
+
+def _unused_networks(store: Store, spaces: Sequence[Space], older_than_seconds: float) -> list[str]:
+    """Keys of converted networks of which there are no rows, but not of those that have just been made."""
+    latest = time.time() - older_than_seconds
+    used = [
+        {**space.description["backbone"], "size": space.description["images"]["size"]}
+        for space in spaces
+        if {"backbone", "images"} <= space.description.keys()
+    ]
+    return [
+        key
+        for key, about in stored_networks(store.root).items()
+        if about not in used
+        and (older_than_seconds <= 0 or _modified(store.root / NETWORKS / f"{key}.json") <= latest)
+    ]
 
 
 def _leftovers(store: Store, spaces: Sequence[Space], older_than_seconds: float) -> list[Path]:

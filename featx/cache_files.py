@@ -86,11 +86,20 @@ def remove(path: Path, *, dry_run: bool = False) -> int | None:
         OSError: It cannot be removed.
     """
     try:
-        files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-        size = sum(file.stat().st_size for file in files)
+        freed = size(path)
         if not dry_run:
             delete = shutil.rmtree if path.is_dir() else Path.unlink
             delete(path)
     except FileNotFoundError:
         return None
-    return size
+    return freed
+
+
+def size(path: Path) -> int:
+    """Bytes on disk of a file, or of a folder with all that is in it; 0 of what does not exist.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return sum(file.stat().st_size for file in files)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 import zipfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.backbones import find_backbone, is_model_file
-from featx.errors import RecipeError, WeightsError
+from featx.errors import EngineError, RecipeError, WeightsError
 from featx.framework import load_keras
 from featx.recipe import BackbonePart
 from featx.weights import Weights
@@ -28,9 +29,14 @@ class Network(Protocol):
     name: str
     batch_size: int
     width: int
+    parameters: int
 
     def rows(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return (n, width) features of at most `batch_size` images, (n, size, size, 3)."""
+        ...
+
+    def stream(self, batches: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+        """Yield the rows of each batch, in order; batches are taken in ahead of the rows that are given out."""
         ...
 
 
@@ -62,6 +68,7 @@ class KerasNetwork:
         model.trainable = False
         self._model = model
         self._size = size
+        self.label = backbone.name
         self.batch_size = batch_size
         # A model that takes images of any size has no output shape of its own.
         self.width = math.prod(model.compute_output_shape((1, size, size, 3))[1:])
@@ -73,6 +80,27 @@ class KerasNetwork:
         batch[: len(images)] = images
         output = np.asarray(self._model.predict_on_batch(batch), np.float32)
         return output[: len(images)].reshape(len(images), self.width)
+
+    def stream(self, batches: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+        """Yield the rows of each batch, in order."""
+        return map(self.rows, batches)
+
+    def traced(self) -> Any:
+        """Return the network as a concrete function of TensorFlow, from (n, size, size, 3) for any n.
+
+        Raises:
+            EngineError: Keras does not run on TensorFlow here.
+        """
+        if load_keras().backend.backend() != "tensorflow":
+            raise EngineError(
+                f"Expected Keras on TensorFlow to convert {self.label} for OpenVINO, but it runs on "
+                f"{load_keras().backend.backend()}; unset KERAS_BACKEND, or use the engine keras (--engine keras)."
+            )
+        import tensorflow as tf
+
+        images = tf.TensorSpec((None, self._size, self._size, 3), tf.float32, name="images")
+        run = tf.function(lambda images: self._model(images, training=False), [images], autograph=False)
+        return run.get_concrete_function()
 
 
 def _from_table(keras: ModuleType, backbone: BackbonePart, size: int, weights: Weights) -> Any:

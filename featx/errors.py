@@ -45,6 +45,10 @@ class WeightsError(FeatxError):
     """Weights that cannot be found, downloaded or loaded."""
 
 
+class EngineError(FeatxError):
+    """A network that the engine asked for cannot run."""
+
+
 class StoreError(FeatxError):
     """The cache cannot be read or written: no space left, no permission."""
 

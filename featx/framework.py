@@ -1,13 +1,17 @@
-"""The one place that loads Keras and TensorFlow, which takes seconds."""
+"""The one place that loads Keras and TensorFlow, which takes seconds, and OpenVINO."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
+
+GPU_DEVICES = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 
 _quiet = False
 
@@ -36,11 +40,52 @@ def load_keras() -> ModuleType:
 
 
 def has_gpu() -> bool:
-    """Return whether TensorFlow, which this loads, can use a GPU."""
+    """Tell whether TensorFlow, which this loads, can use a GPU."""
     load_keras()
     import tensorflow as tf
 
     return bool(tf.config.list_physical_devices("GPU"))
+
+
+def has_openvino() -> bool:
+    """Tell whether OpenVINO is installed, without loading it."""
+    return importlib.util.find_spec("openvino") is not None
+
+
+def load_openvino() -> ModuleType:
+    """Import OpenVINO and return it; `has_openvino` must hold.
+
+    `import openvino` by itself reports its use over the network and leaves files in the home folder. It does
+    neither where the package openvino-telemetry is absent, for which it has a stand-in; so it is hidden.
+    """
+    if "openvino" not in sys.modules:
+        with _hidden("openvino_telemetry"):
+            import openvino  # noqa: F401
+    return sys.modules["openvino"]
+
+
+@contextmanager
+def _hidden(name: str) -> Iterator[None]:
+    """Let imports of a module fail as if it were not installed, unless it is loaded already."""
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
+def gpu_is_there() -> bool:
+    """Tell whether this machine has a GPU that TensorFlow might use, without loading TensorFlow.
+
+    Read from the drivers' device files (NVIDIA's, AMD's, and Windows's for Linux); CUDA_VISIBLE_DEVICES set
+    to nothing or -1 hides them, as everywhere.
+    """
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
+        return False
+    return any(Path(device).exists() for device in GPU_DEVICES)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ moves its numbers is in the space's description, whose sha256 is the space's id.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,13 @@ from featx.documents import (
     space_id,
     write_description,
 )
+from featx.network_files import NetworkFiles, load_network, save_network, seal_compiled
 from featx.row_keys import Keys, RowKey, encode
 from featx.rows import DType, Rows, RowWriter
 from featx.shard_set import ShardSet
 from featx.shards import Features, Shard
 
-__all__ = ["RowKey", "RowWriter", "Rows", "Space", "Store"]
+__all__ = ["NetworkFiles", "RowKey", "RowWriter", "Rows", "Space", "Store"]
 
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -75,6 +76,35 @@ class Store:
                 be written.
         """
         save_document(self.root, kind, key, document)
+
+    def load_network(self, key: str) -> NetworkFiles | None:
+        """A converted network's files, or None if they are missing or damaged (then a warning is logged).
+
+        Raises:
+            StoreError: The cache cannot be read, or a damaged file not be moved.
+        """
+        return load_network(self.root, key)
+
+    def save_network(self, key: str, about: Mapping[str, Any], write: Callable[[Path], None]) -> NetworkFiles:
+        """Keep a converted network under `<root>/openvino`.
+
+        Args:
+            key: What it is found by.
+            about: JSON values that say what it is: those that `describe` says of the network in a feature space.
+            write: Writes the topology to the path that it is given, and the weights beside it (.bin).
+
+        Raises:
+            StoreError: The cache cannot be written.
+        """
+        return save_network(self.root, key, about, write)
+
+    def seal_compiled(self, files: NetworkFiles) -> None:
+        """Write down the digests of what was compiled of a network, to be checked when it is loaded.
+
+        Raises:
+            StoreError: The cache cannot be written.
+        """
+        seal_compiled(self.root, files)
 
 
 class Space:

@@ -42,6 +42,7 @@ STORE = {
     "documents",
     "explain",
     "index",
+    "network_files",
     "row_keys",
     "rows",
     "shard_set",
@@ -52,7 +53,8 @@ DATA = {"data", "dataset", "folders", "manifest", "manifest_columns", "manifest_
 PHANTOMS = {"phantoms", "phantom_anatomy"}
 IMAGES = {"images", "levels", "orientation"}
 TRAINING = {"training", "fused", "fused_layers", "fused_kernels"}
-FAMILIES = [STORE, DATA, PHANTOMS, IMAGES, TRAINING]
+ENGINES = {"engines", "engine_openvino"}
+FAMILIES = [STORE, DATA, PHANTOMS, IMAGES, TRAINING, ENGINES]
 
 # Rooms import no rooms, but for these.
 BETWEEN_ROOMS = {

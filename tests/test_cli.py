@@ -304,7 +304,7 @@ def test_cache_commands_tell_verify_explain_and_clean(featx: Featx, data: Path, 
     verified = featx("cache", "verify", "--cache", cache, "--json").json
     assert [Path(name).name for name in verified["damaged"]] == [shard.name]
     assert featx("extract", data, "--recipe", recipe, "--cache", cache, "--json").json["computed"] == 32
-    assert "1 damaged shards" in featx("cache", "gc", "--cache", cache).out
+    assert "1 damaged files" in featx("cache", "gc", "--cache", cache).out
     assert featx("cache", "gc", "--drop", made["feature_set"][:8], "--cache", cache).code == 0
     assert featx("cache", "info", "--cache", cache, "--json").json["rows"] == 0
 

@@ -349,6 +349,16 @@ def test_a_row_does_not_depend_on_its_batch(save: Save) -> None:
     assert frozen.rows(pixels[:0]).shape == (0, frozen.width)
 
 
+def test_the_network_is_traced_once(tiny_model: Path) -> None:
+    frozen = network(str(tiny_model))
+    for n in (4, 1, 3, 4, 2):
+        assert len(frozen.rows(some_pixels(n))) == n
+    streamed = list(frozen.stream(some_pixels(n, seed=n) for n in (4, 2)))
+    assert [len(rows) for rows in streamed] == [4, 2]
+    np.testing.assert_array_equal(streamed[1], frozen.rows(some_pixels(2, seed=2)))
+    assert frozen._model.predict_function.experimental_get_tracing_count() == 1
+
+
 def test_pixels_are_not_changed(tiny_model: Path) -> None:
     pixels = some_pixels(3)
     before = pixels.copy()

@@ -6,7 +6,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from pipeline_data import (
 from featx.errors import RecipeError, UsageError
 from featx.framework import load_keras
 from featx.images import decode
-from featx.pipeline import computing, decoding, hashing
+from featx.pipeline import computing, decoding, hashing, networks
 from featx.pipeline.decoding import Work, decoded_views
 from featx.pipeline.extraction import Extraction, default_recipe, extract
 from featx.recipe import Recipe
@@ -163,14 +163,23 @@ def test_a_row_does_not_depend_on_its_neighbours(data: Path, tmp_path: Path, rec
 # What is computed anew, and what is not.
 
 
+def forbid_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("KerasNetwork", "OpenVINONetwork"):
+        monkeypatch.delattr(networks, name)
+
+
 def test_a_second_call_computes_nothing(
     data: Path, cache: Path, recipe: Recipe, decoded: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(computing, "KerasNetwork")
+    forbid_networks(monkeypatch)
     found = extract(data, recipe, cache=cache)
     json = found.to_json()
     assert (json["images"], json["rows"], json["computed"], json["reused"]) == (N, N, 0, N)
-    assert (json["failed"], json["dim"], json["engine"]) == ([], found.table().X.shape[1], "keras")
+    assert (json["failed"], json["dim"], json["engine"]) == (
+        [],
+        found.table().X.shape[1],
+        networks.chosen_engine("auto"),
+    )
     assert decoded == []
     assert found.parameters > 0
 
@@ -255,7 +264,7 @@ def test_neither_batches_nor_threads_nor_the_models_place_are_part_of_the_key(
 ) -> None:
     moved = shutil.copy(recipe.backbone.name, tmp_path / "another name.keras")
     os.utime(moved, (1, 1))
-    monkeypatch.delattr(computing, "KerasNetwork")
+    forbid_networks(monkeypatch)
     for module in (computing, decoding, hashing):
         monkeypatch.setattr(module, "WORKERS", 1)
     assert extract(data, recipe.replaced({"backbone.name": str(moved)}), cache=cache, batch_size=3).computed == 0
@@ -444,20 +453,23 @@ def test_progress_reaches_its_end(data: Path, tmp_path: Path, featurewise: Recip
 class SlowNetwork:
     """Stands in for a network that is slower than the decoding."""
 
-    width, parameters = 2, 1
+    name, width, parameters = "keras", 2, 1
     seen = 0
 
-    def __init__(self, *_: object) -> None:
-        pass
+    def __init__(self, *arguments: Any) -> None:
+        self.batch_size = arguments[-1]
 
     def rows(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         time.sleep(0.05)
         SlowNetwork.seen += len(images)
         return np.zeros((len(images), 2), np.float32)
 
+    def stream(self, batches: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+        return map(self.rows, batches)
+
 
 @pytest.mark.parametrize("views", [1, 3])
-def test_decoding_stays_two_batches_ahead_at_most(
+def test_decoding_stays_three_batches_ahead_at_most(
     views: int, tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = small_data(tmp_path / "data", train=15, test=0, classes=4)
@@ -472,12 +484,12 @@ def test_decoding_stays_two_batches_ahead_at_most(
         return outcome
 
     SlowNetwork.seen = 0
-    monkeypatch.setattr(computing, "KerasNetwork", SlowNetwork)
+    monkeypatch.setattr(networks, "KerasNetwork", SlowNetwork)
     monkeypatch.setattr(computing, "decoded_views", counted)
     spec = recipe.replaced({"views.count": views})
-    assert extract(data, spec, cache=tmp_path / "cache", batch_size=6).computed == 60 * views
+    assert extract(data, spec, cache=tmp_path / "cache", engine="keras", batch_size=6).computed == 60 * views
     # The batch that is in the network, and the image of which only some views have been taken.
-    assert 6 < max(lead) <= 2 * 6 + 6 + views
+    assert 6 < max(lead) <= 3 * 6 + 6 + views
 
 
 # How it is asked for.
@@ -510,7 +522,7 @@ def test_a_default_recipe_is_the_backbone_as_it_comes() -> None:
 
 
 def test_what_does_not_fit_is_said(data: Path, tmp_path: Path, recipe: Recipe) -> None:
-    with pytest.raises(UsageError, match="engine auto or keras, received 'torch'"):
+    with pytest.raises(UsageError, match="engine auto, keras or openvino, received 'torch'"):
         extract(data, recipe, cache=tmp_path / "cache", engine="torch")  # type: ignore[arg-type]
     with pytest.raises(RecipeError, match="64 × 64"):
         extract(data, recipe.replaced({"images.size": 64}), cache=tmp_path / "cache")

@@ -17,7 +17,7 @@ from pipeline_data import digest, files_of, small_data, small_recipe
 
 from featx.errors import DataError, ImageError
 from featx.images import decode
-from featx.pipeline import computing, decoding, extraction
+from featx.pipeline import decoding, extraction, networks
 from featx.pipeline.extraction import Extraction, extract
 from featx.pipeline.hashing import Failure, Image, hash_images
 from featx.recipe import Recipe
@@ -279,7 +279,7 @@ def test_without_any_usable_image_there_is_nothing_to_do(
 def test_an_error_in_the_network_keeps_the_rows_before_it(
     data: Path, tmp_path: Path, recipe: Recipe, clean: tuple[Path, Extraction], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Tiring(computing.KerasNetwork):  # type: ignore[name-defined, misc]
+    class Tiring(networks.KerasNetwork):  # type: ignore[name-defined, misc]
         calls = 0
 
         def rows(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -289,9 +289,9 @@ def test_an_error_in_the_network_keeps_the_rows_before_it(
             return np.asarray(super().rows(images))
 
     with monkeypatch.context() as patch:
-        patch.setattr(computing, "KerasNetwork", Tiring)
+        patch.setattr(networks, "KerasNetwork", Tiring)
         with pytest.raises(MemoryError):
-            extract(data, recipe, cache=tmp_path / "cache", batch_size=2)
+            extract(data, recipe, cache=tmp_path / "cache", engine="keras", batch_size=2)
     found = extract(data, recipe, cache=tmp_path / "cache", batch_size=2)
     assert found.computed == N - 3 * 2
     check_rows(found, clean[1])

@@ -32,16 +32,19 @@ PATIENCE = 120
 SLOW = """
 import sys, time
 from featx.cli import main
-from featx.pipeline import computing
+from featx.pipeline import computing, networks
 
 computing.FLUSH_SECONDS = -1.0
-quick = computing.KerasNetwork.rows
 
-def slow(self, images):
-    time.sleep(0.2)
-    return quick(self, images)
+def slow(quick):
+    def stream(self, batches):
+        for rows in quick(self, batches):
+            time.sleep(0.2)
+            yield rows
+    return stream
 
-computing.KerasNetwork.rows = slow
+for network in (networks.KerasNetwork, networks.OpenVINONetwork):
+    network.stream = slow(network.stream)
 main()
 """
 PLAIN = "from featx.cli import main; main()"
@@ -52,7 +55,7 @@ from featx.cli import main
 try:
     main()
 finally:
-    print(sorted({"tensorflow", "keras", "torch"} & set(sys.modules)), file=sys.stderr)
+    print(sorted({"tensorflow", "keras", "torch", "openvino"} & set(sys.modules)), file=sys.stderr)
 """
 # What a Python program may leave in a home without featx having a part in it.
 NOT_OURS = {".keras", ".config", ".cache", ".nv"}

@@ -72,9 +72,10 @@ def test_the_stored_preprocessing_is_done_to_other_data(fitted: FitResult, data:
 def test_images_seen_before_cost_nothing(
     fitted: FitResult, data: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from featx.pipeline import computing
+    from featx.pipeline import networks
 
-    monkeypatch.delattr(computing, "KerasNetwork")
+    for name in ("KerasNetwork", "OpenVINONetwork"):
+        monkeypatch.delattr(networks, name)
     assert len(predict(fitted.run, [data / "train"], cache=cache).rows) == 16
 
 

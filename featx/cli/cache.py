@@ -38,9 +38,11 @@ def info(
     if rows:
         console.print_table(rows, ("feature set", "of", "rows", "width", "size", "shards"))
     console.print_lines([f"{found.root}: {found.rows:,} rows, {found.bytes / MEGA:,.1f} MB."])
+    if found.networks:
+        console.print_lines([f"{found.networks} converted networks, {found.network_bytes / MEGA:,.1f} MB."])
     if found.set_aside or found.leftovers:
         console.print_lines(
-            [f"{found.set_aside} damaged shards set aside, {found.leftovers} leftovers; featx cache gc removes them."]
+            [f"{found.set_aside} damaged files set aside, {found.leftovers} leftovers; featx cache gc removes them."]
         )
 
 
@@ -70,7 +72,7 @@ def gc(
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Remove damaged shards and leftovers, merge small shards, drop feature sets that are named."""
+    """Remove damaged files, leftovers and unused networks, merge small shards, drop feature sets that are named."""
     console.start(quiet=False, debug=debug)
     from featx.cache_admin import gc as collect
     from featx.store import Store
@@ -83,8 +85,8 @@ def gc(
     console.print_lines(
         [
             f"{would} {found.bytes_freed / MEGA:,.1f} MB: {len(found.dropped)} feature sets dropped, "
-            f"{found.set_aside} damaged shards and {found.leftovers} leftovers removed, "
-            f"{found.merged} small shards merged into {found.written}."
+            f"{found.set_aside} damaged files, {found.leftovers} leftovers and {found.networks} unused networks "
+            f"removed, {found.merged} small shards merged into {found.written}."
         ]
     )
 

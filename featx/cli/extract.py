@@ -50,11 +50,20 @@ def command(
     ] = None,
     weights: options.WeightsChoice = None,
     engine: Annotated[
-        options.EngineChoice, typer.Option(help="What runs the network.", rich_help_panel=options.RUNNING)
-    ] = options.EngineChoice.auto,
+        options.NetworkEngine,
+        typer.Option(
+            help="What runs the network; auto: openvino where installed, unless there is a GPU.",
+            rich_help_panel=options.RUNNING,
+        ),
+    ] = options.NetworkEngine.auto,
     batch_size: Annotated[
-        int, typer.Option(min=1, help="Images a call of the network.", rich_help_panel=options.RUNNING)
-    ] = 16,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Images a call of the network; the engine's own if not given.",
+            rich_help_panel=options.RUNNING,
+        ),
+    ] = None,
     export: Annotated[
         Path | None, typer.Option(help="Also write the rows to F.npz or F.parquet.", rich_help_panel=options.RUNNING)
     ] = None,

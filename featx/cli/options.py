@@ -37,11 +37,12 @@ class OnErrorChoice(StrEnum):
     skip = "skip"
 
 
-class EngineChoice(StrEnum):
+class NetworkEngine(StrEnum):
     """What runs the network."""
 
     auto = "auto"
     keras = "keras"
+    openvino = "openvino"
 
 
 class FitEngineChoice(StrEnum):

@@ -2,118 +2,117 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.canonical import digest_of
-from featx.engines import KerasNetwork
+from featx.engines import Network
 from featx.errors import ImageError
 from featx.pipeline.decoding import Work, decoded_views
 from featx.pipeline.hashing import WORKERS, OnError
 from featx.pipeline.progress import Progress
-from featx.pipeline.spaces import SpacePair, describe_backbone, preprocessing_of, view_spec_of
+from featx.pipeline.spaces import SpacePair, preprocessing_of, view_spec_of
 from featx.recipe import FeatureSpec
-from featx.store import RowKey, Store
+from featx.store import RowKey
 from featx.streaming import bounded_map
-from featx.weights import Weights
 
-NETWORKS = "networks"
-# A killed run loses at most the rows of this long.
+# A killed run loses at most the rows of this long, and of the batches at hand.
 FLUSH_SECONDS = 20.0
 Pixels = tuple[RowKey, NDArray[np.uint8]]
+Batch = tuple[list[RowKey], NDArray[np.float32]]
 
 
-@dataclass(frozen=True)
-class NetworkFacts:
-    """What is known of a network once it has been built: features a row, and parameters."""
+@dataclass
+class Outcome:
+    """What became of the images.
 
-    width: int
-    parameters: int
+    Attributes:
+        failures: The reason for each image, by digest, that could not be decoded.
+        error: The failure that decoding stopped at; None if it went through.
+    """
 
-
-def network_facts(spec: FeatureSpec, weights: Weights, store: Store) -> NetworkFacts:
-    """Return a network's facts from the store, or by building it."""
-    document = store.load_document(NETWORKS, _network_key(spec, weights))
-    if document is not None:
-        return NetworkFacts(**document)
-    return _facts(KerasNetwork(spec.backbone, spec.images.size, weights))
+    failures: dict[str, str] = field(default_factory=dict)
+    error: ImageError | None = None
 
 
 def compute(
     work: Sequence[Work],
     spec: FeatureSpec,
-    weights: Weights,
-    store: Store,
+    network: Network,
     spaces: SpacePair,
-    batch_size: int,
     on_error: OnError,
     progress: Progress,
 ) -> dict[str, str]:
     """Compute rows and store them.
 
-    Decoding runs in threads, at most two batches ahead of the network, so memory does not grow with the
-    number of images.
+    Decoding runs in threads, a few batches ahead of the network, and batches are made in another, so that the
+    network does not wait; memory does not grow with the number of images.
 
     Returns:
         The reason for each image, by digest, that could not be decoded.
 
     Raises:
-        ImageError: `on_error` is `fail` and an image cannot be decoded; rows computed so far are stored.
+        ImageError: `on_error` is `fail` and an image cannot be decoded; rows of those before it are stored.
     """
-    if not work:
-        return {}
-    network = KerasNetwork(spec.backbone, spec.images.size, weights, batch_size)
-    store.save_document(NETWORKS, _network_key(spec, weights), asdict(_facts(network)))
-    preprocess = preprocessing_of(spec)
-    failures: dict[str, str] = {}
+    outcome = Outcome()
     total = sum(len(item.views) for item in work)
     done = 0
+    running: deque[list[RowKey]] = deque()
+
+    def pixels(batches: Iterator[Batch]) -> Iterator[NDArray[np.float32]]:
+        for keys, images in batches:
+            running.append(keys)
+            yield images
+
     with ExitStack() as stack:
         writers = [
             stack.enter_context(space.writer(dtype=spec.features.dtype, flush_seconds=FLUSH_SECONDS))
             for space in (spaces.plain, spaces.augmented)
         ]
-        for batch in _batches(_decoded(work, spec, batch_size, failures, on_error), batch_size):
-            rows = network.rows(preprocess(np.stack([image for _, image in batch])))
-            keys = [key for key, _ in batch]
+        decoded = _decoded(work, spec, network.batch_size, outcome, on_error)
+        for rows in network.stream(pixels(_batches(decoded, spec, network.batch_size))):
+            keys = running.popleft()
             augmented = np.array([view > 0 for _, view in keys])
             for writer, chosen in zip(writers, (~augmented, augmented), strict=True):
                 if chosen.any():
                     writer.add([key for key, take in zip(keys, chosen, strict=True) if take], rows[chosen])
-            done += len(batch)
+            done += len(keys)
             progress("extracting", done, total)
-    return failures
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome.failures
 
 
 def _decoded(
-    work: Sequence[Work], spec: FeatureSpec, batch_size: int, failures: dict[str, str], on_error: OnError
+    work: Sequence[Work], spec: FeatureSpec, batch_size: int, outcome: Outcome, on_error: OnError
 ) -> Iterator[Pixels]:
+    """Yield views in order, until an image fails that must not; that one is left in the outcome.
+
+    It is not raised here, since the network still has the batches before it at hand.
+    """
     views = view_spec_of(spec)
     most = max(len(item.views) for item in work)
-    ahead = max(2, 2 * batch_size // most)
+    ahead = max(2, max(WORKERS, 2 * batch_size) // most)
     results = bounded_map(lambda item: decoded_views(item, spec.images, views), work, workers=WORKERS, ahead=ahead)
-    for item, outcome in zip(work, results, strict=True):
-        if not isinstance(outcome, ImageError):
-            yield from (((item.image.digest, k), image) for k, image in zip(item.views, outcome, strict=True))
+    for item, result in zip(work, results, strict=True):
+        if not isinstance(result, ImageError):
+            yield from (((item.image.digest, k), image) for k, image in zip(item.views, result, strict=True))
         elif on_error == "fail":
-            raise outcome
+            outcome.error = result
+            return
         else:
-            failures[item.image.digest] = outcome.reason
+            outcome.failures[item.image.digest] = result.reason
 
 
-def _batches(pixels: Iterator[Pixels], size: int) -> Iterator[list[Pixels]]:
-    while batch := list(islice(pixels, size)):
-        yield batch
+def _batches(pixels: Iterator[Pixels], spec: FeatureSpec, size: int) -> Iterator[Batch]:
+    preprocess = preprocessing_of(spec)
 
+    def made(views: list[Pixels]) -> Batch:
+        return [key for key, _ in views], preprocess(np.stack([image for _, image in views]))
 
-def _facts(network: KerasNetwork) -> NetworkFacts:
-    return NetworkFacts(network.width, network.parameters)
-
-
-def _network_key(spec: FeatureSpec, weights: Weights) -> str:
-    return digest_of({**describe_backbone(spec.backbone, weights), "size": spec.images.size})
+    return bounded_map(made, iter(lambda: list(islice(pixels, size)), []), workers=1, ahead=1)

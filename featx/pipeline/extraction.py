@@ -7,15 +7,16 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from featx.backbones import find_backbone, is_model_file
 from featx.data import read_data
 from featx.dataset import Dataset
-from featx.errors import DataError, UsageError
-from featx.pipeline.computing import compute, network_facts
+from featx.errors import DataError
+from featx.pipeline.computing import compute
 from featx.pipeline.decoding import Work, with_statistics
 from featx.pipeline.hashing import Failure, Image, OnError, hash_images
+from featx.pipeline.networks import Engine, build_network, chosen_engine, network_facts
 from featx.pipeline.progress import Progress, silent
 from featx.pipeline.spaces import SpacePair, ViewRows
 from featx.recipe import BackbonePart, FeatureSpec, ImagesPart, PreprocessPart, Recipe
@@ -25,8 +26,6 @@ from featx.table import FeatureTable
 from featx.weights import Weights, find_weights
 
 log = logging.getLogger("featx")
-
-Engine = Literal["auto", "keras"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Extraction:
         dim: Features a row.
         parameters: Of the backbone.
         seconds: Wall time.
-        engine: What runs the network.
+        engine: What ran the network, or would have.
     """
 
     dataset: Dataset
@@ -123,7 +122,7 @@ def extract(
     *,
     cache: str | Path = "cache",
     engine: Engine = "auto",
-    batch_size: int = 16,
+    batch_size: int | None = None,
     on_error: OnError = "fail",
     progress: Progress = silent,
 ) -> Extraction:
@@ -133,8 +132,9 @@ def extract(
         data: A folder of class folders or split folders, or a CSV or Parquet manifest.
         spec: What features: a recipe, its name or path, or a `FeatureSpec` (see `default_recipe`).
         cache: The store's folder, made when there is something to write.
-        engine: What runs the network.
-        batch_size: Images a call of the network.
+        engine: What runs the network: `keras`, `openvino`, or with `auto` OpenVINO where it is installed, there
+            is no GPU and it can run the network.
+        batch_size: Images a call of the network; the engine's own if not given.
         on_error: `skip` goes on without images that cannot be read; `fail` stops at the first, rows computed
             so far kept.
         progress: Told how far the work is.
@@ -144,6 +144,7 @@ def extract(
         ImageError: An image cannot be used and `on_error` is `fail`.
         WeightsError: The backbone's weights cannot be had.
         RecipeError: The spec does not fit the backbone.
+        EngineError: The engine asked for cannot run the network.
         StoreError: The cache cannot be written.
     """
     if isinstance(spec, str):
@@ -161,13 +162,12 @@ def extract_dataset(
     weights: Weights | None = None,
     cache: str | Path = "cache",
     engine: Engine = "auto",
-    batch_size: int = 16,
+    batch_size: int | None = None,
     on_error: OnError = "fail",
     progress: Progress = silent,
 ) -> Extraction:
     """Do what `extract` does, for data that was read and weights that were found before."""
-    if engine not in ("auto", "keras"):
-        raise UsageError(f"Expected the engine auto or keras, received {engine!r}.")
+    ran: str = chosen_engine(engine)
     start = time.perf_counter()
     store = Store(Path(cache))
     weights = weights or find_weights(spec.backbone.name, spec.backbone.weights)
@@ -180,7 +180,11 @@ def extract_dataset(
     missing = spaces.missing(wanted)
     if spec != asked:
         _tell_of_statistics(store, spaces, missing)
-    broken = compute(_work(images, missing), spec, weights, store, spaces, batch_size, on_error, progress)
+    broken: dict[str, str] = {}
+    if missing:
+        network = build_network(spec, weights, store, engine, batch_size)
+        ran = network.name
+        broken = compute(_work(images, missing), spec, network, spaces, on_error, progress)
     failed += [Failure(image.item.id, broken[image.digest]) for image in images if image.digest in broken]
     images = [image for image in images if image.digest not in broken]
     _check_any(images, failed)
@@ -198,7 +202,7 @@ def extract_dataset(
         dim=facts.width,
         parameters=facts.parameters,
         seconds=time.perf_counter() - start,
-        engine="keras",
+        engine=ran,
     )
 
 

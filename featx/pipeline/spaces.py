@@ -17,7 +17,9 @@ from featx.store import RowKey, Rows, Space, Store
 from featx.views import VIEW_RULE, ViewSpec
 from featx.weights import Weights
 
-# Rows of engines in one numerical class are taken for the same; single precision is the only one so far.
+# Rows of engines in one numerical class are taken for the same; single precision is the only one so far. On
+# radiographs, OpenVINO's rows are 1e-7 (VGG16) and 2e-5 (MobileNetV2) of their length from those of Keras, whose
+# own graphs, eager and compiled runs are 1e-6 and 6e-6 from one another.
 NUMERICS = "float32"
 
 

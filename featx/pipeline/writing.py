@@ -110,6 +110,7 @@ def _write_confusion(path: Path, outcome: Outcome) -> None:
 
 def _manifest(outcome: Outcome, extraction: Extraction, metrics: Mapping[str, Any]) -> dict[str, Any]:
     penultimate = outcome.penultimate
+    packages = (*PACKAGES, "openvino") if extraction.engine == "openvino" else PACKAGES
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "classes": list(outcome.classes),
@@ -127,6 +128,7 @@ def _manifest(outcome: Outcome, extraction: Extraction, metrics: Mapping[str, An
             "feature_set": extraction.spaces.plain.id,
             "augmented_set": extraction.spaces.augmented.id,
             "dim": extraction.dim,
+            "engine": extraction.engine,
             "description": extraction.spaces.plain.description,
         },
         "head": {
@@ -135,7 +137,7 @@ def _manifest(outcome: Outcome, extraction: Extraction, metrics: Mapping[str, An
             if penultimate is None
             else {"layer": penultimate.layer, "feature_set": penultimate.spaces.plain.id},
         },
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
         "device": {"machine": platform.machine(), "system": sys.platform, "cpus": os.cpu_count(), **_devices()},
         "seconds": metrics["seconds"],
     }

@@ -1,0 +1,131 @@
+"""How fast each engine runs a network, beside Keras's `predict` and the machine's own matrix product.
+
+    python benchmarks/engines.py [--backbone vgg16] [--weights random] [--images 64] [--rounds 5]
+                                 [--batch-sizes 4,16] [--jpegs 0]
+
+All ways take turns, round after round, so that whatever else the machine does slows all alike; the median of the
+rounds counts. GFLOP/s count a multiplication and an addition as two, of the convolutions alone; they are known
+for vgg16 at 224 x 224. With --jpegs N, N generated JPEGs are extracted as well, and that is compared with the
+time that the network alone takes for as many images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from memory import generated
+from numpy.typing import NDArray
+
+from featx.backbones import find_backbone
+from featx.engines import KerasNetwork, Network
+from featx.framework import has_openvino
+from featx.pipeline.extraction import default_recipe, extract
+from featx.pipeline.networks import BATCH_SIZES, build_network
+from featx.recipe import Recipe
+from featx.store import Store
+from featx.weights import find_weights
+
+# Convolutions of one image of the backbone's own size, without the classifier.
+GFLOP = {"vgg16": 30.7}
+MATRIX = 4096
+Run = Callable[[], object]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--backbone", default="vgg16")
+    parser.add_argument("--weights", default="random")
+    parser.add_argument("--images", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--batch-sizes", default="", help="beside each engine's own, such as 1,2,8")
+    parser.add_argument("--jpegs", type=int, default=0)
+    options = parser.parse_args()
+    spec = default_recipe(options.backbone).replaced({"backbone.weights": options.weights})
+    sizes = [int(size) for size in options.batch_sizes.split(",") if size]
+    with tempfile.TemporaryDirectory() as folder:
+        seconds = measured(ways(spec, Path(folder), options.images, sizes), options.rounds)
+        print_table(seconds, options.images, GFLOP.get(find_backbone(options.backbone).name))
+        if options.jpegs:
+            compare_extraction(spec, Path(folder), options.jpegs)
+
+
+def ways(spec: Recipe, folder: Path, images: int, sizes: list[int]) -> dict[str, Run]:
+    """What is timed, by name; each has run once."""
+    weights = find_weights(spec.backbone.name, spec.backbone.weights)
+    generator = np.random.default_rng(0)
+    pixels = generator.normal(0, 50, (images, spec.images.size, spec.images.size, 3)).astype(np.float32)
+    matrix = generator.normal(size=(MATRIX, MATRIX)).astype(np.float32)
+    model = KerasNetwork(spec.backbone, spec.images.size, weights)._model
+    found: dict[str, Run] = {
+        "matrix product (numpy)": lambda: matrix @ matrix,
+        "keras predict, batches of 32": lambda: model.predict(pixels, batch_size=32, verbose=0),
+    }
+    for engine in ("keras", "openvino") if has_openvino() else ("keras",):
+        for size in sorted({BATCH_SIZES[engine], *sizes}):
+            network = build_network(spec, weights, Store(folder / "cache"), engine, size)
+            found[f"engine {engine}, batches of {size}"] = streamed(network, pixels)
+    for run in found.values():
+        run()
+    return found
+
+
+def streamed(network: Network, pixels: NDArray[np.float32]) -> Run:
+    size = network.batch_size
+    return lambda: sum(len(rows) for rows in network.stream(np.split(pixels, range(size, len(pixels), size))))
+
+
+def measured(ways: dict[str, Run], rounds: int) -> dict[str, float]:
+    """The median seconds of each way."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, run in ways.items():
+            start = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(times) for name, times in seconds.items()}
+
+
+def print_table(seconds: dict[str, float], images: int, gflop: float | None) -> None:
+    names = list(seconds)
+    product = 2 * MATRIX**3 / 1e9 / seconds[names[0]]
+    predict = images / seconds[names[1]]
+    print(f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}; {names[0]}: {product:.0f} GFLOP/s")
+    print(f"{'':34}{'images/s':>10}{'of predict':>12}{'GFLOP/s':>10}{'of product':>12}")
+    for name in names[1:]:
+        rate = images / seconds[name]
+        flops = f"{rate * gflop:>10.0f}{rate * gflop / product:>12.2f}" if gflop else ""
+        print(f"{name:34}{rate:>10.2f}{rate / predict:>12.2f}{flops}")
+
+
+def compare_extraction(spec: Recipe, folder: Path, count: int) -> None:
+    """Time the extraction of JPEGs against the network alone on as many images, each twice in turn."""
+    data = generated(folder / "data", count)
+    weights = find_weights(spec.backbone.name, spec.backbone.weights)
+    network = build_network(spec, weights, Store(folder / "cache"), "auto")
+    batch = np.zeros((network.batch_size, spec.images.size, spec.images.size, 3), np.float32)
+    batches = -(-count // network.batch_size)
+    alone, whole = [], []
+    for turn in range(2):
+        start = time.perf_counter()
+        sum(len(rows) for rows in network.stream(batch for _ in range(batches)))
+        alone.append(time.perf_counter() - start)
+        # A cache of its own has no rows, and makes its network anew; that is no part of the comparison.
+        cache = folder / f"cache-{turn}"
+        build_network(spec, weights, Store(cache), "auto")
+        whole.append(extract(data, spec, cache=cache).seconds)
+    ratio = statistics.median(whole) / statistics.median(alone)
+    print(
+        f"{count} JPEGs by {network.name}: network alone {statistics.median(alone):.1f} s, "
+        f"extraction {statistics.median(whole):.1f} s, ratio {ratio:.3f}"
+    )
+
+
+if __name__ == "__main__":
+    main()
