@@ -140,8 +140,10 @@ def test_products(b: int, d: int, h: int, zeros: float) -> None:
 def test_weights_of_inputs_that_are_zero_are_not_read() -> None:
     rows, weights = drawn(5, 40), drawn(40, 6, seed=1, zeros=0)
     rows[:, 7] = 0
+    rows[:, 8] = [0, 0, 0, 2, 0]
     expected = product(rows, weights)
-    weights[7] = np.nan
+    weights[7:9] = np.nan
+    expected[3] = np.nan
     np.testing.assert_array_equal(product(rows, weights), expected)
 
 
