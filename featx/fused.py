@@ -15,7 +15,9 @@ from itertools import chain, islice
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.fused_kernels import BETA_1, BETA_2, Entries, Matrix, entries_of
+from featx.fused_adam import BETA_1, BETA_2
+from featx.fused_compiling import Matrix
+from featx.fused_entries import Entries, entries_of
 from featx.fused_layers import Masks, Progress, make_layers
 from featx.recipe import HeadPart
 from featx.streaming import bounded_map

@@ -9,19 +9,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.fused_kernels import (
-    CHUNKS,
-    Adam,
-    Entries,
-    Matrix,
-    Pass,
-    adam,
-    adam_pass,
-    catch_up,
-    dropped,
-    products,
-    total,
-)
+from featx.fused_adam import Adam, Pass, adam, adam_pass, catch_up
+from featx.fused_compiling import CHUNKS, Matrix
+from featx.fused_entries import Entries, dropped, products, total
 from featx.recipe import DropoutLayer, HeadPart
 
 

@@ -52,7 +52,7 @@ STORE = {
 DATA = {"data", "dataset", "folders", "manifest", "manifest_columns", "manifest_csv"}
 PHANTOMS = {"phantoms", "phantom_anatomy"}
 IMAGES = {"images", "levels", "orientation"}
-TRAINING = {"training", "fused", "fused_layers", "fused_kernels"}
+TRAINING = {"training", "fused", "fused_layers", "fused_adam", "fused_entries", "fused_compiling"}
 ENGINES = {"engines", "engine_openvino"}
 FAMILIES = [STORE, DATA, PHANTOMS, IMAGES, TRAINING, ENGINES]
 

@@ -10,23 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from featx import fused_kernels
-from featx.fused_kernels import (
-    BETA_1,
-    BETA_2,
-    CHUNKS,
-    GROUP,
-    Adam,
-    Entries,
-    Matrix,
-    Pass,
-    adam,
-    adam_pass,
-    catch_up,
-    entries_of,
-    products,
-    total,
-)
+from featx import fused_adam, fused_entries
+from featx.fused_adam import BETA_1, BETA_2, Adam, Pass, adam, adam_pass, catch_up
+from featx.fused_compiling import CHUNKS, Matrix
+from featx.fused_entries import Entries, dropped, entries_of, products, total
 
 NOTHING = np.empty((0, 0), np.float32)
 
@@ -84,7 +71,7 @@ class Step:
 # Entries.
 
 
-@pytest.mark.parametrize(("b", "d"), [(1, 1), (3, 7), (GROUP, 5), (GROUP + 1, 33), (10, 200)])
+@pytest.mark.parametrize(("b", "d"), [(1, 1), (3, 7), (4, 5), (5, 33), (10, 200)])
 def test_entries_hold_all_that_is_not_zero_feature_by_feature(b: int, d: int) -> None:
     rows = drawn(b, d)
     entries = entries_of(rows)
@@ -93,11 +80,9 @@ def test_entries_hold_all_that_is_not_zero_feature_by_feature(b: int, d: int) ->
     for i in range(d):
         now, then = entries.start[i], entries.start[i + 1]
         n = np.count_nonzero(rows[:, i])
-        assert then - now == -(-n // GROUP) * GROUP
-        np.testing.assert_array_equal(entries.row[now : now + n], rows[:, i].nonzero()[0])
-        np.testing.assert_array_equal(entries.value[now : now + n], rows[rows[:, i] != 0, i])
-        assert not entries.row[now + n : then].any()
-        assert not entries.value[now + n : then].any()
+        assert then - now == n
+        np.testing.assert_array_equal(entries.row[now:then], rows[:, i].nonzero()[0])
+        np.testing.assert_array_equal(entries.value[now:then], rows[rows[:, i] != 0, i])
 
 
 def test_entries_of_nothing() -> None:
@@ -111,10 +96,10 @@ def test_what_is_no_number_is_kept() -> None:
     """Else a fit that has diverged would look like one that has not."""
     rows = np.array([[np.nan, 0, -np.inf], [0, 1e-45, 2]], np.float32)
     entries = entries_of(rows)
-    assert entries.start.tolist() == [0, GROUP, 2 * GROUP, 3 * GROUP]
+    assert entries.start.tolist() == [0, 1, 2, 4]
     assert np.isnan(entries.value[0])
-    assert entries.value[GROUP] == np.float32(1e-45)
-    assert entries.value[2 * GROUP : 2 * GROUP + 2].tolist() == [-np.inf, 2]
+    assert entries.value[1] == np.float32(1e-45)
+    assert entries.value[2:].tolist() == [-np.inf, 2]
     assert np.isnan(product(rows, np.ones((3, 2), np.float32))[0]).all()
 
 
@@ -124,6 +109,12 @@ def test_rows_that_cannot_be_written_to_are_read() -> None:
     rows.flags.writeable = False
     for found, wanted in zip(entries_of(rows), expected, strict=True):
         np.testing.assert_array_equal(found, wanted)
+
+
+def test_dropout_scales_what_it_keeps() -> None:
+    rows = np.array([[1, np.nan, -3], [np.inf, 5, 0]], np.float32)
+    keep = np.array([[True, False, True], [False, True, True]])
+    np.testing.assert_array_equal(dropped(rows, keep, np.float32(2)), [[2, 0, -6], [0, 10, 0]])
 
 
 # Products.
@@ -312,7 +303,8 @@ def test_the_number_of_threads_moves_no_bit(
         return [*found, *sums, product(drawn(b, d), found.weights)]
 
     serial = outcome()
-    monkeypatch.setattr(fused_kernels, "SMALL", 0)
+    for kernels in (fused_adam, fused_entries):
+        monkeypatch.setattr(kernels, "SMALL", 0)
     for number in range(1, most_threads + 1):
         numba.set_num_threads(number)
         check_same_bits(outcome(), serial)
@@ -320,9 +312,10 @@ def test_the_number_of_threads_moves_no_bit(
 
 def test_large_layers_are_divided_among_threads_and_small_ones_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     called = []
-    for name in ("_adam_serial", "_adam_parallel", "_products_serial", "_products_parallel"):
-        monkeypatch.setattr(fused_kernels, name, lambda *_, name=name: called.append(name))
-    monkeypatch.setattr(fused_kernels, "SMALL", 12)
+    for kernels, kind in ((fused_adam, "adam"), (fused_entries, "products")):
+        monkeypatch.setattr(kernels, "SMALL", 12)
+        for name in (f"_{kind}_serial", f"_{kind}_parallel"):
+            monkeypatch.setattr(kernels, name, lambda *_, name=name: called.append(name))
     for d in (3, 4):
         weights = np.zeros((d, 3), np.float32)
         work = Pass(0, rates_of(1), weights, weights[None], NOTHING, False)

@@ -98,7 +98,7 @@ def generated_rows(n: int, width: int, seed: int = 0) -> NDArray[np.float32]:
 
 
 def _floor(recipe: Recipe, width: int, classes: int) -> Callable[[], int]:
-    from featx.fused_kernels import adam_everywhere
+    from featx.fused_adam import adam_everywhere
 
     size = Head.build(recipe.head, width, classes).parameters()
     weights, first, second = (np.zeros((size // 2048 + 1, 2048), np.float32) for _ in range(3))

@@ -1,90 +1,26 @@
-"""What the fitting engine `fused` compiles: Adam's pass over a dense layer, and products with sparse rows.
-
-Importing this module imports Numba. The machine code is kept beside the package's own bytecode, or in Numba's
-folder for the user where that cannot be written.
-
-Every sum is taken over a fixed number of chunks in a fixed order, so that the same input gives the same bits
-with any number of threads.
-"""
+"""Adam's pass over a dense layer's weights, as Numba compiles it for the fitting engine `fused`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import NamedTuple
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
-Matrix = NDArray[np.float32]
-Function = TypeVar("Function", bound=Callable[..., Any])
+from featx.fused_compiling import CHUNKS, SMALL, Matrix, compiled
+from featx.fused_entries import Entries, add_products
 
 BETA_1 = 0.9
 BETA_2 = 0.999
 EPSILON = 1e-7
-# Parts of the work that may run side by side; their number decides in what order sums are taken.
-CHUNKS = 16
-
-# Weights of a layer for which waking other threads takes longer than they save.
-SMALL = 250_000
 
 _KEEP_1 = np.float32(1 - BETA_1)
 _KEEP_2 = np.float32(1 - BETA_2)
 _EPSILON = np.float32(EPSILON)
 
 
-def _compiled(*, parallel: bool = False) -> Callable[[Function], Function]:
-    # Without its own error model Numba checks each division, which keeps it from using vector instructions.
-    # `reassoc` lets a dot product be summed in vector lanes: another order than left to right, yet always the same.
-    fastmath = {"contract", "nsz", "reassoc"}
-    compiled = numba.njit(parallel=parallel, fastmath=fastmath, error_model="numpy", nogil=True, cache=True)
-    return cast(Callable[[Function], Function], compiled)
-
-
-class Entries(NamedTuple):
-    """The values of a batch of rows that are not zero, feature by feature.
-
-    Attributes:
-        start: (d + 1,) feature i has the entries from `start[i]` to `start[i + 1]`.
-        row: The row of each entry.
-        value: Its value.
-    """
-
-    start: NDArray[np.int64]
-    row: NDArray[np.int64]
-    value: Matrix
-
-
-@_compiled()
-def entries_of(rows: Matrix) -> Entries:
-    """Return the entries of (b, d) rows."""
-    b, d = rows.shape
-    start = np.empty(d + 1, np.int64)
-    row = np.empty(b * d, np.int64)
-    value = np.empty(b * d, np.float32)
-    n = 0
-    for i in range(d):
-        start[i] = n
-        for k in range(b):
-            if rows[k, i] != 0:
-                row[n] = k
-                value[n] = rows[k, i]
-                n += 1
-    start[d] = n
-    return Entries(start, row[:n], value[:n])
-
-
-@_compiled()
-def dropped(values: Matrix, keep: NDArray[np.bool_], scale: np.float32) -> Matrix:
-    """Return (b, d) values times a scale where they are kept, and 0 elsewhere."""
-    out = np.empty_like(values)
-    for k in range(values.shape[0]):
-        for j in range(values.shape[1]):
-            out[k, j] = values[k, j] * scale if keep[k, j] else np.float32(0)
-    return out
-
-
-@_compiled()
+@compiled()
 def adam(w: Matrix, m: Matrix, v: Matrix, gradient: Matrix, rate: np.float32) -> None:
     """Take Adam's step on a vector, in place; the rate has its bias correction (Kingma and Ba 2015, section 2).
 
@@ -99,7 +35,7 @@ def adam(w: Matrix, m: Matrix, v: Matrix, gradient: Matrix, rate: np.float32) ->
         w[j] -= first * rate / (np.sqrt(second) + _EPSILON)
 
 
-@_compiled()
+@compiled()
 def _replay(w: Matrix, m: Matrix, v: Matrix, rates: Matrix) -> None:
     """Make up for steps in which the row had no gradient."""
     for s in range(rates.shape[0]):
@@ -112,7 +48,7 @@ def _replay(w: Matrix, m: Matrix, v: Matrix, rates: Matrix) -> None:
             w[j] -= first * rate / (np.sqrt(second) + _EPSILON)
 
 
-@_compiled()
+@compiled()
 def _gradient(out: Matrix, entries: Entries, first: int, last: int, delta: Matrix) -> None:
     out[:] = 0
     for e in range(first, last - 1, 2):
@@ -127,22 +63,7 @@ def _gradient(out: Matrix, entries: Entries, first: int, last: int, delta: Matri
             out[j] += x0 * d0[j]
 
 
-@_compiled()
-def _add_products(out: Matrix, entries: Entries, first: int, last: int, w: Matrix) -> None:
-    for e in range(first, last - 1, 2):
-        x0, x1 = entries.value[e], entries.value[e + 1]
-        s0, s1 = out[entries.row[e]], out[entries.row[e + 1]]
-        for j in range(w.shape[0]):
-            s0[j] += x0 * w[j]
-            s1[j] += x1 * w[j]
-    if (last - first) % 2:
-        x0 = entries.value[last - 1]
-        s0 = out[entries.row[last - 1]]
-        for j in range(w.shape[0]):
-            s0[j] += x0 * w[j]
-
-
-@_compiled()
+@compiled()
 def _dot(one: Matrix, other: Matrix) -> np.float32:
     product = np.float32(0)
     for j in range(one.shape[0]):
@@ -191,7 +112,7 @@ class Pass(NamedTuple):
     defer: bool
 
 
-@_compiled()
+@compiled()
 def _adam_chunk(adam_of: Adam, current: Entries, upcoming: Entries, work: Pass, chunk: int) -> None:
     d, h = adam_of.weights.shape
     step, stands_at = work.step, adam_of.stands_at
@@ -217,16 +138,16 @@ def _adam_chunk(adam_of: Adam, current: Entries, upcoming: Entries, work: Pass, 
             if active:
                 _gradient(gradient, current, now, then, work.delta)
                 adam(w, m, v, gradient, work.rates[step])
-        _add_products(work.sums[chunk], upcoming, coming, gone, w)
+        add_products(work.sums[chunk], upcoming, coming, gone, w)
 
 
-@_compiled(parallel=True)
+@compiled(parallel=True)
 def _adam_parallel(adam_of: Adam, current: Entries, upcoming: Entries, work: Pass) -> None:
     for chunk in numba.prange(CHUNKS):
         _adam_chunk(adam_of, current, upcoming, work, chunk)
 
 
-@_compiled()
+@compiled()
 def _adam_serial(adam_of: Adam, current: Entries, upcoming: Entries, work: Pass) -> None:
     for chunk in range(CHUNKS):
         _adam_chunk(adam_of, current, upcoming, work, chunk)
@@ -244,7 +165,7 @@ def adam_pass(adam_of: Adam, current: Entries, upcoming: Entries, work: Pass) ->
     (_adam_serial if adam_of.weights.size < SMALL else _adam_parallel)(adam_of, current, upcoming, work)
 
 
-@_compiled(parallel=True)
+@compiled(parallel=True)
 def catch_up(adam_of: Adam, step: int, rates: Matrix) -> None:
     """Bring all rows to where they stand after a step, with the rates of all steps so far."""
     d = adam_of.weights.shape[0]
@@ -257,43 +178,7 @@ def catch_up(adam_of: Adam, step: int, rates: Matrix) -> None:
                 stands_at[i] = step
 
 
-@_compiled()
-def _products_chunk(entries: Entries, weights: Matrix, sums: Matrix, chunk: int) -> None:
-    d = weights.shape[0]
-    sums[chunk] = 0
-    for i in range(chunk * d // CHUNKS, (chunk + 1) * d // CHUNKS):
-        _add_products(sums[chunk], entries, entries.start[i], entries.start[i + 1], weights[i])
-
-
-@_compiled(parallel=True)
-def _products_parallel(entries: Entries, weights: Matrix, sums: Matrix) -> None:
-    for chunk in numba.prange(CHUNKS):
-        _products_chunk(entries, weights, sums, chunk)
-
-
-@_compiled()
-def _products_serial(entries: Entries, weights: Matrix, sums: Matrix) -> None:
-    for chunk in range(CHUNKS):
-        _products_chunk(entries, weights, sums, chunk)
-
-
-def products(entries: Entries, weights: Matrix, sums: Matrix) -> None:
-    """Fill `sums`, (CHUNKS, b, h), with parts of the rows' product with (d, h) weights."""
-    (_products_serial if weights.size < SMALL else _products_parallel)(entries, weights, sums)
-
-
-@_compiled()
-def total(sums: Matrix) -> Matrix:
-    """Add up the parts, (CHUNKS, b, h) to (b, h)."""
-    out: Matrix = sums[0].copy()
-    for chunk in range(1, CHUNKS):
-        for k in range(out.shape[0]):
-            for j in range(out.shape[1]):
-                out[k, j] += sums[chunk, k, j]
-    return out
-
-
-@_compiled(parallel=True)
+@compiled(parallel=True)
 def adam_everywhere(weights: Matrix, first: Matrix, second: Matrix, gradient: np.float32, rate: np.float32) -> None:
     """Take Adam's step on (n, h) arrays with one gradient for all: the floor below which no dense step can be."""
     for i in numba.prange(weights.shape[0]):
