@@ -38,6 +38,9 @@ def info(
     if rows:
         console.print_table(rows, ("feature set", "of", "rows", "width", "size", "shards"))
     console.print_lines([f"{found.root}: {found.rows:,} rows, {found.bytes / MEGA:,.1f} MB."])
+    if found.known_files:
+        size = f"{found.known_files_bytes / MEGA:,.1f} MB"
+        console.print_lines([f"{found.known_files:,} image files are known by digest, {size}."])
     if found.set_aside or found.leftovers:
         console.print_lines(
             [f"{found.set_aside} damaged shards set aside, {found.leftovers} leftovers; featx cache gc removes them."]
@@ -84,7 +87,7 @@ def gc(
         [
             f"{would} {found.bytes_freed / MEGA:,.1f} MB: {len(found.dropped)} feature sets dropped, "
             f"{found.set_aside} damaged shards and {found.leftovers} leftovers removed, "
-            f"{found.merged} small shards merged into {found.written}."
+            f"{found.merged} small shards merged into {found.written}, {found.forgotten} vanished images forgotten."
         ]
     )
 

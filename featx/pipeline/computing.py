@@ -78,7 +78,7 @@ def compute(
             stack.enter_context(space.writer(dtype=spec.features.dtype, flush_seconds=FLUSH_SECONDS))
             for space in (spaces.plain, spaces.augmented)
         ]
-        for batch in _batches(_decoded(work, spec, batch_size, failures, on_error), batch_size):
+        for batch in _batches(_decoded(work, spec, store, batch_size, failures, on_error), batch_size):
             rows = network.rows(preprocess(np.stack([image for _, image in batch])))
             keys = [key for key, _ in batch]
             augmented = np.array([view > 0 for _, view in keys])
@@ -91,12 +91,19 @@ def compute(
 
 
 def _decoded(
-    work: Sequence[Work], spec: FeatureSpec, batch_size: int, failures: dict[str, str], on_error: OnError
+    work: Sequence[Work],
+    spec: FeatureSpec,
+    store: Store,
+    batch_size: int,
+    failures: dict[str, str],
+    on_error: OnError,
 ) -> Iterator[Pixels]:
     views = view_spec_of(spec)
     most = max(len(item.views) for item in work)
     ahead = max(2, 2 * batch_size // most)
-    results = bounded_map(lambda item: decoded_views(item, spec.images, views), work, workers=WORKERS, ahead=ahead)
+    results = bounded_map(
+        lambda item: decoded_views(item, spec.images, views, store), work, workers=WORKERS, ahead=ahead
+    )
     for item, outcome in zip(work, results, strict=True):
         if not isinstance(outcome, ImageError):
             yield from (((item.image.digest, k), image) for k, image in zip(item.views, outcome, strict=True))
