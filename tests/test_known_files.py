@@ -286,6 +286,7 @@ def test_a_file_that_changes_while_it_is_read_is_not_known(
     with monkeypatch.context() as patch:
         patch.setattr(hashing, "read_bytes", slow)
         hash_images(read_paths([folder]).items, "fail", silent, KnownFiles(cache))
+    assert info(Store(cache)).known_files == 4
     assert again(reads, cache, folder) == ["004.png"]
 
 
@@ -408,6 +409,18 @@ def test_tables_of_writers_that_overlapped_are_read_together_and_merged(
     assert info(Store(cache)).known_files == 5
     planned, done = gc(Store(cache), dry_run=True), gc(Store(cache))
     assert (planned.bytes_freed, done.forgotten) == (done.bytes_freed, 0)
+    assert len(tables(cache)) == 1
+    assert again(reads, cache, folder) == []
+
+
+def test_a_table_that_holds_all_of_another_is_kept(
+    folder: Path, cache: Path, tmp_path: Path, reads: list[str]
+) -> None:
+    hashed(cache, folder)
+    for path in files_of(folder)[:3]:  # of the names, some come before and some after
+        hashed(tmp_path / path.name, path)
+        shutil.copytree(tmp_path / path.name / FOLDER, cache / FOLDER, dirs_exist_ok=True)
+    gc(Store(cache))
     assert len(tables(cache)) == 1
     assert again(reads, cache, folder) == []
 
