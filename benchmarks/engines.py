@@ -62,7 +62,7 @@ def ways(spec: Recipe, folder: Path, images: int, sizes: list[int]) -> dict[str,
     generator = np.random.default_rng(0)
     pixels = generator.normal(0, 50, (images, spec.images.size, spec.images.size, 3)).astype(np.float32)
     matrix = generator.normal(size=(MATRIX, MATRIX)).astype(np.float32)
-    model = KerasNetwork(spec.backbone, spec.images.size, weights)._model
+    model = KerasNetwork(spec.backbone, spec.images.size, weights).model
     found: dict[str, Run] = {
         "matrix product (numpy)": lambda: matrix @ matrix,
         "keras predict, batches of 32": lambda: model.predict(pixels, batch_size=32, verbose=0),

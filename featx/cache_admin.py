@@ -12,6 +12,8 @@ from typing import Any
 from featx import compaction
 from featx.cache_files import TEMPORARY, remove, size, write_failure
 from featx.errors import UsageError
+from featx.known_buckets import FOLDER
+from featx.known_files import KnownFiles
 from featx.network_files import KIND as NETWORKS
 from featx.network_files import stored_networks
 from featx.shard_set import SET_ASIDE
@@ -43,7 +45,21 @@ class SpaceInfo:
 
 @dataclass(frozen=True)
 class CacheInfo:
-    """The whole cache: its spaces, their totals, its converted networks, and the files that `gc` would remove."""
+    """The whole cache.
+
+    Attributes:
+        root: Its folder.
+        spaces: The feature spaces.
+        rows: Of all spaces.
+        bytes: Size of their shards.
+        shards: Number of their shards.
+        networks: Converted networks.
+        network_bytes: Size of them.
+        set_aside: Damaged shards and networks, which `gc` removes.
+        leftovers: Unfinished files, which `gc` removes when they are old enough.
+        known_files: Image files whose digest is recorded.
+        known_files_bytes: Size of that record.
+    """
 
     root: str
     spaces: list[SpaceInfo]
@@ -54,15 +70,26 @@ class CacheInfo:
     network_bytes: int
     set_aside: int
     leftovers: int
+    known_files: int
+    known_files_bytes: int
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What `verify` found: shards hashed and the damaged ones, as "<space id>/<name>"."""
+    """What `verify` found.
+
+    Attributes:
+        spaces: Number of feature spaces.
+        shards: Shards hashed.
+        rows: Distinct rows of the sound ones.
+        known_files: Image files whose digest is soundly recorded.
+        damaged: Files that were damaged, as "<space id>/<name>" or "known-files/<name>".
+    """
 
     spaces: int
     shards: int
     rows: int
+    known_files: int
     damaged: list[str]
 
 
@@ -78,6 +105,7 @@ class Collection:
         leftovers: Unfinished files of killed writers removed.
         merged: Small shards that went into others.
         written: Shards they went into.
+        forgotten: Image files that are gone, whose digest is no longer recorded.
         bytes_freed: Bytes on disk given back.
     """
 
@@ -88,12 +116,14 @@ class Collection:
     leftovers: int = 0
     merged: int = 0
     written: int = 0
+    forgotten: int = 0
     bytes_freed: int = 0
 
 
 def info(store: Store) -> CacheInfo:
     """Count what the cache holds, verifying what this process has not verified yet."""
     spaces = [_space_info(space) for space in store.spaces()]
+    known = KnownFiles(store.root)
     return CacheInfo(
         root=str(store.root),
         spaces=spaces,
@@ -104,26 +134,34 @@ def info(store: Store) -> CacheInfo:
         network_bytes=sum(size(store.root / NETWORKS / key) for key in stored_networks(store.root)),
         set_aside=len(_set_aside(store, store.spaces())),
         leftovers=len(_leftovers(store, store.spaces(), 0)),
+        known_files=known.count(),
+        known_files_bytes=known.size(),
     )
 
 
 def verify(store: Store) -> Verification:
-    """Hash every shard again and set the damaged ones aside; their rows are then computed anew."""
+    """Hash every shard again and set the damaged ones aside; their rows are then computed anew.
+
+    Damaged records of known files are removed; the files are then read again.
+    """
     spaces = store.spaces()
     damaged = [f"{space.id}/{name}" for space in spaces for name in space.refresh(rehash=True)]
     sound = sum(len(space.shards()) for space in spaces)
+    known = KnownFiles(store.root)
+    unknown = [f"{FOLDER}/{name}" for name in known.drop_damaged()]
     return Verification(
         spaces=len(spaces),
         shards=sound + len(damaged),
         rows=sum(space.stored() for space in spaces),
-        damaged=damaged,
+        known_files=known.count(),
+        damaged=damaged + unknown,
     )
 
 
 def gc(
     store: Store, *, drop: Sequence[str] = (), dry_run: bool = False, older_than_seconds: float = 3600
 ) -> Collection:
-    """Drop spaces, remove what damage and killed writers left, and merge small shards.
+    """Drop spaces, remove what damage and killed writers left, merge small shards, forget files that are gone.
 
     A converted network goes when the last rows of it have gone; it is made again where it is needed.
 
@@ -157,8 +195,11 @@ def gc(
             done.set_aside += _remove(path, done)
         for path in _leftovers(store, kept, older_than_seconds):
             done.leftovers += _remove(path, done)
+        dropped = KnownFiles(store.root).drop_gone(dry_run=dry_run)
     except OSError as error:
         raise write_failure(error, store.root) from error
+    done.forgotten = dropped.entries
+    done.bytes_freed += dropped.bytes
     return done
 
 

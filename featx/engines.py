@@ -46,6 +46,9 @@ class KerasNetwork:
     Batches have one fixed shape, the last one padded: the graph is traced once, and an image's row does
     not depend on how many others came with it.
 
+    Attributes:
+        model: The Keras model.
+
     Args:
         backbone: Which network, cut and pooling.
         size: Width and height of its input in pixels.
@@ -66,7 +69,7 @@ class KerasNetwork:
         else:
             model = _from_table(keras, backbone, size, weights)
         model.trainable = False
-        self._model = model
+        self.model = model
         self._size = size
         self.label = backbone.name
         self.batch_size = batch_size
@@ -78,7 +81,7 @@ class KerasNetwork:
         """Return (n, width) features of at most `batch_size` images, (n, size, size, 3)."""
         batch = np.zeros((self.batch_size, *images.shape[1:]), np.float32)
         batch[: len(images)] = images
-        output = np.asarray(self._model.predict_on_batch(batch), np.float32)
+        output = np.asarray(self.model.predict_on_batch(batch), np.float32)
         return output[: len(images)].reshape(len(images), self.width)
 
     def stream(self, batches: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
@@ -99,7 +102,7 @@ class KerasNetwork:
         import tensorflow as tf
 
         images = tf.TensorSpec((None, self._size, self._size, 3), tf.float32, name="images")
-        run = tf.function(lambda images: self._model(images, training=False), [images], autograph=False)
+        run = tf.function(lambda images: self.model(images, training=False), [images], autograph=False)
         return run.get_concrete_function()
 
 

@@ -151,4 +151,5 @@ def _read_batch(path: Path) -> pa.RecordBatch:
 
 def _keys_of(batch: pa.RecordBatch) -> Keys:
     digests = np.frombuffer(batch.column("digest").buffers()[1], np.uint8).reshape(-1, 32)
-    return from_columns(digests, batch.column("view").to_numpy())
+    # Not by `to_numpy`, which would load pandas: half a second for a command that only looks rows up.
+    return from_columns(digests, np.frombuffer(batch.column("view").buffers()[1], np.int32))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +17,7 @@ import numpy as np
 import pytest
 from pipeline_data import files_of, small_data, small_recipe
 
-from featx import framework
+from featx import file_state, framework
 from featx.cli import console, main
 from featx.recipe_files import dump_recipe
 
@@ -307,6 +309,17 @@ def test_cache_commands_tell_verify_explain_and_clean(featx: Featx, data: Path, 
     assert "1 damaged files" in featx("cache", "gc", "--cache", cache).out
     assert featx("cache", "gc", "--drop", made["feature_set"][:8], "--cache", cache).code == 0
     assert featx("cache", "info", "--cache", cache, "--json").json["rows"] == 0
+
+
+def test_cache_commands_tell_of_known_files(
+    featx: Featx, data: Path, recipe: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = Path(shutil.copytree(data, tmp_path / "data"))
+    monkeypatch.setattr(file_state, "now_ns", lambda: time.time_ns() + 3600 * 10**9)  # the files are old
+    featx("extract", data, "--recipe", recipe, "--cache", cache)
+    assert f"{len(files_of(data))} image files are known by digest" in featx("cache", "info", "--cache", cache).out
+    files_of(data)[0].unlink()
+    assert "1 vanished images forgotten" in featx("cache", "gc", "--cache", cache).out
 
 
 def test_notices_are_silent_with_quiet(featx: Featx, recipe: Path, cache: Path, tmp_path: Path) -> None:

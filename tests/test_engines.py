@@ -356,7 +356,7 @@ def test_the_network_is_traced_once(tiny_model: Path) -> None:
     streamed = list(frozen.stream(some_pixels(n, seed=n) for n in (4, 2)))
     assert [len(rows) for rows in streamed] == [4, 2]
     np.testing.assert_array_equal(streamed[1], frozen.rows(some_pixels(2, seed=2)))
-    assert frozen._model.predict_function.experimental_get_tracing_count() == 1
+    assert frozen.model.predict_function.experimental_get_tracing_count() == 1
 
 
 def test_pixels_are_not_changed(tiny_model: Path) -> None:

@@ -192,7 +192,7 @@ def test_a_damaged_shard_is_computed_again(
     with monkeypatch.context() as patch:
         patch.setattr(computing, "FLUSH_SECONDS", -1.0)
         place.finish_here(tmp_path / "cache")
-    shards = sorted((tmp_path / "cache").rglob("*.arrow"))
+    shards = sorted((tmp_path / "cache" / "features").rglob("*.arrow"))
     assert len(shards) == N // BATCH
     shards[3].write_bytes(damage(bytearray(shards[3].read_bytes())))
     found = place.finish_here(tmp_path / "cache")

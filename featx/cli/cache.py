@@ -40,6 +40,9 @@ def info(
     console.print_lines([f"{found.root}: {found.rows:,} rows, {found.bytes / MEGA:,.1f} MB."])
     if found.networks:
         console.print_lines([f"{found.networks} converted networks, {found.network_bytes / MEGA:,.1f} MB."])
+    if found.known_files:
+        size = f"{found.known_files_bytes / MEGA:,.1f} MB"
+        console.print_lines([f"{found.known_files:,} image files are known by digest, {size}."])
     if found.set_aside or found.leftovers:
         console.print_lines(
             [f"{found.set_aside} damaged files set aside, {found.leftovers} leftovers; featx cache gc removes them."]
@@ -86,7 +89,8 @@ def gc(
         [
             f"{would} {found.bytes_freed / MEGA:,.1f} MB: {len(found.dropped)} feature sets dropped, "
             f"{found.set_aside} damaged files, {found.leftovers} leftovers and {found.networks} unused networks "
-            f"removed, {found.merged} small shards merged into {found.written}."
+            f"removed, {found.merged} small shards merged into {found.written}, {found.forgotten} vanished images "
+            "forgotten."
         ]
     )
 

@@ -18,7 +18,7 @@ from featx.pipeline.hashing import WORKERS, OnError
 from featx.pipeline.progress import Progress
 from featx.pipeline.spaces import SpacePair, preprocessing_of, view_spec_of
 from featx.recipe import FeatureSpec
-from featx.store import RowKey
+from featx.store import RowKey, Store
 from featx.streaming import bounded_map
 
 # A killed run loses at most the rows of this long, and of the batches at hand.
@@ -44,6 +44,7 @@ def compute(
     work: Sequence[Work],
     spec: FeatureSpec,
     network: Network,
+    store: Store,
     spaces: SpacePair,
     on_error: OnError,
     progress: Progress,
@@ -74,7 +75,7 @@ def compute(
             stack.enter_context(space.writer(dtype=spec.features.dtype, flush_seconds=FLUSH_SECONDS))
             for space in (spaces.plain, spaces.augmented)
         ]
-        decoded = _decoded(work, spec, network.batch_size, outcome, on_error)
+        decoded = _decoded(work, spec, store, network.batch_size, outcome, on_error)
         for rows in network.stream(pixels(_batches(decoded, spec, network.batch_size))):
             keys = running.popleft()
             augmented = np.array([view > 0 for _, view in keys])
@@ -89,7 +90,7 @@ def compute(
 
 
 def _decoded(
-    work: Sequence[Work], spec: FeatureSpec, batch_size: int, outcome: Outcome, on_error: OnError
+    work: Sequence[Work], spec: FeatureSpec, store: Store, batch_size: int, outcome: Outcome, on_error: OnError
 ) -> Iterator[Pixels]:
     """Yield views in order, until an image fails that must not; that one is left in the outcome.
 
@@ -98,7 +99,9 @@ def _decoded(
     views = view_spec_of(spec)
     most = max(len(item.views) for item in work)
     ahead = max(2, max(WORKERS, 2 * batch_size) // most)
-    results = bounded_map(lambda item: decoded_views(item, spec.images, views), work, workers=WORKERS, ahead=ahead)
+    results = bounded_map(
+        lambda item: decoded_views(item, spec.images, views, store), work, workers=WORKERS, ahead=ahead
+    )
     for item, result in zip(work, results, strict=True):
         if not isinstance(result, ImageError):
             yield from (((item.image.digest, k), image) for k, image in zip(item.views, result, strict=True))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from featx.canonical import digest_of
 from featx.errors import DataError, ImageError
 from featx.images import DECODE_RULE, decode, read_bytes, resize
+from featx.known_files import KnownFiles
 from featx.pipeline.hashing import WORKERS, Image, OnError, sha256
 from featx.pipeline.progress import Progress
 from featx.preprocess import ChannelStatistics
@@ -33,30 +34,36 @@ class Work(NamedTuple):
     views: tuple[int, ...]
 
 
-def pixels(image: Image, part: ImagesPart) -> NDArray[np.uint8]:
+def pixels(image: Image, part: ImagesPart, store: Store) -> NDArray[np.uint8]:
     """Return an image at the network's input size, (size, size, 3) RGB.
+
+    Args:
+        image: Its bytes are checked against its digest.
+        part: The size, and how to come to it.
+        store: The cache, which no longer takes the file for known if it has other bytes.
 
     Raises:
         ImageError: It cannot be read or decoded, or is no longer the file that was hashed.
     """
-    return resize(decode(_content(image), image.item.id), part.size, part.resize)
+    return resize(decode(_content(image, store), image.item.id), part.size, part.resize)
 
 
-def _content(image: Image) -> bytes:
+def _content(image: Image, store: Store) -> bytes:
     item = image.item
     try:
         data = read_bytes(item.path, item.id)
     except ImageError as error:
         raise LostError(item.id, error.reason) from error
     if sha256(data) != image.digest:
+        KnownFiles(store.root).forget(item.path)
         raise LostError(item.id, "changed while it was being read; run the command again")
     return data
 
 
-def decoded_views(work: Work, part: ImagesPart, spec: ViewSpec) -> list[NDArray[np.uint8]] | ImageError:
+def decoded_views(work: Work, part: ImagesPart, spec: ViewSpec, store: Store) -> list[NDArray[np.uint8]] | ImageError:
     """Return the views asked for, or what is wrong with the image."""
     try:
-        plain = pixels(work.image, part)
+        plain = pixels(work.image, part, store)
     except ImageError as error:
         return error
     return [view(plain, spec, work.image.digest, k) for k in work.views]
@@ -79,7 +86,7 @@ def with_statistics(
     key = digest_of({"decode": DECODE_RULE, **spec.images.model_dump(), "digests": sorted(unique)})
     document = store.load_document(STATISTICS, key)
     if document is None:
-        document, complete = _computed_statistics(list(unique.values()), spec.images, on_error, progress)
+        document, complete = _computed_statistics(list(unique.values()), spec.images, store, on_error, progress)
         if complete:
             store.save_document(STATISTICS, key, document)
     fitted = spec.preprocess.model_copy(update={"mean": tuple(document["mean"]), "std": tuple(document["std"])})
@@ -87,13 +94,13 @@ def with_statistics(
 
 
 def _computed_statistics(
-    images: Sequence[Image], part: ImagesPart, on_error: OnError, progress: Progress
+    images: Sequence[Image], part: ImagesPart, store: Store, on_error: OnError, progress: Progress
 ) -> tuple[dict[str, list[float]], bool]:
     """Return the statistics, and whether they will always be those of these images' bytes."""
 
     def decoded(image: Image) -> NDArray[np.uint8] | ImageError:
         try:
-            return pixels(image, part)
+            return pixels(image, part, store)
         except ImageError as error:
             return error
 

@@ -13,6 +13,7 @@ from featx.backbones import find_backbone, is_model_file
 from featx.data import read_data
 from featx.dataset import Dataset
 from featx.errors import DataError
+from featx.known_files import KnownFiles
 from featx.pipeline.computing import compute
 from featx.pipeline.decoding import Work, with_statistics
 from featx.pipeline.hashing import Failure, Image, OnError, hash_images
@@ -171,7 +172,7 @@ def extract_dataset(
     start = time.perf_counter()
     store = Store(Path(cache))
     weights = weights or find_weights(spec.backbone.name, spec.backbone.weights)
-    images, failed = hash_images(dataset.items, on_error, progress)
+    images, failed = hash_images(dataset.items, on_error, progress, KnownFiles(store.root))
     _check_any(images, failed)
     train = [image for image in images if image.item.split == "train"]
     asked, spec = spec, with_statistics(spec, train, store, on_error, progress)
@@ -184,7 +185,7 @@ def extract_dataset(
     if missing:
         network = build_network(spec, weights, store, engine, batch_size)
         ran = network.name
-        broken = compute(_work(images, missing), spec, network, spaces, on_error, progress)
+        broken = compute(_work(images, missing), spec, network, store, spaces, on_error, progress)
     failed += [Failure(image.item.id, broken[image.digest]) for image in images if image.digest in broken]
     images = [image for image in images if image.digest not in broken]
     _check_any(images, failed)

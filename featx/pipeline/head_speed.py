@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from featx.heads import Head
 from featx.pipeline.fit_engines import Fitter, FusedFitter, KerasFitter, check_engine
+from featx.pipeline.network_speed import median_seconds
 from featx.recipe import Recipe
 from featx.sampling import TrainingBatches
 
@@ -59,28 +60,16 @@ def head_speeds(recipe: Recipe, width: int, classes: int = 4, rounds: int = 7) -
     fitters: list[Fitter] = [FusedFitter(recipe, width, classes), KerasFitter(recipe, width, classes)]
     contenders = {fitter.name: _stepper(fitter, batches, recipe.fit.learning_rate) for fitter in fitters}
     contenders["floor"] = _floor(recipe, width, classes)
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(rounds + 1):
-        for name, step in contenders.items():
-            start = time.perf_counter()
-            steps = step()
-            seconds[name].append((time.perf_counter() - start) / steps)
-    medians = {name: float(np.median(found[1:])) for name, found in seconds.items()}
+    medians = {name: taken / STEPS_A_ROUND for name, taken in median_seconds(contenders, rounds).items()}
     return [
         HeadSpeed(name, 1e3 * taken, taken / medians["floor"], medians["keras"] / taken)
         for name, taken in medians.items()
     ]
 
 
-def _stepper(fitter: Fitter, batches: TrainingBatches, rate: float) -> Callable[[], int]:
-    """Return what runs a round and tells its number of steps."""
-    rounds = iter(range(10**9))
-
-    def run() -> int:
-        fitter.run_epoch(batches, next(rounds), rate, False)
-        return batches.steps
-
-    return run
+def _stepper(fitter: Fitter, batches: TrainingBatches, rate: float) -> Callable[[], object]:
+    epochs = count()
+    return lambda: fitter.run_epoch(batches, next(epochs), rate, False)
 
 
 def _batches(recipe: Recipe, width: int, classes: int) -> TrainingBatches:
@@ -97,16 +86,15 @@ def generated_rows(n: int, width: int, seed: int = 0) -> NDArray[np.float32]:
     return rows
 
 
-def _floor(recipe: Recipe, width: int, classes: int) -> Callable[[], int]:
+def _floor(recipe: Recipe, width: int, classes: int) -> Callable[[], None]:
     from featx.fused_adam import adam_everywhere
 
     size = Head.build(recipe.head, width, classes).parameters()
     weights, first, second = (np.zeros((size // 2048 + 1, 2048), np.float32) for _ in range(3))
     gradient, rate = np.float32(1e-3), np.float32(1e-3)
 
-    def run() -> int:
+    def run() -> None:
         for _ in range(STEPS_A_ROUND):
             adam_everywhere(weights, first, second, gradient, rate)
-        return STEPS_A_ROUND
 
     return run
