@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from featx.backbones import is_model_file
 from featx.pipeline.head_speed import HeadSpeed, head_speeds
 from featx.pipeline.network_speed import NetworkSpeed, network_speeds
 from featx.pipeline.networks import network_facts
@@ -16,7 +17,7 @@ from featx.pipeline.progress import Progress, silent
 from featx.recipe import Recipe
 from featx.recipe_files import load_recipe
 from featx.store import Store
-from featx.weights import find_weights
+from featx.weights import Weights, find_weights
 
 CLASSES = 4
 
@@ -58,8 +59,8 @@ def bench(
     Nothing is kept: the cache is a temporary one.
 
     Args:
-        recipe: A recipe, its name or the path of its file. `imagenet` weights are replaced by random ones, which
-            are as fast.
+        recipe: A recipe, its name or the path of its file. A backbone of the table gets random weights, which are
+            as fast as its own.
         images: Images a round.
         rounds: How often the engines take turns; medians over them are given.
         progress: Told how far the work is.
@@ -69,8 +70,8 @@ def bench(
         WeightsError: The backbone is a model file that cannot be read.
     """
     recipe = load_recipe(recipe) if isinstance(recipe, str) else recipe
-    recipe = recipe.replaced({"backbone.weights": "random"})
-    weights = find_weights(recipe.backbone.name, recipe.backbone.weights)
+    name = recipe.backbone.name
+    weights = find_weights(name) if is_model_file(name) else Weights("random", None, "random", seed=0)
     with tempfile.TemporaryDirectory(prefix="featx-bench-") as folder:
         store = Store(Path(folder))
         networks = network_speeds(recipe, weights, store, images, rounds)
