@@ -20,6 +20,7 @@ from featx.errors import DataError, RecipeError, RunError, StoreError, Untrusted
 from featx.framework import load_keras
 from featx.pipeline import fitting
 from featx.pipeline.extraction import extract
+from featx.pipeline.fit_engines import FitEngine
 from featx.pipeline.fitting import FitResult, fit_head
 from featx.recipe import Recipe
 from featx.recipe_files import load_recipe
@@ -383,6 +384,17 @@ def test_a_fit_that_diverges_is_refused(home: Path, tmp_path: Path, recipe: Reci
     hopeless = recipe.replaced({"fit.learning_rate": 1e30})
     with pytest.raises(UntrustedError, match=r"in epoch 0 the fit diverged at a learning rate of 1e\+30; lower"):
         fit_head(home / "data", hopeless, tmp_path / "run", cache=home / "cache")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("engine", ["fused", "keras"])
+def test_a_last_step_that_diverges_is_refused(engine: FitEngine, home: Path, tmp_path: Path, recipe: Recipe) -> None:
+    """Its loss is taken before the step and is finite; nothing is held out that would show what came of it."""
+    hopeless = recipe.replaced(
+        {"fit.learning_rate": 1e30, "fit.epochs": 1, "fit.validation": 0.0, "fit.batch_size": N_TRAIN}
+    )
+    with pytest.raises(UntrustedError, match="the fit diverged"):
+        fit_head(home / "data", hopeless, tmp_path / "run", cache=home / "cache", engine=engine)
     assert not (tmp_path / "run").exists()
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tracemalloc
 import weakref
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -464,6 +467,20 @@ def test_a_feature_that_is_active_in_a_single_batch() -> None:
         assert apart(found - weights[0][2], expected - weights[0][2]) < 1e-3
 
 
+def test_a_feature_is_active_again_after_a_thousand_steps() -> None:
+    X, y = rows(1100, 4, 2)
+    X[:, 2] = 0
+    X[[3, 4, 1095], 2] = 1.5
+    batches = TrainingBatches(X, y, 1, 1, seed=0)
+    weights = drawn_weights(SIGMOID, 4, 2)
+    hand, fused = ByHand(SIGMOID, list(weights), SeededMasks(SIGMOID, 0)), network(SIGMOID, weights)
+    fit(hand.run_epoch, batches, [1e-3, 1e-4])
+    fit(fused.run_epoch, batches, [1e-3, 1e-4])
+    found, expected = fused.take_weights()[0], hand.weights[0]
+    assert apart(found[2] - weights[0][2], expected[2] - weights[0][2]) < 1e-3
+    assert apart(found, expected) < 1e-4
+
+
 @pytest.mark.parametrize("spec", [LINEAR, WITH_DROPOUT], ids=["linear", "dropout"])
 def test_asking_for_logits_amid_a_fit_changes_nothing(spec: HeadPart) -> None:
     batches, rates = rare_features(), [1e-2] * 4
@@ -522,13 +539,30 @@ def test_the_number_of_threads_moves_no_bit(small: int, monkeypatch: pytest.Monk
         numba.set_num_threads(most)
 
 
-def test_two_fits_at_once_in_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = [fitted(seed) for seed in range(4)]
-    for kernels in (fused_adam, fused_entries):
-        monkeypatch.setattr(kernels, "SMALL", 0)
-    with ThreadPoolExecutor(2) as threads:
-        for found, wanted in zip(threads.map(fitted, range(4)), expected, strict=True):
-            check_same_bits(found, wanted)
+FITS_AT_ONCE = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from featx import fused_adam, fused_entries
+from test_fused import check_same_bits, fitted
+
+fused_adam.SMALL = fused_entries.SMALL = 0
+expected = fitted()
+sys.setswitchinterval(1e-5)
+with ThreadPoolExecutor(4) as threads:
+    for found in threads.map(lambda _: fitted(), range(40)):
+        check_same_bits(found, expected)
+print("the same")
+"""
+
+
+def test_several_fits_at_once_in_one_process() -> None:
+    """With Numba's own threads, which end the process when two Python threads meet in them."""
+    environment = os.environ | {
+        "NUMBA_THREADING_LAYER": "workqueue",
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
+    }
+    ended = subprocess.run([sys.executable, "-c", FITS_AT_ONCE], env=environment, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (0, "the same\n"), ended.stderr
 
 
 # What is held in memory.

@@ -154,6 +154,7 @@ def _fitted(
     history = fit_epochs(fitter.run_epoch, batches, validate, recipe.fit, on_epoch)
     head = fitter.head()
     logits = {name: _logits(head, extraction, images) for name, images in vars(parts).items()}
+    _refuse_divergence(history[-1], *logits.values())
     fit_seconds = time.perf_counter() - start
     scores = {name: score(logits[name], _indices(images, classes)) for name, images in vars(parts).items()}
     penultimate = store_penultimate(head, extraction, recipe.views.count, progress)
@@ -179,8 +180,10 @@ def _fitted(
     return result
 
 
-def _refuse_divergence(epoch: Epoch) -> None:
-    if not all(math.isfinite(loss) for loss in (epoch.loss, epoch.val_loss) if loss is not None):
+def _refuse_divergence(epoch: Epoch, *logits: NDArray[np.float32]) -> None:
+    losses = (loss for loss in (epoch.loss, epoch.val_loss) if loss is not None)
+    # The last step's loss is taken before the step; what it led to shows in the logits.
+    if not all(map(math.isfinite, losses)) or not all(np.isfinite(values).all() for values in logits):
         raise UntrustedError(
             f"Expected a finite loss, but in epoch {epoch.epoch} the fit diverged at a learning rate of "
             f"{epoch.learning_rate:g}; lower fit.learning_rate (--learning-rate) and fit again."
