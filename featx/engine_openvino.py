@@ -39,7 +39,7 @@ class OpenVINONetwork:
 
     name = "openvino"
 
-    def __init__(self, model: Path, parameters: int, batch_size: int = 1, compiled: Path | None = None) -> None:
+    def __init__(self, model: Path, parameters: int, batch_size: int = 2, compiled: Path | None = None) -> None:
         core = load_openvino().Core()
         settings = SETTINGS if compiled is None else {**SETTINGS, "CACHE_DIR": str(compiled)}
         try:

@@ -22,8 +22,8 @@ log = logging.getLogger("featx")
 Engine = Literal["auto", "keras", "openvino"]
 NETWORKS = "networks"
 # Images a call at which each engine was fastest, or nearly so, on VGG16 and MobileNetV2. OpenVINO computes several
-# calls at once, and one image's maps stay in a core's cache.
-BATCH_SIZES = {"keras": 16, "openvino": 1}
+# calls at once, and a few images' maps stay in a core's cache.
+BATCH_SIZES = {"keras": 16, "openvino": 2}
 
 
 @dataclass(frozen=True)
