@@ -1,6 +1,6 @@
 """Peak memory of `featx extract` must not grow with the number of images.
 
-    python benchmarks/memory.py [--counts 500,5000] [--backbone mobilenetv2] [--weights random]
+    python benchmarks/memory.py [--counts 500,5000] [--backbone mobilenetv2] [--weights random] [--engine auto]
 
 Generates 224 x 224 JPEGs of seeded noise, extracts them in a process of its own each time, and prints the peak
 resident memory and the rate.
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -25,12 +26,20 @@ def main() -> None:
     parser.add_argument("--counts", default="500,5000")
     parser.add_argument("--backbone", default="mobilenetv2")
     parser.add_argument("--weights", default="random")
+    parser.add_argument("--engine", default="auto")
     options = parser.parse_args()
     for count in map(int, options.counts.split(",")):
         with tempfile.TemporaryDirectory() as folder:
             data = generated(Path(folder) / "data", count)
-            megabytes, found = measured(data, Path(folder) / "cache", options.backbone, options.weights)
-            row = {"images": count, "peak_mb": round(megabytes), "images_per_second": found["images_per_second"]}
+            megabytes, found = measured(
+                data, Path(folder) / "cache", options.backbone, options.weights, options.engine
+            )
+            row = {
+                "images": count,
+                "engine": found["engine"],
+                "peak_mb": round(megabytes),
+                "images_per_second": found["images_per_second"],
+            }
             print(json.dumps(row), flush=True)
 
 
@@ -44,8 +53,9 @@ def generated(root: Path, count: int) -> Path:
     return root
 
 
-def measured(data: Path, cache: Path, backbone: str, weights: str) -> tuple[float, dict[str, float]]:
+def measured(data: Path, cache: Path, backbone: str, weights: str, engine: str) -> tuple[float, dict[str, Any]]:
     words = ["extract", str(data), "--backbone", backbone, "--weights", weights, "--cache", str(cache), "--json"]
+    words += ["--engine", engine]
     command = [sys.executable, "-c", "from featx.cli import main; main()", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         out = process.stdout.read() if process.stdout else ""

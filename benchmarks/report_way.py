@@ -95,7 +95,7 @@ def report_epochs(data: Path, weights: Path, epochs: int) -> list[float]:
     head = [keras.layers.Flatten(), keras.layers.Dropout(0.4), keras.layers.Dense(2048, "relu")]
     head += [keras.layers.Dropout(0.3), keras.layers.Dense(256), keras.layers.Dense(train.num_classes, "softmax")]
     model = keras.Sequential([backbone, *head])
-    model.compile("adam", "categorical_crossentropy", ["accuracy"])
+    model.compile("adam", loss="categorical_crossentropy", metrics=["accuracy"])
     seconds = []
     for _ in range(epochs):
         start = time.perf_counter()

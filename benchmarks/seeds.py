@@ -1,16 +1,17 @@
-"""What each fitting engine reaches, seed by seed: test accuracy, loss and seconds.
+"""What each fitting engine reaches, seed by seed: test accuracy, loss, seconds, and the process's peak memory.
 
     python benchmarks/seeds.py DATA [--recipe covid4-vgg16] [--seeds 5] [--epochs 30] [--engines fused,keras]
-                               [--cache cache] [-- more options of featx fit-head]
+                               [--cache cache]
 
-Every fit is a process of its own; the features are computed once and reused. Prints a JSON line a fit and a
-table at the end.
+Every fit is a process of its own; the features are computed once and reused. Prints a JSON line a fit and a line
+an engine at the end.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -26,27 +27,32 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--engines", default="fused,keras")
     parser.add_argument("--cache", type=Path, default=Path("cache"))
-    parser.add_argument("more", nargs="*")
     options = parser.parse_args()
-    rows = [fit(options, engine, seed) for seed in range(options.seeds) for engine in options.engines.split(",")]
-    for engine in options.engines.split(","):
+    engines = options.engines.split(",")
+    rows = [fit(options, engine, seed) for engine in engines for seed in range(options.seeds)]
+    for engine in engines:
         own = [row for row in rows if row["engine"] == engine]
         correct = [row["test"]["correct"] for row in own]
         losses = [round(row["test"]["loss"], 2) for row in own]
         seconds = [round(row["seconds"]["fit"], 1) for row in own]
-        print(f"{engine}: test {correct} of {own[0]['test']['n']}, loss {losses}, fit {seconds} s")
+        peak = max(row["peak_mb"] for row in own)
+        print(f"{engine}: test {correct} of {own[0]['test']['n']}, loss {losses}, fit {seconds} s, peak {peak} MB")
 
 
 def fit(options: argparse.Namespace, engine: str, seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-c", "from featx.cli import main; main()", "fit-head", str(options.data)]
         command += ["--recipe", options.recipe, "--epochs", str(options.epochs), "--seed", str(seed), "--json"]
-        command += ["--engine", engine, "--out", f"{folder}/run", "--cache", str(options.cache), *options.more]
-        row: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-    print(
-        json.dumps({"seed": seed, **{key: row[key] for key in ("engine", "test", "validation", "seconds")}}),
-        flush=True,
-    )
+        command += ["--engine", engine, "--out", f"{folder}/run", "--cache", str(options.cache)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        output = process.stdout.read() if process.stdout else b""
+        # Unlike `wait`, this tells what the one process needed.
+        _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"featx fit-head ended with the status {status}")
+    row: dict[str, Any] = {**json.loads(output), "peak_mb": usage.ru_maxrss // 1024}
+    told = {key: row[key] for key in ("engine", "test", "validation", "seconds", "peak_mb")}
+    print(json.dumps({"seed": seed, **told}), flush=True)
     return row
 
 

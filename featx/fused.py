@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from featx.fused_adam import BETA_1, BETA_2
 from featx.fused_compiling import Matrix
 from featx.fused_entries import Entries, entries_of
-from featx.fused_layers import Masks, Progress, make_layers
+from featx.fused_layers import Masks, Steps, make_layers
 from featx.recipe import HeadPart
 from featx.streaming import bounded_map
 from featx.training import Batches
@@ -54,7 +54,7 @@ class FusedNetwork:
     def __init__(self, spec: HeadPart, weights: Iterable[tuple[Matrix, Matrix]], masks: Masks) -> None:
         self._layers = make_layers(spec, weights)
         self._masks = masks
-        self._progress = Progress(0, np.empty(1024, np.float32))
+        self._steps = Steps(0, np.empty(1024, np.float32))
         self._ready: _Batch | None = None
 
     def run_epoch(self, batches: Batches, number: int, rate: float, last: bool) -> tuple[float, float]:
@@ -92,7 +92,7 @@ class FusedNetwork:
         """Return the logits, (n, classes) or (n, 1), of rows that come in chunks, dropout off."""
         parts = [np.empty((0, len(self._layers[-1].bias)), np.float32)]
         with _one_at_a_time, np.errstate(over="ignore", invalid="ignore"):
-            self._layers[0].catch_up(self._progress)
+            self._layers[0].catch_up(self._steps)
             for rows in chunks:
                 for layer in self._layers:
                     rows = layer.activated(layer.product(entries_of(rows), len(rows)))
@@ -102,7 +102,7 @@ class FusedNetwork:
     def take_weights(self) -> list[Matrix]:
         """Return kernel and bias of each dense layer in order, and let go of all else: the network is spent."""
         with _one_at_a_time:
-            self._layers[0].catch_up(self._progress)
+            self._layers[0].catch_up(self._steps)
         weights = [array for layer in self._layers for array in (layer.kernel, layer.bias)]
         self._layers = []
         return weights
@@ -128,21 +128,21 @@ class FusedNetwork:
         loss, hits, delta = cross_entropy(values, batch.labels)
         self._note(rate)
         for layer, (entries, slope) in zip(reversed(inner), reversed(passed), strict=True):
-            delta = layer.update(self._progress, entries, delta) * slope
+            delta = layer.update(self._steps, entries, delta) * slope
         if upcoming is None:
-            first.update_first(self._progress, batch.entries, delta, None, 0)
+            first.update_first(self._steps, batch.entries, delta, None, 0)
         else:
             rows = len(upcoming.labels)
-            upcoming.product = first.update_first(self._progress, batch.entries, delta, upcoming.entries, rows)
-        self._progress = Progress(self._progress.step + 1, self._progress.rates)
+            upcoming.product = first.update_first(self._steps, batch.entries, delta, upcoming.entries, rows)
+        self._steps = Steps(self._steps.step + 1, self._steps.rates)
         return np.array([loss, hits, n])
 
     def _note(self, rate: float) -> None:
         """Write down the step's rate with Adam's bias correction, in single precision as Keras computes it."""
-        step, rates = self._progress.step, self._progress.rates
+        step, rates = self._steps.step, self._steps.rates
         if step == len(rates):
             rates = np.concatenate([rates, np.empty_like(rates)])
-            self._progress = Progress(step, rates)
+            self._steps = Steps(step, rates)
         t, one = np.float32(step + 1), np.float32(1)
         correction = np.sqrt(one - np.float32(BETA_2) ** t) / (one - np.float32(BETA_1) ** t)
         rates[step] = np.float32(rate) * correction

@@ -38,7 +38,7 @@ class SeededMasks:
 
 
 @dataclass(frozen=True)
-class Progress:
+class Steps:
     """How far the fit is.
 
     Attributes:
@@ -98,36 +98,36 @@ class Dense:
         """Return the activation's derivative, (b, units); that of ReLU is 0 at 0, as Keras has it."""
         return (output > 0).astype(np.float32) if self.relu else np.ones_like(output)
 
-    def update(self, progress: Progress, entries: Entries, delta: Matrix) -> Matrix:
+    def update(self, steps: Steps, entries: Entries, delta: Matrix) -> Matrix:
         """Take a step; return the derivative of the loss by the layer's input, (b, d)."""
         d, units = self.kernel.shape
         back = np.empty((len(delta), d), np.float32)
         self._pass(
-            progress, entries, delta, self._nothing(), np.empty((CHUNKS, 0, units), np.float32), back, defer=False
+            steps, entries, delta, self._nothing(), np.empty((CHUNKS, 0, units), np.float32), back, defer=False
         )
         return back
 
     def update_first(
-        self, progress: Progress, entries: Entries, delta: Matrix, upcoming: Entries | None, rows: int
+        self, steps: Steps, entries: Entries, delta: Matrix, upcoming: Entries | None, rows: int
     ) -> Matrix:
         """Take a step as the first layer; return the product of the next batch's rows with the new kernel."""
         upcoming = self._nothing() if upcoming is None else upcoming
         sums = np.empty((CHUNKS, rows, len(self.bias)), np.float32)
         back = np.empty((0, len(self.kernel)), np.float32)
-        self._pass(progress, entries, delta, upcoming, sums, back, defer=True)
+        self._pass(steps, entries, delta, upcoming, sums, back, defer=True)
         return total(sums)
 
-    def catch_up(self, progress: Progress) -> None:
+    def catch_up(self, steps: Steps) -> None:
         """Bring every row of the kernel to where it stands before the current step."""
-        if progress.step:
-            catch_up(self._adam, progress.step - 1, progress.rates)
+        if steps.step:
+            catch_up(self._adam, steps.step - 1, steps.rates)
 
     def _nothing(self) -> Entries:
         return Entries(np.zeros(len(self.kernel) + 1, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
 
     def _pass(
         self,
-        progress: Progress,
+        steps: Steps,
         entries: Entries,
         delta: Matrix,
         upcoming: Entries,
@@ -136,7 +136,7 @@ class Dense:
         *,
         defer: bool,
     ) -> None:
-        step, rates = progress.step, progress.rates
+        step, rates = steps.step, steps.rates
         adam_pass(self._adam, entries, upcoming, Pass(step, rates, delta, sums, back, defer))
         adam(self.bias, *self._bias_moments, delta.sum(0), rates[step])
 

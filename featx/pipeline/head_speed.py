@@ -55,16 +55,25 @@ def head_speeds(recipe: Recipe, width: int, classes: int = 4, rounds: int = 7) -
     Raises:
         RecipeError: The engine `fused` does not know a layer.
     """
-    check_engine("fused", recipe.head)
-    batches = _batches(recipe, width, classes)
-    fitters: list[Fitter] = [FusedFitter(recipe, width, classes), KerasFitter(recipe, width, classes)]
-    contenders = {fitter.name: _stepper(fitter, batches, recipe.fit.learning_rate) for fitter in fitters}
-    contenders["floor"] = _floor(recipe, width, classes)
-    medians = {name: taken / STEPS_A_ROUND for name, taken in median_seconds(contenders, rounds).items()}
+    medians = median_seconds(contenders(recipe, width, classes), rounds)
+    taken = {name: seconds / STEPS_A_ROUND for name, seconds in medians.items()}
     return [
-        HeadSpeed(name, 1e3 * taken, taken / medians["floor"], medians["keras"] / taken)
-        for name, taken in medians.items()
+        HeadSpeed(name, 1e3 * seconds, seconds / taken["floor"], taken["keras"] / seconds)
+        for name, seconds in taken.items()
     ]
+
+
+def contenders(recipe: Recipe, width: int, classes: int) -> dict[str, Callable[[], object]]:
+    """Return what is timed, by name; each call takes `STEPS_A_ROUND` steps.
+
+    Raises:
+        RecipeError: The engine `fused` does not know a layer.
+    """
+    check_engine("fused", recipe.head)
+    batches = generated_batches(recipe, width, classes)
+    fitters: list[Fitter] = [FusedFitter(recipe, width, classes), KerasFitter(recipe, width, classes)]
+    found = {fitter.name: _stepper(fitter, batches, recipe.fit.learning_rate) for fitter in fitters}
+    return {**found, "floor": _floor(recipe, width, classes)}
 
 
 def _stepper(fitter: Fitter, batches: TrainingBatches, rate: float) -> Callable[[], object]:
@@ -72,7 +81,8 @@ def _stepper(fitter: Fitter, batches: TrainingBatches, rate: float) -> Callable[
     return lambda: fitter.run_epoch(batches, next(epochs), rate, False)
 
 
-def _batches(recipe: Recipe, width: int, classes: int) -> TrainingBatches:
+def generated_batches(recipe: Recipe, width: int, classes: int) -> TrainingBatches:
+    """Return generated rows and labels, `STEPS_A_ROUND` batches an epoch."""
     n = STEPS_A_ROUND * recipe.fit.batch_size
     return TrainingBatches(generated_rows(n, width), np.arange(n) % classes, 1, recipe.fit.batch_size, 0)
 
