@@ -52,7 +52,7 @@ def by_sklearn(recipe: Recipe, batches: TrainingBatches) -> Callable[[], None]:
         for rows, labels in batches.epoch(0):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                model.partial_fit(rows, labels, classes)
+                model.partial_fit(rows, labels, classes=classes)
 
     return run
 
