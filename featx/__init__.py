@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from featx.errors import FeatxError as FeatxError
+    from featx.pipeline.benchmarking import bench as bench
     from featx.pipeline.demonstration import demo as demo
     from featx.pipeline.extraction import Extraction as Extraction
     from featx.pipeline.extraction import extract as extract
@@ -29,6 +30,7 @@ _HOME = {
     "FeatxError": "featx.errors",
     "FitResult": "featx.pipeline.fitting",
     "Recipe": "featx.recipe",
+    "bench": "featx.pipeline.benchmarking",
     "demo": "featx.pipeline.demonstration",
     "extract": "featx.pipeline.extraction",
     "fit_head": "featx.pipeline.fitting",

@@ -1,12 +1,13 @@
 """How the fitting engine `fused` is compiled.
 
-Importing this module imports Numba. The machine code is kept beside the package's own bytecode, or in Numba's
-folder for the user where that cannot be written.
+Importing this module imports Numba. The machine code is kept beside the package's own bytecode; where that cannot
+be written, in Numba's folder for the user; and where that cannot be written either, nowhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 import numba
@@ -27,5 +28,12 @@ def compiled(*, parallel: bool = False) -> Callable[[Function], Function]:
     # Without its own error model Numba checks each division, which keeps it from using vector instructions.
     # `reassoc` lets a dot product be summed in vector lanes: another order than left to right, yet always the same.
     fastmath = {"contract", "nsz", "reassoc"}
-    decorator = numba.njit(parallel=parallel, fastmath=fastmath, error_model="numpy", nogil=True, cache=True)
-    return cast(Callable[[Function], Function], decorator)
+
+    def decorate(function: Function) -> Function:
+        kernel = numba.njit(parallel=parallel, fastmath=fastmath, error_model="numpy", nogil=True)(function)
+        # Where there is no folder to keep machine code in, it is compiled anew in each process.
+        with suppress(RuntimeError):
+            kernel.enable_caching()
+        return cast(Function, kernel)
+
+    return decorate

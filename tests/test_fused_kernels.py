@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from featx import fused_adam, fused_entries
 from featx.fused_adam import BETA_1, BETA_2, Adam, Pass, adam, adam_pass, catch_up
-from featx.fused_compiling import CHUNKS, Matrix
+from featx.fused_compiling import CHUNKS, Matrix, compiled
 from featx.fused_entries import Entries, dropped, entries_of, products, total
 
 NOTHING = np.empty((0, 0), np.float32)
@@ -66,6 +67,23 @@ class Step:
         work = Pass(number, rates, delta, sums, self.back, defer)
         adam_pass(adam_of, entries_of(rows), entries_of(upcoming), work)
         self.product = total(sums)
+
+
+# Compiling.
+
+
+def test_what_has_no_place_to_be_kept_in_is_compiled_all_the_same() -> None:
+    """As in an installation that may only be read, with no home folder to write to."""
+    namespace: dict[str, Any] = {}
+    exec("def doubled(x):\n    return 2 * x\n", namespace)
+    assert compiled()(namespace["doubled"])(3) == 6
+
+
+def test_kernels_are_kept() -> None:
+    vector = np.ones(3, np.float32)
+    adam(vector, vector.copy(), vector.copy(), vector.copy(), np.float32(0.1))
+    folder = Path(adam.stats.cache_path)  # type: ignore[attr-defined]
+    assert list(folder.glob("fused_adam.adam-*.nbc"))
 
 
 # Entries.
