@@ -124,14 +124,15 @@ def info(store: Store) -> CacheInfo:
     """Count what the cache holds, verifying what this process has not verified yet."""
     spaces = [_space_info(space) for space in store.spaces()]
     known = KnownFiles(store.root)
+    networks = stored_networks(store.root)
     return CacheInfo(
         root=str(store.root),
         spaces=spaces,
         rows=sum(space.rows for space in spaces),
         bytes=sum(space.bytes for space in spaces),
         shards=sum(space.shards for space in spaces),
-        networks=len(stored_networks(store.root)),
-        network_bytes=sum(size(store.root / NETWORKS / key) for key in stored_networks(store.root)),
+        networks=len(networks),
+        network_bytes=sum(size(store.root / NETWORKS / key) for key in networks),
         set_aside=len(_set_aside(store, store.spaces())),
         leftovers=len(_leftovers(store, store.spaces(), 0)),
         known_files=known.count(),

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from featx.fused_adam import BETA_1, BETA_2
 from featx.fused_compiling import Matrix
 from featx.fused_entries import Entries, entries_of
-from featx.fused_layers import Masks, Steps, make_layers
+from featx.fused_layers import Masks, Steps, drop, make_layers
 from featx.recipe import HeadPart
 from featx.streaming import bounded_map
 from featx.training import Batches
@@ -109,8 +109,8 @@ class FusedNetwork:
 
     def _prepared(self, place: Place) -> _Batch:
         epoch, step, (rows, labels) = place
-        rows = self._layers[0].dropped(np.ascontiguousarray(rows, np.float32), self._masks, epoch, step)
-        return _Batch(epoch, step, labels, entries_of(rows))
+        lost = self._layers[0].drawn(self._masks, epoch, step, rows.shape)
+        return _Batch(epoch, step, labels, entries_of(drop(np.ascontiguousarray(rows, np.float32), lost)))
 
     def _fitted(self, batch: _Batch, upcoming: _Batch | None, rate: float) -> NDArray[np.float64]:
         """Take a step; return the sum of the batch's losses before it, the number of hits, and of rows."""
@@ -120,10 +120,9 @@ class FusedNetwork:
         passed = []
         for before, layer in zip(self._layers, inner, strict=False):
             # Dropout is linear, so what it does to the slope is what it will do to the way back.
-            slope = layer.dropped(before.slope(values), self._masks, batch.epoch, batch.step)
-            values = layer.dropped(values, self._masks, batch.epoch, batch.step)
-            entries = entries_of(values)
-            passed.append((entries, slope))
+            lost = layer.drawn(self._masks, batch.epoch, batch.step, values.shape)
+            entries = entries_of(drop(values, lost))
+            passed.append((entries, drop(before.slope(values), lost)))
             values = layer.activated(layer.product(entries, n))
         loss, hits, delta = cross_entropy(values, batch.labels)
         self._note(rate)

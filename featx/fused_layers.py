@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,20 @@ class Steps:
     rates: Matrix
 
 
+class Dropped(NamedTuple):
+    """What one dropout layer keeps, (b, d), and what it multiplies that with."""
+
+    keep: NDArray[np.bool_]
+    scale: np.float32
+
+
+def drop(values: Matrix, layers: Sequence[Dropped]) -> Matrix:
+    """Return (b, d) values after dropout layers."""
+    for layer in layers:
+        values = dropped(values, layer.keep, layer.scale)
+    return values
+
+
 @dataclass
 class Dense:
     """A dense layer with what Adam knows of it.
@@ -76,12 +90,12 @@ class Dense:
         self._adam = Adam(self.kernel, first, second, never)
         self._bias_moments = (np.zeros_like(self.bias), np.zeros_like(self.bias))
 
-    def dropped(self, values: Matrix, masks: Masks, epoch: int, step: int) -> Matrix:
-        """Return the values, (b, d), after the dropout before the layer."""
-        for place, rate in self.dropouts:
-            keep = masks(epoch, step, place, (values.shape[0], values.shape[1]))
-            values = dropped(values, keep, np.float32(1 / (1 - rate)))
-        return values
+    def drawn(self, masks: Masks, epoch: int, step: int, shape: tuple[int, ...]) -> list[Dropped]:
+        """Return what the dropout before the layer does to (b, d) values in a step."""
+        return [
+            Dropped(masks(epoch, step, place, (shape[0], shape[1])), np.float32(1 / (1 - rate)))
+            for place, rate in self.dropouts
+        ]
 
     def product(self, entries: Entries, rows: int) -> Matrix:
         """Return the product of a batch's rows with the kernel, (rows, units)."""

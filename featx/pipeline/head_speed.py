@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.heads import Head
 from featx.pipeline.fit_engines import Fitter, FusedFitter, KerasFitter, check_engine
 from featx.pipeline.network_speed import median_seconds
 from featx.recipe import Recipe
@@ -71,9 +70,10 @@ def contenders(recipe: Recipe, width: int, classes: int) -> dict[str, Callable[[
     """
     check_engine("fused", recipe.head)
     batches = generated_batches(recipe, width, classes)
-    fitters: list[Fitter] = [FusedFitter(recipe, width, classes), KerasFitter(recipe, width, classes)]
+    keras = KerasFitter(recipe, width, classes)
+    fitters: list[Fitter] = [FusedFitter(recipe, width, classes), keras]
     found = {fitter.name: _stepper(fitter, batches, recipe.fit.learning_rate) for fitter in fitters}
-    return {**found, "floor": _floor(recipe, width, classes)}
+    return {**found, "floor": _floor(keras.head().parameters())}
 
 
 def _stepper(fitter: Fitter, batches: TrainingBatches, rate: float) -> Callable[[], object]:
@@ -96,10 +96,9 @@ def generated_rows(n: int, width: int, seed: int = 0) -> NDArray[np.float32]:
     return rows
 
 
-def _floor(recipe: Recipe, width: int, classes: int) -> Callable[[], None]:
+def _floor(size: int) -> Callable[[], None]:
     from featx.fused_adam import adam_everywhere
 
-    size = Head.build(recipe.head, width, classes).parameters()
     weights, first, second = (np.zeros((size // 2048 + 1, 2048), np.float32) for _ in range(3))
     gradient, rate = np.float32(1e-3), np.float32(1e-3)
 

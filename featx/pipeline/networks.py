@@ -91,13 +91,13 @@ def build_network(
 
 def _keras(spec: FeatureSpec, weights: Weights, store: Store, batch_size: int) -> KerasNetwork:
     network = KerasNetwork(spec.backbone, spec.images.size, weights, batch_size)
-    store.save_document(NETWORKS, _key(_about(spec, weights)), asdict(_facts(network)))
+    store.save_document(NETWORKS, digest_of(_about(spec, weights)), asdict(_facts(network)))
     return network
 
 
 def _openvino(spec: FeatureSpec, weights: Weights, store: Store, batch_size: int) -> OpenVINONetwork:
     about = _about(spec, weights)
-    key = _key({**about, "engine": "openvino", "rule": CONVERSION_RULE})
+    key = digest_of({**about, "engine": "openvino", "rule": CONVERSION_RULE})
     files = store.load_network(key)
     facts = _known_facts(spec, weights, store)
     if files is not None and facts is not None:
@@ -121,7 +121,7 @@ def _openvino(spec: FeatureSpec, weights: Weights, store: Store, batch_size: int
 
 
 def _known_facts(spec: FeatureSpec, weights: Weights, store: Store) -> NetworkFacts | None:
-    document = store.load_document(NETWORKS, _key(_about(spec, weights)))
+    document = store.load_document(NETWORKS, digest_of(_about(spec, weights)))
     return None if document is None else NetworkFacts(**document)
 
 
@@ -131,7 +131,3 @@ def _facts(network: Network) -> NetworkFacts:
 
 def _about(spec: FeatureSpec, weights: Weights) -> dict[str, Any]:
     return {**describe_backbone(spec.backbone, weights), "size": spec.images.size}
-
-
-def _key(description: dict[str, Any]) -> str:
-    return digest_of(description)
