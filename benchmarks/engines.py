@@ -4,8 +4,8 @@
                                  [--batch-sizes 4,16] [--jpegs 0]
 
 All ways take turns, round after round, so that whatever else the machine does slows all alike; the median of the
-rounds counts. GFLOP/s count a multiplication and an addition as two, of the convolutions alone; they are known
-for vgg16 at 224 x 224. With --jpegs N, N generated JPEGs are extracted as well, and that is compared with the
+rounds counts. GFLOP/s count a multiplication and an addition as two, of the
+convolutions alone. With --jpegs N, N generated JPEGs are extracted as well, and that is compared with the
 time that the network alone takes for as many images.
 """
 
@@ -21,20 +21,16 @@ from pathlib import Path
 
 import numpy as np
 from memory import generated
-from numpy.typing import NDArray
 
-from featx.backbones import find_backbone
-from featx.engines import KerasNetwork, Network
+from featx.engines import KerasNetwork
 from featx.framework import has_openvino
 from featx.pipeline.extraction import default_recipe, extract
+from featx.pipeline.network_speed import MATRIX, floating_point_operations, median_seconds, streamed
 from featx.pipeline.networks import BATCH_SIZES, build_network
 from featx.recipe import Recipe
 from featx.store import Store
 from featx.weights import find_weights
 
-# Convolutions of one image of the backbone's own size, without the classifier.
-GFLOP = {"vgg16": 30.7}
-MATRIX = 4096
 Run = Callable[[], object]
 
 
@@ -50,14 +46,14 @@ def main() -> None:
     spec = default_recipe(options.backbone).replaced({"backbone.weights": options.weights})
     sizes = [int(size) for size in options.batch_sizes.split(",") if size]
     with tempfile.TemporaryDirectory() as folder:
-        seconds = measured(ways(spec, Path(folder), options.images, sizes), options.rounds)
-        print_table(seconds, options.images, GFLOP.get(find_backbone(options.backbone).name))
+        runs, operations = ways(spec, Path(folder), options.images, sizes)
+        print_table(median_seconds(runs, options.rounds), options.images, operations / 1e9)
         if options.jpegs:
             compare_extraction(spec, Path(folder), options.jpegs)
 
 
-def ways(spec: Recipe, folder: Path, images: int, sizes: list[int]) -> dict[str, Run]:
-    """What is timed, by name; each has run once."""
+def ways(spec: Recipe, folder: Path, images: int, sizes: list[int]) -> tuple[dict[str, Run], int]:
+    """What is timed, by name, and the network's operations on an image."""
     weights = find_weights(spec.backbone.name, spec.backbone.weights)
     generator = np.random.default_rng(0)
     pixels = generator.normal(0, 50, (images, spec.images.size, spec.images.size, 3)).astype(np.float32)
@@ -71,28 +67,10 @@ def ways(spec: Recipe, folder: Path, images: int, sizes: list[int]) -> dict[str,
         for size in sorted({BATCH_SIZES[engine], *sizes}):
             network = build_network(spec, weights, Store(folder / "cache"), engine, size)
             found[f"engine {engine}, batches of {size}"] = streamed(network, pixels)
-    for run in found.values():
-        run()
-    return found
+    return found, floating_point_operations(model)
 
 
-def streamed(network: Network, pixels: NDArray[np.float32]) -> Run:
-    size = network.batch_size
-    return lambda: sum(len(rows) for rows in network.stream(np.split(pixels, range(size, len(pixels), size))))
-
-
-def measured(ways: dict[str, Run], rounds: int) -> dict[str, float]:
-    """The median seconds of each way."""
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, run in ways.items():
-            start = time.perf_counter()
-            run()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(times) for name, times in seconds.items()}
-
-
-def print_table(seconds: dict[str, float], images: int, gflop: float | None) -> None:
+def print_table(seconds: dict[str, float], images: int, gflop: float) -> None:
     names = list(seconds)
     product = 2 * MATRIX**3 / 1e9 / seconds[names[0]]
     predict = images / seconds[names[1]]
@@ -100,7 +78,7 @@ def print_table(seconds: dict[str, float], images: int, gflop: float | None) -> 
     print(f"{'':34}{'images/s':>10}{'of predict':>12}{'GFLOP/s':>10}{'of product':>12}")
     for name in names[1:]:
         rate = images / seconds[name]
-        flops = f"{rate * gflop:>10.0f}{rate * gflop / product:>12.2f}" if gflop else ""
+        flops = f"{rate * gflop:>10.0f}{rate * gflop / product:>12.2f}"
         print(f"{name:34}{rate:>10.2f}{rate / predict:>12.2f}{flops}")
 
 

@@ -67,7 +67,7 @@ def network_speeds(
     ways: dict[str, Callable[[], object]] = {
         "matrix product": lambda: matrix @ matrix,
         "predict": lambda: model.predict(pixels, batch_size=PREDICT_BATCH, verbose=0),
-        **{engine: _streamed(build_network(spec, weights, store, engine), pixels) for engine in engines},
+        **{engine: streamed(build_network(spec, weights, store, engine), pixels) for engine in engines},
     }
     seconds = median_seconds(ways, rounds)
     product = 2 * MATRIX**3 / seconds.pop("matrix product")
@@ -115,6 +115,7 @@ def floating_point_operations(model: Any) -> int:
     return total
 
 
-def _streamed(network: Network, pixels: NDArray[np.float32]) -> Callable[[], int]:
+def streamed(network: Network, pixels: NDArray[np.float32]) -> Callable[[], int]:
+    """Return what sends images through a network, in batches of its own size."""
     size = network.batch_size
     return lambda: sum(len(rows) for rows in network.stream(np.split(pixels, range(size, len(pixels), size))))
