@@ -7,7 +7,7 @@ import json
 import math
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ PREDICTIONS = "predictions.csv"
 CURVES = "curves.png"
 CONFUSION = "confusion.png"
 TEMPORARY = ".tmp-"
+# Before the names of the manifest's own columns in PREDICTIONS, which could be named like one of ours.
+EXTRA = "extra_"
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class RunImage:
         predicted: The most probable class.
         probabilities: Of each class, in the order of the run's classes.
         digest: SHA-256 of the image's bytes.
+        group: What ties images together, such as a patient; None where the data does not say.
+        extra: The other columns of the data's manifest, as text; "" where a cell is empty.
     """
 
     path: str
@@ -47,6 +51,8 @@ class RunImage:
     predicted: str
     probabilities: tuple[float, ...]
     digest: str
+    group: str | None = None
+    extra: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,14 @@ class Run:
             predicted=row["predicted"],
             probabilities=tuple(float(row[f"p_{name}"]) for name in self.classes),
             digest=row["sha256"],
+            group=row.get("group") or None,
+            extra={name.removeprefix(EXTRA): value for name, value in row.items() if name.startswith(EXTRA)},
         )
+
+
+def is_run(folder: Path) -> bool:
+    """Tell whether a folder is one that `fit_head` wrote."""
+    return (folder / MANIFEST).is_file() and (folder / RECIPE).is_file()
 
 
 def read_run(folder: str | Path) -> Run:

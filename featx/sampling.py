@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import DataError
+from featx.grouping import units_of
 
 
 class RowSource(Protocol):
@@ -79,7 +80,7 @@ def validation_mask(
     if share == 0:
         return mask
     members: dict[str, list[int]] = {}
-    for index, unit in enumerate(_units(digests, groups)):
+    for index, unit in enumerate(units_of(digests, groups)):
         members.setdefault(unit, []).append(index)
     names, y = np.unique(np.array(labels), return_inverse=True)
     wanted = np.rint(np.bincount(y) * share)
@@ -102,19 +103,3 @@ def _check_both_sides(names: NDArray[np.str_], y: NDArray[np.int64], mask: NDArr
                 f"Expected images of {name} both to fit and to validate on, but its {len(held)} images cannot be "
                 "divided with whole groups kept together; choose another --validation, or give a split 'val'."
             )
-
-
-def _units(digests: Sequence[str], groups: Sequence[str | None]) -> list[str]:
-    """Return a name for each image's group: the smallest digest among all that hang together with it."""
-    parent: dict[str, str] = {}
-
-    def root(name: str) -> str:
-        while parent.setdefault(name, name) != name:
-            name = parent[name]
-        return name
-
-    for digest, group in zip(digests, groups, strict=True):
-        if group is not None:
-            one, other = root(digest), root(f"group {group}")
-            parent[max(one, other)] = min(one, other)
-    return [root(digest) for digest in digests]

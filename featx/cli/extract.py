@@ -3,41 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from featx.cli import console, options
-from featx.errors import UsageError
+from featx.cli import console, features, options
 
 if TYPE_CHECKING:
     from featx.pipeline.extraction import Extraction
-    from featx.recipe import FeatureSpec
 
 SKIPPED = 3
-DEFAULT_BACKBONE = "vgg16"
 
 
 def command(
     data: options.Data,
-    recipe: Annotated[str | None, typer.Option(help="Name or TOML file.", rich_help_panel=options.FEATURES)] = None,
-    backbone: Annotated[
-        str | None,
-        typer.Option(
-            help="Name, or a .keras file, instead of a recipe; vgg16 without either.",
-            rich_help_panel=options.FEATURES,
-        ),
-    ] = None,
-    pooling: Annotated[
-        options.Pooling | None,
-        typer.Option(help="Of the last map; none flattens it.", rich_help_panel=options.FEATURES),
-    ] = None,
-    preprocess: Annotated[
-        options.Preprocess | None, typer.Option(help="Of the pixels.", rich_help_panel=options.FEATURES)
-    ] = None,
-    size: Annotated[
-        int | None, typer.Option(help="Width and height in pixels.", rich_help_panel=options.FEATURES)
-    ] = None,
+    recipe: options.RecipeChoice = None,
+    backbone: options.BackboneChoice = None,
+    pooling: options.PoolingChoice = None,
+    preprocess: options.PreprocessChoice = None,
+    size: options.Size = None,
     views: Annotated[
         int | None,
         typer.Option(help="Views of each training image, itself included.", rich_help_panel=options.FEATURES),
@@ -88,14 +72,14 @@ def command(
 
     if export is not None:
         check_export(export)
-    spec = _spec(
+    spec = features.spec(
         recipe,
         backbone,
         weights,
         {
-            "backbone.pooling": pooling and pooling.value,
+            "backbone.pooling": pooling,
             "backbone.cut": cut,
-            "preprocess.mode": preprocess and preprocess.value,
+            "preprocess.mode": preprocess,
             "images.size": size,
             "views.count": views,
             "fit.seed": seed,
@@ -120,17 +104,6 @@ def command(
         _tell(result, export)
     if result.failed:
         raise typer.Exit(SKIPPED)
-
-
-def _spec(recipe: str | None, backbone: str | None, weights: list[str] | None, fields: dict[str, Any]) -> FeatureSpec:
-    from featx.pipeline.extraction import default_recipe
-    from featx.recipe_files import load_recipe, override
-
-    if recipe is not None and backbone is not None:
-        raise UsageError("Expected --recipe or --backbone, received both; a recipe names its backbone.")
-    base = load_recipe(recipe) if recipe is not None else default_recipe(backbone or DEFAULT_BACKBONE)
-    fields["backbone.weights"] = options.weights_for(base.backbone.name, weights)
-    return override(base, fields)
 
 
 def _tell(result: Extraction, export: Path | None) -> None:

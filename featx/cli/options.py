@@ -45,6 +45,22 @@ class NetworkEngine(StrEnum):
     openvino = "openvino"
 
 
+class LayerChoice(StrEnum):
+    """Which features are looked at."""
+
+    penultimate = "penultimate"
+    backbone = "backbone"
+
+
+class SplitChoice(StrEnum):
+    """Which images are looked at."""
+
+    train = "train"
+    val = "val"
+    test = "test"
+    all = "all"
+
+
 class FitEngineChoice(StrEnum):
     """What fits the head."""
 
@@ -57,6 +73,35 @@ Data = Annotated[
     Path,
     typer.Argument(
         metavar="DATA", help="Folder of class folders or train/ and test/ folders, or a CSV or Parquet manifest."
+    ),
+]
+Place = Annotated[
+    Path,
+    typer.Argument(metavar="RUN|DATA", help="Folder that fit-head wrote, or a folder or manifest of images."),
+]
+RecipeChoice = Annotated[str | None, typer.Option("--recipe", help="Name or TOML file.", rich_help_panel=FEATURES)]
+BackboneChoice = Annotated[
+    str | None,
+    typer.Option(
+        "--backbone",
+        help="Name, or a .keras file, instead of a recipe; vgg16 without either.",
+        rich_help_panel=FEATURES,
+    ),
+]
+PoolingChoice = Annotated[
+    Pooling | None,
+    typer.Option("--pooling", help="Of the last map; none flattens it.", rich_help_panel=FEATURES),
+]
+PreprocessChoice = Annotated[
+    Preprocess | None, typer.Option("--preprocess", help="Of the pixels.", rich_help_panel=FEATURES)
+]
+Size = Annotated[int | None, typer.Option("--size", help="Width and height in pixels.", rich_help_panel=FEATURES)]
+LayerOption = Annotated[
+    LayerChoice | None,
+    typer.Option(
+        "--layer",
+        help="Which features; if not given a run's penultimate ones, and the backbone's of data.",
+        rich_help_panel=FEATURES,
     ),
 ]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder that fit-head wrote.")]

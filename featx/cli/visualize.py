@@ -17,27 +17,11 @@ class Method(StrEnum):
     tsne = "tsne"
 
 
-class LayerChoice(StrEnum):
-    """Which features are mapped."""
-
-    penultimate = "penultimate"
-    backbone = "backbone"
-
-
-class SplitChoice(StrEnum):
-    """Which images are mapped."""
-
-    train = "train"
-    val = "val"
-    test = "test"
-    all = "all"
-
-
 def command(
     run: options.RunFolder,
     method: Annotated[Method, typer.Option(help="How the map is made.")] = Method.tsne,
-    layer: Annotated[LayerChoice, typer.Option(help="Which features.")] = LayerChoice.penultimate,
-    split: Annotated[SplitChoice, typer.Option(help="Which images.")] = SplitChoice.train,
+    layer: Annotated[options.LayerChoice, typer.Option(help="Which features.")] = options.LayerChoice.penultimate,
+    split: Annotated[options.SplitChoice, typer.Option(help="Which images.")] = options.SplitChoice.train,
     perplexity: Annotated[float, typer.Option(min=1.0, help="Effective number of neighbours.")] = 30.0,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the files go; RUN if not given.")] = None,
     cache: options.Cache = options.CACHE_DEFAULT,

@@ -28,6 +28,8 @@ from featx.weights import Weights, find_weights
 
 log = logging.getLogger("featx")
 
+DEFAULT_BACKBONE = "vgg16"
+
 
 @dataclass(frozen=True)
 class Extraction:
@@ -88,7 +90,10 @@ class Extraction:
 
     def table(self, split: str | None = None) -> FeatureTable:
         """Return the images' own features (view 0) in memory, with what is known of each image."""
-        images = self.select(split)
+        return self.table_of(self.select(split))
+
+    def table_of(self, images: Sequence[Image]) -> FeatureTable:
+        """Return the same of some images, in their order."""
         rows = self.spaces.plain.rows([(image.digest, 0) for image in images])
         items = [image.item for image in images]
         return FeatureTable(

@@ -73,13 +73,21 @@ def write_run(
 
 
 def _write_predictions(path: Path, outcome: Outcome) -> None:
-    header = ["path", "split", "role", "label", "predicted", *(f"p_{name}" for name in outcome.classes), "sha256"]
+    extra = sorted({name for images in outcome.images.values() for image in images for name in image.item.extra})
+    header = [
+        *("path", "split", "role", "label", "predicted"),
+        *(f"p_{name}" for name in outcome.classes),
+        *("sha256", "group"),
+        *(f"{runs.EXTRA}{name}" for name in extra),
+    ]
     rows = []
     for role, images in outcome.images.items():
         for image, p in zip(images, probabilities(outcome.logits[role]), strict=True):
             item = image.item
             predicted = outcome.classes[int(np.argmax(p))]
-            rows.append([item.id, item.split, role, item.label, predicted, *map(_short, p), image.digest])
+            further = (item.group, *(item.extra.get(name) for name in extra))
+            told = ["" if value is None else str(value) for value in further]
+            rows.append([item.id, item.split, role, item.label, predicted, *map(_short, p), image.digest, *told])
     runs.write_csv(path, header, sorted(rows, key=lambda row: (row[2] == "test", row[0])))
 
 

@@ -1,0 +1,48 @@
+"""Which features a command's options mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from featx.cli import options
+from featx.errors import UsageError
+
+if TYPE_CHECKING:
+    from featx.recipe import FeatureSpec
+
+
+def spec(
+    recipe: str | None, backbone: str | None, weights: list[str] | None, fields: Mapping[str, Any]
+) -> FeatureSpec:
+    """Return what `--recipe` or `--backbone`, `--weights` and single fields say together.
+
+    Args:
+        recipe: A recipe's name or file.
+        backbone: A backbone to take instead, as it comes.
+        weights: Choices of `--weights`.
+        fields: Dotted names and values of fields to replace; those that are None are left as they are.
+
+    Raises:
+        UsageError: Recipe and backbone are both given.
+        RecipeError: The recipe or a field is not valid.
+    """
+    from featx.pipeline.extraction import DEFAULT_BACKBONE, default_recipe
+    from featx.recipe_files import load_recipe, override
+
+    if recipe is not None and backbone is not None:
+        raise UsageError("Expected --recipe or --backbone, received both; a recipe names its backbone.")
+    base = load_recipe(recipe) if recipe is not None else default_recipe(backbone or DEFAULT_BACKBONE)
+    changes = {name: value.value if isinstance(value, Enum) else value for name, value in fields.items()}
+    changes["backbone.weights"] = options.weights_for(base.backbone.name, weights)
+    return override(base, changes)
+
+
+def spec_if_asked(
+    recipe: str | None, backbone: str | None, weights: list[str] | None, fields: Mapping[str, Any]
+) -> FeatureSpec | None:
+    """Return the same, or None where none of the options is given; of RUN|DATA, a run has features of its own."""
+    if all(value is None for value in (recipe, backbone, *fields.values())) and not weights:
+        return None
+    return spec(recipe, backbone, weights, fields)
