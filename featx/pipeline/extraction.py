@@ -173,7 +173,7 @@ def extract_dataset(
     progress: Progress = silent,
 ) -> Extraction:
     """Do what `extract` does, for data that was read and weights that were found before."""
-    ran: str = chosen_engine(engine)
+    ran: str = chosen_engine(engine, spec.backbone.precision)
     start = time.perf_counter()
     store = Store(Path(cache))
     weights = weights or find_weights(spec.backbone.name, spec.backbone.weights)
