@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from featx.errors import FeatxError as FeatxError
     from featx.pipeline.benchmarking import bench as bench
     from featx.pipeline.demonstration import demo as demo
+    from featx.pipeline.diagnosing import doctor as doctor
     from featx.pipeline.extraction import Extraction as Extraction
     from featx.pipeline.extraction import extract as extract
     from featx.pipeline.fitting import FitResult as FitResult
@@ -32,6 +33,7 @@ _HOME = {
     "Recipe": "featx.recipe",
     "bench": "featx.pipeline.benchmarking",
     "demo": "featx.pipeline.demonstration",
+    "doctor": "featx.pipeline.diagnosing",
     "extract": "featx.pipeline.extraction",
     "fit_head": "featx.pipeline.fitting",
     "load_recipe": "featx.recipe_files",

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from featx import __version__
-from featx.cli import bench, cache, console, demo, extract, fit_head, predict, recipes, visualize
+from featx.cli import bench, cache, console, demo, doctor, extract, fit_head, predict, recipes, visualize
 from featx.errors import FeatxError
 
 INTERRUPTED = 130
@@ -41,6 +41,7 @@ app.command("predict")(predict.command)
 app.command("visualize")(visualize.command)
 app.command("demo")(demo.command)
 app.command("bench")(bench.command)
+app.command("doctor")(doctor.command)
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(cache.app, name="cache")
 
