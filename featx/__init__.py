@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from featx.pipeline.fitting import fit_head as fit_head
     from featx.pipeline.mapping import visualize as visualize
     from featx.pipeline.prediction import predict as predict
+    from featx.pipeline.sweeping import sweep as sweep
     from featx.recipe import Recipe as Recipe
     from featx.recipe_files import load_recipe as load_recipe
     from featx.table import FeatureTable as FeatureTable
@@ -38,6 +39,7 @@ _HOME = {
     "fit_head": "featx.pipeline.fitting",
     "load_recipe": "featx.recipe_files",
     "predict": "featx.pipeline.prediction",
+    "sweep": "featx.pipeline.sweeping",
     "visualize": "featx.pipeline.mapping",
 }
 

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from featx import __version__
-from featx.cli import bench, cache, console, demo, doctor, extract, fit_head, predict, recipes, visualize
+from featx.cli import bench, cache, console, demo, doctor, extract, fit_head, predict, recipes, sweep, visualize
 from featx.errors import FeatxError
 
 INTERRUPTED = 130
@@ -40,6 +40,7 @@ app.command("fit-head")(fit_head.command)
 app.command("predict")(predict.command)
 app.command("visualize")(visualize.command)
 app.command("demo")(demo.command)
+app.command("sweep")(sweep.command)
 app.command("bench")(bench.command)
 app.command("doctor")(doctor.command)
 app.add_typer(recipes.app, name="recipes")
