@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from featx.pipeline.fitting import fit_head as fit_head
     from featx.pipeline.mapping import visualize as visualize
     from featx.pipeline.prediction import predict as predict
+    from featx.pipeline.reporting import Report as Report
+    from featx.pipeline.reporting import report as report
     from featx.recipe import Recipe as Recipe
     from featx.recipe_files import load_recipe as load_recipe
     from featx.table import FeatureTable as FeatureTable
@@ -30,12 +32,14 @@ _HOME = {
     "FeatxError": "featx.errors",
     "FitResult": "featx.pipeline.fitting",
     "Recipe": "featx.recipe",
+    "Report": "featx.pipeline.reporting",
     "bench": "featx.pipeline.benchmarking",
     "demo": "featx.pipeline.demonstration",
     "extract": "featx.pipeline.extraction",
     "fit_head": "featx.pipeline.fitting",
     "load_recipe": "featx.recipe_files",
     "predict": "featx.pipeline.prediction",
+    "report": "featx.pipeline.reporting",
     "visualize": "featx.pipeline.mapping",
 }
 

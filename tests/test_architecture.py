@@ -67,7 +67,8 @@ PHANTOMS = {"phantoms", "phantom_anatomy"}
 IMAGES = {"images", "levels", "orientation"}
 TRAINING = {"training", "fused", "fused_layers", "fused_adam", "fused_entries", "fused_compiling"}
 ENGINES = {"engines", "engine_openvino"}
-FAMILIES = [STORE, DATA, PHANTOMS, IMAGES, TRAINING, ENGINES]
+REPORT = {"report_page", "report_blocks", "report_numbers", "report_svg"}
+FAMILIES = [STORE, DATA, PHANTOMS, IMAGES, TRAINING, ENGINES, REPORT]
 
 # Rooms import no rooms, but for these.
 BETWEEN_ROOMS = {
@@ -82,6 +83,7 @@ FROM_COMMANDS = {
     ("cli.cache", "cache_admin"): "these commands are about the store itself",
     ("cli.cache", "store"): "these commands are about the store itself",
     ("cli.predict", "runs"): "the classes of the run are the columns of the table",
+    ("cli.report", "report_numbers"): "sizes are written as on the page",
     ("cli.console", "runs"): "JSON on standard output keeps the rules of JSON in a run",
 }
 

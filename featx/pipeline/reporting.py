@@ -1,0 +1,265 @@
+"""One page of all that is known of a run, or of several side by side; nothing here loads TensorFlow."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import featx
+from featx import runs
+from featx.errors import FeatxError, UsageError
+from featx.pipeline.progress import Progress, silent
+from featx.pipeline.report_data import Told, data_section
+from featx.pipeline.report_errors import errors_section
+from featx.pipeline.report_limits import limits_section
+from featx.pipeline.report_maps import maps_section
+from featx.pipeline.report_model import (
+    RANDOM_WEIGHTS,
+    backbone_title,
+    has_random_weights,
+    model_section,
+    weights_words,
+)
+from featx.pipeline.report_models import Coefficients, models_section
+from featx.pipeline.report_provenance import provenance_section
+from featx.pipeline.report_results import curves_section, results_section, score_of
+from featx.report_blocks import Note, Page, Section, Tiles
+from featx.report_numbers import count, duration, fraction, images, percent, sentence_of, span
+from featx.report_page import render
+from featx.runs import read_run
+from featx.store import Store
+
+log = logging.getLogger("featx")
+
+OPTIONAL = ("maps",)
+FILE = "report.html"
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report that was written.
+
+    Attributes:
+        file: The page.
+        runs: What it is about.
+        left_out: Sections that could not be made, `RUN: section` and why.
+        bytes: Size of the page.
+        seconds: Wall time.
+    """
+
+    file: Path
+    runs: tuple[Path, ...]
+    left_out: dict[str, str]
+    bytes: int
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON of `featx report`."""
+        return {
+            "file": str(self.file),
+            "runs": [str(path) for path in self.runs],
+            "left_out": self.left_out,
+            "bytes": self.bytes,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def report(
+    *run: str | Path,
+    out: str | Path | None = None,
+    without: Collection[str] = (),
+    cache: str | Path = "cache",
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Report:
+    """Write one self-contained HTML page about a run, or about several side by side.
+
+    Args:
+        run: Folders that `fit_head` wrote.
+        out: The page; `report.html` in the run's folder if not given, which takes one run.
+        without: Sections to leave out, of those that take time: `maps`.
+        cache: The store's folder, with the runs' features in it; what needs features that are not there is left out,
+            with a notice.
+        seed: The same seed gives the same maps.
+        progress: Told how far the work is.
+
+    Raises:
+        UsageError: There is no run, several and no `out`, or no such section.
+        RunError: A folder is not a run, or a file of it is damaged.
+        StoreError: The page cannot be written.
+    """
+    start = time.perf_counter()
+    target = _target(run, out)
+    unknown = sorted(set(without) - set(OPTIONAL))
+    if unknown:
+        raise UsageError(
+            f"Expected sections among {', '.join(OPTIONAL)} to leave out, received {', '.join(unknown)}."
+        )
+    told = _read(run)
+    maker = _Maker(told, Store(Path(cache)), frozenset(without), seed, progress)
+    text = render(maker.page())
+    runs.write_text(target, text)
+    paths = tuple(one.run.path for one in told)
+    return Report(target, paths, maker.left_out, target.stat().st_size, time.perf_counter() - start)
+
+
+def _target(run: Sequence[str | Path], out: str | Path | None) -> Path:
+    if not run:
+        raise UsageError("Expected the folder of a run, received none; name one that featx fit-head wrote.")
+    if out is None and len(run) > 1:
+        raise UsageError("Expected a file for the report of several runs, received none; name one with --out F.html.")
+    path = Path(out) if out is not None else Path(run[0]) / FILE
+    if path.is_dir():
+        raise UsageError(
+            f"Expected a file for the report, received the folder {path}; name a file such as {path / FILE}."
+        )
+    return path
+
+
+def _read(folders: Sequence[str | Path]) -> list[Told]:
+    found = [read_run(folder) for folder in folders]
+    names = _names([run.path for run in found])
+    return [
+        Told(run, f"run{number}-" if len(found) > 1 else "", name)
+        for number, (run, name) in enumerate(zip(found, names, strict=True), 1)
+    ]
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """The folders' names, or their paths where names are the same."""
+    short = [path.resolve().name for path in paths]
+    return short if len(set(short)) == len(short) else [str(path) for path in paths]
+
+
+class _Maker:
+    """Puts a page together; what could not be made is gathered in `left_out`."""
+
+    def __init__(
+        self, told: Sequence[Told], store: Store, without: frozenset[str], seed: int, progress: Progress
+    ) -> None:
+        self.told = told
+        self.store = store
+        self.without = without
+        self.seed = seed
+        self.progress = progress
+        self.left_out: dict[str, str] = {}
+
+    def page(self) -> Page:
+        """Return the page."""
+        parts = [self._run(told) for told in self.told]
+        first = self.told[0]
+        if len(parts) == 1:
+            sections = (*parts[0][0], limits_section(first))
+        else:
+            separation = [] if "maps" in self.without else [found for _, found in parts]
+            sections = (
+                models_section(self.told, separation),
+                *(
+                    Section(told.name, told.id("run"), (), part)
+                    for told, (part, _) in zip(self.told, parts, strict=True)
+                ),
+                limits_section(min(self.told, key=lambda told: score_of(told, "test").n), "limits"),
+            )
+        now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+        return Page(
+            title=_title(self.told),
+            headline=_headline(self.told),
+            tiles=_tiles(first) if len(parts) == 1 else None,
+            notes=_notes(self.told),
+            sections=sections,
+            footer=(
+                f"Written {now} by featx {featx.__version__}. The page is one file and loads nothing from elsewhere.",
+                "It holds small copies of images and the names of files: think before you pass it on.",
+            ),
+        )
+
+    def _run(self, told: Told) -> tuple[tuple[Section, ...], Coefficients]:
+        found: Coefficients = {}
+
+        def maps() -> Section:
+            section, coefficients = maps_section(told, self.store, self.seed, self.progress)
+            found.update(coefficients)
+            return section
+
+        sections = [
+            results_section(told),
+            errors_section(told, self.progress),
+            *self._optional(told, "maps", "Maps", maps),
+            data_section(told, self.progress),
+            model_section(told),
+            curves_section(told),
+            provenance_section(told),
+        ]
+        return tuple(sections), found
+
+    def _optional(self, told: Told, name: str, title: str, make: Callable[[], Section]) -> list[Section]:
+        """A section that may be left out, or that says why it could not be made."""
+        if name in self.without:
+            return []
+        try:
+            return [make()]
+        except FeatxError as error:
+            log.warning("The report of %s has no %s: %s", told.name, name, error)
+            self.left_out[f"{told.name}: {name}"] = str(error)
+            return [Section(title, told.id(name), (Note(f"This part could not be made. {error}"),))]
+
+
+def _title(told: Sequence[Told]) -> str:
+    if len(told) == 1:
+        return f"{told[0].run.recipe.name}: {told[0].name}"
+    return f"{len(told)} models side by side"
+
+
+def _headline(told: Sequence[Told]) -> tuple[str, ...]:
+    if len(told) == 1:
+        return (_fitted(told[0]), _tested(told[0]))
+    return tuple(f"{one.name}: {backbone_title(one)}, {_tested(one)}" for one in told)
+
+
+def _fitted(told: Told) -> str:
+    classes = told.run.classes
+    listed = ", ".join(classes) if len(classes) <= 8 else f"{', '.join(classes[:8])} and {len(classes) - 8} more"
+    return (
+        f"A head of {count(told.metrics['parameters']['trainable'])} parameters on {backbone_title(told)} "
+        f"({weights_words(told)}), fitted on {images(score_of(told, 'train').n)} of {len(classes)} classes: {listed}."
+    )
+
+
+def _tested(told: Told) -> str:
+    test, validation = score_of(told, "test"), score_of(told, "validation")
+    if test.n:
+        return f"Test: {sentence_of(test)}."
+    if validation.n:
+        return f"There is no test split. Validation: {sentence_of(validation)}."
+    return "No image was tested or held out."
+
+
+def _tiles(told: Told) -> Tiles:
+    main = score_of(told, "test")
+    word = "test accuracy"
+    if not main.n:
+        main, word = score_of(told, "validation"), "validation accuracy"
+    tiles = []
+    if main.n:
+        note = f"{fraction(main.correct, main.n)} right, 95 % interval {span(main.interval)}"
+        tiles.append((word, percent(main.accuracy), note))
+    parameters = told.metrics["parameters"]
+    tiles += [
+        ("fitted parameters", count(parameters["trainable"]), f"of {count(parameters['total'])}"),
+        ("images", count(len(told.images)), f"{len(told.run.classes)} classes"),
+        ("fit", duration(told.metrics["seconds"]["fit"]), f"{count(len(told.history))} epochs"),
+    ]
+    return Tiles(tuple(tiles))
+
+
+def _notes(told: Sequence[Told]) -> tuple[Note, ...]:
+    random = [one for one in told if has_random_weights(one)]
+    if not random:
+        return ()
+    which = "" if len(told) == 1 else f"{', '.join(one.name for one in random)}: "
+    return (Note(f"{which}{RANDOM_WEIGHTS}", loud=True),)
