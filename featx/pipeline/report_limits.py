@@ -45,8 +45,8 @@ def _sample(told: Told) -> list[tuple[str, str]]:
     items = [("Size of the test.", size)]
     if 0 < n < FEW:
         text = (
-            f"The smallest class of the test, {least}, has {images(n)}. Even {n} of {n} right would be compatible with "
-            f"a true share of {percent(wilson(n, n)[0], 0)}."
+            f"The smallest class of the test, {least}, has {images(n)}. Even {n} of {n} right would be "
+            f"compatible with a true share of {percent(wilson(n, n)[0], 0)}."
         )
         items.append(("Size of the classes.", text))
     elif n == 0:
@@ -56,12 +56,11 @@ def _sample(told: Told) -> list[tuple[str, str]]:
 
 def _groups(told: Told) -> tuple[str, str]:
     if any(image.group is not None for image in told.images):
-        text = "Images of one group were kept in one split. Accuracies can be trusted as far as the manifest's groups can."
-    else:
-        text = (
-            "The data does not say which images belong to one patient. Images with the same bytes stand in one split, "
-            "but others of one patient may stand in two, which makes accuracies too high."
-        )
+        return ("Patients.", "Images of one group stand in one split, as far as the manifest's groups are right.")
+    text = (
+        "The data does not say which images belong to one patient. Images with the same bytes stand in one split, "
+        "but others of one patient may stand in two, which makes accuracies too high."
+    )
     return ("Patients.", text)
 
 
