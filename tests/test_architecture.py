@@ -34,6 +34,7 @@ FOUNDATIONS = {
     "errors",
     "canonical",
     "grouping",
+    "palette",
     "recipe",
     "recipe_files",
     "stats",
@@ -67,7 +68,8 @@ PHANTOMS = {"phantoms", "phantom_anatomy"}
 IMAGES = {"images", "levels", "orientation"}
 TRAINING = {"training", "fused", "fused_layers", "fused_adam", "fused_entries", "fused_compiling"}
 ENGINES = {"engines", "engine_openvino"}
-FAMILIES = [STORE, DATA, PHANTOMS, IMAGES, TRAINING, ENGINES]
+INTERACTIVE = {"interactive", "interactive_plot", "thumbnails"}
+FAMILIES = [STORE, DATA, PHANTOMS, IMAGES, TRAINING, ENGINES, INTERACTIVE]
 
 # Rooms import no rooms, but for these.
 BETWEEN_ROOMS = {
@@ -120,7 +122,7 @@ def same_family(one: str, other: str) -> bool:
 
 def test_the_rules_know_the_modules() -> None:
     """A module that was renamed would slip through the rules below."""
-    assert set(TREES) >= FOUNDATIONS | STORE | DATA | PHANTOMS | IMAGES | TRAINING
+    assert set(TREES) >= FOUNDATIONS | STORE | DATA | PHANTOMS | IMAGES | TRAINING | INTERACTIVE
     assert len(EDGES) > 100
     assert ("pipeline.mapping", "plots") in EDGES
 
