@@ -20,7 +20,7 @@ def render(page: Page) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("featx"),
+        loader=PackageLoader("featx", "assets"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -48,7 +48,7 @@ def _policy(page: Page) -> str:
     """What the browser lets the page load: its own pictures and styles; scripts only where it has any."""
     parts = ["default-src 'none'", "img-src data:", "style-src 'unsafe-inline'", "base-uri 'none'"]
     if any(isinstance(block, Interactive) for block in _blocks(page.sections)):
-        parts.append("script-src 'unsafe-inline' 'unsafe-eval'")
+        parts.append("script-src 'unsafe-inline'")
     return "; ".join([*parts, "form-action 'none'"])
 
 

@@ -1,23 +1,54 @@
-"""The report's section of maps, from features in the cache."""
+"""The report's section of maps, from features in the cache: for the screen with a mouse, for paper as drawings."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from featx import plots
-from featx.embed import silhouette, tsne
+from featx.embed import Embedding, silhouette, tsne
+from featx.interactive import MapData, components
 from featx.pipeline.progress import Progress, silent
 from featx.pipeline.report_data import Told
 from featx.pipeline.report_models import Coefficients
 from featx.pipeline.sources import Layer, Source, of_run
-from featx.report_blocks import Block, Figure, Section, Table
+from featx.pipeline.thumbnailing import atlas_of
+from featx.report_blocks import Block, Figure, Interactive, Section, Table
 from featx.report_numbers import decimal, images
 from featx.report_svg import inline_svg
 from featx.store import Store
+from featx.thumbnails import Atlas
 
 TITLES: dict[Layer, str] = {"penultimate": "penultimate features", "backbone": "backbone's features"}
+SPLIT = "train"
 
 
-def maps_section(told: Told, store: Store, seed: int, progress: Progress = silent) -> tuple[Section, Coefficients]:
+@dataclass
+class Atlases:
+    """Thumbnails of the maps of one page, which hold those of the same images once."""
+
+    made: dict[tuple[str, ...], Atlas | None] = field(default_factory=dict)
+
+    def of(self, source: Source, progress: Progress) -> tuple[Atlas | None, bool]:
+        """Return the thumbnails of a map's images, and whether the page does not have them yet."""
+        key = source.table.digests
+        if key in self.made:
+            return self.made[key], False
+        self.made[key] = atlas_of(source.files, source.table.digests, progress=progress)
+        return self.made[key], True
+
+
+def maps_section(
+    told: Told, store: Store, atlases: Atlases, *, seed: int, heading: int, progress: Progress = silent
+) -> tuple[Section, Coefficients]:
     """Return the section, a t-SNE map of the training images for each layer, and the silhouettes found.
+
+    Args:
+        told: The run.
+        store: With its features.
+        atlases: Of the page.
+        seed: Of the maps.
+        heading: The level of the maps' own headings.
+        progress: Told how far the work is.
 
     Raises:
         RunError: The features are not in the cache.
@@ -30,40 +61,62 @@ def maps_section(told: Told, store: Store, seed: int, progress: Progress = silen
     found: Coefficients = {"backbone": None, "penultimate": None, "map": None}
     rows = []
     for number, layer in enumerate(layers):
-        progress(f"maps {told.name}".strip(), number, len(layers))
-        source = of_run(told.run, layer, store).of_split("train")
-        block, row, (features, on_map) = _map(told, source, seed)
-        blocks.append(block)
-        rows.append(row)
+        progress(f"maps of {told.name}", number, len(layers))
+        source = of_run(told.run, layer, store).of_split(SPLIT)
+        labels = source.column("label")
+        embedding = tsne(source.table.X, seed=seed)
+        features, on_map = silhouette(source.table.X, labels), silhouette(embedding.points, labels)
+        blocks += [
+            _interactive(told, source, embedding, atlases, heading, progress),
+            _drawing(told, source, embedding, on_map),
+        ]
+        quality = (embedding.trustworthiness, features, on_map)
+        rows.append((TITLES[layer], f"{len(labels):,}", *map(decimal, quality)))
         found[layer] = features
         if layer == layers[0]:
             found["map"] = on_map
-    progress(f"maps {told.name}".strip(), len(layers), len(layers))
+    progress(f"maps of {told.name}", len(layers), len(layers))
+    return Section("Maps", told.id("maps"), (*blocks, _trust(rows))), found
+
+
+def _trust(rows: list[tuple[str, ...]]) -> Table:
     caption = (
         "How far to trust the maps: trustworthiness (Venna and Kaski 2001, 0 to 1, 15 neighbours) is high where "
         "neighbours on the map are neighbours among the features; silhouette (Rousseeuw 1987, -1 to 1) is high where "
         "classes lie apart."
     )
     header = ("features", "images", "trustworthiness", "silhouette of features", "silhouette on map")
-    blocks.append(Table(caption, header, tuple(rows)))
-    return Section("Maps", told.id("maps"), tuple(blocks)), found
+    return Table(caption, header, tuple(rows))
 
 
-def _map(told: Told, source: Source, seed: int) -> tuple[Block, tuple[str, ...], tuple[float | None, float | None]]:
-    table = source.table
-    labels = tuple(label or "" for label in table.labels)
-    embedding = tsne(table.X, seed=seed)
-    features, on_map = silhouette(table.X, labels), silhouette(embedding.points, labels)
-    title = TITLES[source.layer]
+def _interactive(
+    told: Told, source: Source, embedding: Embedding, atlases: Atlases, heading: int, progress: Progress
+) -> Interactive:
+    atlas, new = atlases.of(source, progress)
+    predicted = source.predicted
+    data = MapData(
+        points=embedding.points,
+        labels=source.column("label"),
+        names=source.table.ids,
+        title=f"Training images by the {TITLES[source.layer]}",
+        note=f"{embedding.method}. Axes have no unit; distances between groups mean little.",
+        predicted=None if predicted is None else predicted.labels,
+        confidence=None if predicted is None else tuple(map(float, predicted.probabilities.max(axis=1))),
+        atlas=atlas,
+    )
+    key = told.id(f"live-{source.layer}")
+    script, place = components(data, heading=heading, with_atlas=new, key=key)
+    return Interactive(place, script)
+
+
+def _drawing(told: Told, source: Source, embedding: Embedding, on_map: float | None) -> Figure:
+    labels = source.column("label")
+    counts = ", ".join(f"{name} {labels.count(name):,}" for name in sorted(set(labels)))
     axes = plots.scatter(embedding.points, labels, "", embedding.method)
     alt = (
-        f"Scatter plot of {images(len(labels))} in {len(set(labels))} classes; silhouette of the classes on the map "
-        f"{decimal(on_map, 2)}, among the features {decimal(features, 2)}."
+        f"Scatter plot of {images(len(labels))}: {counts}. Silhouette of the classes on the map {decimal(on_map, 2)}."
     )
     caption = (
-        f"Map of the training images by the {title}: {embedding.method}. Axes have no unit; distances between groups "
-        "mean little."
+        f"Training images by the {TITLES[source.layer]}. Axes have no unit; distances between groups mean little."
     )
-    figure = Figure(inline_svg(axes, told.id(f"map-{source.layer}")), alt, caption)
-    row = (title, f"{len(labels):,}", decimal(embedding.trustworthiness), decimal(features), decimal(on_map))
-    return figure, row, (features, on_map)
+    return Figure(inline_svg(axes, told.id(f"map-{source.layer}")), alt, caption, print_only=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from featx.architecture import Layer, head_layers
 from featx.backbones import BACKBONES, is_model_file
 from featx.pipeline.report_data import Told
 from featx.recipe import Recipe, ViewsPart
 from featx.recipe_files import dump_recipe
 from featx.report_blocks import Block, Code, Facts, Note, Section, Table
+from featx.report_layers import Layer, head_layers
 from featx.report_numbers import count
 
 RANDOM_WEIGHTS = (

@@ -13,11 +13,12 @@ from typing import Any
 import featx
 from featx import runs
 from featx.errors import FeatxError, UsageError
+from featx.interactive import resources
 from featx.pipeline.progress import Progress, silent
 from featx.pipeline.report_data import Told, data_section
 from featx.pipeline.report_errors import errors_section
 from featx.pipeline.report_limits import limits_section
-from featx.pipeline.report_maps import maps_section
+from featx.pipeline.report_maps import Atlases, maps_section
 from featx.pipeline.report_model import (
     RANDOM_WEIGHTS,
     backbone_title,
@@ -148,6 +149,9 @@ class _Maker:
         self.seed = seed
         self.progress = progress
         self.left_out: dict[str, str] = {}
+        self.atlases = Atlases()
+        # Of a run's sections: a run alone has the page, of several each is a section itself.
+        self.level = 2 if len(told) == 1 else 3
 
     def page(self) -> Page:
         """Return the page."""
@@ -176,13 +180,21 @@ class _Maker:
                 f"Written {now} by featx {featx.__version__}. The page is one file and loads nothing from elsewhere.",
                 "It holds small copies of images and the names of files: think before you pass it on.",
             ),
+            resources=resources() if self.atlases.made else "",
         )
 
     def _run(self, told: Told) -> tuple[tuple[Section, ...], Coefficients]:
         found: Coefficients = {}
 
         def maps() -> Section:
-            section, coefficients = maps_section(told, self.store, self.seed, self.progress)
+            section, coefficients = maps_section(
+                told,
+                self.store,
+                self.atlases,
+                seed=self.seed,
+                heading=self.level + 1,
+                progress=self.progress,
+            )
             found.update(coefficients)
             return section
 
@@ -218,7 +230,7 @@ def _title(told: Sequence[Told]) -> str:
 def _headline(told: Sequence[Told]) -> tuple[str, ...]:
     if len(told) == 1:
         return (_fitted(told[0]), _tested(told[0]))
-    return tuple(f"{one.name}: {backbone_title(one)}, {_tested(one)}" for one in told)
+    return tuple(f"{one.name}, on {backbone_title(one)}. {_tested(one)}" for one in told)
 
 
 def _fitted(told: Told) -> str:
