@@ -50,7 +50,7 @@ def _thumbnail(path: Path, image: RunImage) -> str | None:
         data = read_bytes(path, image.path)
         if hashlib.sha256(data).hexdigest() != image.digest:
             return None
-        picture = Image.fromarray(decode(data, image.path))
+        picture = Image.fromarray(decode(data, image.path, at_least=2 * SIDE))
     except ImageError:
         return None
     picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)

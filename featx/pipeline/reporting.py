@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,23 +14,17 @@ import featx
 from featx import runs
 from featx.errors import FeatxError, UsageError
 from featx.interactive import resources
+from featx.pipeline import report_head
 from featx.pipeline.progress import Progress, silent
 from featx.pipeline.report_data import Told, data_section
 from featx.pipeline.report_errors import errors_section
 from featx.pipeline.report_limits import limits_section
 from featx.pipeline.report_maps import Atlases, maps_section
-from featx.pipeline.report_model import (
-    RANDOM_WEIGHTS,
-    backbone_title,
-    has_random_weights,
-    model_section,
-    weights_words,
-)
+from featx.pipeline.report_model import model_section
 from featx.pipeline.report_models import Coefficients, models_section
 from featx.pipeline.report_provenance import provenance_section
 from featx.pipeline.report_results import curves_section, results_section, score_of
-from featx.report_blocks import Note, Page, Section, Tiles
-from featx.report_numbers import count, duration, fraction, images, percent, sentence_of, span
+from featx.report_blocks import Note, Page, Section
 from featx.report_page import render
 from featx.runs import read_run
 from featx.store import Store
@@ -150,31 +144,18 @@ class _Maker:
         self.progress = progress
         self.left_out: dict[str, str] = {}
         self.atlases = Atlases()
-        # Of a run's sections: a run alone has the page, of several each is a section itself.
-        self.level = 2 if len(told) == 1 else 3
+        self.several = len(told) > 1
+        self.same_data = self.several and len({one.run.manifest["data"]["sha256"] for one in told}) == 1
 
     def page(self) -> Page:
         """Return the page."""
-        parts = [self._run(told) for told in self.told]
-        first = self.told[0]
-        if len(parts) == 1:
-            sections = (*parts[0][0], limits_section(first))
-        else:
-            separation = [] if "maps" in self.without else [found for _, found in parts]
-            sections = (
-                models_section(self.told, separation),
-                *(
-                    Section(told.name, told.id("run"), (), part)
-                    for told, (part, _) in zip(self.told, parts, strict=True)
-                ),
-                limits_section(min(self.told, key=lambda told: score_of(told, "test").n), "limits"),
-            )
         now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+        sections = self._side_by_side() if self.several else self._alone()
         return Page(
-            title=_title(self.told),
-            headline=_headline(self.told),
-            tiles=_tiles(first) if len(parts) == 1 else None,
-            notes=_notes(self.told),
+            title=report_head.title(self.told),
+            headline=report_head.headline(self.told),
+            tiles=None if self.several else report_head.tiles(self.told[0]),
+            notes=report_head.notes(self.told),
             sections=sections,
             footer=(
                 f"Written {now} by featx {featx.__version__}. The page is one file and loads nothing from elsewhere.",
@@ -183,31 +164,43 @@ class _Maker:
             resources=resources() if self.atlases.made else "",
         )
 
+    def _alone(self) -> tuple[Section, ...]:
+        sections, _ = self._run(self.told[0])
+        return (*sections, limits_section(self.told[0]))
+
+    def _side_by_side(self) -> tuple[Section, ...]:
+        parts = [self._run(told) for told in self.told]
+        separation = [] if "maps" in self.without else [found for _, found in parts]
+        own = [
+            Section(told.name, told.id("run"), (), sections)
+            for told, (sections, _) in zip(self.told, parts, strict=True)
+        ]
+        common = [data_section(replace(self.told[0], prefix=""), self.progress)] if self.same_data else []
+        fewest = min(self.told, key=lambda told: score_of(told, "test").n)
+        return (models_section(self.told, separation), *common, *own, limits_section(fewest, "limits"))
+
     def _run(self, told: Told) -> tuple[tuple[Section, ...], Coefficients]:
         found: Coefficients = {}
-
-        def maps() -> Section:
-            section, coefficients = maps_section(
-                told,
-                self.store,
-                self.atlases,
-                seed=self.seed,
-                heading=self.level + 1,
-                progress=self.progress,
-            )
-            found.update(coefficients)
-            return section
-
         sections = [
             results_section(told),
             errors_section(told, self.progress),
-            *self._optional(told, "maps", "Maps", maps),
-            data_section(told, self.progress),
+            *self._optional(told, "maps", "Maps", lambda: self._maps(told, found)),
+            *([] if self.same_data else [data_section(told, self.progress)]),
             model_section(told),
             curves_section(told),
             provenance_section(told),
         ]
         return tuple(sections), found
+
+    def _maps(self, told: Told, found: Coefficients) -> Section:
+        """The maps; the silhouettes go into `found`."""
+        # Of several runs each is a section itself, so that headings are one level deeper.
+        heading = 4 if self.several else 3
+        section, coefficients = maps_section(
+            told, self.store, self.atlases, seed=self.seed, heading=heading, progress=self.progress
+        )
+        found.update(coefficients)
+        return section
 
     def _optional(self, told: Told, name: str, title: str, make: Callable[[], Section]) -> list[Section]:
         """A section that may be left out, or that says why it could not be made."""
@@ -219,59 +212,3 @@ class _Maker:
             log.warning("The report of %s has no %s: %s", told.name, name, error)
             self.left_out[f"{told.name}: {name}"] = str(error)
             return [Section(title, told.id(name), (Note(f"This part could not be made. {error}"),))]
-
-
-def _title(told: Sequence[Told]) -> str:
-    if len(told) == 1:
-        return f"{told[0].run.recipe.name}: {told[0].name}"
-    return f"{len(told)} models side by side"
-
-
-def _headline(told: Sequence[Told]) -> tuple[str, ...]:
-    if len(told) == 1:
-        return (_fitted(told[0]), _tested(told[0]))
-    return tuple(f"{one.name}, on {backbone_title(one)}. {_tested(one)}" for one in told)
-
-
-def _fitted(told: Told) -> str:
-    classes = told.run.classes
-    listed = ", ".join(classes) if len(classes) <= 8 else f"{', '.join(classes[:8])} and {len(classes) - 8} more"
-    return (
-        f"A head of {count(told.metrics['parameters']['trainable'])} parameters on {backbone_title(told)} "
-        f"({weights_words(told)}), fitted on {images(score_of(told, 'train').n)} of {len(classes)} classes: {listed}."
-    )
-
-
-def _tested(told: Told) -> str:
-    test, validation = score_of(told, "test"), score_of(told, "validation")
-    if test.n:
-        return f"Test: {sentence_of(test)}."
-    if validation.n:
-        return f"There is no test split. Validation: {sentence_of(validation)}."
-    return "No image was tested or held out."
-
-
-def _tiles(told: Told) -> Tiles:
-    main = score_of(told, "test")
-    word = "test accuracy"
-    if not main.n:
-        main, word = score_of(told, "validation"), "validation accuracy"
-    tiles = []
-    if main.n:
-        note = f"{fraction(main.correct, main.n)} right, 95 % interval {span(main.interval)}"
-        tiles.append((word, percent(main.accuracy), note))
-    parameters = told.metrics["parameters"]
-    tiles += [
-        ("fitted parameters", count(parameters["trainable"]), f"of {count(parameters['total'])}"),
-        ("images", count(len(told.images)), f"{len(told.run.classes)} classes"),
-        ("fit", duration(told.metrics["seconds"]["fit"]), f"{count(len(told.history))} epochs"),
-    ]
-    return Tiles(tuple(tiles))
-
-
-def _notes(told: Sequence[Told]) -> tuple[Note, ...]:
-    random = [one for one in told if has_random_weights(one)]
-    if not random:
-        return ()
-    which = "" if len(told) == 1 else f"{', '.join(one.name for one in random)}: "
-    return (Note(f"{which}{RANDOM_WEIGHTS}", loud=True),)
