@@ -101,7 +101,11 @@ def components(
     """
     groups = grouped(data.labels, data.added)
     payload = _payload(data, groups)
-    key = key or "map-" + hashlib.sha256(_json(payload).encode() + data.points.tobytes()).hexdigest()[:12]
+    key = (
+        key
+        or "map-"
+        + hashlib.sha256(_json([data.title, data.note, payload]).encode() + data.points.tobytes()).hexdigest()[:12]
+    )
     payload["plot"] = document(data.points, groups, data.wrong, key)
     payload["wheel"] = wheel
     body = _render(
@@ -113,6 +117,7 @@ def components(
         heading=heading,
         wrong=int(data.wrong.sum()),
         summary=summary(data),
+        marks=_marks(data),
         atlas=_atlas_name(data.atlas) if data.atlas is not None and with_atlas else None,
     )
     return f'<script type="application/json" id="{key}-data">{_json(payload)}</script>\n', body
@@ -127,22 +132,27 @@ def resources() -> str:
 
 
 def summary(data: MapData) -> str:
-    """Return a map's text alternative: how many images it shows, of what, and what marks some of them."""
-    n = len(data.names)
+    """Return a map's text alternative: how many images of what it shows, and what marks some of them."""
     counts = {label: data.labels.count(label) for label in sorted(set(data.labels))}
     what = ", ".join(f"{label or NO_LABEL} {count:,}" for label, count in counts.items())
-    parts = [f"{_images(n)} by {data.by}: {what}."]
+    return f"By {data.by}: {what}. {_marks(data)}"
+
+
+def _marks(data: MapData) -> str:
+    """What the legend does not say."""
+    n = len(data.names)
+    parts = [_images(n)]
     if data.predicted is not None:
-        parts.append(f"{_images(int(data.wrong.sum()))} predicted as another class (ringed).")
+        parts.append(f"{int(data.wrong.sum()):,} predicted as another class (ringed)")
     if data.added is not None and any(data.added):
-        parts.append(f"{_images(sum(data.added))} placed on the map afterwards (hollow).")
+        parts.append(f"{sum(data.added):,} placed on the map afterwards (hollow)")
+    sentences = [", ".join(parts) + "."]
     if data.atlas is not None and not all(data.atlas.found):
-        parts.append(
-            f"{_images(data.atlas.found.count(False))} without a thumbnail: the file is gone or has changed."
-        )
+        missing = _images(data.atlas.found.count(False))
+        sentences.append(f"{missing} without a thumbnail: the file is gone or has changed.")
     if data.atlas is None and n > LIMIT:
-        parts.append(f"Thumbnails are left out of maps of more than {LIMIT:,} images.")
-    return " ".join(parts)
+        sentences.append(f"Thumbnails are left out of maps of more than {LIMIT:,} images.")
+    return " ".join(sentences)
 
 
 def _payload(data: MapData, groups: Sequence[Group]) -> dict[str, Any]:
@@ -161,7 +171,7 @@ def _payload(data: MapData, groups: Sequence[Group]) -> dict[str, Any]:
         "labels": numbered(data.labels),
         "truth": numbered(data.truth),
         "predicted": numbered(data.predicted),
-        "confidence": None if data.confidence is None else [round(float(share), 4) for share in data.confidence],
+        "confidence": None if data.confidence is None else [round(float(share), 6) for share in data.confidence],
         "wrong": np.flatnonzero(data.wrong).tolist(),
         "groups": [{"colour": group.colour, "added": group.added, "index": group.index.tolist()} for group in groups],
         "atlas": None

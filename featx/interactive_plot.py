@@ -22,6 +22,8 @@ BOKEH_MARKERS = {
     "X": "square_pin",
     "*": "star",
 }
+# Shapes that fill less of their box are drawn larger, so that all are seen alike.
+LARGER = {"diamond": 1.4, "star": 1.35, "triangle": 1.15, "inverted_triangle": 1.15, "plus": 1.15, "square_pin": 1.3}
 MUTED = 0.12  # opacity of what is not among the selected
 
 
@@ -105,7 +107,8 @@ def _add_points(plot: Any, source: Any, group: Group, number: int, size: float) 
 
     # Added points are hollow.
     line = {"line_color": group.colour, "line_width": 2.0} if group.added else {"line_color": None}
-    look = {"x": "x", "y": "y", "size": size, "marker": group.marker, "fill_color": group.colour, **line}
+    side = size * LARGER.get(group.marker, 1.0)
+    look = {"x": "x", "y": "y", "size": side, "marker": group.marker, "fill_color": group.colour, **line}
     alpha = 0.12 if group.added else 0.85
     return plot.add_glyph(
         source,
@@ -119,7 +122,7 @@ def _add_points(plot: Any, source: Any, group: Group, number: int, size: float) 
 def _add_rings(plot: Any, source: Any, index: NDArray[np.int64], number: int, size: float) -> None:
     from bokeh.models import CDSView, IndexFilter, Scatter
 
-    look = {"x": "x", "y": "y", "size": size + 5, "marker": "circle", "fill_color": None, "line_width": 1.5}
+    look = {"x": "x", "y": "y", "size": size + 6, "marker": "circle", "fill_color": None, "line_width": 1.5}
     plot.add_glyph(
         source,
         Scatter(**look, line_color="#222222"),

@@ -3,6 +3,7 @@
   "use strict";
   const LISTED = 500; // selected images that are listed; all are counted and copied
   const THUMB = 112; // side of the thumbnail beside a point, in CSS pixels
+  const MARGIN = 36; // around the points at first, in CSS pixels
   const DARK = matchMedia("(prefers-color-scheme: dark)");
 
   function element(tag, className, text) {
@@ -13,7 +14,7 @@
   }
 
   const images = (count) => (count === 1 ? "1 image" : `${count.toLocaleString("en-GB")} images`);
-  const percent = (share) => (share > 0.999 && share < 1 ? "> 99.9 %" : `${(100 * share).toFixed(1)} %`);
+  const percent = (share) => (share >= 0.9995 && share < 1 ? "> 99.9 %" : `${(100 * share).toFixed(1)} %`);
 
   async function copied(text) {
     try {
@@ -144,7 +145,7 @@
       const [left, right] = bounds(this.x);
       const [bottom, top] = bounds(this.y);
       const [width, height] = this.room();
-      const unit = Math.max((right - left) / (width - 48), (top - bottom) / (height - 48)) || 1 / Math.min(width, height);
+      const unit = Math.max((right - left) / (width - 2 * MARGIN), (top - bottom) / (height - 2 * MARGIN)) || 1 / Math.min(width, height);
       this.look((left + right) / 2, (bottom + top) / 2, unit);
       this.fitted = [this.plot.x_range.start, this.plot.y_range.start];
     }
