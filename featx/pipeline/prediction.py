@@ -12,7 +12,7 @@ from featx.data import read_paths
 from featx.errors import UntrustedError
 from featx.heads import Head
 from featx.manifest import is_manifest
-from featx.pipeline.extraction import extract_dataset
+from featx.pipeline.extraction import Extraction, extract_dataset
 from featx.pipeline.hashing import Failure, Image, OnError
 from featx.pipeline.progress import Progress, silent
 from featx.runs import Run, read_run
@@ -88,14 +88,7 @@ def predict(
         FeatxError: What `extract` raises.
     """
     known = read_run(run)
-    spec = known.recipe
-    if weights is not None:
-        spec = spec.replaced({"backbone.weights": weights})
-    found = _trusted_weights(known, spec.backbone.name, spec.backbone.weights)
-    # No image here is a training image: only the images themselves are needed.
-    spec = spec.replaced({"views.count": 1})
-    dataset = read_paths([Path(path) for path in paths], missing="keep" if on_error == "skip" else "fail")
-    extraction = extract_dataset(dataset, spec, weights=found, cache=cache, on_error=on_error, progress=progress)
+    extraction = extract_new(known, paths, cache=cache, weights=weights, on_error=on_error, progress=progress)
     images = _as_given(extraction.images, paths)
     head = Head.load(known.path / runs.HEAD)
     logits = head.logits(extraction.view_rows(images).chunks(ROWS_AT_ONCE))
@@ -104,6 +97,31 @@ def predict(
         by_class = dict(zip(known.classes, map(float, row), strict=True))
         rows.append(Prediction(image.item.id, known.classes[int(row.argmax())], by_class))
     return Predictions(known.classes, tuple(rows), extraction.failed)
+
+
+def extract_new(
+    run: Run,
+    paths: Sequence[str | Path],
+    *,
+    cache: str | Path = "cache",
+    weights: str | None = None,
+    on_error: OnError = "fail",
+    progress: Progress = silent,
+) -> Extraction:
+    """Return the backbone's features of new images, made as those of a run were; arguments as for `predict`.
+
+    Raises:
+        UntrustedError: The backbone's weights are not those the head was fitted on.
+        FeatxError: What `extract` raises.
+    """
+    spec = run.recipe
+    if weights is not None:
+        spec = spec.replaced({"backbone.weights": weights})
+    found = _trusted_weights(run, spec.backbone.name, spec.backbone.weights)
+    # No image here is a training image: only the images themselves are needed.
+    spec = spec.replaced({"views.count": 1})
+    dataset = read_paths([Path(path) for path in paths], missing="keep" if on_error == "skip" else "fail")
+    return extract_dataset(dataset, spec, weights=found, cache=cache, on_error=on_error, progress=progress)
 
 
 def _as_given(images: Sequence[Image], paths: Sequence[str | Path]) -> list[Image]:
