@@ -67,7 +67,8 @@ PHANTOMS = {"phantoms", "phantom_anatomy"}
 IMAGES = {"images", "levels", "orientation"}
 TRAINING = {"training", "fused", "fused_layers", "fused_adam", "fused_entries", "fused_compiling"}
 ENGINES = {"engines", "engine_openvino"}
-FAMILIES = [STORE, DATA, PHANTOMS, IMAGES, TRAINING, ENGINES]
+PLOTS = {"plots", "plots_scores"}
+FAMILIES = [STORE, DATA, PHANTOMS, IMAGES, TRAINING, ENGINES, PLOTS]
 
 # Rooms import no rooms, but for these.
 BETWEEN_ROOMS = {
