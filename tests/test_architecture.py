@@ -68,7 +68,8 @@ IMAGES = {"images", "levels", "orientation"}
 TRAINING = {"training", "fused", "fused_layers", "fused_adam", "fused_entries", "fused_compiling"}
 ENGINES = {"engines", "engine_openvino"}
 PLOTS = {"plots", "plots_scores"}
-FAMILIES = [STORE, DATA, PHANTOMS, IMAGES, TRAINING, ENGINES, PLOTS]
+CLASSIFIER_FILES = {"classifier_files", "tree_bounds"}
+FAMILIES = [STORE, DATA, PHANTOMS, IMAGES, TRAINING, ENGINES, PLOTS, CLASSIFIER_FILES]
 
 # Rooms import no rooms, but for these.
 BETWEEN_ROOMS = {
@@ -82,7 +83,6 @@ BETWEEN_ROOMS = {
 FROM_COMMANDS = {
     ("cli.cache", "cache_admin"): "these commands are about the store itself",
     ("cli.cache", "store"): "these commands are about the store itself",
-    ("cli.predict", "runs"): "the classes of the run are the columns of the table",
     ("cli.console", "runs"): "JSON on standard output keeps the rules of JSON in a run",
 }
 
