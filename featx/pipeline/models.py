@@ -123,6 +123,6 @@ def _check_weights(spec: FeatureSpec, found: Weights, expected: str, fitted: str
     if found.digest != expected:
         raise UntrustedError(
             f"Expected the weights of {spec.backbone.name} that the {fitted} was fitted on (SHA-256 "
-            f"{expected[:12]}…), found others in {found.path or found.source} ({found.digest[:12]}…); predictions would "
-            "mean nothing, so pass the right file with --weights, or fit again."
+            f"{expected[:12]}…), found others in {found.path or found.source} ({found.digest[:12]}…); predictions "
+            "would mean nothing, so pass the right file with --weights, or fit again."
         )
