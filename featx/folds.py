@@ -71,8 +71,8 @@ def unit_folds(y: NDArray[np.int64], units: Sequence[str], folds: int, seed: Seq
         if all(len(held) and len(set(y[fit].tolist())) == len(set(y.tolist())) for fit, held in found):
             return found
     raise DataError(
-        f"Expected every class in the training part of each of {folds} folds, which whole units of images (one group, "
-        "or the same bytes) do not allow; add images of more units to the smallest class, or lower --folds."
+        f"Expected every class in the training part of each of {folds} folds, which whole units of images (of a "
+        "group, or of the same bytes) do not allow; add images of more units to the smallest class, or lower --folds."
     )
 
 

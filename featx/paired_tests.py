@@ -11,7 +11,7 @@ from featx.errors import UsageError
 
 
 def corrected_interval(
-    scores: NDArray[np.float64], ratio: float, bounds: tuple[float, float] | None = (0.0, 1.0)
+    scores: NDArray[np.float64], ratio: float, bounds: tuple[float, float] = (0.0, 1.0)
 ) -> tuple[float, float] | None:
     """Return the 95 % interval of a mean over repeated cross-validation, by the corrected resampled t.
 
@@ -33,10 +33,7 @@ def corrected_interval(
     if len(known) < 2:
         return None
     half = stats.t.ppf(0.975, len(known) - 1) * _error(known, ratio)
-    low, high = known.mean() - half, known.mean() + half
-    if bounds is not None:
-        low, high = max(low, bounds[0]), min(high, bounds[1])
-    return float(low), float(high)
+    return max(float(known.mean() - half), bounds[0]), min(float(known.mean() + half), bounds[1])
 
 
 def corrected_t(one: NDArray[np.float64], other: NDArray[np.float64], ratio: float) -> float:

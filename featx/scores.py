@@ -18,6 +18,8 @@ Labels = NDArray[np.int64]
 # Guo et al. (2017) use 15.
 BINS = 15
 RESAMPLES = 1000
+# Between which a metric lies, where that is not 0 to 1.
+BOUNDS: Mapping[str, tuple[float, float]] = {"log_loss": (0.0, float("inf")), "brier": (0.0, 2.0)}
 # Weights are drawn in portions of about this many numbers.
 PORTION = 1 << 22
 
@@ -87,7 +89,8 @@ def calibration_error(y: Labels, P: Matrix, W: Matrix) -> Matrix:
     confidence = P.max(axis=1)
     bins = np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)
     gap = (P.argmax(axis=1) == y) - confidence
-    return np.asarray(np.abs((W * gap) @ np.eye(BINS)[bins]).sum(axis=1) / W.sum(axis=1))
+    of_bins = np.stack([np.bincount(bins, weights * gap, BINS) for weights in W])
+    return np.asarray(np.abs(of_bins).sum(axis=1) / W.sum(axis=1))
 
 
 METRICS: Mapping[str, Callable[[Labels, Matrix, Matrix], Matrix]] = {
@@ -140,8 +143,9 @@ def bootstrap(
 def confusion(y: Labels, P: Matrix, W: Matrix) -> Matrix:
     """Return (b, classes, classes) weights by true (rows) and predicted class (columns)."""
     classes = P.shape[1]
-    cells = np.eye(classes * classes)[y * classes + P.argmax(axis=1)]
-    return np.asarray((W @ cells).reshape(len(W), classes, classes))
+    cells = y * classes + P.argmax(axis=1)
+    counts = [np.bincount(cells, weights, classes * classes) for weights in W]
+    return np.stack(counts).reshape(len(W), classes, classes)
 
 
 def _resampled(units: Labels, count: int, generator: np.random.Generator) -> Matrix:
