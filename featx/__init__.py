@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from featx.errors import FeatxError as FeatxError
     from featx.pipeline.benchmarking import bench as bench
+    from featx.pipeline.comparing import compare as compare
+    from featx.pipeline.comparison import Comparison as Comparison
     from featx.pipeline.demonstration import demo as demo
     from featx.pipeline.extraction import Extraction as Extraction
     from featx.pipeline.extraction import extract as extract
@@ -25,12 +27,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "Comparison": "featx.pipeline.comparison",
     "Extraction": "featx.pipeline.extraction",
     "FeatureTable": "featx.table",
     "FeatxError": "featx.errors",
     "FitResult": "featx.pipeline.fitting",
     "Recipe": "featx.recipe",
     "bench": "featx.pipeline.benchmarking",
+    "compare": "featx.pipeline.comparing",
     "demo": "featx.pipeline.demonstration",
     "extract": "featx.pipeline.extraction",
     "fit_head": "featx.pipeline.fitting",

@@ -40,7 +40,7 @@ class Prepared:
     @property
     def reduced(self) -> bool:
         """Whether components are taken where a classifier wants them."""
-        return self.plain[0].shape[1] > WIDE
+        return bool(self.plain[0].shape[1] > WIDE)
 
     @cached_property
     def facts(self) -> Facts:

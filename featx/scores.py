@@ -145,7 +145,7 @@ def confusion(y: Labels, P: Matrix, W: Matrix) -> Matrix:
     classes = P.shape[1]
     cells = y * classes + P.argmax(axis=1)
     counts = [np.bincount(cells, weights, classes * classes) for weights in W]
-    return np.stack(counts).reshape(len(W), classes, classes)
+    return np.asarray(counts, np.float64).reshape(len(W), classes, classes)
 
 
 def _resampled(units: Labels, count: int, generator: np.random.Generator) -> Matrix:
@@ -167,7 +167,7 @@ def _mean_over(parts: Matrix, wholes: Matrix, counted: NDArray[np.bool_]) -> Mat
     """Return the mean of parts / wholes over the last axis, where counted; NaN where nothing is."""
     shares = np.divide(parts, wholes, out=np.zeros_like(wholes), where=counted)
     number = counted.sum(axis=-1)
-    return np.divide(shares.sum(axis=-1), number, out=np.full(number.shape, np.nan), where=number > 0)
+    return np.asarray(np.divide(shares.sum(axis=-1), number, out=np.full(number.shape, np.nan), where=number > 0))
 
 
 def _area(positive: NDArray[np.bool_], scores: Matrix, W: Matrix) -> Matrix:
@@ -177,4 +177,5 @@ def _area(positive: NDArray[np.bool_], scores: Matrix, W: Matrix) -> Matrix:
     downs = np.add.reduceat(W[:, order] * ~positive[order], firsts, axis=1)
     below = np.cumsum(downs, axis=1) - downs / 2
     pairs = ups.sum(axis=1) * downs.sum(axis=1)
-    return np.divide(np.sum(ups * below, axis=1), pairs, out=np.full(len(W), np.nan), where=pairs > 0)
+    areas = np.full(len(W), np.nan)
+    return np.asarray(np.divide(np.sum(ups * below, axis=1), pairs, out=areas, where=pairs > 0))
