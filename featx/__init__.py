@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from featx.errors import FeatxError as FeatxError
     from featx.pipeline.benchmarking import bench as bench
+    from featx.pipeline.comparing import compare as compare
+    from featx.pipeline.comparison import Comparison as Comparison
     from featx.pipeline.demonstration import demo as demo
     from featx.pipeline.extraction import Extraction as Extraction
     from featx.pipeline.extraction import extract as extract
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "Comparison": "featx.pipeline.comparison",
     "Extraction": "featx.pipeline.extraction",
     "FeatureTable": "featx.table",
     "FeatxError": "featx.errors",
@@ -34,6 +37,7 @@ _HOME = {
     "Recipe": "featx.recipe",
     "Report": "featx.pipeline.reporting",
     "bench": "featx.pipeline.benchmarking",
+    "compare": "featx.pipeline.comparing",
     "demo": "featx.pipeline.demonstration",
     "extract": "featx.pipeline.extraction",
     "fit_head": "featx.pipeline.fitting",

@@ -1,4 +1,4 @@
-"""Tables of results as pandas has them, for those who have pandas."""
+"""Tables for pandas, where it is installed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from featx.errors import UsageError
 
 
 def frame(columns: Mapping[str, Sequence[Any]]) -> Any:
-    """Return columns of one length as a pandas DataFrame.
+    """Return a pandas DataFrame of columns of the same length.
 
     Raises:
         UsageError: pandas is not installed.
@@ -18,6 +18,6 @@ def frame(columns: Mapping[str, Sequence[Any]]) -> Any:
         import pandas as pd
     except ImportError:
         raise UsageError(
-            "Expected pandas, which a DataFrame needs, and it is not installed; run pip install 'featx[pandas]'."
+            "Expected pandas for a DataFrame, and it is not installed; run pip install 'featx[pandas]'."
         ) from None
-    return pd.DataFrame({name: list(values) for name, values in columns.items()})
+    return pd.DataFrame(dict(columns))

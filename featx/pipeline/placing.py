@@ -14,7 +14,8 @@ from featx.errors import DataError
 from featx.heads import Head
 from featx.pipeline.extraction import DEFAULT_BACKBONE, Extraction, default_recipe, extract, extract_dataset
 from featx.pipeline.hashing import Failure, OnError
-from featx.pipeline.prediction import ROWS_AT_ONCE, extract_new
+from featx.pipeline.models import ROWS_AT_ONCE, HeadModel
+from featx.pipeline.prediction import extract_new
 from featx.pipeline.progress import Progress, silent
 from featx.pipeline.sources import Layer, Predicted, Source, of_extraction, read_source
 from featx.recipe import FeatureSpec
@@ -87,7 +88,7 @@ def read_new(
     source = opened.source
     if source.run is not None:
         extraction = extract_new(
-            source.run, paths, cache=cache, weights=weights, on_error=on_error, progress=progress
+            HeadModel(source.run), paths, cache=cache, weights=weights, on_error=on_error, progress=progress
         )
         found = _through_head(source, extraction)
     else:
