@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from featx.errors import FeatxError as FeatxError
     from featx.pipeline.benchmarking import bench as bench
+    from featx.pipeline.clustering import Clusters as Clusters
+    from featx.pipeline.clustering import clusters as clusters
     from featx.pipeline.demonstration import demo as demo
     from featx.pipeline.extraction import Extraction as Extraction
     from featx.pipeline.extraction import extract as extract
@@ -25,12 +27,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "Clusters": "featx.pipeline.clustering",
     "Extraction": "featx.pipeline.extraction",
     "FeatureTable": "featx.table",
     "FeatxError": "featx.errors",
     "FitResult": "featx.pipeline.fitting",
     "Recipe": "featx.recipe",
     "bench": "featx.pipeline.benchmarking",
+    "clusters": "featx.pipeline.clustering",
     "demo": "featx.pipeline.demonstration",
     "extract": "featx.pipeline.extraction",
     "fit_head": "featx.pipeline.fitting",

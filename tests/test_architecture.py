@@ -33,6 +33,7 @@ TREES = {module_name(path): ast.parse(path.read_text("utf-8")) for path in sorte
 FOUNDATIONS = {
     "errors",
     "canonical",
+    "frames",
     "grouping",
     "recipe",
     "recipe_files",
@@ -67,7 +68,16 @@ PHANTOMS = {"phantoms", "phantom_anatomy"}
 IMAGES = {"images", "levels", "orientation"}
 TRAINING = {"training", "fused", "fused_layers", "fused_adam", "fused_entries", "fused_compiling"}
 ENGINES = {"engines", "engine_openvino"}
-FAMILIES = [STORE, DATA, PHANTOMS, IMAGES, TRAINING, ENGINES]
+CLUSTERS = {
+    "cluster_agreement",
+    "cluster_indices",
+    "cluster_neighbours",
+    "cluster_null",
+    "cluster_partitions",
+    "cluster_quality",
+}
+PLOTS = {"plots", "plots_clusters"}
+FAMILIES = [STORE, DATA, PHANTOMS, IMAGES, TRAINING, ENGINES, CLUSTERS, PLOTS]
 
 # Rooms import no rooms, but for these.
 BETWEEN_ROOMS = {

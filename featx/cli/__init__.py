@@ -7,7 +7,7 @@ import sys
 import typer
 
 from featx import __version__
-from featx.cli import bench, cache, console, demo, extract, fit_head, predict, recipes, visualize
+from featx.cli import bench, cache, clusters, console, demo, extract, fit_head, predict, recipes, visualize
 from featx.errors import FeatxError
 
 INTERRUPTED = 130
@@ -39,6 +39,7 @@ app.command("extract")(extract.command)
 app.command("fit-head")(fit_head.command)
 app.command("predict")(predict.command)
 app.command("visualize")(visualize.command)
+app.command("clusters")(clusters.command)
 app.command("demo")(demo.command)
 app.command("bench")(bench.command)
 app.add_typer(recipes.app, name="recipes")
