@@ -1,4 +1,4 @@
-"""Tables for pandas, which is loaded only when one is asked for."""
+"""Tables for pandas, where it is installed."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ from featx.errors import UsageError
 
 
 def frame(columns: Mapping[str, Sequence[Any]]) -> Any:
-    """Return a pandas DataFrame of columns.
-
-    Args:
-        columns: Values by name, all of one length.
+    """Return a pandas DataFrame of columns of the same length.
 
     Raises:
         UsageError: pandas is not installed.
@@ -20,5 +17,7 @@ def frame(columns: Mapping[str, Sequence[Any]]) -> Any:
     try:
         import pandas as pd
     except ImportError:
-        raise UsageError("A data frame needs pandas, which is not installed; pip install 'featx[pandas]'.") from None
+        raise UsageError(
+            "Expected pandas for a DataFrame, and it is not installed; run pip install 'featx[pandas]'."
+        ) from None
     return pd.DataFrame(dict(columns))

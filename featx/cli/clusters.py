@@ -10,7 +10,6 @@ import typer
 from featx.cli import console, features, options
 
 if TYPE_CHECKING:
-    from featx.cluster_null import Measure
     from featx.pipeline.clustering import Clusters
 
 MEASURES = {
@@ -86,7 +85,7 @@ def _tell(result: Clusters) -> None:
     header[2:2] = ["\nchance", "\np"]
     rows = []
     for name, words in MEASURES.items():
-        cells = [_value(own.get(name)) for own in found]
+        cells = [_number(own[name].value) if name in own else "" for own in found]
         if name in found[0]:
             rows.append([words, cells[0], _number(found[0][name].mean), f"{found[0][name].p_value:.3f}", *cells[1:]])
     console.print_table(rows, header)
@@ -100,10 +99,6 @@ def _tell(result: Clusters) -> None:
         (f"{result.main.layer}, {result.main.split}", "images", "silhouette", "kNN purity", "nearest class"),
     )
     console.print_lines([f"  {path}" for path in result.files])
-
-
-def _value(measure: Measure | None) -> str:
-    return "" if measure is None else _number(measure.value)
 
 
 def _number(value: float | None) -> str:
