@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featx.cli import console, features, options
+from featx.cli.extract import SKIPPED, skipped_lines
 
 if TYPE_CHECKING:
     from featx.pipeline.clustering import Clusters
@@ -39,6 +40,7 @@ def command(
     permutations: Annotated[int, typer.Option(min=1, help="Of labels, to compare with.")] = 199,
     sample: Annotated[int, typer.Option(min=2, help="Measure at most as many images.")] = 5000,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write tables and pictures there.")] = None,
+    on_error: options.OnError = options.OnErrorChoice.fail,
     cache: options.Cache = options.CACHE_DEFAULT,
     seed: options.Seed = None,
     json: options.Json = False,
@@ -63,12 +65,15 @@ def command(
             seed=seed or 0,
             spec=features.spec_if_asked(recipe, backbone, weights, fields),
             cache=cache,
+            on_error=on_error.value,
             progress=progress,
         )
     if json:
         console.print_json(result.to_json())
     else:
         _tell(result)
+    if result.failed:
+        raise typer.Exit(SKIPPED)
 
 
 def _tell(result: Clusters) -> None:
@@ -98,7 +103,8 @@ def _tell(result: Clusters) -> None:
         ],
         (f"{result.main.layer}, {result.main.split}", "images", "silhouette", "kNN purity", "nearest class"),
     )
-    console.print_lines([f"  {path}" for path in result.files])
+    failed = [failure.to_json() for failure in result.failed]
+    console.print_lines([*(f"  {path}" for path in result.files), *skipped_lines(failed)])
 
 
 def _number(value: float | None) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from featx.cluster_quality import Quality, measure
 from featx.errors import DataError, UsageError
 from featx.pipeline.cluster_files import Part, overall_columns, write_parts
-from featx.pipeline.hashing import OnError
+from featx.pipeline.hashing import Failure, OnError
 from featx.pipeline.progress import Progress, silent
 from featx.pipeline.sources import Layer, Source, read_source
 from featx.recipe import FeatureSpec
@@ -38,6 +38,7 @@ class Clusters:
         parts: The main layer of the main split first; then the other layer, then the test split's.
         notes: What must be known to read the numbers.
         files: What was written.
+        failed: Images that could not be read and were left out.
         seconds: Wall time.
     """
 
@@ -45,6 +46,7 @@ class Clusters:
     parts: tuple[Part, ...]
     notes: tuple[str, ...]
     files: tuple[Path, ...]
+    failed: tuple[Failure, ...]
     seconds: float
 
     @property
@@ -69,6 +71,7 @@ class Clusters:
             "notes": list(self.notes),
             "seconds": round(self.seconds, 3),
             "files": [str(path) for path in self.files],
+            "failed": [failure.to_json() for failure in self.failed],
         }
 
     def to_frame(self) -> Any:
@@ -145,7 +148,7 @@ def clusters(
     progress("clusters", len(wanted), len(wanted))
     _remarks(parts, sources[0], notes)
     files = () if out is None else write_parts(Path(out), parts, by)
-    return Clusters(by, tuple(parts), tuple(notes.lines), files, time.perf_counter() - start)
+    return Clusters(by, tuple(parts), tuple(notes.lines), files, sources[0].failed, time.perf_counter() - start)
 
 
 class _Notes:
