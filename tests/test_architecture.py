@@ -182,7 +182,7 @@ def loaded_by(script: str) -> set[str]:
     return set(run.stdout[run.stdout.index("LOADED") :].split())
 
 
-@pytest.mark.parametrize("arguments", [[], ["visualize"], ["fit-head"], ["cache"]])
+@pytest.mark.parametrize("arguments", [[], ["visualize"], ["clusters"], ["fit-head"], ["cache"]])
 def test_help_is_cheap(arguments: list[str]) -> None:
     script = (
         f"import sys; sys.argv = ['featx', *{arguments!r}, '--help']\n"
@@ -206,7 +206,8 @@ def test_every_public_name_is_there() -> None:
         _ = featx.fitt
 
 
-def test_a_map_is_drawn_without_tensorflow(tmp_path: Path) -> None:
+def write_run(tmp_path: Path) -> Path:
+    """A run of 12 images and, in the folder cache, their backbone features."""
     keys: list[RowKey] = [(hashlib.sha256(bytes([i])).hexdigest(), 0) for i in range(12)]
     space = Store(tmp_path / "cache").space({"kind": "backbone"})
     with space.writer() as writer:
@@ -217,6 +218,20 @@ def test_a_map_is_drawn_without_tensorflow(tmp_path: Path) -> None:
     rows = [[f"{i}.png", "train", "fit", "ab"[i % 2], "a", 1, 0, digest] for i, (digest, _) in enumerate(keys)]
     header = ["path", "split", "role", "label", "predicted", "p_a", "p_b", "sha256"]
     runs.write_csv(run / runs.PREDICTIONS, header, rows)
+    return run
+
+
+def test_clusters_are_measured_without_tensorflow(tmp_path: Path) -> None:
+    loaded = loaded_by(
+        f"import featx\nfeatx.clusters({str(write_run(tmp_path))!r}, layer='backbone', "
+        f"cache={str(tmp_path / 'cache')!r}, out={str(tmp_path / 'out')!r}, permutations=3)\n"
+    )
+    assert {"sklearn", "matplotlib"} <= loaded
+    assert not loaded & {"tensorflow", "keras", "umap", "pandas"}
+
+
+def test_a_map_is_drawn_without_tensorflow(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
     loaded = loaded_by(
         "from featx.pipeline.mapping import visualize\n"
         f"visualize({str(run)!r}, layer='backbone', perplexity=3, cache={str(tmp_path / 'cache')!r})\n"

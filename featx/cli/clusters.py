@@ -110,4 +110,6 @@ def _tell(result: Clusters) -> None:
 def _number(value: float | None) -> str:
     if value is None:
         return ""
-    return f"{value:.3f}" if abs(value) < 100 else f"{value:.0f}"
+    digits = 3 if abs(value) < 100 else 0
+    # Without a minus before nothing.
+    return f"{round(value, digits) + 0.0:.{digits}f}"

@@ -27,6 +27,14 @@ DISTANCE = "euclidean, features as they are"
 SAMPLE = 5000
 # Fewer labellings than this and no p-value can be small.
 LABELLINGS = 20
+SEEN = (
+    "Penultimate features of training images have seen the labels, so classes stand apart there whatever new images do; "
+    "judge the head by the test split."
+)
+SEEN_BY = (
+    "Penultimate features of training images have seen the labels, so whatever goes with the label stands apart there "
+    "too; the backbone's features have seen none."
+)
 
 
 @dataclass(frozen=True)
@@ -146,7 +154,7 @@ def clusters(
             continue
         parts.append(Part(source.layer, own_split, rows.table.ids, quality))
     progress("clusters", len(wanted), len(wanted))
-    _remarks(parts, sources[0], notes)
+    _remarks(parts, by, notes)
     files = () if out is None else write_parts(Path(out), parts, by)
     return Clusters(by, tuple(parts), tuple(notes.lines), files, sources[0].failed, time.perf_counter() - start)
 
@@ -187,12 +195,9 @@ def _labelled(source: Source, by: str, sample: int, seed: int, notes: _Notes) ->
     return source.take(index), [values[i] for i in index]
 
 
-def _remarks(parts: Sequence[Part], source: Source, notes: _Notes) -> None:
+def _remarks(parts: Sequence[Part], by: str, notes: _Notes) -> None:
     if any(part.layer == "penultimate" and part.split != "test" for part in parts):
-        notes.add(
-            "Penultimate features of training images have seen the labels, so classes stand apart there whatever "
-            "new images do; judge the head by the test split."
-        )
+        notes.add(SEEN if by == "label" else SEEN_BY)
     for part in parts:
         _remark(part.quality, part.split, notes)
 
