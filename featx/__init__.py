@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from featx.errors import FeatxError as FeatxError
     from featx.pipeline.benchmarking import bench as bench
+    from featx.pipeline.clustering import Clusters as Clusters
+    from featx.pipeline.clustering import clusters as clusters
     from featx.pipeline.comparing import compare as compare
     from featx.pipeline.comparison import Comparison as Comparison
     from featx.pipeline.demonstration import demo as demo
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "Clusters": "featx.pipeline.clustering",
     "Comparison": "featx.pipeline.comparison",
     "Extraction": "featx.pipeline.extraction",
     "FeatureTable": "featx.table",
@@ -37,6 +40,7 @@ _HOME = {
     "Recipe": "featx.recipe",
     "Report": "featx.pipeline.reporting",
     "bench": "featx.pipeline.benchmarking",
+    "clusters": "featx.pipeline.clustering",
     "compare": "featx.pipeline.comparing",
     "demo": "featx.pipeline.demonstration",
     "extract": "featx.pipeline.extraction",

@@ -33,6 +33,7 @@ TREES = {module_name(path): ast.parse(path.read_text("utf-8")) for path in sorte
 FOUNDATIONS = {
     "errors",
     "canonical",
+    "frames",
     "grouping",
     "palette",
     "recipe",
@@ -85,7 +86,6 @@ CLASSIFY = {
     "scores",
     "shrinkage",
 }
-FAMILIES = [
     STORE,
     DATA,
     PHANTOMS,
@@ -99,6 +99,15 @@ FAMILIES = [
     CLASSIFIER_FILES,
     CLASSIFY,
 ]
+CLUSTERS = {
+    "cluster_agreement",
+    "cluster_indices",
+    "cluster_neighbours",
+    "cluster_null",
+    "cluster_partitions",
+    "cluster_quality",
+PLOTS = {"plots", "plots_clusters"}
+FAMILIES = [, STORE, DATA, PHANTOMS, IMAGES, TRAINING, ENGINES, CLUSTERS, PLOTS]
 
 # Rooms import no rooms, but for these.
 BETWEEN_ROOMS = {
@@ -205,7 +214,7 @@ def loaded_by(script: str) -> set[str]:
     return set(run.stdout[run.stdout.index("LOADED") :].split())
 
 
-@pytest.mark.parametrize("arguments", [[], ["visualize"], ["fit-head"], ["cache"]])
+@pytest.mark.parametrize("arguments", [[], ["visualize"], ["clusters"], ["fit-head"], ["cache"]])
 def test_help_is_cheap(arguments: list[str]) -> None:
     script = (
         f"import sys; sys.argv = ['featx', *{arguments!r}, '--help']\n"
@@ -229,7 +238,8 @@ def test_every_public_name_is_there() -> None:
         _ = featx.fitt
 
 
-def test_a_map_is_drawn_without_tensorflow(tmp_path: Path) -> None:
+def write_run(tmp_path: Path) -> Path:
+    """A run of 12 images and, in the folder cache, their backbone features."""
     keys: list[RowKey] = [(hashlib.sha256(bytes([i])).hexdigest(), 0) for i in range(12)]
     space = Store(tmp_path / "cache").space({"kind": "backbone"})
     with space.writer() as writer:
@@ -240,6 +250,20 @@ def test_a_map_is_drawn_without_tensorflow(tmp_path: Path) -> None:
     rows = [[f"{i}.png", "train", "fit", "ab"[i % 2], "a", 1, 0, digest] for i, (digest, _) in enumerate(keys)]
     header = ["path", "split", "role", "label", "predicted", "p_a", "p_b", "sha256"]
     runs.write_csv(run / runs.PREDICTIONS, header, rows)
+    return run
+
+
+def test_clusters_are_measured_without_tensorflow(tmp_path: Path) -> None:
+    loaded = loaded_by(
+        f"import featx\nfeatx.clusters({str(write_run(tmp_path))!r}, layer='backbone', "
+        f"cache={str(tmp_path / 'cache')!r}, out={str(tmp_path / 'out')!r}, permutations=3)\n"
+    )
+    assert {"sklearn", "matplotlib"} <= loaded
+    assert not loaded & {"tensorflow", "keras", "umap", "pandas"}
+
+
+def test_a_map_is_drawn_without_tensorflow(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
     loaded = loaded_by(
         "from featx.pipeline.mapping import visualize\n"
         f"visualize({str(run)!r}, layer='backbone', perplexity=3, cache={str(tmp_path / 'cache')!r})\n"
