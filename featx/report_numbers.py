@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from featx.stats import Score, wilson
 
 NOTHING = "–"
@@ -19,7 +21,7 @@ def images(n: int) -> str:
 
 def percent(share: float | None, digits: int = 1) -> str:
     """Return a share of 0 to 1 in per cent, a dash for none."""
-    return NOTHING if share is None else f"{100 * share:.{digits}f} %"
+    return NOTHING if share is None or math.isnan(share) else f"{100 * share:.{digits}f} %"
 
 
 def small_share(share: float) -> str:
@@ -31,7 +33,7 @@ def small_share(share: float) -> str:
 
 def decimal(value: float | None, digits: int = 3) -> str:
     """Return a number with a fixed number of digits, a dash for none."""
-    return NOTHING if value is None else f"{value:.{digits}f}"
+    return NOTHING if value is None or math.isnan(value) else f"{value:.{digits}f}"
 
 
 def span(interval: tuple[float, float] | None) -> str:

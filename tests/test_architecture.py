@@ -41,7 +41,6 @@ FOUNDATIONS = {
     "stats",
     "table",
     "framework",
-    "frames",
     "streaming",
 }
 
@@ -73,7 +72,7 @@ ENGINES = {"engines", "engine_openvino"}
 INTERACTIVE = {"interactive", "interactive_plot", "thumbnails"}
 REPORT = {"report_page", "report_blocks", "report_layers", "report_numbers", "report_svg"}
 EMBED = {"embed", "map_files", "map_parameters", "map_quality", "map_reduction", "map_tsne", "map_umap"}
-PLOTS = {"plots", "plots_scores"}
+PLOTS = {"plots", "plots_clusters", "plots_scores"}
 CLASSIFIER_FILES = {"classifier_files", "tree_bounds"}
 CLASSIFY = {
     "classifiers",
@@ -86,6 +85,15 @@ CLASSIFY = {
     "scores",
     "shrinkage",
 }
+CLUSTERS = {
+    "cluster_agreement",
+    "cluster_indices",
+    "cluster_neighbours",
+    "cluster_null",
+    "cluster_partitions",
+    "cluster_quality",
+}
+FAMILIES = [
     STORE,
     DATA,
     PHANTOMS,
@@ -98,16 +106,8 @@ CLASSIFY = {
     PLOTS,
     CLASSIFIER_FILES,
     CLASSIFY,
+    CLUSTERS,
 ]
-CLUSTERS = {
-    "cluster_agreement",
-    "cluster_indices",
-    "cluster_neighbours",
-    "cluster_null",
-    "cluster_partitions",
-    "cluster_quality",
-PLOTS = {"plots", "plots_clusters"}
-FAMILIES = [, STORE, DATA, PHANTOMS, IMAGES, TRAINING, ENGINES, CLUSTERS, PLOTS]
 
 # Rooms import no rooms, but for these.
 BETWEEN_ROOMS = {

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations
 
+import numpy as np
+
+from featx.paired_tests import mcnemar
 from featx.pipeline.report_data import Told
 from featx.pipeline.report_model import backbone_title
 from featx.pipeline.report_results import score_of
@@ -86,25 +89,18 @@ def _pairs(runs: Sequence[Told]) -> list[Block]:
 def paired(one: Told, other: Told) -> tuple[int, int, int, float] | None:
     """Compare two runs on the test images that they share.
 
-    McNemar's exact test: of the images that one run alone got right, each run has half under the hypothesis
-    (McNemar, Psychometrika 12, 1947; the binomial form).
-
     Returns:
-        Images shared, those that only the first got right, those that only the second did, and the two-sided
-        p-value; None where they share none.
+        Images shared, those that only the first got right, those that only the second did, and the p-value of
+        McNemar's exact test; None where they share none.
     """
-    from scipy.stats import binomtest
-
     first = {(image.digest, image.label): image.predicted == image.label for image in one.of_role("test")}
     second = {(image.digest, image.label): image.predicted == image.label for image in other.of_role("test")}
-    shared = first.keys() & second.keys()
+    shared = sorted(first.keys() & second.keys())
     if not shared:
         return None
-    only_first = sum(first[key] and not second[key] for key in shared)
-    only_second = sum(second[key] and not first[key] for key in shared)
-    differing = only_first + only_second
-    p = float(binomtest(only_first, differing, 0.5).pvalue) if differing else 1.0
-    return len(shared), only_first, only_second, p
+    right = np.array([(first[key], second[key]) for key in shared])
+    ahead, behind = right[:, 0] & ~right[:, 1], right[:, 1] & ~right[:, 0]
+    return len(shared), int(ahead.sum()), int(behind.sum()), mcnemar(right[:, 0], right[:, 1])
 
 
 def _sizes(runs: Sequence[Told]) -> Table:

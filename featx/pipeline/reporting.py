@@ -16,6 +16,8 @@ from featx.errors import FeatxError, UsageError
 from featx.interactive import resources
 from featx.pipeline import report_head
 from featx.pipeline.progress import Progress, silent
+from featx.pipeline.report_classifiers import classifiers_section
+from featx.pipeline.report_clusters import clusters_section
 from featx.pipeline.report_data import Told, data_section
 from featx.pipeline.report_errors import errors_section
 from featx.pipeline.report_limits import limits_section
@@ -27,11 +29,10 @@ from featx.pipeline.report_results import curves_section, results_section, score
 from featx.report_blocks import Note, Page, Section
 from featx.report_page import render
 from featx.runs import read_run
-from featx.store import Store
 
 log = logging.getLogger("featx")
 
-OPTIONAL = ("maps",)
+OPTIONAL = ("maps", "comparison", "clusters")
 FILE = "report.html"
 
 
@@ -77,7 +78,7 @@ def report(
     Args:
         run: Folders that `fit_head` wrote.
         out: The page; `report.html` in the run's folder if not given, which takes one run.
-        without: Sections to leave out, of those that take time: `maps`.
+        without: Sections to leave out, of those that take time: `maps`, `comparison`, `clusters`.
         cache: The store's folder, with the runs' features in it; what needs features that are not there is left out,
             with a notice.
         seed: The same seed gives the same maps.
@@ -96,7 +97,7 @@ def report(
             f"Expected sections among {', '.join(OPTIONAL)} to leave out, received {', '.join(unknown)}."
         )
     told = _read(run)
-    maker = _Maker(told, Store(Path(cache)), frozenset(without), seed, progress)
+    maker = _Maker(told, Path(cache), frozenset(without), seed, progress)
     text = render(maker.page())
     runs.write_text(target, text)
     paths = tuple(one.run.path for one in told)
@@ -135,10 +136,10 @@ class _Maker:
     """Puts a page together; what could not be made is gathered in `left_out`."""
 
     def __init__(
-        self, told: Sequence[Told], store: Store, without: frozenset[str], seed: int, progress: Progress
+        self, told: Sequence[Told], cache: Path, without: frozenset[str], seed: int, progress: Progress
     ) -> None:
         self.told = told
-        self.store = store
+        self.cache = cache
         self.without = without
         self.seed = seed
         self.progress = progress
@@ -185,6 +186,18 @@ class _Maker:
             results_section(told),
             errors_section(told, self.progress),
             *self._optional(told, "maps", "Maps", lambda: self._maps(told, found)),
+            *self._optional(
+                told,
+                "comparison",
+                "Classifiers beside the head",
+                lambda: classifiers_section(told, self.cache, seed=self.seed, progress=self.progress),
+            ),
+            *self._optional(
+                told,
+                "clusters",
+                "Cluster quality",
+                lambda: clusters_section(told, self.cache, seed=self.seed, progress=self.progress),
+            ),
             *([] if self.same_data else [data_section(told, self.progress)]),
             model_section(told),
             curves_section(told),
@@ -197,7 +210,7 @@ class _Maker:
         # Of several runs each is a section itself, so that headings are one level deeper.
         heading = 4 if self.several else 3
         section, coefficients = maps_section(
-            told, self.store, self.atlases, seed=self.seed, heading=heading, progress=self.progress
+            told, self.cache, self.atlases, seed=self.seed, heading=heading, progress=self.progress
         )
         found.update(coefficients)
         return section
