@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from featx.errors import FeatxError as FeatxError
     from featx.pipeline.benchmarking import bench as bench
+    from featx.pipeline.clustering import Clusters as Clusters
+    from featx.pipeline.clustering import clusters as clusters
+    from featx.pipeline.comparing import compare as compare
+    from featx.pipeline.comparison import Comparison as Comparison
     from featx.pipeline.demonstration import demo as demo
     from featx.pipeline.diagnosing import doctor as doctor
     from featx.pipeline.extraction import Extraction as Extraction
@@ -19,6 +23,8 @@ if TYPE_CHECKING:
     from featx.pipeline.fitting import fit_head as fit_head
     from featx.pipeline.mapping import visualize as visualize
     from featx.pipeline.prediction import predict as predict
+    from featx.pipeline.reporting import Report as Report
+    from featx.pipeline.reporting import report as report
     from featx.pipeline.sweeping import sweep as sweep
     from featx.recipe import Recipe as Recipe
     from featx.recipe_files import load_recipe as load_recipe
@@ -27,18 +33,24 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "Clusters": "featx.pipeline.clustering",
+    "Comparison": "featx.pipeline.comparison",
     "Extraction": "featx.pipeline.extraction",
     "FeatureTable": "featx.table",
     "FeatxError": "featx.errors",
     "FitResult": "featx.pipeline.fitting",
     "Recipe": "featx.recipe",
+    "Report": "featx.pipeline.reporting",
     "bench": "featx.pipeline.benchmarking",
+    "clusters": "featx.pipeline.clustering",
+    "compare": "featx.pipeline.comparing",
     "demo": "featx.pipeline.demonstration",
     "doctor": "featx.pipeline.diagnosing",
     "extract": "featx.pipeline.extraction",
     "fit_head": "featx.pipeline.fitting",
     "load_recipe": "featx.recipe_files",
     "predict": "featx.pipeline.prediction",
+    "report": "featx.pipeline.reporting",
     "sweep": "featx.pipeline.sweeping",
     "visualize": "featx.pipeline.mapping",
 }

@@ -9,7 +9,8 @@ from typing import Any
 from featx.backbones import find_backbone
 from featx.phantoms import write_phantoms
 from featx.pipeline.fitting import FitResult, fit_head
-from featx.pipeline.mapping import Map, visualize
+from featx.pipeline.mapping import visualize
+from featx.pipeline.maps import Map
 from featx.pipeline.progress import Progress, silent
 from featx.recipe_files import load_recipe
 from featx.weights import find_imagenet
