@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from featx.pipeline.prediction import predict as predict
     from featx.pipeline.reporting import Report as Report
     from featx.pipeline.reporting import report as report
+    from featx.pipeline.reproduction.reproducing import Reproduction as Reproduction
+    from featx.pipeline.reproduction.reproducing import reproduce as reproduce
     from featx.pipeline.sweeping import sweep as sweep
     from featx.recipe import Recipe as Recipe
     from featx.recipe_files import load_recipe as load_recipe
@@ -41,6 +43,7 @@ _HOME = {
     "FitResult": "featx.pipeline.fitting",
     "Recipe": "featx.recipe",
     "Report": "featx.pipeline.reporting",
+    "Reproduction": "featx.pipeline.reproduction.reproducing",
     "bench": "featx.pipeline.benchmarking",
     "clusters": "featx.pipeline.clustering",
     "compare": "featx.pipeline.comparing",
@@ -51,6 +54,7 @@ _HOME = {
     "load_recipe": "featx.recipe_files",
     "predict": "featx.pipeline.prediction",
     "report": "featx.pipeline.reporting",
+    "reproduce": "featx.pipeline.reproduction.reproducing",
     "sweep": "featx.pipeline.sweeping",
     "visualize": "featx.pipeline.mapping",
 }
