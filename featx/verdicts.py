@@ -31,7 +31,11 @@ RULES = {
         "widened at both ends by Wilson's 95 % interval of one fit: the report has one fit, and its test images are "
         "as few as ours."
     ),
-    "claim": "A claim in words is reproduced if the measurement that stands in for it, told beside it, bears it out.",
+    "claim": (
+        "A claim in words is reproduced if the measurement that stands in for it, told beside it, bears it out. The "
+        "ratio of a pair of classes is the distance between their centroids over the sum of their radii (mean "
+        "distances to the centroid), in the penultimate features of the training images: below 1 the two overlap."
+    ),
     "time": "A time is never comparable: it is another machine's, and the report computes other things.",
 }
 
@@ -93,8 +97,9 @@ def judge(figure: Figure, ours: Ours | None) -> Judged:
 
 def _judged_number(figure: Figure, ours: Ours, theirs: float, own: float) -> Judged:
     if figure.kind == "count":
-        same = theirs == own
-        return Judged(figure, ours, "reproduced" if same else "not reproduced", "Equal." if same else "Not equal.")
+        if theirs == own:
+            return Judged(figure, ours, "reproduced", "Equal.")
+        return Judged(figure, ours, "not reproduced", f"Not equal. {figure.note}".strip())
     if ours.interval is None:
         return Judged(figure, ours, "not comparable", "There is no interval of ours to hold it against.")
     low, high = ours.interval

@@ -16,10 +16,6 @@ from featx.report_numbers import decimal, fraction, percent, probability
 from featx.stats import wilson
 from featx.verdicts import Ours, groups_of
 
-RATIO = (
-    "by the ratio of the distance between two classes' centroids to the sum of their radii, in the penultimate "
-    "features of the training images"
-)
 HALF = 50
 
 
@@ -52,7 +48,7 @@ def late(told: Told, column: str, first: int) -> float | None:
 
 
 def _distinct(found: Found) -> Ours:
-    rule = f"Borne out if the ratio of the pair is 1 or more, {RATIO}."
+    rule = "Borne out if the pair's ratio is 1 or more."
     quality = quality_of(found, TASK1)
     if quality is None:
         return _missing(found, rule, TASK1)
@@ -62,7 +58,7 @@ def _distinct(found: Found) -> Ours:
 
 
 def _groups(found: Found, name: str) -> Ours:
-    rule = f"Borne out if the two pneumonias overlap (ratio below 1) and no other pair does, {RATIO}."
+    rule = "Borne out if the two pneumonias overlap (ratio below 1) and no other pair does."
     quality = quality_of(found, name)
     if quality is None:
         return _missing(found, rule, name)
@@ -125,7 +121,7 @@ def _more_accurate(found: Found) -> Ours:
 
 
 def _wider(found: Found) -> Ours:
-    rule = f"Borne out if VGG16 has the larger mean over the pairs of classes, {RATIO}."
+    rule = "Borne out if VGG16 has the larger mean ratio over the pairs of classes."
     pair = [quality_of(found, name) for name in (VGG16, RESNET)]
     if pair[0] is None or pair[1] is None:
         return _missing(found, rule, VGG16, RESNET)

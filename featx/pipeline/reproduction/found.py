@@ -72,6 +72,9 @@ class Found:
         for name in names:
             if name in self.stages.failed:
                 return f"{self.plan.fit(name).title} could not be fitted."
+        other = next((reason for name in names if (reason := self.plan.other(name))), "")
+        if other:
+            return other
         random = [self.plan.fit(name).title for name in names if self.random(name)]
         if random:
             return f"Random weights: the backbone of {' and '.join(random)} was never trained."

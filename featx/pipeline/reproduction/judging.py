@@ -103,7 +103,7 @@ def _curves(found: Found) -> Iterator[tuple[str, Ours]]:
             continue
         n = score_of(told, role).n
         interval = wilson(round(value * n), n)
-        shown = f"{percent(value)} ({span(interval)}), mean of the epochs"
+        shown = f"{percent(value)} ({span(interval)})"
         yield figure, Ours(shown, value, interval, apart=apart)
 
 
@@ -116,7 +116,8 @@ def _batches(found: Found) -> Iterator[tuple[str, Ours]]:
             continue
         size_found = tried[size]
         spread = size_found.spread
-        shown = f"{percent(spread.mean)}, over seeds {percent(spread.low)} to {percent(spread.high)}"
+        shown = f"{percent(spread.mean)}, seeds {percent(spread.low)} to {percent(spread.high)}"
+        shown += "" if size_found.widened is None else f" ({span(size_found.widened)})"
         yield f"batch.{size}", Ours(shown, spread.mean, size_found.widened, apart=apart)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import featx
 from featx.pipeline.reproduction.found import Found
@@ -16,8 +16,8 @@ LIMITS = (
         "Classes and sources.",
         "The COVID-19 images come from one collection, the others from another: other hospitals, devices, file "
         "formats and years. A network can tell the collections apart without a look at the lungs, and these test "
-        "images, which come from the same two, would not show it (DeGrave, Janizek and Lee, Nature Machine Intelligence "
-        "3, 2021).",
+        "images, which come from the same two, would not show it (DeGrave, Janizek and Lee, Nature Machine "
+        "Intelligence 3, 2021).",
     ),
     (
         "Adults and children.",
@@ -75,12 +75,23 @@ def markdown_of(found: Found, reported: Reported, table: Sequence[Judged]) -> st
     ]
     if found.sweep is not None:
         parts += ["## Does the batch size matter?", found.sweep.conclusion()]
-    remarks = list(dict.fromkeys(f"{j.figure.quantity}: {j.figure.note}" for j in table if j.figure.note))
-    parts += ["## What the report's own numbers say", "\n".join(f"- {line}" for line in remarks)]
+    remarks = merged((judged.figure.quantity, judged.figure.note) for judged in table if judged.figure.note)
+    parts += ["## What the report's own numbers say", "\n".join(f"- **{head}** {text}" for head, text in remarks)]
     parts += ["## Rules", "\n".join(f"- {rule}" for rule in RULES.values())]
     parts += ["## Time by stage", _table(("stage", "time"), _times(found))]
     parts += ["## What these numbers cannot show", "\n".join(f"- **{head}** {text}" for head, text in LIMITS)]
     return "\n\n".join(parts) + "\n"
+
+
+def merged(remarks: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Return remarks with what they are about; those of many quantities with the same text become one."""
+    found: dict[str, list[str]] = {}
+    for quantity, text in remarks:
+        found.setdefault(text, []).append(quantity)
+    return tuple(
+        (f"{'; '.join(names) if len(names) < 4 else f'{names[0]} and {len(names) - 1} more'}.", text)
+        for text, names in found.items()
+    )
 
 
 def notes_of(found: Found) -> list[str]:

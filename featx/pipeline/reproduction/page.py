@@ -16,7 +16,7 @@ from featx.pipeline.report_provenance import provenance_section
 from featx.pipeline.report_results import curves_section, results_section
 from featx.pipeline.reproduction.drawings import Drawings
 from featx.pipeline.reproduction.found import THEN, TODAY, Found
-from featx.pipeline.reproduction.markdown import LIMITS, interval_of, notes_of, shown_of, tally
+from featx.pipeline.reproduction.markdown import LIMITS, merged, notes_of, shown_of, tally
 from featx.pipeline.reproduction.page_comparisons import (
     batch_section,
     comparison_section,
@@ -91,33 +91,40 @@ def write_page(
 def _verdicts(table: Sequence[Judged]) -> Section:
     counts = [judged for judged in table if judged.figure.kind == "count"]
     others = [judged for judged in table if judged.figure.kind != "count"]
-    odd = [judged for judged in counts if judged.verdict != "reproduced"]
-    header = ("section", "quantity", "the report", "ours", "interval", "verdict", "why")
-    words = frozenset({1, 2, 3, 5, 6})
-    caption = "What the report states beside what was measured here."
-    same = f"All {len(counts)} counts of images and parameters"
-    noted = list(
-        dict.fromkeys((judged.figure.quantity, judged.figure.note) for judged in table if judged.figure.note)
+    header = ("quantity", "the report", "ours", "verdict")
+    words = frozenset({1, 2, 3})
+    caption = (
+        "What the report states beside what was measured here; in parentheses the 95 % interval that the verdict "
+        "goes by."
     )
+    same = sum(judged.verdict == "reproduced" for judged in counts)
+    fold = f"{len(counts)} counts of images and parameters, of which {same} are equal"
     blocks: list[Block] = [
-        Table(caption, header, tuple(_cells(judged) for judged in [*odd, *others]), words=words),
-        Table("Counts of images and parameters.", header, tuple(_cells(j) for j in counts), words=words, fold=same),
-        Points(tuple((f"By which rule: {kind}.", rule) for kind, rule in RULES.items())),
+        Table(caption, header, tuple(_cells(judged) for judged in others), words=words),
+        Table("Counts of images and parameters.", header, tuple(_cells(j) for j in counts), words=words, fold=fold),
+        *_reasons(table),
+        Text("The rules:"),
+        Points(tuple((f"{kind.capitalize()}.", rule) for kind, rule in RULES.items())),
     ]
-    merged: dict[str, str] = {}
-    for quantity, note in noted:
-        merged.setdefault(note, quantity)
-    blocks.append(Text("What the report's own numbers say once they are held against each other:"))
-    blocks.append(Points(tuple((f"{quantity}.", note) for note, quantity in merged.items())))
     return Section("Verdicts", "verdicts", tuple(blocks))
 
 
 def _cells(judged: Judged) -> tuple[str, ...]:
     figure = judged.figure
-    return (
-        *(f"§{figure.section}", figure.quantity, shown_of(figure), judged.ours.shown, interval_of(judged)),
-        *(judged.verdict, judged.why),
-    )
+    return f"§{figure.section} {figure.quantity}", shown_of(figure), judged.ours.shown, judged.verdict
+
+
+def _reasons(table: Sequence[Judged]) -> list[Block]:
+    """Why claims are borne out or not, why numbers cannot be compared, and what the report says against itself."""
+    blocks: list[Block] = []
+    apart = [judged for judged in table if judged.verdict == "not comparable"]
+    claims = [judged for judged in table if judged.figure.kind == "claim" and judged not in apart]
+    for text, chosen in (("Not comparable, and why:", apart), ("Claims in words:", claims)):
+        if chosen:
+            blocks += [Text(text), Points(merged((judged.figure.quantity, judged.why) for judged in chosen))]
+    noted = merged((judged.figure.quantity, judged.figure.note) for judged in table if judged.figure.note)
+    blocks += [Text("What the report's own numbers say once they are held against each other:"), Points(noted)]
+    return blocks
 
 
 def _task(found: Found, name: str, drawings: Drawings, progress: Progress, extra: Section | None = None) -> Section:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,8 @@ SEEDS = 3
 # A minute or two of fits on two cores, besides the features.
 QUICK_EPOCHS, QUICK_VIEWS, QUICK_BATCH_SIZES, QUICK_SEEDS, QUICK_SWEEP_EPOCHS = 5, 2, (5, 10, 15), 2, 2
 CLASSES = {"two": 2, "all": 4}
+# Training and test images of the report.
+IMAGES = {"two": (130, 18), "all": (270, 36)}
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,8 @@ class Plan:
         sweep: What the batch sizes are tried with.
         batch_sizes: In order.
         seeds: Fits a batch size.
+        other_data: Which of `two` and `all` are not the report's data, and why.
+        replaced: Names of fits with a recipe in place of one that comes with featx.
         epochs: Of each recipe before it was cut short, by the fit's name.
         quick: Whether it was.
         seed: Of the first fit, and of all else that is random.
@@ -78,6 +83,8 @@ class Plan:
     sweep: Recipe
     batch_sizes: tuple[int, ...]
     seeds: int
+    other_data: Mapping[str, str]
+    replaced: frozenset[str]
     epochs: Mapping[str, int]
     quick: bool
     seed: int
@@ -86,6 +93,12 @@ class Plan:
     def fit(self, name: str) -> Fit:
         """Return a fit by its name."""
         return next(fit for fit in self.fits if fit.name == name)
+
+    def other(self, name: str) -> str:
+        """Return in what a fit is not one of the report's, data or recipe; "" where it is one."""
+        if name in self.replaced:
+            return "Another recipe than the report's."
+        return self.other_data.get(self.fit(name).data.name, "")
 
 
 def plan_of(
@@ -136,6 +149,8 @@ def plan_of(
         sweep=sweep,
         batch_sizes=QUICK_BATCH_SIZES if quick else BATCH_SIZES,
         seeds=seeds or (QUICK_SEEDS if quick else SEEDS),
+        other_data={name: reason for name in CLASSES if (reason := _other_data(root / name))},
+        replaced=frozenset(name for name, recipe in RECIPES.items() if recipe in recipes),
         epochs=epochs,
         quick=quick,
         seed=seed,
@@ -162,6 +177,17 @@ def check_root(root: Path) -> None:
                 f"Expected {classes} classes in {root / name}, found {len(found)} ({', '.join(found)}); the report "
                 "tells COVID-19 from normal in two, and these and two pneumonias in all."
             )
+
+
+def _other_data(folder: Path) -> str:
+    splits = Counter(item.split for item in read_data(folder).items)
+    found, expected = (splits["train"], splits["test"]), IMAGES[folder.name]
+    if found == expected:
+        return ""
+    return (
+        f"Other data: {found[0]} training and {found[1]} test images in {folder.name}, where the report has "
+        f"{expected[0]} and {expected[1]}."
+    )
 
 
 def _check(recipes: Mapping[str, Recipe | str], seeds: int | None, steps: int) -> None:
