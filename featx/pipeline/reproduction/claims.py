@@ -12,7 +12,7 @@ from featx.pipeline.report_models import SIGNIFICANT, paired
 from featx.pipeline.report_results import score_of
 from featx.pipeline.reproduction.found import Found
 from featx.pipeline.reproduction.plan import RESNET, TASK1, VGG16
-from featx.report_numbers import decimal, fraction, percent, probability
+from featx.report_numbers import decimal, fraction, p_words, percent
 from featx.stats import wilson
 from featx.verdicts import Ours, groups_of
 
@@ -115,7 +115,7 @@ def _more_accurate(found: Found) -> Ours:
         return _missing(found, rule, VGG16, RESNET)
     _, first, second, p = counts
     scores = [score_of(told, "test") for told in (one, other)]
-    shown = f"{' against '.join(fraction(s.correct, s.n) for s in scores)}, p = {probability(p)}"
+    shown = f"{' against '.join(fraction(s.correct, s.n) for s in scores)}, {p_words(p)}"
     borne_out = first > second and p < SIGNIFICANT
     return Ours(shown, float(borne_out), rule=rule, apart=found.apart(VGG16, RESNET))
 

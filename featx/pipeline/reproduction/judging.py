@@ -90,6 +90,8 @@ def _loss(told: Told, apart: str) -> Ours:
     column = {name: number for number, name in enumerate(told.run.classes)}
     losses = [-math.log(max(image.probabilities[column[image.label]], LEAST)) for image in told.of_role("test")]
     value, interval = score_of(told, "test").loss, mean_interval(losses)
+    # No loss is below 0, which Student's t does not know.
+    interval = None if interval is None else (max(0.0, interval[0]), interval[1])
     told_interval = "" if interval is None else f" ({interval[0]:.3f}–{interval[1]:.3f})"
     return Ours(f"{decimal(value, 4)}{told_interval}", value, interval, apart=apart)
 

@@ -13,7 +13,7 @@ from featx.pipeline.reproduction.judging import sizes_of
 from featx.pipeline.reproduction.plan import FACTORS, RESNET, VGG16
 from featx.pipeline.reproduction.settings import sentences, settings_of
 from featx.report_blocks import Block, Facts, Note, Section, Table, Text
-from featx.report_numbers import NOTHING, decimal, duration, fraction, percent, probability, span
+from featx.report_numbers import NOTHING, decimal, duration, fraction, p_words, percent, probability, span
 from featx.reported import Reported
 
 
@@ -72,7 +72,7 @@ def schedule_section(found: Found, drawings: Drawings) -> Section:
         blocks.append(
             Text(
                 f"Of the same {n} test images {first} are right with the rates as printed alone and {second} with "
-                f"factors alone: p = {probability(p)} (McNemar's exact test)."
+                f"factors alone: {p_words(p)} (McNemar's exact test)."
             )
         )
     return Section(title, anchor, tuple(blocks))

@@ -201,11 +201,12 @@ class _Work:
 
     def _validation(self) -> None:
         views = self.plan.fit(VGG16).recipe.views.count
+        # Views of other pixels are there only where a fit has asked for them.
+        there = {one.recipe.preprocess.mode for one in self.plan.fits if one.recipe.views.count == views > 1}
         for name, told in self.found.runs.items():
-            if views < 2 or not name.startswith(VGG16):
+            if not name.startswith(VGG16) or told.run.recipe.preprocess.mode not in there:
                 continue
             own = told.run.manifest
-            # Views of other pixels are there only where a fit has asked for them.
             key = digest_of([own["head"]["sha256"], own["features"]["feature_set"], own["data"]["sha256"], views])
             known = load_document(self.out, VALIDATION, key)
             if known is None:
