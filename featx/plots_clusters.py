@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.plots import new_figure, style
+from featx.palette import style
+from featx.plots import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

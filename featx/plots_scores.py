@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.plots import COLOURS, confusion, new_figure
+from featx.palette import COLOURS
+from featx.plots import confusion, new_figure
 from featx.stats import wilson
 
 if TYPE_CHECKING:

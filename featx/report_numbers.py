@@ -33,7 +33,10 @@ def small_share(share: float) -> str:
 
 def decimal(value: float | None, digits: int = 3) -> str:
     """Return a number with a fixed number of digits, a dash for none."""
-    return NOTHING if value is None or math.isnan(value) else f"{value:.{digits}f}"
+    if value is None or math.isnan(value):
+        return NOTHING
+    # Adding 0 takes the sign of what is rounded to nothing.
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def span(interval: tuple[float, float] | None) -> str:

@@ -11,7 +11,7 @@ from featx import plots, plots_clusters
 from featx.pipeline.cluster_files import Part
 from featx.pipeline.clustering import Clusters, clusters
 from featx.pipeline.progress import Progress, silent
-from featx.pipeline.report_data import Told
+from featx.pipeline.report_data import SPLIT_NAMES, Told
 from featx.report_blocks import Block, Figure, Note, Section, Table
 from featx.report_numbers import NOTHING, decimal, percent, probability
 from featx.report_svg import inline_svg
@@ -42,24 +42,39 @@ def clusters_section(told: Told, cache: Path, *, seed: int, progress: Progress =
         FeatxError: What `clusters` raises.
     """
     found = clusters(told.run.path, seed=seed, cache=cache, progress=progress)
-    blocks: list[Block] = [_overall(part) for part in found.parts]
-    blocks += [_by_class(found.main), _silhouettes(told, found)]
+    blocks: list[Block] = [_overview(found), _silhouettes(told, found), _by_class(found.main)]
     blocks += [Note(line) for line in found.notes]
+    blocks += [_permuted(part) for part in found.parts]
     return Section("Cluster quality", told.id("clusters"), tuple(blocks))
 
 
 def _where(part: Part) -> str:
-    split = {"train": "training", "val": "validation"}.get(part.split, part.split)
-    return f"{part.layer} features of {len(part.ids):,} {split} images"
+    return f"{part.layer} features of {len(part.ids):,} {_split(part)} images"
 
 
-def _overall(part: Part) -> Table:
+def _overview(found: Clusters) -> Table:
+    measures = [part.quality.measures() for part in found.parts]
+    names = [name for name in NAMES if any(name in own for own in measures)]
+    rows = tuple(
+        (NAMES[name], *(decimal(own[name].value) if name in own else NOTHING for own in measures)) for name in names
+    )
+    counts = {part.split: len(part.ids) for part in found.parts}
+    header = ("measure", *(f"{part.layer}, {_split(part)}" for part in found.parts))
+    told = ", ".join(f"{n:,} {SPLIT_NAMES.get(split, split)}" for split, n in counts.items())
+    return Table(f"Of the classes in the features of {told} images; Euclidean distances.", header, rows)
+
+
+def _split(part: Part) -> str:
+    return SPLIT_NAMES.get(part.split, part.split)
+
+
+def _permuted(part: Part) -> Table:
     rows = tuple(
         (
             NAMES.get(name, name),
             decimal(measure.value),
             decimal(measure.mean),
-            f"{measure.low:.3f} to {measure.high:.3f}",
+            f"{decimal(measure.low)} to {decimal(measure.high)}",
             probability(measure.p_value),
         )
         for name, measure in part.quality.measures().items()
@@ -68,7 +83,12 @@ def _overall(part: Part) -> Table:
         f"By the {_where(part)}, beside what {part.quality.permutations} permutations of the labels give: mean, middle "
         "95 % and the share of labellings at least as good."
     )
-    return Table(caption, ("measure", "value", "permuted: mean", "95 %", "p"), rows)
+    return Table(
+        caption,
+        ("measure", "value", "permuted: mean", "95 %", "p"),
+        rows,
+        fold=f"Beside permuted labels: {_where(part)}",
+    )
 
 
 def _by_class(part: Part) -> Table:

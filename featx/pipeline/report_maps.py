@@ -86,9 +86,9 @@ def maps_section(
 def _trust(rows: list[tuple[str, ...]]) -> Table:
     caption = (
         "How far to trust the maps of the training images: trustworthiness (Venna and Kaski 2001, 0 to 1, "
-        f"{NEIGHBOURS} neighbours) is high where neighbours on the map are neighbours among the features; stability (0 "
-        "to 1) where another seed gives the same neighbours; silhouette (Rousseeuw 1987, -1 to 1) where classes lie "
-        "apart."
+        f"{NEIGHBOURS} neighbours) is high where neighbours on the map are neighbours among the features; stability "
+        "(0 to 1) where another seed gives the same neighbours; silhouette (Rousseeuw 1987, -1 to 1) where classes "
+        "lie apart."
     )
     header = ("features", "images", "trustworthiness", "stability", "silhouette of features", "silhouette on map")
     return Table(caption, header, tuple(rows))
