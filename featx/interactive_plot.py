@@ -106,9 +106,16 @@ def _add_points(plot: Any, source: Any, group: Group, number: int, size: float) 
     from bokeh.models import CDSView, IndexFilter, Scatter
 
     # Added points are hollow.
-    line = {"line_color": group.colour, "line_width": 2.0} if group.added else {"line_color": None}
+    line: dict[str, Any] = {"line_color": group.colour, "line_width": 2.0} if group.added else {"line_color": None}
     side = size * LARGER.get(group.marker, 1.0)
-    look = {"x": "x", "y": "y", "size": side, "marker": group.marker, "fill_color": group.colour, **line}
+    look: dict[str, Any] = {
+        "x": "x",
+        "y": "y",
+        "size": side,
+        "marker": group.marker,
+        "fill_color": group.colour,
+        **line,
+    }
     alpha = 0.12 if group.added else 0.85
     return plot.add_glyph(
         source,
@@ -122,7 +129,14 @@ def _add_points(plot: Any, source: Any, group: Group, number: int, size: float) 
 def _add_rings(plot: Any, source: Any, index: NDArray[np.int64], number: int, size: float) -> None:
     from bokeh.models import CDSView, IndexFilter, Scatter
 
-    look = {"x": "x", "y": "y", "size": size + 6, "marker": "circle", "fill_color": None, "line_width": 1.5}
+    look: dict[str, Any] = {
+        "x": "x",
+        "y": "y",
+        "size": size + 6,
+        "marker": "circle",
+        "fill_color": None,
+        "line_width": 1.5,
+    }
     plot.add_glyph(
         source,
         Scatter(**look, line_color="#222222"),
