@@ -150,7 +150,7 @@ def _added_look(name: str, numbers: Mapping[str, int], size: float) -> dict[str,
     look = _look(name, numbers, size)
     # Hollow and larger, above the map's own points.
     return {
-        "s": 2 * size + 6,
+        "s": 1.7 * size + 5,
         "marker": look["marker"],
         "facecolors": "white",
         "edgecolors": look["color"],

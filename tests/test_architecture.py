@@ -246,7 +246,9 @@ def write_run(tmp_path: Path) -> Path:
         writer.add(keys, np.random.default_rng(0).normal(size=(12, 5)))
     run = tmp_path / "run"
     runs.write_text(run / runs.RECIPE, dump_recipe(load_recipe("covid2-vgg16")))
-    runs.write_json(run / runs.MANIFEST, {"classes": ["a", "b"], "features": {"feature_set": space.id}})
+    runs.write_json(
+        run / runs.MANIFEST, {"classes": ["a", "b"], "features": {"feature_set": space.id}, "data": {"root": "."}}
+    )
     rows = [[f"{i}.png", "train", "fit", "ab"[i % 2], "a", 1, 0, digest] for i, (digest, _) in enumerate(keys)]
     header = ["path", "split", "role", "label", "predicted", "p_a", "p_b", "sha256"]
     runs.write_csv(run / runs.PREDICTIONS, header, rows)
@@ -262,15 +264,18 @@ def test_clusters_are_measured_without_tensorflow(tmp_path: Path) -> None:
     assert not loaded & {"tensorflow", "keras", "umap", "pandas"}
 
 
-def test_a_map_is_drawn_without_tensorflow(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("method", "library"), [("tsne", "openTSNE"), ("umap", "umap"), ("pca", "sklearn")], ids=["tsne", "umap", "pca"]
+)
+def test_a_map_is_drawn_without_tensorflow(tmp_path: Path, method: str, library: str) -> None:
     run = write_run(tmp_path)
     loaded = loaded_by(
         "from featx.pipeline.mapping import visualize\n"
-        f"visualize({str(run)!r}, layer='backbone', perplexity=3, cache={str(tmp_path / 'cache')!r})\n"
+        f"visualize({str(run)!r}, method={method!r}, layer='backbone', cache={str(tmp_path / 'cache')!r})\n"
     )
-    assert {"openTSNE", "matplotlib"} <= loaded
-    assert not loaded & {"tensorflow", "keras", "umap"}
-    assert len(list(run.glob("tsne-*"))) == 3
+    assert {library, "matplotlib"} <= loaded
+    assert not loaded & ({"tensorflow", "keras", "openTSNE", "umap"} - {library})
+    assert len(list(run.glob(f"{method}-*"))) == 4
 
 
 # --- what is written nowhere ---

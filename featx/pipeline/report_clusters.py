@@ -80,8 +80,8 @@ def _permuted(part: Part) -> Table:
         for name, measure in part.quality.measures().items()
     )
     caption = (
-        f"By the {_where(part)}, beside what {part.quality.permutations} permutations of the labels give: mean, middle "
-        "95 % and the share of labellings at least as good."
+        f"By the {_where(part)}, beside what {part.quality.permutations} permutations of the labels give: mean, "
+        "middle 95 % and the share of labellings at least as good."
     )
     return Table(
         caption,
