@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Kind = Literal["classifier", "baseline", "head"]
-Standing = Literal["best", "indistinguishable", "worse"]
+Standing = Literal["best", "indistinguishable", "worse", "better"]
 # A value with the ends of its interval.
 Estimate = tuple[float, float, float]
 
