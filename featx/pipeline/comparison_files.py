@@ -184,8 +184,13 @@ def _calibration(judged: Judged, name: str, P: NDArray[np.float64], classes: Seq
 def _cells(comparison: Comparison, row: ClassifierResult) -> tuple[str, ...]:
     cv, test = (None if part is None else part["accuracy"] for part in (row.cv, row.test))
     right = "" if row.test is None else f"{comparison.correct(row)}/{len(comparison.y_test)}"
-    p_value = "" if row.p_value_vs_best is None else f"{row.p_value_vs_best:.3f}"
-    return (row.name, _per_cent(cv), right, _per_cent(test), p_value, row.verdict or "")
+    return (row.name, _per_cent(cv), right, _per_cent(test), _p_value(row.p_value_vs_best), row.verdict or "")
+
+
+def _p_value(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
 
 
 def _per_cent(figure: Estimate | None) -> str:
