@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Kind = Literal["classifier", "baseline", "head"]
-Standing = Literal["best", "indistinguishable", "worse"]
+Standing = Literal["best", "indistinguishable", "worse", "better"]
 # A value with the ends of its interval.
 Estimate = tuple[float, float, float]
 
@@ -227,7 +227,7 @@ def reliability(
         elinewidth=1.2,
         label="found, with number of images",
     )
-    axes.set(xlim=(0, 1), ylim=(0, 1.1), xlabel="confidence", ylabel="share that is right", title=title)
+    axes.set(xlim=(0, 1.03), ylim=(0, 1.1), xlabel="confidence", ylabel="share that is right", title=title)
     axes.set_xticks(np.linspace(0, 1, 6))
     axes.set_yticks(np.linspace(0, 1, 6))
     axes.grid(alpha=0.3)
