@@ -80,8 +80,8 @@ def _tell(result: Clusters) -> None:
     main = result.main.quality
     console.print_lines(
         [
-            f"{len(main.labels)} images of {len(main.classes)} classes by {result.by}, in {result.seconds:.1f} s; "
-            f"kNN of {main.neighbours}; chance: mean of {main.permutations} permutations of the labels.",
+            f"{len(main.labels)} images of {len(main.classes)} classes by {result.by}, in {result.seconds:.1f} s.",
+            f"kNN: {main.neighbours} neighbours; chance: mean of {main.permutations} permutations of the labels.",
             "",
         ]
     )
