@@ -27,7 +27,13 @@ MEASURES = {
 
 def command(
     place: options.Place,
-    layer: options.LayerOption = None,
+    layer: Annotated[
+        options.LayerChoice | None,
+        typer.Option(
+            help="Which features alone; if not given a run's both, and the backbone's of data.",
+            rich_help_panel=options.FEATURES,
+        ),
+    ] = None,
     recipe: options.RecipeChoice = None,
     backbone: options.BackboneChoice = None,
     pooling: options.PoolingChoice = None,
