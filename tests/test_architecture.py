@@ -122,7 +122,6 @@ FROM_COMMANDS = {
     ("cli.cache", "cache_admin"): "these commands are about the store itself",
     ("cli.cache", "store"): "these commands are about the store itself",
     ("cli.visualize", "runs"): "the weights of a run are those of its recipe's backbone",
-    ("cli.predict", "runs"): "the classes of the run are the columns of the table",
     ("cli.report", "report_numbers"): "sizes are written as on the page",
     ("cli.console", "runs"): "JSON on standard output keeps the rules of JSON in a run",
 }
