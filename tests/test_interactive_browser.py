@@ -191,13 +191,13 @@ def test_of_points_close_together_the_nearest_is_told(browser: Browser, tmp_path
 
 def test_nothing_is_left_at_the_rim(browser: Browser, tmp_path: Path) -> None:
     """Points that were at the plot's edge before it was moved."""
-    view = shown(browser, tmp_path, some_map(points=np.linspace((-1, -1), (1, 1), 6)))
-    for _ in range(6):
-        view.click("[data-do=in]")
-        view.click("[data-do=out]")
-    view.click("[data-do=out]")
-    view.click("[data-do=out]")
-    browser.run("return new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    arm = np.linspace(-1, 1, 200)
+    cross = np.concatenate([np.stack([arm, 0 * arm], 1), np.stack([0 * arm, arm], 1)])
+    n = len(cross)
+    view = shown(browser, tmp_path, MapData(cross, ("a",) * n, ("a.png",) * n, "a cross"))
+    for button in ("in", "in", "in", "out", "out", "out", "out"):
+        view.click(f"[data-do={button}]")
+        browser.driver.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
     x, y, width, height = view.run(
         "const b = map.querySelector('.featx-stage').getBoundingClientRect(); return [b.x, b.y, b.width, b.height]"
     )
