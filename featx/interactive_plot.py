@@ -81,11 +81,11 @@ def _plot(points: NDArray[np.floating[Any]], groups: Sequence[Group], wrong: NDA
 
     source = ColumnDataSource({"x": points[:, 0].astype(np.float32), "y": points[:, 1].astype(np.float32)})
     plot = Plot(
-        x_range=Range1d(-1, 1),  # set by the script, which knows how much room there is
-        y_range=Range1d(-1, 1),
+        x_range=Range1d(start=-1, end=1),  # set by the script, which knows how much room there is
+        y_range=Range1d(start=-1, end=1),
         sizing_mode="stretch_both",
         toolbar_location=None,  # the page has buttons of its own, which a keyboard reaches
-        min_border=0,
+        min_border=2,  # Bokeh does not wipe the canvas's outermost half pixel
         outline_line_color=None,
         background_fill_color=None,
         border_fill_color=None,

@@ -57,10 +57,11 @@ class Shown:
 
     def window(self) -> dict[str, float]:
         window: dict[str, float] = self.run(
-            f"""const {{x_range: x, y_range: y}} = Bokeh.documents[{self.number}].roots()[0];
+            f"""const plot = Bokeh.documents[{self.number}].roots()[0], {{x_range: x, y_range: y}} = plot;
             const box = map.querySelector('.featx-plot').getBoundingClientRect();
-            return {{x0: x.start, x1: x.end, y0: y.start, y1: y.end,
-                     left: box.x, top: box.y, width: box.width, height: box.height}}"""
+            const border = (box.width - plot.inner_width) / 2;
+            return {{x0: x.start, x1: x.end, y0: y.start, y1: y.end, left: box.x + border, top: box.y + border,
+                     width: plot.inner_width, height: plot.inner_height}}"""
         )
         return window
 
@@ -175,6 +176,35 @@ def test_points_in_one_place_are_counted(browser: Browser, tmp_path: Path) -> No
     points[[1, 5]] = points[0]
     view = shown(browser, tmp_path, some_map(points=points))
     assert view.hover(0, 0)[-1] == "and 2 more here"
+
+
+def test_of_points_close_together_the_nearest_is_told(browser: Browser, tmp_path: Path) -> None:
+    points = POINTS.copy()
+    points[4] = (0.03, 0)
+    points[5] = (-0.03, 0)
+    view = shown(browser, tmp_path, some_map(points=points))
+    for number, x in ((4, 0.03), (5, -0.03), (0, 0.0)):
+        view.hover(x, 0)
+        view.wait(lambda name=f"image-{number}.png": name in str(view.tip()))
+        assert str(view.tip()).endswith("and 2 more here")
+
+
+def test_nothing_is_left_at_the_rim(browser: Browser, tmp_path: Path) -> None:
+    """Points that were at the plot's edge before it was moved."""
+    arm = np.linspace(-1, 1, 200)
+    cross = np.concatenate([np.stack([arm, 0 * arm], 1), np.stack([0 * arm, arm], 1)])
+    n = len(cross)
+    view = shown(browser, tmp_path, MapData(cross, ("a",) * n, ("a.png",) * n, "a cross"))
+    for button in ("in", "in", "in", "out", "out", "out", "out"):
+        view.click(f"[data-do={button}]")
+        browser.driver.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
+    x, y, width, height = view.run(
+        "const b = map.querySelector('.featx-stage').getBoundingClientRect(); return [b.x, b.y, b.width, b.height]"
+    )
+    inner = view.pixels()[round(y) + 1 : round(y + height) - 1, round(x) + 1 : round(x + width) - 1]
+    corner = 10  # the stage's are round
+    for rim in (inner[0, corner:-corner], inner[corner:-corner, 0]):
+        assert (rim == 255).all()
 
 
 def near(picture: NDArray[np.uint8], colour: tuple[int, int, int]) -> bool:
