@@ -20,7 +20,7 @@ UNKNOWN = "0.45"
 
 # The width of a journal's column, 8.5 cm, in inches, and how many small letters stand in it.
 COLUMN = 8.5 / 2.54
-NOTE_WIDTH = 78
+NOTE_WIDTH = 72
 
 
 def new_figure(width: float, height: float, columns: int = 1) -> tuple[Figure, Any]:

@@ -155,8 +155,9 @@ def test_a_map_has_names_for_its_axes_where_they_are_something() -> None:
 def test_text_and_legend_of_a_map_stay_within_the_picture_and_off_one_another() -> None:
     labels = [f"a class with a name {number}" for number in range(10)] * 3
     axes = plots.scatter(some_points(), labels, "title", "words " * 40, directions=("across", "up"))
-    figure = axes.figure
-    figure.canvas.draw()
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()
     legend = axes.get_legend()
     assert legend is not None
     below = legend.get_window_extent()
