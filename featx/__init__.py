@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from featx.pipeline.benchmarking import bench as bench
     from featx.pipeline.comparing import compare as compare
     from featx.pipeline.comparison import Comparison as Comparison
+    from featx.pipeline.comparison_files import save_best as save_best
     from featx.pipeline.demonstration import demo as demo
     from featx.pipeline.extraction import Extraction as Extraction
     from featx.pipeline.extraction import extract as extract
@@ -40,6 +41,7 @@ _HOME = {
     "fit_head": "featx.pipeline.fitting",
     "load_recipe": "featx.recipe_files",
     "predict": "featx.pipeline.prediction",
+    "save_best": "featx.pipeline.comparison_files",
     "visualize": "featx.pipeline.mapping",
 }
 
