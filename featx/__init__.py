@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from featx.pipeline.clustering import clusters as clusters
     from featx.pipeline.comparing import compare as compare
     from featx.pipeline.comparison import Comparison as Comparison
+    from featx.pipeline.comparison_files import save_best as save_best
     from featx.pipeline.demonstration import demo as demo
     from featx.pipeline.extraction import Extraction as Extraction
     from featx.pipeline.extraction import extract as extract
@@ -48,6 +49,7 @@ _HOME = {
     "load_recipe": "featx.recipe_files",
     "predict": "featx.pipeline.prediction",
     "report": "featx.pipeline.reporting",
+    "save_best": "featx.pipeline.comparison_files",
     "visualize": "featx.pipeline.mapping",
 }
 

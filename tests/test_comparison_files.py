@@ -12,6 +12,8 @@ from PIL import Image
 from pipeline_data import small_data, small_recipe
 from typer.testing import CliRunner
 
+from featx.classifier_files import class_probabilities, load_estimator, save_estimator
+from featx.classifiers import CLASSIFIERS
 from featx.cli import app
 from featx.errors import RunError, UsageError
 from featx.pipeline.comparing import compare
@@ -19,6 +21,7 @@ from featx.pipeline.comparison import Comparison
 from featx.pipeline.comparison_files import save_best, to_latex, write_pictures
 from featx.pipeline.fitting import FitResult, fit_head
 from featx.pipeline.prediction import predict
+from featx.pipeline.winning import fit_winner
 
 PICTURES = ["comparison.png", "comparison.svg", "confusion.png", "roc.png", "calibration.png", "comparison.tex"]
 
@@ -115,6 +118,20 @@ def test_the_saved_best_says_what_the_comparison_says(
     for image in found.rows:
         own = expected[Path(image.path).relative_to(data).as_posix()]
         np.testing.assert_allclose(list(image.probabilities.values()), own, atol=1e-6)
+
+
+def test_every_classifier_can_be_saved(fitted: FitResult, cache: Path, tmp_path: Path) -> None:
+    found = compare(fitted.run, folds=2, repeats=1, jobs=1, cache=cache)
+    assert found.test is not None
+    X = found.test.table.X
+    assert X.shape[1] > len(found.y_train)
+    rows = [row for row in found.rows if row.kind == "classifier"]
+    assert len(rows) == len(CLASSIFIERS) - 2
+    for row in rows:
+        save_estimator(fit_winner(found, row.name), tmp_path / f"{row.name}.skops")
+        again = load_estimator(tmp_path / f"{row.name}.skops", X.shape[1], len(found.classes))
+        assert row.test_probabilities is not None
+        np.testing.assert_allclose(class_probabilities(again, X), row.test_probabilities, atol=1e-6)
 
 
 def test_a_baseline_is_not_saved(fitted: FitResult, cache: Path, tmp_path: Path) -> None:

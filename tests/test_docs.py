@@ -99,7 +99,7 @@ def test_python_page_runs(
     assert names["result"].test.n == 8
     assert len(names["result"].history) == 3
     assert len(names["predictions"].rows) == 8
-    assert all((tmp_path / file).is_file() for file in names["drawn"].files)
+    assert all((tmp_path / file).is_file() for file in (*names["drawn"].files, *names["files"]))
 
 
 def test_cache_page_reads_what_the_store_wrote(
