@@ -57,7 +57,12 @@ def silhouette(
         axes.axvspan(*chance, color="0.6", alpha=0.6, linewidth=0, label="mean by chance (95 %)")
     _named(axes, places)
     axes.set(xlabel="silhouette of each image", title=title, ylim=(bottom, -gap))
-    axes.legend(frameon=False, fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.14))
+    axes.legend(
+        frameon=False,
+        fontsize="small",
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.6 / axes.figure.get_figure(root=True).get_figheight()),
+    )
     return axes
 
 
