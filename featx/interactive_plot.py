@@ -120,6 +120,7 @@ def _add_points(plot: Any, source: Any, group: Group, number: int, size: float) 
     return plot.add_glyph(
         source,
         Scatter(**look, fill_alpha=alpha, hit_dilation=1.5),
+        selection_glyph=Scatter(**look, fill_alpha=alpha),
         nonselection_glyph=Scatter(**look, fill_alpha=MUTED * alpha, line_alpha=MUTED),
         view=CDSView(filter=IndexFilter(group.index.tolist())),
         name=f"points-{number}",
@@ -140,6 +141,7 @@ def _add_rings(plot: Any, source: Any, index: NDArray[np.int64], number: int, si
     plot.add_glyph(
         source,
         Scatter(**look, line_color="#222222"),
+        selection_glyph=Scatter(**look, line_color="#222222"),
         nonselection_glyph=Scatter(**look, line_color="#222222", line_alpha=MUTED),
         view=CDSView(filter=IndexFilter(index.tolist())),
         name=f"rings-{number}",

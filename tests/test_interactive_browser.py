@@ -46,6 +46,13 @@ class Shown:
         self.browser = browser
         self.number = number
         self.wait(lambda: self.run("return map.dataset.ready") == "yes")
+        self.painted()
+
+    def painted(self) -> None:
+        """Wait until what was asked for has been drawn."""
+        self.browser.driver.execute_async_script(
+            "requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(arguments[0])))"
+        )
 
     def run(self, script: str) -> Any:
         return self.browser.run(f"const map = document.querySelectorAll('.featx-map')[{self.number}]; {script}")
@@ -197,7 +204,7 @@ def test_nothing_is_left_at_the_rim(browser: Browser, tmp_path: Path) -> None:
     view = shown(browser, tmp_path, MapData(cross, ("a",) * n, ("a.png",) * n, "a cross"))
     for button in ("in", "in", "in", "out", "out", "out", "out"):
         view.click(f"[data-do={button}]")
-        browser.driver.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
+        view.painted()
     x, y, width, height = view.run(
         "const b = map.querySelector('.featx-stage').getBoundingClientRect(); return [b.x, b.y, b.width, b.height]"
     )
@@ -330,12 +337,39 @@ def test_every_window_is_used_and_no_unit_is_longer_than_another(
     assert w["x0"] < 0
     assert w["x1"] > 8
     assert w["width"] > 0.6 * size[0]
+    view.run("document.body.firstElementChild.style.padding = 0")  # as in a page without a margin
     assert browser.run("return document.documentElement.scrollWidth") <= size[0]
+    view.run("document.body.firstElementChild.style.padding = ''")
     assert (view.pixels()[3, 3].mean() < 60) == dark
     view.run("map.querySelector('.featx-stage').scrollIntoView()")
     view.hover(4, 3)
     tip = view.run("const b = map.querySelector('.featx-tip').getBoundingClientRect(); return [b.left, b.right]")
     assert 0 <= tip[0] < tip[1] <= size[0]
+
+
+def test_rings_and_black_markers_are_seen_in_the_dark_also_when_selected(browser: Browser, tmp_path: Path) -> None:
+    labels = tuple("abcdefgh")
+    points = np.array([*POINTS, (4, 1.5), (8, 1.5)])
+    predicted = ("b", *labels[1:7], "a")
+    data = MapData(points, labels, tuple("12345678"), "eight classes", predicted=predicted)
+    view = shown(browser, tmp_path, data, dark=True)
+
+    def light(x: float, y: float, size: int = 14) -> int:
+        right, down = (round(v) for v in view.at(x, y))
+        patch = view.pixels()[down - size : down + size, right - size : right + size]
+        return int((patch.min(axis=2) > 200).sum())
+
+    assert light(8, 1.5, 5) > 15  # the eighth class, black by day
+    assert light(0, 0) > 15  # a ring
+    assert light(8, 0) == 0
+    view.click("[data-do=wrong]")
+    view.wait(lambda: len(view.listed()) == 2)
+    view.painted()
+    assert light(8, 1.5, 5) > 15
+    assert light(0, 0) > 15
+    browser.look(dark=False)
+    right, down = (round(v) for v in view.at(8, 1.5))
+    view.wait(lambda: view.pixels()[down, right].max() < 60)
 
 
 def test_the_map_fits_when_the_window_changes(browser: Browser, tmp_path: Path) -> None:

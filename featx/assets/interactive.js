@@ -211,13 +211,13 @@
       const ink = DARK.matches ? "#f0f3f6" : "#1b1f24";
       const own = (colour) => (DARK.matches && colour === "#000000" ? "#ffffff" : colour);
       this.data.groups.forEach((group, number) => {
-        const points = this.renderers[`points-${number}`];
+        const glyphs = ({ glyph, selection_glyph, nonselection_glyph }) => [glyph, selection_glyph, nonselection_glyph];
         const rings = this.renderers[`rings-${number}`];
-        for (const glyph of [points.glyph, points.nonselection_glyph]) {
+        for (const glyph of glyphs(this.renderers[`points-${number}`])) {
           glyph.fill_color = own(group.colour);
           if (group.added) glyph.line_color = own(group.colour);
         }
-        if (rings) for (const glyph of [rings.glyph, rings.nonselection_glyph]) glyph.line_color = ink;
+        if (rings) for (const glyph of glyphs(rings)) glyph.line_color = ink;
         this.find(`[data-group="${number}"] svg`).style.color = own(group.colour);
       });
     }
