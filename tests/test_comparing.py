@@ -94,12 +94,13 @@ def test_the_majority_tells_the_classes_shares(compared: Comparison) -> None:
 
 
 def test_numbers_do_not_depend_on_the_workers_but_on_the_seed(place: Path) -> None:
-    one, two, other = (
-        compare(place, classifiers=QUICK, folds=2, repeats=1, jobs=jobs, seed=seed, cache=place.parent / "cache")
-        for jobs, seed in ((1, 0), (3, 0), (1, 1))
+    one, two = (
+        compare(place, classifiers=QUICK, folds=2, repeats=1, jobs=jobs, cache=place.parent / "cache")
+        for jobs in (1, 2)
     )
     assert everything(one) == everything(two)
-    assert everything(one) != everything(other)
+    other = compare(place, classifiers=["lda"], folds=2, repeats=1, seed=1, cache=place.parent / "cache")
+    assert other.fold_of.tolist() != one.fold_of.tolist()
 
 
 def test_parameters_are_chosen_without_the_rows_held_out(tmp_path: Path) -> None:
@@ -147,9 +148,11 @@ def test_images_of_a_group_are_never_on_both_sides(tmp_path: Path) -> None:
 def test_a_winner_predicts_as_it_was_compared(compared: Comparison, name: str) -> None:
     assert compared.test is not None
     pipeline, row = fit_winner(compared, name), compared.row(name)
+    assert row.test_probabilities is not None
+    assert row.test_predicted is not None
     X = compared.test.table.X
     np.testing.assert_allclose(pipeline.predict_proba(X), row.test_probabilities, atol=1e-5)
-    assert [str(label) for label in pipeline.predict(X)] == [compared.classes[i] for i in row.test_predicted]  # type: ignore[union-attr]
+    assert [str(label) for label in pipeline.predict(X)] == [compared.classes[i] for i in row.test_predicted]
     assert pipeline.n_features_in_ == 300
 
 
