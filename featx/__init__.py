@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from featx.pipeline.fitting import fit_head as fit_head
     from featx.pipeline.mapping import visualize as visualize
     from featx.pipeline.prediction import predict as predict
+    from featx.pipeline.transformer import FeatureExtractor as FeatureExtractor
     from featx.recipe import Recipe as Recipe
     from featx.recipe_files import load_recipe as load_recipe
     from featx.table import FeatureTable as FeatureTable
@@ -26,6 +27,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Extraction": "featx.pipeline.extraction",
+    "FeatureExtractor": "featx.pipeline.transformer",
     "FeatureTable": "featx.table",
     "FeatxError": "featx.errors",
     "FitResult": "featx.pipeline.fitting",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from featx.data import read_data
 from featx.dataset import check_for_fit
 from featx.errors import UntrustedError
+from featx.frames import frame
 from featx.heads import Head, check_output
 from featx.pipeline.extraction import Extraction, extract_dataset
 from featx.pipeline.fit_engines import FitEngine, Fitter, check_engine, make_fitter
@@ -79,6 +80,15 @@ class FitResult:
             "engine": self.engine,
             "failed": [failure.to_json() for failure in self.extraction.failed],
         }
+
+    def to_frame(self) -> Any:
+        """Return the history as a `pandas.DataFrame`, a row an epoch, with the columns of `history.csv`.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        names = [entry.name for entry in fields(Epoch)]
+        return frame({name: [getattr(epoch, name) for epoch in self.history] for name in names})
 
 
 @dataclass(frozen=True)
