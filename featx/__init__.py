@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from featx.errors import FeatxError as FeatxError
+    from featx.phantoms import write_phantoms as write_phantoms
     from featx.pipeline.benchmarking import bench as bench
     from featx.pipeline.demonstration import demo as demo
     from featx.pipeline.extraction import Extraction as Extraction
@@ -39,6 +40,7 @@ _HOME = {
     "load_recipe": "featx.recipe_files",
     "predict": "featx.pipeline.prediction",
     "visualize": "featx.pipeline.mapping",
+    "write_phantoms": "featx.phantoms",
 }
 
 __all__ = sorted(_HOME)
