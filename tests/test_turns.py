@@ -12,7 +12,9 @@ import pytest
 from pipeline_data import SIZE, small_data
 
 import featx
+from featx.cache_admin import gc, info
 from featx.pipeline import transformer
+from featx.store import Store
 from featx.turns import turn
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no such locks")
@@ -53,6 +55,17 @@ def test_a_killed_process_gives_its_turn_up(tmp_path: Path) -> None:
 def test_turns_of_two_caches_are_two(tmp_path: Path) -> None:
     with turn(tmp_path / "a"), turn(tmp_path / "b"):
         pass
+
+
+def test_the_cache_is_looked_after_all_the_same(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with store.space({"kind": "test"}).writer() as writer:
+        writer.add([("ab" * 32, 0)], np.ones((1, 3)))
+    before = info(store)
+    with turn(tmp_path):
+        assert info(store) == before
+        assert gc(store, older_than_seconds=0).leftovers == 0
+    assert (tmp_path / "turn.lock").read_bytes() == b""
 
 
 def test_a_folder_that_cannot_be_made_is_no_obstacle(tmp_path: Path) -> None:
