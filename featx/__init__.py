@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from featx.errors import FeatxError as FeatxError
+    from featx.phantoms import write_phantoms as write_phantoms
     from featx.pipeline.benchmarking import bench as bench
     from featx.pipeline.demonstration import demo as demo
     from featx.pipeline.diagnosing import doctor as doctor
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from featx.pipeline.mapping import visualize as visualize
     from featx.pipeline.prediction import predict as predict
     from featx.pipeline.sweeping import sweep as sweep
+    from featx.pipeline.transformer import FeatureExtractor as FeatureExtractor
     from featx.recipe import Recipe as Recipe
     from featx.recipe_files import load_recipe as load_recipe
     from featx.table import FeatureTable as FeatureTable
@@ -28,6 +30,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Extraction": "featx.pipeline.extraction",
+    "FeatureExtractor": "featx.pipeline.transformer",
     "FeatureTable": "featx.table",
     "FeatxError": "featx.errors",
     "FitResult": "featx.pipeline.fitting",
@@ -41,6 +44,7 @@ _HOME = {
     "predict": "featx.pipeline.prediction",
     "sweep": "featx.pipeline.sweeping",
     "visualize": "featx.pipeline.mapping",
+    "write_phantoms": "featx.phantoms",
 }
 
 __all__ = sorted(_HOME)

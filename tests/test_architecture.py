@@ -9,9 +9,11 @@ import sys
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from pipeline_data import small_data
 
 import featx
 from featx import runs
@@ -33,6 +35,7 @@ TREES = {module_name(path): ast.parse(path.read_text("utf-8")) for path in sorte
 FOUNDATIONS = {
     "errors",
     "canonical",
+    "frames",
     "grouping",
     "recipe",
     "recipe_files",
@@ -61,6 +64,7 @@ STORE = {
     "shard_set",
     "shards",
     "store",
+    "turns",
 }
 DATA = {"data", "dataset", "folders", "manifest", "manifest_columns", "manifest_csv"}
 PHANTOMS = {"phantoms", "phantom_anatomy"}
@@ -215,6 +219,19 @@ def test_a_map_is_drawn_without_tensorflow(tmp_path: Path) -> None:
     assert {"openTSNE", "matplotlib"} <= loaded
     assert not loaded & {"tensorflow", "keras", "umap"}
     assert len(list(run.glob("tsne-*"))) == 3
+
+
+def test_rows_that_are_cached_are_transformed_without_tensorflow(tiny_model: Path, tmp_path: Path) -> None:
+    data = small_data(tmp_path / "data", train=2, test=0, classes=2)
+    given: dict[str, Any] = {"backbone": str(tiny_model), "size": 32, "cache": str(tmp_path / "cache")}
+    featx.FeatureExtractor(**given).fit(sorted(data.rglob("*.png")))
+    loaded = loaded_by(
+        "from pathlib import Path\nfrom featx import FeatureExtractor\n"
+        f"rows = FeatureExtractor(**{given!r}).fit_transform(sorted(Path({str(data)!r}).rglob('*.png')))\n"
+        "assert len(rows) == 4\n"
+    )
+    assert "sklearn" in loaded
+    assert not loaded & {"tensorflow", "keras", "openvino", "umap", "matplotlib"}
 
 
 # --- what is written nowhere ---
