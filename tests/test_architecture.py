@@ -37,6 +37,7 @@ FOUNDATIONS = {
     "canonical",
     "frames",
     "grouping",
+    "palette",
     "recipe",
     "recipe_files",
     "stats",
@@ -72,7 +73,8 @@ IMAGES = {"images", "levels", "orientation"}
 TRAINING = {"training", "fused", "fused_layers", "fused_adam", "fused_entries", "fused_compiling"}
 ENGINES = {"engines", "engine_openvino"}
 PLOTS = {"plots", "plots_sweep"}
-FAMILIES = [STORE, DATA, PHANTOMS, IMAGES, TRAINING, ENGINES, PLOTS]
+INTERACTIVE = {"interactive", "interactive_plot", "thumbnails"}
+FAMILIES = [STORE, DATA, PHANTOMS, IMAGES, TRAINING, ENGINES, PLOTS, INTERACTIVE]
 
 # Rooms import no rooms, but for these.
 BETWEEN_ROOMS = {
@@ -125,7 +127,7 @@ def same_family(one: str, other: str) -> bool:
 
 def test_the_rules_know_the_modules() -> None:
     """A module that was renamed would slip through the rules below."""
-    assert set(TREES) >= FOUNDATIONS | STORE | DATA | PHANTOMS | IMAGES | TRAINING
+    assert set(TREES) >= FOUNDATIONS | STORE | DATA | PHANTOMS | IMAGES | TRAINING | INTERACTIVE
     assert len(EDGES) > 100
     assert ("pipeline.mapping", "plots") in EDGES
 

@@ -123,6 +123,11 @@ def test_cache_page_reads_what_the_store_wrote(
     assert names["digests"] == [digest, digest]
 
 
+def test_interactive_page_writes_a_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_snippets(page("interactive-maps.md"), tmp_path, monkeypatch)
+    assert "<h1" in (tmp_path / "map.html").read_text("utf-8")
+
+
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_python_blocks_compile(path: Path) -> None:
     for language, block in FENCE.findall(path.read_text("utf-8")):
