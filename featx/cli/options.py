@@ -68,6 +68,20 @@ class SplitChoice(StrEnum):
     all = "all"
 
 
+class MapMethod(StrEnum):
+    """How a map is made."""
+
+    tsne = "tsne"
+    umap = "umap"
+    pca = "pca"
+
+
+class MapSetting(StrEnum):
+    """Named parameters of a map."""
+
+    of_2020 = "2020"
+
+
 class FitEngineChoice(StrEnum):
     """What fits the head."""
 
