@@ -1,97 +1,143 @@
-"""Maps: rows of features to points on a plane, and how far to trust them."""
+"""Maps: rows of features to points on a plane, and new rows to places among them."""
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.errors import DataError, UsageError
-
-log = logging.getLogger("featx")
-
-# Beyond this many columns, distances are taken after PCA, as van der Maaten and Hinton (2008) did.
-PCA_COLUMNS = 50
+from featx.errors import DataError
+from featx.map_parameters import Parameters
+from featx.map_reduction import PCA_COLUMNS, Reduction
+from featx.map_tsne import place_by_tsne, tsne, tsne_2020
+from featx.map_umap import place_by_umap, umap
 
 
 @dataclass(frozen=True)
 class Embedding:
-    """A map of n rows.
+    """A map of n rows, and all that places further rows on it.
 
     Attributes:
-        points: (n, 2) coordinates.
-        method: What made it, with its parameters, in words.
-        trustworthiness: Share, from 0 to 1, in which neighbours on the map are neighbours in feature space
-            (Venna and Kaski 2001); None for fewer than 4 rows.
+        points: (n, 2) coordinates, without a unit.
+        parameters: What made it.
+        reduction: The principal components that the features went through first, or, for the method `pca`, those
+            that are the map; None where there were none.
     """
 
     points: NDArray[np.float64]
-    method: str
-    trustworthiness: float | None
+    parameters: Parameters
+    reduction: Reduction | None
+
+    @property
+    def method(self) -> str:
+        """What made the map, in words."""
+        parameters, reduction = self.parameters, self.reduction
+        if parameters.method == "pca":
+            return "PCA" if reduction is None else f"PCA, {100 * sum(reduction.shares):.0f} % of the variance"
+        reduced = "" if reduction is None else f" after PCA to {reduction.columns}"
+        return parameters.words(reduced)
+
+    @property
+    def axes(self) -> tuple[str, str]:
+        """What the axes are: the components with their share of the variance; empty for other methods."""
+        if self.parameters.method != "pca" or self.reduction is None:
+            return "", ""
+        first, second = (f"component {k} ({100 * share:.1f} %)" for k, share in enumerate(self.reduction.shares, 1))
+        return first, second
 
 
-def tsne(X: NDArray[np.float32], *, perplexity: float = 30.0, seed: int = 0) -> Embedding:
-    """Map rows by t-SNE (van der Maaten and Hinton 2008) with openTSNE: PCA start, automatic learning rate.
+def embed(X: NDArray[np.float32], parameters: Parameters) -> Embedding:
+    """Map rows to a plane; the same rows and parameters give the same points.
 
     Args:
-        X: (n, d) features, n at least 4. Over 50 columns they go through PCA to 50 first.
-        perplexity: Effective number of neighbours, above 0; lowered, with a notice, to (n - 1) / 3.
-        seed: The same seed gives the same map.
+        X: (n, d) features. For t-SNE and UMAP, more than 50 columns go through PCA to 50 first, as van der Maaten
+            and Hinton (2008) did; not with the setting 2020, which had no such step.
+        parameters: What `map_parameters.asked` returns; they are fitted to n.
 
     Raises:
-        UsageError: The perplexity is not above 0.
-        DataError: There are fewer than 4 rows, or all rows are the same.
+        DataError: There are fewer than 4 rows, all rows are the same, or some are not finite.
     """
-    from openTSNE import TSNE
+    check(X)
+    parameters = parameters.fitted(len(X))
+    with _one_thread():
+        wide = np.asarray(X, np.float64)
+        if parameters.method == "pca":
+            reduction = Reduction.fit(wide, 2, parameters.seed)
+            return Embedding(reduction.apply(wide), parameters, reduction)
+        reduce = X.shape[1] > PCA_COLUMNS and parameters.setting is None
+        to_50 = Reduction.fit(wide, PCA_COLUMNS, parameters.seed) if reduce else None
+        return Embedding(_points(_reduced(wide, to_50), parameters), parameters, to_50)
 
-    if not perplexity > 0:
-        raise UsageError(f"Expected a perplexity above 0, received {perplexity:g}.")
+
+def place(embedding: Embedding, X: NDArray[np.float32], new: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return where new rows belong on a map, whose own points stay where they are.
+
+    A place depends on the map and on the row alone, not on the other new rows.
+
+    Args:
+        embedding: The map.
+        X: (n, d) features that the map was made of, in their order.
+        new: (m, d) features to place.
+
+    Returns:
+        (m, 2) coordinates.
+
+    Raises:
+        DataError: The rows are not those of the map, or the new ones have another width.
+    """
+    if len(X) != len(embedding.points) or new.shape[1:] != X.shape[1:]:
+        raise DataError(
+            f"Expected the {len(embedding.points)} rows of the map and new rows of the same width, received "
+            f"{len(X)} rows of {X.shape[1]} features and new ones of {new.shape[1]}."
+        )
+    if not len(new):
+        return np.empty((0, 2))
+    with _one_thread():
+        old, added = (_reduced(np.asarray(rows, np.float64), embedding.reduction) for rows in (X, new))
+        if embedding.parameters.method == "pca":
+            return added
+        by = place_by_tsne if embedding.parameters.method == "tsne" else place_by_umap
+        return by(embedding.points, old, added, embedding.parameters)
+
+
+def _points(rows: NDArray[np.float64], parameters: Parameters) -> NDArray[np.float64]:
+    if parameters.method == "umap":
+        return umap(rows, parameters)
+    return tsne(rows, parameters) if parameters.setting is None else tsne_2020(rows, parameters)
+
+
+def _reduced(rows: NDArray[np.float64], reduction: Reduction | None) -> NDArray[np.float64]:
+    if reduction is not None:
+        return reduction.apply(rows)
+    # The start of a map takes two components.
+    return np.hstack([rows, np.zeros_like(rows)]) if rows.shape[1] == 1 else rows
+
+
+def check(X: NDArray[np.float32]) -> None:
+    """Check that there can be a map of rows.
+
+    Raises:
+        DataError: There are fewer than 4 rows, all rows are the same, or some are not finite.
+    """
     if len(X) < 4:
         raise DataError(f"A map needs at least 4 images, and there are {len(X)}.")
+    if not np.isfinite(X).all():
+        raise DataError("A map needs finite features, and some are not; check how the head was fitted.")
     if (X[0] == X).all():
         raise DataError(
             f"A map needs images that differ, and all {len(X)} have the same features; check how the head was fitted."
         )
-    reduced, how = _reduced(X, seed)
-    fitting = min(perplexity, (len(X) - 1) / 3)
-    if fitting < perplexity:
-        log.warning(
-            "The perplexity %g is lowered to %.3g, which is what %d images allow.", perplexity, fitting, len(X)
-        )
-    model = TSNE(perplexity=fitting, random_state=seed, initialization="pca", n_jobs=1)
-    points = np.array(model.fit(reduced), dtype=np.float64)
-    return Embedding(points, f"t-SNE{how}, perplexity {fitting:.3g}, seed {seed}", _trustworthiness(X, points))
 
 
-def silhouette(X: NDArray[np.floating], labels: tuple[str, ...]) -> float | None:
-    """Return the mean silhouette coefficient, -1 to 1 (Rousseeuw 1987), with Euclidean distances.
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep sums in one order: their last digits grow to another map in a thousand steps of t-SNE."""
+    # Only libraries that are loaded already are held to one thread.
+    import sklearn.manifold  # noqa: F401
+    from threadpoolctl import threadpool_limits
 
-    None where it is not defined: fewer than two classes, or as many classes as rows.
-    """
-    from sklearn.metrics import silhouette_score
-
-    if not 2 <= len(set(labels)) < len(labels):
-        return None
-    return float(silhouette_score(X, labels))
-
-
-def _reduced(X: NDArray[np.float32], seed: int) -> tuple[NDArray[np.float64], str]:
-    from sklearn.decomposition import PCA
-
-    wide = np.asarray(X, np.float64)
-    if X.shape[1] == 1:
-        # The start of the map takes two components.
-        return np.hstack([wide, np.zeros_like(wide)]), ""
-    if X.shape[1] <= PCA_COLUMNS:
-        return wide, ""
-    columns = min(PCA_COLUMNS, len(X))
-    return PCA(columns, random_state=seed).fit_transform(wide), f" after PCA to {columns}"
-
-
-def _trustworthiness(X: NDArray[np.float32], points: NDArray[np.float64]) -> float | None:
-    from sklearn.manifold import trustworthiness
-
-    neighbours = min(15, (len(X) - 1) // 2)
-    return float(trustworthiness(X, points, n_neighbors=neighbours)) if neighbours else None
+    with threadpool_limits(1):
+        yield

@@ -59,14 +59,14 @@ def load_openvino() -> ModuleType:
     neither where the package openvino-telemetry is absent, for which it has a stand-in; so it is hidden.
     """
     if "openvino" not in sys.modules:
-        with _hidden("openvino_telemetry"):
+        with hidden("openvino_telemetry"):
             import openvino  # noqa: F401
     return sys.modules["openvino"]
 
 
 @contextmanager
-def _hidden(name: str) -> Iterator[None]:
-    """Let imports of a module fail as if it were not installed, unless it is loaded already."""
+def hidden(name: str) -> Iterator[None]:
+    """Let imports of a module fail within the block as if it were not installed, unless it is loaded already."""
     if name in sys.modules:
         yield
         return

@@ -86,6 +86,36 @@ class Run:
                 f"Expected the run's images in {path}, but it cannot be read ({error}); fit again."
             ) from None
 
+    def metrics(self) -> dict[str, Any]:
+        """Return what `fit_head` found, as `featx fit-head --json` prints it.
+
+        Raises:
+            RunError: `metrics.json` is missing or damaged.
+        """
+        path = self.path / METRICS
+        try:
+            return dict(json.loads(path.read_text("utf-8")))
+        except (OSError, TypeError, ValueError) as error:
+            raise RunError(
+                f"Expected the run's scores in {path}, but it cannot be read ({error}); fit again."
+            ) from None
+
+    def history(self) -> list[dict[str, float | None]]:
+        """Return a row an epoch: the columns of `history.csv`, None where nothing was held out.
+
+        Raises:
+            RunError: `history.csv` is missing or damaged.
+        """
+        path = self.path / HISTORY
+        try:
+            with path.open(encoding="utf-8", newline="") as file:
+                rows = list(csv.DictReader(file, strict=True))
+            return [{name: float(value) if value else None for name, value in row.items()} for row in rows]
+        except (OSError, TypeError, ValueError, csv.Error) as error:
+            raise RunError(
+                f"Expected the run's epochs in {path}, but it cannot be read ({error}); fit again."
+            ) from None
+
     def _image(self, row: Mapping[str, Any]) -> RunImage:
         if None in row.values():
             raise ValueError("a line is cut short")

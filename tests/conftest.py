@@ -13,6 +13,8 @@ from pipeline_data import write_model
 # TensorFlow reads it when it is first loaded; errors still show.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+pytest_plugins = ["browser"]  # the fixture `browser`
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 

@@ -607,3 +607,23 @@ def test_golden_pixels() -> None:
 def test_golden_jpeg() -> None:
     """Within 2 grey levels: builds of libjpeg differ in rounding."""
     assert np.abs(decode(GOLDEN_JPEG, "golden.jpg").astype(int) - np.array(GOLDEN_JPEG_PIXELS)).max() <= 2
+
+
+@pytest.mark.parametrize(
+    ("at_least", "shape"), [(None, (640, 960)), (640, (640, 960)), (200, (320, 480)), (1, (80, 120))]
+)
+def test_a_jpeg_may_come_smaller_where_that_will_do(at_least: int | None, shape: tuple[int, int]) -> None:
+    file = io.BytesIO()
+    smooth = Image.fromarray(COLOUR).resize((960, 640), Image.Resampling.BICUBIC)
+    smooth.save(file, "JPEG", quality=95)
+    pixels = decode(file.getvalue(), "a.jpg", at_least=at_least)
+    full = Image.fromarray(decode(file.getvalue(), "a.jpg"))
+    wanted = np.asarray(full.resize(pixels.shape[1::-1], Image.Resampling.BOX)).astype(int)
+    assert np.abs(pixels - wanted).mean() < 2
+    assert pixels.shape[:2] == shape
+
+
+def test_formats_that_have_no_smaller_version_come_whole() -> None:
+    file = io.BytesIO()
+    Image.fromarray(COLOUR).resize((96, 64)).save(file, "PNG")
+    assert decode(file.getvalue(), "a.png", at_least=8).shape == (64, 96, 3)

@@ -7,7 +7,22 @@ import sys
 import typer
 
 from featx import __version__
-from featx.cli import bench, cache, compare, console, demo, extract, fit_head, predict, recipes, visualize
+from featx.cli import (
+    bench,
+    cache,
+    clusters,
+    compare,
+    console,
+    demo,
+    doctor,
+    extract,
+    fit_head,
+    predict,
+    recipes,
+    report,
+    sweep,
+    visualize,
+)
 from featx.errors import FeatxError
 
 INTERRUPTED = 130
@@ -39,9 +54,13 @@ app.command("extract")(extract.command)
 app.command("fit-head")(fit_head.command)
 app.command("predict")(predict.command)
 app.command("visualize")(visualize.command)
+app.command("clusters")(clusters.command)
 app.command("compare")(compare.command)
+app.command("report")(report.command)
 app.command("demo")(demo.command)
+app.command("sweep")(sweep.command)
 app.command("bench")(bench.command)
+app.command("doctor")(doctor.command)
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(cache.app, name="cache")
 

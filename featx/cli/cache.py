@@ -134,6 +134,9 @@ def explain(
 def _what(description: dict[str, object]) -> str:
     if description.get("kind") == "penultimate":
         return f"penultimate {description.get('layer')}"
+    images = description.get("images")
+    if description.get("kind") == "pixels" and isinstance(images, dict):
+        return f"grey pixels, {images['size']} × {images['size']}"
     backbone = description.get("backbone")
     if not isinstance(backbone, dict):
         return "unknown"

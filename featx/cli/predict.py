@@ -12,7 +12,9 @@ from featx.cli.extract import SKIPPED, skipped_lines
 
 
 def command(
-    run: options.RunFolder,
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Folder that fit-head wrote, or compare with --save-best.")
+    ],
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Images, folders or manifests.")],
     out: Annotated[
         Path | None, typer.Option(metavar="F.csv", help="Also write a CSV file.", rich_help_panel=options.RUNNING)
@@ -24,12 +26,11 @@ def command(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Classify new images with a run's head and its stored preprocessing."""
+    """Classify new images with a run's head or a saved classifier, and the preprocessing of its fit."""
     console.start(quiet=quiet, debug=debug)
-    from featx.pipeline.prediction import predict
-    from featx.runs import read_run
+    from featx.pipeline.prediction import backbone_of, predict
 
-    backbone = read_run(run).recipe.backbone.name
+    backbone = backbone_of(run)
     with console.progress_bars(quiet=quiet) as progress:
         result = predict(
             run,

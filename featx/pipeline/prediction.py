@@ -1,4 +1,4 @@
-"""A run and new images in, classes and probabilities out, with the preprocessing that the run was fitted with."""
+"""New images in, classes and probabilities out, by a run or a saved classifier, with the preprocessing of its fit."""
 
 from __future__ import annotations
 
@@ -9,17 +9,14 @@ from typing import Any
 
 from featx import runs
 from featx.data import read_paths
-from featx.errors import UntrustedError
-from featx.heads import Head
+from featx.frames import frame
 from featx.manifest import is_manifest
-from featx.pipeline.extraction import extract_dataset
+from featx.pipeline.extraction import Extraction, extract_dataset
 from featx.pipeline.hashing import Failure, Image, OnError
+from featx.pipeline.models import Model, read_model
 from featx.pipeline.progress import Progress, silent
-from featx.runs import Run, read_run
-from featx.stats import probabilities
-from featx.weights import Weights, find_weights
-
-ROWS_AT_ONCE = 256
+from featx.store import Store
+from featx.weights import find_weights
 
 
 @dataclass(frozen=True)
@@ -56,6 +53,15 @@ class Predictions:
             "failed": [failure.to_json() for failure in self.failed],
         }
 
+    def to_frame(self) -> Any:
+        """Return a `pandas.DataFrame` with a row an image: `path`, `label` and a column `p_<class>` each.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        shares = {f"p_{name}": [row.probabilities[name] for row in self.rows] for name in self.classes}
+        return frame({"path": [row.path for row in self.rows], "label": [row.label for row in self.rows], **shares})
+
     def write(self, path: Path) -> Path:
         """Write `path, label` and a column `p_<class>` each as CSV."""
         header = ["path", "label", *(f"p_{name}" for name in self.classes)]
@@ -72,38 +78,64 @@ def predict(
     on_error: OnError = "fail",
     progress: Progress = silent,
 ) -> Predictions:
-    """Predict new images with a run's head and its stored preprocessing.
+    """Predict new images with a run's head or a saved classifier, and the preprocessing of its fit.
 
     Args:
-        run: A folder that `fit_head` wrote.
+        run: A folder that `fit_head` wrote, or `compare` for the classifier to be saved.
         paths: Images, folders (searched at any depth) or manifests; predictions come in their order.
         cache: The store's folder; images predicted before are not computed again.
-        weights: Where the backbone's weights are, if not where the run's recipe says.
+        weights: Where the backbone's weights are, if not where the recipe says.
         on_error: What to do about images that cannot be read, see `extract`.
         progress: Told how far the work is.
 
     Raises:
-        RunError: The folder is not a run.
-        UntrustedError: The backbone's weights are not those the head was fitted on.
+        RunError: The folder is neither, or damaged.
+        UntrustedError: The backbone's weights, or what else decides the features, are not those of the fit.
         FeatxError: What `extract` raises.
     """
-    known = read_run(run)
-    spec = known.recipe
+    model = read_model(run)
+    extraction = extract_new(model, paths, cache=cache, weights=weights, on_error=on_error, progress=progress)
+    images = _as_given(extraction.images, paths)
+    rows = []
+    for image, row in zip(images, model.probabilities(extraction.view_rows(images)), strict=True):
+        by_class = dict(zip(model.classes, map(float, row), strict=True))
+        rows.append(Prediction(image.item.id, model.classes[int(row.argmax())], by_class))
+    return Predictions(model.classes, tuple(rows), extraction.failed)
+
+
+def extract_new(
+    model: Model,
+    paths: Sequence[str | Path],
+    *,
+    cache: str | Path = "cache",
+    weights: str | None = None,
+    on_error: OnError = "fail",
+    progress: Progress = silent,
+) -> Extraction:
+    """Return the backbone's features of new images, made as a model's were; arguments as for `predict`.
+
+    Raises:
+        UntrustedError: The backbone's weights, or what else decides the features, are not those of the fit.
+        FeatxError: What `extract` raises.
+    """
+    spec = model.recipe
     if weights is not None:
         spec = spec.replaced({"backbone.weights": weights})
-    found = _trusted_weights(known, spec.backbone.name, spec.backbone.weights)
+    found = find_weights(spec.backbone.name, spec.backbone.weights)
+    model.check(spec, found, Store(Path(cache)))
     # No image here is a training image: only the images themselves are needed.
     spec = spec.replaced({"views.count": 1})
     dataset = read_paths([Path(path) for path in paths], missing="keep" if on_error == "skip" else "fail")
-    extraction = extract_dataset(dataset, spec, weights=found, cache=cache, on_error=on_error, progress=progress)
-    images = _as_given(extraction.images, paths)
-    head = Head.load(known.path / runs.HEAD)
-    logits = head.logits(extraction.view_rows(images).chunks(ROWS_AT_ONCE))
-    rows = []
-    for image, row in zip(images, probabilities(logits), strict=True):
-        by_class = dict(zip(known.classes, map(float, row), strict=True))
-        rows.append(Prediction(image.item.id, known.classes[int(row.argmax())], by_class))
-    return Predictions(known.classes, tuple(rows), extraction.failed)
+    return extract_dataset(dataset, spec, weights=found, cache=cache, on_error=on_error, progress=progress)
+
+
+def backbone_of(run: str | Path) -> str:
+    """Return the name of the backbone of a run or of a saved classifier.
+
+    Raises:
+        RunError: The folder is neither.
+    """
+    return read_model(run).recipe.backbone.name
 
 
 def _as_given(images: Sequence[Image], paths: Sequence[str | Path]) -> list[Image]:
@@ -118,15 +150,3 @@ def _as_given(images: Sequence[Image], paths: Sequence[str | Path]) -> list[Imag
         return min((places[place] for place in (path, *path.parents) if place in places), default=len(places))
 
     return sorted(images, key=position)
-
-
-def _trusted_weights(run: Run, backbone: str, source: str) -> Weights:
-    expected = run.manifest["weights"]["sha256"]
-    found = find_weights(backbone, source)
-    if found.digest != expected:
-        raise UntrustedError(
-            f"Expected the weights of {backbone} that the head was fitted on (SHA-256 {expected[:12]}…), found "
-            f"others in {found.path or found.source} ({found.digest[:12]}…); predictions would mean nothing, so pass "
-            "the right file with --weights, or fit again."
-        )
-    return found

@@ -20,6 +20,7 @@ from featx.recipe import FeatureSpec
 from featx.runs import Run, RunImage, is_run, read_run
 from featx.store import Store
 from featx.table import FeatureTable
+from featx.weights import Weights
 
 Layer = Literal["penultimate", "backbone"]
 
@@ -61,6 +62,8 @@ class Source:
         extra: The other columns of the data's manifest for each image, as text.
         predicted: What the run's head made of each; None for data.
         run: The run; None for data.
+        spec: How data's features are made, with all statistics filled in; None for a run, whose recipe says it.
+        weights: The backbone's, for data; None for a run, whose manifest names them.
         failed: Images of data that could not be read and are not among the rows.
     """
 
@@ -72,6 +75,8 @@ class Source:
     extra: tuple[Mapping[str, str], ...]
     predicted: Predicted | None = None
     run: Run | None = None
+    spec: FeatureSpec | None = None
+    weights: Weights | None = None
     failed: tuple[Failure, ...] = ()
 
     def units(self) -> tuple[str, ...]:
@@ -204,6 +209,8 @@ def of_extraction(extraction: Extraction) -> Source:
         table=extraction.table_of(images),
         files=tuple(image.item.path for image in images),
         extra=tuple(columns),
+        spec=extraction.spec,
+        weights=extraction.weights,
         failed=extraction.failed,
     )
 

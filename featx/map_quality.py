@@ -1,0 +1,79 @@
+"""How far to trust a map."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Matrix = NDArray[np.floating]
+
+# Neighbours that trustworthiness and stability look at, fewer where there are few images.
+NEIGHBOURS = 15
+# Of more images, distances between all are taken among this many drawn ones.
+SAMPLE = 5000
+
+
+def neighbours(n: int) -> int:
+    """Return how many neighbours of each of n images are looked at; 0 where there are too few images."""
+    return min(NEIGHBOURS, (n - 1) // 2)
+
+
+def sample(n: int, seed: int) -> NDArray[np.int64]:
+    """Return the numbers, in order, of at most 5000 of n images."""
+    if n <= SAMPLE:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(seed).choice(n, SAMPLE, replace=False))
+
+
+def trustworthiness(X: Matrix, points: Matrix) -> float | None:
+    """Return in what share, from 0 to 1, neighbours on the map are neighbours in feature space, by rank.
+
+    Source: J. Venna, S. Kaski, "Neighborhood preservation in nonlinear projection methods: an experimental study",
+    ICANN 2001, 485-491. Euclidean, with the 15 nearest neighbours on the map.
+
+    Args:
+        X: (n, d) features.
+        points: (n, 2), the map.
+
+    Returns:
+        The share; None for fewer than 4 rows.
+    """
+    from sklearn import manifold
+
+    k = neighbours(len(X))
+    return float(manifold.trustworthiness(X, points, n_neighbors=k)) if k else None
+
+
+def stability(one: Matrix, other: Matrix) -> float | None:
+    """Return the mean share, from 0 to 1, of an image's 15 nearest neighbours that two maps have in common.
+
+    By chance alone it is 15 / (n - 1). The measure is Q_NX(K) of J. A. Lee, M. Verleysen, "Quality assessment of
+    dimensionality reduction: rank-based criteria", Neurocomputing 72 (2009), 1431-1443, taken between two maps
+    instead of between features and a map.
+
+    Args:
+        one: (n, 2), a map.
+        other: (n, 2), a map of the same images with another seed.
+
+    Returns:
+        The share; None for fewer than 4 rows.
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    k = neighbours(len(one))
+    if not k:
+        return None
+    near = [NearestNeighbors(n_neighbors=k).fit(points).kneighbors(return_distance=False) for points in (one, other)]
+    return float(np.mean([len(np.intersect1d(a, b)) / k for a, b in zip(*near, strict=True)]))
+
+
+def silhouette(X: Matrix, labels: tuple[str, ...]) -> float | None:
+    """Return the mean silhouette coefficient, -1 to 1 (Rousseeuw 1987), with Euclidean distances.
+
+    None where it is not defined: fewer than two classes, or as many classes as rows.
+    """
+    from sklearn.metrics import silhouette_score
+
+    if not 2 <= len(set(labels)) < len(labels):
+        return None
+    return float(silhouette_score(X, labels))

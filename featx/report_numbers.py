@@ -1,0 +1,84 @@
+"""Numbers as a report shows them, with their units."""
+
+from __future__ import annotations
+
+import math
+
+from featx.stats import Score, wilson
+
+NOTHING = "–"
+
+
+def count(n: int) -> str:
+    """Return a whole number with its thousands separated."""
+    return f"{n:,}"
+
+
+def images(n: int) -> str:
+    """Return `1 image`, `36 images`."""
+    return f"{n:,} image{'' if n == 1 else 's'}"
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """Return a share of 0 to 1 in per cent, a dash for none."""
+    return NOTHING if share is None or math.isnan(share) else f"{100 * share:.{digits}f} %"
+
+
+def small_share(share: float) -> str:
+    """Return a share of 0 to 1 in per cent; `< 0.1 %` and `> 99.9 %` for what would look like none or all."""
+    if 0 < share < 0.001:
+        return "< 0.1 %"
+    return "> 99.9 %" if 0.999 < share < 1 else f"{100 * share:.1f} %"
+
+
+def decimal(value: float | None, digits: int = 3) -> str:
+    """Return a number with a fixed number of digits, a dash for none."""
+    if value is None or math.isnan(value):
+        return NOTHING
+    # Adding 0 takes the sign of what is rounded to nothing.
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def span(interval: tuple[float, float] | None) -> str:
+    """Return an interval of shares in per cent, a dash for none."""
+    return NOTHING if interval is None else f"{100 * interval[0]:.1f}–{100 * interval[1]:.1f} %"
+
+
+def fraction(correct: int, n: int) -> str:
+    """Return `33/36`, a dash for none of none."""
+    return f"{correct:,}/{n:,}" if n else NOTHING
+
+
+def share_of(correct: int, n: int) -> str:
+    """Return a count as a fraction, in per cent and with Wilson's 95 % interval."""
+    return f"{correct:,}/{n:,} = {percent(correct / n)} ({span(wilson(correct, n))})" if n else NOTHING
+
+
+def sentence_of(score: Score) -> str:
+    """Return an accuracy in words, with its interval."""
+    return (
+        f"{count(score.correct)} of {images(score.n)} right: {percent(score.accuracy)} "
+        f"(95 % interval {span(score.interval)})"
+    )
+
+
+def duration(seconds: float | None) -> str:
+    """Return a time in seconds or minutes, a dash for none."""
+    if seconds is None:
+        return NOTHING
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes:,} min {rest} s" if minutes < 120 else f"{minutes // 60:,} h {minutes % 60} min"
+
+
+def probability(p: float | None) -> str:
+    """Return a p-value as journals print it."""
+    if p is None:
+        return NOTHING
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def size(n: int) -> str:
+    """Return a number of bytes in kB or MB."""
+    return f"{n / 1e6:,.1f} MB" if n >= 1e6 else f"{n / 1e3:,.0f} kB"
