@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from featx.errors import FeatxError as FeatxError
+    from featx.phantoms import write_phantoms as write_phantoms
     from featx.pipeline.benchmarking import bench as bench
     from featx.pipeline.clustering import Clusters as Clusters
     from featx.pipeline.clustering import clusters as clusters
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from featx.pipeline.comparison import Comparison as Comparison
     from featx.pipeline.comparison_files import save_best as save_best
     from featx.pipeline.demonstration import demo as demo
+    from featx.pipeline.diagnosing import doctor as doctor
     from featx.pipeline.extraction import Extraction as Extraction
     from featx.pipeline.extraction import extract as extract
     from featx.pipeline.fitting import FitResult as FitResult
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from featx.pipeline.prediction import predict as predict
     from featx.pipeline.reporting import Report as Report
     from featx.pipeline.reporting import report as report
+    from featx.pipeline.sweeping import sweep as sweep
+    from featx.pipeline.transformer import FeatureExtractor as FeatureExtractor
     from featx.recipe import Recipe as Recipe
     from featx.recipe_files import load_recipe as load_recipe
     from featx.table import FeatureTable as FeatureTable
@@ -35,6 +39,7 @@ _HOME = {
     "Clusters": "featx.pipeline.clustering",
     "Comparison": "featx.pipeline.comparison",
     "Extraction": "featx.pipeline.extraction",
+    "FeatureExtractor": "featx.pipeline.transformer",
     "FeatureTable": "featx.table",
     "FeatxError": "featx.errors",
     "FitResult": "featx.pipeline.fitting",
@@ -44,13 +49,16 @@ _HOME = {
     "clusters": "featx.pipeline.clustering",
     "compare": "featx.pipeline.comparing",
     "demo": "featx.pipeline.demonstration",
+    "doctor": "featx.pipeline.diagnosing",
     "extract": "featx.pipeline.extraction",
     "fit_head": "featx.pipeline.fitting",
     "load_recipe": "featx.recipe_files",
     "predict": "featx.pipeline.prediction",
+    "sweep": "featx.pipeline.sweeping",
     "report": "featx.pipeline.reporting",
     "save_best": "featx.pipeline.comparison_files",
     "visualize": "featx.pipeline.mapping",
+    "write_phantoms": "featx.phantoms",
 }
 
 __all__ = sorted(_HOME)

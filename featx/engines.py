@@ -6,6 +6,7 @@ import math
 import warnings
 import zipfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
@@ -64,10 +65,11 @@ class KerasNetwork:
 
     def __init__(self, backbone: BackbonePart, size: int, weights: Weights, batch_size: int = 16) -> None:
         keras = load_keras()
-        if is_model_file(backbone.name):
-            model = _pooled(keras, _model_file(keras, weights), backbone, size)
-        else:
-            model = _from_table(keras, backbone, size, weights)
+        with _precision(keras, backbone):
+            if is_model_file(backbone.name):
+                model = _pooled(keras, _model_file(keras, weights), backbone, size)
+            else:
+                model = _from_table(keras, backbone, size, weights)
         model.trainable = False
         self.model = model
         self._size = size
@@ -104,6 +106,22 @@ class KerasNetwork:
         images = tf.TensorSpec((None, self._size, self._size, 3), tf.float32, name="images")
         run = tf.function(lambda images: self.model(images, training=False), [images], autograph=False)
         return run.get_concrete_function()
+
+
+@contextmanager
+def _precision(keras: ModuleType, backbone: BackbonePart) -> Iterator[None]:
+    """Let layers be made in the backbone's precision, whatever policy the user has set for others."""
+    if backbone.precision == "mixed" and is_model_file(backbone.name):
+        raise RecipeError(
+            f"Expected precision 'float32' for the model file {Path(backbone.name).name}, whose layers carry "
+            "their own, received 'mixed'; save the model with the policy that you want."
+        )
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16" if backbone.precision == "mixed" else "float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _from_table(keras: ModuleType, backbone: BackbonePart, size: int, weights: Weights) -> Any:

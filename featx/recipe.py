@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Resize = Literal["bilinear", "bicubic", "lanczos", "box", "hamming"]
 Pooling = Literal["none", "avg", "max"]
+Precision = Literal["float32", "mixed"]
 PreprocessMode = Literal["rescale", "imagenet", "featurewise"]
 Activation = Literal["linear", "relu", "gelu", "elu", "selu", "silu", "tanh", "sigmoid"]
 Triple = tuple[float, float, float]
@@ -77,6 +78,9 @@ class BackbonePart(Part):
     weights: Annotated[str, Field(min_length=1, description="imagenet, random, or a weights file")] = "imagenet"
     pooling: Pooling = "none"
     cut: Annotated[str | None, Field(description="layer whose output is taken; None is the last")] = None
+    precision: Annotated[
+        Precision, Field(description="mixed: products in half precision, for GPUs with units for it")
+    ] = "float32"
 
 
 class FeaturesPart(Part):

@@ -58,24 +58,29 @@ def find_weights(backbone: str, source: str = "imagenet") -> Weights:
     """
     if is_model_file(backbone):
         path = Path(backbone)
-        return Weights(str(path), path, _file_digest(path, "the backbone's model file"))
+        return Weights(str(path), path, file_digest(path, "the backbone's model file"))
     row = find_backbone(backbone)
     if source == "imagenet":
         path = find_imagenet(row) or download(row)
-        return Weights(source, path, _file_digest(path, "the weights file"))
+        return Weights(source, path, file_digest(path, "the weights file"))
     if source.split(":")[0] == "random":
         return _random(row, source)
-    return Weights(source, Path(source), _file_digest(Path(source), "the weights file"))
+    return Weights(source, Path(source), file_digest(Path(source), "the weights file"))
 
 
 def find_imagenet(row: Backbone) -> Path | None:
     """Return the file of a backbone's ImageNet weights on this machine, or None."""
+    return next((path for path in places(row) if path.is_file()), None)
+
+
+def places(row: Backbone) -> list[Path]:
+    """Return the files as which a backbone's ImageNet weights are looked for, in this order."""
     candidates = [keras_cache() / row.weights_file]
     folder = os.environ.get(WEIGHTS_DIR)
     if folder:
         # Keras tells its old format from the new one by the file's name, so each keeps its own.
         candidates = [Path(folder) / f"{row.name}_notop.weights.h5", Path(folder) / row.weights_file, *candidates]
-    return next((path for path in candidates if path.is_file()), None)
+    return candidates
 
 
 def keras_cache() -> Path:
@@ -132,7 +137,12 @@ def _random(row: Backbone, source: str) -> Weights:
     return Weights(source, None, digest, seed)
 
 
-def _file_digest(path: Path, what: str) -> str:
+def file_digest(path: Path, what: str = "the weights file") -> str:
+    """Return the SHA-256 of a file's bytes.
+
+    Raises:
+        WeightsError: It cannot be read.
+    """
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -9,9 +9,11 @@ import sys
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from pipeline_data import small_data
 
 import featx
 from featx import runs
@@ -63,6 +65,7 @@ STORE = {
     "shard_set",
     "shards",
     "store",
+    "turns",
 }
 DATA = {"data", "dataset", "folders", "manifest", "manifest_columns", "manifest_csv"}
 PHANTOMS = {"phantoms", "phantom_anatomy"}
@@ -72,7 +75,7 @@ ENGINES = {"engines", "engine_openvino"}
 INTERACTIVE = {"interactive", "interactive_plot", "thumbnails"}
 REPORT = {"report_page", "report_blocks", "report_layers", "report_numbers", "report_svg"}
 EMBED = {"embed", "map_files", "map_parameters", "map_quality", "map_reduction", "map_tsne", "map_umap"}
-PLOTS = {"plots", "plots_clusters", "plots_scores"}
+PLOTS = {"plots", "plots_clusters", "plots_scores", "plots_sweep"}
 CLASSIFIER_FILES = {"classifier_files", "tree_bounds"}
 CLASSIFY = {
     "classifiers",
@@ -274,6 +277,19 @@ def test_a_map_is_drawn_without_tensorflow(tmp_path: Path, method: str, library:
     assert {library, "matplotlib"} <= loaded
     assert not loaded & ({"tensorflow", "keras", "openTSNE", "umap"} - {library})
     assert len(list(run.glob(f"{method}-*"))) == 4
+
+
+def test_rows_that_are_cached_are_transformed_without_tensorflow(tiny_model: Path, tmp_path: Path) -> None:
+    data = small_data(tmp_path / "data", train=2, test=0, classes=2)
+    given: dict[str, Any] = {"backbone": str(tiny_model), "size": 32, "cache": str(tmp_path / "cache")}
+    featx.FeatureExtractor(**given).fit(sorted(data.rglob("*.png")))
+    loaded = loaded_by(
+        "from pathlib import Path\nfrom featx import FeatureExtractor\n"
+        f"rows = FeatureExtractor(**{given!r}).fit_transform(sorted(Path({str(data)!r}).rglob('*.png')))\n"
+        "assert len(rows) == 4\n"
+    )
+    assert "sklearn" in loaded
+    assert not loaded & {"tensorflow", "keras", "openvino", "umap", "matplotlib"}
 
 
 # --- what is written nowhere ---

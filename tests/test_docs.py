@@ -99,6 +99,13 @@ def test_python_page_runs(
     assert names["result"].test.n == 8
     assert len(names["result"].history) == 3
     assert len(names["predictions"].rows) == 8
+    assert "(24, 1286) ['id', 'label', 'split', 'group', 'view', 'sha256', 'x0']" in shown
+    assert names["rows"].shape == (2, 1280)
+    assert (
+        names["search"].predict(["phantoms/test/normal/normal-000.png"])[0]
+        in names["result"].extraction.dataset.classes
+    )
+    assert all((tmp_path / file).is_file() for file in names["drawn"].files)
     assert all((tmp_path / file).is_file() for file in (*names["drawn"].files, *names["files"]))
     assert [len(part.ids) for part in names["apart"].parts] == [24, 24, 8, 8]
 

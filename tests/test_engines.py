@@ -388,3 +388,38 @@ def test_real_vgg16_features_are_those_of_keras(shared_weights: Path) -> None:
     np.testing.assert_allclose(row, expected, rtol=1e-5, atol=1e-5 * expected.max())
     # Another rule gives other features: the comparison above would notice.
     assert np.abs(real.rows(Preprocessing("tf")(image[None]))[0] - expected).max() > 0.1 * expected.max()
+
+
+# Precision
+
+
+def test_mixed_precision_is_near_single_precision_and_not_the_same() -> None:
+    single = network("mobilenetv2", "random")
+    mixed = network("mobilenetv2", "random", precision="mixed")
+    pixels = some_pixels()
+    expected, rows = single.rows(pixels), mixed.rows(pixels)
+    assert rows.dtype == np.float32
+    differences = np.linalg.norm(rows - expected, axis=1) / np.linalg.norm(expected, axis=1)
+    assert (differences > 1e-5).all()
+    assert (differences < 2e-2).all()
+    # The weights are the same; only products and maps are in half precision.
+    assert {layer.compute_dtype for layer in mixed.model.layers} == {"float16"}
+    assert {str(value.dtype) for value in mixed.model.get_weights()} == {"float32"}
+
+
+def test_the_policy_that_the_user_has_set_neither_moves_rows_nor_is_lost() -> None:
+    config = load_keras().config
+    pixels = some_pixels()
+    expected = network("mobilenetv2", "random").rows(pixels)
+    before = config.dtype_policy()
+    config.set_dtype_policy("mixed_bfloat16")
+    try:
+        np.testing.assert_array_equal(network("mobilenetv2", "random").rows(pixels), expected)
+        assert config.dtype_policy().name == "mixed_bfloat16"
+    finally:
+        config.set_dtype_policy(before)
+
+
+def test_the_layers_of_a_model_file_have_their_own_precision(tiny_model: Path) -> None:
+    with pytest.raises(RecipeError, match=r"precision 'float32' for the model file tiny\.keras"):
+        network(str(tiny_model), precision="mixed")

@@ -18,7 +18,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from featx import runs
 from featx.errors import DataError, RecipeError, RunError, StoreError, UntrustedError, UsageError
 from featx.framework import load_keras
-from featx.pipeline import fitting
+from featx.pipeline import head_fits
 from featx.pipeline.extraction import extract
 from featx.pipeline.fit_engines import FitEngine
 from featx.pipeline.fitting import FitResult, fit_head
@@ -281,7 +281,7 @@ def viewed(home: Path, recipe: Recipe) -> tuple[FitResult, list[list[int]]]:
 
     spec = recipe.replaced({f"views.{name}": value for name, value in {**VIEWS, "count": 3}.items()})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitting, "TrainingBatches", Watched)
+        patch.setattr(head_fits, "TrainingBatches", Watched)
         result = fit_head(home / "data", spec, home / "viewed", cache=home / "cache")
     return result, taken
 

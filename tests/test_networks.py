@@ -17,7 +17,7 @@ from featx import framework
 from featx.errors import EngineError, UsageError
 from featx.framework import has_openvino, load_keras
 from featx.pipeline import networks
-from featx.pipeline.extraction import Extraction, extract
+from featx.pipeline.extraction import Extraction, default_recipe, extract
 from featx.pipeline.networks import chosen_engine
 from featx.recipe import Recipe
 
@@ -57,6 +57,28 @@ def test_auto(installed: bool, gpu: bool, engine: str, monkeypatch: pytest.Monke
     monkeypatch.setattr(networks, "gpu_is_there", lambda: gpu)
     assert chosen_engine("auto") == engine
     assert chosen_engine("keras") == "keras"
+
+
+def test_mixed_precision_is_for_keras(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(networks, "has_openvino", lambda: True)
+    monkeypatch.setattr(networks, "gpu_is_there", lambda: False)
+    assert chosen_engine("auto", "mixed") == "keras"
+    assert chosen_engine("keras", "mixed") == "keras"
+    with pytest.raises(UsageError, match="--precision float32"):
+        chosen_engine("openvino", "mixed")
+
+
+def test_rows_of_mixed_precision_are_kept_apart(data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    spec = default_recipe("mobilenetv2").replaced({"backbone.weights": "random", "images.size": SIZE})
+    mixed = spec.replaced({"backbone.precision": "mixed"})
+    one = extract(data, spec, cache=tmp_path / "cache", engine="keras")
+    two = extract(data, mixed, cache=tmp_path / "cache")
+    assert (one.computed, two.computed, two.engine) == (N, N, "keras")
+    assert two.spaces.plain.description["numerics"] == "mixed_float16"
+    assert "so it is slower" in caplog.text
+    assert extract(data, mixed, cache=tmp_path / "cache").computed == 0
+    difference = np.abs(one.table().X - two.table().X).max()
+    assert 0 < difference < 0.05 * np.abs(one.table().X).max()
 
 
 def test_an_engine_that_is_not_installed(

@@ -177,7 +177,7 @@ def test_a_misspelt_field_is_named_with_its_nearest(text: str, field: str, near:
 
 def test_a_field_that_is_near_to_none_lists_those_beside_it(write: Write) -> None:
     error = refusal(write(BACKBONE + "zzz = 3\n"))
-    assert str(error).endswith("there is no field backbone.zzz; there are cut, name, pooling, weights.")
+    assert str(error).endswith("there is no field backbone.zzz; there are cut, name, pooling, precision, weights.")
     error = refusal(write(layer('type = "dense", units = 3, dropout = 0.5')))
     assert "no field head.layers[0].dropout; there are activation, name, rate, type, units." in str(error)
 

@@ -14,11 +14,13 @@ from featx.cli import (
     compare,
     console,
     demo,
+    doctor,
     extract,
     fit_head,
     predict,
     recipes,
     report,
+    sweep,
     visualize,
 )
 from featx.errors import FeatxError
@@ -56,7 +58,9 @@ app.command("clusters")(clusters.command)
 app.command("compare")(compare.command)
 app.command("report")(report.command)
 app.command("demo")(demo.command)
+app.command("sweep")(sweep.command)
 app.command("bench")(bench.command)
+app.command("doctor")(doctor.command)
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(cache.app, name="cache")
 

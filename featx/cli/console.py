@@ -71,6 +71,8 @@ def print_table(rows: Sequence[Sequence[str]], header: Sequence[str] = ()) -> No
     from rich.table import Table
 
     table = Table(*header, show_header=bool(header), box=None, pad_edge=False)
+    for column in table.columns:
+        column.overflow = "fold"
     for row in rows:
         table.add_row(*row)
     Console(highlight=False, markup=False).print(table)

@@ -32,6 +32,7 @@ def command(
     dtype: Annotated[
         str | None, typer.Option(help="float32 or float16, as stored.", rich_help_panel=options.FEATURES)
     ] = None,
+    precision: options.Precision = None,
     weights: options.WeightsChoice = None,
     engine: Annotated[
         options.NetworkEngine,
@@ -79,6 +80,7 @@ def command(
         {
             "backbone.pooling": pooling,
             "backbone.cut": cut,
+            "backbone.precision": precision,
             "preprocess.mode": preprocess,
             "images.size": size,
             "views.count": views,

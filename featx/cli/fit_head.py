@@ -30,6 +30,7 @@ def command(
         int | None,
         typer.Option(help="Views of each training image, itself included.", rich_help_panel=options.FEATURES),
     ] = None,
+    precision: options.Precision = None,
     weights: options.WeightsChoice = None,
     engine: Annotated[
         options.FitEngineChoice,
@@ -62,6 +63,7 @@ def command(
             "fit.validation": validation,
             "fit.seed": seed,
             "views.count": views,
+            "backbone.precision": precision and precision.value,
             "backbone.weights": options.weights_for(resolved.backbone.name, weights),
         },
     )

@@ -30,6 +30,13 @@ class Preprocess(StrEnum):
     featurewise = "featurewise"
 
 
+class PrecisionChoice(StrEnum):
+    """What the network computes in."""
+
+    float32 = "float32"
+    mixed = "mixed"
+
+
 class OnErrorChoice(StrEnum):
     """What to do about an image that cannot be used."""
 
@@ -115,6 +122,14 @@ LayerOption = Annotated[
     typer.Option(
         "--layer",
         help="Which features; if not given a run's penultimate ones, and the backbone's of data.",
+        rich_help_panel=FEATURES,
+    ),
+]
+Precision = Annotated[
+    PrecisionChoice | None,
+    typer.Option(
+        "--precision",
+        help="mixed: products in half precision, for GPUs with units for it; such rows are kept apart.",
         rich_help_panel=FEATURES,
     ),
 ]

@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.data import read_data
-from featx.dataset import check_for_fit
-from featx.errors import UntrustedError
-from featx.heads import Head, check_output
-from featx.pipeline.extraction import Extraction, extract_dataset
-from featx.pipeline.fit_engines import FitEngine, Fitter, check_engine, make_fitter
-from featx.pipeline.hashing import Image, OnError
+from featx.frames import frame
+from featx.heads import Head
+from featx.pipeline.extraction import Extraction
+from featx.pipeline.fit_engines import FitEngine, check_engine
+from featx.pipeline.hashing import OnError
+from featx.pipeline.head_fits import HeadFit, extract_to_fit, fit_rows
 from featx.pipeline.penultimate import store_penultimate
 from featx.pipeline.progress import Progress, silent
-from featx.pipeline.trust import refuse_leaks
 from featx.pipeline.writing import Outcome, write_run
 from featx.recipe import Recipe
 from featx.recipe_files import load_recipe
 from featx.runs import check_out
-from featx.sampling import TrainingBatches, validation_mask
-from featx.stats import Score, score
-from featx.training import Epoch, fit_epochs
-
-ROWS_AT_ONCE = 256
+from featx.stats import Score
+from featx.training import Epoch
 
 
 @dataclass(frozen=True)
@@ -80,14 +73,14 @@ class FitResult:
             "failed": [failure.to_json() for failure in self.extraction.failed],
         }
 
+    def to_frame(self) -> Any:
+        """Return the history as a `pandas.DataFrame`, a row an epoch, with the columns of `history.csv`.
 
-@dataclass(frozen=True)
-class Parts:
-    """The images by what the fit does with them."""
-
-    fit: list[Image]
-    validation: list[Image]
-    test: list[Image]
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        names = [entry.name for entry in fields(Epoch)]
+        return frame({name: [getattr(epoch, name) for epoch in self.history] for name in names})
 
 
 def fit_head(
@@ -120,120 +113,39 @@ def fit_head(
         FeatxError: What `extract` raises.
     """
     recipe = load_recipe(recipe) if isinstance(recipe, str) else recipe
-    check_engine(engine, recipe.head)
     out = Path(out)
+    check_engine(engine, recipe.head)
     check_out(out)
-    dataset = read_data(Path(data), missing="keep" if on_error == "skip" else "fail")
-    check_for_fit(dataset, recipe.fit.validation)
-    check_output(recipe.head, len(dataset.classes))
     start = time.perf_counter()
-    extraction = extract_dataset(dataset, recipe, cache=cache, on_error=on_error, progress=progress)
-    images = list(extraction.images)
-    # Images that were skipped may have been a class's last.
-    check_for_fit(replace(dataset, items=tuple(image.item for image in images)), recipe.fit.validation)
-    refuse_leaks(images)
+    extraction = extract_to_fit(data, recipe, cache, engine, on_error, progress)
     extracted = time.perf_counter()
-    return _fitted(extraction, recipe, out, engine, extracted - start, progress)
-
-
-def _fitted(
-    extraction: Extraction, recipe: Recipe, out: Path, engine: FitEngine, seconds: float, progress: Progress
-) -> FitResult:
-    recipe = _resolved(recipe, extraction)
-    classes = extraction.dataset.classes
-    parts = _parts(extraction, recipe)
-    start = time.perf_counter()
-    fitter = make_fitter(engine, recipe, extraction.dim, len(classes))
-    batches = _batches(extraction, parts.fit, classes, recipe)
-    validate = partial(_score, fitter, extraction, parts.validation, classes)
-
-    def on_epoch(epoch: Epoch) -> None:
-        _refuse_divergence(epoch)
-        progress("fitting", epoch.epoch + 1, recipe.fit.epochs)
-
-    history = fit_epochs(fitter.run_epoch, batches, validate, recipe.fit, on_epoch)
-    head = fitter.head()
-    logits = {name: _logits(head, extraction, images) for name, images in vars(parts).items()}
-    _refuse_divergence(history[-1], *logits.values())
-    fit_seconds = time.perf_counter() - start
-    scores = {name: score(logits[name], _indices(images, classes)) for name, images in vars(parts).items()}
+    fit = fit_rows(extraction, recipe, engine, progress)
+    head = fit.fitter.head()
+    logits = fit.logits(head)
+    seconds = {"extract": extracted - start, "fit": time.perf_counter() - extracted}
     penultimate = store_penultimate(head, extraction, recipe.views.count, progress)
-    result = FitResult(
-        run=out,
-        recipe=recipe,
-        history=tuple(history),
-        steps=batches.steps,
-        train=scores["fit"],
-        validation=scores["validation"],
-        test=scores["test"],
-        parameters={
-            "total": extraction.parameters + head.parameters(),
-            "trainable": head.parameters(),
-            "non_trainable": extraction.parameters,
-        },
-        extraction=extraction,
-        seconds={"extract": seconds, "fit": fit_seconds},
-        engine=fitter.name,
-    )
-    outcome = Outcome(vars(parts), logits, classes, head, penultimate)
-    write_run(out, recipe, outcome, extraction, result.history, result.to_json())
+    result = _result(fit, out, head, logits, seconds)
+    outcome = Outcome(vars(fit.parts), logits, extraction.dataset.classes, head, penultimate)
+    write_run(out, fit.recipe, outcome, extraction, result.history, result.to_json())
     return result
 
 
-def _refuse_divergence(epoch: Epoch, *logits: NDArray[np.float32]) -> None:
-    losses = (loss for loss in (epoch.loss, epoch.val_loss) if loss is not None)
-    # The last step's loss is taken before the step; what it led to shows in the logits.
-    if not all(map(math.isfinite, losses)) or not all(np.isfinite(values).all() for values in logits):
-        raise UntrustedError(
-            f"Expected a finite loss, but in epoch {epoch.epoch} the fit diverged at a learning rate of "
-            f"{epoch.learning_rate:g}; lower fit.learning_rate (--learning-rate) and fit again."
-        )
-
-
-def _resolved(recipe: Recipe, extraction: Extraction) -> Recipe:
-    """Return the recipe with the statistics that the features were made with."""
-    return recipe.model_copy(update={"preprocess": extraction.spec.preprocess})
-
-
-def _parts(extraction: Extraction, recipe: Recipe) -> Parts:
-    train = extraction.select("train")
-    held_out = extraction.select("val")
-    if held_out:
-        return Parts(_ordered(train), _ordered(held_out), _ordered(extraction.select("test")))
-    mask = validation_mask(
-        [str(image.item.label) for image in train],
-        [image.digest for image in train],
-        [image.item.group for image in train],
-        recipe.fit.validation,
-        recipe.fit.seed,
+def _result(
+    fit: HeadFit, out: Path, head: Head, logits: Mapping[str, NDArray[np.float32]], seconds: dict[str, float]
+) -> FitResult:
+    scores = fit.scores(logits)
+    frozen = fit.extraction.parameters
+    trainable = head.parameters()
+    return FitResult(
+        run=out,
+        recipe=fit.recipe,
+        history=fit.history,
+        steps=fit.steps,
+        train=scores["fit"],
+        validation=scores["validation"],
+        test=scores["test"],
+        parameters={"total": frozen + trainable, "trainable": trainable, "non_trainable": frozen},
+        extraction=fit.extraction,
+        seconds=seconds,
+        engine=fit.fitter.name,
     )
-    fit = [image for image, held in zip(train, mask, strict=True) if not held]
-    held_out = [image for image, held in zip(train, mask, strict=True) if held]
-    return Parts(_ordered(fit), _ordered(held_out), _ordered(extraction.select("test")))
-
-
-def _ordered(images: Sequence[Image]) -> list[Image]:
-    """Order by content, so that a renamed file does not change which batch it falls into."""
-    return sorted(images, key=lambda image: (image.digest, image.item.id))
-
-
-def _batches(extraction: Extraction, images: list[Image], classes: Sequence[str], recipe: Recipe) -> TrainingBatches:
-    views = recipe.views.count
-    rows = extraction.view_rows(images, views)
-    labels = _indices(images, classes)
-    return TrainingBatches(rows, labels, views, recipe.fit.batch_size, recipe.fit.seed)
-
-
-def _indices(images: Sequence[Image], classes: Sequence[str]) -> NDArray[np.int64]:
-    number = {name: index for index, name in enumerate(classes)}
-    return np.array([number[str(image.item.label)] for image in images], np.int64)
-
-
-def _logits(head: Head | Fitter, extraction: Extraction, images: list[Image]) -> NDArray[np.float32]:
-    return head.logits(extraction.view_rows(images).chunks(ROWS_AT_ONCE))
-
-
-def _score(head: Fitter, extraction: Extraction, images: list[Image], classes: Sequence[str]) -> Score:
-    # A fit that diverges is refused after the epoch; NumPy need not warn of it before.
-    with np.errstate(invalid="ignore"):
-        return score(_logits(head, extraction, images), _indices(images, classes))

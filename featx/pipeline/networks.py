@@ -11,9 +11,9 @@ from featx.canonical import digest_of
 from featx.engine_openvino import CONVERSION_RULE, OpenVINONetwork, convert
 from featx.engines import KerasNetwork, Network
 from featx.errors import EngineError, UsageError
-from featx.framework import gpu_is_there, has_openvino
+from featx.framework import gpu_is_there, has_gpu, has_openvino
 from featx.pipeline.spaces import describe_backbone
-from featx.recipe import FeatureSpec
+from featx.recipe import FeatureSpec, Precision
 from featx.store import Store
 from featx.weights import Weights
 
@@ -34,17 +34,25 @@ class NetworkFacts:
     parameters: int
 
 
-def chosen_engine(engine: str) -> Literal["keras", "openvino"]:
+def chosen_engine(engine: str, precision: Precision = "float32") -> Literal["keras", "openvino"]:
     """Return the engine that `engine` stands for on this machine; nothing is loaded to tell.
 
-    `auto` is OpenVINO where it is installed, unless there is a GPU, which only Keras uses.
+    `auto` is OpenVINO where it is installed, unless there is a GPU, which only Keras uses, or the precision is
+    mixed, in which only Keras computes.
 
     Raises:
-        UsageError: There is no such engine, or it is not installed.
+        UsageError: There is no such engine, it is not installed, or it has no such precision.
     """
+    if precision == "mixed" and engine in ("auto", "keras"):
+        return "keras"
     if engine == "auto":
         return "openvino" if has_openvino() and not gpu_is_there() else "keras"
     if engine == "openvino":
+        if precision == "mixed":
+            raise UsageError(
+                "Expected the engine keras for mixed precision, received openvino; use --engine keras, or "
+                "--precision float32."
+            )
         if not has_openvino():
             raise UsageError(
                 "Expected the package openvino for the engine openvino, but it is not installed; install it with "
@@ -79,7 +87,7 @@ def build_network(
         EngineError: The engine asked for cannot run the network.
         FeatxError: What `KerasNetwork` raises.
     """
-    if chosen_engine(engine) == "openvino":
+    if chosen_engine(engine, spec.backbone.precision) == "openvino":
         try:
             return _openvino(spec, weights, store, batch_size or BATCH_SIZES["openvino"])
         except EngineError as error:
@@ -90,6 +98,8 @@ def build_network(
 
 
 def _keras(spec: FeatureSpec, weights: Weights, store: Store, batch_size: int) -> KerasNetwork:
+    if spec.backbone.precision == "mixed" and not has_gpu():
+        log.warning("Mixed precision is for GPUs with units for it; TensorFlow finds none here, so it is slower.")
     network = KerasNetwork(spec.backbone, spec.images.size, weights, batch_size)
     store.save_document(NETWORKS, digest_of(_about(spec, weights)), asdict(_facts(network)))
     return network

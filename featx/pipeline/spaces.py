@@ -17,10 +17,10 @@ from featx.store import RowKey, Rows, Space, Store
 from featx.views import VIEW_RULE, ViewSpec
 from featx.weights import Weights
 
-# Rows of engines in one numerical class are taken for the same; single precision is the only one so far. On
+# Rows of engines in one numerical class are taken for the same; mixed precision is a class of its own. On
 # radiographs, OpenVINO's rows are 1e-7 (VGG16) and 2e-5 (MobileNetV2) of their length from those of Keras, whose
 # own graphs, eager and compiled runs are 1e-6 and 6e-6 from one another.
-NUMERICS = "float32"
+NUMERICS = {"float32": "float32", "mixed": "mixed_float16"}
 
 
 def preprocessing_of(spec: FeatureSpec) -> Preprocessing:
@@ -44,7 +44,7 @@ def describe(spec: FeatureSpec, weights: Weights, *, augmented: bool) -> dict[st
         "preprocess": dict(preprocessing_of(spec).key()),
         "backbone": describe_backbone(spec.backbone, weights),
         "dtype": spec.features.dtype,
-        "numerics": NUMERICS,
+        "numerics": NUMERICS[spec.backbone.precision],
     }
 
 

@@ -1,0 +1,144 @@
+"""A head fitted on cached rows, before anything is written of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.data import read_data
+from featx.dataset import check_for_fit
+from featx.errors import UntrustedError
+from featx.heads import Head, check_output
+from featx.pipeline.extraction import Extraction, extract_dataset
+from featx.pipeline.fit_engines import FitEngine, Fitter, check_engine, make_fitter
+from featx.pipeline.hashing import Image, OnError
+from featx.pipeline.parts import Parts, class_indices, parts_of
+from featx.pipeline.progress import Progress
+from featx.pipeline.trust import refuse_leaks
+from featx.recipe import Recipe
+from featx.sampling import TrainingBatches
+from featx.stats import Score, score
+from featx.training import Epoch, fit_epochs
+
+ROWS_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class HeadFit:
+    """A fit that is done.
+
+    Attributes:
+        extraction: The features.
+        recipe: With the statistics that the features were made with.
+        parts: The images by what the fit did with them.
+        fitter: The engine, which gives the head and its logits.
+        history: One `Epoch` each.
+        steps: Batches an epoch.
+    """
+
+    extraction: Extraction
+    recipe: Recipe
+    parts: Parts
+    fitter: Fitter
+    history: tuple[Epoch, ...]
+    steps: int
+
+    def logits(self, head: Head | Fitter) -> dict[str, NDArray[np.float32]]:
+        """Return the logits of the images by role, dropout off.
+
+        Raises:
+            UntrustedError: The fit diverged in its last step.
+        """
+        found = {role: _logits(head, self.extraction, images) for role, images in vars(self.parts).items()}
+        # The last step's loss is taken before the step; what it led to shows in the logits.
+        _refuse_divergence(self.history[-1], *found.values())
+        return found
+
+    def scores(self, logits: Mapping[str, NDArray[np.float32]]) -> dict[str, Score]:
+        """Return the score of each role's images."""
+        classes = self.extraction.dataset.classes
+        return {
+            role: score(logits[role], class_indices(images, classes)) for role, images in vars(self.parts).items()
+        }
+
+
+def extract_to_fit(
+    data: str | Path, recipe: Recipe, cache: str | Path, engine: FitEngine, on_error: OnError, progress: Progress
+) -> Extraction:
+    """Check that a head can be fitted to data, and make sure of its features.
+
+    Raises:
+        UntrustedError: An image or group stands in two splits.
+        DataError: There are fewer than two classes, or too few images of one for the split.
+        RecipeError: The head's output does not fit the number of classes, or the engine does not know a layer.
+        FeatxError: What `extract` raises.
+    """
+    check_engine(engine, recipe.head)
+    dataset = read_data(Path(data), missing="keep" if on_error == "skip" else "fail")
+    check_for_fit(dataset, recipe.fit.validation)
+    check_output(recipe.head, len(dataset.classes))
+    extraction = extract_dataset(dataset, recipe, cache=cache, on_error=on_error, progress=progress)
+    images = list(extraction.images)
+    # Images that were skipped may have been a class's last.
+    check_for_fit(replace(dataset, items=tuple(image.item for image in images)), recipe.fit.validation)
+    refuse_leaks(images)
+    return extraction
+
+
+def fit_rows(extraction: Extraction, recipe: Recipe, engine: FitEngine, progress: Progress) -> HeadFit:
+    """Fit a recipe's head on features that `extract_to_fit` made sure of.
+
+    Raises:
+        UntrustedError: The fit diverged.
+        DataError: A class cannot be divided without dividing a group.
+    """
+    recipe = _resolved(recipe, extraction)
+    classes = extraction.dataset.classes
+    parts = parts_of(extraction, recipe)
+    fitter = make_fitter(engine, recipe, extraction.dim, len(classes))
+    batches = _batches(extraction, parts.fit, classes, recipe)
+    validate = partial(_score, fitter, extraction, parts.validation, classes)
+
+    def on_epoch(epoch: Epoch) -> None:
+        _refuse_divergence(epoch)
+        progress("fitting", epoch.epoch + 1, recipe.fit.epochs)
+
+    history = fit_epochs(fitter.run_epoch, batches, validate, recipe.fit, on_epoch)
+    return HeadFit(extraction, recipe, parts, fitter, tuple(history), batches.steps)
+
+
+def _refuse_divergence(epoch: Epoch, *logits: NDArray[np.float32]) -> None:
+    losses = (loss for loss in (epoch.loss, epoch.val_loss) if loss is not None)
+    if not all(map(math.isfinite, losses)) or not all(np.isfinite(values).all() for values in logits):
+        raise UntrustedError(
+            f"Expected a finite loss, but in epoch {epoch.epoch} the fit diverged at a learning rate of "
+            f"{epoch.learning_rate:g}; lower fit.learning_rate (--learning-rate) and fit again."
+        )
+
+
+def _resolved(recipe: Recipe, extraction: Extraction) -> Recipe:
+    """Return the recipe with the statistics that the features were made with."""
+    return recipe.model_copy(update={"preprocess": extraction.spec.preprocess})
+
+
+def _batches(extraction: Extraction, images: list[Image], classes: Sequence[str], recipe: Recipe) -> TrainingBatches:
+    views = recipe.views.count
+    rows = extraction.view_rows(images, views)
+    labels = class_indices(images, classes)
+    return TrainingBatches(rows, labels, views, recipe.fit.batch_size, recipe.fit.seed)
+
+
+def _logits(head: Head | Fitter, extraction: Extraction, images: list[Image]) -> NDArray[np.float32]:
+    return head.logits(extraction.view_rows(images).chunks(ROWS_AT_ONCE))
+
+
+def _score(head: Fitter, extraction: Extraction, images: list[Image], classes: Sequence[str]) -> Score:
+    # A fit that diverges is refused after the epoch; NumPy need not warn of it before.
+    with np.errstate(invalid="ignore"):
+        return score(_logits(head, extraction, images), class_indices(images, classes))

@@ -1,0 +1,114 @@
+"""Which recipes a sweep fits: one for every combination of values and every seed."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from featx.errors import UsageError
+from featx.recipe import Recipe
+from featx.recipe_files import override
+
+RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)(?:\.\.(\d+))?")
+# More is a slip of the keyboard: no sweep of so many fits ends.
+MOST_VALUES = 1000
+
+
+@dataclass(frozen=True)
+class Point:
+    """One fit of a sweep.
+
+    Attributes:
+        values: By dotted field, such as `fit.batch_size`.
+        seed: Of the split, the head's weights, dropout and the order of batches.
+        recipe: With both.
+    """
+
+    values: Mapping[str, Any]
+    seed: int
+    recipe: Recipe
+
+
+def points_of(recipe: Recipe, grid: Mapping[str, Sequence[Any]], seeds: Sequence[int]) -> list[Point]:
+    """Return every combination of values with every seed, each recipe validated.
+
+    Args:
+        recipe: What the values change.
+        grid: Values by dotted field.
+        seeds: Each combination is fitted with each.
+
+    Raises:
+        UsageError: There is nothing to vary, a value comes twice, or a field or value is not valid.
+    """
+    if not grid or not seeds or not all(grid.values()):
+        raise UsageError("Expected values to try and at least one seed, such as --batch-size 5..15 --seeds 3.")
+    for field, values in grid.items():
+        twice = [value for number, value in enumerate(values) if value in values[:number]]
+        if twice:
+            raise UsageError(f"Expected each value of {field} once, received {twice[0]!r} twice.")
+        if field == "fit.seed":
+            raise UsageError("Expected another field than fit.seed to vary; --seeds says how many seeds are fitted.")
+    points = []
+    for combination in itertools.product(*grid.values()):
+        changes = dict(zip(grid, combination, strict=True))
+        changed = override(recipe, changes)
+        points += [Point(changes, seed, override(changed, {"fit.seed": seed})) for seed in seeds]
+    return points
+
+
+def short_names(fields: Sequence[str]) -> dict[str, str]:
+    """Return what columns call the fields: the last part of a dotted name, the whole where two end alike."""
+    ends = [field.rpartition(".")[2] for field in fields]
+    taken = {"seed", "test", "train", "validation", "engine", "seconds", "refused"}
+    return {
+        field: field if ends.count(end) > 1 or end in taken else end for field, end in zip(fields, ends, strict=True)
+    }
+
+
+def parsed_values(text: str) -> list[Any]:
+    """Return the values that a text names: `5..15`, `5..15..5`, `1e-4,1e-3`, `rescale,featurewise`, `true`.
+
+    Raises:
+        UsageError: There is none, or a range that never ends.
+    """
+    values = list(itertools.chain.from_iterable(_one(part.strip()) for part in text.split(",")))
+    if not values or len(values) > MOST_VALUES or "" in values:
+        raise UsageError(
+            f"Expected values such as 5..15 (both ends included), 5..15..5 or 5,10,20, received {text!r}."
+        )
+    return values
+
+
+def parsed_setting(text: str) -> tuple[str, list[Any]]:
+    """Return the field and the values of `FIELD=VALUES`, such as `preprocess.mode=rescale,featurewise`.
+
+    Raises:
+        UsageError: It is not of that form.
+    """
+    field, equals, values = text.partition("=")
+    if not equals or not field.strip():
+        raise UsageError(
+            f"Expected --set FIELD=VALUES, such as --set fit.learning_rate=1e-4,1e-3, received {text!r}."
+        )
+    return field.strip(), parsed_values(values)
+
+
+def _one(part: str) -> Iterator[Any]:
+    """Yield the numbers of a range, or one value: a number or truth value as in JSON, else text."""
+    found = RANGE.fullmatch(part)
+    if found is None:
+        try:
+            value = json.loads(part)
+        except ValueError:
+            value = part
+        # There is no value to leave a field empty with: what says so is text, which the field may refuse.
+        yield part if value is None else value
+        return
+    first, last, step = int(found[1]), int(found[2]), int(found[3] or 1)
+    if step < 1 or (last - first) // step >= MOST_VALUES:
+        raise UsageError(f"Expected a range that ends, of at most {MOST_VALUES} values, received {part!r}.")
+    yield from range(first, last + 1, step)

@@ -1,0 +1,116 @@
+"""What repeated fits with other seeds tell: their spread, and whether a setting makes a difference beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.stats import Score
+
+RESAMPLES = 9999
+
+
+@dataclass(frozen=True)
+class SeedSpread:
+    """Test accuracies of fits that differ in their seed alone.
+
+    Attributes:
+        n: Test images.
+        accuracies: One a fit that gave scores, from 0 to 1.
+        refused: Fits that gave none, as when they diverged.
+        mean: Of the accuracies; None where there are none, as for all that follow.
+        sd: Their standard deviation (n - 1); None for fewer than two.
+        low: The least.
+        high: The largest.
+        interval: 95 % interval of the mean over seeds, by Student's t within [0, 1]; None for fewer than two. It
+            speaks of other seeds on the same test images, not of other images.
+        loss: Mean test loss in nats.
+    """
+
+    n: int
+    accuracies: tuple[float, ...]
+    refused: int
+    mean: float | None
+    sd: float | None
+    low: float | None
+    high: float | None
+    interval: tuple[float, float] | None
+    loss: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the attributes, the accuracies' summary under `accuracy`."""
+        return {
+            "n": self.n,
+            "fits": len(self.accuracies),
+            "refused": self.refused,
+            "accuracy": {
+                "mean": self.mean,
+                "sd": self.sd,
+                "min": self.low,
+                "max": self.high,
+                "interval": None if self.interval is None else list(self.interval),
+            },
+            "loss": self.loss,
+        }
+
+
+def spread_of(scores: Sequence[Score]) -> SeedSpread:
+    """Return the spread of fits; those without images scored count as refused."""
+    known = [score for score in scores if score.accuracy is not None]
+    accuracies = [float(score.accuracy or 0) for score in known]
+    losses = [score.loss for score in known if score.loss is not None]
+    several = len(accuracies) > 1
+    return SeedSpread(
+        n=known[0].n if known else 0,
+        accuracies=tuple(accuracies),
+        refused=len(scores) - len(known),
+        mean=float(np.mean(accuracies)) if known else None,
+        sd=float(np.std(accuracies, ddof=1)) if several else None,
+        low=min(accuracies, default=None),
+        high=max(accuracies, default=None),
+        interval=_interval(accuracies) if several else None,
+        loss=float(np.mean(losses)) if losses else None,
+    )
+
+
+def blocked_permutation_p(table: NDArray[np.float64], resamples: int = RESAMPLES, seed: int = 0) -> float:
+    """Return the permutation p-value of the hypothesis that no row's values differ from another's.
+
+    The statistic is the variance of the rows' means; values are permuted within columns, as in a randomised
+    block design (E. S. Edgington and P. Onghena, "Randomization Tests", 4th ed. 2007, ch. 6). All arrangements
+    are gone through where there are no more than `resamples`; else the p-value is (b + 1) / (B + 1) (B. Phipson
+    and G. K. Smyth 2010, doi:10.2202/1544-6115.1585).
+
+    Args:
+        table: (values, seeds) figures, at least 2 by 2.
+        resamples: B, the arrangements drawn.
+        seed: Of the drawing.
+    """
+    from scipy.stats import permutation_test
+
+    def variance(*rows: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+        return np.asarray(np.var([row.mean(axis=axis) for row in rows], axis=0))
+
+    found = permutation_test(
+        tuple(table),
+        variance,
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=resamples,
+        alternative="greater",
+        rng=np.random.default_rng(seed),
+    )
+    return float(found.pvalue)
+
+
+def _interval(values: Sequence[float]) -> tuple[float, float]:
+    from scipy.stats import t
+
+    mean = float(np.mean(values))
+    half = float(t.ppf(0.975, len(values) - 1)) * float(np.std(values, ddof=1)) / sqrt(len(values))
+    return max(0.0, mean - half), min(1.0, mean + half)

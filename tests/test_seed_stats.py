@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import itertools
+from math import sqrt
+
+import numpy as np
+import pytest
+
+from featx.seed_stats import blocked_permutation_p, spread_of
+from featx.stats import Score
+
+
+def test_the_spread_of_three_fits() -> None:
+    found = spread_of([Score(36, 27, 0.5), Score(36, 30, 0.7), Score(36, 33, 0.9), Score(0, 0, None)])
+    assert (found.n, found.refused) == (36, 1)
+    assert found.accuracies == (27 / 36, 30 / 36, 33 / 36)
+    assert found.mean == pytest.approx(30 / 36)
+    assert found.sd == pytest.approx(3 / 36)
+    assert (found.low, found.high) == (27 / 36, 33 / 36)
+    # Student's t at 0.975 with two degrees of freedom, from any table.
+    half = 4.302653 * (3 / 36) / sqrt(3)
+    assert found.interval == pytest.approx((30 / 36 - half, 1.0))
+    assert found.loss == pytest.approx(0.7)
+
+
+def test_one_fit_has_no_spread_and_none_has_nothing() -> None:
+    one = spread_of([Score(10, 5, 0.1)])
+    assert (one.mean, one.sd, one.interval) == (0.5, None, None)
+    none = spread_of([Score(0, 0, None)])
+    assert (none.mean, none.low, none.loss, none.refused) == (None, None, None, 1)
+
+
+def by_hand(table: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> float:
+    """Every way to arrange each column, the share whose means vary as much as those seen."""
+    rows = range(len(table))
+    ways = itertools.product(*(itertools.permutations(rows) for _ in range(table.shape[1])))
+    variances = []
+    for way in ways:
+        arranged = np.stack([table[list(order), column] for column, order in enumerate(way)], axis=1)
+        variances.append(arranged.mean(axis=1).var())
+    seen = table.mean(axis=1).var()
+    return float(np.mean(np.array(variances) >= seen * (1 - 1e-12)))
+
+
+def test_all_arrangements_of_a_small_table_are_gone_through() -> None:
+    table = np.array([[0.70, 0.75, 0.72], [0.71, 0.74, 0.75], [0.80, 0.86, 0.81]])
+    assert blocked_permutation_p(table) == pytest.approx(by_hand(table))
+    assert blocked_permutation_p(table) < 0.1
+
+
+def test_seeds_are_compared_with_themselves() -> None:
+    """A seed that is good for every value is no difference between the values."""
+    seeds = np.array([0.5, 0.6, 0.7, 0.8, 0.9])
+    better = np.stack([seeds, seeds + 0.02, seeds + 0.04])
+    assert blocked_permutation_p(better) < 0.001
+    rng = np.random.default_rng(0)
+    chance = np.stack([seeds + rng.normal(0, 0.05, 5) for _ in range(3)])
+    assert blocked_permutation_p(chance) > 0.05
+    assert blocked_permutation_p(chance) == blocked_permutation_p(chance)
+
+
+def test_equal_figures_make_no_difference() -> None:
+    assert blocked_permutation_p(np.full((3, 3), 0.75)) == 1.0
