@@ -14,7 +14,7 @@ from featx.dataset import SPLITS
 from featx.errors import DataError, RunError, UsageError
 from featx.grouping import units_of
 from featx.pipeline.extraction import DEFAULT_BACKBONE, Extraction, default_recipe, extract
-from featx.pipeline.hashing import Image, OnError
+from featx.pipeline.hashing import Failure, Image, OnError
 from featx.pipeline.progress import Progress, silent
 from featx.recipe import FeatureSpec
 from featx.runs import Run, RunImage, is_run, read_run
@@ -64,6 +64,7 @@ class Source:
         run: The run; None for data.
         spec: How data's features are made, with all statistics filled in; None for a run, whose recipe says it.
         weights: The backbone's, for data; None for a run, whose manifest names them.
+        failed: Images of data that could not be read and are not among the rows.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Source:
     run: Run | None = None
     spec: FeatureSpec | None = None
     weights: Weights | None = None
+    failed: tuple[Failure, ...] = ()
 
     def units(self) -> tuple[str, ...]:
         """Return each image's unit: images of one unit, of one group or with the same bytes, stay together."""
@@ -209,6 +211,7 @@ def of_extraction(extraction: Extraction) -> Source:
         extra=tuple(columns),
         spec=extraction.spec,
         weights=extraction.weights,
+        failed=extraction.failed,
     )
 
 
