@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from featx.errors import FeatxError as FeatxError
+    from featx.phantoms import write_phantoms as write_phantoms
     from featx.pipeline.benchmarking import bench as bench
     from featx.pipeline.clustering import Clusters as Clusters
     from featx.pipeline.clustering import clusters as clusters
     from featx.pipeline.comparing import compare as compare
     from featx.pipeline.comparison import Comparison as Comparison
+    from featx.pipeline.comparison_files import save_best as save_best
     from featx.pipeline.demonstration import demo as demo
     from featx.pipeline.diagnosing import doctor as doctor
     from featx.pipeline.extraction import Extraction as Extraction
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from featx.pipeline.reproduction.reproducing import Reproduction as Reproduction
     from featx.pipeline.reproduction.reproducing import reproduce as reproduce
     from featx.pipeline.sweeping import sweep as sweep
+    from featx.pipeline.transformer import FeatureExtractor as FeatureExtractor
     from featx.recipe import Recipe as Recipe
     from featx.recipe_files import load_recipe as load_recipe
     from featx.table import FeatureTable as FeatureTable
@@ -38,6 +41,7 @@ _HOME = {
     "Clusters": "featx.pipeline.clustering",
     "Comparison": "featx.pipeline.comparison",
     "Extraction": "featx.pipeline.extraction",
+    "FeatureExtractor": "featx.pipeline.transformer",
     "FeatureTable": "featx.table",
     "FeatxError": "featx.errors",
     "FitResult": "featx.pipeline.fitting",
@@ -56,7 +60,9 @@ _HOME = {
     "report": "featx.pipeline.reporting",
     "reproduce": "featx.pipeline.reproduction.reproducing",
     "sweep": "featx.pipeline.sweeping",
+    "save_best": "featx.pipeline.comparison_files",
     "visualize": "featx.pipeline.mapping",
+    "write_phantoms": "featx.phantoms",
 }
 
 __all__ = sorted(_HOME)

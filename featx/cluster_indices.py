@@ -86,13 +86,13 @@ def distances(X: NDArray[np.floating]) -> Distances:
             f"Clusters need images that differ, and all {len(X)} have the same features; check how the head was "
             "fitted, or use --layer backbone."
         )
+    if not np.isfinite(X).all():
+        raise DataError("Expected finite features, found others; check how the head was fitted.")
     gram = np.zeros((len(X), len(X)))
     for start in range(0, X.shape[1], COLUMNS):
         block = np.asarray(X[:, start : start + COLUMNS], np.float64)
         block = block - block.mean(axis=0)
         gram += block @ block.T
-    if not np.isfinite(gram).all():
-        raise DataError("Expected finite features, found others; check how the head was fitted.")
     own = gram.diagonal().copy()
     sums = own[:, None] + own
     squared = np.multiply(gram, -2, out=gram)

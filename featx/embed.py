@@ -135,6 +135,8 @@ def check(X: NDArray[np.float32]) -> None:
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """Keep sums in one order: their last digits grow to another map in a thousand steps of t-SNE."""
+    # Only libraries that are loaded already are held to one thread.
+    import sklearn.manifold  # noqa: F401
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):

@@ -1,4 +1,4 @@
-"""Tables for pandas, where it is installed."""
+"""Results as pandas data frames, for those who have pandas: it is loaded when one is asked for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from featx.errors import UsageError
 
 
 def frame(columns: Mapping[str, Sequence[Any]]) -> Any:
-    """Return a pandas DataFrame of columns of the same length.
+    """Return a `pandas.DataFrame` of these columns, in their order.
 
     Raises:
         UsageError: pandas is not installed.
@@ -18,6 +18,7 @@ def frame(columns: Mapping[str, Sequence[Any]]) -> Any:
         import pandas as pd
     except ImportError:
         raise UsageError(
-            "Expected pandas for a DataFrame, and it is not installed; run pip install 'featx[pandas]'."
+            "Expected the package pandas for a data frame, but it is not installed; install it with "
+            "pip install 'featx[pandas]'."
         ) from None
     return pd.DataFrame(dict(columns))

@@ -164,6 +164,18 @@ def decode(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS, at_least: in
     return upright(_rgb(image, name), orientation_of(image))
 
 
+def as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return an image that is in memory as RGB; grey values are repeated in the three channels.
+
+    Args:
+        image: Shape (height, width) or (height, width, 3).
+
+    Returns:
+        Shape (height, width, 3).
+    """
+    return np.repeat(image[:, :, np.newaxis], 3, axis=2) if image.ndim == 2 else image
+
+
 def resize(image: NDArray[np.uint8], size: int, method: str) -> NDArray[np.uint8]:
     """Resize an image to a square, with antialiasing; its aspect ratio is not kept.
 

@@ -81,11 +81,11 @@ def _plot(points: NDArray[np.floating[Any]], groups: Sequence[Group], wrong: NDA
 
     source = ColumnDataSource({"x": points[:, 0].astype(np.float32), "y": points[:, 1].astype(np.float32)})
     plot = Plot(
-        x_range=Range1d(-1, 1),  # set by the script, which knows how much room there is
-        y_range=Range1d(-1, 1),
+        x_range=Range1d(start=-1, end=1),  # set by the script, which knows how much room there is
+        y_range=Range1d(start=-1, end=1),
         sizing_mode="stretch_both",
         toolbar_location=None,  # the page has buttons of its own, which a keyboard reaches
-        min_border=0,
+        min_border=2,  # Bokeh does not wipe the canvas's outermost half pixel
         outline_line_color=None,
         background_fill_color=None,
         border_fill_color=None,
@@ -106,13 +106,21 @@ def _add_points(plot: Any, source: Any, group: Group, number: int, size: float) 
     from bokeh.models import CDSView, IndexFilter, Scatter
 
     # Added points are hollow.
-    line = {"line_color": group.colour, "line_width": 2.0} if group.added else {"line_color": None}
+    line: dict[str, Any] = {"line_color": group.colour, "line_width": 2.0} if group.added else {"line_color": None}
     side = size * LARGER.get(group.marker, 1.0)
-    look = {"x": "x", "y": "y", "size": side, "marker": group.marker, "fill_color": group.colour, **line}
+    look: dict[str, Any] = {
+        "x": "x",
+        "y": "y",
+        "size": side,
+        "marker": group.marker,
+        "fill_color": group.colour,
+        **line,
+    }
     alpha = 0.12 if group.added else 0.85
     return plot.add_glyph(
         source,
         Scatter(**look, fill_alpha=alpha, hit_dilation=1.5),
+        selection_glyph=Scatter(**look, fill_alpha=alpha),
         nonselection_glyph=Scatter(**look, fill_alpha=MUTED * alpha, line_alpha=MUTED),
         view=CDSView(filter=IndexFilter(group.index.tolist())),
         name=f"points-{number}",
@@ -122,10 +130,18 @@ def _add_points(plot: Any, source: Any, group: Group, number: int, size: float) 
 def _add_rings(plot: Any, source: Any, index: NDArray[np.int64], number: int, size: float) -> None:
     from bokeh.models import CDSView, IndexFilter, Scatter
 
-    look = {"x": "x", "y": "y", "size": size + 6, "marker": "circle", "fill_color": None, "line_width": 1.5}
+    look: dict[str, Any] = {
+        "x": "x",
+        "y": "y",
+        "size": size + 6,
+        "marker": "circle",
+        "fill_color": None,
+        "line_width": 1.5,
+    }
     plot.add_glyph(
         source,
         Scatter(**look, line_color="#222222"),
+        selection_glyph=Scatter(**look, line_color="#222222"),
         nonselection_glyph=Scatter(**look, line_color="#222222", line_alpha=MUTED),
         view=CDSView(filter=IndexFilter(index.tolist())),
         name=f"rings-{number}",

@@ -68,7 +68,7 @@ def load_map(path: Path) -> StoredMap:
         DataError: The file is not one, or is damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return _stored({name: arrays[name] for name in arrays.files})
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__

@@ -47,11 +47,11 @@ def phantom(kind: str, seed: int, size: int = 224) -> npt.NDArray[np.uint8]:
 
 
 def write_phantoms(
-    root: Path,
+    root: str | Path,
     *,
     train: Mapping[str, int] | int,
     test: Mapping[str, int] | int,
-    seed: int,
+    seed: int = 0,
     size: int = 224,
     classes: Sequence[str] = CLASSES,
 ) -> Path:
@@ -69,13 +69,14 @@ def write_phantoms(
         classes: The classes to write where `train` or `test` is one number.
 
     Returns:
-        `root`.
+        The folder.
 
     Raises:
         UsageError: If a class is unknown, a number or the seed is negative, or `size` is too small.
     """
     # All is checked before the first file is written.
     _check_film(seed, size)
+    root = Path(root)
     counts = {split: _per_class(split, wanted, classes) for split, wanted in (("train", train), ("test", test))}
     for split, per_class in counts.items():
         for kind, count in per_class.items():

@@ -20,7 +20,7 @@ UNKNOWN = "0.45"
 
 # The width of a journal's column, 8.5 cm, in inches, and how many small letters stand in it.
 COLUMN = 8.5 / 2.54
-NOTE_WIDTH = 78
+NOTE_WIDTH = 72
 
 
 def new_figure(width: float, height: float, columns: int = 1) -> tuple[Figure, Any]:
@@ -150,7 +150,7 @@ def _added_look(name: str, numbers: Mapping[str, int], size: float) -> dict[str,
     look = _look(name, numbers, size)
     # Hollow and larger, above the map's own points.
     return {
-        "s": 2 * size + 6,
+        "s": 1.7 * size + 5,
         "marker": look["marker"],
         "facecolors": "white",
         "edgecolors": look["color"],

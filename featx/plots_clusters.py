@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.plots import new_figure, style
+from featx.palette import style
+from featx.plots import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,17 +37,18 @@ def silhouette(
         chance: Range of the mean under permuted labels, shaded.
         ax: Where to draw; a new figure's axes if not given.
     """
-    axes: Axes = ax if ax is not None else new_figure(3.6, 3.8)[1]
+    axes: Axes = ax if ax is not None else new_figure(*silhouette_size(len(classes)))[1]
     means = [float(values[labels == number].mean()) for number in range(len(classes))]
-    gap = max(1.0, len(values) / 50)
+    gap = max(1.0, len(values) / (10 * len(classes)))
     bottom = 0.0
     places = []
+    line = "\n" if len(classes) <= MOST_NUMBERS else " "
     for number in sorted(range(len(classes)), key=lambda number: -means[number]):
         # Steps, so that each image is a bar of its own.
         own = np.sort(values[labels == number])[::-1]
         edges = bottom + np.arange(len(own) + 1)
         axes.stairs(own, edges, orientation="horizontal", fill=True, color=style(number)[0])
-        places.append((bottom + len(own) / 2, f"{classes[number]} ({len(own)})\n{_signed(means[number])}"))
+        places.append((bottom + len(own) / 2, f"{classes[number]} ({len(own)}){line}{_signed(means[number])}"))
         bottom += len(own) + gap
     mean = float(values.mean())
     axes.axvline(0, color="0.3", linewidth=0.8)
@@ -55,7 +57,12 @@ def silhouette(
         axes.axvspan(*chance, color="0.6", alpha=0.6, linewidth=0, label="mean by chance (95 %)")
     _named(axes, places)
     axes.set(xlabel="silhouette of each image", title=title, ylim=(bottom, -gap))
-    axes.legend(frameon=False, fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.14))
+    axes.legend(
+        frameon=False,
+        fontsize="small",
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.6 / axes.figure.get_figure(root=True).get_figheight()),
+    )
     return axes
 
 
@@ -68,22 +75,37 @@ def pairs(ratios: NDArray[np.float64], classes: Sequence[str], title: str, ax: A
         title: A line above.
         ax: Where to draw; a new figure's axes if not given.
     """
-    side = max(3.6, min(12.0, 0.55 * len(classes) + 1.6))
-    axes: Axes = ax if ax is not None else new_figure(side, side)[1]
+    axes: Axes = ax if ax is not None else new_figure(*pairs_size(len(classes)))[1]
     shown = np.ma.masked_invalid(ratios)
     top = float(shown.max()) if shown.count() else 1.0
-    axes.imshow(shown, cmap="cividis", vmin=0, vmax=top or 1.0)
+    image = axes.imshow(shown, cmap="cividis", vmin=0, vmax=top or 1.0)
     if len(classes) <= MOST_NUMBERS:
         for (row, column), ratio in np.ndenumerate(ratios):
             if np.isfinite(ratio):
                 ink = "black" if ratio > 0.5 * top else "white"
                 axes.text(column, row, f"{ratio:.2f}", ha="center", va="center", color=ink)
+        axes.set_xlabel("between/within ratio")
+    else:
+        axes.figure.colorbar(image, ax=axes, shrink=0.7, label="between/within ratio")
     if len(classes) <= MOST_NAMES:
         ticks = range(len(classes))
-        axes.set_xticks(ticks, classes, rotation=30, ha="right", rotation_mode="anchor")
+        axes.set_xticks(
+            ticks, classes, rotation=30 if len(classes) <= MOST_NUMBERS else 60, ha="right", rotation_mode="anchor"
+        )
         axes.set_yticks(ticks, classes)
     axes.set(title=title)
     return axes
+
+
+def silhouette_size(classes: int) -> tuple[float, float]:
+    """Return width and height in inches in which the names of so many classes can be read."""
+    return 3.7, max(4.2, 0.17 * min(classes, MOST_NAMES) + 1.4)
+
+
+def pairs_size(classes: int) -> tuple[float, float]:
+    """Return width and height in inches in which a matrix of so many classes can be read."""
+    side = max(3.7, 0.2 * min(classes, MOST_NAMES) + 1.6) if classes > MOST_NUMBERS else max(3.7, 0.5 * classes + 1.4)
+    return side, side
 
 
 def _named(axes: Axes, places: Sequence[tuple[float, str]]) -> None:

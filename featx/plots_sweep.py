@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featx.plots import COLOURS, new_figure
+from featx.palette import COLOURS
+from featx.plots import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from featx.stats import Score, wilson
 
@@ -33,7 +34,10 @@ def small_share(share: float) -> str:
 
 def decimal(value: float | None, digits: int = 3) -> str:
     """Return a number with a fixed number of digits, a dash for none."""
-    return NOTHING if value is None or math.isnan(value) else f"{value:.{digits}f}"
+    if value is None or math.isnan(value):
+        return NOTHING
+    # Adding 0 takes the sign of what is rounded to nothing.
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def span(interval: tuple[float, float] | None) -> str:
@@ -84,3 +88,16 @@ def p_words(p: float) -> str:
 def size(n: int) -> str:
     """Return a number of bytes in kB or MB."""
     return f"{n / 1e6:,.1f} MB" if n >= 1e6 else f"{n / 1e3:,.0f} kB"
+
+
+def short_names(names: Sequence[str], length: int = 20) -> dict[str, str]:
+    """Return for each name one for drawings, which have little room: cut where it is long, yet no two alike."""
+    found: dict[str, str] = {}
+    for name in names:
+        short = name if len(name) <= length else name[: length - 1] + "…"
+        turn = 1
+        while short in found.values():
+            turn += 1
+            short = f"{name[: length - 4]}… {turn}"
+        found[name] = short
+    return found

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import DataError
+from featx.frames import frame
 
 
 @dataclass(frozen=True)
@@ -56,3 +58,21 @@ class FeatureTable:
         """Return the rows of these numbers, in their order."""
         columns = (self.ids, self.labels, self.splits, self.groups, self.digests, self.views)
         return FeatureTable(self.X[index], *(tuple(column[i] for i in index) for column in columns))
+
+    def to_frame(self) -> Any:
+        """Return a `pandas.DataFrame` with a row an image: what is known of it, then features `x0`, `x1` and so on.
+
+        Columns before the features: `id`, `label`, `split`, `group`, `view`, `sha256`.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        known = {
+            "id": self.ids,
+            "label": self.labels,
+            "split": self.splits,
+            "group": self.groups,
+            "view": self.views,
+            "sha256": self.digests,
+        }
+        return frame({**known, **{f"x{number}": column for number, column in enumerate(self.X.T)}})

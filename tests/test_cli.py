@@ -201,10 +201,19 @@ def test_fit_head_predict_and_visualize_work_from_end_to_end(
     assert len(table.read_text("utf-8").splitlines()) == 1 + len(tests)
 
     drawn = featx("visualize", run, "--out", tmp_path / "maps", "--cache", cache, "--json").json
-    assert set(drawn) == {"files", "method", "n", "seconds", "trustworthiness", "silhouette"}
-    assert drawn["n"] == 24
+    assert {"files", "method", "n", "seconds", "trustworthiness", "stability", "silhouette", "added"} <= set(drawn)
+    assert (drawn["n"], drawn["added"]) == (24, 0)
     assert {Path(file).suffix for file in drawn["files"]} == {".png", ".svg", ".csv"}
     assert all(Path(file).stat().st_size > 0 for file in drawn["files"])
+    placed = featx(
+        "visualize", run, "--method", "pca", "--add-split", "test", "--add", tests[0], "--add", tests[1],
+        "--format", "csv,projector", "--format", "svg", "--out", tmp_path / "placed", "--cache", cache,
+    )  # fmt: skip
+    assert "24 images and 10 placed on it by PCA" in placed.out
+    assert "Trustworthiness 0." in placed.out
+    names = {path.name for path in (tmp_path / "placed").iterdir()}
+    stem = "pca-penultimate-train"
+    assert names == {f"{stem}.npz", f"{stem}-added.csv", f"{stem}-added.svg", f"{stem}-added-projector"}
     assert list(Path.cwd().iterdir()) == []
 
 
@@ -251,7 +260,12 @@ def test_predict_refuses_other_weights_with_exit_4(
         (["fit-head", "nowhere", "--recipe", "covid4-vgg16"], 2, "--out"),
         (["fit-head", "nowhere", "--recipe", "missing.toml", "--out", "run"], 1, "missing.toml"),
         (["predict", "nowhere", "x.png"], 1, "does not exist"),
-        (["visualize", "nowhere"], 1, "does not exist"),
+        (["visualize", "nowhere"], 1, "nowhere"),
+        (["visualize", "."], 2, "pass one with --out"),
+        (["visualize", ".", "--out", "m", "--format", "png,pdf"], 2, "received 'pdf'"),
+        (["visualize", ".", "--out", "m", "--method", "umap", "--perplexity", "5"], 2, "with --method tsne"),
+        (["visualize", ".", "--out", "m", "--layer", "penultimate"], 2, "is not a run"),
+        (["visualize", ".", "--method", "isomap"], 2, "isomap"),
         (["recipes", "show", "covid"], 2, "No recipe"),
         (["cache", "explain", "x.png"], 2, "Expected one of"),
         (["cache", "explain", "x.png", "--backbone", "vgg16"], 1, "x.png"),

@@ -55,8 +55,9 @@ def test_equal_rows_are_at_no_distance() -> None:
 def test_features_without_distances_are_said() -> None:
     with pytest.raises(DataError, match="need images that differ, and all 5 have the same features"):
         distances(np.ones((5, 3), np.float32))
-    with pytest.raises(DataError, match="finite"):
-        distances(np.array([[1.0], [np.nan]], np.float32))
+    for value in (np.nan, np.inf):
+        with pytest.raises(DataError, match="Expected finite features"):
+            distances(np.array([[1.0], [value]], np.float32))
 
 
 @pytest.mark.parametrize("sizes", [(20, 12), (15, 1, 9, 7), (2, 2, 2, 1, 1)])

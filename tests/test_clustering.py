@@ -54,8 +54,11 @@ def test_both_layers_and_the_test_split_are_measured(fitted: FitResult, cache: P
     found = clusters(fitted.run, cache=cache, permutations=19)
     shown = [(part.layer, part.split, len(part.ids)) for part in found.parts]
     assert shown == [
-        ("penultimate", "train", 24), ("backbone", "train", 24), ("penultimate", "test", 12), ("backbone", "test", 12),
-    ]  # fmt: skip
+        ("penultimate", "train", 24),
+        ("backbone", "train", 24),
+        ("penultimate", "test", 12),
+        ("backbone", "test", 12),
+    ]
     for part in found.parts:
         rows = read_source(fitted.run, layer=part.layer, cache=cache).of_split(part.split).table  # type: ignore[arg-type]
         assert part.ids == rows.ids
@@ -199,9 +202,9 @@ def test_tables_and_pictures(fitted: FitResult, cache: Path, tmp_path: Path) -> 
 
 
 def test_nothing_is_written_unless_asked(fitted: FitResult, cache: Path) -> None:
-    before = {path for path in fitted.run.rglob("*")}
+    before = set(fitted.run.rglob("*"))
     assert clusters(fitted.run, cache=cache, permutations=5).files == ()
-    assert {path for path in fitted.run.rglob("*")} == before
+    assert set(fitted.run.rglob("*")) == before
 
 
 def test_the_frame_is_the_table(fitted: FitResult, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,7 +224,7 @@ def test_the_frame_is_the_table(fitted: FitResult, cache: Path, monkeypatch: pyt
 
 
 def command(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *words: str | Path
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *words: object
 ) -> tuple[int, str, str]:
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     monkeypatch.setattr(console.State, "debug", False)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from html_page import read_page
 from pipeline_data import files_of
 
 from featx.pipeline import demonstration
@@ -29,9 +30,9 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 
 def test_all_lands_in_one_folder(shown: Demo) -> None:
     out = shown.data.parent
-    assert {path.name for path in out.iterdir()} == {"data", "run", "map", "cache"}
+    assert {path.name for path in out.iterdir()} == {"data", "run", "map", "cache", "report.html"}
     assert len(files_of(shown.data)) == 4 * 3 + 4
-    assert {path.suffix for path in (out / "map").iterdir()} == {".png", ".svg", ".csv"}
+    assert {path.suffix for path in (out / "map").iterdir()} == {".png", ".svg", ".csv", ".npz"}
 
 
 def test_it_is_the_main_job(shown: Demo) -> None:
@@ -42,6 +43,14 @@ def test_it_is_the_main_job(shown: Demo) -> None:
     assert document["data"] == str(shown.data)
     assert (document["map"]["n"], document["failed"]) == (12, [])
     assert shown.fit.recipe.preprocess.mean is not None
+
+
+def test_it_ends_with_a_page(shown: Demo) -> None:
+    assert shown.to_json()["report"] == str(shown.data.parent / "report.html")
+    page = read_page(shown.report.file)
+    assert "The backbone's weights are random" in page.all("header")[0].text
+    assert [node.attributes["id"] for node in page.all("section", class_="level-2")][2] == "maps"
+    assert shown.report.left_out == {}
 
 
 def test_what_it_leaves_is_used_further(shown: Demo) -> None:

@@ -99,7 +99,15 @@ def test_python_page_runs(
     assert names["result"].test.n == 8
     assert len(names["result"].history) == 3
     assert len(names["predictions"].rows) == 8
+    assert "(24, 1286) ['id', 'label', 'split', 'group', 'view', 'sha256', 'x0']" in shown
+    assert names["rows"].shape == (2, 1280)
+    assert (
+        names["search"].predict(["phantoms/test/normal/normal-000.png"])[0]
+        in names["result"].extraction.dataset.classes
+    )
     assert all((tmp_path / file).is_file() for file in names["drawn"].files)
+    assert all((tmp_path / file).is_file() for file in (*names["drawn"].files, *names["files"]))
+    assert [len(part.ids) for part in names["apart"].parts] == [24, 24, 8, 8]
 
 
 def test_cache_page_reads_what_the_store_wrote(
@@ -115,6 +123,11 @@ def test_cache_page_reads_what_the_store_wrote(
     assert sorted(shown) == [f"{dtype} (2, 3) {dtype} abababababab 0" for dtype in ("float16", "float32")]
     np.testing.assert_array_equal(names["X"], rows)
     assert names["digests"] == [digest, digest]
+
+
+def test_interactive_page_writes_a_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_snippets(page("interactive-maps.md"), tmp_path, monkeypatch)
+    assert "<h1" in (tmp_path / "map.html").read_text("utf-8")
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)

@@ -116,6 +116,57 @@ def test_the_classes_order_is_not_the_images_order() -> None:
     )
 
 
+def test_images_placed_afterwards_are_hollow_and_errors_are_ringed() -> None:
+    points = some_points(6)
+    labels = ["a", "b", "a", "b", "", "a"]
+    added = [False, False, True, True, True, False]
+    wrong = [False, True, True, False, False, False]
+    axes = plots.scatter(points, labels, "", wrong=wrong, added=added)
+    drawn = {str(collection.get_label()): collection for collection in axes.collections}
+    expected = {
+        "a (2)": [0, 5],
+        "b (1)": [1],
+        "a, added (1)": [2],
+        "b, added (1)": [3],
+        "no label, added (1)": [4],
+        "misclassified (2)": [1, 2],
+    }
+    assert set(drawn) == set(expected)
+    for name, rows in expected.items():
+        np.testing.assert_array_equal(np.asarray(drawn[name].get_offsets()), points[rows])
+    legend = axes.get_legend()
+    assert legend is not None
+    assert {text.get_text() for text in legend.get_texts()} == set(expected)
+    for name in "ab":
+        old, new = drawn[f"{name} ({2 if name == 'a' else 1})"], drawn[f"{name}, added (1)"]
+        # The same colour and shape, but white within.
+        assert np.asarray(new.get_edgecolor()).tobytes() == colour(old)
+        assert outline(new) == outline(old)
+        np.testing.assert_array_equal(np.asarray(new.get_facecolor()), [[1, 1, 1, 1]])
+    assert len(np.asarray(drawn["misclassified (2)"].get_facecolor())) == 0
+
+
+def test_a_map_has_names_for_its_axes_where_they_are_something() -> None:
+    axes = plots.scatter(some_points(), NAMES * 10, "", "PCA", directions=("component 1", "component 2"))
+    assert axes.get_xlabel() == "component 1\nPCA"
+    assert axes.get_ylabel() == "component 2"
+
+
+def test_text_and_legend_of_a_map_stay_within_the_picture_and_off_one_another() -> None:
+    labels = [f"a class with a name {number}" for number in range(10)] * 3
+    axes = plots.scatter(some_points(), labels, "title", "words " * 40, directions=("across", "up"))
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()
+    legend = axes.get_legend()
+    assert legend is not None
+    below = legend.get_window_extent()
+    assert below.ymax < axes.xaxis.label.get_window_extent().ymin
+    assert below.ymin > 0
+    assert 0 < below.xmin < below.xmax < figure.bbox.xmax
+    assert axes.xaxis.label.get_window_extent().xmax < figure.bbox.xmax
+
+
 def test_a_curve_counts_epochs_from_zero() -> None:
     axes = draw_curve()
     train, validation = axes.lines
@@ -176,9 +227,9 @@ def test_the_files_are_what_their_endings_say(tmp_path: Path) -> None:
     plots.save(axes, tmp_path / "map.svg")
     with Image.open(tmp_path / "map.png") as image:
         assert image.format == "PNG"
-        # 6 by 5 inches at 150 dots an inch, and not blank.
-        assert image.size == (900, 750)
-        assert len(image.convert("RGB").getcolors(900 * 750) or ()) > 10
+        # 8.5 cm wide at 150 dots an inch, and not blank.
+        assert image.width == int(8.5 / 2.54 * 150)
+        assert len(image.convert("RGB").getcolors(image.width * image.height) or ()) > 10
     root = ElementTree.parse(tmp_path / "map.svg").getroot()
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
     assert root.find(".//{http://www.w3.org/2000/svg}use") is not None

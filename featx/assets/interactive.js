@@ -72,7 +72,8 @@
     }
 
     listen(stage) {
-      this.source.inspect.connect(([renderer]) => {
+      this.source.inspect.connect(([renderer, { geometry }]) => {
+        this.mouse = geometry;
         this.hits.set(renderer.id, this.source.inspected.indices);
         this.later ??= requestAnimationFrame(() => this.hovered());
       });
@@ -210,13 +211,13 @@
       const ink = DARK.matches ? "#f0f3f6" : "#1b1f24";
       const own = (colour) => (DARK.matches && colour === "#000000" ? "#ffffff" : colour);
       this.data.groups.forEach((group, number) => {
-        const points = this.renderers[`points-${number}`];
+        const glyphs = ({ glyph, selection_glyph, nonselection_glyph }) => [glyph, selection_glyph, nonselection_glyph];
         const rings = this.renderers[`rings-${number}`];
-        for (const glyph of [points.glyph, points.nonselection_glyph]) {
+        for (const glyph of glyphs(this.renderers[`points-${number}`])) {
           glyph.fill_color = own(group.colour);
           if (group.added) glyph.line_color = own(group.colour);
         }
-        if (rings) for (const glyph of [rings.glyph, rings.nonselection_glyph]) glyph.line_color = ink;
+        if (rings) for (const glyph of glyphs(rings)) glyph.line_color = ink;
         this.find(`[data-group="${number}"] svg`).style.color = own(group.colour);
       });
     }
@@ -225,7 +226,12 @@
 
     hovered() {
       this.later = undefined;
-      const indices = [...this.hits.values()].flat();
+      const { sx, sy } = this.mouse;
+      const away = (i) => {
+        const [x, y] = this.placeOf(i);
+        return Math.hypot(x - sx, y - sy);
+      };
+      const indices = [...this.hits.values()].flat().sort((one, other) => away(one) - away(other));
       if (indices.length) this.show(indices);
       else this.hide();
     }
@@ -236,12 +242,16 @@
       this.current = undefined;
     }
 
+    placeOf(image) {
+      const { x_scale: x, y_scale: y } = this.view.frame;
+      return [x.compute(this.x[image]), y.compute(this.y[image])];
+    }
+
     show(indices) {
       const image = indices[0];
       if (!this.tip.hidden && this.current === indices.join()) return;
       const [width, height] = this.room();
-      const x = this.view.frame.x_scale.compute(this.x[image]);
-      const y = this.view.frame.y_scale.compute(this.y[image]);
+      const [x, y] = this.placeOf(image);
       if (!this.shown(image) || x < 0 || y < 0 || x > width || y > height) return;
       this.current = indices.join();
       this.tip.replaceChildren(...this.told(image, indices.length - 1));

@@ -27,7 +27,13 @@ MEASURES = {
 
 def command(
     place: options.Place,
-    layer: options.LayerOption = None,
+    layer: Annotated[
+        options.LayerChoice | None,
+        typer.Option(
+            help="Which features alone; if not given a run's both, and the backbone's of data.",
+            rich_help_panel=options.FEATURES,
+        ),
+    ] = None,
     recipe: options.RecipeChoice = None,
     backbone: options.BackboneChoice = None,
     pooling: options.PoolingChoice = None,
@@ -80,8 +86,8 @@ def _tell(result: Clusters) -> None:
     main = result.main.quality
     console.print_lines(
         [
-            f"{len(main.labels)} images of {len(main.classes)} classes by {result.by}, in {result.seconds:.1f} s; "
-            f"kNN of {main.neighbours}; chance: mean of {main.permutations} permutations of the labels.",
+            f"{len(main.labels)} images of {len(main.classes)} classes by {result.by}, in {result.seconds:.1f} s.",
+            f"kNN: {main.neighbours} neighbours; chance: mean of {main.permutations} permutations of the labels.",
             "",
         ]
     )

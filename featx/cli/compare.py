@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featx.cli import console, features, options
+from featx.cli.extract import SKIPPED, skipped_lines
 
 if TYPE_CHECKING:
     from featx.pipeline.comparison import ClassifierResult, Comparison, Estimate
@@ -34,7 +35,15 @@ def command(
     ] = 2,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Write tables here.", rich_help_panel=options.RUNNING),
+        typer.Option(metavar="DIR", help="Write tables and pictures here.", rich_help_panel=options.RUNNING),
+    ] = None,
+    save_best: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Save the best classifier in a folder that featx predict takes.",
+            rich_help_panel=options.RUNNING,
+        ),
     ] = None,
     jobs: Annotated[
         int | None,
@@ -62,7 +71,13 @@ def command(
     """Compare classical classifiers, and a run's head, by cross-validation and on the test images."""
     console.start(quiet=quiet, debug=debug)
     from featx.pipeline.comparing import compare
+    from featx.pipeline.comparison_files import save_best as save
+    from featx.pipeline.comparison_files import write_pictures
     from featx.pipeline.comparison_tables import write_tables
+    from featx.pipeline.saved_classifiers import check_out
+
+    if save_best is not None:
+        check_out(save_best)
 
     fields = {"backbone.pooling": pooling, "preprocess.mode": preprocess, "images.size": size}
     with console.progress_bars(quiet=quiet) as progress:
@@ -79,12 +94,16 @@ def command(
             on_error=on_error.value,
             progress=progress,
         )
-    files = () if out is None else write_tables(result, out)
+    files = () if out is None else (*write_tables(result, out), *write_pictures(result, out))
+    if save_best is not None:
+        files = (*files, save(result, save_best))
     if json:
         console.print_json({**result.to_json(), "files": [str(path) for path in files]})
-        return
-    _tell(result)
-    console.print_lines([f"  {path}" for path in files])
+    else:
+        _tell(result)
+        console.print_lines([f"  {path}" for path in files] + skipped_lines(result.to_json()["failed"]))
+    if result.train.failed:
+        raise typer.Exit(SKIPPED)
 
 
 def _tell(result: Comparison) -> None:

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 def command(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for data, run and map.")] = Path("featx-demo"),
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for data, run, map and report.")] = Path(
+        "featx-demo"
+    ),
     weights: options.WeightsChoice = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Of the fit.")] = None,
     cache: Annotated[
@@ -25,7 +27,7 @@ def command(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Do the main job on generated radiographs: features, head, test, map. Nothing is downloaded."""
+    """Do the main job on generated radiographs: features, head, test, map, report. Nothing is downloaded."""
     console.start(quiet=quiet, debug=debug)
     from featx.pipeline.demonstration import EPOCHS, RECIPE, demo
 
@@ -59,10 +61,14 @@ def _next_steps(result: Demo) -> list[str]:
     return [
         "",
         "Look at:",
-        *(f"  {path}" for path in (run / "curves.png", run / "confusion.png", result.map.files[0])),
+        *(
+            f"  {path}"
+            for path in (result.report.file, run / "curves.png", run / "confusion.png", result.map.files[0])
+        ),
         "Try next (features are cached, so all of it is quick):",
         f"  featx predict {run} {test_image} --cache {cache}",
         f"  featx visualize {run} --layer backbone --cache {cache}",
+        f"  featx report {run} --cache {cache}",
         "  featx recipes show covid4-vgg16",
         "  featx fit-head YOUR_IMAGES --recipe covid4-vgg16 --out YOUR_RUN",
     ]

@@ -7,7 +7,6 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from featx.cli import options
-from featx.errors import UsageError
 
 if TYPE_CHECKING:
     from featx.recipe import FeatureSpec
@@ -28,15 +27,12 @@ def spec(
         UsageError: Recipe and backbone are both given.
         RecipeError: The recipe or a field is not valid.
     """
-    from featx.pipeline.extraction import DEFAULT_BACKBONE, default_recipe
-    from featx.recipe_files import load_recipe, override
+    from featx.pipeline.feature_choice import base_recipe, chosen_recipe
 
-    if recipe is not None and backbone is not None:
-        raise UsageError("Expected --recipe or --backbone, received both; a recipe names its backbone.")
-    base = load_recipe(recipe) if recipe is not None else default_recipe(backbone or DEFAULT_BACKBONE)
+    base = base_recipe(recipe, backbone)
     changes = {name: value.value if isinstance(value, Enum) else value for name, value in fields.items()}
     changes["backbone.weights"] = options.weights_for(base.backbone.name, weights)
-    return override(base, changes)
+    return chosen_recipe(base, None, changes)
 
 
 def spec_if_asked(

@@ -131,11 +131,7 @@ def _lines(result: Map) -> list[str]:
     added = f" and {document['added']} placed on it" if document["added"] else ""
     lines = [f"{document['n']} images{added} by {document['description']}, in {document['seconds']:.1f} s:"]
     lines += [f"  {path}" for path in document["files"]]
-    told = [
-        f"{name.capitalize()} {document[name]:.2f}"
-        for name in ("trustworthiness", "stability")
-        if document[name] is not None
-    ]
+    told = [f"{name} {document[name]:.2f}" for name in ("trustworthiness", "stability") if document[name] is not None]
     if told:
-        lines.append(f"{', '.join(told)} (1 is best).")
+        lines.append(f"{', '.join(told).capitalize()} (1 is best).")
     return lines + skipped_lines(document["failed"])

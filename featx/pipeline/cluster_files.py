@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLUMNS = ("layer", "split", "measure", "value", "permuted_mean", "permuted_low", "permuted_high", "p_value")
-WIDTH, HEIGHT = 3.7, 4.2
 
 
 @dataclass(frozen=True)
@@ -63,8 +62,9 @@ def write_parts(out: Path, parts: Sequence[Part], by: str) -> tuple[Path, ...]:
         runs.write_csv(out / "classes.csv", _CLASS_COLUMNS, _class_rows(parts)),
         runs.write_csv(out / "per_image.csv", _IMAGE_COLUMNS, _image_rows(parts)),
     ]
-    files += _picture(out / "silhouette", shown, by, _draw_silhouette, HEIGHT)
-    files += _picture(out / "pairs", shown, by, _draw_pairs, WIDTH)
+    classes = len(parts[0].quality.classes)
+    files += _picture(out / "silhouette", shown, by, _draw_silhouette, plots_clusters.silhouette_size(classes))
+    files += _picture(out / "pairs", shown, by, _draw_pairs, plots_clusters.pairs_size(classes))
     return tuple(files)
 
 
@@ -96,9 +96,9 @@ def _image_rows(parts: Sequence[Part]) -> Iterator[tuple[Any, ...]]:
 
 
 def _picture(
-    stem: Path, parts: Sequence[Part], by: str, draw: Callable[[Part, str, Axes], Axes], height: float
+    stem: Path, parts: Sequence[Part], by: str, draw: Callable[[Part, str, Axes], Axes], size: tuple[float, float]
 ) -> list[Path]:
-    figure, axes = plots.new_figure(WIDTH * len(parts), height, len(parts))
+    figure, axes = plots.new_figure(size[0] * len(parts), size[1], len(parts))
     for part, ax in zip(parts, np.atleast_1d(axes), strict=True):
         what = "" if by == "label" else f"{by}: "
         draw(part, f"{what}{part.layer} features, {part.split}", ax)

@@ -23,17 +23,17 @@ from featx.recipe import FeatureSpec
 log = logging.getLogger("featx")
 
 DISTANCE = "euclidean, features as they are"
-# Distances between this many images take 200 MB; more images tell hardly more.
+# Measuring this many takes about 1.2 GB, which grows with the square; more images tell hardly more.
 SAMPLE = 5000
 # Fewer labellings than this and no p-value can be small.
 LABELLINGS = 20
 SEEN = (
-    "Penultimate features of training images have seen the labels, so classes stand apart there whatever new images do; "
-    "judge the head by the test split."
+    "Penultimate features of training images have seen the labels, so classes stand apart there whatever new images "
+    "do; judge the head by the test split."
 )
 SEEN_BY = (
-    "Penultimate features of training images have seen the labels, so whatever goes with the label stands apart there "
-    "too; the backbone's features have seen none."
+    "Penultimate features of training images have seen the labels, so whatever goes with the label stands apart "
+    "there too; the backbone's features have seen none."
 )
 
 
@@ -204,7 +204,7 @@ def _remarks(parts: Sequence[Part], by: str, notes: _Notes) -> None:
 
 def _remark(quality: Quality, split: str, notes: _Notes) -> None:
     swapping = quality.blocks
-    if swapping.grouped:
+    if swapping.grouped or swapping.mixed:
         mixed = ", one of each class where a unit has several" if swapping.mixed else ""
         notes.add(
             f"Labels of the split {split!r} are permuted by unit: {len(swapping.labels)} blocks of images that "

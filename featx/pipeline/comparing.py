@@ -19,10 +19,12 @@ from featx.folds import Fold, numbered, possible_folds, repeated_folds
 from featx.nested import Outcome, Rows, evaluate
 from featx.pipeline.comparison import Comparison
 from featx.pipeline.hashing import OnError
+from featx.pipeline.pixels import pixel_rows
 from featx.pipeline.progress import Progress, silent
 from featx.pipeline.ranking import Paired, head_probabilities, rank
 from featx.pipeline.sources import Layer, Source, read_source
 from featx.recipe import FeatureSpec
+from featx.store import Store
 
 log = logging.getLogger("featx")
 
@@ -102,7 +104,7 @@ def compare(
     _check(folds, repeats, jobs)
     find_classifiers(classifiers)
     source = read_source(place, layer=layer, spec=spec, cache=cache, on_error=on_error, progress=progress)
-    task = _task(source, classifiers)
+    task = _task(source, classifiers, Store(Path(cache)), progress)
     units = source.units()
     own = [units[number] for number in task.train]
     y_train = task.y[task.train]
@@ -142,7 +144,7 @@ def _check(folds: int, repeats: int, jobs: int | None) -> None:
             raise UsageError(f"Expected at least {least} {name}, received {number}.")
 
 
-def _task(source: Source, names: Sequence[str] | None) -> Task:
+def _task(source: Source, names: Sequence[str] | None, store: Store, progress: Progress) -> Task:
     is_test = np.array([split == "test" for split in source.table.splits])
     train, test = np.flatnonzero(~is_test), np.flatnonzero(is_test)
     labels = _labels(source)
@@ -158,10 +160,15 @@ def _task(source: Source, names: Sequence[str] | None) -> Task:
     chosen = find_classifiers(names)
     if names is None and len(train) > MANY:
         chosen = _without_kernels(chosen, len(train))
-    # Raw pixels are not among the rows yet.
-    chosen = tuple(row for row in chosen if not row.pixels)
+    rows: dict[bool, NDArray[np.float32]] = {False: source.table.X}
+    if any(row.pixels for row in chosen):
+        pixels = pixel_rows(source, store, progress=progress)
+        if pixels is None:
+            chosen = tuple(row for row in chosen if not row.pixels)
+        else:
+            rows[True] = pixels
     y = np.array([number[label] for label in labels], np.int64)
-    return Task(source, train, test, classes, y, chosen, {False: source.table.X})
+    return Task(source, train, test, classes, y, chosen, rows)
 
 
 def _labels(source: Source) -> tuple[str, ...]:

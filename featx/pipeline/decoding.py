@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from featx.canonical import digest_of
 from featx.errors import DataError, ImageError
-from featx.images import DECODE_RULE, decode, read_bytes, resize
+from featx.images import DECODE_RULE, as_rgb, decode, read_bytes, resize
 from featx.known_files import KnownFiles
 from featx.pipeline.hashing import WORKERS, Image, OnError, sha256
 from featx.pipeline.progress import Progress
@@ -38,14 +38,15 @@ def pixels(image: Image, part: ImagesPart, store: Store) -> NDArray[np.uint8]:
     """Return an image at the network's input size, (size, size, 3) RGB.
 
     Args:
-        image: Its bytes are checked against its digest.
+        image: A file's bytes are checked against its digest.
         part: The size, and how to come to it.
         store: The cache, which no longer takes the file for known if it has other bytes.
 
     Raises:
         ImageError: It cannot be read or decoded, or is no longer the file that was hashed.
     """
-    return resize(decode(_content(image, store), image.item.id), part.size, part.resize)
+    found = decode(_content(image, store), image.item.id) if image.array is None else as_rgb(image.array)
+    return resize(found, part.size, part.resize)
 
 
 def _content(image: Image, store: Store) -> bytes:

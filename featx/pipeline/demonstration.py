@@ -12,6 +12,7 @@ from featx.pipeline.fitting import FitResult, fit_head
 from featx.pipeline.mapping import visualize
 from featx.pipeline.maps import Map
 from featx.pipeline.progress import Progress, silent
+from featx.pipeline.reporting import FILE, Report, report
 from featx.recipe_files import load_recipe
 from featx.weights import find_imagenet
 
@@ -25,6 +26,8 @@ EPOCHS = 12
 # Features of random weights have a large part in common to all images; at the recipe's 1e-3 the head's first steps
 # along it silence the hidden layer for good.
 RANDOM_WEIGHTS_RATE = 1e-4
+# The part of the report that takes about a minute.
+LEFT_OUT = ("comparison",)
 
 
 @dataclass(frozen=True)
@@ -35,15 +38,22 @@ class Demo:
         data: The folder of generated radiographs.
         fit: What the fit found.
         map: The map of its training images.
+        report: The page about the run.
     """
 
     data: Path
     fit: FitResult
     map: Map
+    report: Report
 
     def to_json(self) -> dict[str, Any]:
-        """Return the JSON of `fit-head`, with `data` and `map`."""
-        return {**self.fit.to_json(), "data": str(self.data), "map": self.map.to_json()}
+        """Return the JSON of `fit-head`, with `data`, `map` and `report`."""
+        return {
+            **self.fit.to_json(),
+            "data": str(self.data),
+            "map": self.map.to_json(),
+            "report": str(self.report.file),
+        }
 
 
 def demo(
@@ -55,10 +65,10 @@ def demo(
     seed: int = 0,
     progress: Progress = silent,
 ) -> Demo:
-    """Generate radiograph phantoms, fit covid4-vgg16 on them, and draw a map.
+    """Generate radiograph phantoms, fit covid4-vgg16 on them, draw a map, and write a report.
 
     Args:
-        out: Folder for data, run and map.
+        out: Folder for data, run, map and report.
         cache: The store's folder; `cache` within `out` if not given.
         weights: ImageNet's if they are on this machine, else random ones, with a lower learning rate.
         epochs: Of the fit.
@@ -81,7 +91,8 @@ def demo(
     }
     fit = fit_head(data, load_recipe(RECIPE, changes), out / "run", cache=cache, progress=progress)
     drawn = visualize(out / "run", out=out / "map", cache=cache, seed=seed, progress=progress)
-    return Demo(data, fit, drawn)
+    page = report(out / "run", out=out / FILE, without=LEFT_OUT, cache=cache, seed=seed, progress=progress)
+    return Demo(data, fit, drawn, page)
 
 
 def _weights_at_hand() -> str:

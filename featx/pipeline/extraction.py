@@ -190,7 +190,7 @@ def extract_dataset(
     if missing:
         network = build_network(spec, weights, store, engine, batch_size)
         ran = network.name
-        broken = compute(_work(images, missing), spec, network, store, spaces, on_error, progress)
+        broken = compute(work_of(images, missing), spec, network, store, spaces, on_error, progress)
     failed += [Failure(image.item.id, broken[image.digest]) for image in images if image.digest in broken]
     images = [image for image in images if image.digest not in broken]
     _check_any(images, failed)
@@ -221,7 +221,8 @@ def _wanted(images: Iterable[Image], views: int) -> list[RowKey]:
     )
 
 
-def _work(images: Iterable[Image], missing: Iterable[RowKey]) -> list[Work]:
+def work_of(images: Iterable[Image], missing: Iterable[RowKey]) -> list[Work]:
+    """Return what is to be computed for rows that are missing: each image once, in the images' order."""
     views: dict[str, list[int]] = {}
     for digest, view in missing:
         views.setdefault(digest, []).append(view)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.frames import frame
 from featx.heads import Head
 from featx.pipeline.extraction import Extraction
 from featx.pipeline.fit_engines import FitEngine, check_engine
@@ -71,6 +72,15 @@ class FitResult:
             "engine": self.engine,
             "failed": [failure.to_json() for failure in self.extraction.failed],
         }
+
+    def to_frame(self) -> Any:
+        """Return the history as a `pandas.DataFrame`, a row an epoch, with the columns of `history.csv`.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        names = [entry.name for entry in fields(Epoch)]
+        return frame({name: [getattr(epoch, name) for epoch in self.history] for name in names})
 
 
 def fit_head(

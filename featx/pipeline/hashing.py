@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import chain
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from featx.canonical import digest_of
 from featx.dataset import Item
 from featx.errors import ImageError
-from featx.images import read_bytes
+from featx.images import as_rgb, read_bytes
 from featx.known_files import KnownFiles
 from featx.pipeline.progress import Progress
 from featx.streaming import bounded_map
@@ -42,11 +43,13 @@ class Image:
 
     Attributes:
         item: What the data says of it.
-        digest: SHA-256 of the file's bytes.
+        digest: SHA-256 of the file's bytes, or of an array's (see `digest_of_array`).
+        array: The pixels, (height, width) or (height, width, 3), of an image that is in memory and no file.
     """
 
     item: Item
     digest: str
+    array: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
 
 
 def sha256(data: bytes) -> str:
@@ -57,6 +60,18 @@ def sha256(data: bytes) -> str:
 def data_digest(images: Sequence[Image]) -> str:
     """Return what stands for data: the SHA-256 of its images' contents, classes and splits, in no order."""
     return digest_of(sorted([image.digest, image.item.label, image.item.split] for image in images))
+
+
+def digest_of_array(image: NDArray[np.uint8]) -> str:
+    """Return the digest that stands for an image in memory; a grey one has that of its RGB pixels.
+
+    What is hashed starts as no image file does, so it is never the digest of a file that has rows.
+
+    Args:
+        image: (height, width) or (height, width, 3), RGB.
+    """
+    height, width = image.shape[:2]
+    return sha256(f"featx array RGB uint8 {height} {width}\n".encode() + as_rgb(image).tobytes())
 
 
 def hash_images(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.pipeline.fit_engines import Fitter, FusedFitter, KerasFitter, check_engine
-from featx.pipeline.network_speed import median_seconds
+from featx.pipeline.network_speed import median_seconds, rounded
 from featx.recipe import Recipe
 from featx.sampling import TrainingBatches
 
@@ -39,7 +39,7 @@ class HeadSpeed:
 
     def to_json(self) -> dict[str, Any]:
         """Return the attributes, rounded."""
-        return {name: value if isinstance(value, str) else round(value, 3) for name, value in asdict(self).items()}
+        return rounded(asdict(self))
 
 
 def head_speeds(recipe: Recipe, width: int, classes: int = 4, rounds: int = 7) -> list[HeadSpeed]:

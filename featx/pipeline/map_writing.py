@@ -18,6 +18,7 @@ from featx.pipeline.sources import Source
 PICTURES = ("png", "svg")
 FORMATS = (*PICTURES, "csv", "projector")
 DEFAULT_FORMATS = (*PICTURES, "csv")
+SPLIT_NAMES = {"train": "training", "val": "validation", "test": "test", "all": "all"}
 PICTURE_DPI = 300
 
 
@@ -67,9 +68,8 @@ def file_stem(drawn: Map) -> str:
 
 def title_of(drawn: Map) -> str:
     """Return whose map it is."""
-    split = "all images" if drawn.split == "all" else f"{drawn.split} images"
     by = "" if drawn.by == LABEL else f", by {drawn.by}"
-    return f"{drawn.name}: {drawn.layer} features, {split}{by}"
+    return f"{drawn.name}: {drawn.layer} features, {SPLIT_NAMES[drawn.split]} images{by}"
 
 
 def note_of(drawn: Map) -> str:

@@ -43,7 +43,7 @@ class NetworkSpeed:
 
     def to_json(self) -> dict[str, Any]:
         """Return the attributes, rounded."""
-        return {name: value if isinstance(value, str) else round(value, 3) for name, value in asdict(self).items()}
+        return rounded(asdict(self))
 
 
 def network_speeds(
@@ -82,6 +82,11 @@ def network_speeds(
         )
         for name, taken in seconds.items()
     ]
+
+
+def rounded(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Return figures to three decimal places, and names as they are."""
+    return {name: value if isinstance(value, str) else round(value, 3) for name, value in figures.items()}
 
 
 def median_seconds(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:

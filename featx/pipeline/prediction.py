@@ -9,6 +9,7 @@ from typing import Any
 
 from featx import runs
 from featx.data import read_paths
+from featx.frames import frame
 from featx.manifest import is_manifest
 from featx.pipeline.extraction import Extraction, extract_dataset
 from featx.pipeline.hashing import Failure, Image, OnError
@@ -51,6 +52,15 @@ class Predictions:
             "predictions": [row.to_json() for row in self.rows],
             "failed": [failure.to_json() for failure in self.failed],
         }
+
+    def to_frame(self) -> Any:
+        """Return a `pandas.DataFrame` with a row an image: `path`, `label` and a column `p_<class>` each.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        shares = {f"p_{name}": [row.probabilities[name] for row in self.rows] for name in self.classes}
+        return frame({"path": [row.path for row in self.rows], "label": [row.label for row in self.rows], **shares})
 
     def write(self, path: Path) -> Path:
         """Write `path, label` and a column `p_<class>` each as CSV."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
 
 from featx.pipeline.comparing import compare
 from featx.pipeline.comparison import ClassifierResult, Comparison, Estimate
 from featx.pipeline.progress import Progress, silent
 from featx.pipeline.report_data import Told
-from featx.plots_scores import Scored, Standing, score_intervals
+from featx.plots_scores import Scored, score_intervals
 from featx.report_blocks import Block, Figure, Note, Section, Table
 from featx.report_numbers import NOTHING, decimal, duration, fraction, images, percent, probability, span
 from featx.report_svg import inline_svg
@@ -47,7 +46,7 @@ def classifiers_section(told: Told, cache: Path, *, seed: int, progress: Progres
 
 def _scored(row: ClassifierResult) -> Scored:
     standing = row.verdict if row.verdict in ("best", "indistinguishable", "worse") else None
-    return Scored(row.name, _ends(row.cv), _ends(row.test), row.kind, cast("Standing | None", standing))
+    return Scored(row.name, _ends(row.cv), _ends(row.test), row.kind, standing)
 
 
 def _ends(known: Mapping[str, Estimate] | None) -> tuple[float, float, float] | None:
@@ -67,6 +66,10 @@ def _alt(found: Comparison) -> str:
     return f"Dots with intervals, one line a classifier: {'; '.join(parts)}."
 
 
+def _fraction(correct: int, n: int) -> str:
+    return f"{fraction(correct, n)} = {percent(correct / n)}"
+
+
 def _accuracies(found: Comparison) -> Table:
     rows = []
     for row in found.rows:
@@ -77,20 +80,19 @@ def _accuracies(found: Comparison) -> Table:
                 row.name + (BASELINE if row.kind == "baseline" else ""),
                 percent(None if cv is None else cv.value),
                 span(None if cv is None else cv.interval),
-                NOTHING if test is None else fraction(found.correct(row) or 0, len(found.y_test)),
-                percent(None if test is None else test.value),
+                NOTHING if test is None else _fraction(found.correct(row) or 0, len(found.y_test)),
                 span(None if test is None else test.interval),
                 probability(row.p_value_vs_best),
                 row.verdict or NOTHING,
             )
         )
     caption = (
-        f"Classifiers on the {found.layer} features. Parameters are chosen within each fold. Intervals in folds are by "
-        "the corrected resampled t (Nadeau and Bengio 2003), on the test images Wilson's. p is against the best in the "
-        "folds, after Holm's correction; the head's is McNemar's on the test images."
+        f"Classifiers on the {found.layer} features. Parameters are chosen within each fold. Intervals in folds are "
+        "by the corrected resampled t (Nadeau and Bengio 2003), on the test images Wilson's. p is against the best "
+        "in the folds, after Holm's correction; the head's is McNemar's on the test images."
     )
-    header = ("classifier", "in folds", "95 % interval", "test", "accuracy", "95 % interval", "p", "beside the best")
-    return Table(caption, header, tuple(rows), words=frozenset({7}))
+    header = ("classifier", "in folds", "95 % interval", "test images", "95 % interval", "p", "beside the best")
+    return Table(caption, header, tuple(rows), words=frozenset({6}))
 
 
 METRICS = {

@@ -11,9 +11,9 @@ from featx import plots, plots_clusters
 from featx.pipeline.cluster_files import Part
 from featx.pipeline.clustering import Clusters, clusters
 from featx.pipeline.progress import Progress, silent
-from featx.pipeline.report_data import Told
+from featx.pipeline.report_data import SPLIT_NAMES, Told
 from featx.report_blocks import Block, Figure, Note, Section, Table
-from featx.report_numbers import NOTHING, decimal, percent, probability
+from featx.report_numbers import NOTHING, decimal, percent, probability, short_names
 from featx.report_svg import inline_svg
 
 NAMES = {
@@ -42,33 +42,53 @@ def clusters_section(told: Told, cache: Path, *, seed: int, progress: Progress =
         FeatxError: What `clusters` raises.
     """
     found = clusters(told.run.path, seed=seed, cache=cache, progress=progress)
-    blocks: list[Block] = [_overall(part) for part in found.parts]
-    blocks += [_by_class(found.main), _silhouettes(told, found)]
+    blocks: list[Block] = [_overview(found), _silhouettes(told, found), _by_class(found.main)]
     blocks += [Note(line) for line in found.notes]
+    blocks += [_permuted(part) for part in found.parts]
     return Section("Cluster quality", told.id("clusters"), tuple(blocks))
 
 
 def _where(part: Part) -> str:
-    split = {"train": "training", "val": "validation"}.get(part.split, part.split)
-    return f"{part.layer} features of {len(part.ids):,} {split} images"
+    return f"{part.layer} features of {len(part.ids):,} {_split(part)} images"
 
 
-def _overall(part: Part) -> Table:
+def _overview(found: Clusters) -> Table:
+    measures = [part.quality.measures() for part in found.parts]
+    names = [name for name in NAMES if any(name in own for own in measures)]
+    rows = tuple(
+        (NAMES[name], *(decimal(own[name].value) if name in own else NOTHING for own in measures)) for name in names
+    )
+    counts = {part.split: len(part.ids) for part in found.parts}
+    header = ("measure", *(f"{part.layer}, {_split(part)}" for part in found.parts))
+    told = ", ".join(f"{n:,} {SPLIT_NAMES.get(split, split)}" for split, n in counts.items())
+    return Table(f"Of the classes in the features of {told} images; Euclidean distances.", header, rows)
+
+
+def _split(part: Part) -> str:
+    return SPLIT_NAMES.get(part.split, part.split)
+
+
+def _permuted(part: Part) -> Table:
     rows = tuple(
         (
             NAMES.get(name, name),
             decimal(measure.value),
             decimal(measure.mean),
-            f"{measure.low:.3f} to {measure.high:.3f}",
+            f"{decimal(measure.low)} to {decimal(measure.high)}",
             probability(measure.p_value),
         )
         for name, measure in part.quality.measures().items()
     )
     caption = (
-        f"By the {_where(part)}, beside what {part.quality.permutations} permutations of the labels give: mean, middle "
-        "95 % and the share of labellings at least as good."
+        f"By the {_where(part)}, beside what {part.quality.permutations} permutations of the labels give: mean, "
+        "middle 95 % and the share of labellings at least as good."
     )
-    return Table(caption, ("measure", "value", "permuted: mean", "95 %", "p"), rows)
+    return Table(
+        caption,
+        ("measure", "value", "permuted: mean", "95 %", "p"),
+        rows,
+        fold=f"Beside permuted labels: {_where(part)}",
+    )
 
 
 def _by_class(part: Part) -> Table:
@@ -98,7 +118,8 @@ def _silhouettes(told: Told, found: Clusters) -> Figure:
     for part, ax in zip(shown, grid, strict=True):
         own = part.quality
         chance = (own.silhouette.low, own.silhouette.high)
-        plots_clusters.silhouette(own.silhouettes, own.labels, own.classes, f"{part.layer} features", chance, ax)
+        names = list(short_names(own.classes).values())
+        plots_clusters.silhouette(own.silhouettes, own.labels, names, f"{part.layer} features", chance, ax)
     parts = []
     for part in shown:
         of_class = (part.quality.of_class(number)["silhouette"] for number in range(len(part.quality.classes)))

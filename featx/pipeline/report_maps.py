@@ -16,7 +16,7 @@ from featx.pipeline.report_models import Coefficients
 from featx.pipeline.sources import Layer
 from featx.pipeline.thumbnailing import atlas_of
 from featx.report_blocks import Block, Figure, Interactive, Section, Table, Text
-from featx.report_numbers import decimal, images
+from featx.report_numbers import decimal, images, short_names
 from featx.report_svg import inline_svg
 from featx.thumbnails import Atlas
 
@@ -86,9 +86,9 @@ def maps_section(
 def _trust(rows: list[tuple[str, ...]]) -> Table:
     caption = (
         "How far to trust the maps of the training images: trustworthiness (Venna and Kaski 2001, 0 to 1, "
-        f"{NEIGHBOURS} neighbours) is high where neighbours on the map are neighbours among the features; stability (0 "
-        "to 1) where another seed gives the same neighbours; silhouette (Rousseeuw 1987, -1 to 1) where classes lie "
-        "apart."
+        f"{NEIGHBOURS} neighbours) is high where neighbours on the map are neighbours among the features; stability "
+        "(0 to 1) where another seed gives the same neighbours; silhouette (Rousseeuw 1987, -1 to 1) where classes "
+        "lie apart."
     )
     header = ("features", "images", "trustworthiness", "stability", "silhouette of features", "silhouette on map")
     return Table(caption, header, tuple(rows))
@@ -114,7 +114,9 @@ def _interactive(told: Told, drawn: Map, atlases: Atlases, heading: int, progres
 
 def _drawing(told: Told, drawn: Map) -> Figure:
     points = drawn.points
-    axes = plots.scatter(points.xy, points.labels, "", drawn.embedding.method, wrong=points.wrong, added=points.added)
+    short = short_names(sorted(set(points.labels)))
+    labels = [short[name] for name in points.labels]
+    axes = plots.scatter(points.xy, labels, "", drawn.embedding.method, wrong=points.wrong, added=points.added)
     counts = ", ".join(f"{name} {points.labels.count(name):,}" for name in sorted(set(points.labels)))
     alt = (
         f"Scatter plot of {images(len(points))}: {counts}. Silhouette of the classes on the map "
