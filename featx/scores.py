@@ -18,6 +18,8 @@ Labels = NDArray[np.int64]
 # Guo et al. (2017) use 15.
 BINS = 15
 RESAMPLES = 1000
+# A resample's calibration error is larger than that of the rows, only because rows are repeated.
+WITHOUT_INTERVAL = ("calibration_error",)
 # Between which a metric lies, where that is not 0 to 1.
 BOUNDS: Mapping[str, tuple[float, float]] = {"log_loss": (0.0, float("inf")), "brier": (0.0, 2.0)}
 # Weights are drawn in portions of about this many numbers.
@@ -115,8 +117,7 @@ def bootstrap(
 ) -> dict[str, tuple[float, float] | None]:
     """Return the 95 % percentile interval of every metric, by drawing whole units with replacement.
 
-    The calibration error has none: a resample's is larger than that of the rows for no other reason than that rows
-    are repeated. None, too, where a metric is not defined.
+    The calibration error has none, since resampling inflates it; nor has a metric that is not defined.
 
     Source: Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), ch. 13; Field and Welsh, "Bootstrapping
     clustered data", JRSS B 69 (2007), 369-390.
@@ -131,7 +132,7 @@ def bootstrap(
     numbers = np.unique(np.asarray(units), return_inverse=True)[1]
     generator = np.random.default_rng(seed)
     step = max(1, PORTION // len(y))
-    drawn: dict[str, list[Matrix]] = {name: [] for name in METRICS if name != "calibration_error"}
+    drawn: dict[str, list[Matrix]] = {name: [] for name in METRICS if name not in WITHOUT_INTERVAL}
     for start in range(0, resamples, step):
         W = _resampled(numbers, min(step, resamples - start), generator)
         for name, figures in drawn.items():

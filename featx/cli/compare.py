@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featx.cli import console, features, options
+from featx.cli.extract import SKIPPED, skipped_lines
 
 if TYPE_CHECKING:
     from featx.pipeline.comparison import ClassifierResult, Comparison, Estimate
@@ -98,9 +99,11 @@ def command(
         files = (*files, save(result, save_best))
     if json:
         console.print_json({**result.to_json(), "files": [str(path) for path in files]})
-        return
-    _tell(result)
-    console.print_lines([f"  {path}" for path in files])
+    else:
+        _tell(result)
+        console.print_lines([f"  {path}" for path in files] + skipped_lines(result.to_json()["failed"]))
+    if result.train.failed:
+        raise typer.Exit(SKIPPED)
 
 
 def _tell(result: Comparison) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from featx.frames import frame
 from featx.pipeline.sources import Layer, Source
-from featx.scores import METRICS
+from featx.scores import METRICS, WITHOUT_INTERVAL
 
 Kind = Literal["classifier", "baseline", "head"]
 Verdict = Literal["best", "indistinguishable", "worse", "better"]
@@ -94,7 +94,7 @@ class Comparison:
         y_train: (n_train,) class numbers.
         y_test: (n_test,) class numbers; empty where there is no test part.
         fold_of: (repeats, n_train) the fold in which each training image was held out.
-        train: The training part's images: splits train and val.
+        train: The training part's images: splits train and val; it also knows those that could not be read.
         test: The test part's images; None where there are none.
         notes: What a reader must know before believing the numbers, in sentences.
         seconds: Wall time.
@@ -138,6 +138,7 @@ class Comparison:
             "best": self.best,
             "rows": [self._row_json(row) for row in self.rows],
             "notes": list(self.notes),
+            "failed": [failure.to_json() for failure in self.train.failed],
             "seconds": round(self.seconds, 3),
         }
 
@@ -157,11 +158,9 @@ class Comparison:
             for metric in METRICS:
                 known = None if estimates is None else estimates.get(metric)
                 low, high = (None, None) if known is None or known.interval is None else known.interval
-                cells |= {
-                    f"{part}_{metric}": None if known is None else known.value,
-                    f"{part}_{metric}_low": low,
-                    f"{part}_{metric}_high": high,
-                }
+                cells[f"{part}_{metric}"] = None if known is None else known.value
+                if metric not in WITHOUT_INTERVAL:
+                    cells |= {f"{part}_{metric}_low": low, f"{part}_{metric}_high": high}
         cells |= {"test_n": len(self.y_test), "test_correct": self.correct(row)}
         cells |= {"p_value_vs_best": row.p_value_vs_best, "test_p_value_vs_best": row.test_p_value_vs_best}
         return {**cells, "verdict": row.verdict, "seconds": row.seconds}
