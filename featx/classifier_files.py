@@ -83,6 +83,7 @@ def load_estimator(path: Path, width: int, classes: int) -> Any:
                 "something else; save it again."
             )
         check_trees(estimator, str(path))
+        _try(estimator, width, classes)
     except _DAMAGE as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise RunError(f"Expected a classifier in {path}, but it does not load ({reason}); save it again.") from error
@@ -92,6 +93,13 @@ def load_estimator(path: Path, width: int, classes: int) -> Any:
 def class_probabilities(estimator: Any, X: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return what a classifier makes of (n, d) rows: (n, classes), in the order of `classes_`."""
     return np.asarray(estimator.predict_proba(X), np.float64)
+
+
+def _try(estimator: Any, width: int, classes: int) -> None:
+    """Ask for a row's probabilities, so that what fails does so before there is work to lose."""
+    found = class_probabilities(estimator, np.zeros((1, width), np.float32))
+    if found.shape != (1, classes) or not abs(found.sum() - 1) < 1e-6:
+        raise ValueError(f"it gives {found.shape[1:]} probabilities that add up to {found.sum():.6g}")
 
 
 def _quietly_loaded(path: Path, types: list[str]) -> Any:

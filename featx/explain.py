@@ -72,8 +72,11 @@ def explain(store: Store, description: Mapping[str, Any], digest: str, view: int
     nearest: tuple[bool, int, str] | None = None
     found = Explanation(digest, view, False, None, [], [])
     for space in store.spaces():
+        # Rows of another kind, such as a head's penultimate features or raw pixels, explain nothing.
+        if not space.description or space.description.get("kind") != wanted.description.get("kind"):
+            continue
         views = space.views(digest)
-        if not views or not space.description:
+        if not views:
             continue
         differences = _differences(wanted.description, space.description)
         rank = (view not in views, len(differences), space.id)

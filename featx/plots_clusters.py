@@ -84,6 +84,7 @@ def pairs(ratios: NDArray[np.float64], classes: Sequence[str], title: str, ax: A
             if np.isfinite(ratio):
                 ink = "black" if ratio > 0.5 * top else "white"
                 axes.text(column, row, f"{ratio:.2f}", ha="center", va="center", color=ink)
+        axes.set_xlabel("between/within ratio")
     else:
         axes.figure.colorbar(image, ax=axes, shrink=0.7, label="between/within ratio")
     if len(classes) <= MOST_NAMES:

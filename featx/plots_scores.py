@@ -75,7 +75,8 @@ def score_intervals(rows: Sequence[Scored], title: str = "", ax: Axes | None = N
     _names(axes, rows)
     known = [end for row in rows for found in (row.cv, row.test) if found is not None for end in found[1:]]
     lowest = max(0.0, floor(10 * min(known, default=0.0)) / 10)
-    axes.set(ylim=(len(rows) - 0.5, -0.5), xlim=(lowest, max(1.0, *known) + 0.01), xlabel="accuracy", title=title)
+    axes.set(ylim=(len(rows) - 0.5, -0.5), xlim=(lowest, max(1.0, *known) + 0.01), xlabel="accuracy")
+    axes.set_title(title, fontsize="medium")
     axes.grid(axis="x", alpha=0.3)
     axes.set_axisbelow(True)
     figure = axes.get_figure(root=True)
@@ -227,7 +228,7 @@ def reliability(
         elinewidth=1.2,
         label="found, with number of images",
     )
-    axes.set(xlim=(0, 1.03), ylim=(0, 1.1), xlabel="confidence", ylabel="share that is right", title=title)
+    axes.set(xlim=(0, 1.03), ylim=(-0.03, 1.1), xlabel="confidence", ylabel="share that is right", title=title)
     axes.set_xticks(np.linspace(0, 1, 6))
     axes.set_yticks(np.linspace(0, 1, 6))
     axes.grid(alpha=0.3)

@@ -64,3 +64,10 @@ def test_explain_bytes_that_were_never_extracted(tmp_path: Path) -> None:
     found = explain(Store(tmp_path), DESCRIPTION, "ab" * 32, 0)
     assert (found.hit, found.nearest) == (False, None)
     assert found.sentences() == [f"No feature space holds the image {'ab' * 6}…: these bytes were never extracted."]
+
+
+def test_rows_of_another_kind_are_not_the_nearest(tmp_path: Path) -> None:
+    (key,) = some_keys(1)
+    fill(tmp_path, [key], description={"kind": "pixels"})
+    found = explain(Store(tmp_path), {"kind": "backbone"}, key[0], 0)
+    assert (found.hit, found.nearest) == (False, None)

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from pipeline_data import small_data
 from source_data import source_of
+from typer.testing import CliRunner
 
+from featx.cli import app
 from featx.errors import UsageError
 from featx.pipeline.pixels import pixel_rows
 from featx.store import Store
@@ -103,3 +105,9 @@ def test_without_the_files_there_is_no_baseline(
 def test_a_size_that_shows_nothing_is_refused(given: Given) -> None:
     with pytest.raises(UsageError, match="at least 8 pixels, received 4"):
         pixel_rows(source_of(given.data), given.store, 4)
+
+
+def test_the_cache_says_what_they_are(given: Given) -> None:
+    assert pixel_rows(source_of(given.data), given.store, 8) is not None
+    done = CliRunner().invoke(app, ["cache", "info", "--cache", str(given.store.root)])
+    assert "grey pixels, 8 × 8" in done.output

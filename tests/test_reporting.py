@@ -8,6 +8,7 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,18 +17,20 @@ import pytest
 from html_page import Node, read_page
 from pipeline_data import files_of, read_table, small_data, small_recipe
 from scipy.stats import binomtest
-from sklearn.metrics import confusion_matrix, silhouette_score
+from sklearn.metrics import confusion_matrix, davies_bouldin_score, silhouette_score
 from typer.testing import CliRunner
 
 import featx
 from featx.cli import app
 from featx.errors import RunError, UsageError
 from featx.pipeline import report_errors
+from featx.pipeline.comparing import compare
 from featx.pipeline.fitting import FitResult, fit_head
 from featx.pipeline.reporting import report
 
+QUICK = ["maps", "comparison", "clusters"]
 CLASSES = ["covid", "normal", "pneumonia_bac", "pneumonia_vir"]
-ALONE = ["results", "errors", "maps", "data", "model", "fitting", "provenance", "limits"]
+ALONE = ["results", "errors", "maps", "clusters", "data", "model", "fitting", "provenance", "limits"]
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +53,17 @@ def other(root: Path, fitted: FitResult, tiny_model: Path) -> FitResult:
 
 @pytest.fixture(scope="module")
 def page(root: Path, fitted: FitResult) -> Node:
-    found = report(fitted.run, out=root / "page.html", cache=root / "cache")
+    found = report(fitted.run, out=root / "page.html", without=["comparison"], cache=root / "cache")
     assert found.left_out == {}
     return read_page(found.file)
 
 
 def sections(page: Node, level: int) -> list[str]:
     return [node.attributes["id"] for node in page.all("section", class_=f"level-{level}")]
+
+
+def shown(value: float) -> str:
+    return f"{value:.3f}".replace("-", "\N{MINUS SIGN}")
 
 
 def metrics(run: Path) -> dict[str, Any]:
@@ -130,14 +137,14 @@ def test_pictures_have_text_alternatives(page: Node) -> None:
     assert page.all("img")
     assert all(node.attributes["alt"] for node in page.all("img"))
     cards = page.all("div", class_="card")
-    assert len(cards) == 3  # curves and, for paper, two maps
+    assert len(cards) == 4  # curves, silhouettes and, for paper, two maps
     assert all(node.attributes["role"] == "img" and node.attributes["aria-label"] for node in cards)
     assert page.all("html")[0].attributes["lang"] == "en"
 
 
 def test_the_same_run_gives_the_same_page(root: Path, fitted: FitResult, page: Node, tmp_path: Path) -> None:
-    found = report(fitted.run, out=tmp_path / "again.html", cache=root / "cache", without=["maps"])
-    twice = report(fitted.run, out=tmp_path / "twice.html", cache=root / "cache", without=["maps"])
+    found = report(fitted.run, out=tmp_path / "again.html", cache=root / "cache", without=QUICK)
+    twice = report(fitted.run, out=tmp_path / "twice.html", cache=root / "cache", without=QUICK)
     texts = [re.sub(r"Written .*? by", "", path.read_text("utf-8")) for path in (found.file, twice.file)]
     assert texts[0] == texts[1]
     assert found.bytes == found.file.stat().st_size
@@ -236,8 +243,43 @@ def test_maps_show_all_images_and_their_coefficients(page: Node, root: Path, fit
     rows = {row[0]: row for row in maps.table("How far to trust")[1:]}
     own = rows["backbone's features"]
     assert own[1] == "24"
-    assert own[3] == f"{silhouette_score(table.X, table.labels):.3f}"
-    assert page.all("script"), "the maps need their script"
+    assert own[4] == shown(silhouette_score(table.X, table.labels))
+    data = json.loads(maps.all("script", type="application/json")[0].text)
+    assert len(data["names"]) == 24 + 12
+    assert len([name for group in data["groups"] if group["added"] for name in group["index"]]) == 12
+
+
+def test_cluster_quality_is_that_of_both_layers(page: Node, fitted: FitResult) -> None:
+    clusters = page.id("clusters")
+    rows = {row[0]: row[1:] for row in clusters.table("Of the classes in the features of 24 training, 12 test")}
+    assert rows["measure"] == ["penultimate, training", "backbone, training", "penultimate, test", "backbone, test"]
+    for split, place in (("train", 1), ("test", 3)):
+        table = fitted.extraction.table(split)
+        assert rows["silhouette"][place] == shown(silhouette_score(table.X, table.labels))
+        bouldin = davies_bouldin_score(table.X, table.labels)
+        assert rows["Davies–Bouldin (low is good)"][place] == shown(bouldin)
+    assert [row[1] for row in clusters.table("By class, penultimate features of 24")[1:]] == ["6"] * 4
+    assert len(clusters.all("details")) == 4
+
+
+def test_classifiers_stand_beside_the_head(
+    fitted: FitResult, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = partial(compare, classifiers=["logreg", "knn"], folds=2, repeats=1)
+    monkeypatch.setattr("featx.pipeline.report_classifiers.compare", few)
+    without = ["maps", "clusters"]
+    page = read_page(report(fitted.run, out=tmp_path / "page.html", cache=root / "cache", without=without).file)
+    rows = {row[0]: row[1:] for row in page.id("comparison").table("Classifiers on the backbone features")[1:]}
+    assert set(rows) == {"logreg", "knn", "majority (baseline)", "head"}
+    known = few(fitted.run, cache=root / "cache")
+    for row in known.rows:
+        own = rows[row.name + (" (baseline)" if row.kind == "baseline" else "")]
+        assert own[2].startswith(f"{known.correct(row)}/12 = ")
+        assert own[0] == ("–" if row.cv is None else f"{100 * row.cv['accuracy'].value:.1f} %")
+        assert own[-1] == row.verdict
+    assert rows["head"][2].startswith(f"{fitted.test.correct}/12 = ")
+    alternative = page.id("comparison").all("div", class_="card")[0].attributes["aria-label"]
+    assert all(row.name in alternative for row in known.rows)
 
 
 # Images got wrong
@@ -245,7 +287,7 @@ def test_maps_show_all_images_and_their_coefficients(page: Node, root: Path, fit
 
 def test_wrong_images_come_surest_first(fitted: FitResult, root: Path, tmp_path: Path) -> None:
     run = edited(fitted.run, tmp_path / "run", misled)
-    page = read_page(report(run, without=["maps"]).file)
+    page = read_page(report(run, without=QUICK).file)
     gallery = page.id("errors").all("figure", class_="gallery")[0]
     assert gallery.all("figcaption")[0].text.startswith("Of 12 images (test), 9 got wrong")
     items = gallery.all("li")
@@ -272,7 +314,7 @@ def misled(row: dict[str, str]) -> None:
 def test_more_are_counted_than_shown(fitted: FitResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report_errors, "SHOWN", 4)
     run = edited(fitted.run, tmp_path / "run", misled)
-    gallery = read_page(report(run, without=["maps"]).file).id("errors").all("figure", class_="gallery")[0]
+    gallery = read_page(report(run, without=QUICK).file).id("errors").all("figure", class_="gallery")[0]
     assert gallery.all("figcaption")[0].text.endswith("; the first 4 of 9 are shown.")
     assert len(gallery.all("li")) == 4
 
@@ -283,7 +325,7 @@ def test_images_that_have_gone_are_told(root: Path, tiny_model: Path, tmp_path: 
     for path in files_of(data):
         path.write_bytes(b"another image")
     run = edited(run, tmp_path / "misled", misled)
-    page = read_page(report(run, cache=tmp_path / "cache").file)
+    page = read_page(report(run, without=["clusters", "comparison"], cache=tmp_path / "cache").file)
     assert not page.all("img")
     assert "16 of 16 sample images are not shown" in page.id("data").text
     assert len(page.id("errors").all("div", class_="gone")) >= 3
@@ -296,7 +338,7 @@ def test_without_a_test_split(tiny_model: Path, tmp_path: Path) -> None:
     data = small_data(tmp_path / "data", train=5, test=1)
     shutil.rmtree(data / "test")
     run = fit_head(data, small_recipe(tiny_model), tmp_path / "run", cache=tmp_path / "cache").run
-    page = read_page(report(run, without=["maps"]).file)
+    page = read_page(report(run, without=QUICK).file)
     assert page.all("p", class_="headline")[1].text.startswith("There is no test split. Validation: ")
     assert "The data has no test split" in page.id("results").text
     assert page.id("results").table("Accuracy")[1] == ["test", "–", "–", "–", "–"]
@@ -307,7 +349,7 @@ def test_two_classes_by_a_sigmoid(tiny_model: Path, tmp_path: Path) -> None:
     data = small_data(tmp_path / "data", train=4, test=2, classes=2)
     recipe = small_recipe(tiny_model, {"head.output": "sigmoid"})
     fit = fit_head(data, recipe, tmp_path / "run", cache=tmp_path / "cache")
-    page = read_page(report(fit.run, cache=tmp_path / "cache").file)
+    page = read_page(report(fit.run, without=QUICK).file)
     table = page.id("model").table("Layers")
     assert table[-2][:3] == ["Sigmoid", "1", "0"]
     assert table[-3][:3] == ["Dense (logits)", "1", "17"]
@@ -328,7 +370,7 @@ def test_names_of_users_are_text(tiny_model: Path, tmp_path: Path) -> None:
         shutil.copy(path, target)
     recipe = small_recipe(tiny_model, {"name": "<script>alert(3)</script>"})
     run = fit_head(data, recipe, tmp_path / "<i>run", cache=tmp_path / "cache").run
-    page = read_page(report(run, cache=tmp_path / "cache").file)
+    page = read_page(report(run, without=["comparison"], cache=tmp_path / "cache").file)
     assert page.all("h1")[0].text == "<script>alert(3)</script>: <i>run"
     assert page.all("title")[0].text == page.all("h1")[0].text
     assert not page.all("b", "i")
@@ -345,7 +387,7 @@ def test_random_weights_are_said_aloud(fitted: FitResult, tmp_path: Path) -> Non
     manifest = json.loads((run / "manifest.json").read_text("utf-8"))
     manifest["weights"]["source"] = "random:3"
     (run / "manifest.json").write_text(json.dumps(manifest), "utf-8")
-    page = read_page(report(run, without=["maps"]).file)
+    page = read_page(report(run, without=QUICK).file)
     loud = page.all("p", class_="note loud")
     assert len(loud) == 2
     assert page.all("header")[0].all("p", class_="note loud")[0].text.startswith("The backbone's weights are random")
@@ -356,7 +398,7 @@ def test_many_classes_have_their_commonest_confusions(
 ) -> None:
     monkeypatch.setattr("featx.pipeline.report_results.CONFUSION_CLASSES", 3)
     run = edited(fitted.run, tmp_path / "run", misled)
-    found = read_page(report(run, without=["maps"]).file).id("results").table("Confusion matrix of 12 images (test)")
+    found = read_page(report(run, without=QUICK).file).id("results").table("Confusion matrix of 12 images (test)")
     assert sorted(found[1:]) == [[name, "covid", "3"] for name in CLASSES[1:]]
 
 
@@ -364,7 +406,9 @@ def test_many_classes_have_their_commonest_confusions(
 
 
 def test_several_runs_are_put_side_by_side(root: Path, fitted: FitResult, other: FitResult) -> None:
-    found = report(fitted.run, other.run, out=root / "both.html", cache=root / "cache")
+    found = report(
+        fitted.run, other.run, out=root / "both.html", without=["clusters", "comparison"], cache=root / "cache"
+    )
     page = read_page(found.file)
     assert sections(page, 2) == ["models", "data", "run1-run", "run2-run", "limits"]
     assert sections(page, 3)[:3] == ["run1-results", "run1-errors", "run1-maps"]
@@ -377,7 +421,7 @@ def test_several_runs_are_put_side_by_side(root: Path, fitted: FitResult, other:
         assert row[3:] == [f"{fit.parameters[name]:,}" for name in ("trainable", "non_trainable", "total")]
     assert [row[2] for row in models.table("Fitting")[1:]] == ["4", "1"]
     table = fitted.extraction.table("train")
-    silhouette = f"{silhouette_score(table.X, table.labels):.3f}"
+    silhouette = shown(silhouette_score(table.X, table.labels))
     assert [row[1] for row in models.table("Separation")[1:]] == [silhouette, silhouette]
     # The thumbnails of the same images are there once.
     assert len(re.findall(r"\{background-image:url\(", found.file.read_text("utf-8"))) == 1
@@ -395,13 +439,13 @@ def test_runs_are_tested_on_the_same_images(fitted: FitResult, root: Path, tmp_p
     one = edited(fitted.run, tmp_path / "one", right)
     two = edited(fitted.run, tmp_path / "two", half_right)
     three = edited(fitted.run, tmp_path / "three", lambda row: row.update(sha256=row["sha256"][::-1]))
-    page = read_page(report(one, two, three, out=tmp_path / "page.html", without=["maps"]).file)
+    page = read_page(report(one, two, three, out=tmp_path / "page.html", without=QUICK).file)
     rows = page.id("models").table("Pairs")[1:]
     assert binomtest(6, 6).pvalue == 2 / 2**6
     assert rows[0] == ["one – two", "12", "6", "0", "0.031", "distinguishable"]
     assert rows[1] == ["one – three", "0", "–", "–", "–", "no test image in common"]
     again = read_page(
-        report(two, edited(two, tmp_path / "four", half_right), out=tmp_path / "b.html", without=["maps"]).file
+        report(two, edited(two, tmp_path / "four", half_right), out=tmp_path / "b.html", without=QUICK).file
     )
     assert again.id("models").table("Pairs")[1][1:] == ["12", "0", "0", "1.000", "indistinguishable"]
 
@@ -413,18 +457,18 @@ def test_features_that_have_gone_leave_the_rest(
     fitted: FitResult, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     found = report(fitted.run, out=tmp_path / "page.html", cache=tmp_path / "empty")
-    assert list(found.left_out) == ["run: maps"]
+    assert list(found.left_out) == ["run: maps", "run: comparison", "run: clusters"]
     page = read_page(found.file)
-    assert sections(page, 2) == ALONE
+    assert sorted(sections(page, 2)) == sorted([*ALONE, "comparison"])
     assert page.id("maps").text.startswith("Maps This part could not be made.")
     assert "has no maps" in caplog.text
     assert not page.all("script"), "a page without maps needs no script"
 
 
 def test_what_is_left_out_is_not_made(fitted: FitResult, tmp_path: Path) -> None:
-    found = report(fitted.run, out=tmp_path / "page.html", without=["maps"], cache=tmp_path / "empty")
+    found = report(fitted.run, out=tmp_path / "page.html", without=QUICK, cache=tmp_path / "empty")
     assert found.left_out == {}
-    assert "maps" not in sections(read_page(found.file), 2)
+    assert not set(sections(read_page(found.file), 2)) & set(QUICK)
 
 
 def test_wrong_usage(fitted: FitResult, tmp_path: Path) -> None:
@@ -446,7 +490,7 @@ def test_a_damaged_run_is_told_in_a_sentence(fitted: FitResult, tmp_path: Path, 
     shutil.copytree(fitted.run, run)
     (run / name).write_text('{"test": \n1,2,"', "utf-8")
     with pytest.raises(RunError, match=re.escape(name)):
-        report(run, without=["maps"])
+        report(run, without=QUICK)
     assert not (run / "report.html").exists()
 
 
@@ -457,7 +501,7 @@ def test_the_command_writes_into_the_run(fitted: FitResult, root: Path, tmp_path
     run = tmp_path / "run"
     shutil.copytree(fitted.run, run)
     done = CliRunner().invoke(
-        app, ["report", str(run), "--cache", str(root / "cache"), "--without", "maps", "--json"]
+        app, ["report", str(run), "--cache", str(root / "cache"), "--without", "maps, comparison,clusters", "--json"]
     )
     assert done.exit_code == 0, done.output
     document = json.loads(done.stdout)

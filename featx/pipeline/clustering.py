@@ -23,7 +23,7 @@ from featx.recipe import FeatureSpec
 log = logging.getLogger("featx")
 
 DISTANCE = "euclidean, features as they are"
-# Distances between this many images take 200 MB; more images tell hardly more.
+# Measuring this many takes about 1.2 GB, which grows with the square; more images tell hardly more.
 SAMPLE = 5000
 # Fewer labellings than this and no p-value can be small.
 LABELLINGS = 20

@@ -61,6 +61,8 @@ def write_pictures(comparison: Comparison, out: str | Path) -> tuple[Path, ...]:
     """
     folder = Path(out)
     title = f"{comparison.name}, {comparison.layer} features"
+    if comparison.layer == "penultimate":
+        title += "\n(trust the test images: the head has seen the labels of the others)"
     axes = plots_scores.score_intervals([_scored(row) for row in comparison.rows], title)
     files = [runs.write_file(folder / name, lambda draft: plots.save(axes, draft)) for name in SCORES]
     judged = _judged(comparison)

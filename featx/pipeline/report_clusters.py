@@ -13,7 +13,7 @@ from featx.pipeline.clustering import Clusters, clusters
 from featx.pipeline.progress import Progress, silent
 from featx.pipeline.report_data import SPLIT_NAMES, Told
 from featx.report_blocks import Block, Figure, Note, Section, Table
-from featx.report_numbers import NOTHING, decimal, percent, probability
+from featx.report_numbers import NOTHING, decimal, percent, probability, short_names
 from featx.report_svg import inline_svg
 
 NAMES = {
@@ -118,7 +118,8 @@ def _silhouettes(told: Told, found: Clusters) -> Figure:
     for part, ax in zip(shown, grid, strict=True):
         own = part.quality
         chance = (own.silhouette.low, own.silhouette.high)
-        plots_clusters.silhouette(own.silhouettes, own.labels, own.classes, f"{part.layer} features", chance, ax)
+        names = list(short_names(own.classes).values())
+        plots_clusters.silhouette(own.silhouettes, own.labels, names, f"{part.layer} features", chance, ax)
     parts = []
     for part in shown:
         of_class = (part.quality.of_class(number)["silhouette"] for number in range(len(part.quality.classes)))

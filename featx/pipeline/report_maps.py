@@ -16,7 +16,7 @@ from featx.pipeline.report_models import Coefficients
 from featx.pipeline.sources import Layer
 from featx.pipeline.thumbnailing import atlas_of
 from featx.report_blocks import Block, Figure, Interactive, Section, Table, Text
-from featx.report_numbers import decimal, images
+from featx.report_numbers import decimal, images, short_names
 from featx.report_svg import inline_svg
 from featx.thumbnails import Atlas
 
@@ -114,7 +114,9 @@ def _interactive(told: Told, drawn: Map, atlases: Atlases, heading: int, progres
 
 def _drawing(told: Told, drawn: Map) -> Figure:
     points = drawn.points
-    axes = plots.scatter(points.xy, points.labels, "", drawn.embedding.method, wrong=points.wrong, added=points.added)
+    short = short_names(sorted(set(points.labels)))
+    labels = [short[name] for name in points.labels]
+    axes = plots.scatter(points.xy, labels, "", drawn.embedding.method, wrong=points.wrong, added=points.added)
     counts = ", ".join(f"{name} {points.labels.count(name):,}" for name in sorted(set(points.labels)))
     alt = (
         f"Scatter plot of {images(len(points))}: {counts}. Silhouette of the classes on the map "
