@@ -39,14 +39,6 @@ class Points(Block):
 
 
 @dataclass(frozen=True)
-class Heading(Block):
-    """A heading within a section."""
-
-    kind = "heading"
-    text: str
-
-
-@dataclass(frozen=True)
 class Tiles(Block):
     """A few figures that are read first: what, the value, and a line below it."""
 

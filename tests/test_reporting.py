@@ -6,6 +6,8 @@ import csv
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -492,6 +494,18 @@ def test_a_damaged_run_is_told_in_a_sentence(fitted: FitResult, tmp_path: Path, 
     with pytest.raises(RunError, match=re.escape(name)):
         report(run, without=QUICK)
     assert not (run / "report.html").exists()
+
+
+def test_it_needs_no_network(fitted: FitResult, root: Path, tmp_path: Path) -> None:
+    script = (
+        f"import sys, featx\nfound = featx.report({str(fitted.run)!r}, out={str(tmp_path / 'page.html')!r}, "
+        f"without=['comparison'], cache={str(root / 'cache')!r})\nprint(found.left_out, *sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    left_out, *modules = done.stdout.split()
+    assert left_out == "{}"
+    assert "bokeh" in modules
+    assert not {"tensorflow", "keras", "umap"} & set(modules)
 
 
 # The command
