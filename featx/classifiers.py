@@ -42,7 +42,7 @@ class Classifier:
         description: What it is and what its rows go through.
         space: Which rows it takes.
         build: A new scikit-learn classifier of parameters and facts.
-        grid: Parameters to choose from, the simplest model first, which wins a tie; one entry leaves no choice.
+        grid: Parameters to choose from, the simplest model first; one entry leaves no choice.
         calibrated: Whether its probabilities come of a calibration within the training part.
         kernel: Whether its work grows with the square of the rows.
         baseline: Whether it is there to show what the others add.

@@ -246,6 +246,8 @@ def test_the_command_line(place: Path, tmp_path: Path) -> None:
     assert all(set(row) >= keys for row in document["rows"])
     assert set(document["rows"][0]["cv"]) == {"mean", "interval"}
     assert set(document["rows"][0]["test"]) >= {"n", "correct", "accuracy", "interval"}
+    assert {Path(name).name for name in document["files"]} >= {"comparison.csv", "folds.csv", "predictions.csv"}
+    assert all(Path(name).is_file() for name in document["files"])
     assert [Path(name).name for name in document["files"]][:3] == ["comparison.csv", "folds.csv", "predictions.csv"]
     shown = CliRunner().invoke(app, [*arguments, "--folds", "3"])
     assert shown.exit_code == 0, shown.output

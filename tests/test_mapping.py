@@ -40,9 +40,12 @@ def test_a_map_is_three_files_of_the_training_images(fitted: FitResult, cache: P
     assert (json["n"], json["method"]) == (N_TRAIN, "tsne")
     written = {Path(path).name for path in [*json["files"], json["stored"]]}
     assert written == {path.name for path in (tmp_path / "map").iterdir()}
-    png, svg, table = (Path(path) for path in json["files"])
+    png, svg, page, table = (Path(path) for path in json["files"])
     assert png.read_bytes().startswith(b"\x89PNG")
     assert ElementTree.parse(svg).getroot().tag.endswith("svg")
+    text = page.read_text("utf-8")
+    assert all(image in text for image in found.points.ids)
+    assert "data:image/" in text
     rows = read_table(table)
     known = {row["path"]: row for row in read_table(fitted.run / "predictions.csv") if row["split"] == "train"}
     assert {row["path"] for row in rows} == set(known)
@@ -72,7 +75,7 @@ def test_layers_and_splits_have_maps_of_their_own(fitted: FitResult, cache: Path
         assert found.n == len(found.points) == len(found.embedding.points) == n
     one = visualize(fitted.run, split="all", out=tmp_path, perplexity=2, cache=cache)
     assert not np.allclose(one.embedding.points, found.embedding.points)
-    assert len(list(tmp_path.iterdir())) == 4 * 4
+    assert len(list(tmp_path.iterdir())) == 4 * 5
 
 
 def test_the_same_seed_gives_the_same_map_and_another_seed_another(
@@ -177,7 +180,7 @@ def test_a_map_coloured_by_a_column_of_the_manifest(
         manifest, by="scanner site", spec=fitted.recipe, perplexity=5, out=tmp_path / "map", cache=cache
     )
     assert {path.name for path in found.files} == {
-        f"tsne-backbone-train-by-scanner_site.{ending}" for ending in ("png", "svg", "csv")
+        f"tsne-backbone-train-by-scanner_site.{ending}" for ending in ("png", "svg", "html", "csv")
     }
     rows = read_table(found.files[-1])
     wanted = {line.split(",")[0]: line.split(",")[2] for line in lines[1:]}
@@ -333,5 +336,5 @@ def test_the_frame_has_the_columns_of_the_table(fitted: FitResult, cache: Path, 
 
 
 def test_a_format_that_is_none_is_said(fitted: FitResult, cache: Path) -> None:
-    with pytest.raises(UsageError, match="Expected formats of png, svg, csv, projector, received 'pdf'"):
+    with pytest.raises(UsageError, match="Expected formats of png, svg, html, csv, projector, received 'pdf'"):
         visualize(fitted.run, formats=["png", "pdf"], cache=cache)

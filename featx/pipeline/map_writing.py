@@ -1,4 +1,4 @@
-"""A map's files: pictures, the table of its points, and features for other programs."""
+"""A map's files: pictures, an interactive page, the table of its points, and features for other programs."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ import numpy as np
 
 from featx import plots, projector, runs
 from featx.errors import UsageError
+from featx.interactive import MapData, page
 from featx.pipeline.map_store import stem_of
 from featx.pipeline.maps import LABEL, Map
+from featx.pipeline.progress import Progress, silent
 from featx.pipeline.sources import Source
+from featx.pipeline.thumbnailing import atlas_of
 
 PICTURES = ("png", "svg")
-FORMATS = (*PICTURES, "csv", "projector")
-DEFAULT_FORMATS = (*PICTURES, "csv")
+FORMATS = (*PICTURES, "html", "csv", "projector")
+DEFAULT_FORMATS = (*PICTURES, "html", "csv")
 SPLIT_NAMES = {"train": "training", "val": "validation", "test": "test", "all": "all"}
 PICTURE_DPI = 300
 
@@ -34,7 +37,9 @@ def check_formats(formats: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in formats)
 
 
-def write_map(drawn: Map, sources: Sequence[Source], formats: Sequence[str], folder: Path) -> tuple[Path, ...]:
+def write_map(
+    drawn: Map, sources: Sequence[Source], formats: Sequence[str], folder: Path, progress: Progress = silent
+) -> tuple[Path, ...]:
     """Write a map in several formats.
 
     Args:
@@ -42,6 +47,7 @@ def write_map(drawn: Map, sources: Sequence[Source], formats: Sequence[str], fol
         sources: The rows of its points, in their order.
         formats: Of FORMATS.
         folder: Where the files go.
+        progress: Told how far the work is.
 
     Returns:
         The files, in the order of the formats.
@@ -52,6 +58,7 @@ def write_map(drawn: Map, sources: Sequence[Source], formats: Sequence[str], fol
     path = folder / file_stem(drawn)
     writers: dict[str, Callable[[], list[Path]]] = {
         "pictures": partial(_write_pictures, drawn, path, [name for name in PICTURES if name in formats]),
+        "html": partial(_write_page, drawn, path, progress),
         "csv": partial(_write_table, drawn, path),
         "projector": partial(_write_projector, drawn, sources, path),
     }
@@ -101,6 +108,25 @@ def _write_pictures(drawn: Map, path: Path, formats: Sequence[str]) -> list[Path
     )
     save = partial(plots.save, axes, dpi=PICTURE_DPI)
     return [runs.write_file(_ending(path, f".{name}"), save) for name in formats]
+
+
+def _write_page(drawn: Map, path: Path, progress: Progress) -> list[Path]:
+    points = drawn.points
+    coloured = drawn.by != LABEL
+    data = MapData(
+        points=points.xy,
+        labels=points.groups,
+        names=points.ids,
+        title=title_of(drawn),
+        note=note_of(drawn),
+        predicted=points.predicted,
+        confidence=points.confidence,
+        added=points.added,
+        atlas=atlas_of(points.files, points.digests, progress=progress),
+        by=drawn.by if coloured else "class",
+        truth=points.labels if coloured else None,
+    )
+    return [runs.write_text(_ending(path, ".html"), page(data))]
 
 
 def _write_table(drawn: Map, path: Path) -> list[Path]:

@@ -59,7 +59,7 @@ def visualize(
         add: Files, folders or manifests of new images to place on the map.
         add_split: A split whose images are placed on the map as well.
         out: Where the files go; the run's own folder if not given. Data needs it.
-        formats: Of `png`, `svg`, `csv`, `projector`; with none of them nothing is written.
+        formats: Of `png`, `svg`, `html`, `csv`, `projector`; with none of them nothing is written.
         setting: `2020` for t-SNE as scikit-learn 0.22 had it.
         perplexity: Of t-SNE, see `featx.map_parameters.fitting`.
         neighbors: Of UMAP.
@@ -105,7 +105,7 @@ def visualize(
         stored=path,
         failed=failed,
     )
-    files = () if folder is None else write_map(drawn, [base, *new], formats, folder)
+    files = () if folder is None else write_map(drawn, [base, *new], formats, folder, progress)
     return replace(drawn, files=files, seconds=time.perf_counter() - start)
 
 
