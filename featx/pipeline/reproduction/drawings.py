@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from featx import plots, runs
 from featx.palette import COLOURS
 from featx.pipeline.maps import Map
 from featx.pipeline.report_data import Told
-from featx.pipeline.reproduction.found import THEN, Found
+from featx.pipeline.reproduction.found import THEN, TODAY, Found
 from featx.pipeline.reproduction.judging import sizes_of
 from featx.plots_sweep import sweep as draw_sweep
 from featx.report_blocks import Figure
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FIGURES = "figures"
+TITLES = {THEN: "defaults of 2020", TODAY: "today's defaults"}
+# Of one map, in inches, where two stand side by side.
+MAP_WIDTH, MAP_HEIGHT = 4.2, 4.6
+SWEEP_WIDTH, SWEEP_HEIGHT = 8.0, 3.6
 UNITLESS = "Axes have no unit; sizes of groups and distances between them mean little."
 
 
@@ -39,10 +44,14 @@ class Drawings:
 
     def figure(self, stem: str, axes: Axes, alt: str, caption: str) -> Figure:
         """Write a drawing as PNG and SVG and return it for the page."""
+        self.write(stem, axes)
+        return Figure(inline_svg(axes, stem), alt, caption)
+
+    def write(self, stem: str, axes: Axes) -> None:
+        """Write a drawing as PNG and SVG."""
         for ending in (".png", ".svg"):
             path = self.folder / f"{stem}{ending}"
             self.files.append(runs.write_file(path, lambda draft: plots.save(axes, draft)))
-        return Figure(inline_svg(axes, stem), alt, caption)
 
     def curves(self, told: Told, numbers: tuple[int, int]) -> None:
         """Write accuracy and loss by epoch, under the report's numbers of those figures."""
@@ -55,23 +64,30 @@ class Drawings:
             axes.set_ylim(bottom=0)
             if column == "accuracy":
                 axes.set_ylim(0, 1.02)
-            self.figure(f"figure-{number}-{column}", axes, "", "")
+            self.write(f"figure-{number}-{column}", axes)
 
-    def map(self, told: Told, drawn: Map, stem: str, setting: str) -> Figure:
-        """Draw the map of a run's training images."""
-        points = drawn.points
-        axes = plots.scatter(points.xy, points.labels, told.name, drawn.embedding.method, wrong=points.wrong)
+    def maps(self, told: Told, drawn: Mapping[str, Map], stem: str) -> Figure:
+        """Draw the maps of a run's training images by setting: each a file, side by side on the page."""
+        _, grid = plots.new_figure(MAP_WIDTH * len(drawn), MAP_HEIGHT, len(drawn))
+        parts = []
+        for ax, (setting, one) in zip(np.atleast_1d(grid), drawn.items(), strict=True):
+            points, how = one.points, TITLES[setting]
+            known = (points.xy, points.labels)
+            alone = plots.scatter(*known, f"{told.name}, {how}", one.embedding.method, wrong=points.wrong)
+            self.write(f"{stem}-{setting}", alone)
+            plots.scatter(*known, how, one.embedding.method, ax, wrong=points.wrong)
+            parts.append(f"{how}, silhouette of the classes {decimal(one.silhouette['map'], 2)}")
+        points = next(iter(drawn.values())).points
         counts = ", ".join(f"{name} {points.labels.count(name):,}" for name in sorted(set(points.labels)))
-        alt = (
-            f"Scatter plot of {images(len(points))}: {counts}. Silhouette of the classes on the map "
-            f"{decimal(drawn.silhouette['map'], 2)}."
-        )
-        how = "with the defaults of 2020" if setting == THEN else "with today's defaults"
-        caption = f"{told.name}: t-SNE of the training images by their {drawn.layer} features, {how}. {UNITLESS}"
-        return self.figure(stem, axes, alt, caption)
+        alt = f"Scatter plots of {images(len(points))}: {counts}. {'; '.join(parts)}."
+        layer = next(iter(drawn.values())).layer
+        caption = f"{told.name}: t-SNE of the training images by their {layer} features. {UNITLESS}"
+        return Figure(inline_svg(ax, stem), alt, caption)
 
     def schedules(self, one: Told, other: Told) -> Figure:
         """Draw validation and training accuracy of both readings of the schedule, and the rates below."""
+        from matplotlib.ticker import MaxNLocator
+
         _, (left, right) = plots.new_figure(9, 3.6, columns=2)
         for told, colour, dash, name in (
             (one, COLOURS[5], "-", "as printed"),
@@ -86,6 +102,7 @@ class Drawings:
         left.set(xlabel="epoch", ylabel="accuracy", ylim=(0, 1.02))
         right.set(xlabel="epoch", ylabel="learning rate", yscale="log")
         for axes in (left, right):
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.grid(alpha=0.3)
             axes.legend(frameon=False, fontsize="small")
         left.set_title(one.name, fontsize=9)
@@ -115,6 +132,7 @@ class Drawings:
             "batch size",
             reference=[theirs.get(f"batch.{size}") for size in sizes],
             reference_label="the report",
+            ax=plots.new_figure(SWEEP_WIDTH, SWEEP_HEIGHT)[1],
         )
         parts = ", ".join(f"{size}: {percent(one.spread.mean)}" for size, one in sizes.items())
         caption = "Test accuracy by batch size: every fit, the mean over seeds, and the report's one fit."

@@ -104,8 +104,7 @@ def notes_of(found: Found) -> list[str]:
     random = [fit.title for fit in found.plan.fits if found.random(fit.name)]
     if random:
         lines.append(
-            f"Random weights: the backbone of {'; '.join(random)} was never trained, so that its accuracies show "
-            "that the steps work and nothing else."
+            f"Random weights: {'; '.join(random)}. What was never trained shows that the steps work and nothing else."
         )
     for name, error in found.stages.failed.items():
         lines.append(f"{found.stages.titles[name]} failed: {error}")

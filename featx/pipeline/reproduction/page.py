@@ -14,7 +14,7 @@ from featx.pipeline.report_limits import limits_section
 from featx.pipeline.report_model import model_section
 from featx.pipeline.report_provenance import provenance_section
 from featx.pipeline.report_results import curves_section, results_section
-from featx.pipeline.reproduction.drawings import Drawings
+from featx.pipeline.reproduction.drawings import TITLES, Drawings
 from featx.pipeline.reproduction.found import THEN, TODAY, Found
 from featx.pipeline.reproduction.markdown import LIMITS, merged, notes_of, shown_of, tally
 from featx.pipeline.reproduction.page_comparisons import (
@@ -90,18 +90,20 @@ def write_page(
 
 def _verdicts(table: Sequence[Judged]) -> Section:
     counts = [judged for judged in table if judged.figure.kind == "count"]
-    others = [judged for judged in table if judged.figure.kind != "count"]
+    batches = [judged for judged in table if judged.figure.kind == "batch"]
+    others = [judged for judged in table if judged.figure.kind not in ("count", "batch")]
     header = ("quantity", "the report", "ours", "verdict")
     words = frozenset({1, 2, 3})
     caption = (
         "What the report states beside what was measured here; in parentheses the 95 % interval that the verdict "
         "goes by."
     )
-    same = sum(judged.verdict == "reproduced" for judged in counts)
-    fold = f"{len(counts)} counts of images and parameters, of which {same} are equal"
     blocks: list[Block] = [
         Table(caption, header, tuple(_cells(judged) for judged in others), words=words),
-        Table("Counts of images and parameters.", header, tuple(_cells(j) for j in counts), words=words, fold=fold),
+        *(
+            Table(f"{name}.", header, tuple(_cells(j) for j in rows), words=words, fold=f"{name}: {tally(rows)}")
+            for name, rows in (("Counts of images and parameters", counts), ("Batch sizes", batches))
+        ),
         *_reasons(table),
         Text("The rules:"),
         Points(tuple((f"{kind.capitalize()}.", rule) for kind, rule in RULES.items())),
@@ -152,16 +154,15 @@ def _numbered(section: Section, number: str) -> Section:
 
 def _maps(found: Found, name: str, drawings: Drawings) -> Section:
     told, number = found.runs[name], FIGURES[name][1]
-    blocks: list[Block] = []
+    drawn = {how: found.maps[name, how] for how in (THEN, TODAY) if (name, how) in found.maps}
+    if not drawn:
+        text = f"This part could not be made. {found.stages.failed.get('maps', '')}"
+        return Section(f"Maps (figure {number})", f"maps-{name}", (Note(text),))
+    blocks: list[Block] = [drawings.maps(told, drawn, f"figure-{number}-tsne")]
     rows = []
-    for setting in (THEN, TODAY):
-        drawn = found.maps.get((name, setting))
-        if drawn is None:
-            blocks.append(Note(f"This map could not be made. {found.stages.failed.get('maps', '')}"))
-            continue
-        blocks.append(drawings.map(told, drawn, f"figure-{number}-tsne-{setting}", setting))
-        quality = (drawn.trustworthiness, drawn.stability, drawn.silhouette["features"], drawn.silhouette["map"])
-        rows.append((f"defaults of {'2020' if setting == THEN else 'today'}", *map(decimal, quality)))
+    for how, one in drawn.items():
+        quality = (one.trustworthiness, one.stability, one.silhouette["features"], one.silhouette["map"])
+        rows.append((TITLES[how], *map(decimal, quality)))
     header = ("t-SNE", "trustworthiness", "stability", "silhouette of features", "silhouette on map")
     blocks.append(Table("How far to trust the maps of the training images.", header, tuple(rows)))
     blocks.append(

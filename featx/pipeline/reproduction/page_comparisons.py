@@ -111,8 +111,6 @@ def settings_section(found: Found) -> Section:
     cells = tuple(
         (
             row.title,
-            row.preprocessing,
-            str(row.views),
             fraction(row.test.correct, row.test.n),
             percent(row.test.accuracy),
             span(row.test.interval),
@@ -122,16 +120,15 @@ def settings_section(found: Found) -> Section:
         )
         for row in rows
     )
-    header = (
-        *("fit", "pixels", "views", "test right", "accuracy", "95 % interval", "validation"),
-        *("validation, augmented", "p"),
-    )
+    header = ("fit", "test right", "accuracy", "95 % interval", "validation", "its views", "p")
+    views = 0 if VGG16 not in found.runs else found.runs[VGG16].run.recipe.views.count
     caption = (
-        "Pixels as described (featurewise: zero mean and unit variance over the training images) and as the logs "
-        "show to have run (rescale: by 1/255 alone); views of each training image; the validation images as they are "
-        "and their augmented views. p is McNemar's exact test on the test images against the first row."
+        f"VGG16 as described (pixels of zero mean and unit variance over the training images, {views} views of each) "
+        "and as the logs show to have run (pixels only rescaled by 1/255), with and without views; validation on the "
+        "images as they are and on their augmented views. p is McNemar's exact test on the test images against the "
+        "first row."
     )
-    blocks: list[Block] = [Table(caption, header, cells, words=frozenset({1}))]
+    blocks: list[Block] = [Table(caption, header, cells)]
     blocks += [Text(line) for line in sentences(found, rows)]
     return Section("2 As described against as run", "settings", tuple(blocks))
 

@@ -14,13 +14,21 @@ from featx.report_numbers import percent
 from featx.stats import Score
 
 
+TITLES = {
+    VGG16: "as described",
+    ASRUN: "pixels only rescaled",
+    BARE: "no views",
+    BARE_ASRUN: "pixels only rescaled, no views",
+}
+
+
 @dataclass(frozen=True)
 class Setting:
     """One way of reading the report.
 
     Attributes:
         name: Of the fit.
-        title: For people.
+        title: What differs from the fit as described.
         preprocessing: `featurewise` as described, `rescale` as run.
         views: Of each training image.
         test: On the test images.
@@ -46,14 +54,14 @@ def settings_of(found: Found) -> list[Setting]:
 
 def _rows(found: Found) -> Iterator[Setting]:
     described = found.runs.get(VGG16)
-    for name in (VGG16, ASRUN, BARE, BARE_ASRUN):
+    for name in TITLES:
         if name not in found.runs:
             continue
         told = found.runs[name]
         counts = None if described is None or name == VGG16 else paired(described, told)
         yield Setting(
             name=name,
-            title=told.name,
+            title=TITLES[name],
             preprocessing=told.run.recipe.preprocess.mode,
             views=told.run.recipe.views.count,
             test=score_of(told, "test"),
