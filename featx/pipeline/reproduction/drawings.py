@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FIGURES = "figures"
 TITLES = {THEN: "defaults of 2020", TODAY: "today's defaults"}
 # Of one map, in inches, where two stand side by side.
-MAP_WIDTH, MAP_HEIGHT = 4.2, 4.6
+MAP_WIDTH, MAP_HEIGHT = 3.5, 4.1
 SWEEP_WIDTH, SWEEP_HEIGHT = 8.0, 3.6
 UNITLESS = "Axes have no unit; sizes of groups and distances between them mean little."
 

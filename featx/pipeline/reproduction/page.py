@@ -175,10 +175,14 @@ def _maps(found: Found, name: str, drawings: Drawings) -> Section:
 
 
 def _limits(found: Found) -> Section:
-    own = Points(LIMITS)
-    fewest = found.runs.get(VGG16)
-    further = () if fewest is None else limits_section(fewest).blocks
-    return Section("What these numbers cannot show", "limits", (own, *further))
+    """What is known of the report's data, and what any run's page says besides."""
+    known = {head for head, _ in LIMITS} | {"Source of the images."}
+    items = list(LIMITS)
+    if VGG16 in found.runs:
+        for block in limits_section(found.runs[VGG16]).blocks:
+            if isinstance(block, Points):
+                items += [item for item in block.items if item[0] not in known]
+    return Section("What these numbers cannot show", "limits", (Points(tuple(items)),))
 
 
 def _provenance(found: Found) -> Section:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import combinations
 
 from featx.pipeline.report_models import Coefficients, models_section, paired
 from featx.pipeline.report_results import score_of
@@ -84,7 +86,6 @@ def comparison_section(found: Found) -> Section | None:
     if len(names) < 2:
         return None
     separation: list[Coefficients] = []
-    rows = []
     for name in names:
         quality = {layer: quality_of(found, name, layer) for layer in ("backbone", "penultimate")}
         coefficients: Coefficients = {
@@ -93,16 +94,26 @@ def comparison_section(found: Found) -> Section | None:
         drawn = found.maps.get((name, THEN))
         coefficients["map"] = None if drawn is None else drawn.silhouette["map"]
         separation.append(coefficients)
-        cells = [NOTHING if one is None else decimal(mean_ratio(one), 2) for one in quality.values()]
-        rows.append((found.runs[name].name, *cells))
-    caption = (
-        "How wide the boundary between classes is: mean over the pairs of classes of the distance between their "
-        "centroids over the sum of their radii, training images."
-    )
-    ratios = Table(caption, ("run", "backbone", "penultimate"), tuple(rows))
     note = Text("The map in the table of silhouettes is that of 2020's defaults.")
-    section = models_section([found.runs[name] for name in names], separation, (note, ratios))
+    section = models_section([found.runs[name] for name in names], separation, (note, _boundaries(found, names)))
     return replace(section, title="4.8 VGG16 against ResNet50V2 and others")
+
+
+def _boundaries(found: Found, names: Sequence[str]) -> Table:
+    """How wide the boundary is between each two classes."""
+    known = {name: quality for name in names if (quality := quality_of(found, name)) is not None}
+    rows: list[tuple[str, ...]] = []
+    if known:
+        classes = next(iter(known.values())).classes
+        for i, j in combinations(range(len(classes)), 2):
+            cells = (decimal(float(quality.ratios[i, j]), 2) for quality in known.values())
+            rows.append((f"{classes[i]} – {classes[j]}", *cells))
+        rows.append(("mean", *(decimal(mean_ratio(quality), 2) for quality in known.values())))
+    caption = (
+        "How wide the boundary between two classes is: the distance between their centroids over the sum of their "
+        "radii, penultimate features of the training images. Below 1 the two overlap."
+    )
+    return Table(caption, ("pair", *(found.runs[name].name for name in known)), tuple(rows), last_is_total=True)
 
 
 def settings_section(found: Found) -> Section:

@@ -13,7 +13,6 @@ from featx.pipeline.reproduction.plan import ASRUN, BARE, BARE_ASRUN, VGG16
 from featx.report_numbers import percent
 from featx.stats import Score
 
-
 TITLES = {
     VGG16: "as described",
     ASRUN: "pixels only rescaled",
