@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,18 @@ from typer.testing import CliRunner
 
 from featx.cli import app
 from featx.errors import DataError, RunError, UsageError
+from featx.machine import this_machine
 from featx.paired_tests import mcnemar
 from featx.pipeline.fitting import fit_head
+from featx.pipeline.report_data import Told
 from featx.pipeline.reproduction import fits
 from featx.pipeline.reproduction.fits import fitted, validation_scores
+from featx.pipeline.reproduction.found import Found
+from featx.pipeline.reproduction.judging import verdicts
+from featx.pipeline.reproduction.markdown import notes_of
 from featx.pipeline.reproduction.plan import Fit, plan_of
 from featx.pipeline.reproduction.reproducing import Reproduction, reproduce
+from featx.pipeline.reproduction.stages import Stages
 from featx.pipeline.sources import read_source
 from featx.recipe import Recipe
 from featx.recipe_files import dump_recipe, load_recipe
@@ -97,7 +103,7 @@ def made(place: Place, watched: Watch) -> Reproduction:
 
 def test_an_interrupted_reproduction_fits_nothing_twice(made: Reproduction, watched: Watch) -> None:
     expected = ["task1", "vgg16", "resnet50v2", "resnet50v2-factors", "vgg16-rescaled", "vgg16-no-views"]
-    expected += ["vgg16-rescaled-no-views", "other"]
+    expected += ["vgg16-rescaled-no-views", "model-other"]
     third = watched.names[2]
     assert watched.names[:3] == expected[:3]
     assert watched.names[3:11] == expected[2:]
@@ -148,7 +154,7 @@ def test_tables_hold_what_the_runs_say(made: Reproduction) -> None:
     }
     pairs = read_table(made.out / "tables" / "pairs-of-models.csv")
     assert [(row["first"], row["second"]) for row in pairs] == [
-        ("vgg16", "resnet50v2"), ("vgg16", "other"), ("resnet50v2", "other"),
+        ("vgg16", "resnet50v2"), ("vgg16", "model-other"), ("resnet50v2", "model-other"),
     ]  # fmt: skip
     for row in pairs:
         one, other = right[row["first"]], right[row["second"]]
@@ -294,6 +300,12 @@ def test_the_plan_is_the_reports(place: Place) -> None:
     assert whole.fit("task1").data == place.root / "two"
 
 
+def test_a_models_own_name_may_be_anything(place: Place) -> None:
+    whole = plan(place.root, backbones=["nets/my net (v2).keras", "maps.keras"])
+    assert whole.others == ("model-my-net-v2", "model-maps")
+    assert whole.fit("model-maps").title == "Task 2, maps.keras"
+
+
 def test_quick_is_the_same_made_short(place: Place) -> None:
     short = plan(place.root, quick=True)
     assert {fit.recipe.fit.epochs for fit in short.fits} == {5}
@@ -315,6 +327,7 @@ def test_quick_is_the_same_made_short(place: Place) -> None:
         ({"recipes": {"covid3": "covid4-vgg16"}}, "received one for 'covid3'"),
         ({"recipes": {"covid4-vgg16": "covid5"}}, "No recipe is named 'covid5'"),
         ({"seeds": 0}, "at least one seed"),
+        ({"weights": {"resnet50": "random", "vgg": "random"}}, "received some of 'vgg'"),
     ],
 )
 def test_what_cannot_be_planned_is_refused(place: Place, changes: dict[str, Any], sentence: str) -> None:
@@ -371,10 +384,10 @@ def test_the_command_quick_with_a_stage_that_fails(place: Place, tmp_path: Path)
     result = CliRunner().invoke(app, arguments)
     assert isinstance(result.exception, RunError), result.exception
     assert result.exception.exit_code == 1
-    assert "1 stage failed (lost: " in str(result.exception)
+    assert "1 stage failed (model-lost: " in str(result.exception)
     document = json.loads(result.stdout)
     assert set(document) == {"files", "table", "failed", "seconds"}
-    assert list(document["failed"]) == ["lost"]
+    assert list(document["failed"]) == ["model-lost"]
     assert len(document["table"]) == len(read_reported().figures)
     assert "lost.keras failed" in (tmp_path / "out" / "report.html").read_text("utf-8")
     text = (tmp_path / "out" / "reproduction.md").read_text("utf-8")
@@ -390,20 +403,24 @@ def test_the_command_refuses_a_recipe_without_a_name(place: Place, tmp_path: Pat
     assert "--recipe NAME=R" in str(result.exception)
 
 
-def test_random_weights_are_marked_and_not_compared(place: Place) -> None:
-    from featx.machine import this_machine
-    from featx.pipeline.reproduction.found import Found
-    from featx.pipeline.reproduction.judging import verdicts
-    from featx.pipeline.reproduction.markdown import notes_of
-    from featx.pipeline.reproduction.stages import Stages
-
+def test_random_weights_are_marked_and_not_compared(made: Reproduction, place: Place, tmp_path: Path) -> None:
     whole = plan(place.root, weights={"resnet50v2": "random"})
-    found = Found(whole, place.root, Stages(place.root.parent / "none", 1, lambda *_: None), this_machine())
+    whole = replace(whole, other_data={})  # as if it were the report's
+    found = Found(whole, tmp_path, Stages(tmp_path, 1, lambda *_: None), this_machine())
+    for name in ("vgg16", "resnet50v2"):
+        folder = shutil.copytree(made.out / "runs" / name, tmp_path / name)
+        manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+        manifest["weights"]["source"] = "random" if name == "resnet50v2" else "imagenet"
+        (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+        found.runs[name] = Told(read_run(folder), "", name)
     assert "random weights" in found.title("resnet50v2")
     assert "random" not in found.title("vgg16")
-    assert any("Random weights: the backbone of Task 2, ResNet50V2" in line for line in notes_of(found))
-    object.__setattr__(whole, "other_data", {})
+    assert any("Random weights: Task 2, ResNet50V2" in line for line in notes_of(found))
     by_id = {judged.figure.id: judged for judged in verdicts(found, read_reported())}
-    assert "Random weights" in by_id["resnet50v2.test"].why
-    assert "Random weights" in by_id["models.accuracy"].why
-    assert "Random" not in by_id["vgg16.test"].why
+    for name in ("resnet50v2.test", "resnet50v2.training", "models.accuracy"):
+        assert by_id[name].verdict == "not comparable"
+        assert by_id[name].ours.shown.endswith("; random weights")
+        assert "never trained" in by_id[name].why
+    # Layers have as many parameters whatever is in them.
+    assert by_id["resnet50v2.parameters.total"].verdict != "not comparable"
+    assert "random" not in by_id["vgg16.loss"].ours.shown

@@ -16,7 +16,7 @@ from featx.report_numbers import decimal, fraction, p_words, percent
 from featx.stats import wilson
 from featx.verdicts import Ours, groups_of
 
-HALF = 50
+HALF = 0.5
 
 
 def claims_of(found: Found) -> Iterator[tuple[str, Ours]]:
@@ -40,9 +40,10 @@ def mean_ratio(quality: Quality) -> float:
     return float(np.nanmean(quality.ratios))
 
 
-def late(told: Told, column: str, first: int) -> float | None:
-    """Return the mean of a column of the history from an epoch on; None where nothing was held out."""
-    values = [epoch[column] for epoch in told.history[first:]]
+def late(told: Told, column: str, first: float) -> float | None:
+    """Return the mean of a column of the history from a share of the epochs on; None where nothing was held out."""
+    history = told.history
+    values = [epoch[column] for epoch in history[min(round(first * len(history)), len(history) - 1) :]]
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else None
 
@@ -92,8 +93,7 @@ def _overfitting(found: Found, name: str, *, claimed: bool) -> Ours:
         f"of the epochs, are {word}."
     )
     told = found.runs.get(name)
-    first = 0 if told is None else found.share_of_epochs(name, HALF)
-    train, validation = (None if told is None else late(told, c, first) for c in ("accuracy", "val_accuracy"))
+    train, validation = (None if told is None else late(told, c, HALF) for c in ("accuracy", "val_accuracy"))
     if told is None or train is None or validation is None:
         return _missing(found, rule, name)
     ends = [

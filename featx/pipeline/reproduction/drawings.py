@@ -14,6 +14,7 @@ from featx.pipeline.maps import Map
 from featx.pipeline.report_data import Told
 from featx.pipeline.reproduction.found import THEN, TODAY, Found
 from featx.pipeline.reproduction.judging import sizes_of
+from featx.pipeline.reproduction.plan import VGG16
 from featx.plots_sweep import sweep as draw_sweep
 from featx.report_blocks import Figure
 from featx.report_numbers import decimal, images, percent
@@ -134,6 +135,7 @@ class Drawings:
             reference_label="the report",
             ax=plots.new_figure(SWEEP_WIDTH, SWEEP_HEIGHT)[1],
         )
+        axes.set_title(found.title(VGG16), fontsize=9)
         parts = ", ".join(f"{size}: {percent(one.spread.mean)}" for size, one in sizes.items())
         caption = "Test accuracy by batch size: every fit, the mean over seeds, and the report's one fit."
         return self.figure("batch-sizes", axes, f"Points by batch size; means over seeds, {parts}.", caption)

@@ -91,9 +91,3 @@ class Found:
         if self.plan.sweep.fit.epochs != self.plan.epochs[VGG16]:
             return f"Quick: {self.plan.sweep.fit.epochs} epochs instead of {self.plan.epochs[VGG16]}."
         return self.apart(VGG16)
-
-    def share_of_epochs(self, name: str, epoch: int, of: int = 100) -> int:
-        """Return the epoch of a fit that stands where `epoch` stands among as many as the report has."""
-        return min(
-            round(epoch * self.plan.fit(name).recipe.fit.epochs / of), self.plan.fit(name).recipe.fit.epochs - 1
-        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from featx.data import read_data
 from featx.pipeline.report_data import Told
@@ -16,7 +16,7 @@ from featx.pipeline.reproduction.found import Found
 from featx.pipeline.reproduction.plan import RESNET, TASK1, VGG16
 from featx.pipeline.sweeping import Sweep
 from featx.report_numbers import count, decimal, duration, percent, share_of, span
-from featx.reported import Reported
+from featx.reported import Figure, Reported
 from featx.seed_stats import SeedSpread
 from featx.stats import wilson
 from featx.verdicts import Judged, Ours, batch_interval, judge, mean_interval
@@ -27,12 +27,12 @@ OTHER_WAY = (
     "Another machine, and other work: features are computed once for all epochs, where the report sends every image "
     "through the whole network in every epoch."
 )
-# Whose curves the report describes, what of them, and from which of 100 epochs on.
+# Whose curves the report describes, what of them, and from which share of the epochs on.
 CURVES = {
-    "vgg16.training.late": (VGG16, "accuracy", "train", 50),
-    "vgg16.validation.late": (VGG16, "val_accuracy", "validation", 50),
-    "resnet50v2.training": (RESNET, "accuracy", "train", 80),
-    "resnet50v2.validation": (RESNET, "val_accuracy", "validation", 60),
+    "vgg16.training.late": (VGG16, "accuracy", "train", 0.5),
+    "vgg16.validation.late": (VGG16, "val_accuracy", "validation", 0.5),
+    "resnet50v2.training": (RESNET, "accuracy", "train", 0.8),
+    "resnet50v2.validation": (RESNET, "val_accuracy", "validation", 0.6),
 }
 
 
@@ -41,7 +41,16 @@ def verdicts(found: Found, reported: Reported) -> tuple[Judged, ...]:
     ours: dict[str, Ours] = {}
     for part in (_data, _parameters, _accuracies, _curves, _batches, claims_of, _times):
         ours.update(part(found))
-    return tuple(judge(figure, ours.get(figure.id)) for figure in reported.figures)
+    return tuple(judge(figure, _marked(found, figure, ours.get(figure.id))) for figure in reported.figures)
+
+
+def _marked(found: Found, figure: Figure, ours: Ours | None) -> Ours | None:
+    """Say of numbers that they rest on random weights."""
+    subject = figure.id.partition(".")[0]
+    names = {"models": (VGG16, RESNET), "batch": (VGG16,), "time": (VGG16,)}.get(subject, (subject,))
+    if ours is None or ours.value is None or figure.kind == "count" or not any(map(found.random, names)):
+        return ours
+    return replace(ours, shown=f"{ours.shown}; random weights")
 
 
 def _data(found: Found) -> Iterator[tuple[str, Ours]]:
@@ -99,7 +108,7 @@ def _loss(told: Told, apart: str) -> Ours:
 def _curves(found: Found) -> Iterator[tuple[str, Ours]]:
     for figure, (name, column, role, first) in CURVES.items():
         told, apart = found.runs.get(name), found.apart(name)
-        value = None if told is None else late(told, column, found.share_of_epochs(name, first))
+        value = None if told is None else late(told, column, first)
         if told is None or value is None:
             yield figure, Ours("–", None, apart=apart)
             continue

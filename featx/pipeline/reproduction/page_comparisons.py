@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
 
+from featx.pipeline.report_model import RANDOM_WEIGHTS
 from featx.pipeline.report_models import Coefficients, models_section, paired
 from featx.pipeline.report_results import score_of
 from featx.pipeline.reproduction.claims import mean_ratio, quality_of
@@ -43,7 +44,13 @@ def batch_section(found: Found, reported: Reported, drawings: Drawings) -> Secti
         "interval of one fit, which the report's value is held against."
     )
     header = ("batch size", "the report", "mean", "95 % over seeds", "range over seeds", "widened")
-    return Section(title, anchor, (Table(caption, header, rows), figure, Text(found.sweep.conclusion())))
+    blocks = (*_random(found), Table(caption, header, rows), figure, Text(found.sweep.conclusion()))
+    return Section(title, anchor, blocks)
+
+
+def _random(found: Found) -> list[Block]:
+    """What must be known where VGG16 was never trained."""
+    return [Note(RANDOM_WEIGHTS, loud=True)] if found.random(VGG16) else []
 
 
 def schedule_section(found: Found, drawings: Drawings) -> Section:
@@ -139,7 +146,7 @@ def settings_section(found: Found) -> Section:
         "images as they are and on their augmented views. p is McNemar's exact test on the test images against the "
         "first row."
     )
-    blocks: list[Block] = [Table(caption, header, cells)]
+    blocks: list[Block] = [*_random(found), Table(caption, header, cells)]
     blocks += [Text(line) for line in sentences(found, rows)]
     return Section("2 As described against as run", "settings", tuple(blocks))
 

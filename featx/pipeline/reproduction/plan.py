@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -118,7 +119,7 @@ def plan_of(
         UsageError: A recipe, backbone or number is not one that can be.
         DataError: The root does not hold what is needed.
     """
-    _check(recipes, seeds, steps)
+    _check(recipes, weights, seeds, steps)
     check_root(root)
     found = {name: _loaded(recipes.get(recipe, recipe)) for name, recipe in RECIPES.items()}
     found[BARE] = override(found[VGG16], {"views.count": 1})
@@ -190,12 +191,15 @@ def _other_data(folder: Path) -> str:
     )
 
 
-def _check(recipes: Mapping[str, Recipe | str], seeds: int | None, steps: int) -> None:
+def _check(recipes: Mapping[str, Recipe | str], weights: Mapping[str, str], seeds: int | None, steps: int) -> None:
     unknown = sorted(set(recipes) - set(RECIPES.values()))
     if unknown:
         raise UsageError(
             f"Expected recipes in place of {', '.join(RECIPES.values())}, received one for {unknown[0]!r}."
         )
+    strange = sorted(set(weights) - set(BACKBONES))
+    if strange:
+        raise UsageError(f"Expected weights of {', '.join(BACKBONES)}, received some of {strange[0]!r}.")
     if (seeds is not None and seeds < 1) or steps < 0:
         raise UsageError(f"Expected at least one seed and no negative number of steps, received {seeds} and {steps}.")
 
@@ -207,7 +211,9 @@ def _loaded(recipe: Recipe | str) -> Recipe:
 def _other(choice: str, like: Recipe) -> tuple[str, str, Recipe]:
     """Return the name, title and recipe of a further backbone: ResNet50V2's head on it, at a constant rate."""
     if is_model_file(choice):
-        short, title, size = Path(choice).stem, Path(choice).name, None
+        # What it is called goes into the names of files and of the page's parts.
+        short = "model-" + re.sub(r"[^A-Za-z0-9]+", "-", Path(choice).stem).strip("-")
+        title, size = Path(choice).name, None
     else:
         row = BACKBONES.get(choice.lower())
         if row is None:

@@ -132,7 +132,7 @@ class _Work:
         """Do all stages."""
         plan, found, stages = self.plan, self.found, self.stages
         for fit in plan.fits:
-            told = stages.run(fit.name, f"Fit: {fit.title}", lambda fit=fit: self._fit(fit))  # type: ignore[misc]
+            told = stages.run(fit.name, f"Fit: {found.title(fit.name)}", lambda fit=fit: self._fit(fit))  # type: ignore[misc]
             if told is not None:
                 found.runs[fit.name] = told
         stages.run("maps", "Maps of training images", self._maps)

@@ -17,6 +17,7 @@ from featx.pipeline.reproduction.claims import mean_ratio, quality_of
 from featx.pipeline.reproduction.found import THEN, TODAY, Found
 from featx.pipeline.reproduction.judging import sizes_of
 from featx.pipeline.reproduction.markdown import markdown_of
+from featx.pipeline.reproduction.plan import VGG16
 from featx.pipeline.reproduction.settings import settings_of
 from featx.reported import Reported
 from featx.verdicts import Judged
@@ -79,6 +80,11 @@ def write_tables(found: Found, reported: Reported, table: Sequence[Judged]) -> l
     return written
 
 
+def _weights(found: Found, name: str) -> str:
+    """Where a fit's weights are from: `random` where they are."""
+    return found.plan.fit(name).recipe.backbone.weights
+
+
 _ACCURACY = ("fit", "title", "weights", "part", "n", "correct", "accuracy", "low", "high", "loss")
 
 
@@ -86,9 +92,18 @@ def _accuracy(found: Found) -> Iterator[tuple[Any, ...]]:
     for name, told in found.runs.items():
         for part in ROLES:
             score = score_of(told, part)
-            source = told.run.manifest["weights"]["source"]
             ends = score.interval or (None, None)
-            yield name, told.name, source, part, score.n, score.correct, score.accuracy, *ends, score.loss
+            yield (
+                name,
+                told.name,
+                _weights(found, name),
+                part,
+                score.n,
+                score.correct,
+                score.accuracy,
+                *ends,
+                score.loss,
+            )
 
 
 _MODELS = (
@@ -106,7 +121,7 @@ def _models(found: Found) -> Iterator[tuple[Any, ...]]:
         quality = [quality_of(found, name, layer) for layer in ("backbone", "penultimate")]
         maps = [found.maps.get((name, setting)) for setting in (THEN, TODAY)]
         yield (
-            *(name, told.name, told.run.manifest["weights"]["source"], *parameters),
+            *(name, told.name, _weights(found, name), *parameters),
             *(score.n, score.correct, score.accuracy, *(score.interval or (None, None))),
             *(metrics["seconds"]["extract"], metrics["seconds"]["fit"]),
             *(None if one is None else one.silhouette.value for one in quality),
@@ -115,17 +130,26 @@ def _models(found: Found) -> Iterator[tuple[Any, ...]]:
         )
 
 
-_PAIRS = ("first", "second", "n", "only_first_right", "only_second_right", "p_value")
+_PAIRS = (
+    "first",
+    "first_weights",
+    "second",
+    "second_weights",
+    "n",
+    "only_first_right",
+    "only_second_right",
+    "p_value",
+)
 
 
 def _pairs(found: Found) -> Iterator[tuple[Any, ...]]:
     for one, other in combinations(found.models(), 2):
         counts = paired(found.runs[one], found.runs[other])
         if counts is not None:
-            yield one, other, *counts
+            yield one, _weights(found, one), other, _weights(found, other), *counts
 
 
-_RATIOS = ("fit", "layer", "split", "first", "second", "ratio", "permuted_mean")
+_RATIOS = ("fit", "weights", "layer", "split", "first", "second", "ratio", "permuted_mean")
 
 
 def _ratios(found: Found) -> Iterator[tuple[Any, ...]]:
@@ -134,7 +158,7 @@ def _ratios(found: Found) -> Iterator[tuple[Any, ...]]:
             own = part.quality
             for i, j in zip(*np.triu_indices(len(own.classes), 1), strict=True):
                 pair = (own.classes[i], own.classes[j], own.ratios[i, j], own.ratios_permuted[i, j])
-                yield name, part.layer, part.split, *pair
+                yield name, _weights(found, name), part.layer, part.split, *pair
 
 
 def _stages(found: Found) -> Iterator[tuple[Any, ...]]:
@@ -143,7 +167,7 @@ def _stages(found: Found) -> Iterator[tuple[Any, ...]]:
 
 
 _SETTINGS = (
-    *("fit", "title", "preprocessing", "views", "test_n", "test_correct", "test_accuracy", "low", "high"),
+    *("fit", "title", "weights", "preprocessing", "views", "test_n", "test_correct", "test_accuracy", "low", "high"),
     *("validation_n", "validation_accuracy", "validation_views_n", "validation_views_accuracy", "p_value"),
 )
 
@@ -153,13 +177,34 @@ def _settings(found: Found) -> Iterator[tuple[Any, ...]]:
         ends = row.test.interval or (None, None)
         views = (None, None) if row.augmented is None else (row.augmented.n, row.augmented.accuracy)
         yield (
-            *(row.name, row.title, row.preprocessing, row.views, row.test.n, row.test.correct, row.test.accuracy),
+            *(
+                row.name,
+                row.title,
+                _weights(found, row.name),
+                row.preprocessing,
+                row.views,
+                row.test.n,
+                row.test.correct,
+                row.test.accuracy,
+            ),
             *(*ends, row.validation.n, row.validation.accuracy, *views, row.p_value),
         )
 
 
 _BATCHES = (
-    *("batch_size", "report", "fits", "refused", "n", "mean", "low", "high", "interval_low", "interval_high"),
+    *(
+        "batch_size",
+        "weights",
+        "report",
+        "fits",
+        "refused",
+        "n",
+        "mean",
+        "low",
+        "high",
+        "interval_low",
+        "interval_high",
+    ),
     *("widened_low", "widened_high", "loss"),
 )
 
@@ -169,7 +214,15 @@ def _batches(found: Found, reported: Reported) -> Iterator[tuple[Any, ...]]:
     for size, one in sizes_of(found.sweep).items() if found.sweep is not None else ():
         spread = one.spread
         yield (
-            *(size, theirs.get(f"batch.{size}"), len(spread.accuracies), spread.refused, spread.n, spread.mean),
+            *(
+                size,
+                _weights(found, VGG16),
+                theirs.get(f"batch.{size}"),
+                len(spread.accuracies),
+                spread.refused,
+                spread.n,
+                spread.mean,
+            ),
             *(spread.low, spread.high, *(spread.interval or (None, None)), *(one.widened or (None, None))),
             spread.loss,
         )
