@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from html_page import parse
 from pipeline_data import read_table, small_data, small_recipe, write_model
+from scipy import stats
 from typer.testing import CliRunner
 
 from featx.cli import app
@@ -32,6 +33,7 @@ from featx.recipe import Recipe
 from featx.recipe_files import dump_recipe, load_recipe
 from featx.reported import read_reported
 from featx.runs import read_run
+from featx.stats import wilson
 
 VIEWS = {"views.count": 2, "views.horizontal_flip": True, "views.rotation": 20.0, "preprocess.mode": "featurewise"}
 SCHEDULE = {"kind": "absolute", "boundaries": (2, 3), "values": (1e-3, 1e-1, 1e-2)}
@@ -163,6 +165,39 @@ def test_tables_hold_what_the_runs_say(made: Reproduction) -> None:
     assert len(read_table(made.out / "tables" / "batch-sizes.csv")) == 11
     epochs = read_table(made.out / "tables" / "epochs-vgg16.csv")
     assert [float(row["loss"]) for row in epochs] == [row["loss"] for row in runs["vgg16"].history()]
+
+
+def test_measured_numbers_are_those_of_the_files(made: Reproduction) -> None:
+    """Curves over the same epochs as the report's, the loss's interval, and what stands in for claims, by hand."""
+    by_id = {judged.figure.id: judged.ours for judged in made.table}
+    epochs = read_table(made.out / "tables" / "epochs-vgg16.csv")
+    last_half = [float(row["accuracy"]) for row in epochs[2:]]
+    assert by_id["vgg16.training.late"].value == pytest.approx(np.mean(last_half))
+    last = read_table(made.out / "tables" / "epochs-resnet50v2.csv")[-1]
+    assert by_id["resnet50v2.training"].value == pytest.approx(float(last["accuracy"]))
+    run = read_run(made.out / "runs" / "vgg16")
+    test = [image for image in run.images() if image.role == "test"]
+    losses = [-np.log(image.probabilities[run.classes.index(image.label)]) for image in test]
+    assert by_id["vgg16.loss"].value == pytest.approx(np.mean(losses), rel=1e-4)
+    expected = stats.t.interval(0.95, len(losses) - 1, np.mean(losses), stats.sem(losses))
+    assert by_id["vgg16.loss"].interval == pytest.approx(expected, rel=1e-4)
+    ratios = {
+        frozenset((row["first"], row["second"])): float(row["ratio"])
+        for row in read_table(made.out / "tables" / "pairs-of-classes.csv")
+        if (row["fit"], row["layer"], row["split"]) == ("vgg16", "penultimate", "train")
+    }
+    together = {pair for pair, ratio in ratios.items() if ratio < 1}
+    borne_out = together == {frozenset(("pneumonia_bac", "pneumonia_vir"))}
+    assert by_id["vgg16.groups"].value == float(borne_out)
+    sizes = {int(row["batch_size"]): row for row in read_table(made.out / "tables" / "batch-sizes.csv")}
+    ten = sizes[10]
+    correct = round(float(ten["mean"]) * 12)
+    assert float(ten["widened_low"]) == pytest.approx(wilson(correct, 12)[0])
+    assert (ten["report"], ten["n"]) == ("0.75", "12")
+    fit = run.metrics()["test"]
+    # The sweep's first seed at the recipe's batch size is the fit itself, but that recipe has 8.
+    eight = read_table(made.out / "batch-sizes" / "sweep.csv")[3]
+    assert (int(eight["batch_size"]), int(eight["test_correct"])) == (8, fit["correct"])
 
 
 def test_separation_is_that_of_scikit_learn(made: Reproduction, place: Place) -> None:
