@@ -40,6 +40,7 @@ FOUNDATIONS = {
     "palette",
     "recipe",
     "recipe_files",
+    "shortening",
     "stats",
     "table",
     "framework",
