@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.palette import COLOURS, style
+from featx.shortening import short_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,6 +22,8 @@ UNKNOWN = "0.45"
 # The width of a journal's column, 8.5 cm, in inches, and how many small letters stand in it.
 COLUMN = 8.5 / 2.54
 NOTE_WIDTH = 72
+TITLE_WIDTH = 52
+NAME_WIDTH = 18
 
 
 def new_figure(width: float, height: float, columns: int = 1) -> tuple[Figure, Any]:
@@ -116,10 +119,11 @@ def scatter(
     axes: Axes = ax if ax is not None else new_figure(COLUMN, 3.0 + 0.13 * len(lines) + 0.15 * rows)[1]
     size = float(np.clip(4000 / max(len(points), 1), 2, 14))
     numbers = {name: number for number, name in enumerate(sorted(set(labels) - {""}))}
+    short = short_names(["", *numbers], NAME_WIDTH)
     for flag, name in kinds:
         chosen = points[(names == name) & (late == flag)]
         look = _added_look(name, numbers, size) if flag else _look(name, numbers, size)
-        text = f"{name or 'no label'}{', added' if flag else ''} ({len(chosen)})"
+        text = f"{short[name] or 'no label'}{', added' if flag else ''} ({len(chosen)})"
         axes.scatter(chosen[:, 0], chosen[:, 1], label=text, **look)
     if rings.any():
         ringed = points[rings]
@@ -133,7 +137,7 @@ def scatter(
         axes.scatter(ringed[:, 0], ringed[:, 1], label=f"misclassified ({len(ringed)})", zorder=4, **ring)
     axes.set_aspect("equal", adjustable="datalim")
     axes.set(xticks=[], yticks=[])
-    axes.set_title(title, fontsize=8)
+    axes.set_title(textwrap.fill(title, TITLE_WIDTH), fontsize=8)
     axes.set_ylabel(directions[1], fontsize=7)
     axes.set_xlabel("\n".join([*([directions[0]] if directions[0] else []), *lines[bool(directions[0]) :]]))
     axes.xaxis.label.set(fontsize=6, color="0.35")

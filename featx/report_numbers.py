@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from featx.stats import Score, wilson
 
@@ -88,16 +87,3 @@ def p_words(p: float) -> str:
 def size(n: int) -> str:
     """Return a number of bytes in kB or MB."""
     return f"{n / 1e6:,.1f} MB" if n >= 1e6 else f"{n / 1e3:,.0f} kB"
-
-
-def short_names(names: Sequence[str], length: int = 20) -> dict[str, str]:
-    """Return for each name one for drawings, which have little room: cut where it is long, yet no two alike."""
-    found: dict[str, str] = {}
-    for name in names:
-        short = name if len(name) <= length else name[: length - 1] + "…"
-        turn = 1
-        while short in found.values():
-            turn += 1
-            short = f"{name[: length - 4]}… {turn}"
-        found[name] = short
-    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,9 @@ PREDICTIONS = "predictions.csv"
 CURVES = "curves.png"
 CONFUSION = "confusion.png"
 TEMPORARY = ".tmp-"
+REPORT = "report.html"
+# What `visualize` calls its files.
+MAP_FILE = re.compile(r"(tsne|tsne2020|umap|pca)-(penultimate|backbone)-.+\.(png|svg|html|csv|npz)")
 # Before the names of the manifest's own columns in PREDICTIONS, which could be named like one of ours.
 EXTRA = "extra_"
 
@@ -180,11 +184,16 @@ def check_out(folder: Path) -> None:
 def withdraw(folder: Path) -> None:
     """Take an earlier run's manifest away, without which its folder is no run, before its files are replaced.
 
+    Its maps and its report go with it, which would be of another head.
+
     Raises:
         StoreError: The folder cannot be written.
     """
     try:
         (folder / MANIFEST).unlink(missing_ok=True)
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if path.is_file() and (path.name == REPORT or MAP_FILE.fullmatch(path.name)):
+                path.unlink(missing_ok=True)
     except OSError as error:
         raise _unwritable(folder, error) from error
 

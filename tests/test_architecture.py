@@ -40,6 +40,7 @@ FOUNDATIONS = {
     "palette",
     "recipe",
     "recipe_files",
+    "shortening",
     "stats",
     "table",
     "framework",
@@ -280,7 +281,7 @@ def test_a_map_is_drawn_without_tensorflow(tmp_path: Path, method: str, library:
     )
     assert {library, "matplotlib"} <= loaded
     assert not loaded & ({"tensorflow", "keras", "openTSNE", "umap"} - {library})
-    assert len(list(run.glob(f"{method}-*"))) == 4
+    assert len(list(run.glob(f"{method}-*"))) == 5
 
 
 def test_rows_that_are_cached_are_transformed_without_tensorflow(tiny_model: Path, tmp_path: Path) -> None:

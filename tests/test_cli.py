@@ -203,7 +203,7 @@ def test_fit_head_predict_and_visualize_work_from_end_to_end(
     drawn = featx("visualize", run, "--out", tmp_path / "maps", "--cache", cache, "--json").json
     assert {"files", "method", "n", "seconds", "trustworthiness", "stability", "silhouette", "added"} <= set(drawn)
     assert (drawn["n"], drawn["added"]) == (24, 0)
-    assert {Path(file).suffix for file in drawn["files"]} == {".png", ".svg", ".csv"}
+    assert {Path(file).suffix for file in drawn["files"]} == {".png", ".svg", ".html", ".csv"}
     assert all(Path(file).stat().st_size > 0 for file in drawn["files"])
     placed = featx(
         "visualize", run, "--method", "pca", "--add-split", "test", "--add", tests[0], "--add", tests[1],

@@ -32,7 +32,7 @@ def test_all_lands_in_one_folder(shown: Demo) -> None:
     out = shown.data.parent
     assert {path.name for path in out.iterdir()} == {"data", "run", "map", "cache", "report.html"}
     assert len(files_of(shown.data)) == 4 * 3 + 4
-    assert {path.suffix for path in (out / "map").iterdir()} == {".png", ".svg", ".csv", ".npz"}
+    assert {path.suffix for path in (out / "map").iterdir()} == {".html", ".png", ".svg", ".csv", ".npz"}
 
 
 def test_it_is_the_main_job(shown: Demo) -> None:

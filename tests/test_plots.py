@@ -240,3 +240,19 @@ def test_other_points_give_other_files(tmp_path: Path) -> None:
     for name, points in {"a": some_points(), "b": -some_points()}.items():
         plots.save(plots.scatter(points, NAMES * 10, ""), tmp_path / f"{name}.svg")
     assert (tmp_path / "a.svg").read_bytes() != (tmp_path / "b.svg").read_bytes()
+
+
+def test_a_map_keeps_its_room_beside_long_names(tmp_path: Path) -> None:
+    names = ["Pneumothorax, large, right-sided, with chest tube", "Pneumothorax, large, right-sided, without it"]
+    points = np.random.default_rng(0).normal(size=(40, 2))
+    axes = plots.scatter(points, [names[i % 2] for i in range(40)], "a run of a long name: " * 6)
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    plots.save(axes, tmp_path / "map.png", dpi=int(figure.dpi))
+    assert axes.get_position().width > 0.8
+    legend = axes.get_legend()
+    assert legend is not None
+    told = [text.get_text() for text in legend.get_texts()]
+    assert len(set(told)) == 2
+    assert legend.get_window_extent().width <= figure.bbox.width
+    assert axes.title.get_window_extent().width <= figure.bbox.width

@@ -7,6 +7,7 @@ import math
 import pytest
 
 from featx import report_numbers as numbers
+from featx.shortening import short_names
 from featx.stats import Score
 
 
@@ -56,7 +57,7 @@ def test_p_values(p: float, shown: str) -> None:
 
 def test_names_for_drawings_are_short_and_differ() -> None:
     names = ["covid", "a" * 30 + "1", "a" * 30 + "2", "a" * 19 + "…"]
-    found = numbers.short_names(names)
+    found = short_names(names)
     assert list(found) == names
     assert found["covid"] == "covid"
     assert len(set(found.values())) == len(names)

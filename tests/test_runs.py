@@ -258,3 +258,18 @@ def test_predictions_that_are_missing_or_not_text(run: Path) -> None:
     (run / runs.PREDICTIONS).unlink()
     with pytest.raises(RunError, match=r"predictions\.csv, but it cannot be read"):
         read_run(run).images()
+
+
+def test_maps_and_reports_of_an_earlier_head_go_and_the_users_own_files_stay(tmp_path: Path) -> None:
+    ours = [
+        "report.html",
+        "tsne-penultimate-train.npz",
+        "umap-backbone-all-by-site-added.html",
+        "tsne2020-backbone-test.svg",
+    ]
+    theirs = ["notes.txt", "tsne.png", "my-tsne-backbone-train.png", "figure-tsne-backbone-train.csv"]
+    for name in (runs.MANIFEST, *ours, *theirs):
+        (tmp_path / name).touch()
+    runs.withdraw(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(theirs)
+    runs.withdraw(tmp_path / "absent")

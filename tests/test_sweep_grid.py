@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from featx.errors import UsageError
-from featx.pipeline.sweep_grid import parsed_setting, parsed_values, points_of, short_names
+from featx.pipeline.sweep_grid import column_names, parsed_setting, parsed_values, points_of
 from featx.recipe import BackbonePart, Recipe
 
 RECIPE = Recipe(backbone=BackbonePart(name="vgg16"))
@@ -69,7 +69,7 @@ def test_a_sweep_that_cannot_be_is_refused_before_it_starts(grid: dict[str, list
         points_of(RECIPE, grid, [0])
 
 
-def test_columns_have_short_names_where_they_can_be_told_apart() -> None:
-    assert short_names(["fit.batch_size", "views.count"]) == {"fit.batch_size": "batch_size", "views.count": "count"}
-    assert list(short_names(["views.seed", "fit.epochs"]).values()) == ["views.seed", "epochs"]
-    assert list(short_names(["a.size", "b.size"]).values()) == ["a.size", "b.size"]
+def test_columns_have_column_names_where_they_can_be_told_apart() -> None:
+    assert column_names(["fit.batch_size", "views.count"]) == {"fit.batch_size": "batch_size", "views.count": "count"}
+    assert list(column_names(["views.seed", "fit.epochs"]).values()) == ["views.seed", "epochs"]
+    assert list(column_names(["a.size", "b.size"]).values()) == ["a.size", "b.size"]

@@ -119,7 +119,8 @@ def test_recipe_and_arguments_decide_the_features(extractor: FeatureExtractor, t
     wanted = FeatureExtractor(recipe, size=48, pooling="max", cut="conv_1")._wanted()
     assert (wanted.backbone.name, wanted.images.size, wanted.backbone.cut) == (str(tiny_model), 48, "conv_1")
     assert (wanted.backbone.pooling, wanted.preprocess.mode) == ("max", "featurewise")
-    assert wanted.views.count == 1
+    assert (wanted.views.count, wanted.backbone.precision) == (1, "float32")
+    assert FeatureExtractor(backbone="vgg16", precision="mixed")._wanted().backbone.precision == "mixed"
     assert FeatureExtractor()._wanted().backbone.name == "vgg16"
     with pytest.raises(UsageError, match="received both"):
         FeatureExtractor("covid4-vgg16", backbone="vgg16").fit(["a.png"])

@@ -12,8 +12,9 @@ from featx.pipeline.fitting import FitResult, fit_head
 from featx.pipeline.mapping import visualize
 from featx.pipeline.maps import Map
 from featx.pipeline.progress import Progress, silent
-from featx.pipeline.reporting import FILE, Report, report
+from featx.pipeline.reporting import Report, report
 from featx.recipe_files import load_recipe
+from featx.runs import REPORT
 from featx.weights import find_imagenet
 
 RECIPE = "covid4-vgg16"
@@ -91,7 +92,7 @@ def demo(
     }
     fit = fit_head(data, load_recipe(RECIPE, changes), out / "run", cache=cache, progress=progress)
     drawn = visualize(out / "run", out=out / "map", cache=cache, seed=seed, progress=progress)
-    page = report(out / "run", out=out / FILE, without=LEFT_OUT, cache=cache, seed=seed, progress=progress)
+    page = report(out / "run", out=out / REPORT, without=LEFT_OUT, cache=cache, seed=seed, progress=progress)
     return Demo(data, fit, drawn, page)
 
 

@@ -100,7 +100,7 @@ def fit_head(
     Args:
         data: A folder of class or split folders, or a manifest.
         recipe: A recipe, its name or the path of its file.
-        out: The run's folder: absent, empty, or an earlier run, which is replaced.
+        out: The run's folder: absent, empty, or an earlier run, which is replaced with its maps and its report.
         cache: The store's folder.
         engine: What fits the head; `auto` is `fused` where that applies, `keras` otherwise.
         on_error: What to do about images that cannot be read, see `extract`.

@@ -13,8 +13,9 @@ from featx.pipeline.clustering import Clusters, clusters
 from featx.pipeline.progress import Progress, silent
 from featx.pipeline.report_data import SPLIT_NAMES, Told
 from featx.report_blocks import Block, Figure, Note, Section, Table
-from featx.report_numbers import NOTHING, decimal, percent, probability, short_names
+from featx.report_numbers import NOTHING, decimal, percent, probability
 from featx.report_svg import inline_svg
+from featx.shortening import short_names
 
 NAMES = {
     "silhouette": "silhouette",

@@ -16,8 +16,9 @@ from featx.pipeline.report_models import Coefficients
 from featx.pipeline.sources import Layer
 from featx.pipeline.thumbnailing import atlas_of
 from featx.report_blocks import Block, Figure, Interactive, Section, Table, Text
-from featx.report_numbers import decimal, images, short_names
+from featx.report_numbers import decimal, images
 from featx.report_svg import inline_svg
+from featx.shortening import short_names
 from featx.thumbnails import Atlas
 
 TITLES: dict[Layer, str] = {"penultimate": "penultimate features", "backbone": "backbone's features"}

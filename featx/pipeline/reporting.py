@@ -33,7 +33,6 @@ from featx.runs import read_run
 log = logging.getLogger("featx")
 
 OPTIONAL = ("maps", "comparison", "clusters")
-FILE = "report.html"
 
 
 @dataclass(frozen=True)
@@ -109,10 +108,10 @@ def _target(run: Sequence[str | Path], out: str | Path | None) -> Path:
         raise UsageError("Expected the folder of a run, received none; name one that featx fit-head wrote.")
     if out is None and len(run) > 1:
         raise UsageError("Expected a file for the report of several runs, received none; name one with --out F.html.")
-    path = Path(out) if out is not None else Path(run[0]) / FILE
+    path = Path(out) if out is not None else Path(run[0]) / runs.REPORT
     if path.is_dir():
         raise UsageError(
-            f"Expected a file for the report, received the folder {path}; name a file such as {path / FILE}."
+            f"Expected a file for the report, received the folder {path}; name a file such as {path / runs.REPORT}."
         )
     return path
 

@@ -60,7 +60,7 @@ def points_of(recipe: Recipe, grid: Mapping[str, Sequence[Any]], seeds: Sequence
     return points
 
 
-def short_names(fields: Sequence[str]) -> dict[str, str]:
+def column_names(fields: Sequence[str]) -> dict[str, str]:
     """Return what columns call the fields: the last part of a dotted name, the whole where two end alike."""
     ends = [field.rpartition(".")[2] for field in fields]
     taken = {"seed", "test", "train", "validation", "engine", "seconds", "refused"}

@@ -15,7 +15,7 @@ from featx.pipeline.fit_engines import FitEngine
 from featx.pipeline.hashing import OnError
 from featx.pipeline.progress import Progress, silent
 from featx.pipeline.sweep_fits import FITS, Fits, FitScores, fit_all
-from featx.pipeline.sweep_grid import Point, points_of, short_names
+from featx.pipeline.sweep_grid import Point, column_names, points_of
 from featx.plots import save
 from featx.plots_sweep import sweep as draw_sweep
 from featx.recipe import Recipe
@@ -49,7 +49,7 @@ class Sweep:
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON of `featx sweep`."""
-        names = short_names(self.fields)
+        names = column_names(self.fields)
         return {
             "rows": [
                 {
@@ -82,7 +82,7 @@ class Sweep:
 
     def conclusion(self) -> str:
         """Return in a sentence whether the values make a difference that the seeds alone do not."""
-        names = " and ".join(short_names(self.fields).values()).replace("_", " ")
+        names = " and ".join(column_names(self.fields).values()).replace("_", " ")
         spreads = [spread for _, spread in self.spreads()]
         known = [spread for spread in spreads if spread.mean is not None]
         if not known:
@@ -172,7 +172,7 @@ def _p_value(points: Sequence[Point], scores: Sequence[FitScores]) -> float | No
 
 
 def _written(found: Sweep, recipe: Recipe) -> Sweep:
-    names = short_names(found.fields)
+    names = column_names(found.fields)
     spreads = found.spreads()
     accuracies = [list(spread.accuracies) for _, spread in spreads]
     labels = [", ".join(str(value) for value in values.values()) for values, _ in spreads]

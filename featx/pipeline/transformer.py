@@ -24,7 +24,7 @@ from featx.pipeline.image_input import images_of
 from featx.pipeline.networks import Engine, build_network, chosen_engine
 from featx.pipeline.progress import silent
 from featx.pipeline.spaces import SpacePair
-from featx.recipe import FeatureSpec, Pooling, PreprocessMode, Recipe
+from featx.recipe import FeatureSpec, Pooling, Precision, PreprocessMode, Recipe
 from featx.store import Store
 from featx.turns import turn
 from featx.weights import Weights, find_weights
@@ -50,6 +50,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         preprocess: `rescale`, `imagenet` or `featurewise`.
         size: Width and height in pixels.
         cut: Layer whose output is taken.
+        precision: `float32`, or `mixed` for GPUs with units for half precision.
         cache: The store's folder.
         engine: What runs the network, see `featx.extract`.
         batch_size: Images a call of the network; the engine's own if not given.
@@ -71,6 +72,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         preprocess: PreprocessMode | None = None,
         size: int | None = None,
         cut: str | None = None,
+        precision: Precision | None = None,
         cache: str | Path = "cache",
         engine: Engine = "auto",
         batch_size: int | None = None,
@@ -82,6 +84,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.preprocess = preprocess
         self.size = size
         self.cut = cut
+        self.precision = precision
         self.cache = cache
         self.engine = engine
         self.batch_size = batch_size
@@ -151,8 +154,8 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return tags
 
     def _fitted_images(self, X: Any) -> list[Image]:
-        chosen_engine(self.engine)
         wanted = self._wanted()
+        chosen_engine(self.engine, wanted.backbone.precision)
         weights = find_weights(wanted.backbone.name, wanted.backbone.weights)
         store = Store(Path(self.cache))
         images = images_of(X, "train", KnownFiles(store.root))
@@ -168,6 +171,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             "backbone.weights": self.weights,
             "backbone.pooling": self.pooling,
             "backbone.cut": self.cut,
+            "backbone.precision": self.precision,
             "preprocess.mode": self.preprocess,
             "images.size": self.size,
             "views.count": 1,
