@@ -415,15 +415,22 @@ def test_the_command_quick_with_a_stage_that_fails(place: Place, tmp_path: Path)
         path = tmp_path / f"{name}.toml"
         path.write_text(dump_recipe(recipe), "utf-8")
         arguments += ["--recipe", f"{name}={path}"]
-    arguments += ["--backbones", str(tmp_path / "lost.keras"), "--cache", str(place.cache)]
+    arguments += ["--backbones", f"{tmp_path}/lost.keras,{tmp_path}/gone.keras", "--cache", str(place.cache)]
+    tables = tmp_path / "out" / "tables"
+    (tmp_path / "out" / "runs").mkdir(parents=True)
+    tables.mkdir()
+    (tables / "epochs-model-lost.csv").write_text("of an earlier call, in which it was there")
+    (tables / "notes.txt").write_text("the user's own")
     result = CliRunner().invoke(app, arguments)
     assert isinstance(result.exception, RunError), result.exception
     assert result.exception.exit_code == 1
-    assert "1 stage failed (model-lost: " in str(result.exception)
+    assert "2 stages failed (model-lost: " in str(result.exception)
     document = json.loads(result.stdout)
     assert set(document) == {"files", "table", "failed", "seconds"}
-    assert list(document["failed"]) == ["model-lost"]
+    assert list(document["failed"]) == ["model-lost", "model-gone"]
     assert len(document["table"]) == len(read_reported().figures)
+    assert not (tables / "epochs-model-lost.csv").exists()
+    assert (tables / "notes.txt").exists()
     assert "lost.keras failed" in (tmp_path / "out" / "report.html").read_text("utf-8")
     text = (tmp_path / "out" / "reproduction.md").read_text("utf-8")
     assert "Quick: few epochs" in text

@@ -90,11 +90,7 @@ def command(
     else:
         _tell(found)
     if found.failed:
-        failures = "; ".join(f"{name}: {error}" for name, error in found.failed.items())
-        raise RunError(
-            f"{len(found.failed)} stage{'s' * (len(found.failed) != 1)} failed ({failures}); mend that and run the "
-            "command again, which does what is missing."
-        )
+        raise RunError(found.failures)
 
 
 def _named(text: str) -> tuple[str, str]:

@@ -106,8 +106,8 @@ def notes_of(found: Found) -> list[str]:
         lines.append(
             f"Random weights: {'; '.join(random)}. What was never trained shows that the steps work and nothing else."
         )
-    for name, error in found.stages.failed.items():
-        lines.append(f"{found.stages.titles[name]} failed: {error}")
+    for names, error in found.stages.failures():
+        lines.append(f"{'; '.join(found.stages.titles[name] for name in names)} failed: {error}")
     return lines
 
 

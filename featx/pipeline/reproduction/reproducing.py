@@ -20,7 +20,7 @@ from featx.pipeline.reproduction.judging import verdicts
 from featx.pipeline.reproduction.page import write_page
 from featx.pipeline.reproduction.plan import CLASSES, VGG16, Fit, Plan, plan_of
 from featx.pipeline.reproduction.stages import KIND, Stages
-from featx.pipeline.reproduction.tables import judged_json, write_tables
+from featx.pipeline.reproduction.tables import judged_json, remove_stale, write_tables
 from featx.pipeline.reproduction.yardstick import Yardstick, time_report_way
 from featx.pipeline.sweeping import Sweep, sweep
 from featx.recipe import Recipe
@@ -43,6 +43,7 @@ class Reproduction:
         out: Its folder.
         table: Each figure of the report beside ours, with the verdict.
         failed: Stages that failed, and why.
+        failures: The same as a sentence; "" where none failed.
         seconds: Wall time by stage, over all calls.
         files: The page, the tables and the figures.
     """
@@ -50,6 +51,7 @@ class Reproduction:
     out: Path
     table: tuple[Judged, ...]
     failed: dict[str, str]
+    failures: str
     seconds: dict[str, float]
     files: tuple[Path, ...]
 
@@ -156,7 +158,10 @@ class _Work:
 
         self.stages.run("page", "Tables, figures and the page", write)
         self.progress("stages", self.stages.total, self.stages.total)
-        return Reproduction(self.out, table, self.stages.failed, self.stages.seconds, tuple(files))
+        if files:
+            remove_stale(self.out, files)
+        stages = self.stages
+        return Reproduction(self.out, table, stages.failed, stages.sentence(), stages.seconds, tuple(files))
 
     def _fit(self, fit: Fit) -> Any:
         return fitted(fit, self.out / RUNS / fit.name, self.cache, self.progress)

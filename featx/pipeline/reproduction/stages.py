@@ -40,6 +40,23 @@ class Stages:
         self.titles: dict[str, str] = {}
         self._begun = 0
 
+    def failures(self) -> list[tuple[list[str], str]]:
+        """Return what went wrong, each error once, with the stages that it ended."""
+        found: dict[str, list[str]] = {}
+        for name, error in self.failed.items():
+            found.setdefault(error, []).append(name)
+        return [(names, error) for error, names in found.items()]
+
+    def sentence(self) -> str:
+        """Return what failed, why, and what to do; "" where nothing did."""
+        if not self.failed:
+            return ""
+        told = "; ".join(f"{', '.join(names)}: {error}" for names, error in self.failures())
+        return (
+            f"{len(self.failed)} stage{'s' * (len(self.failed) != 1)} failed ({told}); mend that and run the command "
+            "again, which does what is missing."
+        )
+
     def run(self, name: str, title: str, work: Callable[[], T]) -> T | None:
         """Do a stage; one that fails gives None and its error goes into `failed`."""
         self._begun += 1

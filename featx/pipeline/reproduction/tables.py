@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from featx import runs
+from featx.errors import StoreError
 from featx.pipeline.report_model import layers_of
 from featx.pipeline.report_models import paired
 from featx.pipeline.report_results import score_of
@@ -24,6 +25,11 @@ from featx.verdicts import Judged
 
 TABLES = "tables"
 MARKDOWN = "reproduction.md"
+# Files that there is not always something to write into.
+STALE = (
+    *("tables/epochs-*.csv", "tables/layers-*.csv", "tables/batch-sizes.csv"),
+    *("figures/figure-*.png", "figures/figure-*.svg", "figures/batch-sizes.*", "figures/schedules.*"),
+)
 ROLES = ("train", "validation", "test")
 
 
@@ -83,6 +89,20 @@ def write_tables(found: Found, reported: Reported, table: Sequence[Judged]) -> l
 def _weights(found: Found, name: str) -> str:
     """Where a fit's weights are from: `random` where they are."""
     return found.plan.fit(name).recipe.backbone.weights
+
+
+def remove_stale(out: Path, files: Sequence[Path]) -> None:
+    """Remove tables and figures that an earlier call wrote and this one did not, such as those of a fit that failed.
+
+    Raises:
+        StoreError: One cannot be removed.
+    """
+    for pattern in STALE:
+        for path in set(out.glob(pattern)) - set(files):
+            try:
+                path.unlink()
+            except OSError as error:
+                raise StoreError(f"{path} cannot be removed: {error.strerror or error}; remove it.") from error
 
 
 _ACCURACY = ("fit", "title", "weights", "part", "n", "correct", "accuracy", "low", "high", "loss")
