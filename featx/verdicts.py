@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
 from typing import Literal
-
-import numpy as np
 
 from featx.reported import Figure
 from featx.stats import Score, wilson
@@ -120,17 +117,6 @@ def batch_interval(scores: Sequence[Score]) -> tuple[float, float] | None:
         return None
     least, most = (pick(known, key=lambda score: score.correct) for pick in (min, max))
     return wilson(least.correct, least.n)[0], wilson(most.correct, most.n)[1]
-
-
-def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """Return the 95 % interval of a mean by Student's t (1908); None for fewer than two values."""
-    if len(values) < 2:
-        return None
-    from scipy.stats import t
-
-    mean = float(np.mean(values))
-    half = float(t.ppf(0.975, len(values) - 1)) * float(np.std(values, ddof=1)) / sqrt(len(values))
-    return mean - half, mean + half
 
 
 def groups_of(ratios: Sequence[Sequence[float]], classes: Sequence[str]) -> list[list[str]]:

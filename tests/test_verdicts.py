@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 
 from featx.reported import Figure, Kind, read_reported
-from featx.stats import Score, wilson
-from featx.verdicts import RULES, Ours, batch_interval, groups_of, judge, mean_interval
+from featx.stats import Score, mean_interval, wilson
+from featx.verdicts import RULES, Ours, batch_interval, groups_of, judge
 
 
 def figure(kind: Kind, **fields: object) -> Figure:

@@ -18,8 +18,8 @@ from featx.pipeline.sweeping import Sweep
 from featx.report_numbers import count, decimal, duration, percent, share_of, span
 from featx.reported import Figure, Reported
 from featx.seed_stats import SeedSpread
-from featx.stats import wilson
-from featx.verdicts import Judged, Ours, batch_interval, judge, mean_interval
+from featx.stats import mean_interval, wilson
+from featx.verdicts import Judged, Ours, batch_interval, judge
 
 FIELD = "fit.batch_size"
 LEAST = 1e-300
