@@ -154,6 +154,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return tags
 
     def _fitted_images(self, X: Any) -> list[Image]:
+        chosen_engine(self.engine)
         wanted = self._wanted()
         chosen_engine(self.engine, wanted.backbone.precision)
         weights = find_weights(wanted.backbone.name, wanted.backbone.weights)
