@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from featx.pipeline.prediction import predict as predict
     from featx.pipeline.reporting import Report as Report
     from featx.pipeline.reporting import report as report
+    from featx.pipeline.reproduction.reproducing import Reproduction as Reproduction
+    from featx.pipeline.reproduction.reproducing import reproduce as reproduce
     from featx.pipeline.sweeping import sweep as sweep
     from featx.pipeline.transformer import FeatureExtractor as FeatureExtractor
     from featx.recipe import Recipe as Recipe
@@ -45,6 +47,7 @@ _HOME = {
     "FitResult": "featx.pipeline.fitting",
     "Recipe": "featx.recipe",
     "Report": "featx.pipeline.reporting",
+    "Reproduction": "featx.pipeline.reproduction.reproducing",
     "bench": "featx.pipeline.benchmarking",
     "clusters": "featx.pipeline.clustering",
     "compare": "featx.pipeline.comparing",
@@ -54,8 +57,9 @@ _HOME = {
     "fit_head": "featx.pipeline.fitting",
     "load_recipe": "featx.recipe_files",
     "predict": "featx.pipeline.prediction",
-    "sweep": "featx.pipeline.sweeping",
     "report": "featx.pipeline.reporting",
+    "reproduce": "featx.pipeline.reproduction.reproducing",
+    "sweep": "featx.pipeline.sweeping",
     "save_best": "featx.pipeline.comparison_files",
     "visualize": "featx.pipeline.mapping",
     "write_phantoms": "featx.phantoms",

@@ -79,6 +79,11 @@ def probability(p: float | None) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
+def p_words(p: float) -> str:
+    """Return `p = 0.250`, `p < 0.001`."""
+    return f"p {probability(p)}" if p < 0.001 else f"p = {probability(p)}"
+
+
 def size(n: int) -> str:
     """Return a number of bytes in kB or MB."""
     return f"{n / 1e6:,.1f} MB" if n >= 1e6 else f"{n / 1e3:,.0f} kB"

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.stats import Score
+from featx.stats import Score, mean_interval
 
 RESAMPLES = 9999
 
@@ -73,7 +72,7 @@ def spread_of(scores: Sequence[Score]) -> SeedSpread:
         sd=float(np.std(accuracies, ddof=1)) if several else None,
         low=min(accuracies, default=None),
         high=max(accuracies, default=None),
-        interval=_interval(accuracies) if several else None,
+        interval=_interval(accuracies),
         loss=float(np.mean(losses)) if losses else None,
     )
 
@@ -108,9 +107,6 @@ def blocked_permutation_p(table: NDArray[np.float64], resamples: int = RESAMPLES
     return float(found.pvalue)
 
 
-def _interval(values: Sequence[float]) -> tuple[float, float]:
-    from scipy.stats import t
-
-    mean = float(np.mean(values))
-    half = float(t.ppf(0.975, len(values) - 1)) * float(np.std(values, ddof=1)) / sqrt(len(values))
-    return max(0.0, mean - half), min(1.0, mean + half)
+def _interval(values: Sequence[float]) -> tuple[float, float] | None:
+    found = mean_interval(values)
+    return None if found is None else (max(0.0, found[0]), min(1.0, found[1]))

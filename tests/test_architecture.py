@@ -77,6 +77,7 @@ INTERACTIVE = {"interactive", "interactive_plot", "thumbnails"}
 REPORT = {"report_page", "report_blocks", "report_layers", "report_numbers", "report_svg"}
 EMBED = {"embed", "map_files", "map_parameters", "map_quality", "map_reduction", "map_tsne", "map_umap"}
 PLOTS = {"plots", "plots_clusters", "plots_scores", "plots_sweep"}
+VERDICTS = {"reported", "verdicts"}
 CLASSIFIER_FILES = {"classifier_files", "tree_bounds"}
 CLASSIFY = {
     "classifiers",
@@ -108,6 +109,7 @@ FAMILIES = [
     REPORT,
     EMBED,
     PLOTS,
+    VERDICTS,
     CLASSIFIER_FILES,
     CLASSIFY,
     CLUSTERS,
@@ -127,6 +129,7 @@ FROM_COMMANDS = {
     ("cli.cache", "store"): "these commands are about the store itself",
     ("cli.visualize", "runs"): "the weights of a run are those of its recipe's backbone",
     ("cli.report", "report_numbers"): "sizes are written as on the page",
+    ("cli.reproduce", "backbones"): "weights are chosen for each backbone of the table",
     ("cli.console", "runs"): "JSON on standard output keeps the rules of JSON in a run",
 }
 

@@ -20,6 +20,7 @@ from featx.cli import (
     predict,
     recipes,
     report,
+    reproduce,
     sweep,
     visualize,
 )
@@ -57,6 +58,7 @@ app.command("visualize")(visualize.command)
 app.command("clusters")(clusters.command)
 app.command("compare")(compare.command)
 app.command("report")(report.command)
+app.command("reproduce")(reproduce.command)
 app.command("demo")(demo.command)
 app.command("sweep")(sweep.command)
 app.command("bench")(bench.command)

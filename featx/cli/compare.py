@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from featx.pipeline.comparison import ClassifierResult, Comparison, Estimate
 
 COMPARING = "How to compare"
+SMALLEST_P = 1e-3
 
 
 def command(
@@ -126,8 +127,13 @@ def _tell(result: Comparison) -> None:
 def _cells(result: Comparison, row: ClassifierResult) -> tuple[str, ...]:
     cv = "–" if row.cv is None else _per_cent(row.cv["accuracy"])
     test = "–" if row.test is None else f"{result.correct(row)} = {_per_cent(row.test['accuracy'])}"
-    p_value = "" if row.p_value_vs_best is None else f"{row.p_value_vs_best:.3f}"
-    return (row.name, cv, test, p_value, row.verdict or "–")
+    return (row.name, cv, test, _p_value(row.p_value_vs_best), row.verdict or "–")
+
+
+def _p_value(p: float | None) -> str:
+    if p is None:
+        return ""
+    return "< 0.001" if p < SMALLEST_P else f"{p:.3f}"
 
 
 def _per_cent(figure: Estimate) -> str:

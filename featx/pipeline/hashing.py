@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.canonical import digest_of
 from featx.dataset import Item
 from featx.errors import ImageError
 from featx.images import as_rgb, read_bytes
@@ -54,6 +55,11 @@ class Image:
 def sha256(data: bytes) -> str:
     """Return the SHA-256 of bytes, 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
+
+
+def data_digest(images: Sequence[Image]) -> str:
+    """Return what stands for data: the SHA-256 of its images' contents, classes and splits, in no order."""
+    return digest_of(sorted([image.digest, image.item.label, image.item.split] for image in images))
 
 
 def digest_of_array(image: NDArray[np.uint8]) -> str:

@@ -118,6 +118,8 @@ def extract_new(
         UntrustedError: The backbone's weights, or what else decides the features, are not those of the fit.
         FeatxError: What `extract` raises.
     """
+    # Paths are looked at first: a slip in one should not wait for a download.
+    dataset = read_paths([Path(path) for path in paths], missing="keep" if on_error == "skip" else "fail")
     spec = model.recipe
     if weights is not None:
         spec = spec.replaced({"backbone.weights": weights})
@@ -125,7 +127,6 @@ def extract_new(
     model.check(spec, found, Store(Path(cache)))
     # No image here is a training image: only the images themselves are needed.
     spec = spec.replaced({"views.count": 1})
-    dataset = read_paths([Path(path) for path in paths], missing="keep" if on_error == "skip" else "fail")
     return extract_dataset(dataset, spec, weights=found, cache=cache, on_error=on_error, progress=progress)
 
 

@@ -51,13 +51,17 @@ def weights_words(told: Told) -> str:
     return {"imagenet": "ImageNet weights"}.get(source, f"{source} weights" if has_random_weights(told) else source)
 
 
-def _layers(told: Told) -> Table:
+def layers_of(told: Told) -> list[Layer]:
+    """Return all layers from the image to the classes, the backbone as one."""
     recipe, manifest = told.run.recipe, told.run.manifest
-    rows = [
+    return [
         Layer("Input", (recipe.images.size, recipe.images.size, 3), 0, trainable=False),
         *_frozen(told),
         *head_layers(recipe.head, int(manifest["features"]["dim"]), len(told.run.classes)),
     ]
+
+
+def _layers(told: Told) -> Table:
     cells = [
         (
             row.name,
@@ -65,7 +69,7 @@ def _layers(told: Told) -> Table:
             count(row.parameters),
             ("yes" if row.trainable else "no") if row.parameters else "",
         )
-        for row in rows
+        for row in layers_of(told)
     ]
     total = told.metrics["parameters"]
     caption = (

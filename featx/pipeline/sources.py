@@ -93,10 +93,12 @@ class Source:
             return tuple(label or "" for label in self.table.labels)
         known = sorted({key for columns in self.extra for key in columns})
         if name not in known:
-            raise DataError(
-                f"Expected a column {name!r} in the manifest of {self.name}, found "
-                f"{', '.join(known) or 'none besides those of featx'}; name one of them, or label."
+            hint = (
+                f"found {', '.join(known)}; name one of them, or label."
+                if known
+                else "found no further column; use label."
             )
+            raise DataError(f"Expected a column {name!r} in the manifest of {self.name}, {hint}")
         return tuple(columns.get(name, "") for columns in self.extra)
 
     def of_split(self, split: str) -> Source:

@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx import plots, runs
-from featx.canonical import digest_of
 from featx.heads import Head
 from featx.pipeline.extraction import Extraction
-from featx.pipeline.hashing import Image
+from featx.pipeline.hashing import Image, data_digest
 from featx.pipeline.penultimate import Penultimate
 from featx.recipe import Recipe
 from featx.recipe_files import dump_recipe
@@ -124,7 +123,7 @@ def _manifest(outcome: Outcome, extraction: Extraction, metrics: Mapping[str, An
         "classes": list(outcome.classes),
         "data": {
             "root": str(extraction.dataset.root),
-            "sha256": digest_of(sorted([i.digest, i.item.label, i.item.split] for i in extraction.images)),
+            "sha256": data_digest(extraction.images),
             "counts": extraction.dataset.counts(),
         },
         "weights": {

@@ -1,0 +1,111 @@
+"""`featx reproduce`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from featx.cli import console, options
+from featx.errors import RunError, UsageError
+
+if TYPE_CHECKING:
+    from featx.pipeline.reproduction.reproducing import Reproduction
+
+
+def command(
+    root: Annotated[
+        Path, typer.Argument(metavar="ROOT", help="Folder with two/ and all/, each with train/ and test/.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for everything.", rich_help_panel=options.RUNNING)],
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help="Few epochs, views, seeds and batch sizes.", rich_help_panel=options.FITTING),
+    ] = False,
+    backbones: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B",
+            help="Further backbones to compare, names or .keras files.",
+            rich_help_panel=options.FEATURES,
+        ),
+    ] = None,
+    recipe: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--recipe",
+            metavar="NAME=R",
+            help="A recipe in place of one of the report's, such as covid4-vgg16=mine.toml; repeatable.",
+            rich_help_panel=options.FEATURES,
+        ),
+    ] = None,
+    weights: options.WeightsChoice = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(min=1, help="Fits for each batch size; 3, or 2 if quick.", rich_help_panel=options.FITTING),
+    ] = None,
+    yardstick: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Time N steps of the report's own way, and reckon what all of them would take.",
+            rich_help_panel=options.FITTING,
+        ),
+    ] = 0,
+    jobs: Annotated[
+        int,
+        typer.Option("--jobs", "-j", min=1, help="Fits at once, as memory allows.", rich_help_panel=options.RUNNING),
+    ] = 1,
+    cache: options.Cache = options.CACHE_DEFAULT,
+    seed: options.Seed = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Do the report of 2020 again, resuming where it stopped, and tell what is reproduced."""
+    console.start(quiet=quiet, debug=debug)
+    from featx.backbones import BACKBONES
+    from featx.pipeline.reproduction.reproducing import reproduce
+
+    chosen = {name: options.weights_for(name, weights) for name in BACKBONES}
+    with console.progress_bars(quiet=quiet) as progress:
+        found = reproduce(
+            root,
+            out,
+            quick=quick,
+            backbones=[name.strip() for name in (backbones or "").split(",") if name.strip()],
+            weights={name: source for name, source in chosen.items() if source is not None},
+            recipes=dict(_named(text) for text in recipe or []),
+            seeds=seeds,
+            seed=seed or 0,
+            yardstick=yardstick,
+            cache=cache,
+            jobs=jobs,
+            progress=progress,
+        )
+    if json:
+        console.print_json(found.to_json())
+    else:
+        _tell(found)
+    if found.failed:
+        raise RunError(found.failures)
+
+
+def _named(text: str) -> tuple[str, str]:
+    name, equals, source = text.partition("=")
+    if not equals:
+        raise UsageError(f"Expected --recipe NAME=R, such as covid4-vgg16=mine.toml, received {text!r}.")
+    return name.strip(), source.strip()
+
+
+def _tell(found: Reproduction) -> None:
+    rows = []
+    for row in found.to_json()["table"]:
+        if row["kind"] != "count" or row["verdict"] != "reproduced":
+            rows.append((f"§{row['section']}", row["quantity"], row["shown"], row["verdict"]))
+    console.print_table(rows, ("section", "quantity", "ours", "verdict"))
+    verdicts = [row.verdict for row in found.table]
+    told = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts))
+    console.print_lines([f"Of {len(verdicts)} figures of the report: {told}.", *(f"  {f}" for f in found.files[:2])])

@@ -1,0 +1,96 @@
+"""The fits of a reproduction: a run that is what would be fitted is taken as it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from featx.data import read_data
+from featx.errors import RecipeError, RunError
+from featx.heads import Head
+from featx.known_files import KnownFiles
+from featx.pipeline.extraction import extract
+from featx.pipeline.fitting import fit_head
+from featx.pipeline.hashing import data_digest, hash_images
+from featx.pipeline.parts import class_indices, parts_of
+from featx.pipeline.progress import Progress
+from featx.pipeline.report_data import Told
+from featx.pipeline.report_model import has_random_weights
+from featx.pipeline.reproduction.plan import Fit
+from featx.pipeline.sources import of_run
+from featx.recipe import PreprocessPart, Recipe
+from featx.recipe_files import override
+from featx.runs import HEAD, Run, is_run, read_run
+from featx.stats import Score, score
+from featx.store import Store
+from featx.weights import find_weights
+
+ROWS_AT_ONCE = 256
+
+
+def fitted(fit: Fit, folder: Path, cache: Path, progress: Progress) -> Told:
+    """Return a run: the one in its folder if it is of this recipe, data and weights, else a new one.
+
+    Raises:
+        FeatxError: What `fit_head` raises.
+    """
+    run = _done(fit, folder, cache, progress)
+    if run is None:
+        fit_head(fit.data, fit.recipe, folder, cache=cache, progress=progress)
+        run = read_run(folder)
+    told = Told(run, f"{fit.name}-", fit.title)
+    # What a table calls the run says so wherever it appears.
+    return replace(told, name=f"{fit.title} (random weights)") if has_random_weights(told) else told
+
+
+def _done(fit: Fit, folder: Path, cache: Path, progress: Progress) -> Run | None:
+    if not is_run(folder):
+        return None
+    try:
+        run = read_run(folder)
+        run.metrics(), run.history()
+        of_run(run, "backbone", Store(cache))
+        if run.manifest["head"]["penultimate"] is not None:
+            of_run(run, "penultimate", Store(cache))
+    except (RunError, RecipeError, KeyError):
+        # Damaged, or its features have left the cache.
+        return None
+    weights = find_weights(fit.recipe.backbone.name, fit.recipe.backbone.weights)
+    images, _ = hash_images(read_data(fit.data).items, "fail", progress, KnownFiles(Store(cache).root))
+    same = (
+        (folder / HEAD).is_file()
+        and _plain(run.recipe, fit.recipe) == _plain(fit.recipe, fit.recipe)
+        and run.manifest["weights"]["sha256"] == weights.digest
+        and run.manifest["data"]["sha256"] == data_digest(images)
+    )
+    return run if same else None
+
+
+def _plain(recipe: Recipe, wanted: Recipe) -> Recipe:
+    """Return a recipe without what a fit fills in, and without the weights' place, for which their digest stands."""
+    part = recipe.preprocess
+    if wanted.preprocess.mean is None:
+        part = PreprocessPart(mode=part.mode)
+    backbone = recipe.backbone.model_copy(update={"weights": ""})
+    return recipe.model_copy(update={"preprocess": part, "backbone": backbone})
+
+
+def validation_scores(told: Told, data: Path, views: int, cache: Path, progress: Progress) -> tuple[Score, Score]:
+    """Return a run's score of its validation images as they are, and of their augmented views.
+
+    Args:
+        told: The run.
+        data: What it was fitted to.
+        views: Of each image, the image itself included; at least 2.
+        cache: The store's folder, in which the views are, as they are of all training images.
+        progress: Told how far the work is.
+    """
+    recipe = override(told.run.recipe, {"views.count": views})
+    extraction = extract(data, recipe, cache=cache, progress=progress)
+    images = parts_of(extraction, recipe).validation
+    head = Head.load(told.run.path / HEAD)
+    logits = head.logits(extraction.view_rows(images, views).chunks(ROWS_AT_ONCE))
+    labels = class_indices(images, extraction.dataset.classes)
+    by_view = logits.reshape(len(images), views, -1)
+    augmented = by_view[:, 1:].reshape(len(images) * (views - 1), -1)
+    return score(by_view[:, 0], labels), score(augmented, labels.repeat(views - 1))

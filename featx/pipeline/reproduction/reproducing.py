@@ -1,0 +1,247 @@
+"""The report of 2020, done again stage by stage, resuming where it stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from featx.canonical import digest_of
+from featx.documents import load_document, save_document
+from featx.errors import RunError, UsageError
+from featx.machine import this_machine
+from featx.pipeline.clustering import clusters
+from featx.pipeline.mapping import visualize
+from featx.pipeline.progress import Progress, silent
+from featx.pipeline.reproduction.fits import fitted, validation_scores
+from featx.pipeline.reproduction.found import THEN, TODAY, Found
+from featx.pipeline.reproduction.judging import verdicts
+from featx.pipeline.reproduction.page import write_page
+from featx.pipeline.reproduction.plan import CLASSES, VGG16, Fit, Plan, plan_of
+from featx.pipeline.reproduction.stages import KIND, Stages
+from featx.pipeline.reproduction.tables import judged_json, remove_stale, write_tables
+from featx.pipeline.reproduction.yardstick import Yardstick, time_report_way
+from featx.pipeline.sweeping import Sweep, sweep
+from featx.recipe import Recipe
+from featx.recipe_files import dump_recipe
+from featx.report_page import render
+from featx.reported import read_reported
+from featx.runs import TEMPORARY, write_text
+from featx.stats import Score
+from featx.verdicts import Judged
+
+RUNS, SWEEP, MAPS, VALIDATION, YARDSTICK = "runs", "batch-sizes", "maps", "validation", "yardstick"
+PERMUTATIONS, QUICK_PERMUTATIONS = 199, 49
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A reproduction that was written.
+
+    Attributes:
+        out: Its folder.
+        table: Each figure of the report beside ours, with the verdict.
+        failed: Stages that failed, and why.
+        failures: The same as a sentence; "" where none failed.
+        seconds: Wall time by stage, over all calls.
+        files: The page, the tables and the figures.
+    """
+
+    out: Path
+    table: tuple[Judged, ...]
+    failed: dict[str, str]
+    failures: str
+    seconds: dict[str, float]
+    files: tuple[Path, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON of `featx reproduce`."""
+        return {
+            "files": [str(path) for path in self.files],
+            "table": [judged_json(judged) for judged in self.table],
+            "failed": self.failed,
+            "seconds": {name: round(value, 1) for name, value in self.seconds.items()},
+        }
+
+
+def reproduce(
+    root: str | Path,
+    out: str | Path,
+    *,
+    quick: bool = False,
+    backbones: Sequence[str] = (),
+    weights: Mapping[str, str] | None = None,
+    recipes: Mapping[str, Recipe | str] | None = None,
+    seeds: int | None = None,
+    seed: int = 0,
+    yardstick: int = 0,
+    cache: str | Path = "cache",
+    jobs: int = 1,
+    progress: Progress = silent,
+) -> Reproduction:
+    """Do the report of 2020 again and set what comes of it beside what it states.
+
+    A stage that is done is not done again: a fit if its recipe, data and weights are the same. A stage that fails is
+    told in the page, and the others are done all the same.
+
+    Args:
+        root: Holds `two` and `all`, each with `train/<class>` and `test/<class>`.
+        out: Folder for everything: absent, empty, or an earlier reproduction's.
+        quick: Few epochs, views, seeds and batch sizes; its numbers are not the report's.
+        backbones: Further ones for the comparison of models, names or `.keras` files.
+        weights: Where a backbone's weights are, by its name, if not ImageNet's.
+        recipes: Recipes in place of those that come with featx, by the name of those.
+        seeds: Fits for each batch size; 3 if not given, 2 if quick.
+        seed: Of the first fit, and of maps and permutations.
+        yardstick: Steps of the report's own way that are timed here; 0 for none.
+        cache: The store's folder.
+        jobs: Fits at once in the sweep over batch sizes.
+        progress: Told how far the work is.
+
+    Raises:
+        UsageError: An argument is not valid.
+        DataError: The root does not hold what is needed.
+        RunError: The folder holds other things.
+        StoreError: The folder cannot be written.
+    """
+    root, out, cache = Path(root), Path(out), Path(cache)
+    plan = plan_of(
+        root,
+        quick=quick,
+        seeds=seeds,
+        seed=seed,
+        weights={name.lower(): source for name, source in (weights or {}).items()},
+        backbones=backbones,
+        recipes=recipes or {},
+        steps=yardstick,
+    )
+    _check_out(out, root)
+    work = _Work(plan, out, cache, jobs, progress)
+    return work.written(work.done())
+
+
+class _Work:
+    """The stages, in their order."""
+
+    def __init__(self, plan: Plan, out: Path, cache: Path, jobs: int, progress: Progress) -> None:
+        self.plan, self.out, self.cache, self.jobs, self.progress = plan, out, cache, jobs, progress
+        # Each fit with its maps and clusters, the sweep, the validation images, the yardstick and the page.
+        self.stages = Stages(out, len(plan.fits) + 5 + bool(plan.steps), progress)
+        self.found = Found(plan, out, self.stages, this_machine())
+
+    def done(self) -> Found:
+        """Do all stages."""
+        plan, found, stages = self.plan, self.found, self.stages
+        for fit in plan.fits:
+            told = stages.run(fit.name, f"Fit: {found.title(fit.name)}", lambda fit=fit: self._fit(fit))  # type: ignore[misc]
+            if told is not None:
+                found.runs[fit.name] = told
+        stages.run("maps", "Maps of training images", self._maps)
+        stages.run("clusters", "Separation of classes", self._clusters)
+        found.sweep = stages.run(SWEEP, "Batch sizes", self._sweep)
+        stages.run(VALIDATION, "Validation images and their views", self._validation)
+        if plan.steps:
+            found.yardstick = stages.run(YARDSTICK, "The report's way, a few steps", self._yardstick)
+        return found
+
+    def written(self, found: Found) -> Reproduction:
+        """Write tables, figures and the page."""
+        reported = read_reported()
+        table = verdicts(found, reported)
+        files: list[Path] = []
+
+        def write() -> None:
+            page, figures = write_page(found, reported, table, self.progress)
+            files.append(write_text(self.out / "report.html", render(page)))
+            files.extend([*write_tables(found, reported, table), *figures])
+
+        self.stages.run("page", "Tables, figures and the page", write)
+        self.progress("stages", self.stages.total, self.stages.total)
+        if files:
+            remove_stale(self.out, files)
+        stages = self.stages
+        return Reproduction(self.out, table, stages.failed, stages.sentence(), stages.seconds, tuple(files))
+
+    def _fit(self, fit: Fit) -> Any:
+        return fitted(fit, self.out / RUNS / fit.name, self.cache, self.progress)
+
+    def _maps(self) -> None:
+        for name in self.found.main():
+            if name not in self.found.runs:
+                continue
+            for setting in (THEN, TODAY):
+                self.found.maps[name, setting] = visualize(
+                    self.found.runs[name].run.path,
+                    setting="2020" if setting == THEN else None,
+                    out=self.out / MAPS / name,
+                    formats=(),
+                    seed=self.plan.seed,
+                    cache=self.cache,
+                    progress=self.progress,
+                )
+
+    def _clusters(self) -> None:
+        for name in self.found.main():
+            if name in self.found.runs:
+                self.found.clusters[name] = clusters(
+                    self.found.runs[name].run.path,
+                    permutations=QUICK_PERMUTATIONS if self.plan.quick else PERMUTATIONS,
+                    seed=self.plan.seed,
+                    cache=self.cache,
+                    progress=self.progress,
+                )
+
+    def _sweep(self) -> Sweep:
+        return sweep(
+            self.plan.root / "all",
+            self.plan.sweep,
+            {"fit.batch_size": self.plan.batch_sizes},
+            self.out / SWEEP,
+            seeds=self.plan.seeds,
+            cache=self.cache,
+            jobs=self.jobs,
+            progress=self.progress,
+        )
+
+    def _validation(self) -> None:
+        views = self.plan.fit(VGG16).recipe.views.count
+        # Views of other pixels are there only where a fit has asked for them.
+        there = {one.recipe.preprocess.mode for one in self.plan.fits if one.recipe.views.count == views > 1}
+        for name, told in self.found.runs.items():
+            if not name.startswith(VGG16) or told.run.recipe.preprocess.mode not in there:
+                continue
+            own = told.run.manifest
+            key = digest_of([own["head"]["sha256"], own["features"]["feature_set"], own["data"]["sha256"], views])
+            known = load_document(self.out, VALIDATION, key)
+            if known is None:
+                pair = validation_scores(told, self.plan.fit(name).data, views, self.cache, self.progress)
+                known = {part: vars(score) for part, score in zip(("plain", "views"), pair, strict=True)}
+                save_document(self.out, VALIDATION, key, known)
+            self.found.validation[name] = (Score(**known["plain"]), Score(**known["views"]))
+
+    def _yardstick(self) -> Yardstick:
+        fit = self.plan.fit(VGG16)
+        epochs = self.plan.epochs[VGG16]
+        key = digest_of([dump_recipe(fit.recipe), self.plan.steps, epochs])
+        known = load_document(self.out, YARDSTICK, key)
+        if known is None:
+            timed = time_report_way(fit.data, fit.recipe, self.plan.steps, epochs, self.cache, self.progress)
+            known = vars(timed)
+            save_document(self.out, YARDSTICK, key, known)
+        return Yardstick(**known)
+
+
+def _check_out(out: Path, root: Path) -> None:
+    if any(out.resolve().is_relative_to((root / name).resolve()) for name in CLASSES):
+        raise UsageError(f"Expected a folder outside {root}'s two and all, received {out}; choose another --out.")
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise RunError(f"Expected a folder for the reproduction, but {out} is a file; choose another --out.")
+    names = {path.name for path in out.iterdir() if not path.name.startswith(TEMPORARY)}
+    if names and not names & {RUNS, KIND}:
+        raise RunError(
+            f"Expected an empty folder or an earlier reproduction at {out}, but it holds other files; choose another "
+            "--out."
+        )
