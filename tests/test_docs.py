@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from PIL import Image
 from pydantic import BaseModel
 from typer.main import get_command
 
@@ -233,6 +235,41 @@ def test_every_command_has_its_options_listed(name: str) -> None:
         for option in re.findall("`(-.+?)`", row[0])
     }
     assert documented | {"-h", "--help"} == options_of(LEAVES[name])
+
+
+# Pictures
+
+
+def test_the_gallery_shows_every_picture_that_its_script_makes() -> None:
+    script = runpy.run_path(str(DOCS / "gallery.py"))
+    shown = re.findall(r"^!\[[^\]]+\]\(images/gallery/(\S+?)\)", page("gallery.md"), re.MULTILINE)
+    assert sorted(shown) == sorted(script["SOURCES"])
+    assert sorted(path.name for path in script["PICTURES"].iterdir()) == sorted(shown)
+    assert script["commands"]() == [
+        shlex.join(["featx", *line.arguments]) for line in LINES if line.page == "gallery.md" and line.whole
+    ]
+
+
+def test_pictures_are_there_and_small() -> None:
+    pictures = {
+        path.parent / name
+        for path in PAGES
+        for name in re.findall(r"!\[[^\]]*\]\(([^)\s]+)\)", path.read_text("utf-8"))
+        if "://" not in name
+    }
+    assert len(pictures) > 15
+    sizes = {path.name: path.stat().st_size for path in pictures if path.parent.name == "gallery"}
+    assert max(sizes.values()) <= 60_000
+    assert sum(sizes.values()) <= 1_000_000
+    for path in pictures:
+        with Image.open(path) as picture:
+            picture.verify()
+
+
+def test_the_gallery_has_a_recipe(tmp_path: Path) -> None:
+    path = tmp_path / "gallery.toml"
+    path.write_text(next(block for language, block in FENCE.findall(page("gallery.md")) if language == "toml"))
+    assert load_recipe(str(path)).backbone.name == "mobilenetv2"
 
 
 # Recipes
