@@ -232,5 +232,5 @@ def reliability(
     axes.set_xticks(np.linspace(0, 1, 6))
     axes.set_yticks(np.linspace(0, 1, 6))
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False, loc="lower right", **SMALL)
+    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.16), **SMALL)
     return axes
