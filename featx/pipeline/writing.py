@@ -25,7 +25,7 @@ from featx.recipe_files import dump_recipe
 from featx.stats import probabilities, score
 from featx.training import Epoch
 
-PACKAGES = ("featx", "keras", "tensorflow", "numpy", "scikit-learn", "pillow", "pyarrow")
+PACKAGES = ("featx", "keras", "tensorflow", "numba", "numpy", "scikit-learn", "pillow", "pyarrow")
 
 
 @dataclass(frozen=True)
