@@ -7,7 +7,7 @@ import json
 import math
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -170,14 +170,31 @@ def check_out(folder: Path) -> None:
     Raises:
         RunError: It is a file, or holds other things.
     """
+    check_folder(folder, "run", (MANIFEST, HEAD))
+
+
+def check_folder(folder: Path, what: str, marks: Collection[str], earlier: str = "", option: str = "--out") -> None:
+    """Check that something may be written to a folder: absent, empty, or one with an earlier one of its kind.
+
+    Args:
+        folder: Where it is to go.
+        what: What it is, such as `run`.
+        marks: Names in the folder, any of which shows that there is an earlier one.
+        earlier: What an earlier one is called, if not the same.
+        option: By which the folder is chosen.
+
+    Raises:
+        RunError: It is a file, or holds other things.
+    """
     if not folder.exists():
         return
     if not folder.is_dir():
-        raise RunError(f"Expected a folder for the run, but {folder} is a file; choose another --out.")
+        raise RunError(f"Expected a folder for the {what}, but {folder} is a file; choose another {option}.")
     names = {path.name for path in folder.iterdir() if not path.name.startswith(TEMPORARY)}
-    if names and not names & {MANIFEST, HEAD}:
+    if names and names.isdisjoint(marks):
         raise RunError(
-            f"Expected an empty folder or an earlier run at {folder}, but it holds other files; choose another --out."
+            f"Expected an empty folder or an earlier {earlier or what} at {folder}, but it holds other files; choose "
+            f"another {option}."
         )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import platform
 import textwrap
 from typing import TYPE_CHECKING
 
+from featx import __version__
 from featx.cli import console, options
 from featx.errors import FeatxError
 
@@ -56,9 +58,8 @@ def _tell_machine(found: Diagnosis) -> None:
 
 
 def _tell_packages(found: Diagnosis) -> None:
-    document = found.to_json()
     have = [f"{package.name} {package.installed}" for package in found.packages if package.installed is not None]
-    console.print_lines(["", f"featx {document['featx']}, Python {document['python']}"])
+    console.print_lines(["", f"featx {__version__}, Python {platform.python_version()}"])
     console.print_lines(_wrapped("packages   ", have))
     absent = [f"{package.name} (extra {package.extra})" for package in found.packages if package.installed is None]
     if absent:

@@ -112,7 +112,9 @@ def _split(chosen: dict[str, str | None], settings: list[str]) -> tuple[dict[str
 
 
 def _tell(found: Sweep) -> None:
-    names = list(found.to_json()["summary"]["values"][0])[: len(found.fields)]
+    from featx.pipeline.sweep_grid import column_names
+
+    names = column_names(found.fields).values()
     rows = []
     for values, spread in found.spreads():
         told = [str(value) for value in values.values()]

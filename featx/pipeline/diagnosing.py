@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -128,11 +129,8 @@ def _weights(progress: Progress) -> Iterator[WeightsFound]:
         progress("looking for weights", number, len(BACKBONES))
         path = find_imagenet(row)
         digest = None
-        if path is not None:
-            try:
-                digest = file_digest(path)
-            except FeatxError:  # without a digest it is seen to be unreadable
-                digest = None
+        with suppress(FeatxError):  # without a digest it is seen to be unreadable
+            digest = None if path is None else file_digest(path)
         yield WeightsFound(row.name, None if path is None else str(path), digest, tuple(map(str, places(row))))
 
 

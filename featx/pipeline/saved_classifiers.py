@@ -193,16 +193,7 @@ def check_out(folder: Path) -> None:
     Raises:
         RunError: It is a file, or holds other things.
     """
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise RunError(f"Expected a folder for the classifier, but {folder} is a file; choose another --save-best.")
-    names = {path.name for path in folder.iterdir() if not path.name.startswith(runs.TEMPORARY)}
-    if names and not names & {METADATA, SKOPS}:
-        raise RunError(
-            f"Expected an empty folder or an earlier saved classifier at {folder}, but it holds other files; choose "
-            "another --save-best."
-        )
+    runs.check_folder(folder, "classifier", (METADATA, SKOPS), "saved classifier", "--save-best")
 
 
 def _origin(source: Source) -> tuple[Recipe, dict[str, Any], dict[str, Any]]:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from featx import runs
-from featx.errors import RunError
 from featx.pipeline.fit_engines import FitEngine
 from featx.pipeline.hashing import OnError
 from featx.pipeline.progress import Progress, silent
@@ -136,7 +135,7 @@ def sweep(
     first = recipe.fit.seed
     points = points_of(recipe, {field: list(values) for field, values in grid.items()}, range(first, first + seeds))
     out = Path(out)
-    _check_out(out)
+    runs.check_folder(out, "sweep", (FITS,))
     fits = Fits(Path(data), out, Path(cache), engine, on_error, progress)
     found: dict[int, FitScores] = {}
     places = {id(point): number for number, point in enumerate(points)}
@@ -145,18 +144,6 @@ def sweep(
         progress("fits", len(found), len(points))
     ordered = tuple(found[number] for number in range(len(points)))
     return _written(Sweep(out, tuple(grid), tuple(points), ordered, _p_value(points, ordered), ()), recipe)
-
-
-def _check_out(out: Path) -> None:
-    if not out.exists():
-        return
-    if not out.is_dir():
-        raise RunError(f"Expected a folder for the sweep, but {out} is a file; choose another --out.")
-    names = {path.name for path in out.iterdir() if not path.name.startswith(runs.TEMPORARY)}
-    if names and FITS not in names:
-        raise RunError(
-            f"Expected an empty folder or an earlier sweep at {out}, but it holds other files; choose another --out."
-        )
 
 
 def _p_value(points: Sequence[Point], scores: Sequence[FitScores]) -> float | None:

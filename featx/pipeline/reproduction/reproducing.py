@@ -9,7 +9,7 @@ from typing import Any
 
 from featx.canonical import digest_of
 from featx.documents import load_document, save_document
-from featx.errors import RunError, UsageError
+from featx.errors import UsageError
 from featx.machine import this_machine
 from featx.pipeline.clustering import clusters
 from featx.pipeline.mapping import visualize
@@ -27,7 +27,7 @@ from featx.recipe import Recipe
 from featx.recipe_files import dump_recipe
 from featx.report_page import render
 from featx.reported import read_reported
-from featx.runs import TEMPORARY, write_text
+from featx.runs import check_folder, write_text
 from featx.stats import Score
 from featx.verdicts import Judged
 
@@ -235,13 +235,4 @@ class _Work:
 def _check_out(out: Path, root: Path) -> None:
     if any(out.resolve().is_relative_to((root / name).resolve()) for name in CLASSES):
         raise UsageError(f"Expected a folder outside {root}'s two and all, received {out}; choose another --out.")
-    if not out.exists():
-        return
-    if not out.is_dir():
-        raise RunError(f"Expected a folder for the reproduction, but {out} is a file; choose another --out.")
-    names = {path.name for path in out.iterdir() if not path.name.startswith(TEMPORARY)}
-    if names and not names & {RUNS, KIND}:
-        raise RunError(
-            f"Expected an empty folder or an earlier reproduction at {out}, but it holds other files; choose another "
-            "--out."
-        )
+    check_folder(out, "reproduction", (RUNS, KIND))
