@@ -20,7 +20,7 @@ from featx.framework import load_keras
 from featx.machine import this_machine, usable_cpus
 from featx.pipeline.extraction import Extraction
 from featx.pipeline.fit_engines import FitEngine
-from featx.pipeline.hashing import OnError
+from featx.pipeline.hashing import OnError, data_digest
 from featx.pipeline.head_fits import extract_to_fit, fit_rows
 from featx.pipeline.progress import Progress, silent
 from featx.pipeline.sweep_grid import Point
@@ -92,16 +92,20 @@ class Fits:
     progress: Progress = silent
 
     def __post_init__(self) -> None:
-        self._extractions: dict[str, Extraction] = {}
+        self._extractions: dict[str, tuple[Extraction, str]] = {}
 
     def extraction(self, recipe: Recipe) -> Extraction:
         """Return the features of a recipe; those of recipes that differ in head and fit alone are the same."""
+        return self._known(recipe)[0]
+
+    def _known(self, recipe: Recipe) -> tuple[Extraction, str]:
+        """Return the features and the digest of the images, which is taken once for all fits."""
         spec = FeatureSpec.model_validate(recipe.model_dump(include=set(FeatureSpec.model_fields)))
         key = digest_of(spec.model_dump(mode="json"))
         if key not in self._extractions:
-            self._extractions[key] = extract_to_fit(
-                self.data, recipe, self.cache, self.engine, self.on_error, self.progress
-            )
+            found = extract_to_fit(self.data, recipe, self.cache, self.engine, self.on_error, self.progress)
+            groups = sorted([image.digest, image.item.group or ""] for image in found.images)
+            self._extractions[key] = found, digest_of([data_digest(found.images), groups])
         return self._extractions[key]
 
     def done(self, point: Point) -> FitScores | None:
@@ -130,12 +134,11 @@ class Fits:
 
     def _key(self, point: Point) -> str:
         """Return the digest of all that moves a fit's scores."""
-        extraction = self.extraction(point.recipe)
-        items = sorted([i.digest, i.item.label, i.item.split, i.item.group or ""] for i in extraction.images)
+        extraction, images = self._known(point.recipe)
         return digest_of(
             {
                 "rule": FIT_RULE,
-                "images": items,
+                "images": images,
                 "features": [extraction.spaces.plain.id, extraction.spaces.augmented.id],
                 "views": point.recipe.views.count,
                 "head": point.recipe.head.model_dump(mode="json"),
