@@ -8,6 +8,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,7 @@ LAYER_TYPES = ("dense", "dropout")
 
 def recipe_names() -> list[str]:
     """Return the names of the recipes that come with featx, sorted."""
-    folder = resources.files("featx") / "recipes"
-    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    return sorted(entry.name.removesuffix(".toml") for entry in _shipped().iterdir() if entry.name.endswith(".toml"))
 
 
 def load_recipe(name_or_path: str | Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
@@ -70,6 +70,10 @@ def dump_recipe(recipe: Recipe) -> str:
     return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))
 
 
+def _shipped() -> Traversable:
+    return resources.files("featx") / "recipes"
+
+
 def _document(source: str) -> dict[str, Any]:
     document = _parse(_text(source), source)
     base = document.pop(BASE, None)
@@ -84,7 +88,7 @@ def _text(source: str) -> str:
     if not source.endswith(".toml") and Path(source).name == source:
         if source not in recipe_names():
             raise UsageError(_unknown(source))
-        return (resources.files("featx") / "recipes" / f"{source}.toml").read_text("utf-8")
+        return (_shipped() / f"{source}.toml").read_text("utf-8")
     try:
         return Path(source).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""The documentation against the code: snippets run, commands parse, tables say what the code does."""
+"""The documentation against the code: snippets run, pictures are there, tables say what the code does."""
 
 from __future__ import annotations
 
@@ -6,22 +6,19 @@ import json
 import os
 import re
 import runpy
-import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
+from doc_blocks import DOCS, PAGES, ROOT, blocks_of, rows_below, text_of
 from PIL import Image
 from pydantic import BaseModel
-from typer.main import get_command
 
 from featx.backbones import BACKBONES, find_backbone
-from featx.cli import app
 from featx.recipe import (
     BackbonePart,
     DenseLayer,
@@ -38,12 +35,6 @@ from featx.recipe import (
 from featx.recipe_files import load_recipe, recipe_names
 from featx.store import Store
 
-ROOT = Path(__file__).resolve().parents[1]
-DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
-
-FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-RUNNABLE = re.compile(r"^<!-- runnable -->\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Where a table's fields are in docs/recipes.md: the heading or line above it.
 FIELDS_OF: dict[str, type[BaseModel]] = {
     "### At the top": Recipe,
@@ -60,39 +51,22 @@ FIELDS_OF: dict[str, type[BaseModel]] = {
 }
 
 
-def page(name: str) -> str:
-    return (DOCS / name).read_text("utf-8")
-
-
-def rows_below(text: str, start: str) -> list[list[str]]:
-    """The cells of the first table below a line that starts so, without its header."""
-    _, found, below = text.partition(f"\n{start}")
-    assert found, f"no line starts with {start!r}"
-    lines = below.splitlines()
-    first = next(number for number, line in enumerate(lines) if line.startswith("|"))
-    table = []
-    for line in lines[first:]:
-        if not line.startswith("|"):
-            break
-        table.append([cell.strip() for cell in line.strip("|").split("|")])
-    return table[2:]
-
-
 # Snippets
 
 
 def run_snippets(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.chdir(folder)
     names: dict[str, Any] = {}
-    for snippet in RUNNABLE.findall(text):
-        exec(compile(snippet, "snippet", "exec"), names)
+    for block in blocks_of(text):
+        if block.runnable:
+            exec(compile(block.body, "snippet", "exec"), names)
     return names
 
 
 def test_python_page_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    names = run_snippets(page("python.md"), tmp_path, monkeypatch)
+    names = run_snippets(text_of("python.md"), tmp_path, monkeypatch)
     shown = capsys.readouterr().out
     # 4 classes: 6 images of 2 views each to train on, 2 to test.
     assert "56 rows computed, 0 reused" in shown
@@ -120,7 +94,7 @@ def test_cache_page_reads_what_the_store_wrote(
     for dtype in ("float32", "float16"):
         with Store(tmp_path / "cache").space({"kind": dtype}).writer(dtype=dtype) as writer:
             writer.add([(digest, 0), (digest, 2)], rows)
-    names = run_snippets(page("cache.md"), tmp_path, monkeypatch)
+    names = run_snippets(text_of("cache.md"), tmp_path, monkeypatch)
     shown = capsys.readouterr().out.splitlines()
     assert sorted(shown) == [f"{dtype} (2, 3) {dtype} abababababab 0" for dtype in ("float16", "float32")]
     np.testing.assert_array_equal(names["X"], rows)
@@ -128,113 +102,15 @@ def test_cache_page_reads_what_the_store_wrote(
 
 
 def test_interactive_page_writes_a_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run_snippets(page("interactive-maps.md"), tmp_path, monkeypatch)
+    run_snippets(text_of("interactive-maps.md"), tmp_path, monkeypatch)
     assert "<h1" in (tmp_path / "map.html").read_text("utf-8")
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_python_blocks_compile(path: Path) -> None:
-    for language, block in FENCE.findall(path.read_text("utf-8")):
-        if language == "python":
-            compile(block, path.name, "exec")
-
-
-# Commands
-
-
-class Line(NamedTuple):
-    """A featx command in the documentation; one in running text may leave out what it needs to run."""
-
-    page: str
-    arguments: list[str]
-    whole: bool
-
-
-def command_lines() -> Iterator[Line]:
-    for path in PAGES:
-        text = path.read_text("utf-8")
-        for language, block in FENCE.findall(text):
-            if language in ("sh", "bash", "shell", "console"):
-                joined = block.replace("\\\n", " ")
-                for line in joined.splitlines():
-                    if language != "console" or line.startswith("$ "):
-                        yield from command_line(path.name, line.removeprefix("$ "), whole=True)
-        for code in re.findall(r"`(featx [^`]+)`", FENCE.sub("", text)):
-            yield from command_line(path.name, code, whole=False)
-
-
-def command_line(name: str, line: str, *, whole: bool) -> Iterator[Line]:
-    lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
-    lexer.whitespace_split = True
-    words: list[str] = []
-    for word in lexer:
-        if set(word) <= set("|&;<>()"):
-            break
-        words.append(word)
-    while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
-        del words[0]
-    if words and words[0] == "featx":
-        yield Line(name, words[1:], whole)
-
-
-LINES = list(command_lines())
-
-
-def leaf(arguments: list[str]) -> tuple[str, Any, list[str]]:
-    """The command meant, and what is left for it."""
-    command: Any = get_command(app)
-    names, rest = ["featx"], list(arguments)
-    while rest and not rest[0].startswith("-") and hasattr(command, "commands"):
-        assert rest[0] in command.commands, f"there is no command {rest[0]!r}"
-        names.append(rest[0])
-        command = command.commands[rest.pop(0)]
-    return " ".join(names), command, rest
-
-
-def options_of(command: Any) -> set[str]:
-    own = {name for parameter in command.params for name in parameter.opts if name.startswith("-")}
-    return own | {"-h", "--help"}
-
-
-def test_commands_are_found() -> None:
-    assert len([line for line in LINES if line.whole]) > 20
-    assert {line.page for line in LINES} >= {"index.md", "recipes.md", "cache.md", "command-line.md"}
-
-
-@pytest.mark.parametrize("line", LINES, ids=lambda line: f"{line.page}: featx {' '.join(line.arguments)}")
-def test_command_parses(line: Line) -> None:
-    name, command, rest = leaf(line.arguments)
-    given = {word.partition("=")[0] for word in rest if word.startswith("-")}
-    assert given <= options_of(command)
-    if line.whole and not given & {"-h", "--help", "--version"}:
-        # Parses and checks all values, and calls nothing.
-        command.make_context(name, rest)
-    for option, value in pairwise(rest):
-        if option == "--recipe" and re.fullmatch(r"[a-z0-9-]+", value):
-            assert value in recipe_names()
-        if option == "--backbone":
-            assert find_backbone(value)
-
-
-def all_leaves(command: Any, name: str) -> Iterator[tuple[str, Any]]:
-    if hasattr(command, "commands"):
-        for child, inner in command.commands.items():
-            yield from all_leaves(inner, f"{name} {child}")
-    else:
-        yield name, command
-
-
-LEAVES = dict(all_leaves(get_command(app), "featx"))
-
-
-@pytest.mark.parametrize("name", LEAVES)
-def test_every_command_has_its_options_listed(name: str) -> None:
-    documented = {
-        option
-        for row in rows_below(page("command-line.md"), f"## {name}\n")
-        for option in re.findall("`(-.+?)`", row[0])
-    }
-    assert documented | {"-h", "--help"} == options_of(LEAVES[name])
+    for block in blocks_of(path.read_text("utf-8")):
+        if block.language == "python":
+            compile(block.body, path.name, "exec")
 
 
 # Pictures
@@ -242,12 +118,9 @@ def test_every_command_has_its_options_listed(name: str) -> None:
 
 def test_the_gallery_shows_every_picture_that_its_script_makes() -> None:
     script = runpy.run_path(str(DOCS / "gallery.py"))
-    shown = re.findall(r"^!\[[^\]]+\]\(images/gallery/(\S+?)\)", page("gallery.md"), re.MULTILINE)
+    shown = re.findall(r"^!\[[^\]]+\]\(images/gallery/(\S+?)\)", text_of("gallery.md"), re.MULTILINE)
     assert sorted(shown) == sorted(script["SOURCES"])
     assert sorted(path.name for path in script["PICTURES"].iterdir()) == sorted(shown)
-    assert script["commands"]() == [
-        shlex.join(["featx", *line.arguments]) for line in LINES if line.page == "gallery.md" and line.whole
-    ]
 
 
 def test_pictures_are_there_and_small() -> None:
@@ -268,7 +141,7 @@ def test_pictures_are_there_and_small() -> None:
 
 def test_the_gallery_has_a_recipe(tmp_path: Path) -> None:
     path = tmp_path / "gallery.toml"
-    path.write_text(next(block for language, block in FENCE.findall(page("gallery.md")) if language == "toml"))
+    path.write_text(next(block.body for block in blocks_of(text_of("gallery.md")) if block.language == "toml"))
     assert load_recipe(str(path)).backbone.name == "mobilenetv2"
 
 
@@ -278,8 +151,8 @@ def test_the_gallery_has_a_recipe(tmp_path: Path) -> None:
 @pytest.mark.parametrize("start", FIELDS_OF)
 def test_every_field_is_documented_with_its_default(start: str) -> None:
     fields = FIELDS_OF[start].model_fields
-    table = {row[0].strip("`"): row for row in rows_below(page("recipes.md"), start)}
-    parts = {name for name in fields if FIELDS_OF[start] is Recipe and f"\n### `[{name}]`" in page("recipes.md")}
+    table = {row[0].strip("`"): row for row in rows_below(text_of("recipes.md"), start)}
+    parts = {name for name in fields if FIELDS_OF[start] is Recipe and f"\n### `[{name}]`" in text_of("recipes.md")}
     assert set(table) - {"base"} == set(fields) - parts
     for name, row in table.items():
         if name == "base":
@@ -302,7 +175,7 @@ def parameters(recipe: Recipe, classes: int) -> int:
 
 
 def test_shipped_recipes_are_tabled_with_their_parameters() -> None:
-    text = page("recipes.md")
+    text = text_of("recipes.md")
     table = rows_below(text, "## The recipes that come with featx")
     variants = rows_below(text, "### Variants by name")
     assert sorted(row[0].strip("`") for row in table + variants) == recipe_names()
@@ -313,7 +186,7 @@ def test_shipped_recipes_are_tabled_with_their_parameters() -> None:
 
 
 def test_rates_by_epoch() -> None:
-    table = rows_below(page("recipes.md"), "### The schedule")
+    table = rows_below(text_of("recipes.md"), "### The schedule")
     for column, name in ((1, "covid4-resnet50v2"), (2, "covid4-resnet50v2-factors")):
         fit = load_recipe(name).fit
         for row in table:
@@ -322,7 +195,7 @@ def test_rates_by_epoch() -> None:
 
 
 def test_backbones_are_tabled_with_their_widths() -> None:
-    table = rows_below(page("recipes.md"), "Networks known by name")
+    table = rows_below(text_of("recipes.md"), "Networks known by name")
     found = {row[0].strip("`"): [int(cell.replace(",", "")) for cell in row[1:]] for row in table}
     assert found == {name: [row.width("avg"), row.width("none", 224)] for name, row in BACKBONES.items()}
 

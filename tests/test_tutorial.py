@@ -4,64 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
-import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from doc_blocks import ROOT, blocks_of, commands_of, run_command, text_of
 
-from featx.cli import app
-
-DOCS = Path(__file__).resolve().parents[1] / "docs"
-BLOCK = re.compile(
-    r"(?:^<!-- file: (?P<file>\S+) -->\n)?(?P<vary>^<!-- figures may differ -->\n)?"
-    r"^```(?P<language>\w+)\n(?P<body>.*?)^```$",
-    re.MULTILINE | re.DOTALL,
-)
 ANYTHING = "…"
 FIGURE = re.compile(r"\d[\d.,]*")
-
-
-class Block(NamedTuple):
-    """A fenced block; `file` is where one that is to be saved goes; `vary` where other figures are as right."""
-
-    language: str
-    body: str
-    file: str | None
-    vary: bool
-
-
-def blocks_of(page: str) -> list[Block]:
-    text = (DOCS / page).read_text("utf-8")
-    return [
-        Block(found["language"], found["body"], found["file"], bool(found["vary"])) for found in BLOCK.finditer(text)
-    ]
-
-
-def commands_of(block: Block) -> Iterator[tuple[str, str]]:
-    """The commands of a block with the output that is shown of each, if any."""
-    body = block.body.replace("\\\n", " ")
-    if block.language == "sh":
-        yield from ((line, "") for line in body.splitlines() if line)
-        return
-    for part in re.split(r"^\$ ", body, flags=re.M)[1:]:
-        command, _, output = part.partition("\n")
-        yield command, output
-
-
-def run_command(command: str) -> str:
-    """What a command writes to standard output; featx runs in this process, where TensorFlow is loaded already."""
-    words = shlex.split(command, comments=True)
-    if words[0] == "featx":
-        result = CliRunner().invoke(app, words[1:])
-        assert result.exit_code == 0, f"{command}: {result.output}"
-        return result.stdout
-    words[0] = {"python": sys.executable}.get(words[0], words[0])
-    return subprocess.run(words, check=True, capture_output=True, text=True).stdout
 
 
 def assert_shown(shown: str, output: str, where: str, *, vary: bool = False) -> None:
@@ -82,10 +33,10 @@ def test_the_page_runs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FEATX_CACHE", raising=False)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(DOCS.parent), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
     names: dict[str, Any] = {}
     printed = ""
-    for block in blocks_of(page):
+    for block in blocks_of(text_of(page)):
         if block.file is not None:
             Path(block.file).write_text(block.body, "utf-8")
         elif block.language == "python":
@@ -102,7 +53,7 @@ def test_the_page_runs(
 
 
 def test_the_pages_have_what_is_run() -> None:
-    languages = [block.language for block in blocks_of("tutorial.md")]
+    languages = [block.language for block in blocks_of(text_of("tutorial.md"))]
     assert languages.count("python") >= 6
     assert languages.count("console") >= 4
     assert "text" in languages

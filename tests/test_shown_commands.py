@@ -1,0 +1,156 @@
+"""Every command and snippet of the documentation runs, on phantoms, with small images and networks that know nothing.
+
+The pages that are walked through, with their output, are in `test_tutorial`; those of docs/python.md in `test_docs`.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tomli_w
+from doc_blocks import PAGES, SHELLS, Block, blocks_of, commands_of, run_command
+from pipeline_data import small_data, write_model
+
+from featx import recipe_files
+from featx.framework import load_keras
+
+SIZE = 32
+EPOCHS = 4
+BACKBONES = {"vgg16": "VGG16", "mobilenetv2": "MobileNetV2", "resnet50v2": "ResNet50V2"}
+WALKED = {"tutorial.md", "own-images-networks-heads.md", "python.md"}
+# What the pages' placeholders stand for here, where a folder of that name will not do.
+STANDS_FOR = [
+    (r"\bDATA(?= .*--by\b)", "films.csv"),
+    (r"\bresnet50v2=FILE\b", "resnet50v2=weights/resnet50v2_notop.weights.h5"),
+    (r"\bfeatx-demo/cache\b", "cache"),
+]
+
+
+def with_commands() -> list[Path]:
+    return [
+        path
+        for path in PAGES
+        if path.name not in WALKED and any(is_run(block) for block in blocks_of(path.read_text("utf-8")))
+    ]
+
+
+def is_run(block: Block) -> bool:
+    return block.language == "python" or any(
+        command.startswith("featx ") for command, _ in commands_of(block) if block.language in SHELLS
+    )
+
+
+@pytest.fixture(scope="module")
+def patched() -> Iterator[pytest.MonkeyPatch]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("FEATX_CACHE", raising=False)
+        yield patch
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory, patched: pytest.MonkeyPatch) -> Path:
+    """A folder with all that the pages' commands take: images, weights, a run, a saved classifier, a cache."""
+    folder = tmp_path_factory.mktemp("prepared")
+    write_recipes(folder / "recipes")
+    patched.setattr(recipe_files, "_shipped", lambda: folder / "recipes")
+    patched.setenv("FEATX_WEIGHTS_DIR", str(folder / "weights"))
+    write_weights(folder / "weights")
+    write_images(folder)
+    write_model(folder / "mine.keras", size=None)
+    patched.chdir(folder)
+    for command in (
+        "featx recipes show covid4-vgg16 > mine.toml",
+        "featx extract DATA",
+        "featx fit-head DATA --recipe covid4-vgg16 --out RUN",
+        "featx compare RUN --classifiers logreg --folds 3 --repeats 1 --save-best best",
+    ):
+        run(command)
+    for name in ("RUN-1", "RUN-2", "run"):
+        shutil.copytree("RUN", name)
+    return folder
+
+
+def write_recipes(folder: Path) -> None:
+    """Write the recipes that come with featx with small images and few epochs."""
+    folder.mkdir()
+    for name in recipe_files.recipe_names():
+        shipped = Path(recipe_files.__file__).parent / "recipes" / f"{name}.toml"
+        document = tomllib.loads(shipped.read_text("utf-8"))
+        for part, field, value in (("images", "size", SIZE), ("views", "count", 2), ("fit", "epochs", EPOCHS)):
+            document.setdefault(part, {})[field] = value
+        (folder / f"{name}.toml").write_text(tomli_w.dumps(document), "utf-8")
+
+
+def write_weights(folder: Path) -> None:
+    folder.mkdir()
+    keras = load_keras()
+    for name, model in BACKBONES.items():
+        network = getattr(keras.applications, model)(include_top=False, weights=None)
+        network.save_weights(folder / f"{name}_notop.weights.h5")
+
+
+def write_images(folder: Path) -> None:
+    small_data(folder / "DATA")
+    small_data(folder / "xrays")
+    small_data(folder / "ROOT" / "two", train=8, classes=2)
+    small_data(folder / "ROOT" / "all", train=8)
+    small_data(folder / "new", train=1, test=0, seed=1)
+    (folder / "new" / "train").rename(folder / "new-images")
+    images = sorted((folder / "DATA").rglob("*.png"))
+    shutil.copy(images[0], folder / "film.png")
+    rows = [
+        ",".join([image.relative_to(folder).as_posix(), image.parent.name, image.parts[-3], "AB"[number % 2]])
+        for number, image in enumerate(images)
+    ]
+    (folder / "films.csv").write_text("\n".join(["path,label,split,scanner", *rows]), "utf-8")
+    (folder / "more.csv").write_text("path\nfilm.png\n", "utf-8")
+
+
+def run(command: str) -> None:
+    """Run a command, with its output where `>` sends it."""
+    command, _, target = command.partition(" > ")
+    output = run_command(command)
+    if target:
+        Path(target).write_text(output, "utf-8")
+
+
+def stands_for(command: str) -> str:
+    for placeholder, name in STANDS_FOR:
+        command = re.sub(placeholder, name, command)
+    if "--drop" in command:
+        first = min(folder.name for folder in Path("cache/features").iterdir())
+        command = re.sub(r"--drop [0-9a-f]{12}", f"--drop {first[:12]}", command)
+    return command
+
+
+@pytest.mark.parametrize("page", with_commands(), ids=lambda path: path.name)
+def test_what_the_page_shows_runs(page: Path, prepared: Path, tmp_path: Path, patched: pytest.MonkeyPatch) -> None:
+    here = tmp_path / "here"
+    shutil.copytree(prepared, here, ignore=shutil.ignore_patterns("weights", "recipes"))
+    (here / "weights").symlink_to(prepared / "weights")
+    patched.chdir(here)
+    names: dict[str, Any] = {}
+    if page.name == "saved-classifiers.md":
+        names["X"] = np.zeros((1, 512))
+    exec("import featx", names)
+    for block in blocks_of(page.read_text("utf-8")):
+        if block.language == "toml":
+            document = tomllib.loads(block.body)
+            Path(f"{document.get('name', 'unnamed')}.toml").write_text(block.body, "utf-8")
+        elif block.language == "python":
+            exec(compile(block.body, page.name, "exec"), names)
+        elif block.language in SHELLS:
+            for command, _ in commands_of(block):
+                if command.startswith("featx "):
+                    run(stands_for(command))
+    plt = sys.modules.get("matplotlib.pyplot")
+    if plt is not None:
+        plt.close("all")
