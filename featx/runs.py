@@ -28,6 +28,8 @@ TEMPORARY = ".tmp-"
 REPORT = "report.html"
 # What `visualize` calls its files.
 MAP_FILE = re.compile(r"(tsne|tsne2020|umap|pca)-(penultimate|backbone)-.+\.(png|svg|html|csv|npz)")
+MAP_FOLDER = re.compile(r"(tsne|tsne2020|umap|pca)-(penultimate|backbone)-.+-projector")
+MAP_FOLDER_FILES = ("tensors.tsv", "metadata.tsv", "projector_config.pbtxt")
 # Before the names of the manifest's own columns in PREDICTIONS, which could be named like one of ours.
 EXTRA = "extra_"
 
@@ -201,7 +203,7 @@ def check_folder(folder: Path, what: str, marks: Collection[str], earlier: str =
 def withdraw(folder: Path) -> None:
     """Take an earlier run's manifest away, without which its folder is no run, before its files are replaced.
 
-    Its maps and its report go with it, which would be of another head.
+    Its maps and its report go with it, which would be of another head. What else lies in a map's folder stays.
 
     Raises:
         StoreError: The folder cannot be written.
@@ -211,6 +213,8 @@ def withdraw(folder: Path) -> None:
         for path in folder.iterdir() if folder.is_dir() else ():
             if path.is_file() and (path.name == REPORT or MAP_FILE.fullmatch(path.name)):
                 path.unlink(missing_ok=True)
+            elif path.is_dir() and MAP_FOLDER.fullmatch(path.name):
+                _empty(path)
     except OSError as error:
         raise _unwritable(folder, error) from error
 
@@ -264,6 +268,14 @@ def finite(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [finite(inner) for inner in value]
     return value
+
+
+def _empty(folder: Path) -> None:
+    """Remove a map's files from its folder, and the folder if nothing else is in it."""
+    for name in MAP_FOLDER_FILES:
+        (folder / name).unlink(missing_ok=True)
+    if not folder.is_symlink() and not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def _unwritable(path: Path, error: OSError) -> StoreError:

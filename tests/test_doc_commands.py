@@ -15,6 +15,7 @@ from typer.main import get_command
 
 from featx.backbones import find_backbone
 from featx.cli import app
+from featx.pipeline.map_writing import DEFAULT_FORMATS, FORMATS
 from featx.recipe_files import recipe_names
 
 
@@ -109,6 +110,15 @@ def test_every_command_has_its_options_listed(name: str) -> None:
         for option in re.findall("`(-.+?)`", row[0])
     }
     assert documented | {"-h", "--help"} == options_of(LEAVES[name])
+
+
+def test_help_names_the_formats_that_maps_have() -> None:
+    option = next(row for row in LEAVES["featx visualize"].params if row.name == "formats")
+    assert option.metavar == "|".join(FORMATS)
+    assert f"{', '.join(DEFAULT_FORMATS[:-1])} and {DEFAULT_FORMATS[-1]} if not given" in option.help
+    row = next(row for row in rows_below(text_of("command-line.md"), "## featx visualize\n") if row[0] == "`--format`")
+    assert row[1] == f"`{','.join(DEFAULT_FORMATS)}`"
+    assert re.findall("`([a-z]+)`", row[2]) == list(FORMATS)
 
 
 def test_the_gallery_s_script_runs_what_its_page_shows() -> None:

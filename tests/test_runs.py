@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from featx import runs
+from featx import projector, runs
 from featx.errors import RecipeError, RunError, StoreError
 from featx.recipe_files import dump_recipe, load_recipe
 from featx.runs import RunImage, check_out, finite, read_run, write_csv, write_file, write_json, write_text
@@ -273,3 +273,18 @@ def test_maps_and_reports_of_an_earlier_head_go_and_the_users_own_files_stay(tmp
     runs.withdraw(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(theirs)
     runs.withdraw(tmp_path / "absent")
+
+
+def test_a_map_s_folder_goes_with_it_but_for_what_is_not_of_the_map(tmp_path: Path) -> None:
+    names = (projector.TENSORS, projector.METADATA, projector.CONFIG)
+    ours, mixed, theirs = "pca-penultimate-train-added-projector", "tsne-backbone-train-projector", "my-projector"
+    for folder in (ours, mixed, theirs):
+        for name in names:
+            path = tmp_path / folder / name
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+    (tmp_path / mixed / "notes.txt").touch()
+    runs.withdraw(tmp_path)
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {f"{mixed}/notes.txt", *(f"{theirs}/{name}" for name in names)}
+    assert not (tmp_path / ours).exists()

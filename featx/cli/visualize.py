@@ -75,8 +75,8 @@ def command(
         list[str] | None,
         typer.Option(
             "--format",
-            metavar="png|svg|csv|projector",
-            help="Files to write, repeated or with commas; png, svg and csv if not given.",
+            metavar="png|svg|html|csv|projector",
+            help="Files to write, repeated or with commas; png, svg, html and csv if not given.",
             rich_help_panel=options.RUNNING,
         ),
     ] = None,
