@@ -116,7 +116,9 @@ def test_help_names_the_formats_that_maps_have() -> None:
     option = next(row for row in LEAVES["featx visualize"].params if row.name == "formats")
     assert option.metavar == "|".join(FORMATS)
     assert f"{', '.join(DEFAULT_FORMATS[:-1])} and {DEFAULT_FORMATS[-1]} if not given" in option.help
-    row = next(row for row in rows_below(text_of("command-line.md"), "## featx visualize\n") if row[0] == "`--format`")
+    row = next(
+        row for row in rows_below(text_of("command-line.md"), "## featx visualize\n") if row[0] == "`--format`"
+    )
     assert row[1] == f"`{','.join(DEFAULT_FORMATS)}`"
     assert re.findall("`([a-z]+)`", row[2]) == list(FORMATS)
 

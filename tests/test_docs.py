@@ -16,9 +16,13 @@ import numpy as np
 import pytest
 from doc_blocks import DOCS, PAGES, ROOT, blocks_of, rows_below, text_of
 from PIL import Image
+from pipeline_data import small_data, small_recipe
 from pydantic import BaseModel
 
+from featx import compare, extract, fit_head, predict, save_best
 from featx.backbones import BACKBONES, find_backbone
+from featx.classifier_files import TRUSTED
+from featx.pipeline.exporting import export_rows
 from featx.recipe import (
     BackbonePart,
     DenseLayer,
@@ -72,6 +76,14 @@ def test_python_page_runs(
     assert "56 rows computed, 0 reused" in shown
     assert "(24, 1280) covid train/covid/covid-000.png" in shown
     assert "DataError 1 Expected" in shown
+    assert "1280 features of mobilenetv2" in shown
+    assert names["swept"].conclusion() in shown
+    assert [(point.values["fit.batch_size"], point.seed) for point in names["swept"].points] == [
+        (4, 0),
+        (4, 1),
+        (8, 0),
+        (8, 1),
+    ]
     assert names["result"].test.n == 8
     assert len(names["result"].history) == 3
     assert len(names["predictions"].rows) == 8
@@ -104,6 +116,35 @@ def test_cache_page_reads_what_the_store_wrote(
 def test_interactive_page_writes_a_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_snippets(text_of("interactive-maps.md"), tmp_path, monkeypatch)
     assert "<h1" in (tmp_path / "map.html").read_text("utf-8")
+
+
+def test_a_saved_classifier_is_read_without_featx_as_its_page_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_model: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    small_data(tmp_path / "data", train=4, test=2)
+    recipe = small_recipe(tiny_model, {"fit.epochs": 2})
+    fit_head("data", recipe, "run")
+    first, second = (
+        block.body
+        for block in blocks_of(text_of("saved-classifiers.md"))
+        if "import featx" not in block.body and block.language == "python"
+    )
+    for layer in ("backbone", "penultimate"):
+        found = compare("run", layer=layer, classifiers=["forest"], folds=3, repeats=1)
+        save_best(found, "best")
+        export_rows(extract("data", load_recipe("best/recipe.toml")), Path("rows.parquet"))
+        reading, _, asking = first.partition("\nclassifier = ")
+        code = [reading, *([second] if layer == "penultimate" else []), f"classifier = {asking}"]
+        names: dict[str, Any] = {}
+        exec(compile("\n".join(code), "saved-classifiers.md", "exec"), names)
+        assert names["TRUSTED"] == list(TRUSTED)
+        said = names["classifier"].predict_proba(names["X"])
+        expected = predict("best", ["data"]).rows
+        by_path = dict(zip(names["rows"]["id"].to_pylist(), said, strict=True))
+        for row in expected:
+            shares = [row.probabilities[name] for name in names["about"]["classes"]]
+            np.testing.assert_allclose(by_path[row.path.removeprefix("data/")], shares, atol=1e-5)
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
