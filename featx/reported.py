@@ -58,6 +58,10 @@ class Reported:
         """Return the figure of an id."""
         return next(figure for figure in self.figures if figure.id == name)
 
+    def numbers(self) -> dict[str, float | None]:
+        """Return the number of each figure by its id."""
+        return {figure.id: figure.number for figure in self.figures}
+
 
 def read_reported(name: str = "cs542") -> Reported:
     """Return a report that comes with featx."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from math import sqrt
+from math import hypot, sqrt
 from typing import Any
 
 import numpy as np
@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 Z_95 = 1.959963984540054
 
 
-def wilson(correct: int, n: int, z: float = Z_95) -> tuple[float, float]:
+def wilson(correct: float, n: int, z: float = Z_95) -> tuple[float, float]:
     """Return the score interval of a proportion, both ends in [0, 1].
 
     It stays honest for small samples and near 0 and 1. Source: E. B. Wilson, "Probable inference, the law
     of succession, and statistical inference", JASA 22 (1927), 209-212.
 
     Args:
-        correct: Successes, from 0 to n.
+        correct: Successes, from 0 to n; not a whole number where a share was read off a curve.
         n: Trials, at least 1.
         z: The normal quantile; the default gives 95 %.
     """
@@ -32,6 +32,23 @@ def wilson(correct: int, n: int, z: float = Z_95) -> tuple[float, float]:
     low = 0.0 if correct == 0 else max(0.0, centre - half)
     high = 1.0 if correct == n else min(1.0, centre + half)
     return low, high
+
+
+def difference_interval(one: float, n: int, other: float, m: int) -> tuple[float, float]:
+    """Return the 95 % interval of the difference of two shares of different images, `one - other`.
+
+    Source: R. G. Newcombe, "Interval estimation for the difference between independent proportions: comparison of
+    eleven methods", Statistics in Medicine 17 (1998), 873-890, method 10, which puts Wilson's intervals together.
+
+    Args:
+        one: From 0 to 1.
+        n: Images that `one` is a share of.
+        other: From 0 to 1.
+        m: Images that `other` is a share of.
+    """
+    (low, high), (other_low, other_high) = wilson(one * n, n), wilson(other * m, m)
+    difference = one - other
+    return difference - hypot(one - low, other_high - other), difference + hypot(high - one, other - other_low)
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:

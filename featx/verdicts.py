@@ -1,32 +1,32 @@
-"""Is a published number reproduced: one rule for each kind of number, written down before it is applied."""
+"""Is a published number reproduced: one rule for each kind of number."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from featx.reported import Figure
-from featx.stats import Score, wilson
+from featx.stats import difference_interval
 
 Verdict = Literal["reproduced", "not reproduced", "not comparable"]
 VERDICTS: tuple[Verdict, ...] = ("reproduced", "not reproduced", "not comparable")
 
-# A curve's height is read off to a percentage point at best; counts have no such slack.
 RULES = {
     "count": "A count is reproduced if ours is the same.",
     "accuracy": (
-        "An accuracy is reproduced if the report's value lies inside the 95 % interval of ours (E. B. Wilson 1927) "
-        "on the images that ours was measured on."
+        "An accuracy is reproduced if the 95 % interval of the difference between ours and the report's holds 0 "
+        "(R. G. Newcombe 1998): both are shares of a few images."
     ),
     "loss": (
         "A loss is reproduced if the report's value lies inside the 95 % interval of the mean of the images' losses, "
-        "by Student's t."
+        "by Student's t. What the report's own images leave open is not known and not allowed for."
     ),
     "batch": (
-        "A batch size's accuracy is reproduced if the report's value lies inside the range of ours over the seeds, "
-        "widened at both ends by Wilson's 95 % interval of one fit: the report has one fit, and its test images are "
-        "as few as ours."
+        "A batch size's accuracy is reproduced if the report's lies inside the range of ours over the seeds, or if "
+        "the interval of the difference to the nearest of our fits holds 0: the report has one fit, and that owes "
+        "something to its seed as well."
     ),
     "claim": (
         "A claim in words is reproduced if the measurement that stands in for it, told beside it, bears it out. The "
@@ -44,7 +44,10 @@ class Ours:
     Attributes:
         shown: The value as people read it, such as `33/36 = 91.7 %`.
         value: A number, or of a claim 1 if it was borne out and 0 if not; None where there is none.
-        interval: Both ends, in the unit of the value; None where there is none.
+        interval: Both ends, in the unit of the value; over the seeds where there are several fits. None where
+            there is none.
+        fits: Of an accuracy, the share of each fit.
+        n: Of an accuracy, images that it is a share of.
         rule: How a claim was measured and what would bear it out.
         apart: Why the report's number cannot be set beside it; "" where it can.
     """
@@ -52,6 +55,8 @@ class Ours:
     shown: str
     value: float | None
     interval: tuple[float, float] | None = None
+    fits: tuple[float, ...] = ()
+    n: int = 0
     rule: str = ""
     apart: str = ""
 
@@ -71,6 +76,12 @@ class Judged:
     ours: Ours
     verdict: Verdict
     why: str
+
+
+def tally(table: Sequence[Judged]) -> str:
+    """Return how many verdicts of each kind there are, in words."""
+    counts = Counter(judged.verdict for judged in table)
+    return ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS)
 
 
 def judge(figure: Figure, ours: Ours | None) -> Judged:
@@ -97,6 +108,8 @@ def _judged_number(figure: Figure, ours: Ours, theirs: float, own: float) -> Jud
         if theirs == own:
             return Judged(figure, ours, "reproduced", "Equal.")
         return Judged(figure, ours, "not reproduced", f"Not equal. {figure.note}".strip())
+    if figure.kind in ("accuracy", "batch"):
+        return _judged_share(figure, ours, theirs)
     if ours.interval is None:
         return Judged(figure, ours, "not comparable", "There is no interval of ours to hold it against.")
     low, high = ours.interval
@@ -106,17 +119,18 @@ def _judged_number(figure: Figure, ours: Ours, theirs: float, own: float) -> Jud
     return Judged(figure, ours, "not reproduced", f"The report's value is {side} our interval.")
 
 
-def batch_interval(scores: Sequence[Score]) -> tuple[float, float] | None:
-    """Return the range of accuracies over seeds, widened by Wilson's 95 % interval of one fit at either end.
-
-    Args:
-        scores: One a fit; those without images, of fits that diverged, are left out.
-    """
-    known = [score for score in scores if score.n]
-    if not known:
-        return None
-    least, most = (pick(known, key=lambda score: score.correct) for pick in (min, max))
-    return wilson(least.correct, least.n)[0], wilson(most.correct, most.n)[1]
+def _judged_share(figure: Figure, ours: Ours, theirs: float) -> Judged:
+    if not (ours.fits and ours.n and figure.n):
+        return Judged(figure, ours, "not comparable", "It is not known of how many images these are shares.")
+    # Inside the range of our fits the report's could be one of them.
+    nearest = min(max(theirs, min(ours.fits)), max(ours.fits))
+    low, high = difference_interval(nearest, ours.n, theirs, figure.n)
+    told = f"{100 * (nearest - theirs):+.1f} points, 95 % interval {100 * low:+.1f} to {100 * high:+.1f}"
+    where = "of the nearest of our fits" if len(ours.fits) > 1 else "of ours"
+    if nearest == theirs and len(ours.fits) > 1:
+        return Judged(figure, ours, "reproduced", "Inside the range of our fits.")
+    verdict: Verdict = "reproduced" if low <= 0 <= high else "not reproduced"
+    return Judged(figure, ours, verdict, f"Difference {where} to the report's: {told}.")
 
 
 def groups_of(ratios: Sequence[Sequence[float]], classes: Sequence[str]) -> list[list[str]]:

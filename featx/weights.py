@@ -63,7 +63,7 @@ def find_weights(backbone: str, source: str = "imagenet") -> Weights:
     if source == "imagenet":
         path = find_imagenet(row) or download(row)
         return Weights(source, path, file_digest(path, "the weights file"))
-    if source.split(":")[0] == "random":
+    if is_random(source):
         return _random(row, source)
     return Weights(source, Path(source), file_digest(Path(source), "the weights file"))
 
@@ -122,6 +122,11 @@ def _no_download(row: Backbone) -> str:
         f"put {row.weights_file} into {keras_cache()} or into the folder named by {WEIGHTS_DIR}, or pass "
         "--weights FILE, or --weights random to try things out."
     )
+
+
+def is_random(source: str) -> bool:
+    """Tell whether a choice of weights is `random` or `random:SEED`, and no file of such a name."""
+    return source.split(":")[0] == "random"
 
 
 def _random(row: Backbone, source: str) -> Weights:

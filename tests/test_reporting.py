@@ -15,10 +15,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from html_page import Node, read_page
 from pipeline_data import files_of, read_table, small_data, small_recipe
-from scipy.stats import binomtest
+from scipy.stats import binomtest, sem
+from scipy.stats import t as student
 from sklearn.metrics import confusion_matrix, davies_bouldin_score, silhouette_score
 from typer.testing import CliRunner
 
@@ -169,12 +171,19 @@ def test_scores_are_those_of_the_run(page: Node, fitted: FitResult) -> None:
     known = metrics(fitted.run)
     for name, part in (("test", "test"), ("validation", "validation"), ("fitted on", "train")):
         low, high = known[part]["interval"]
-        assert rows[name] == [
+        assert rows[name][:4] == [
             f"{known[part]['correct']}/{known[part]['n']}",
             f"{100 * known[part]['accuracy']:.1f} %",
             f"{100 * low:.1f}–{100 * high:.1f} %",
             f"{known[part]['loss']:.3f}",
         ]
+    losses = [
+        -np.log(float(row[f"p_{row['label']}"]))
+        for row in read_table(fitted.run / "predictions.csv")
+        if row["role"] == "test"
+    ]
+    low, high = student.interval(0.95, len(losses) - 1, np.mean(losses), sem(losses))
+    assert rows["test"][4] == f"{max(low, 0):.3f}–{high:.3f}"
 
 
 @pytest.mark.parametrize("role", ["test", "validation"])
@@ -343,7 +352,7 @@ def test_without_a_test_split(tiny_model: Path, tmp_path: Path) -> None:
     page = read_page(report(run, without=QUICK).file)
     assert page.all("p", class_="headline")[1].text.startswith("There is no test split. Validation: ")
     assert "The data has no test split" in page.id("results").text
-    assert page.id("results").table("Accuracy")[1] == ["test", "–", "–", "–", "–"]
+    assert page.id("results").table("Accuracy")[1] == ["test", "–", "–", "–", "–", "–"]
     assert "There is no test split" in page.id("limits").text
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from html_page import parse
 from pipeline_data import read_table, small_data, small_recipe, write_model
+from reproduction_data import data_of_the_report
 from scipy import stats
 from typer.testing import CliRunner
 
@@ -33,7 +34,6 @@ from featx.recipe import Recipe
 from featx.recipe_files import dump_recipe, load_recipe
 from featx.reported import read_reported
 from featx.runs import read_run
-from featx.stats import wilson
 
 VIEWS = {"views.count": 2, "views.horizontal_flip": True, "views.rotation": 20.0, "preprocess.mode": "featurewise"}
 SCHEDULE = {"kind": "absolute", "boundaries": (2, 3), "values": (1e-3, 1e-1, 1e-2)}
@@ -191,9 +191,8 @@ def test_measured_numbers_are_those_of_the_files(made: Reproduction) -> None:
     assert by_id["vgg16.groups"].value == float(borne_out)
     sizes = {int(row["batch_size"]): row for row in read_table(made.out / "tables" / "batch-sizes.csv")}
     ten = sizes[10]
-    correct = round(float(ten["mean"]) * 12)
-    assert float(ten["widened_low"]) == pytest.approx(wilson(correct, 12)[0])
-    assert (ten["report"], ten["n"]) == ("0.75", "12")
+    assert (ten["report"], ten["n"], ten["low"]) == ("0.75", "12", ten["high"])
+    assert by_id["batch.10"].interval == (float(ten["low"]), float(ten["low"]))
     fit = run.metrics()["test"]
     # The sweep's first seed at the recipe's batch size is the fit itself, but that recipe has 8.
     eight = read_table(made.out / "batch-sizes" / "sweep.csv")[3]
@@ -234,7 +233,7 @@ def test_time_is_kept_over_interruptions(made: Reproduction) -> None:
     kept = {
         path.stem: json.loads(path.read_text("utf-8"))["document"] for path in (made.out / "stages").glob("*.json")
     }
-    assert set(kept) == set(made.seconds)
+    assert set(kept) == {*made.seconds, "settled"}
     for name, seconds in made.seconds.items():
         assert kept[name]["seconds"] == pytest.approx(seconds, abs=0.01)
     fit = read_run(made.out / "runs" / "task1").metrics()["seconds"]
@@ -305,7 +304,7 @@ def test_a_damaged_run_is_fitted_again(
 def test_validation_views_are_scored_apart(made: Reproduction, place: Place) -> None:
     fit = Fit("vgg16", "Task 2", place.root / "all", place.recipes["covid4-vgg16"])
     told = fitted(fit, made.out / "runs" / "vgg16", place.cache, lambda *_: None)
-    plain, views = validation_scores(told, fit.data, 2, place.cache, lambda *_: None)
+    plain, views = validation_scores(told, fit.data, fit.recipe.views, place.cache, lambda *_: None)
     metrics = told.metrics["validation"]
     assert (plain.n, plain.correct) == (metrics["n"], metrics["correct"])
     assert plain.loss == pytest.approx(metrics["loss"], rel=1e-4)
@@ -357,8 +356,9 @@ def test_quick_is_the_same_made_short(place: Place) -> None:
     ("changes", "sentence"),
     [
         ({"backbones": ["alexnet"]}, "received 'alexnet'"),
-        ({"backbones": ["vgg16"]}, "fitted already"),
-        ({"backbones": ["mobilenetv2", "MobileNetV2"]}, "fitted already"),
+        ({"backbones": ["vgg16"]}, "whose name vgg16 is taken"),
+        ({"backbones": ["mobilenetv2", "MobileNetV2"]}, "whose name mobilenetv2 is taken"),
+        ({"backbones": ["a/net.keras", "b/net.keras"]}, "rename the file"),
         ({"recipes": {"covid3": "covid4-vgg16"}}, "received one for 'covid3'"),
         ({"recipes": {"covid4-vgg16": "covid5"}}, "No recipe is named 'covid5'"),
         ({"seeds": 0}, "at least one seed"),
@@ -368,6 +368,20 @@ def test_quick_is_the_same_made_short(place: Place) -> None:
 def test_what_cannot_be_planned_is_refused(place: Place, changes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         plan(place.root, **changes)
+
+
+# --- a folder that another reproduction is in ---
+
+
+def test_a_reproduction_goes_on_as_it_was_begun(made: Reproduction, place: Place, watched: Watch) -> None:
+    """Another seed, haste or recipe would fit over what took hours."""
+    before = len(watched.names)
+    changed: list[dict[str, Any]] = [{"seed": 1}, {"quick": True}, {"recipes": {}}]
+    for changes in changed:
+        how: dict[str, Any] = {"recipes": place.recipes, "cache": place.cache, **changes}
+        with pytest.raises(UsageError, match="was begun with"):
+            reproduce(place.root, made.out, **how)
+    assert len(watched.names) == before
 
 
 # --- roots and folders that are not what they should be ---
@@ -447,7 +461,7 @@ def test_the_command_refuses_a_recipe_without_a_name(place: Place, tmp_path: Pat
 
 def test_random_weights_are_marked_and_not_compared(made: Reproduction, place: Place, tmp_path: Path) -> None:
     whole = plan(place.root, weights={"resnet50v2": "random"})
-    whole = replace(whole, other_data={})  # as if it were the report's
+    whole = replace(whole, data=data_of_the_report())
     found = Found(whole, tmp_path, Stages(tmp_path, 1, lambda *_: None), this_machine())
     for name in ("vgg16", "resnet50v2"):
         folder = shutil.copytree(made.out / "runs" / name, tmp_path / name)

@@ -101,11 +101,12 @@ def _named(text: str) -> tuple[str, str]:
 
 
 def _tell(found: Reproduction) -> None:
-    rows = []
-    for row in found.to_json()["table"]:
-        if row["kind"] != "count" or row["verdict"] != "reproduced":
-            rows.append((f"§{row['section']}", row["quantity"], row["shown"], row["verdict"]))
+    rows = [
+        (f"§{judged.figure.section}", judged.figure.quantity, judged.ours.shown, judged.verdict)
+        for judged in found.table
+        if judged.figure.kind != "count" or judged.verdict != "reproduced"
+    ]
     console.print_table(rows, ("section", "quantity", "ours", "verdict"))
-    verdicts = [row.verdict for row in found.table]
-    told = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts))
-    console.print_lines([f"Of {len(verdicts)} figures of the report: {told}.", *(f"  {f}" for f in found.files[:2])])
+    console.print_lines(
+        [f"Of {len(found.table)} figures of the report: {found.tally}.", *(f"  {f}" for f in found.files[:2])]
+    )

@@ -11,6 +11,7 @@ from featx.recipe_files import dump_recipe
 from featx.report_blocks import Block, Code, Facts, Note, Section, Table
 from featx.report_layers import Layer, head_layers
 from featx.report_numbers import count
+from featx.weights import is_random
 
 RANDOM_WEIGHTS = (
     "The backbone's weights are random: it has learnt nothing from any image. Accuracies on this page show that the "
@@ -34,7 +35,7 @@ def model_section(told: Told) -> Section:
 
 def has_random_weights(told: Told) -> bool:
     """Tell whether the backbone was never trained."""
-    return str(told.run.manifest["weights"]["source"]).startswith("random")
+    return is_random(str(told.run.manifest["weights"]["source"]))
 
 
 def backbone_title(told: Told) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,11 +13,13 @@ from featx.report_blocks import Block, Confusion, ConfusionCell, Figure, Note, S
 from featx.report_numbers import NOTHING, count, decimal, fraction, images, percent, share_of, span
 from featx.report_svg import inline_svg
 from featx.runs import RunImage
-from featx.stats import Score
+from featx.stats import Score, mean_interval
 
 ROLES = {"fit": "fitted on", "validation": "validation", "test": "test"}
 # Beyond this many classes a matrix is wider than a page.
 CONFUSION_CLASSES = 30
+# A probability that was rounded to 0 still has a logarithm.
+LEAST = 1e-300
 
 
 def curves_section(told: Told) -> Section:
@@ -102,14 +105,37 @@ def score_of(told: Told, part: str) -> Score:
     return Score(int(known["n"]), int(known["correct"]), known["loss"])
 
 
+def loss_interval(chosen: Sequence[RunImage], classes: Sequence[str]) -> tuple[float, float] | None:
+    """Return the 95 % interval of the mean cross-entropy in nats, by Student's t; None for fewer than two images.
+
+    Args:
+        chosen: Images with their probabilities.
+        classes: In the order of the probabilities.
+    """
+    column = {name: number for number, name in enumerate(classes)}
+    losses = [-math.log(max(image.probabilities[column[image.label]], LEAST)) for image in chosen]
+    interval = mean_interval(losses)
+    # No loss is below 0, which Student's t does not know.
+    return None if interval is None else (max(0.0, interval[0]), interval[1])
+
+
 def _scores(told: Told) -> Table:
     rows = []
-    for part, name in (("test", "test"), ("validation", "validation"), ("train", "fitted on")):
-        score = score_of(told, part)
+    for part, role, name in (
+        ("test", "test", "test"),
+        ("validation", "validation", "validation"),
+        ("train", "fit", "fitted on"),
+    ):
+        score, ends = score_of(told, part), loss_interval(told.of_role(role), told.run.classes)
+        between = NOTHING if ends is None else f"{ends[0]:.3f}–{ends[1]:.3f}"
         right = fraction(score.correct, score.n)
-        rows.append((name, right, percent(score.accuracy), span(score.interval), decimal(score.loss)))
-    caption = "Accuracy with Wilson's 95 % interval, and mean cross-entropy in nats; dropout off."
-    return Table(caption, ("part of the data", "right", "accuracy", "95 % interval", "loss"), tuple(rows))
+        rows.append((name, right, percent(score.accuracy), span(score.interval), decimal(score.loss), between))
+    caption = (
+        "Accuracy with Wilson's 95 % interval, and mean cross-entropy in nats with Student's; dropout off. Both "
+        "intervals speak of other images, not of other fits."
+    )
+    header = ("part of the data", "right", "accuracy", "95 % interval", "loss", "95 % interval of the loss")
+    return Table(caption, header, tuple(rows))
 
 
 def _baseline(told: Told, test: Sequence[RunImage]) -> str:

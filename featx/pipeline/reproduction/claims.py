@@ -10,22 +10,33 @@ from featx.cluster_quality import Quality
 from featx.pipeline.report_data import Told
 from featx.pipeline.report_models import SIGNIFICANT, paired
 from featx.pipeline.report_results import score_of
+from featx.pipeline.reproduction.data import BACTERIAL, VIRAL
 from featx.pipeline.reproduction.found import Found
 from featx.pipeline.reproduction.plan import RESNET, TASK1, VGG16
 from featx.report_numbers import decimal, fraction, p_words, percent
-from featx.stats import wilson
+from featx.stats import difference_interval
 from featx.verdicts import Ours, groups_of
 
 HALF = 0.5
+# Less than this between training and validation accuracy is no overfitting worth the name.
+MARGIN = 0.1
+GAP = (
+    "the 95 % interval (R. G. Newcombe 1998) of the difference of training (dropout on) and validation accuracy, "
+    "means of the second half of the epochs,"
+)
 
 
 def claims_of(found: Found) -> Iterator[tuple[str, Ours]]:
     """Yield what stands in for each claim."""
     yield "task1.clusters", _distinct(found)
+    for name in (TASK1, VGG16):
+        yield f"{name}.overfitting", _not_overfitting(found, name)
+    yield f"{RESNET}.overfitting", _overfitting(found, RESNET)
     for name in (VGG16, RESNET):
         yield f"{name}.groups", _groups(found, name)
-        yield f"{name}.overfitting", _overfitting(found, name, claimed=name == RESNET)
     yield "models.accuracy", _more_accurate(found)
+    yield "models.frozen", _half_as_many_more(found)
+    yield "models.complexity", _more_complex(found)
     yield "models.boundary", _wider(found)
 
 
@@ -60,49 +71,58 @@ def _distinct(found: Found) -> Ours:
 
 def _groups(found: Found, name: str) -> Ours:
     rule = "Borne out if the two pneumonias overlap (ratio below 1) and no other pair does."
-    quality = quality_of(found, name)
-    if quality is None:
+    quality, data = quality_of(found, name), found.plan.data["all"]
+    if quality is None or not data.classes:
         return _missing(found, rule, name)
     groups = groups_of(quality.ratios.tolist(), quality.classes)
-    pneumonias = {one for one in quality.classes if "bac" in one.lower() or "vir" in one.lower()}
+    pneumonias = {data.classes[BACTERIAL], data.classes[VIRAL]}
     borne_out = len(groups) == len(quality.classes) - 1 and pneumonias in [set(group) for group in groups]
-    own = sorted(pneumonias)
-    others = [
-        float(quality.ratios[i, j])
+    ratios = {
+        frozenset((quality.classes[i], quality.classes[j])): float(quality.ratios[i, j])
         for i, j in zip(*np.triu_indices(len(quality.classes), 1), strict=True)
-        if {quality.classes[i], quality.classes[j]} != pneumonias
-    ]
-    pair = _pair(quality, own) if len(own) == 2 else None
-    shown = f"{_listed(groups)}; ratio of the pneumonias {decimal(pair, 2)}, of other pairs from {min(others):.2f} on"
+    }
+    own = ratios.pop(frozenset(pneumonias))
+    shown = f"{_listed(groups)}; ratio of the pneumonias {own:.2f}, of other pairs from {min(ratios.values()):.2f} on"
     return Ours(shown, float(borne_out), rule=rule, apart=found.apart(name))
-
-
-def _pair(quality: Quality, names: Sequence[str]) -> float:
-    one, other = (quality.classes.index(name) for name in names)
-    return float(quality.ratios[one, other])
 
 
 def _listed(groups: Sequence[Sequence[str]]) -> str:
     return f"{len(groups)} group{'s' * (len(groups) != 1)}: {', '.join(' + '.join(group) for group in groups)}"
 
 
-def _overfitting(found: Found, name: str, *, claimed: bool) -> Ours:
-    word = "apart" if claimed else "not apart"
+def _overfitting(found: Found, name: str) -> Ours:
+    rule = f"Borne out if training accuracy is above validation accuracy: {GAP} is above 0."
+    gap = _gap(found, name)
+    if gap is None:
+        return _missing(found, rule, name)
+    shown, low, _ = gap
+    return Ours(shown, float(low > 0), rule=rule, apart=found.apart(name))
+
+
+def _not_overfitting(found: Found, name: str) -> Ours:
     rule = (
-        "Borne out if the 95 % intervals of training (dropout on) and validation accuracy, means of the second half "
-        f"of the epochs, are {word}."
+        f"Borne out if training accuracy is not above validation accuracy by {100 * MARGIN:.0f} points or more, and "
+        f"refuted if it is above it: {GAP} ends below that, or begins above 0."
     )
+    gap = _gap(found, name)
+    if gap is None:
+        return _missing(found, rule, name)
+    shown, low, high = gap
+    apart = found.apart(name)
+    if not apart and low <= 0 and high >= MARGIN:
+        apart = f"The validation images are too few to tell: the gap may be none or {100 * high:.0f} points."
+    return Ours(shown, float(low <= 0), rule=rule, apart=apart)
+
+
+def _gap(found: Found, name: str) -> tuple[str, float, float] | None:
+    """Return training less validation accuracy in words, and both ends of its interval."""
     told = found.runs.get(name)
     train, validation = (None if told is None else late(told, c, HALF) for c in ("accuracy", "val_accuracy"))
     if told is None or train is None or validation is None:
-        return _missing(found, rule, name)
-    ends = [
-        wilson(round(share * n), n)
-        for share, n in ((train, score_of(told, "train").n), (validation, score_of(told, "validation").n))
-    ]
-    apart = ends[0][0] > ends[1][1]
-    shown = f"training {percent(train)}, validation {percent(validation)}"
-    return Ours(shown, float(apart == claimed), rule=rule, apart=found.apart(name))
+        return None
+    low, high = difference_interval(train, score_of(told, "train").n, validation, score_of(told, "validation").n)
+    gap = f"gap {100 * low:+.0f} to {100 * high:+.0f} points"
+    return f"training {percent(train)}, validation {percent(validation)}, {gap}", low, high
 
 
 def _more_accurate(found: Found) -> Ours:
@@ -120,8 +140,25 @@ def _more_accurate(found: Found) -> Ours:
     return Ours(shown, float(borne_out), rule=rule, apart=found.apart(VGG16, RESNET))
 
 
+def _half_as_many_more(found: Found) -> Ours:
+    return _times_as_many(found, "non_trainable", "Borne out if it is 1.45 to 1.55 times as many.", 1.45, 1.55)
+
+
+def _more_complex(found: Found) -> Ours:
+    return _times_as_many(found, "total", "Borne out if it has more parameters in all.", 1, float("inf"))
+
+
+def _times_as_many(found: Found, part: str, rule: str, low: float, high: float) -> Ours:
+    if not {VGG16, RESNET} <= set(found.runs):
+        return _missing(found, rule, VGG16, RESNET)
+    ratio = found.runs[RESNET].metrics["parameters"][part] / found.runs[VGG16].metrics["parameters"][part]
+    # Parameters are counted, whatever the weights are.
+    apart = next((told for name in (VGG16, RESNET) if (told := found.plan.other(name))), "")
+    return Ours(f"{ratio:.2f} times as many", float(low < ratio < high), rule=rule, apart=apart)
+
+
 def _wider(found: Found) -> Ours:
-    rule = "Borne out if VGG16 has the larger mean ratio over the pairs of classes."
+    rule = "Borne out if VGG16 has the larger mean ratio over the pairs of classes, by however little."
     pair = [quality_of(found, name) for name in (VGG16, RESNET)]
     if pair[0] is None or pair[1] is None:
         return _missing(found, rule, VGG16, RESNET)

@@ -126,16 +126,16 @@ class Drawings:
         if found.sweep is None:
             return None
         sizes = sizes_of(found.sweep)
-        theirs = {figure.id: figure.number for figure in reported.figures}
+        theirs = reported.numbers()
         axes = draw_sweep(
             [str(size) for size in sizes],
-            [list(one.spread.accuracies) for one in sizes.values()],
+            [list(one.accuracies) for one in sizes.values()],
             "batch size",
             reference=[theirs.get(f"batch.{size}") for size in sizes],
             reference_label="the report",
             ax=plots.new_figure(SWEEP_WIDTH, SWEEP_HEIGHT)[1],
         )
         axes.set_title(found.title(VGG16), fontsize=9)
-        parts = ", ".join(f"{size}: {percent(one.spread.mean)}" for size, one in sizes.items())
+        parts = ", ".join(f"{size}: {percent(one.mean)}" for size, one in sizes.items())
         caption = "Test accuracy by batch size: every fit, the mean over seeds, and the report's one fit."
         return self.figure("batch-sizes", axes, f"Points by batch size; means over seeds, {parts}.", caption)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from featx.backbones import is_model_file
 from featx.data import read_data
 from featx.errors import RecipeError, RunError
 from featx.heads import Head
@@ -18,8 +19,8 @@ from featx.pipeline.report_data import Told
 from featx.pipeline.report_model import has_random_weights
 from featx.pipeline.reproduction.plan import Fit
 from featx.pipeline.sources import of_run
-from featx.recipe import PreprocessPart, Recipe
-from featx.recipe_files import override
+from featx.pipeline.spaces import SpacePair
+from featx.recipe import PreprocessPart, Recipe, ViewsPart
 from featx.runs import HEAD, Run, is_run, read_run
 from featx.stats import Score, score
 from featx.store import Store
@@ -62,35 +63,40 @@ def _done(fit: Fit, folder: Path, cache: Path, progress: Progress) -> Run | None
         and _plain(run.recipe, fit.recipe) == _plain(fit.recipe, fit.recipe)
         and run.manifest["weights"]["sha256"] == weights.digest
         and run.manifest["data"]["sha256"] == data_digest(images)
+        # A newer featx may make other features of the same recipe.
+        and SpacePair.of(Store(cache), run.recipe, weights).plain.id == run.manifest["features"]["feature_set"]
     )
     return run if same else None
 
 
 def _plain(recipe: Recipe, wanted: Recipe) -> Recipe:
-    """Return a recipe without what a fit fills in, and without the weights' place, for which their digest stands."""
+    """Return a recipe without its names, what a fit fills in, and places of files, for which digests stand."""
     part = recipe.preprocess
     if wanted.preprocess.mean is None:
         part = PreprocessPart(mode=part.mode)
-    backbone = recipe.backbone.model_copy(update={"weights": ""})
-    return recipe.model_copy(update={"preprocess": part, "backbone": backbone})
+    place = {"weights": "", **({"name": ""} if is_model_file(recipe.backbone.name) else {})}
+    told = {"name": "", "description": "", "preprocess": part, "backbone": recipe.backbone.model_copy(update=place)}
+    return recipe.model_copy(update=told)
 
 
-def validation_scores(told: Told, data: Path, views: int, cache: Path, progress: Progress) -> tuple[Score, Score]:
+def validation_scores(
+    told: Told, data: Path, views: ViewsPart, cache: Path, progress: Progress
+) -> tuple[Score, Score]:
     """Return a run's score of its validation images as they are, and of their augmented views.
 
     Args:
         told: The run.
         data: What it was fitted to.
-        views: Of each image, the image itself included; at least 2.
+        views: What they are like, at least 2 of each image, the image itself included.
         cache: The store's folder, in which the views are, as they are of all training images.
         progress: Told how far the work is.
     """
-    recipe = override(told.run.recipe, {"views.count": views})
+    recipe = told.run.recipe.model_copy(update={"views": views})
     extraction = extract(data, recipe, cache=cache, progress=progress)
     images = parts_of(extraction, recipe).validation
     head = Head.load(told.run.path / HEAD)
-    logits = head.logits(extraction.view_rows(images, views).chunks(ROWS_AT_ONCE))
+    logits = head.logits(extraction.view_rows(images, views.count).chunks(ROWS_AT_ONCE))
     labels = class_indices(images, extraction.dataset.classes)
-    by_view = logits.reshape(len(images), views, -1)
-    augmented = by_view[:, 1:].reshape(len(images) * (views - 1), -1)
-    return score(by_view[:, 0], labels), score(augmented, labels.repeat(views - 1))
+    by_view = logits.reshape(len(images), views.count, -1)
+    augmented = by_view[:, 1:].reshape(len(images) * (views.count - 1), -1)
+    return score(by_view[:, 0], labels), score(augmented, labels.repeat(views.count - 1))

@@ -11,11 +11,12 @@ from featx.pipeline.clustering import Clusters
 from featx.pipeline.maps import Map
 from featx.pipeline.report_data import Told
 from featx.pipeline.report_model import has_random_weights
-from featx.pipeline.reproduction.plan import TASK1, VGG16, Plan
+from featx.pipeline.reproduction.plan import RESNET, TASK1, VGG16, Plan
 from featx.pipeline.reproduction.stages import Stages
 from featx.pipeline.reproduction.yardstick import Yardstick
 from featx.pipeline.sweeping import Sweep
 from featx.stats import Score
+from featx.weights import is_random
 
 # The two settings of t-SNE: as scikit-learn 0.22 had it, and today's.
 THEN, TODAY = "2020", "today"
@@ -53,7 +54,7 @@ class Found:
         """Tell whether a fit's backbone has random weights."""
         if name in self.runs:
             return has_random_weights(self.runs[name])
-        return self.plan.fit(name).recipe.backbone.weights.startswith("random")
+        return is_random(self.plan.fit(name).recipe.backbone.weights)
 
     def title(self, name: str) -> str:
         """Return what people call a fit; random weights are part of it."""
@@ -65,7 +66,7 @@ class Found:
 
     def main(self) -> Sequence[str]:
         """Return the names of the report's three fits and of further backbones."""
-        return (TASK1, VGG16, "resnet50v2", *self.plan.others)
+        return (TASK1, VGG16, RESNET, *self.plan.others)
 
     def apart(self, *names: str) -> str:
         """Return why numbers of these fits cannot be set beside the report's; "" where they can."""

@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from featx.data import read_data
 from featx.pipeline.report_data import Told
 from featx.pipeline.report_model import layers_of
-from featx.pipeline.report_results import score_of
+from featx.pipeline.report_results import loss_interval, score_of
 from featx.pipeline.reproduction.claims import claims_of, late
+from featx.pipeline.reproduction.data import IMAGES
 from featx.pipeline.reproduction.found import Found
 from featx.pipeline.reproduction.plan import RESNET, TASK1, VGG16
 from featx.pipeline.sweeping import Sweep
 from featx.report_numbers import count, decimal, duration, percent, share_of, span
 from featx.reported import Figure, Reported
 from featx.seed_stats import SeedSpread
-from featx.stats import mean_interval, wilson
-from featx.verdicts import Judged, Ours, batch_interval, judge
+from featx.stats import wilson
+from featx.verdicts import Judged, Ours, judge
 
 FIELD = "fit.batch_size"
-LEAST = 1e-300
 OTHER_WAY = (
     "Another machine, and other work: features are computed once for all epochs, where the report sends every image "
     "through the whole network in every epoch."
 )
 # Whose curves the report describes, what of them, and from which share of the epochs on.
 CURVES = {
+    "task1.validation": (TASK1, "val_accuracy", "validation", 5 / 40),
     "vgg16.training.late": (VGG16, "accuracy", "train", 0.5),
     "vgg16.validation.late": (VGG16, "val_accuracy", "validation", 0.5),
     "resnet50v2.training": (RESNET, "accuracy", "train", 0.8),
@@ -55,14 +54,12 @@ def _marked(found: Found, figure: Figure, ours: Ours | None) -> Ours | None:
 
 def _data(found: Found) -> Iterator[tuple[str, Ours]]:
     for task, folder in (("task1", "two"), ("task2", "all")):
-        dataset = read_data(found.plan.root / folder)
-        counts = Counter((item.split, str(item.label)) for item in dataset.items)
-        for word in ("covid", "normal", "bac", "vir"):
-            for name in dataset.classes:
-                if word in name.lower():
-                    for split in ("train", "test"):
-                        n = counts[split, name]
-                        yield f"{task}.data.{split}.{word}", Ours(count(n), n)
+        data = found.plan.data[folder]
+        for split, classes in IMAGES[folder].items():
+            for of in classes:
+                n = data.count(split, of)
+                shown, apart = ("–", data.other(folder)) if n is None else (count(n), "")
+                yield f"{task}.data.{split}.{of}", Ours(shown, n, apart=apart)
 
 
 def _parameters(found: Found) -> Iterator[tuple[str, Ours]]:
@@ -86,21 +83,15 @@ def _accuracies(found: Found) -> Iterator[tuple[str, Ours]]:
         if told is None:
             yield f"{name}.test", Ours("–", None, apart=apart)
             continue
-        for part in ("test", "validation"):
-            # Of the others' validation the report describes the curve.
-            if part == "test" or name == TASK1:
-                score = score_of(told, part)
-                shown = share_of(score.correct, score.n)
-                yield f"{name}.{part}", Ours(shown, score.accuracy, score.interval, apart=apart)
-        yield f"{name}.loss", _loss(told, apart)
+        score = score_of(told, "test")
+        shown, fits = share_of(score.correct, score.n), () if score.accuracy is None else (score.accuracy,)
+        yield f"{name}.test", Ours(shown, score.accuracy, score.interval, fits, score.n, apart=apart)
+    if VGG16 in found.runs:
+        yield f"{VGG16}.loss", _loss(found.runs[VGG16], found.apart(VGG16))
 
 
 def _loss(told: Told, apart: str) -> Ours:
-    column = {name: number for number, name in enumerate(told.run.classes)}
-    losses = [-math.log(max(image.probabilities[column[image.label]], LEAST)) for image in told.of_role("test")]
-    value, interval = score_of(told, "test").loss, mean_interval(losses)
-    # No loss is below 0, which Student's t does not know.
-    interval = None if interval is None else (max(0.0, interval[0]), interval[1])
+    value, interval = score_of(told, "test").loss, loss_interval(told.of_role("test"), told.run.classes)
     told_interval = "" if interval is None else f" ({interval[0]:.3f}–{interval[1]:.3f})"
     return Ours(f"{decimal(value, 4)}{told_interval}", value, interval, apart=apart)
 
@@ -113,9 +104,9 @@ def _curves(found: Found) -> Iterator[tuple[str, Ours]]:
             yield figure, Ours("–", None, apart=apart)
             continue
         n = score_of(told, role).n
-        interval = wilson(round(value * n), n)
+        interval = wilson(value * n, n)
         shown = f"{percent(value)} ({span(interval)})"
-        yield figure, Ours(shown, value, interval, apart=apart)
+        yield figure, Ours(shown, value, interval, (value,), n, apart=apart)
 
 
 def _batches(found: Found) -> Iterator[tuple[str, Ours]]:
@@ -125,38 +116,17 @@ def _batches(found: Found) -> Iterator[tuple[str, Ours]]:
         if size not in tried:
             yield f"batch.{size}", Ours("–", None, apart=apart or "This batch size was not tried.")
             continue
-        size_found = tried[size]
-        spread = size_found.spread
+        spread = tried[size]
         shown = f"{percent(spread.mean)}, seeds {percent(spread.low)} to {percent(spread.high)}"
-        shown += "" if size_found.widened is None else f" ({span(size_found.widened)})"
-        yield f"batch.{size}", Ours(shown, spread.mean, size_found.widened, apart=apart)
+        shown += f", {spread.refused} more diverged" if spread.refused else ""
+        fits = tuple(float(accuracy) for accuracy in spread.accuracies)
+        ends = (min(fits), max(fits)) if fits else None
+        yield f"batch.{size}", Ours(shown, spread.mean, ends, fits, spread.n, apart=apart)
 
 
-@dataclass(frozen=True)
-class Size:
-    """What the fits of one batch size found.
-
-    Attributes:
-        spread: Over seeds.
-        widened: Their range with Wilson's interval of one fit at either end; None where no fit gave a score.
-    """
-
-    spread: SeedSpread
-    widened: tuple[float, float] | None
-
-
-def sizes_of(sweep: Sweep) -> dict[int, Size]:
-    """Return what each batch size gave, in the order tried."""
-    found = {}
-    for values, spread in sweep.spreads():
-        size = int(values[FIELD])
-        tests = [
-            scores.test
-            for point, scores in zip(sweep.points, sweep.scores, strict=True)
-            if point.values[FIELD] == size
-        ]
-        found[size] = Size(spread, batch_interval(tests))
-    return found
+def sizes_of(sweep: Sweep) -> dict[int, SeedSpread]:
+    """Return what each batch size gave over the seeds, in the order tried."""
+    return {int(values[FIELD]): spread for values, spread in sweep.spreads()}
 
 
 def _times(found: Found) -> Iterator[tuple[str, Ours]]:
@@ -171,3 +141,7 @@ def _times(found: Found) -> Iterator[tuple[str, Ours]]:
     )
     for figure in ("time.cpu", "time.gpu"):
         yield figure, Ours(shown, whole, apart=OTHER_WAY)
+    epoch = seconds["fit"] / len(told.history)
+    steps = math.ceil(score_of(told, "train").n / told.run.recipe.fit.batch_size)
+    for figure, value in (("cpu.epoch", epoch), ("gpu.epoch", epoch), ("gpu.step", epoch / steps)):
+        yield f"time.{figure}", Ours(f"{1000 * value:,.0f} ms of the fit", value, apart=OTHER_WAY)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import featx
 from featx.pipeline.reproduction.found import Found
 from featx.report_numbers import NOTHING, count, decimal, duration, fraction, percent, span
 from featx.reported import Figure, Reported
-from featx.verdicts import RULES, VERDICTS, Judged
+from featx.verdicts import RULES, Judged, tally
 
 LIMITS = (
     (
@@ -37,6 +36,16 @@ LIMITS = (
 )
 
 
+# What of it is known of the report's data alone.
+OF_THE_DATA = LIMITS[:3]
+
+
+def limits_of(found: Found) -> tuple[tuple[str, str], ...]:
+    """Return what the numbers cannot show; of other data than the report's, less is known."""
+    own = not any(data.other(name) for name, data in found.plan.data.items())
+    return LIMITS if own else tuple(limit for limit in LIMITS if limit not in OF_THE_DATA)
+
+
 def shown_of(figure: Figure) -> str:
     """Return what the report states, as people read it."""
     if figure.claim:
@@ -46,7 +55,7 @@ def shown_of(figure: Figure) -> str:
         known = "" if figure.correct is None or figure.n is None else f" ({fraction(figure.correct, figure.n)})"
         return percent(value) + known
     if figure.unit == "s":
-        return f"{value:,.0f} s"
+        return f"{value:,.0f} s" if value >= 1 else f"{1000 * value:.0f} ms"
     return decimal(value, 4) if figure.unit == "nats" else count(int(value))
 
 
@@ -56,12 +65,6 @@ def interval_of(judged: Judged) -> str:
     if interval is None:
         return NOTHING
     return span(interval) if judged.figure.unit == "share" else f"{interval[0]:.3f}–{interval[1]:.3f}"
-
-
-def tally(table: Sequence[Judged]) -> str:
-    """Return how many verdicts of each kind there are, in words."""
-    counts = Counter(judged.verdict for judged in table)
-    return ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS)
 
 
 def markdown_of(found: Found, reported: Reported, table: Sequence[Judged]) -> str:
@@ -79,7 +82,10 @@ def markdown_of(found: Found, reported: Reported, table: Sequence[Judged]) -> st
     parts += ["## What the report's own numbers say", "\n".join(f"- **{head}** {text}" for head, text in remarks)]
     parts += ["## Rules", "\n".join(f"- {rule}" for rule in RULES.values())]
     parts += ["## Time by stage", _table(("stage", "time"), _times(found))]
-    parts += ["## What these numbers cannot show", "\n".join(f"- **{head}** {text}" for head, text in LIMITS)]
+    parts += [
+        "## What these numbers cannot show",
+        "\n".join(f"- **{head}** {text}" for head, text in limits_of(found)),
+    ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -121,7 +127,7 @@ def _cells(judged: Judged) -> tuple[str, ...]:
 
 def _times(found: Found) -> list[tuple[str, ...]]:
     stages = found.stages
-    return [(stages.titles[name], duration(seconds)) for name, seconds in stages.seconds.items()]
+    return [(stages.titles[name], duration(seconds)) for name, seconds in stages.timed()]
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

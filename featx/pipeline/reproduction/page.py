@@ -16,7 +16,7 @@ from featx.pipeline.report_provenance import provenance_section
 from featx.pipeline.report_results import curves_section, results_section
 from featx.pipeline.reproduction.drawings import TITLES, Drawings
 from featx.pipeline.reproduction.found import THEN, TODAY, Found
-from featx.pipeline.reproduction.markdown import LIMITS, merged, notes_of, shown_of, tally
+from featx.pipeline.reproduction.markdown import LIMITS, limits_of, merged, notes_of, shown_of
 from featx.pipeline.reproduction.page_comparisons import (
     batch_section,
     comparison_section,
@@ -28,7 +28,7 @@ from featx.pipeline.reproduction.plan import RESNET, TASK1, VGG16
 from featx.report_blocks import Block, Note, Page, Points, Section, Table, Text
 from featx.report_numbers import decimal
 from featx.reported import Reported
-from featx.verdicts import RULES, Judged
+from featx.verdicts import RULES, Judged, tally
 
 # The numbers that the report's sections and figures have, by fit: its data, model, fit and test; its curves and map.
 SECTIONS = {
@@ -58,14 +58,13 @@ def write_page(
         StoreError: The folder cannot be written.
     """
     drawings = Drawings(found.out)
-    comparison = comparison_section(found)
     sections = [
         _verdicts(table),
         settings_section(found),
         _task(found, TASK1, drawings, progress),
         _task(found, VGG16, drawings, progress, batch_section(found, reported, drawings)),
         _task(found, RESNET, drawings, progress, schedule_section(found, drawings)),
-        *([comparison] if comparison else []),
+        comparison_section(found),
         time_section(found, reported),
         _limits(found),
         _provenance(found),
@@ -156,7 +155,7 @@ def _maps(found: Found, name: str, drawings: Drawings) -> Section:
     told, number = found.runs[name], FIGURES[name][1]
     drawn = {how: found.maps[name, how] for how in (THEN, TODAY) if (name, how) in found.maps}
     if not drawn:
-        text = f"This part could not be made. {found.stages.failed.get('maps', '')}"
+        text = f"This part could not be made. {found.stages.error(f'maps/{name}') or found.stages.error('maps')}"
         return Section(f"Maps (figure {number})", f"maps-{name}", (Note(text),))
     blocks: list[Block] = [drawings.maps(told, drawn, f"figure-{number}-tsne")]
     rows = []
@@ -176,8 +175,8 @@ def _maps(found: Found, name: str, drawings: Drawings) -> Section:
 
 def _limits(found: Found) -> Section:
     """What is known of the report's data, and what any run's page says besides."""
-    known = {head for head, _ in LIMITS} | {"Source of the images."}
-    items = list(LIMITS)
+    items = list(limits_of(found))
+    known = {head for head, _ in items} | ({"Source of the images."} if len(items) == len(LIMITS) else set())
     if VGG16 in found.runs:
         for block in limits_section(found.runs[VGG16]).blocks:
             if isinstance(block, Points):

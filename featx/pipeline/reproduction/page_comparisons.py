@@ -16,7 +16,7 @@ from featx.pipeline.reproduction.judging import sizes_of
 from featx.pipeline.reproduction.plan import FACTORS, RESNET, VGG16
 from featx.pipeline.reproduction.settings import sentences, settings_of
 from featx.report_blocks import Block, Facts, Note, Section, Table, Text
-from featx.report_numbers import NOTHING, decimal, duration, fraction, p_words, percent, probability, span
+from featx.report_numbers import NOTHING, count, decimal, duration, fraction, p_words, percent, probability, span
 from featx.reported import Reported
 
 
@@ -26,24 +26,23 @@ def batch_section(found: Found, reported: Reported, drawings: Drawings) -> Secti
     figure = drawings.sweep(found, reported)
     if found.sweep is None or figure is None:
         return Section(title, anchor, (Note(f"This part could not be made. {found.stages.failed.get(anchor, '')}"),))
-    theirs = {one.id: one.number for one in reported.figures}
+    theirs = reported.numbers()
     rows = tuple(
         (
             str(size),
             percent(theirs.get(f"batch.{size}")),
-            percent(one.spread.mean),
-            span(one.spread.interval),
-            span(None if one.spread.low is None or one.spread.high is None else (one.spread.low, one.spread.high)),
-            span(one.widened),
+            percent(one.mean),
+            span(one.interval),
+            span(None if one.low is None or one.high is None else (one.low, one.high)),
+            count(len(one.accuracies)) + (f", {one.refused} diverged" if one.refused else ""),
         )
         for size, one in sizes_of(found.sweep).items()
     )
     caption = (
         f"Test accuracy by batch size, {found.plan.seeds} seeds each, {found.plan.sweep.fit.epochs} epochs: the mean "
-        "with its 95 % interval over seeds (Student's t), the range over seeds, and that range widened by Wilson's "
-        "interval of one fit, which the report's value is held against."
+        "with its 95 % interval over seeds (Student's t) and the range over seeds, all on the same test images."
     )
-    header = ("batch size", "the report", "mean", "95 % over seeds", "range over seeds", "widened")
+    header = ("batch size", "the report", "mean", "95 % over seeds", "range over seeds", "fits")
     blocks = (*_random(found), Table(caption, header, rows), figure, Text(found.sweep.conclusion()))
     return Section(title, anchor, blocks)
 
@@ -87,11 +86,11 @@ def schedule_section(found: Found, drawings: Drawings) -> Section:
     return Section(title, anchor, tuple(blocks))
 
 
-def comparison_section(found: Found) -> Section | None:
-    """Return §4.8, the models of Task 2 side by side; None where there are no two."""
-    names = found.models()
+def comparison_section(found: Found) -> Section:
+    """Return §4.8, the models of Task 2 side by side."""
+    title, names = "4.8 VGG16 against ResNet50V2 and others", found.models()
     if len(names) < 2:
-        return None
+        return Section(title, "models", (Note("This part could not be made: there are no two models to compare."),))
     separation: list[Coefficients] = []
     for name in names:
         quality = {layer: quality_of(found, name, layer) for layer in ("backbone", "penultimate")}
@@ -103,7 +102,7 @@ def comparison_section(found: Found) -> Section | None:
         separation.append(coefficients)
     note = Text("The map in the table of silhouettes is that of 2020's defaults.")
     section = models_section([found.runs[name] for name in names], separation, (note, _boundaries(found, names)))
-    return replace(section, title="4.8 VGG16 against ResNet50V2 and others")
+    return replace(section, title=title)
 
 
 def _boundaries(found: Found, names: Sequence[str]) -> Table:
@@ -155,14 +154,15 @@ def time_section(found: Found, reported: Reported) -> Section:
     """Return §5: devices, time by stage, and what the report's way would take here."""
     stages = found.stages
     rows = tuple(
-        (stages.titles[name], duration(seconds), "failed" if name in stages.failed else "done")
-        for name, seconds in stages.seconds.items()
+        (stages.titles[name], duration(seconds), "failed" if stages.error(name) else "done")
+        for name, seconds in stages.timed()
     )
-    total = sum(stages.seconds.values())
+    total = sum(seconds for _, seconds in stages.timed())
     blocks: list[Block] = [
         Facts("Devices", _devices(found)),
         Table(
-            "Wall time by stage over all calls; features that were in the cache are read and not computed.",
+            "Wall time by stage over all calls, before this page was made; features that were in the cache are read "
+            "and not computed.",
             ("stage", "time", ""),
             (*rows, ("all", duration(total), "")),
             words=frozenset({2}),

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from featx.backbones import BACKBONES, is_model_file
-from featx.data import read_data
-from featx.errors import DataError, UsageError
+from featx.canonical import digest_of
+from featx.errors import UsageError
+from featx.pipeline.reproduction.data import Data, read_root
 from featx.recipe import Recipe
-from featx.recipe_files import load_recipe, override
+from featx.recipe_files import dump_recipe, load_recipe, override
 
 TASK1, VGG16, RESNET, FACTORS, ASRUN = "task1", "vgg16", "resnet50v2", "resnet50v2-factors", "vgg16-rescaled"
 BARE, BARE_ASRUN = "vgg16-no-views", "vgg16-rescaled-no-views"
@@ -37,9 +37,6 @@ BATCH_SIZES = tuple(range(5, 16))
 SEEDS = 3
 # A minute or two of fits on two cores, besides the features.
 QUICK_EPOCHS, QUICK_VIEWS, QUICK_BATCH_SIZES, QUICK_SEEDS, QUICK_SWEEP_EPOCHS = 5, 2, (5, 10, 15), 2, 2
-CLASSES = {"two": 2, "all": 4}
-# Training and test images of the report.
-IMAGES = {"two": (130, 18), "all": (270, 36)}
 
 
 @dataclass(frozen=True)
@@ -70,7 +67,7 @@ class Plan:
         sweep: What the batch sizes are tried with.
         batch_sizes: In order.
         seeds: Fits a batch size.
-        other_data: Which of `two` and `all` are not the report's data, and why.
+        data: What `two` and `all` hold.
         replaced: Names of fits with a recipe in place of one that comes with featx.
         epochs: Of each recipe before it was cut short, by the fit's name.
         quick: Whether it was.
@@ -84,7 +81,7 @@ class Plan:
     sweep: Recipe
     batch_sizes: tuple[int, ...]
     seeds: int
-    other_data: Mapping[str, str]
+    data: Mapping[str, Data]
     replaced: frozenset[str]
     epochs: Mapping[str, int]
     quick: bool
@@ -99,7 +96,17 @@ class Plan:
         """Return in what a fit is not one of the report's, data or recipe; "" where it is one."""
         if name in self.replaced:
             return "Another recipe than the report's."
-        return self.other_data.get(self.fit(name).data.name, "")
+        folder = self.fit(name).data.name
+        return self.data[folder].other(folder)
+
+    def settled(self) -> dict[str, Any]:
+        """Return what a folder's reproduction cannot change without losing what it has.
+
+        Where weights are is not part of it: those that could not be had may be given next time.
+        """
+        place = {"backbone.weights": "imagenet", "name": "any", "description": ""}
+        recipes = {fit.name: dump_recipe(fit.recipe.replaced(place)) for fit in self.fits if fit.name in RECIPES}
+        return {"quick": self.quick, "seed": self.seed, "recipes": digest_of(recipes)}
 
 
 def plan_of(
@@ -120,7 +127,7 @@ def plan_of(
         DataError: The root does not hold what is needed.
     """
     _check(recipes, weights, seeds, steps)
-    check_root(root)
+    data = read_root(root)
     found = {name: _loaded(recipes.get(recipe, recipe)) for name, recipe in RECIPES.items()}
     found[BARE] = override(found[VGG16], {"views.count": 1})
     found[BARE_ASRUN] = override(found[ASRUN], {"views.count": 1})
@@ -130,7 +137,8 @@ def plan_of(
         name, title, recipe = _other(choice, found[RESNET])
         if name in found:
             raise UsageError(
-                f"Expected further backbones, each once, received {choice!r}, which is fitted already; leave it out."
+                f"Expected further backbones with names of their own, received {choice!r}, whose name {name} is "
+                "taken; leave it out, or rename the file."
             )
         found[name], titles[name], others[name] = recipe, title, choice
     epochs = {name: recipe.fit.epochs for name, recipe in found.items()}
@@ -150,44 +158,12 @@ def plan_of(
         sweep=sweep,
         batch_sizes=QUICK_BATCH_SIZES if quick else BATCH_SIZES,
         seeds=seeds or (QUICK_SEEDS if quick else SEEDS),
-        other_data={name: reason for name in CLASSES if (reason := _other_data(root / name))},
+        data=data,
         replaced=frozenset(name for name, recipe in RECIPES.items() if recipe in recipes),
         epochs=epochs,
         quick=quick,
         seed=seed,
         steps=steps,
-    )
-
-
-def check_root(root: Path) -> None:
-    """Check that a folder holds `two` and `all`, each with `train` and `test` and as many classes as it must.
-
-    Raises:
-        DataError: It does not.
-    """
-    for name, classes in CLASSES.items():
-        missing = [f"{name}/{split}" for split in ("train", "test") if not (root / name / split).is_dir()]
-        if missing:
-            raise DataError(
-                f"Expected the folders two/train, two/test, all/train and all/test in {root}, but there is no "
-                f"{missing[0]}; pass the folder that holds two and all."
-            )
-        found = read_data(root / name).classes
-        if len(found) != classes:
-            raise DataError(
-                f"Expected {classes} classes in {root / name}, found {len(found)} ({', '.join(found)}); the report "
-                "tells COVID-19 from normal in two, and these and two pneumonias in all."
-            )
-
-
-def _other_data(folder: Path) -> str:
-    splits = Counter(item.split for item in read_data(folder).items)
-    found, expected = (splits["train"], splits["test"]), IMAGES[folder.name]
-    if found == expected:
-        return ""
-    return (
-        f"Other data: {found[0]} training and {found[1]} test images in {folder.name}, where the report has "
-        f"{expected[0]} and {expected[1]}."
     )
 
 
@@ -222,7 +198,9 @@ def _other(choice: str, like: Recipe) -> tuple[str, str, Recipe]:
             )
         short, title, size = row.name, row.builder, row.size if like.images.size == 224 else None
     changes: dict[str, Any] = {"backbone.name": choice, "backbone.pooling": "avg", "images.size": size}
-    recipe = override(like.replaced({"fit.schedule": None}), changes | {"name": f"covid4-{short}"})
+    # A recipe in place of the report's may name ResNet50V2's own file or layer.
+    like = like.replaced({"fit.schedule": None, "backbone.cut": None, "backbone.weights": "imagenet"})
+    recipe = override(like, changes | {"name": f"covid4-{short}"})
     told = f"{title} in place of ResNet50V2, average pooling, one hidden layer, a constant learning rate."
     return short, f"Task 2, {title}", override(recipe, {"description": told})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,24 +14,29 @@ from featx.machine import this_machine
 from featx.pipeline.clustering import clusters
 from featx.pipeline.mapping import visualize
 from featx.pipeline.progress import Progress, silent
+from featx.pipeline.report_data import Told
+from featx.pipeline.reproduction.data import CLASSES
 from featx.pipeline.reproduction.fits import fitted, validation_scores
 from featx.pipeline.reproduction.found import THEN, TODAY, Found
 from featx.pipeline.reproduction.judging import verdicts
 from featx.pipeline.reproduction.page import write_page
-from featx.pipeline.reproduction.plan import CLASSES, VGG16, Fit, Plan, plan_of
+from featx.pipeline.reproduction.plan import ASRUN, BARE, BARE_ASRUN, VGG16, Fit, Plan, plan_of
 from featx.pipeline.reproduction.stages import KIND, Stages
 from featx.pipeline.reproduction.tables import judged_json, remove_stale, write_tables
 from featx.pipeline.reproduction.yardstick import Yardstick, time_report_way
 from featx.pipeline.sweeping import Sweep, sweep
-from featx.recipe import Recipe
+from featx.recipe import Recipe, ViewsPart
 from featx.recipe_files import dump_recipe
 from featx.report_page import render
 from featx.reported import read_reported
 from featx.runs import check_folder, write_text
 from featx.stats import Score
-from featx.verdicts import Judged
+from featx.verdicts import Judged, tally
 
 RUNS, SWEEP, MAPS, VALIDATION, YARDSTICK = "runs", "batch-sizes", "maps", "validation", "yardstick"
+PAGE, SETTLED = "page", "settled"
+# What is described against what was run, and what differs from it in one choice or two.
+SETTINGS = (VGG16, ASRUN, BARE, BARE_ASRUN)
 PERMUTATIONS, QUICK_PERMUTATIONS = 199, 49
 
 
@@ -54,6 +59,11 @@ class Reproduction:
     failures: str
     seconds: dict[str, float]
     files: tuple[Path, ...]
+
+    @property
+    def tally(self) -> str:
+        """How many figures are reproduced, not reproduced and not comparable, in words."""
+        return tally(self.table)
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON of `featx reproduce`."""
@@ -100,7 +110,8 @@ def reproduce(
         progress: Told how far the work is.
 
     Raises:
-        UsageError: An argument is not valid.
+        UsageError: An argument is not valid, or the folder has a reproduction with other recipes, another seed or
+            other haste.
         DataError: The root does not hold what is needed.
         RunError: The folder holds other things.
         StoreError: The folder cannot be written.
@@ -117,6 +128,7 @@ def reproduce(
         steps=yardstick,
     )
     _check_out(out, root)
+    _check_settled(out, plan)
     work = _Work(plan, out, cache, jobs, progress)
     return work.written(work.done())
 
@@ -138,7 +150,7 @@ class _Work:
             if told is not None:
                 found.runs[fit.name] = told
         stages.run("maps", "Maps of training images", self._maps)
-        stages.run("clusters", "Separation of classes", self._clusters)
+        stages.run("clusters", "Separation of classes", self._clusters, anew=True)
         found.sweep = stages.run(SWEEP, "Batch sizes", self._sweep)
         stages.run(VALIDATION, "Validation images and their views", self._validation)
         if plan.steps:
@@ -156,7 +168,7 @@ class _Work:
             files.append(write_text(self.out / "report.html", render(page)))
             files.extend([*write_tables(found, reported, table), *figures])
 
-        self.stages.run("page", "Tables, figures and the page", write)
+        self.stages.run(PAGE, "Tables, figures and the page", write, anew=True)
         self.progress("stages", self.stages.total, self.stages.total)
         if files:
             remove_stale(self.out, files)
@@ -167,30 +179,32 @@ class _Work:
         return fitted(fit, self.out / RUNS / fit.name, self.cache, self.progress)
 
     def _maps(self) -> None:
-        for name in self.found.main():
-            if name not in self.found.runs:
-                continue
-            for setting in (THEN, TODAY):
-                self.found.maps[name, setting] = visualize(
-                    self.found.runs[name].run.path,
-                    setting="2020" if setting == THEN else None,
-                    out=self.out / MAPS / name,
-                    formats=(),
-                    seed=self.plan.seed,
-                    cache=self.cache,
-                    progress=self.progress,
-                )
+        for name, told in self._main():
+            with self.stages.part(f"maps/{name}", f"Maps of {told.name}"):
+                for setting in (THEN, TODAY):
+                    self.found.maps[name, setting] = visualize(
+                        told.run.path,
+                        setting="2020" if setting == THEN else None,
+                        out=self.out / MAPS / name,
+                        formats=(),
+                        seed=self.plan.seed,
+                        cache=self.cache,
+                        progress=self.progress,
+                    )
 
     def _clusters(self) -> None:
-        for name in self.found.main():
-            if name in self.found.runs:
+        for name, told in self._main():
+            with self.stages.part(f"clusters/{name}", f"Separation of classes, {told.name}"):
                 self.found.clusters[name] = clusters(
-                    self.found.runs[name].run.path,
+                    told.run.path,
                     permutations=QUICK_PERMUTATIONS if self.plan.quick else PERMUTATIONS,
                     seed=self.plan.seed,
                     cache=self.cache,
                     progress=self.progress,
                 )
+
+    def _main(self) -> Iterator[tuple[str, Told]]:
+        yield from ((name, self.found.runs[name]) for name in self.found.main() if name in self.found.runs)
 
     def _sweep(self) -> Sweep:
         return sweep(
@@ -205,25 +219,34 @@ class _Work:
         )
 
     def _validation(self) -> None:
-        views = self.plan.fit(VGG16).recipe.views.count
+        views = self.plan.fit(VGG16).recipe.views
+        ours = [fit for fit in self.plan.fits if fit.name in SETTINGS and fit.name in self.found.runs]
         # Views of other pixels are there only where a fit has asked for them.
-        there = {one.recipe.preprocess.mode for one in self.plan.fits if one.recipe.views.count == views > 1}
-        for name, told in self.found.runs.items():
-            if not name.startswith(VGG16) or told.run.recipe.preprocess.mode not in there:
-                continue
-            own = told.run.manifest
-            key = digest_of([own["head"]["sha256"], own["features"]["feature_set"], own["data"]["sha256"], views])
-            known = load_document(self.out, VALIDATION, key)
-            if known is None:
-                pair = validation_scores(told, self.plan.fit(name).data, views, self.cache, self.progress)
-                known = {part: vars(score) for part, score in zip(("plain", "views"), pair, strict=True)}
-                save_document(self.out, VALIDATION, key, known)
-            self.found.validation[name] = (Score(**known["plain"]), Score(**known["views"]))
+        there = {fit.recipe.preprocess.mode for fit in ours if fit.recipe.views.count == views.count > 1}
+        for fit in ours:
+            if fit.recipe.preprocess.mode in there:
+                with self.stages.part(f"{VALIDATION}/{fit.name}", f"Validation images of {fit.title}"):
+                    self._validate(fit, views)
+
+    def _validate(self, fit: Fit, views: ViewsPart) -> None:
+        told = self.found.runs[fit.name]
+        own = told.run.manifest
+        parts = (own["head"]["sha256"], own["features"]["feature_set"], own["data"]["sha256"])
+        key = digest_of([*parts, views.model_dump(mode="json")])
+        known = load_document(self.out, VALIDATION, key)
+        if known is None:
+            pair = validation_scores(told, fit.data, views, self.cache, self.progress)
+            known = {part: vars(score) for part, score in zip(("plain", "views"), pair, strict=True)}
+            save_document(self.out, VALIDATION, key, known)
+        self.found.validation[fit.name] = (Score(**known["plain"]), Score(**known["views"]))
 
     def _yardstick(self) -> Yardstick:
         fit = self.plan.fit(VGG16)
         epochs = self.plan.epochs[VGG16]
-        key = digest_of([dump_recipe(fit.recipe), self.plan.steps, epochs])
+        machine = self.found.machine
+        images = {f"{split}/{name}": n for (split, name), n in self.plan.data[fit.data.name].counts.items()}
+        here = [machine.system, machine.processor, machine.cpus, machine.settings]
+        key = digest_of([dump_recipe(fit.recipe), self.plan.steps, epochs, images, here])
         known = load_document(self.out, YARDSTICK, key)
         if known is None:
             timed = time_report_way(fit.data, fit.recipe, self.plan.steps, epochs, self.cache, self.progress)
@@ -236,3 +259,15 @@ def _check_out(out: Path, root: Path) -> None:
     if any(out.resolve().is_relative_to((root / name).resolve()) for name in CLASSES):
         raise UsageError(f"Expected a folder outside {root}'s two and all, received {out}; choose another --out.")
     check_folder(out, "reproduction", (RUNS, KIND))
+
+
+def _check_settled(out: Path, plan: Plan) -> None:
+    """Check that a reproduction that goes on is the same one, or hours of it would be fitted over."""
+    known = load_document(out, KIND, SETTLED)
+    if known is None:
+        save_document(out, KIND, SETTLED, plan.settled())
+    elif known != plan.settled():
+        raise UsageError(
+            f"Expected the recipes, --quick and --seed that the reproduction in {out} was begun with, received "
+            "others; choose another --out (features are kept in the cache), or remove that folder."
+        )

@@ -32,7 +32,8 @@ class Setting:
         views: Of each training image.
         test: On the test images.
         validation: On the validation images as they are.
-        augmented: On their augmented views, as the report validated; None where there are none.
+        augmented: On their augmented views, as published solutions of the assignment validate; None where there are
+            none.
         p_value: McNemar's exact test on the test images against the fit as described; None for that itself.
     """
 
@@ -73,18 +74,15 @@ def _rows(found: Found) -> Iterator[Setting]:
 def sentences(found: Found, rows: Sequence[Setting]) -> list[str]:
     """Return in words which choice moves which number, beside what seeds alone do."""
     lines = []
-    if len(rows) > 1:
-        lines.append(_test_sentence(rows))
+    compared = [row for row in rows if row.test.n]
+    if any(row.p_value is not None for row in compared):
+        lines.append(_test_sentence(compared))
     seeds = _seed_sentence(found)
     if seeds:
         lines.append(seeds)
-    with_views = [row for row in rows if row.augmented is not None]
-    if with_views:
-        drops = [
-            100 * ((row.validation.accuracy or 0) - (row.augmented.accuracy or 0))
-            for row in with_views
-            if row.augmented
-        ]
+    pairs = [(row.validation.accuracy, row.augmented.accuracy) for row in rows if row.augmented is not None]
+    drops = [100 * (plain - augmented) for plain, augmented in pairs if plain is not None and augmented is not None]
+    if drops:
         lines.append(
             "Validated on augmented views instead of the images themselves, which the published solutions of this "
             f"assignment do, the same heads come out {_points(drops)}."
@@ -111,16 +109,18 @@ def _seed_sentence(found: Found) -> str:
     if found.sweep is None:
         return ""
     own = sizes_of(found.sweep).get(found.plan.fit(VGG16).recipe.fit.batch_size)
-    if own is None or own.spread.low is None or len(own.spread.accuracies) < 2:
+    if own is None or own.low is None or len(own.accuracies) < 2:
         return ""
     return (
-        f"Seeds alone take the fit as described from {percent(own.spread.low)} to {percent(own.spread.high)} "
-        f"({len(own.spread.accuracies)} seeds, {found.plan.sweep.fit.epochs} epochs)."
+        f"Seeds alone take the fit as described from {percent(own.low)} to {percent(own.high)} "
+        f"({len(own.accuracies)} seeds, {found.plan.sweep.fit.epochs} epochs)."
     )
 
 
 def _points(drops: Sequence[float]) -> str:
     least, most = min(drops), max(drops)
+    if least == most == 0:
+        return "the same"
     if most <= 0:
         return f"{-most:.1f} to {-least:.1f} points higher"
     if least >= 0:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -39,6 +40,15 @@ class Stages:
         self.failed: dict[str, str] = {}
         self.titles: dict[str, str] = {}
         self._begun = 0
+        self._doing = ""
+
+    def timed(self) -> list[tuple[str, float]]:
+        """Return the stages done with their time, but for the one that is being done."""
+        return [(name, seconds) for name, seconds in self.seconds.items() if name != self._doing]
+
+    def error(self, name: str) -> str:
+        """Return why a stage failed, or parts of it, whose names begin with its own and a slash; "" if none did."""
+        return "; ".join(error for one, error in self.failed.items() if one == name or one.startswith(f"{name}/"))
 
     def failures(self) -> list[tuple[list[str], str]]:
         """Return what went wrong, each error once, with the stages that it ended."""
@@ -57,21 +67,36 @@ class Stages:
             "again, which does what is missing."
         )
 
-    def run(self, name: str, title: str, work: Callable[[], T]) -> T | None:
-        """Do a stage; one that fails gives None and its error goes into `failed`."""
-        self._begun += 1
+    @contextmanager
+    def part(self, name: str, title: str) -> Iterator[None]:
+        """Do a part of a stage; if it fails, its error goes into `failed` and the stage's other parts are done."""
         self.titles[name] = title
+        try:
+            yield
+        except FeatxError as error:
+            self.failed[name] = str(error)
+            log.warning("%s failed: %s", title, error)
+
+    def run(self, name: str, title: str, work: Callable[[], T], *, anew: bool = False) -> T | None:
+        """Do a stage; one that fails gives None and its error goes into `failed`.
+
+        Args:
+            name: Of the stage.
+            title: For people.
+            work: What it does.
+            anew: Whether each call does the whole of it, so that its time is that of the last call.
+        """
+        self._begun += 1
+        self._doing = name
         log.info("%d/%d %s", self._begun, self.total, title)
         self.progress("stages", self._begun - 1, self.total)
-        known = load_document(self.out, KIND, name)
+        known = None if anew else load_document(self.out, KIND, name)
         if known is not None:
             self.seconds[name] = float(known["seconds"])
         start = time.perf_counter()
         try:
-            return work()
-        except FeatxError as error:
-            self.failed[name] = str(error)
-            log.warning("%s failed: %s", title, error)
+            with self.part(name, title):
+                return work()
             return None
         finally:
             # Also when it is interrupted; to find that all is done takes time too, but little.

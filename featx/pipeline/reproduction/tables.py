@@ -13,7 +13,7 @@ from featx import runs
 from featx.errors import StoreError
 from featx.pipeline.report_model import layers_of
 from featx.pipeline.report_models import paired
-from featx.pipeline.report_results import score_of
+from featx.pipeline.report_results import loss_interval, score_of
 from featx.pipeline.reproduction.claims import mean_ratio, quality_of
 from featx.pipeline.reproduction.found import THEN, TODAY, Found
 from featx.pipeline.reproduction.judging import sizes_of
@@ -30,7 +30,8 @@ STALE = (
     *("tables/epochs-*.csv", "tables/layers-*.csv", "tables/batch-sizes.csv"),
     *("figures/figure-*.png", "figures/figure-*.svg", "figures/batch-sizes.*", "figures/schedules.*"),
 )
-ROLES = ("train", "validation", "test")
+# What a run's metrics and its images call the parts of the data.
+ROLES = {"train": "fit", "validation": "validation", "test": "test"}
 
 
 def judged_json(judged: Judged) -> dict[str, Any]:
@@ -87,8 +88,9 @@ def write_tables(found: Found, reported: Reported, table: Sequence[Judged]) -> l
 
 
 def _weights(found: Found, name: str) -> str:
-    """Where a fit's weights are from: `random` where they are."""
-    return found.plan.fit(name).recipe.backbone.weights
+    """Where a fit's weights are from: `random` where they are, the file of a network of one's own."""
+    told = found.runs.get(name)
+    return found.plan.fit(name).recipe.backbone.weights if told is None else told.run.manifest["weights"]["source"]
 
 
 def remove_stale(out: Path, files: Sequence[Path]) -> None:
@@ -105,24 +107,19 @@ def remove_stale(out: Path, files: Sequence[Path]) -> None:
                 raise StoreError(f"{path} cannot be removed: {error.strerror or error}; remove it.") from error
 
 
-_ACCURACY = ("fit", "title", "weights", "part", "n", "correct", "accuracy", "low", "high", "loss")
+_ACCURACY = (
+    *("fit", "title", "weights", "part", "n", "correct", "accuracy", "low", "high", "loss", "loss_low", "loss_high"),
+)
 
 
 def _accuracy(found: Found) -> Iterator[tuple[Any, ...]]:
     for name, told in found.runs.items():
-        for part in ROLES:
+        for part, role in ROLES.items():
             score = score_of(told, part)
-            ends = score.interval or (None, None)
+            ends = loss_interval(told.of_role(role), told.run.classes) or (None, None)
             yield (
-                name,
-                told.name,
-                _weights(found, name),
-                part,
-                score.n,
-                score.correct,
-                score.accuracy,
-                *ends,
-                score.loss,
+                *(name, told.name, _weights(found, name), part, score.n, score.correct, score.accuracy),
+                *(*(score.interval or (None, None)), score.loss, *ends),
             )
 
 
@@ -182,8 +179,8 @@ def _ratios(found: Found) -> Iterator[tuple[Any, ...]]:
 
 
 def _stages(found: Found) -> Iterator[tuple[Any, ...]]:
-    for name, seconds in found.stages.seconds.items():
-        yield name, round(seconds, 3), found.stages.failed.get(name, "")
+    for name, seconds in found.stages.timed():
+        yield name, round(seconds, 3), found.stages.error(name)
 
 
 _SETTINGS = (
@@ -197,52 +194,22 @@ def _settings(found: Found) -> Iterator[tuple[Any, ...]]:
         ends = row.test.interval or (None, None)
         views = (None, None) if row.augmented is None else (row.augmented.n, row.augmented.accuracy)
         yield (
-            *(
-                row.name,
-                row.title,
-                _weights(found, row.name),
-                row.preprocessing,
-                row.views,
-                row.test.n,
-                row.test.correct,
-                row.test.accuracy,
-            ),
-            *(*ends, row.validation.n, row.validation.accuracy, *views, row.p_value),
+            *(row.name, row.title, _weights(found, row.name), row.preprocessing, row.views),
+            *(row.test.n, row.test.correct, row.test.accuracy, *ends),
+            *(row.validation.n, row.validation.accuracy, *views, row.p_value),
         )
 
 
 _BATCHES = (
-    *(
-        "batch_size",
-        "weights",
-        "report",
-        "fits",
-        "refused",
-        "n",
-        "mean",
-        "low",
-        "high",
-        "interval_low",
-        "interval_high",
-    ),
-    *("widened_low", "widened_high", "loss"),
+    *("batch_size", "weights", "report", "fits", "refused", "n", "mean", "low", "high", "interval_low"),
+    *("interval_high", "loss"),
 )
 
 
 def _batches(found: Found, reported: Reported) -> Iterator[tuple[Any, ...]]:
-    theirs = {figure.id: figure.number for figure in reported.figures}
+    theirs = reported.numbers()
     for size, one in sizes_of(found.sweep).items() if found.sweep is not None else ():
-        spread = one.spread
         yield (
-            *(
-                size,
-                _weights(found, VGG16),
-                theirs.get(f"batch.{size}"),
-                len(spread.accuracies),
-                spread.refused,
-                spread.n,
-                spread.mean,
-            ),
-            *(spread.low, spread.high, *(spread.interval or (None, None)), *(one.widened or (None, None))),
-            spread.loss,
+            *(size, _weights(found, VGG16), theirs.get(f"batch.{size}"), len(one.accuracies), one.refused, one.n),
+            *(one.mean, one.low, one.high, *(one.interval or (None, None)), one.loss),
         )
