@@ -66,6 +66,8 @@ def duration(seconds: float | None) -> str:
     """Return a time in seconds or minutes, a dash for none."""
     if seconds is None:
         return NOTHING
+    if 0 < seconds < 0.1:
+        return f"{1000 * seconds:.0f} ms"
     if seconds < 120:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

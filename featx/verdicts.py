@@ -70,12 +70,14 @@ class Judged:
         ours: What was measured.
         verdict: Whether it is reproduced.
         why: In a sentence.
+        difference: Of an accuracy, that of the nearest of ours to the report's, and its 95 % interval.
     """
 
     figure: Figure
     ours: Ours
     verdict: Verdict
     why: str
+    difference: tuple[float, float, float] | None = None
 
 
 def tally(table: Sequence[Judged]) -> str:
@@ -125,12 +127,13 @@ def _judged_share(figure: Figure, ours: Ours, theirs: float) -> Judged:
     # Inside the range of our fits the report's could be one of them.
     nearest = min(max(theirs, min(ours.fits)), max(ours.fits))
     low, high = difference_interval(nearest, ours.n, theirs, figure.n)
-    told = f"{100 * (nearest - theirs):+.1f} points, 95 % interval {100 * low:+.1f} to {100 * high:+.1f}"
-    where = "of the nearest of our fits" if len(ours.fits) > 1 else "of ours"
+    difference = nearest - theirs, low, high
     if nearest == theirs and len(ours.fits) > 1:
-        return Judged(figure, ours, "reproduced", "Inside the range of our fits.")
+        return Judged(figure, ours, "reproduced", "Inside the range of our fits.", difference)
+    told = "{:+.1f} points, 95 % interval {:+.1f} to {:+.1f}".format(*(100 * value for value in difference))
+    where = "of the nearest of our fits" if len(ours.fits) > 1 else "of ours"
     verdict: Verdict = "reproduced" if low <= 0 <= high else "not reproduced"
-    return Judged(figure, ours, verdict, f"Difference {where} to the report's: {told}.")
+    return Judged(figure, ours, verdict, f"Difference {where} to the report's: {told}.", difference)
 
 
 def groups_of(ratios: Sequence[Sequence[float]], classes: Sequence[str]) -> list[list[str]]:

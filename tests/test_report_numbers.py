@@ -44,7 +44,15 @@ def test_shares_that_are_nearly_all_or_nothing(share: float, shown: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("seconds", "shown"), [(0.04, "0.0 s"), (65.9, "65.9 s"), (2786, "46 min 26 s"), (9000, "2 h 30 min")]
+    ("seconds", "shown"),
+    [
+        (0.0, "0.0 s"),
+        (0.041, "41 ms"),
+        (0.72, "0.7 s"),
+        (65.9, "65.9 s"),
+        (2786, "46 min 26 s"),
+        (9000, "2 h 30 min"),
+    ],
 )
 def test_times(seconds: float, shown: str) -> None:
     assert numbers.duration(seconds) == shown

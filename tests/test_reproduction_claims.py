@@ -14,6 +14,7 @@ from reproduction_data import clusters_of, data_of_the_report, found_in, told_of
 from featx.documents import save_document
 from featx.errors import DataError
 from featx.paired_tests import mcnemar
+from featx.pipeline.report_results import loss_interval
 from featx.pipeline.reproduction.claims import claims_of
 from featx.pipeline.reproduction.data import Data, read_root
 from featx.pipeline.reproduction.found import Found
@@ -22,6 +23,7 @@ from featx.pipeline.reproduction.settings import sentences, settings_of
 from featx.pipeline.reproduction.stages import Stages
 from featx.pipeline.sweeping import Sweep
 from featx.reported import read_reported
+from featx.runs import RunImage
 from featx.seed_stats import spread_of
 from featx.stats import Score, difference_interval
 from featx.verdicts import Judged, judge
@@ -248,3 +250,18 @@ def test_time_of_what_is_done_anew_is_not_added_up(tmp_path: Path) -> None:
     stages.run("fit", "A fit", lambda: None)
     stages.run("page", "The page", lambda: None, anew=True)
     assert stages.seconds["fit"] > 999 > stages.seconds["page"]
+
+
+# --- losses ---
+
+
+def image(probability: float) -> RunImage:
+    return cast("RunImage", SimpleNamespace(label="covid", probabilities=(probability, 1 - probability)))
+
+
+def test_a_loss_whose_probability_was_lost_has_no_interval() -> None:
+    known = loss_interval([image(0.5), image(0.25)], ("covid", "normal"))
+    assert known is not None
+    assert known[0] == 0.0
+    assert loss_interval([image(0.5), image(0.0)], ("covid", "normal")) is None
+    assert loss_interval([image(0.5)], ("covid", "normal")) is None

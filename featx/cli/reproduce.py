@@ -21,7 +21,9 @@ def command(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for everything.", rich_help_panel=options.RUNNING)],
     quick: Annotated[
         bool,
-        typer.Option("--quick", help="Few epochs, views, seeds and batch sizes.", rich_help_panel=options.FITTING),
+        typer.Option(
+            "--quick", help="Minutes: few epochs, views, seeds and batch sizes.", rich_help_panel=options.FITTING
+        ),
     ] = False,
     backbones: Annotated[
         str | None,

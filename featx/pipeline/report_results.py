@@ -18,8 +18,6 @@ from featx.stats import Score, mean_interval
 ROLES = {"fit": "fitted on", "validation": "validation", "test": "test"}
 # Beyond this many classes a matrix is wider than a page.
 CONFUSION_CLASSES = 30
-# A probability that was rounded to 0 still has a logarithm.
-LEAST = 1e-300
 
 
 def curves_section(told: Told) -> Section:
@@ -106,15 +104,21 @@ def score_of(told: Told, part: str) -> Score:
 
 
 def loss_interval(chosen: Sequence[RunImage], classes: Sequence[str]) -> tuple[float, float] | None:
-    """Return the 95 % interval of the mean cross-entropy in nats, by Student's t; None for fewer than two images.
+    """Return the 95 % interval of the mean cross-entropy in nats, by Student's t.
 
     Args:
         chosen: Images with their probabilities.
         classes: In the order of the probabilities.
+
+    Returns:
+        Both ends; None for fewer than two images, and where a true class's probability is too small to be written, so
+        that its logarithm is not known.
     """
     column = {name: number for number, name in enumerate(classes)}
-    losses = [-math.log(max(image.probabilities[column[image.label]], LEAST)) for image in chosen]
-    interval = mean_interval(losses)
+    known = [image.probabilities[column[image.label]] for image in chosen]
+    if not all(known):
+        return None
+    interval = mean_interval([-math.log(probability) for probability in known])
     # No loss is below 0, which Student's t does not know.
     return None if interval is None else (max(0.0, interval[0]), interval[1])
 

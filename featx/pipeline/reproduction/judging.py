@@ -25,6 +25,8 @@ OTHER_WAY = (
     "Another machine, and other work: features are computed once for all epochs, where the report sends every image "
     "through the whole network in every epoch."
 )
+# Claims on numbers of parameters, which are the same whatever the weights are.
+COUNTED = ("models.frozen", "models.complexity")
 # Whose curves the report describes, what of them, and from which share of the epochs on.
 CURVES = {
     "task1.validation": (TASK1, "val_accuracy", "validation", 5 / 40),
@@ -47,7 +49,8 @@ def _marked(found: Found, figure: Figure, ours: Ours | None) -> Ours | None:
     """Say of numbers that they rest on random weights."""
     subject = figure.id.partition(".")[0]
     names = {"models": (VGG16, RESNET), "batch": (VGG16,), "time": (VGG16,)}.get(subject, (subject,))
-    if ours is None or ours.value is None or figure.kind == "count" or not any(map(found.random, names)):
+    counted = figure.kind == "count" or figure.id in COUNTED
+    if ours is None or ours.value is None or counted or not any(map(found.random, names)):
         return ours
     return replace(ours, shown=f"{ours.shown}; random weights")
 

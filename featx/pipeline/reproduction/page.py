@@ -26,7 +26,7 @@ from featx.pipeline.reproduction.page_comparisons import (
 )
 from featx.pipeline.reproduction.plan import RESNET, TASK1, VGG16
 from featx.report_blocks import Block, Note, Page, Points, Section, Table, Text
-from featx.report_numbers import decimal
+from featx.report_numbers import NOTHING, decimal
 from featx.reported import Reported
 from featx.verdicts import RULES, Judged, tally
 
@@ -91,11 +91,11 @@ def _verdicts(table: Sequence[Judged]) -> Section:
     counts = [judged for judged in table if judged.figure.kind == "count"]
     batches = [judged for judged in table if judged.figure.kind == "batch"]
     others = [judged for judged in table if judged.figure.kind not in ("count", "batch")]
-    header = ("quantity", "the report", "ours", "verdict")
-    words = frozenset({1, 2, 3})
+    header = ("quantity", "the report", "ours", "difference in points", "verdict")
+    words = frozenset({1, 2, 3, 4})
     caption = (
-        "What the report states beside what was measured here; in parentheses the 95 % interval that the verdict "
-        "goes by."
+        "What the report states beside what was measured here, with the 95 % interval of ours in parentheses; of "
+        "shares, the difference of ours, of several fits the nearest, to the report's, with its own."
     )
     blocks: list[Block] = [
         Table(caption, header, tuple(_cells(judged) for judged in others), words=words),
@@ -112,7 +112,11 @@ def _verdicts(table: Sequence[Judged]) -> Section:
 
 def _cells(judged: Judged) -> tuple[str, ...]:
     figure = judged.figure
-    return f"§{figure.section} {figure.quantity}", shown_of(figure), judged.ours.shown, judged.verdict
+    told = NOTHING
+    if judged.difference is not None:
+        told = "{:+.1f} ({:+.1f} to {:+.1f})".format(*(100 * value for value in judged.difference))
+        told = told.replace("-", "\N{MINUS SIGN}")
+    return f"§{figure.section} {figure.quantity}", shown_of(figure), judged.ours.shown, told, judged.verdict
 
 
 def _reasons(table: Sequence[Judged]) -> list[Block]:

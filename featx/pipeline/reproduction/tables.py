@@ -38,6 +38,7 @@ def judged_json(judged: Judged) -> dict[str, Any]:
     """Return a figure with ours and the verdict as one flat object."""
     figure, ours = judged.figure, judged.ours
     low, high = ours.interval or (None, None)
+    difference = judged.difference or (None, None, None)
     return {
         "section": figure.section,
         "id": figure.id,
@@ -50,6 +51,7 @@ def judged_json(judged: Judged) -> dict[str, Any]:
         "shown": ours.shown,
         "low": low,
         "high": high,
+        **dict(zip(("difference", "difference_low", "difference_high"), difference, strict=True)),
         "verdict": judged.verdict,
         "why": judged.why,
         "note": figure.note,
