@@ -79,7 +79,7 @@ def _cached(group: Path, wanted: str) -> int:
 
 
 def _share(quota: str, period: str) -> float | None:
-    """Return the processors that a quota of microseconds a period comes to; version 1 has -1, version 2 max for none."""
+    """Return the processors that a quota of microseconds a period comes to; none is -1 in version 1, max in 2."""
     if not (quota.isdigit() and period.isdigit() and int(quota) and int(period)):
         return None
     return int(quota) / int(period)

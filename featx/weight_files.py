@@ -1,4 +1,4 @@
-"""Whether a weights file is whole: HDF5 that opens, and where Keras publishes its digest, the file that Keras means."""
+"""Whether a weights file is whole: HDF5 that opens, and where Keras gives its digest, the file that Keras means."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ def _of_disk(root: Path, there: bool, free: int) -> Iterator[Amiss]:
     if free >= LITTLE_DISK:
         return
     where = shlex.quote(str(root))
-    drop = f"see featx cache info --cache {where} and let go of feature sets with featx cache gc --cache {where} --drop ID"
+    drop = f"featx cache info --cache {where}, and of the feature sets there featx cache gc --cache {where} --drop ID"
     yield Amiss(
         f"the disk of the cache {root} has only {free / 1e9:.1f} GB left",
         f"{drop}, or choose a --cache on another disk" if there else "choose a --cache on another disk",
@@ -133,9 +133,7 @@ def _of_disk(root: Path, there: bool, free: int) -> Iterator[Amiss]:
 def _of_files(root: Path, found: CacheInfo, unused: dict[str, Fault]) -> Iterator[Amiss]:
     where = shlex.quote(str(root))
     if found.set_aside:
-        what = (
-            f"{found.set_aside} damaged files of the cache were set aside; what they held is computed again when needed"
-        )
+        what = f"{found.set_aside} damaged files of the cache were set aside; what was in them is computed again"
         yield Amiss(what, f"featx cache gc --cache {where}")
     verify = f"featx cache verify --cache {where}, and then featx cache gc --cache {where}"
     mends = {
@@ -169,4 +167,6 @@ def _let(path: Path, what: Literal["r", "w"], otherwise: str, *, within: bool = 
     mine = hasattr(os, "getuid") and status.st_uid == os.getuid()
     # A folder that lets its owner write and cannot be written lies on a disk that is mounted to be read.
     lacks = what == "r" or status.st_mode & WRITING != WRITING
-    return f"chmod {'-R ' * within}u+{what}X {shlex.quote(str(path))}, or {otherwise}" if mine and lacks else otherwise
+    return (
+        f"chmod {'-R ' * within}u+{what}X {shlex.quote(str(path))}, or {otherwise}" if mine and lacks else otherwise
+    )

@@ -148,7 +148,7 @@ def _of_gpus(machine: Machine, devices: tuple[str, ...]) -> Iterator[Amiss]:
     elif gpu_is_there() and has_openvino() and devices:
         # Harmless without OpenVINO: Keras would run on the processor in any case.
         yield Amiss(
-            "there is a GPU that TensorFlow does not use, and for its sake networks are run by Keras, not by OpenVINO",
+            "there is a GPU that TensorFlow does not see, and for it networks are run by Keras, not by OpenVINO",
             "export CUDA_VISIBLE_DEVICES=-1, or --engine openvino",
         )
 

@@ -25,7 +25,7 @@ from featx.store import Store
 from featx.weights import find_weights
 
 SIZE = 16
-# Of the rows' norm. NVIDIA's TensorFloat-32, in which TensorFlow convolves on GPUs that have it, keeps 10 bits of each
+# Of the rows' norm. NVIDIA's TensorFloat-32, in which TensorFlow convolves where the GPU has it, keeps 10 bits of each
 # factor: 3e-4 here. A row that is another's, or a kernel that is turned, is as far off as the rows are long.
 TOLERANCE = 1e-3
 BACKEND = "KERAS_BACKEND"
@@ -36,7 +36,7 @@ State = Literal["runs", "wrong", "fails", "no space", "not installed", "needs ke
 """`wrong`: it runs and computes something else. `no space`: there is nowhere to write a temporary file."""
 
 
-class Wrong(Exception):
+class WrongError(Exception):
     """An engine ran, and what it computed is not what it should be."""
 
 
@@ -110,7 +110,7 @@ def _tried(engine: str, does: Does, run: Callable[[], None]) -> Trial:
     reason = None
     try:
         run()
-    except Wrong as error:
+    except WrongError as error:
         state, reason = "wrong", str(error)
     except Exception as error:  # noqa: BLE001 - to tell of whatever a library fails with is what this is for
         state = "no space" if getattr(error, "errno", None) in _FULL else "fails"
@@ -152,7 +152,7 @@ def _run_network(engine: Literal["keras", "openvino"]) -> None:
         network = build_network(spec, find_weights(str(path)), Store(Path(folder) / "cache"), engine, 2)
         rows = network.rows(images)
     if not same_rows(rows, np.tensordot(images, kernel, 3)):
-        raise Wrong("its rows of a small network are wrong")
+        raise WrongError("its rows of a small network are wrong")
 
 
 def same_rows(rows: NDArray[np.float32], expected: NDArray[np.float32]) -> bool:
@@ -180,4 +180,4 @@ def _fit(engine: Literal["keras", "fused"]) -> None:
     batches = TrainingBatches(rows, labels, 1, 8, 0)
     losses = [fitter.run_epoch(batches, epoch, 0.05, epoch == 7)[0] for epoch in range(8)]
     if not losses[-1] < 0.5 * losses[0]:
-        raise Wrong(f"its loss on a small head went from {losses[0]:.3g} to {losses[-1]:.3g} only")
+        raise WrongError(f"its loss on a small head went from {losses[0]:.3g} to {losses[-1]:.3g} only")

@@ -35,7 +35,9 @@ def _native() -> Iterator[Threads]:
     from threadpoolctl import threadpool_info
 
     for pool in threadpool_info():
-        yield Threads(str(pool["internal_api"] if pool["user_api"] == "blas" else pool["user_api"]), pool["num_threads"])
+        yield Threads(
+            str(pool["internal_api"] if pool["user_api"] == "blas" else pool["user_api"]), pool["num_threads"]
+        )
 
 
 def _tensorflow() -> Iterator[Threads]:
@@ -50,11 +52,12 @@ def _tensorflow() -> Iterator[Threads]:
 
 
 def _numba() -> Iterator[Threads]:
-    count = getattr(sys.modules.get("numba"), "get_num_threads", None)
+    # Not numba.get_num_threads, which starts them.
+    count = getattr(getattr(sys.modules.get("numba"), "config", None), "NUMBA_NUM_THREADS", None)
     if count is not None:
-        yield Threads("numba", count())
+        yield Threads("numba", count)
 
 
 def _bound_cpus() -> int:
-    """Return the processors that this process may use; TensorFlow knows nothing of a container's share of their time."""
+    """Return the processors that this process may use; TensorFlow knows nothing of a share of their time."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else usable_cpus()

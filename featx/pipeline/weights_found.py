@@ -65,12 +65,15 @@ def amiss_with_weights(found: tuple[WeightsFound, ...]) -> Iterator[Amiss]:
     folder = os.environ.get(WEIGHTS_DIR)
     if folder and not (Path(folder).is_dir() and os.access(folder, os.R_OK | os.X_OK)):
         yield Amiss(
-            f"{WEIGHTS_DIR} names {folder}, which is no folder that can be read", f"unset {WEIGHTS_DIR}, or correct it"
+            f"{WEIGHTS_DIR} names {folder}, which is no folder that can be read",
+            f"unset {WEIGHTS_DIR}, or correct it",
         )
     else:
         # The same folder is in the way for every backbone.
         for fault in sorted({one.fault for one in found if one.path is None and one.fault is not None}):
-            yield Amiss(f"ImageNet's weights {fault}", f"name a folder that can be read in {WEIGHTS_DIR} or KERAS_HOME")
+            yield Amiss(
+                f"ImageNet's weights {fault}", f"name a folder that can be read in {WEIGHTS_DIR} or KERAS_HOME"
+            )
     for one in found:
         if one.path is not None and one.fault is not None:
             what = f"the weights of {one.backbone}: the file {one.path} {one.fault}"
