@@ -25,7 +25,7 @@ from featx.store import Store
 from featx.weights import find_weights
 
 SIZE = 16
-# Of the rows' norm. NVIDIA's TensorFloat-32, in which TensorFlow convolves where the GPU has it, keeps 10 bits of each
+# Of the rows' norm. NVIDIA's TensorFloat-32, in which TensorFlow convolves on GPUs that have it, keeps 10 bits of a
 # factor: 3e-4 here. A row that is another's, or a kernel that is turned, is as far off as the rows are long.
 TOLERANCE = 1e-3
 BACKEND = "KERAS_BACKEND"
