@@ -12,6 +12,7 @@ MICROSOFT = "/dev/dxg"  # Windows's GPUs within Linux, of whatever maker
 NVIDIA = ("/dev/nvidia0", "/dev/nvidiactl")
 AMD = "/dev/kfd"  # also of processors with graphics inside
 WSL_DRIVER = "/usr/lib/wsl/lib/libcuda.so.1"
+NO_DRIVER = "NVIDIA's driver is not loaded, or not for this container"
 _PCI_NVIDIA, _PCI_DISPLAY = "0x10de", "0x03"
 
 
@@ -22,7 +23,7 @@ class GPUs:
     Attributes:
         names: Name and memory of each of NVIDIA's, as its driver tells.
         makers: `NVIDIA` and `AMD`, of those whose devices are here.
-        fault: What NVIDIA's own tool `nvidia-smi` says where it fails; None where it does not, or is not there.
+        fault: What NVIDIA's own tool `nvidia-smi` says where it fails, or `NO_DRIVER`; None where nothing is wrong.
     """
 
     names: tuple[str, ...]
@@ -37,12 +38,12 @@ def find_gpus(root: Path = Path("/")) -> GPUs:
         root: Of the file system, with `dev` and `sys` in it.
     """
     names, fault = _asked()
-    makers = []
-    if names or _there(root, *NVIDIA) or (_there(root, MICROSOFT) and _there(root, WSL_DRIVER)) or _on_the_bus(root):
-        makers.append("NVIDIA")
-    if _there(root, AMD):
-        makers.append("AMD")
-    return GPUs(names, tuple(makers), fault)
+    driven = bool(names) or _there(root, *NVIDIA) or (_there(root, MICROSOFT) and _there(root, WSL_DRIVER))
+    undriven = not driven and _on_the_bus(root)
+    if undriven and fault is None:
+        fault = NO_DRIVER
+    makers = {"NVIDIA": driven or undriven, "AMD": _there(root, AMD)}
+    return GPUs(names, tuple(maker for maker, there in makers.items() if there), fault)
 
 
 def _there(root: Path, *names: str) -> bool:

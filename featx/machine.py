@@ -42,7 +42,7 @@ class Machine:
         available: Of them, bytes that new programs can have; None if not known.
         gpus: Name and memory of each GPU of NVIDIA's, as its driver tells.
         gpu_makers: `NVIDIA` and `AMD`, of those whose devices are here, with or without a driver.
-        gpu_fault: What `nvidia-smi` says where it is there and fails; None otherwise.
+        gpu_fault: What `nvidia-smi` says where it fails, or that there is no driver; None where nothing is wrong.
         settings: Environment variables of `SETTINGS` that are set.
     """
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from featx.gpus import find_gpus
+from featx.gpus import NO_DRIVER, find_gpus
 
 
 def put(root: Path, *names: str) -> None:
@@ -69,4 +69,8 @@ def test_a_gpu_without_a_driver_is_found_on_the_bus(tmp_path: Path) -> None:
     (device / "class").write_text("0x040300\n", "ascii")  # its sound
     assert find_gpus(tmp_path).makers == ()
     (device / "class").write_text("0x030000\n", "ascii")
-    assert find_gpus(tmp_path).makers == ("NVIDIA",)
+    found = find_gpus(tmp_path)
+    assert (found.makers, found.fault) == (("NVIDIA",), NO_DRIVER)
+    put(tmp_path, "dev/nvidia0")
+    found = find_gpus(tmp_path)
+    assert (found.makers, found.fault) == (("NVIDIA",), None)

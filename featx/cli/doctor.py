@@ -66,7 +66,7 @@ def _tell_machine(found: Diagnosis) -> None:
     devices = f"{', '.join(found.devices)}, as TensorFlow sees them" if found.devices else "TensorFlow tells none"
     console.print_lines([f"devices    {devices}"])
     gpus = ", ".join(machine.gpus) or ", ".join(f"one of {maker}'s" for maker in machine.gpu_makers) or "none"
-    console.print_lines([f"GPUs       {gpus}" + (f"; nvidia-smi: {machine.gpu_fault}" if machine.gpu_fault else "")])
+    console.print_lines([f"GPUs       {gpus}" + (f"; {machine.gpu_fault}" if machine.gpu_fault else "")])
     if found.threads:
         console.print_lines(_wrapped("threads    ", [f"{each.library} {each.threads}" for each in found.threads]))
     console.print_lines([f"setting    {name}={value}" for name, value in machine.settings.items()])

@@ -137,8 +137,9 @@ def _of_gpus(machine: Machine, devices: tuple[str, ...]) -> Iterator[Amiss]:
     alone = "to do without it, export CUDA_VISIBLE_DEVICES=-1"
     if "NVIDIA" in machine.gpu_makers and machine.gpu_fault is not None:
         yield Amiss(
-            f"there is a GPU of NVIDIA's, and its driver does not work; nvidia-smi says: {machine.gpu_fault}",
-            f"install NVIDIA's driver again and restart the machine; {alone}",
+            f"there is a GPU of NVIDIA's, and it cannot be used: {machine.gpu_fault}",
+            "install NVIDIA's driver again and restart the machine, or give the container its GPU (docker run --gpus "
+            f"all); {alone}",
         )
     elif "NVIDIA" in machine.gpu_makers and devices:
         yield Amiss(
