@@ -125,10 +125,10 @@ def _tell_cache(found: Diagnosis) -> None:
     health = f"{held.shards} shards and {held.networks} converted networks hashed"
     wrong = [
         f"{count} {what}"
-        for count, what in ((held.set_aside, "damaged files set aside"), (len(cache.unused), "shards not used"))
+        for count, what in ((held.set_aside, "damaged files set aside"), (len(cache.unused), "files not used"))
         if count
     ]
-    console.print_lines([f"           {health}: {', '.join(wrong) or 'all sound'}"])
+    console.print_lines([f"           {health}: {', '.join(wrong) or 'none damaged'}"])
 
 
 def _tell_amiss(found: Diagnosis) -> None:

@@ -6,14 +6,14 @@ import os
 import shlex
 import stat
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from featx.cache_admin import CacheInfo, info
-from featx.errors import FeatxError
+from featx.errors import FeatxError, StoreError
 from featx.machine import free_bytes
+from featx.network_files import KIND as NETWORKS
 from featx.network_files import stored_networks
 from featx.pipeline.mending import Amiss
 from featx.shards import SUFFIX, Fault, open_shard
@@ -35,7 +35,8 @@ class CacheHealth:
         state: `none yet` where nothing is there, `cannot be read` also where a file is in its place.
         free_bytes: On its disk, or on that which it will be on; None if not known.
         info: What it holds, where it is read; every shard and converted network has been hashed.
-        unused: Shards that are there and not used, as `<space id>/<name>`, each with the reason.
+        unused: Files that are there and not used, with the reason: shards, as `<space id>/<name>`, and converted
+            networks, as `openvino/<key>`.
     """
 
     root: Path
@@ -80,8 +81,9 @@ def examine_cache(root: Path) -> tuple[CacheHealth, list[Amiss]]:
     if not root.is_dir():
         return CacheHealth(root.absolute(), "cannot be read", free), amiss
     try:
-        _hash_networks(Store(root))
-        found, unused = info(Store(root)), _unused(Store(root))
+        networks = _unused_networks(Store(root))
+        found = info(Store(root))
+        unused = {**networks, **_unused_shards(Store(root))}
     except (FeatxError, OSError) as error:
         amiss.append(Amiss(f"the cache cannot be read: {error}", _let(root, "r", "choose another with --cache")))
         return CacheHealth(root.absolute(), "cannot be read", free), amiss
@@ -89,19 +91,25 @@ def examine_cache(root: Path) -> tuple[CacheHealth, list[Amiss]]:
     return CacheHealth(root.absolute(), "read", free, found, unused), amiss
 
 
-def _hash_networks(store: Store) -> None:
+def _unused_networks(store: Store) -> dict[str, Fault]:
+    """Hash the converted networks; return those that are damaged and cannot be set aside, or cannot be read."""
+    found = {}
     for key in stored_networks(store.root):
-        with suppress(FeatxError, OSError):  # one that cannot be moved has been told of; it is made again
+        try:
             store.load_network(key)
+        except StoreError:
+            found[f"{NETWORKS}/{key}"] = Fault.DAMAGED
+        except OSError:
+            found[f"{NETWORKS}/{key}"] = Fault.UNREADABLE
+    return found
 
 
-def _unused(store: Store) -> dict[str, Fault]:
-    """Return the shards that are ignored, since what is damaged and could be moved is there no longer."""
+def _unused_shards(store: Store) -> dict[str, Fault]:
+    """Return the shards that are ignored; a damaged one that could be set aside is there no longer."""
     found = {}
     for space in store.spaces():
-        used = {shard.path.name for shard in space.shards()}
         for path in sorted(space.path.glob(f"*{SUFFIX}")):
-            fault = None if path.name in used else open_shard(path)
+            fault = open_shard(path)
             if isinstance(fault, Fault) and fault is not Fault.GONE:
                 found[f"{space.id}/{path.name}"] = fault
     return found
@@ -135,9 +143,9 @@ def _of_files(root: Path, found: CacheInfo, unused: dict[str, Fault]) -> Iterato
     if found.set_aside:
         what = f"{found.set_aside} damaged files of the cache were set aside; what was in them is computed again"
         yield Amiss(what, f"featx cache gc --cache {where}")
-    verify = f"featx cache verify --cache {where}, and then featx cache gc --cache {where}"
+    again = f"featx doctor --cache {where}, and then featx cache gc --cache {where}"
     mends = {
-        Fault.DAMAGED: f"from an account that may write there: {verify}",
+        Fault.DAMAGED: f"from an account that may write there: {again}",
         Fault.UNREADABLE: _let(root, "r", "choose another with --cache"),
     }
     for fault in sorted(set(unused.values()), key=lambda one: one.value):
@@ -145,7 +153,8 @@ def _of_files(root: Path, found: CacheInfo, unused: dict[str, Fault]) -> Iterato
         ids = sorted({name.split("/")[0][:12] for name in names})
         drop = f"featx cache gc --cache {where} {' '.join(f'--drop {each}' for each in ids)}"
         yield Amiss(
-            f"{len(names)} shards of the cache are not used, since each {fault.value}; their rows are computed again",
+            f"{len(names)} files of the cache are not used, each of which {fault.value}; what is in them is computed "
+            "again",
             mends.get(fault, f"{drop}, unless another version of featx still uses them"),
         )
 
