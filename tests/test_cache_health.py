@@ -139,11 +139,11 @@ def test_a_damaged_network_that_cannot_be_moved_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="the system has other permissions")
 def test_chmod_is_advised_to_the_owner_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache_health.os, "access", lambda *_: False)
+    monkeypatch.setattr(os, "access", lambda *_: False)
     # The owner may write, by its mode: the disk is mounted to be read.
     assert "cannot be written: choose another with --cache" in told(examine_cache(tmp_path)[1])
     tmp_path.chmod(0o500)
     assert "chmod -R u+wX" in told(examine_cache(tmp_path)[1])
-    monkeypatch.setattr(cache_health.os, "getuid", lambda: -2)
+    monkeypatch.setattr(os, "getuid", lambda: -2)
     assert "cannot be written: choose another with --cache" in told(examine_cache(tmp_path)[1])
     tmp_path.chmod(0o700)

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,6 +132,25 @@ def test_a_broken_tensorflow_is_one_thing_to_mend(tmp_path: Path, monkeypatch: p
     assert len([item for item in found.amiss if "engine" in item.what]) == 1
     assert "tensorflow keras" in mends(found)
     assert "numba" not in mends(found)
+
+
+def test_a_tensorflow_that_does_not_load_does_not_end_the_diagnosis(tmp_path: Path) -> None:
+    """In a process of its own, with nothing stood in for but TensorFlow."""
+    (tmp_path / "tensorflow.py").write_text(
+        "class InternalError(Exception): pass\nraise InternalError('the driver is too old')\n", "utf-8"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    environment.pop("KERAS_BACKEND", None)
+    command = [sys.executable, "-c", "from featx.cli import main; main()", "doctor", "--json", "--cache"]
+    told = subprocess.run(
+        [*command, str(tmp_path / "cache")], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    document = json.loads(told.stdout)
+    engines = [item for item in document["amiss"] if "engine" in item["what"]]
+    assert len(engines) == 1
+    assert "InternalError: the driver is too old" in engines[0]["what"]
+    assert engines[0]["mend"].endswith("tensorflow keras")
+    assert document["devices"] == []
 
 
 @pytest.mark.parametrize("backend", ["torch", "jax"])

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from featx import framework
 from featx.pipeline import engine_trials, networks
@@ -76,14 +77,14 @@ def test_nowhere_to_write_is_not_the_librarys_fault(monkeypatch: pytest.MonkeyPa
     def full(**_: object) -> object:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(engine_trials.tempfile, "TemporaryDirectory", full)
+    monkeypatch.setattr("tempfile.TemporaryDirectory", full)
     assert try_engines(silent)[0].state == "no space"
 
 
-def rounded(values: np.ndarray, bits: int) -> np.ndarray:
+def rounded(values: NDArray[np.float32], bits: int) -> NDArray[np.float32]:
     """Values with a significand of this many bits behind the point."""
     significand, exponent = np.frexp(values)
-    return np.ldexp(np.round(significand * 2 ** (bits + 1)) / 2 ** (bits + 1), exponent)
+    return np.asarray(np.ldexp(np.round(significand * 2 ** (bits + 1)) / 2 ** (bits + 1), exponent), np.float32)
 
 
 def test_rows_in_tensorfloat_are_right_and_others_rows_are_wrong() -> None:

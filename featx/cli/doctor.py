@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 GIGA = 1e9
 WIDTH = 100
 MEGA = 1e6
+BOUND = "\N{NO-BREAK SPACE}"
 
 
 def command(
@@ -86,10 +87,11 @@ def _tell_packages(found: Diagnosis) -> None:
 
 
 def _wrapped(start: str, words: list[str]) -> list[str]:
-    text = textwrap.fill(
-        ", ".join(words), WIDTH, initial_indent=start, subsequent_indent=" " * len(start), break_on_hyphens=False
-    )
-    return text.splitlines()
+    """Return lines of words, of which none is broken, also where it has a blank or a hyphen."""
+    text = ", ".join(word.replace(" ", BOUND) for word in words)
+    after = " " * len(start)
+    fill = textwrap.TextWrapper(WIDTH, start, after, break_on_hyphens=False, break_long_words=False)
+    return [line.replace(BOUND, " ") for line in fill.wrap(text)]
 
 
 def _tell_engines(found: Diagnosis) -> None:
@@ -98,7 +100,7 @@ def _tell_engines(found: Diagnosis) -> None:
         for trial in found.engines
     ]
     console.print_lines([""])
-    console.print_table(rows, ("engine", "does", "", "tried in"))
+    console.print_table(rows, ("engine", "does", "state", "tried in"))
 
 
 def _tell_weights(found: Diagnosis) -> None:

@@ -106,7 +106,7 @@ def _unused_networks(store: Store) -> dict[str, Fault]:
 
 def _unused_shards(store: Store) -> dict[str, Fault]:
     """Return the shards that are ignored; a damaged one that could be set aside is there no longer."""
-    found = {}
+    found: dict[str, Fault] = {}
     for space in store.spaces():
         for path in sorted(space.path.glob(f"*{SUFFIX}")):
             fault = open_shard(path)

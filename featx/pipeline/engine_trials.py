@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.errors import EngineError
+from featx.errors import EngineError, FeatxError
 from featx.framework import has_openvino, load_keras
 from featx.pipeline.fit_engines import Fitter, FusedFitter, KerasFitter
 from featx.pipeline.networks import build_network
@@ -119,8 +119,9 @@ def _tried(engine: str, does: Does, run: Callable[[], None]) -> Trial:
 
 
 def said(error: Exception) -> str:
-    """Return an error's kind and message on one line, cut where it is long."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    """Return an error's message on one line, cut where it is long, after its kind where it is not featx's own."""
+    kind = "" if isinstance(error, FeatxError) else f"{type(error).__name__}: "
+    return " ".join(f"{kind}{error}".split())[:200]
 
 
 def _load_keras_on_tensorflow() -> Any:
