@@ -137,7 +137,12 @@ def test_a_broken_tensorflow_is_one_thing_to_mend(tmp_path: Path, monkeypatch: p
 def test_a_tensorflow_that_does_not_load_does_not_end_the_diagnosis(tmp_path: Path) -> None:
     """In a process of its own, with nothing stood in for but TensorFlow."""
     (tmp_path / "tensorflow.py").write_text(
-        "class InternalError(Exception): pass\nraise InternalError('the driver is too old')\n", "utf-8"
+        # As TensorFlow does it: the message is a traceback, longer than anybody shows.
+        "import traceback\n"
+        "class InternalError(Exception): pass\n"
+        "try:\n    raise InternalError('the driver is too old')\n"
+        "except InternalError:\n    raise ImportError(traceback.format_exc() + 'See some page. ' * 50)\n",
+        "utf-8",
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
     environment.pop("KERAS_BACKEND", None)

@@ -119,7 +119,12 @@ def _tried(engine: str, does: Does, run: Callable[[], None]) -> Trial:
 
 
 def said(error: Exception) -> str:
-    """Return an error's message on one line, cut where it is long, after its kind where it is not featx's own."""
+    """Return an error's message on one line, cut where it is long, after its kind where it is not featx's own.
+
+    TensorFlow that does not load has a whole traceback for a message, in which the reason would be cut off.
+    """
+    if str(error).startswith("Traceback") and isinstance(error.__context__, Exception):
+        return said(error.__context__)
     kind = "" if isinstance(error, FeatxError) else f"{type(error).__name__}: "
     return " ".join(f"{kind}{error}".split())[:200]
 
