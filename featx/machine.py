@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+from featx.control_groups import allowed_cpus, allowed_memory
+from featx.gpus import find_gpus
 
 # What changes where libraries look, how many threads they start and which devices they use.
 SETTINGS = (
@@ -26,7 +28,6 @@ SETTINGS = (
     "TF_NUM_INTEROP_THREADS",
     "TF_ENABLE_ONEDNN_OPTS",
 )
-GPU_QUERY_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,12 @@ class Machine:
     Attributes:
         system: Such as `Linux 6.1`.
         processor: Its name, or the architecture where the system does not tell.
-        cpus: Logical processors that this process may use.
+        cpus: Logical processors that this process may use, or as many as a container gives it the time of.
         memory: Bytes of main memory, or of what a container allows if that is less; None if not known.
         available: Of them, bytes that new programs can have; None if not known.
         gpus: Name and memory of each GPU of NVIDIA's, as its driver tells.
+        gpu_makers: `NVIDIA` and `AMD`, of those whose devices are here, with or without a driver.
+        gpu_fault: What `nvidia-smi` says where it fails, or that there is no driver; None where nothing is wrong.
         settings: Environment variables of `SETTINGS` that are set.
     """
 
@@ -49,39 +52,53 @@ class Machine:
     memory: int | None
     available: int | None
     gpus: tuple[str, ...]
+    gpu_makers: tuple[str, ...]
+    gpu_fault: str | None
     settings: dict[str, str]
 
 
 def this_machine() -> Machine:
     """Return what is known of this machine; nothing heavy is loaded."""
-    memory = _meminfo("MemTotal") or _pages("SC_PHYS_PAGES")
-    limit = _container_limit()
-    available = _meminfo("MemAvailable") or _pages("SC_AVPHYS_PAGES")
-    if limit is not None:
-        memory = min(limit, memory or limit)
-        available = min(memory, available or memory)
+    memory, available = _memory()
+    gpus = find_gpus()
     return Machine(
         system=f"{platform.system()} {platform.release()}",
         processor=_processor(),
         cpus=usable_cpus(),
         memory=memory,
         available=available,
-        gpus=_gpus(),
+        gpus=gpus.names,
+        gpu_makers=gpus.makers,
+        gpu_fault=gpus.fault,
         settings={name: os.environ[name] for name in SETTINGS if name in os.environ},
     )
 
 
 def usable_cpus() -> int:
     """Return how many logical processors this process may use."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    if sys.platform != "linux":
+        return os.cpu_count() or 1
+    bound = len(os.sched_getaffinity(0))
+    return min(bound, allowed_cpus() or bound)
 
 
 def free_bytes(folder: Path) -> int:
     """Return the free bytes on the disk of a folder that need not exist yet."""
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     return shutil.disk_usage(there).free
+
+
+def _memory() -> tuple[int | None, int | None]:
+    """Return the bytes of memory and those available, of which a container may leave less than the machine has."""
+    memory = _meminfo("MemTotal") or _pages("SC_PHYS_PAGES")
+    available = _meminfo("MemAvailable") or _pages("SC_AVPHYS_PAGES")
+    allowed = allowed_memory()
+    if allowed is None:
+        return memory, available
+    return (
+        min(allowed.limit, memory or allowed.limit),
+        min(allowed.available, allowed.available if available is None else available),
+    )
 
 
 def _processor() -> str:
@@ -105,24 +122,6 @@ def _pages(name: str) -> int | None:
         return os.sysconf(name) * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # another system, or one that does not tell
         return None
-
-
-def _container_limit() -> int | None:
-    """Return what the control group allows (version 2), where there is one with a limit."""
-    text = "".join(_lines(Path("/sys/fs/cgroup/memory.max"))).strip()
-    return int(text) if text.isdigit() else None
-
-
-def _gpus() -> tuple[str, ...]:
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return ()
-    query = [tool, "--query-gpu=name,memory.total", "--format=csv,noheader"]
-    try:
-        found = subprocess.run(query, capture_output=True, text=True, timeout=GPU_QUERY_SECONDS, check=True)  # noqa: S603
-    except (OSError, subprocess.SubprocessError):  # a driver that does not answer has no GPU for us
-        return ()
-    return tuple(line.strip() for line in found.stdout.splitlines() if line.strip())
 
 
 def _lines(path: Path) -> list[str]:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from packaging.specifiers import SpecifierSet
 
 
 @dataclass(frozen=True)
@@ -31,19 +35,39 @@ class Package:
 
 
 def packages() -> list[Package]:
-    """Return what featx's own metadata asks for, by name; what only its developers need is left out."""
+    """Return what featx's own metadata asks for, by name; what only its developers need is left out.
+
+    Returns:
+        Nothing where featx has no metadata, as in a copy of its source that was never installed.
+    """
     from packaging.requirements import Requirement
 
     found = []
-    for line in requires("featx") or []:
+    for line in _own_requirements():
         requirement = Requirement(line)
         extra = _extra(str(requirement.marker or ""))
         if extra == "dev":
             continue
         installed = _installed(requirement.name)
-        fits = installed is not None and requirement.specifier.contains(installed, prereleases=True)
+        fits = installed is not None and _fits(requirement.specifier, installed)
         found.append(Package(requirement.name, str(requirement.specifier), installed, extra, fits))
     return sorted(found, key=lambda package: (package.extra is not None, package.name))
+
+
+def _own_requirements() -> list[str]:
+    try:
+        return requires("featx") or []
+    except PackageNotFoundError:
+        return []
+
+
+def _fits(required: SpecifierSet, installed: str) -> bool:
+    from packaging.version import InvalidVersion
+
+    try:
+        return required.contains(installed, prereleases=True)
+    except InvalidVersion:  # metadata that something damaged
+        return False
 
 
 def _extra(marker: str) -> str | None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import platform
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from featx import __version__
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 GIGA = 1e9
 WIDTH = 100
 MEGA = 1e6
+BOUND = "\N{NO-BREAK SPACE}"
 
 
 def command(
@@ -26,14 +30,9 @@ def command(
 ) -> None:
     """Look at versions, devices, engines, weights and the cache, and say what mends what is amiss."""
     console.start(quiet=quiet, debug=debug)
-    try:
+    with _importing(ImportError, AttributeError, ValueError):
         from featx.pipeline.diagnosing import doctor
-    except ImportError as error:
-        raise FeatxError(
-            f"Expected all packages that featx needs, but {error.name or error} does not load; install featx again "
-            "with pip install --upgrade --force-reinstall featx."
-        ) from error
-    with console.progress_bars(quiet=quiet) as progress:
+    with console.progress_bars(quiet=quiet) as progress, _importing(ImportError):
         found = doctor(cache=cache, progress=progress)
     if json:
         console.print_json(found.to_json())
@@ -46,38 +45,62 @@ def command(
     _tell_amiss(found)
 
 
+@contextmanager
+def _importing(*kinds: type[Exception]) -> Iterator[None]:
+    """Tell of a package that is so broken that not even the diagnosis can be made."""
+    try:
+        yield
+    except kinds as error:
+        name = getattr(error, "name", None)
+        raise FeatxError(
+            f"Expected all packages that featx needs, but one does not load ({name or error}); install featx again "
+            "with pip install --upgrade --force-reinstall featx."
+        ) from error
+
+
 def _tell_machine(found: Diagnosis) -> None:
     machine = found.machine
     console.print_lines([f"{machine.processor}, {machine.cpus} processors, {machine.system}"])
-    if machine.memory is not None and machine.available is not None:
-        console.print_lines(
-            [f"memory     {machine.memory / GIGA:.1f} GB, of which {machine.available / GIGA:.1f} GB free"]
-        )
-    console.print_lines([f"devices    {', '.join((*found.devices, *machine.gpus)) or 'TensorFlow does not load'}"])
+    if machine.memory is not None:
+        free = "" if machine.available is None else f", of which {machine.available / GIGA:.1f} GB free"
+        console.print_lines([f"memory     {machine.memory / GIGA:.1f} GB{free}"])
+    devices = f"{', '.join(found.devices)}, as TensorFlow sees them" if found.devices else "TensorFlow tells none"
+    console.print_lines([f"devices    {devices}"])
+    gpus = ", ".join(machine.gpus) or ", ".join(f"one of {maker}'s" for maker in machine.gpu_makers) or "none"
+    console.print_lines([f"GPUs       {gpus}" + (f"; {machine.gpu_fault}" if machine.gpu_fault else "")])
+    if found.threads:
+        console.print_lines(_wrapped("threads    ", [f"{each.library} {each.threads}" for each in found.threads]))
     console.print_lines([f"setting    {name}={value}" for name, value in machine.settings.items()])
 
 
 def _tell_packages(found: Diagnosis) -> None:
-    have = [f"{package.name} {package.installed}" for package in found.packages if package.installed is not None]
     console.print_lines(["", f"featx {__version__}, Python {platform.python_version()}"])
-    console.print_lines(_wrapped("packages   ", have))
-    absent = [f"{package.name} (extra {package.extra})" for package in found.packages if package.installed is None]
-    if absent:
-        console.print_lines(_wrapped("not there  ", absent))
+    have = [f"{package.name} {package.installed}" for package in found.packages if package.installed is not None]
+    absent = [
+        package.name if package.extra is None else f"{package.name} (only for featx[{package.extra}])"
+        for package in found.packages
+        if package.installed is None
+    ]
+    for start, words in (("packages   ", have), ("not there  ", absent)):
+        if words:
+            console.print_lines(_wrapped(start, words))
 
 
 def _wrapped(start: str, words: list[str]) -> list[str]:
-    text = textwrap.fill(", ".join(words), WIDTH, initial_indent=start, subsequent_indent=" " * len(start))
-    return text.splitlines()
+    """Return lines of words, of which none is broken, also where it has a blank or a hyphen."""
+    text = ", ".join(word.replace(" ", BOUND) for word in words)
+    after = " " * len(start)
+    fill = textwrap.TextWrapper(WIDTH, start, after, break_on_hyphens=False, break_long_words=False)
+    return [line.replace(BOUND, " ") for line in fill.wrap(text)]
 
 
 def _tell_engines(found: Diagnosis) -> None:
     rows = [
-        (trial.engine, trial.does, "runs" if trial.runs else str(trial.reason), f"{trial.seconds:.1f} s")
+        (trial.engine, trial.does, trial.state, f"{trial.seconds:.1f} s" if trial.seconds else "-")
         for trial in found.engines
     ]
     console.print_lines([""])
-    console.print_table(rows, ("engine", "does", "", "tried in"))
+    console.print_table(rows, ("engine", "does", "state", "tried in"))
 
 
 def _tell_weights(found: Diagnosis) -> None:
@@ -87,18 +110,27 @@ def _tell_weights(found: Diagnosis) -> None:
     ]
     console.print_lines([""])
     console.print_table(rows, ("ImageNet weights of", "file", "SHA-256"))
+    folders = dict.fromkeys(str(Path(place).parent) for one in found.weights for place in one.looked)
+    console.print_lines(_wrapped("looked in  ", list(folders)))
 
 
 def _tell_cache(found: Diagnosis) -> None:
-    free = f"{found.free_bytes / GIGA:,.1f} GB free on its disk"
+    cache = found.cache
+    free = "free space unknown" if cache.free_bytes is None else f"{cache.free_bytes / GIGA:,.1f} GB free on its disk"
     console.print_lines([""])
-    if found.cache is None:
-        console.print_lines([f"cache      {found.cache_root}: none yet, {free}"])
+    if cache.info is None:
+        console.print_lines([f"cache      {cache.root}: {cache.state}, {free}"])
         return
-    size = found.cache.bytes + found.cache.network_bytes + found.cache.known_files_bytes
-    health = f"{found.cache.set_aside} damaged files set aside" if found.cache.set_aside else "every file sound"
-    rows = f"{found.cache.rows:,} rows, {size / MEGA:,.1f} MB"
-    console.print_lines([f"cache      {found.cache_root}: {rows}, {health}, {free}"])
+    held = cache.info
+    size = held.bytes + held.network_bytes + held.known_files_bytes
+    console.print_lines([f"cache      {cache.root}: {held.rows:,} rows, {size / MEGA:,.1f} MB, {free}"])
+    health = f"{held.shards} shards and {held.networks} converted networks hashed"
+    wrong = [
+        f"{count} {what}"
+        for count, what in ((held.set_aside, "damaged files set aside"), (len(cache.unused), "files not used"))
+        if count
+    ]
+    console.print_lines([f"           {health}: {', '.join(wrong) or 'none damaged'}"])
 
 
 def _tell_amiss(found: Diagnosis) -> None:
@@ -106,4 +138,4 @@ def _tell_amiss(found: Diagnosis) -> None:
     if not found.amiss:
         console.print_lines(["Nothing is amiss."])
     for item in found.amiss:
-        console.print_lines([f"Amiss: {item.what}.", f"  To mend it: {item.mend}"])
+        console.print_lines([f"Amiss: {item.what.rstrip('.')}.", f"  To mend it: {item.mend}"])
