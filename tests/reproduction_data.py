@@ -18,7 +18,7 @@ from featx.pipeline.reproduction.stages import Stages
 from featx.recipe_files import load_recipe, override
 
 CLASSES = ("covid", "normal", "bac", "vir")
-MACHINE = Machine("Linux", "a processor", 2, None, None, (), {})
+MACHINE = Machine("Linux", "a processor", 2, None, None, (), (), "", {})
 
 
 def data_of_the_report() -> dict[str, Data]:

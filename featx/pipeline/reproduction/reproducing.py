@@ -245,7 +245,8 @@ class _Work:
         epochs = self.plan.epochs[VGG16]
         machine = self.found.machine
         images = {f"{split}/{name}": n for (split, name), n in self.plan.data[fit.data.name].counts.items()}
-        here = [machine.system, machine.processor, machine.cpus, machine.settings]
+        settings = {name: value for name, value in machine.settings.items() if not name.startswith("FEATX_")}
+        here = [machine.system, machine.processor, machine.cpus, settings]
         key = digest_of([dump_recipe(fit.recipe), self.plan.steps, epochs, images, here])
         known = load_document(self.out, YARDSTICK, key)
         if known is None:
