@@ -7,9 +7,11 @@ A `FeatureSpec` decides the features of an image; a `Recipe` adds the head and h
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 Resize = Literal["bilinear", "bicubic", "lanczos", "box", "hamming"]
 Pooling = Literal["none", "avg", "max"]
@@ -201,16 +203,44 @@ class Recipe(FeatureSpec):
     def replaced(self, changes: dict[str, Any]) -> Recipe:
         """Return a copy with dotted fields replaced, validated again.
 
+        Args:
+            changes: Values by field, such as `fit.epochs`; a number counts from 0 what a list holds, as in
+                `head.layers.1.units`.
+
         Raises:
-            pydantic.ValidationError: A value does not fit its field.
+            pydantic.ValidationError: A value does not fit its field, or a list has no such place.
         """
-        document = self.model_dump()
+        document: Any = self.model_dump()
         for dotted, value in changes.items():
-            *tables, field = dotted.split(".")
-            table = document
-            for name in tables:
-                if not isinstance(table.get(name), dict):
-                    table[name] = {}  # validation then says what is wrong with it
-                table = table[name]
-            table[field] = value
+            document = _with(document, dotted.split("."), value, ())
         return Recipe.model_validate(document)
+
+
+def _with(table: Any, path: Sequence[str], value: Any, above: tuple[str, ...]) -> Any:
+    """Return a table or list with one value in it replaced."""
+    if not path:
+        return _with_tuples(value)
+    name, *rest = path
+    if isinstance(table, tuple):
+        place = _place_in(table, name, above)
+        return (*table[:place], _with(table[place], rest, value, (*above, name)), *table[place + 1 :])
+    # Where there is no table, validation says what is wrong with the one that is made.
+    known = table if isinstance(table, dict) else {}
+    return {**known, name: _with(known.get(name), rest, value, (*above, name))}
+
+
+def _with_tuples(value: Any) -> Any:
+    """Return a value with tuples for lists, which are what JSON has for them."""
+    if isinstance(value, dict):
+        return {key: _with_tuples(inner) for key, inner in value.items()}
+    return tuple(map(_with_tuples, value)) if isinstance(value, (list, tuple)) else value
+
+
+def _place_in(items: Sequence[Any], name: str, above: tuple[str, ...]) -> int:
+    if name.isdecimal() and int(name) < len(items):
+        return int(name)
+    expected = f"a number from 0 to {len(items) - 1}" if items else "no number, as there are none"
+    reason = PydanticCustomError(
+        "no_such_place", "expected {expected}, received {name}", {"expected": expected, "name": name}
+    )
+    raise ValidationError.from_exception_data("Recipe", [{"type": reason, "loc": above, "input": name}])

@@ -19,6 +19,7 @@ from featx.errors import RecipeError, UsageError
 from featx.recipe import DenseLayer, DropoutLayer, Recipe
 
 BASE = "base"
+RATE = "fit.learning_rate"
 LAYER_TYPES = ("dense", "dropout")
 
 
@@ -54,15 +55,30 @@ def override(recipe: Recipe, overrides: Mapping[str, Any]) -> Recipe:
         overrides: Dotted fields (`"fit.epochs"`) and their values; `None` values are left out.
 
     Raises:
-        UsageError: There is no such field, or its value is not valid.
+        UsageError: What `with_fields` raises.
     """
     wanted = {field: value for field, value in overrides.items() if value is not None}
-    if not wanted:
-        return recipe
+    return with_fields(recipe, wanted) if wanted else recipe
+
+
+def with_fields(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
+    """Do what `override` does, with `None` for a value as any other: it leaves a field empty.
+
+    Raises:
+        UsageError: There is no such field, its value is not valid, or it is a learning rate where the schedule
+            has rates of its own.
+    """
     try:
-        return recipe.replaced(wanted)
+        changed = recipe.replaced(dict(changes))
     except ValidationError as error:
         raise UsageError(_sentence(error, recipe.name)) from None
+    schedule = changed.fit.schedule
+    if RATE in changes and schedule is not None and schedule.kind == "absolute":
+        raise UsageError(
+            f"The schedule of the recipe {recipe.name} gives absolute rates, which {RATE} (--learning-rate) does not "
+            "change; edit fit.schedule in a copy of the recipe (featx recipes show prints it)."
+        )
+    return changed
 
 
 def dump_recipe(recipe: Recipe) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
+from math import factorial
 from typing import Any
 
 import numpy as np
@@ -12,14 +14,15 @@ from numpy.typing import NDArray
 from featx.stats import Score, mean_interval
 
 RESAMPLES = 9999
+ALPHA = 0.05
 
 
 @dataclass(frozen=True)
 class SeedSpread:
-    """Test accuracies of fits that differ in their seed alone.
+    """Accuracies on one part of the data of fits that differ in their seed alone.
 
     Attributes:
-        n: Test images.
+        n: Images of that part, of the first fit.
         accuracies: One a fit that gave scores, from 0 to 1.
         refused: Fits that gave none, as when they diverged.
         mean: Of the accuracies; None where there are none, as for all that follow.
@@ -27,8 +30,8 @@ class SeedSpread:
         low: The least.
         high: The largest.
         interval: 95 % interval of the mean over seeds, by Student's t within [0, 1]; None for fewer than two. It
-            speaks of other seeds on the same test images, not of other images.
-        loss: Mean test loss in nats.
+            speaks of other seeds on the same images, not of other images.
+        loss: Mean loss in nats.
     """
 
     n: int
@@ -58,8 +61,13 @@ class SeedSpread:
         }
 
 
-def spread_of(scores: Sequence[Score]) -> SeedSpread:
-    """Return the spread of fits; those without images scored count as refused."""
+def spread_of(scores: Sequence[Score], refused: int = 0) -> SeedSpread:
+    """Return the spread of fits.
+
+    Args:
+        scores: Of fits that gave any; those of no images are left out.
+        refused: How many fits gave none.
+    """
     known = [score for score in scores if score.accuracy is not None]
     accuracies = [float(score.accuracy or 0) for score in known]
     losses = [score.loss for score in known if score.loss is not None]
@@ -67,7 +75,7 @@ def spread_of(scores: Sequence[Score]) -> SeedSpread:
     return SeedSpread(
         n=known[0].n if known else 0,
         accuracies=tuple(accuracies),
-        refused=len(scores) - len(known),
+        refused=refused,
         mean=float(np.mean(accuracies)) if known else None,
         sd=float(np.std(accuracies, ddof=1)) if several else None,
         low=min(accuracies, default=None),
@@ -86,18 +94,20 @@ def blocked_permutation_p(table: NDArray[np.float64], resamples: int = RESAMPLES
     and G. K. Smyth 2010, doi:10.2202/1544-6115.1585).
 
     Args:
-        table: (values, seeds) figures, at least 2 by 2.
+        table: (values, seeds) figures, at least 2 by 2. Of whole numbers, such as counts of right answers, ties
+            are found exactly.
         resamples: B, the arrangements drawn.
         seed: Of the drawing.
     """
     from scipy.stats import permutation_test
 
-    def variance(*rows: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-        return np.asarray(np.var([row.mean(axis=axis) for row in rows], axis=0))
+    def squared_sums(*rows: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+        # As the sum of all stays, this orders arrangements as the variance does, and whole numbers stay whole.
+        return np.asarray(np.sum([row.sum(axis=axis) ** 2 for row in rows], axis=0))
 
     found = permutation_test(
         tuple(table),
-        variance,
+        squared_sums,
         permutation_type="samples",
         vectorized=True,
         n_resamples=resamples,
@@ -105,6 +115,19 @@ def blocked_permutation_p(table: NDArray[np.float64], resamples: int = RESAMPLES
         rng=np.random.default_rng(seed),
     )
     return float(found.pvalue)
+
+
+def least_p(values: int, seeds: int) -> float:
+    """Return the least p-value that `blocked_permutation_p` can give of all arrangements: (values!)^(1 - seeds).
+
+    Of the (values!)^seeds arrangements, values! have the same means, under other names.
+    """
+    return float(1 / factorial(values) ** (seeds - 1))
+
+
+def seeds_to_tell(values: int, alpha: float = ALPHA) -> int:
+    """Return with how many seeds at least the p-value of so many values, at least 2, can be below `alpha`."""
+    return next(seeds for seeds in count(2) if least_p(values, seeds) < alpha)
 
 
 def _interval(values: Sequence[float]) -> tuple[float, float] | None:

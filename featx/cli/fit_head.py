@@ -9,7 +9,6 @@ import typer
 
 from featx.cli import console, options
 from featx.cli.extract import SKIPPED, skipped_lines
-from featx.errors import UsageError
 
 if TYPE_CHECKING:
     from featx.pipeline.fitting import FitResult
@@ -49,11 +48,6 @@ def command(
     from featx.recipe_files import load_recipe, override
 
     resolved = load_recipe(recipe)
-    if learning_rate is not None and resolved.fit.schedule and resolved.fit.schedule.kind == "absolute":
-        raise UsageError(
-            f"The schedule of the recipe {resolved.name} gives absolute rates, which --learning-rate does not "
-            "change; edit fit.schedule in a copy of the recipe (featx recipes show prints it)."
-        )
     resolved = override(
         resolved,
         {

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featx.cli import console, options
-from featx.errors import UsageError
+from featx.cli.extract import SKIPPED, skipped_lines
+from featx.errors import UntrustedError, UsageError
 
 if TYPE_CHECKING:
-    from featx.pipeline.sweeping import Sweep
+    from featx.pipeline.sweep_found import Sweep
+    from featx.stats import Score
 
 VALUES = "What to vary"
 
@@ -63,24 +65,32 @@ def command(
     """Fit a recipe for every value and several seeds, and tell whether the values make a difference."""
     console.start(quiet=quiet, debug=debug)
     from featx.pipeline.sweeping import sweep
-    from featx.recipe_files import load_recipe, override
+    from featx.recipe_files import load_recipe, with_fields
 
-    base = load_recipe(recipe)
-    chosen = {
-        "fit.batch_size": batch_size,
-        "fit.learning_rate": learning_rate,
-        "fit.epochs": epochs,
-        "views.count": views,
-    }
-    fixed, grid = _split(chosen, setting or [])
-    fixed |= {"fit.seed": seed, "backbone.weights": options.weights_for(base.backbone.name, weights)}
+    wanted = _wanted(
+        {
+            "fit.batch_size": batch_size,
+            "fit.learning_rate": learning_rate,
+            "fit.epochs": epochs,
+            "views.count": views,
+            "fit.seed": None if seed is None else str(seed),
+        },
+        setting or [],
+    )
+    fixed, grid = _split(wanted)
+    base = with_fields(load_recipe(recipe), fixed)
+    backbones = [str(name) for name in grid.get("backbone.name", [base.backbone.name])]
+    sources = {name: options.weights_for(name, weights) for name in backbones}
+    if weights and "backbone.weights" in wanted:
+        raise UsageError("Expected the values of backbone.weights once, received them twice (--weights and --set).")
     with console.progress_bars(quiet=quiet) as progress:
         found = sweep(
             data,
-            override(base, fixed),
+            base,
             grid,
             out,
             seeds=seeds,
+            weights={name: source for name, source in sources.items() if source is not None},
             cache=cache,
             engine=engine.value,
             jobs=jobs,
@@ -91,10 +101,14 @@ def command(
         console.print_json(found.to_json())
     else:
         _tell(found)
+    if found.refused == len(found.scores):
+        raise UntrustedError(f"All {found.refused} fits were refused; the first: {found.scores[0].refused}")
+    if found.failed:
+        raise typer.Exit(SKIPPED)
 
 
-def _split(chosen: dict[str, str | None], settings: list[str]) -> tuple[dict[str, Any], dict[str, list[Any]]]:
-    """Return what has one value, which changes the recipe, and what has several, which are tried."""
+def _wanted(chosen: dict[str, str | None], settings: list[str]) -> dict[str, list[Any]]:
+    """Return the values of each field that is asked for."""
     from featx.pipeline.sweep_grid import parsed_setting, parsed_values
 
     wanted = {field: parsed_values(text) for field, text in chosen.items() if text is not None}
@@ -103,30 +117,51 @@ def _split(chosen: dict[str, str | None], settings: list[str]) -> tuple[dict[str
         if field in wanted:
             raise UsageError(f"Expected the values of {field} once, received them twice.")
         wanted[field] = values
+    return wanted
+
+
+def _split(wanted: dict[str, list[Any]]) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+    """Return what has one value, which changes the recipe, and what has several, which are tried."""
     several = {field: values for field, values in wanted.items() if len(values) > 1}
-    if not several and wanted:
+    if not several:
         # A single value is still a sweep over seeds.
-        field = next(iter(wanted))
-        several[field] = wanted[field]
+        several = dict([(field, values) for field, values in wanted.items() if field != "fit.seed"][:1])
     return {field: values[0] for field, values in wanted.items() if field not in several}, several
 
 
 def _tell(found: Sweep) -> None:
-    from featx.pipeline.sweep_grid import column_names
+    from featx.pipeline.sweep_grid import as_text, column_names
 
     names = column_names(found.fields).values()
+    held_out = found.role == "test"
     rows = []
-    for values, spread in found.spreads():
-        told = [str(value) for value in values.values()]
+    for (values, spread), (_, validation) in zip(found.spreads(), found.spreads("validation"), strict=True):
+        row = [as_text(value) for value in values.values()]
+        refused = f" ({spread.refused} refused)" if spread.refused else ""
         if spread.mean is None:
-            rows.append([*told, "no scores", "", "", ""])
+            rows.append([*row, "no scores", "", refused.strip(), "", *([""] if held_out else [])])
             continue
-        correct = " ".join(str(round(accuracy * spread.n)) for accuracy in spread.accuracies)
         interval = (
             "" if spread.interval is None else "{:.0f}–{:.0f} %".format(*(100 * end for end in spread.interval))
         )
-        refused = f" ({spread.refused} refused)" if spread.refused else ""
         loss = "" if spread.loss is None else f"{spread.loss:.2f}"
-        rows.append([*told, f"{100 * spread.mean:.1f} %", interval, f"{correct} of {spread.n}{refused}", loss])
-    console.print_table(rows, (*names, "test", "95 % over seeds", "right, by seed", "loss"))
+        row += [f"{100 * spread.mean:.1f} %", interval, _right(found.scores_of(values)) + refused, loss]
+        rows.append([*row, _mean(validation.mean, validation.sd)] if held_out else row)
+    header = [*names, found.role, "95 % over seeds", "right, by seed", "loss"]
+    console.print_table(rows, [*header, "validation"] if held_out else header)
     console.print_lines([found.conclusion(), *(f"  {path}" for path in found.files)])
+    console.print_lines(skipped_lines([failure.to_json() for failure in found.failed]))
+
+
+def _mean(mean: float | None, sd: float | None) -> str:
+    if mean is None:
+        return "–"
+    return f"{100 * mean:.1f} %" if sd is None else f"{100 * mean:.1f} ± {100 * sd:.1f} %"
+
+
+def _right(scores: list[Score]) -> str:
+    """Return how many answers are right, seed by seed."""
+    numbers = {score.n for score in scores}
+    if len(numbers) == 1:
+        return f"{' '.join(str(score.correct) for score in scores)} of {numbers.pop()}"
+    return " ".join(f"{score.correct}/{score.n}" for score in scores)

@@ -94,6 +94,13 @@ def make_fitter(engine: FitEngine, recipe: Recipe, width: int, classes: int) -> 
     return FusedFitter(recipe, width, classes) if engine == "fused" else KerasFitter(recipe, width, classes)
 
 
+def engine_on_cpu(engine: FitEngine, head: HeadPart) -> str:
+    """Return which engine, `fused` or `keras`, fits a head where there is no GPU; nothing heavy is loaded."""
+    if engine == "auto":
+        return "fused" if next(_unknown_layers(head), None) is None else "keras"
+    return engine
+
+
 def check_engine(engine: str, head: HeadPart) -> None:
     """Check that there is such an engine and that it knows the head's layers, before any work is done.
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.data import read_data
-from featx.dataset import check_for_fit
+from featx.dataset import Dataset, check_for_fit
 from featx.errors import UntrustedError
 from featx.heads import Head, check_output
 from featx.pipeline.extraction import Extraction, extract_dataset
@@ -69,9 +69,14 @@ class HeadFit:
 
 
 def extract_to_fit(
-    data: str | Path, recipe: Recipe, cache: str | Path, engine: FitEngine, on_error: OnError, progress: Progress
+    data: str | Path | Dataset,
+    recipe: Recipe,
+    cache: str | Path,
+    engine: FitEngine,
+    on_error: OnError,
+    progress: Progress,
 ) -> Extraction:
-    """Check that a head can be fitted to data, and make sure of its features.
+    """Check that a head can be fitted to data, which may be read already, and make sure of its features.
 
     Raises:
         UntrustedError: An image or group stands in two splits.
@@ -79,16 +84,38 @@ def extract_to_fit(
         RecipeError: The head's output does not fit the number of classes, or the engine does not know a layer.
         FeatxError: What `extract` raises.
     """
+    dataset = data if isinstance(data, Dataset) else read_to_fit(data, on_error)
+    check_to_fit(dataset, recipe, engine)
+    extraction = extract_dataset(dataset, recipe, cache=cache, on_error=on_error, progress=progress)
+    check_usable(extraction, recipe)
+    refuse_leaks(extraction.images)
+    return extraction
+
+
+def read_to_fit(data: str | Path, on_error: OnError) -> Dataset:
+    """Read data; files that a manifest names and that are missing are told of later where images may be skipped."""
+    return read_data(Path(data), missing="keep" if on_error == "skip" else "fail")
+
+
+def check_to_fit(dataset: Dataset, recipe: Recipe, engine: FitEngine) -> None:
+    """Check before any work that a recipe's head can be fitted to data.
+
+    Raises:
+        FeatxError: Those of `extract_to_fit` that need no image.
+    """
     check_engine(engine, recipe.head)
-    dataset = read_data(Path(data), missing="keep" if on_error == "skip" else "fail")
     check_for_fit(dataset, recipe.fit.validation)
     check_output(recipe.head, len(dataset.classes))
-    extraction = extract_dataset(dataset, recipe, cache=cache, on_error=on_error, progress=progress)
-    images = list(extraction.images)
-    # Images that were skipped may have been a class's last.
-    check_for_fit(replace(dataset, items=tuple(image.item for image in images)), recipe.fit.validation)
-    refuse_leaks(images)
-    return extraction
+
+
+def check_usable(extraction: Extraction, recipe: Recipe) -> None:
+    """Check that enough images are left, as those that were skipped may have been a class's last.
+
+    Raises:
+        DataError: Too few are left of a class.
+    """
+    usable = replace(extraction.dataset, items=tuple(image.item for image in extraction.images))
+    check_for_fit(usable, recipe.fit.validation)
 
 
 def fit_rows(extraction: Extraction, recipe: Recipe, engine: FitEngine, progress: Progress) -> HeadFit:

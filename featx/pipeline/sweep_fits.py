@@ -1,39 +1,32 @@
-"""The fits of a sweep: each done once, its scores kept in a small file, in this process or in several."""
+"""The fits of a sweep: each done once, its scores kept in a small file."""
 
 from __future__ import annotations
 
-import logging
-import multiprocessing
-import os
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from featx.canonical import digest_of
+from featx.dataset import Dataset
 from featx.documents import load_document, save_document
-from featx.errors import UntrustedError
+from featx.errors import DataError, StoreError, UntrustedError
 from featx.framework import load_keras
-from featx.machine import this_machine, usable_cpus
 from featx.pipeline.extraction import Extraction
-from featx.pipeline.fit_engines import FitEngine
+from featx.pipeline.fit_engines import FitEngine, engine_on_cpu
 from featx.pipeline.hashing import OnError, data_digest
-from featx.pipeline.head_fits import extract_to_fit, fit_rows
+from featx.pipeline.head_fits import check_to_fit, check_usable, extract_to_fit, fit_rows, read_to_fit
 from featx.pipeline.progress import Progress, silent
 from featx.pipeline.sweep_grid import Point
-from featx.recipe import DenseLayer, FeatureSpec, Recipe
+from featx.recipe import FeatureSpec, Recipe
 from featx.stats import Score
-
-log = logging.getLogger("featx")
+from featx.weights import find_weights
 
 FITS = "fits"
 # Raised by hand when a fit of the same recipe gives other scores.
 FIT_RULE = 1
-# TensorFlow and all else that a process has loaded.
-PROCESS_BYTES = 0.8e9
 
 
 @dataclass(frozen=True)
@@ -94,16 +87,53 @@ class Fits:
     def __post_init__(self) -> None:
         self._extractions: dict[str, tuple[Extraction, str]] = {}
 
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The data, read once."""
+        return read_to_fit(self.data, self.on_error)
+
+    def check(self, points: Sequence[Point]) -> None:
+        """Check of every fit before any work that it can be done and that there is something to score.
+
+        Raises:
+            FeatxError: What `extract_to_fit` raises before it reads images, or there is nothing to score.
+        """
+        recipes = [point.recipe for point in points]
+        for recipe in {(one.head.model_dump_json(), one.fit.validation): one for one in recipes}.values():
+            check_to_fit(self.dataset, recipe, self.engine)
+            if not (self.dataset.split("test") or self.dataset.split("val") or recipe.fit.validation):
+                raise DataError(
+                    f"Expected a split test in {self.dataset.root}, or images held out for validation, found "
+                    "neither; add a folder test, or set fit.validation above 0."
+                )
+        networks = {(one.backbone.name, one.backbone.weights) for one in recipes}
+        if len(networks) > 1:
+            # The last one's weights may be missing, which is better known before the first one's rows are computed.
+            for name, source in sorted(networks):
+                find_weights(name, source)
+
+    def extract(self, points: Sequence[Point]) -> None:
+        """Make sure of the features of all points, and that skipped images leave enough for each fit."""
+        for point in points:
+            extraction = self.extraction(point.recipe)
+            if extraction.failed:
+                check_usable(extraction, point.recipe)
+
     def extraction(self, recipe: Recipe) -> Extraction:
         """Return the features of a recipe; those of recipes that differ in head and fit alone are the same."""
         return self._known(recipe)[0]
+
+    @property
+    def extractions(self) -> list[Extraction]:
+        """The features that were made sure of."""
+        return [extraction for extraction, _ in self._extractions.values()]
 
     def _known(self, recipe: Recipe) -> tuple[Extraction, str]:
         """Return the features and the digest of the images, which is taken once for all fits."""
         spec = FeatureSpec.model_validate(recipe.model_dump(include=set(FeatureSpec.model_fields)))
         key = digest_of(spec.model_dump(mode="json"))
         if key not in self._extractions:
-            found = extract_to_fit(self.data, recipe, self.cache, self.engine, self.on_error, self.progress)
+            found = extract_to_fit(self.dataset, recipe, self.cache, self.engine, self.on_error, self.progress)
             groups = sorted([image.digest, image.item.group or ""] for image in found.images)
             self._extractions[key] = found, digest_of([data_digest(found.images), groups])
         return self._extractions[key]
@@ -114,7 +144,11 @@ class Fits:
         return None if document is None else FitScores.from_json(document)
 
     def fit(self, point: Point) -> FitScores:
-        """Fit, and keep the scores."""
+        """Fit, and keep the scores.
+
+        Raises:
+            StoreError: The sweep's folder cannot be written.
+        """
         extraction = self.extraction(point.recipe)
         start = time.perf_counter()
         empty = Score(0, 0, None)
@@ -126,11 +160,21 @@ class Fits:
         else:
             seconds = round(time.perf_counter() - start, 3)
             found = FitScores(scores["fit"], scores["validation"], scores["test"], fitted.fitter.name, seconds)
-            if fitted.fitter.name == "keras":
-                # Keras keeps what it has built until it is told to forget it.
-                load_keras().backend.clear_session()
-        save_document(self.out, FITS, self._key(point), found.to_json())
+        if "keras" in (found.engine, engine_on_cpu(self.engine, point.recipe.head)):
+            # Keras keeps what it has built until it is told to forget it.
+            load_keras().backend.clear_session()
+        self._keep(point, found)
         return found
+
+    def _keep(self, point: Point, found: FitScores) -> None:
+        try:
+            save_document(self.out, FITS, self._key(point), found.to_json())
+        except StoreError as error:
+            reason = getattr(error.__cause__, "strerror", None) or error.__cause__ or error
+            raise StoreError(
+                f"{self.out} cannot be written: {reason}; mend that and run the same command again, or choose "
+                "another --out. Fits that were done are kept."
+            ) from error
 
     def _key(self, point: Point) -> str:
         """Return the digest of all that moves a fit's scores."""
@@ -146,73 +190,3 @@ class Fits:
                 "engine": self.engine,
             }
         )
-
-
-def fit_all(fits: Fits, points: Sequence[Point], jobs: int) -> Iterator[tuple[Point, FitScores]]:
-    """Yield the scores of every point as they come; those of fits done before come first.
-
-    Args:
-        fits: How.
-        points: What.
-        jobs: Processes; lowered, with a notice, to what memory allows. The scores do not depend on it.
-    """
-    missing = []
-    for point in points:
-        known = fits.done(point)
-        if known is None:
-            missing.append(point)
-        else:
-            yield point, known
-    if len(missing) < len(points):
-        log.info("%d of %d fits were done before.", len(points) - len(missing), len(points))
-    jobs = min(_affordable(fits, missing, jobs), len(missing))
-    if jobs > 1:
-        yield from _in_processes(fits, missing, jobs)
-    else:
-        yield from ((point, fits.fit(point)) for point in missing)
-
-
-def _in_processes(fits: Fits, points: Sequence[Point], jobs: int) -> Iterator[tuple[Point, FitScores]]:
-    threads = max(1, usable_cpus() // jobs)
-    context = multiprocessing.get_context("spawn")
-    how = (fits.data, fits.out, fits.cache, fits.engine, fits.on_error)
-    pool = ProcessPoolExecutor(jobs, context, _start_worker, (threads, *how))
-    try:
-        running = {pool.submit(_fit_in_worker, point): point for point in points}
-        for future in as_completed(running):
-            yield running[future], future.result()
-    finally:
-        # What runs is finished and kept, what waits is not begun.
-        pool.shutdown(cancel_futures=True)
-
-
-_worker: list[Fits] = []
-
-
-def _start_worker(threads: int, data: Path, out: Path, cache: Path, engine: FitEngine, on_error: OnError) -> None:
-    for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
-        os.environ[name] = str(threads)
-    logging.getLogger("featx").setLevel(logging.ERROR)
-    _worker.append(Fits(data, out, cache, engine, on_error))
-
-
-def _fit_in_worker(point: Point) -> FitScores:
-    return _worker[0].fit(point)
-
-
-def _affordable(fits: Fits, points: Sequence[Point], jobs: int) -> int:
-    available = this_machine().available
-    if jobs < 2 or not points or available is None:
-        return jobs
-    largest = max(_fit_bytes(point.recipe, fits.extraction(point.recipe)) for point in points)
-    fitting = max(1, int(available // (PROCESS_BYTES + largest)))
-    if fitting < jobs:
-        log.warning("%d fits at once instead of %d, which is what the free memory allows.", fitting, jobs)
-    return min(jobs, fitting)
-
-
-def _fit_bytes(recipe: Recipe, extraction: Extraction) -> float:
-    """Return the bytes of a head's weights, both moments and gradients in single precision."""
-    widths = [extraction.dim, *(layer.units for layer in recipe.head.layers if isinstance(layer, DenseLayer))]
-    widths.append(len(extraction.dataset.classes))
-    return 16.0 * sum((before + 1) * after for before, after in pairwise(widths))

@@ -9,13 +9,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import BaseModel
+
+from featx.canonical import canonical_json
 from featx.errors import UsageError
 from featx.recipe import Recipe
-from featx.recipe_files import override
+from featx.recipe_files import override, with_fields
 
 RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)(?:\.\.(\d+))?")
 # More is a slip of the keyboard: no sweep of so many fits ends.
 MOST_VALUES = 1000
+WEIGHTS = "backbone.weights"
+# What the columns of a sweep's tables and the keys of its JSON are called themselves.
+TAKEN = {
+    *("seed", "test", "train", "validation", "engine", "seconds", "refused", "loss", "n", "fits", "mean", "sd"),
+    *("low", "high", "accuracy"),
+}
 
 
 @dataclass(frozen=True)
@@ -23,7 +32,7 @@ class Point:
     """One fit of a sweep.
 
     Attributes:
-        values: By dotted field, such as `fit.batch_size`.
+        values: By dotted field, such as `fit.batch_size`, as JSON has them.
         seed: Of the split, the head's weights, dropout and the order of batches.
         recipe: With both.
     """
@@ -32,14 +41,25 @@ class Point:
     seed: int
     recipe: Recipe
 
+    @property
+    def key(self) -> str:
+        """What fits with the same values share."""
+        return canonical_json(list(self.values.values()))
 
-def points_of(recipe: Recipe, grid: Mapping[str, Sequence[Any]], seeds: Sequence[int]) -> list[Point]:
+
+def points_of(
+    recipe: Recipe,
+    grid: Mapping[str, Sequence[Any]],
+    seeds: Sequence[int],
+    weights: Mapping[str, str] | None = None,
+) -> list[Point]:
     """Return every combination of values with every seed, each recipe validated.
 
     Args:
         recipe: What the values change.
-        grid: Values by dotted field.
+        grid: Values by dotted field; `None` leaves a field empty.
         seeds: Each combination is fitted with each.
+        weights: By backbone, in place of the recipe's.
 
     Raises:
         UsageError: There is nothing to vary, a value comes twice, or a field or value is not valid.
@@ -52,25 +72,44 @@ def points_of(recipe: Recipe, grid: Mapping[str, Sequence[Any]], seeds: Sequence
             raise UsageError(f"Expected each value of {field} once, received {twice[0]!r} twice.")
         if field == "fit.seed":
             raise UsageError("Expected another field than fit.seed to vary; --seeds says how many seeds are fitted.")
+    if weights and WEIGHTS in grid:
+        raise UsageError(f"Expected the values of {WEIGHTS} once, received them twice (--weights and --set).")
+    sources = {name.lower(): source for name, source in (weights or {}).items()}
     points = []
     for combination in itertools.product(*grid.values()):
         changes = dict(zip(grid, combination, strict=True))
-        changed = override(recipe, changes)
-        points += [Point(changes, seed, override(changed, {"fit.seed": seed})) for seed in seeds]
+        changed = with_fields(recipe, changes)
+        plain = {field: _plain(value) for field, value in changes.items()}
+        own = sources.get(changed.backbone.name.lower())
+        points += [Point(plain, seed, override(changed, {"fit.seed": seed, WEIGHTS: own})) for seed in seeds]
     return points
+
+
+def as_text(value: Any) -> str:
+    """Return a value as text: as it is written after `--set FIELD=`."""
+    return value if isinstance(value, str) else canonical_json(value)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of a recipe as JSON has it."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
 
 def column_names(fields: Sequence[str]) -> dict[str, str]:
     """Return what columns call the fields: the last part of a dotted name, the whole where two end alike."""
     ends = [field.rpartition(".")[2] for field in fields]
-    taken = {"seed", "test", "train", "validation", "engine", "seconds", "refused"}
     return {
-        field: field if ends.count(end) > 1 or end in taken else end for field, end in zip(fields, ends, strict=True)
+        field: field if ends.count(end) > 1 or end in TAKEN or end.isdecimal() else end
+        for field, end in zip(fields, ends, strict=True)
     }
 
 
 def parsed_values(text: str) -> list[Any]:
-    """Return the values that a text names: `5..15`, `5..15..5`, `1e-4,1e-3`, `rescale,featurewise`, `true`.
+    """Return the values that a text names: `5..15`, `5..15..5`, `1e-4,1e-3`, `rescale,featurewise`, `true`, `null`.
 
     Raises:
         UsageError: There is none, or a range that never ends.
@@ -98,15 +137,14 @@ def parsed_setting(text: str) -> tuple[str, list[Any]]:
 
 
 def _one(part: str) -> Iterator[Any]:
-    """Yield the numbers of a range, or one value: a number or truth value as in JSON, else text."""
+    """Yield the numbers of a range, or one value: a number, truth value or null as in JSON, else text."""
     found = RANGE.fullmatch(part)
     if found is None:
         try:
             value = json.loads(part)
         except ValueError:
             value = part
-        # There is no value to leave a field empty with: what says so is text, which the field may refuse.
-        yield part if value is None else value
+        yield value
         return
     first, last, step = int(found[1]), int(found[2]), int(found[3] or 1)
     if step < 1 or (last - first) // step >= MOST_VALUES:

@@ -71,6 +71,21 @@ def write_run(
     runs.write_json(out / runs.MANIFEST, _manifest(outcome, extraction, metrics))
 
 
+def data_facts(extraction: Extraction) -> dict[str, Any]:
+    """Return what a manifest says of the data: root, digest and counts."""
+    return {
+        "root": str(extraction.dataset.root),
+        "sha256": data_digest(extraction.images),
+        "counts": extraction.dataset.counts(),
+    }
+
+
+def versions(extraction: Extraction) -> dict[str, str]:
+    """Return what a manifest says of software: the versions of Python, featx and what it computes with."""
+    packages = (*PACKAGES, "openvino") if extraction.engine == "openvino" else PACKAGES
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
 def _write_predictions(path: Path, outcome: Outcome) -> None:
     extra = sorted({name for images in outcome.images.values() for image in images for name in image.item.extra})
     header = [
@@ -117,15 +132,10 @@ def _write_confusion(path: Path, outcome: Outcome) -> None:
 
 def _manifest(outcome: Outcome, extraction: Extraction, metrics: Mapping[str, Any]) -> dict[str, Any]:
     penultimate = outcome.penultimate
-    packages = (*PACKAGES, "openvino") if extraction.engine == "openvino" else PACKAGES
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "classes": list(outcome.classes),
-        "data": {
-            "root": str(extraction.dataset.root),
-            "sha256": data_digest(extraction.images),
-            "counts": extraction.dataset.counts(),
-        },
+        "data": data_facts(extraction),
         "weights": {
             "backbone": extraction.spec.backbone.name,
             "source": extraction.weights.source,
@@ -144,7 +154,7 @@ def _manifest(outcome: Outcome, extraction: Extraction, metrics: Mapping[str, An
             if penultimate is None
             else {"layer": penultimate.layer, "feature_set": penultimate.spaces.plain.id},
         },
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
+        "versions": versions(extraction),
         "device": {"machine": platform.machine(), "system": sys.platform, "cpus": os.cpu_count(), **_devices()},
         "seconds": metrics["seconds"],
     }
