@@ -51,6 +51,24 @@ def difference_interval(one: float, n: int, other: float, m: int) -> tuple[float
     return difference - hypot(one - low, other_high - other), difference + hypot(high - one, other - other_low)
 
 
+def homogeneity_p(correct: Sequence[int], n: int) -> float:
+    """Return how often shares would differ as much if all were draws of one probability: Pearson's chi-squared test.
+
+    Source: K. Pearson, Philosophical Magazine 50 (1900), 157-175, for a table of right and wrong by share. Shares of
+    the same images vary less than it takes for granted, so that its p is then too large.
+
+    Args:
+        correct: Successes of each share, at least two.
+        n: Trials of each.
+    """
+    from scipy.stats import chi2_contingency
+
+    if not 0 < sum(correct) < n * len(correct):
+        return 1.0
+    table = np.array([correct, [n - number for number in correct]])
+    return float(chi2_contingency(table, correction=False).pvalue)
+
+
 def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
     """Return the 95 % interval of a mean by Student's t; None for fewer than two values.
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from featx.pipeline.reproduction.markdown import own_spread
 from featx.reported import Figure, Kind, read_reported
-from featx.stats import difference_interval, mean_interval, wilson
+from featx.stats import difference_interval, homogeneity_p, mean_interval, wilson
 from featx.verdicts import RULES, Ours, groups_of, judge
 
 
@@ -148,3 +149,14 @@ def test_the_report_adds_up() -> None:
         assert (one.number is None) == bool(one.claim), one.id
         if one.kind in ("accuracy", "loss", "batch"):
             assert one.n, one.id
+
+
+def test_the_reports_batch_sizes_differ_no_more_than_chance() -> None:
+    """By hand: squares of what differs from the mean of all, over the variance of 36 draws of it."""
+    correct = [22, 25, 20, 17, 18, 27, 23, 28, 22, 22, 25]
+    p = sum(correct) / (36 * 11)
+    chi2 = sum((number - 36 * p) ** 2 for number in correct) / (36 * p * (1 - p))
+    assert homogeneity_p(correct, 36) == pytest.approx(stats.chi2.sf(chi2, 10))
+    assert "17 to 28 of 36, differ no more than chance alone" in own_spread(read_reported())
+    assert homogeneity_p([5, 35, 20], 36) < 0.001
+    assert homogeneity_p([36, 36], 36) == homogeneity_p([0, 0], 36) == 1.0

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import featx
+from featx.pipeline.report_models import SIGNIFICANT
 from featx.pipeline.reproduction.found import Found
-from featx.report_numbers import NOTHING, count, decimal, duration, fraction, percent, span
+from featx.report_numbers import NOTHING, count, decimal, duration, fraction, p_words, percent, span
 from featx.reported import Figure, Reported
+from featx.stats import homogeneity_p
 from featx.verdicts import RULES, Judged, tally
 
 LIMITS = (
@@ -46,6 +48,18 @@ def limits_of(found: Found) -> tuple[tuple[str, str], ...]:
     return LIMITS if own else tuple(limit for limit in LIMITS if limit not in OF_THE_DATA)
 
 
+def own_spread(reported: Reported) -> str:
+    """Return whether the report's own accuracies differ by more than draws of one probability would."""
+    shares = [figure for figure in reported.figures if figure.kind == "batch" and figure.correct is not None]
+    correct, n = [figure.correct or 0 for figure in shares], shares[0].n or 0
+    p = homogeneity_p(correct, n)
+    word = "differ by more than" if p < SIGNIFICANT else "differ no more than"
+    return (
+        f"The report's own {len(shares)} accuracies, {min(correct)} to {max(correct)} of {n}, {word} chance alone "
+        f"makes shares of {n} images differ: {p_words(p)} (Pearson's chi-squared test of homogeneity)."
+    )
+
+
 def shown_of(figure: Figure) -> str:
     """Return what the report states, as people read it."""
     if figure.claim:
@@ -77,7 +91,7 @@ def markdown_of(found: Found, reported: Reported, table: Sequence[Judged]) -> st
         _table(("section", "quantity", "report", "ours", "interval", "verdict", "why"), [_cells(j) for j in table]),
     ]
     if found.sweep is not None:
-        parts += ["## Does the batch size matter?", found.sweep.conclusion()]
+        parts += ["## Does the batch size matter?", found.sweep.conclusion(), own_spread(reported)]
     remarks = merged((judged.figure.quantity, judged.figure.note) for judged in table if judged.figure.note)
     parts += ["## What the report's own numbers say", "\n".join(f"- **{head}** {text}" for head, text in remarks)]
     parts += ["## Rules", "\n".join(f"- {rule}" for rule in RULES.values())]

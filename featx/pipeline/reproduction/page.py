@@ -91,7 +91,8 @@ def _verdicts(table: Sequence[Judged]) -> Section:
     counts = [judged for judged in table if judged.figure.kind == "count"]
     batches = [judged for judged in table if judged.figure.kind == "batch"]
     others = [judged for judged in table if judged.figure.kind not in ("count", "batch")]
-    header = ("quantity", "the report", "ours", "difference in points", "verdict")
+    # The verdict comes early, so that it is in sight where a narrow screen shows half of the table.
+    header = ("quantity", "verdict", "the report", "ours", "difference in points")
     words = frozenset({1, 2, 3, 4})
     caption = (
         "What the report states beside what was measured here, with the 95 % interval of ours in parentheses; of "
@@ -116,7 +117,7 @@ def _cells(judged: Judged) -> tuple[str, ...]:
     if judged.difference is not None:
         told = "{:+.1f} ({:+.1f} to {:+.1f})".format(*(100 * value for value in judged.difference))
         told = told.replace("-", "\N{MINUS SIGN}")
-    return f"§{figure.section} {figure.quantity}", shown_of(figure), judged.ours.shown, told, judged.verdict
+    return f"§{figure.section} {figure.quantity}", judged.verdict, shown_of(figure), judged.ours.shown, told
 
 
 def _reasons(table: Sequence[Judged]) -> list[Block]:

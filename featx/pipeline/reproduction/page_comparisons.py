@@ -13,6 +13,7 @@ from featx.pipeline.reproduction.claims import mean_ratio, quality_of
 from featx.pipeline.reproduction.drawings import Drawings
 from featx.pipeline.reproduction.found import THEN, Found
 from featx.pipeline.reproduction.judging import sizes_of
+from featx.pipeline.reproduction.markdown import own_spread
 from featx.pipeline.reproduction.plan import FACTORS, RESNET, VGG16
 from featx.pipeline.reproduction.settings import sentences, settings_of
 from featx.report_blocks import Block, Facts, Note, Section, Table, Text
@@ -43,8 +44,8 @@ def batch_section(found: Found, reported: Reported, drawings: Drawings) -> Secti
         "with its 95 % interval over seeds (Student's t) and the range over seeds, all on the same test images."
     )
     header = ("batch size", "the report", "mean", "95 % over seeds", "range over seeds", "fits")
-    blocks = (*_random(found), Table(caption, header, rows), figure, Text(found.sweep.conclusion()))
-    return Section(title, anchor, blocks)
+    told = [Text(found.sweep.conclusion()), Text(own_spread(reported))]
+    return Section(title, anchor, (*_random(found), Table(caption, header, rows), figure, *told))
 
 
 def _random(found: Found) -> list[Block]:
