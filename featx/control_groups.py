@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from featx.system_files import system_text
+
 # What the kernel writes for "no limit" in version 1 is the largest number of whole pages; no memory is as large.
 NO_LIMIT = 2**60
 
@@ -53,9 +55,9 @@ def allowed_cpus(root: Path = Path("/")) -> int | None:
     """
     shares = []
     for group in _groups(root, "cpu"):
-        shares.append(_share(_text(group / "cpu.cfs_quota_us"), _text(group / "cpu.cfs_period_us")))
+        shares.append(_share(system_text(group / "cpu.cfs_quota_us"), system_text(group / "cpu.cfs_period_us")))
     for group in _groups(root, ""):
-        quota, _, period = _text(group / "cpu.max").partition(" ")
+        quota, _, period = system_text(group / "cpu.max").partition(" ")
         shares.append(_share(quota, period))
     limits = [share for share in shares if share is not None]
     return max(1, math.ceil(min(limits))) if limits else None
@@ -64,14 +66,14 @@ def allowed_cpus(root: Path = Path("/")) -> int | None:
 def _memories(root: Path, controller: str, names: tuple[str, str, str]) -> Iterator[Memory]:
     limit_name, usage_name, cached_name = names
     for group in _groups(root, controller):
-        limit, usage = _text(group / limit_name), _text(group / usage_name)
+        limit, usage = system_text(group / limit_name), system_text(group / usage_name)
         if limit.isdigit() and int(limit) < NO_LIMIT:
             used = int(usage) - _cached(group, cached_name) if usage.isdigit() else 0
             yield Memory(int(limit), min(int(limit), max(0, int(limit) - used)))
 
 
 def _cached(group: Path, wanted: str) -> int:
-    for line in _text(group / "memory.stat").splitlines():
+    for line in system_text(group / "memory.stat").splitlines():
         name, _, value = line.partition(" ")
         if name == wanted and value.isdigit():
             return int(value)
@@ -91,7 +93,7 @@ def _groups(root: Path, controller: str) -> Iterator[Path]:
     In a container the path may be the host's, of which the outermost folder here is the innermost part: those that
     do not exist are passed over by whoever reads in them.
     """
-    for line in _text(root / "proc/self/cgroup").splitlines():
+    for line in system_text(root / "proc/self/cgroup").splitlines():
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
         if controller in controllers.split(","):
@@ -107,10 +109,3 @@ def _mounts(root: Path, controllers: str) -> list[Path]:
         return [system, system / "unified"]
     # A hierarchy of two controllers, such as cpu,cpuacct, is there under both names as well as under each.
     return [path for path in (system / name for name in (controllers, *controllers.split(","))) if path.is_dir()][:1]
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8", errors="replace").strip()
-    except OSError:  # no such group, or another system
-        return ""

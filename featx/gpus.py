@@ -7,6 +7,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from featx.system_files import system_text
+
 QUERY_SECONDS = 10
 MICROSOFT = "/dev/dxg"  # Windows's GPUs within Linux, of whatever maker
 NVIDIA = ("/dev/nvidia0", "/dev/nvidiactl")
@@ -53,7 +55,7 @@ def _there(root: Path, *names: str) -> bool:
 def _on_the_bus(root: Path) -> bool:
     """Tell whether there is a display controller of NVIDIA's, whether or not a driver runs it."""
     return any(
-        _text(device / "vendor") == _PCI_NVIDIA and _text(device / "class").startswith(_PCI_DISPLAY)
+        system_text(device / "vendor") == _PCI_NVIDIA and system_text(device / "class").startswith(_PCI_DISPLAY)
         for device in (root / "sys/bus/pci/devices").glob("*")
     )
 
@@ -76,10 +78,3 @@ def _asked() -> tuple[tuple[str, ...], str | None]:
         told = " ".join(f"{found.stderr} {found.stdout}".split())
         return (), told[:200] or f"exit code {found.returncode}"
     return tuple(line.strip() for line in found.stdout.splitlines() if line.strip()), None
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8", errors="replace").strip()
-    except OSError:
-        return ""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from featx.control_groups import allowed_cpus, allowed_memory
 from featx.gpus import find_gpus
+from featx.system_files import system_text
 
 # What changes where libraries look, how many threads they start and which devices they use.
 SETTINGS = (
@@ -84,8 +85,12 @@ def usable_cpus() -> int:
 
 def free_bytes(folder: Path) -> int:
     """Return the free bytes on the disk of a folder that need not exist yet."""
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    return shutil.disk_usage(there).free
+    return shutil.disk_usage(nearest(folder)).free
+
+
+def nearest(path: Path) -> Path:
+    """Return a path, or the innermost folder around it that exists where it does not."""
+    return next(each for each in (path.absolute(), *path.absolute().parents) if each.exists())
 
 
 def _memory() -> tuple[int | None, int | None]:
@@ -102,7 +107,7 @@ def _memory() -> tuple[int | None, int | None]:
 
 
 def _processor() -> str:
-    for line in _lines(Path("/proc/cpuinfo")):
+    for line in system_text(Path("/proc/cpuinfo")).splitlines():
         name, _, value = line.partition(":")
         if name.strip() == "model name":
             return value.strip()
@@ -110,7 +115,7 @@ def _processor() -> str:
 
 
 def _meminfo(wanted: str) -> int | None:
-    for line in _lines(Path("/proc/meminfo")):
+    for line in system_text(Path("/proc/meminfo")).splitlines():
         name, _, value = line.partition(":")
         if name == wanted:
             return int(value.split()[0]) * 1024
@@ -122,10 +127,3 @@ def _pages(name: str) -> int | None:
         return os.sysconf(name) * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # another system, or one that does not tell
         return None
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text("utf-8", errors="replace").splitlines()
-    except OSError:  # another system
-        return []

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.stats import Score, mean_interval
+from featx.stats import SIGNIFICANT, Score, mean_interval
 
 RESAMPLES = 9999
-ALPHA = 0.05
 
 
 @dataclass(frozen=True)
@@ -125,7 +124,7 @@ def least_p(values: int, seeds: int) -> float:
     return float(1 / factorial(values) ** (seeds - 1))
 
 
-def seeds_to_tell(values: int, alpha: float = ALPHA) -> int:
+def seeds_to_tell(values: int, alpha: float = SIGNIFICANT) -> int:
     """Return with how many seeds at least the p-value of so many values, at least 2, can be below `alpha`."""
     return next(seeds for seeds in count(2) if least_p(values, seeds) < alpha)
 

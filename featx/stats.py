@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+# Below this a p-value is called a difference.
+SIGNIFICANT = 0.05
 # The standard normal's quantile at 0.975.
 Z_95 = 1.959963984540054
 

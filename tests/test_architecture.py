@@ -78,7 +78,7 @@ REPORT = {"report_page", "report_blocks", "report_layers", "report_numbers", "re
 EMBED = {"embed", "map_files", "map_parameters", "map_quality", "map_reduction", "map_tsne", "map_umap"}
 PLOTS = {"plots", "plots_clusters", "plots_scores", "plots_sweep"}
 VERDICTS = {"reported", "verdicts"}
-MACHINE = {"machine", "control_groups", "gpus"}
+MACHINE = {"machine", "control_groups", "gpus", "system_files"}
 CLASSIFIER_FILES = {"classifier_files", "tree_bounds"}
 CLASSIFY = {
     "classifiers",

@@ -39,8 +39,8 @@ def test_processors_that_this_process_may_not_use_are_not_counted(monkeypatch: p
 
 
 def test_what_a_container_leaves_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = ["MemTotal:  4096 kB", "MemAvailable:  3000 kB"]
-    monkeypatch.setattr(machine, "_lines", lambda path: lines if path == Path("/proc/meminfo") else [])
+    text = "MemTotal:  4096 kB\nMemAvailable:  3000 kB"
+    monkeypatch.setattr(machine, "system_text", lambda path: text if path == Path("/proc/meminfo") else "")
     for allowed, memory, available in (
         (None, 4096 * 1024, 3000 * 1024),
         (Memory(1_000_000, 200_000), 1_000_000, 200_000),

@@ -69,7 +69,7 @@ def _tell_machine(found: Diagnosis) -> None:
     gpus = ", ".join(machine.gpus) or ", ".join(f"one of {maker}'s" for maker in machine.gpu_makers) or "none"
     console.print_lines([f"GPUs       {gpus}" + (f"; {machine.gpu_fault}" if machine.gpu_fault else "")])
     if found.threads:
-        console.print_lines(_wrapped("threads    ", [f"{each.library} {each.threads}" for each in found.threads]))
+        console.print_lines(_wrapped("threads    ", [f"{name} {number}" for name, number in found.threads]))
     console.print_lines([f"setting    {name}={value}" for name, value in machine.settings.items()])
 
 

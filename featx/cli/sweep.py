@@ -64,6 +64,7 @@ def command(
 ) -> None:
     """Fit a recipe for every value and several seeds, and tell whether the values make a difference."""
     console.start(quiet=quiet, debug=debug)
+    from featx.pipeline.sweep_grid import check_weights_once
     from featx.pipeline.sweeping import sweep
     from featx.recipe_files import load_recipe, with_fields
 
@@ -81,8 +82,8 @@ def command(
     base = with_fields(load_recipe(recipe), fixed)
     backbones = [str(name) for name in grid.get("backbone.name", [base.backbone.name])]
     sources = {name: options.weights_for(name, weights) for name in backbones}
-    if weights and "backbone.weights" in wanted:
-        raise UsageError("Expected the values of backbone.weights once, received them twice (--weights and --set).")
+    if weights:
+        check_weights_once(wanted)
     with console.progress_bars(quiet=quiet) as progress:
         found = sweep(
             data,

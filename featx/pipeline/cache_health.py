@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from featx.cache_admin import CacheInfo, info
 from featx.errors import FeatxError, StoreError
-from featx.machine import free_bytes
+from featx.machine import free_bytes, nearest
 from featx.network_files import KIND as NETWORKS
 from featx.network_files import stored_networks
 from featx.pipeline.mending import Amiss
@@ -119,7 +119,7 @@ def _of_place(root: Path, there: bool) -> Iterator[Amiss]:
     if there and not root.is_dir():
         yield Amiss(f"{root} is to be the cache and is no folder", "choose another with --cache")
         return
-    folder = root if there else _nearest(root)
+    folder = root if there else nearest(root)
     if not folder.is_dir():
         yield Amiss(f"the cache {root} would be in {folder}, which is no folder", "choose another with --cache")
     elif not os.access(folder, os.W_OK | os.X_OK):
@@ -157,10 +157,6 @@ def _of_files(root: Path, found: CacheInfo, unused: dict[str, Fault]) -> Iterato
             "again",
             mends.get(fault, f"{drop}, unless another version of featx still uses them"),
         )
-
-
-def _nearest(path: Path) -> Path:
-    return next(each for each in path.absolute().parents if each.exists())
 
 
 def _let(path: Path, what: Literal["r", "w"], otherwise: str, *, within: bool = True) -> str:

@@ -57,7 +57,7 @@ class Diagnosis:
             "packages": [asdict(package) for package in self.packages],
             "machine": asdict(self.machine),
             "devices": list(self.devices),
-            "threads": [asdict(each) for each in self.threads],
+            "threads": [each._asdict() for each in self.threads],
             "engines": [trial.to_json() for trial in self.engines],
             "weights": [asdict(found) for found in self.weights],
             "cache": self.cache.to_json(),

@@ -15,10 +15,9 @@ from featx.nested import Outcome
 from featx.pipeline.comparison import ClassifierResult, Estimate, Verdict
 from featx.pipeline.sources import Source
 from featx.scores import BOUNDS, METRICS, bootstrap, score_all
-from featx.stats import wilson
+from featx.stats import SIGNIFICANT, wilson
 
 HEAD = "head"
-SIGNIFICANT = 0.05
 Matrix = NDArray[np.float64]
 
 

@@ -23,11 +23,10 @@ from featx.report_numbers import (
     probability,
     span,
 )
+from featx.stats import SIGNIFICANT
 
 Coefficients = dict[str, float | None]
 """Silhouettes of the classes: `backbone`, `penultimate` and `map`; None where one could not be had."""
-
-SIGNIFICANT = 0.05
 
 
 def models_section(runs: Sequence[Told], separation: Sequence[Coefficients], notes: Sequence[Block] = ()) -> Section:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,8 +72,8 @@ def points_of(
             raise UsageError(f"Expected each value of {field} once, received {twice[0]!r} twice.")
         if field == "fit.seed":
             raise UsageError("Expected another field than fit.seed to vary; --seeds says how many seeds are fitted.")
-    if weights and WEIGHTS in grid:
-        raise UsageError(f"Expected the values of {WEIGHTS} once, received them twice (--weights and --set).")
+    if weights:
+        check_weights_once(grid)
     sources = {name.lower(): source for name, source in (weights or {}).items()}
     points = []
     for combination in itertools.product(*grid.values()):
@@ -83,6 +83,16 @@ def points_of(
         own = sources.get(changed.backbone.name.lower())
         points += [Point(plain, seed, override(changed, {"fit.seed": seed, WEIGHTS: own})) for seed in seeds]
     return points
+
+
+def check_weights_once(fields: Collection[str]) -> None:
+    """Check that weights which are given by backbone are not given as a field, too.
+
+    Raises:
+        UsageError: They are.
+    """
+    if WEIGHTS in fields:
+        raise UsageError(f"Expected the values of {WEIGHTS} once, received them twice (--weights and --set).")
 
 
 def as_text(value: Any) -> str:

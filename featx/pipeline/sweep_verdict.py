@@ -10,7 +10,8 @@ import numpy as np
 
 from featx.pipeline.sweep_fits import FitScores
 from featx.pipeline.sweep_grid import Point, as_text
-from featx.seed_stats import ALPHA, SeedSpread, blocked_permutation_p, least_p, seeds_to_tell
+from featx.seed_stats import SeedSpread, blocked_permutation_p, least_p, seeds_to_tell
+from featx.stats import SIGNIFICANT
 
 Role = Literal["test", "validation"]
 
@@ -104,10 +105,10 @@ def _judged(verdict: Verdict, what: str) -> str:
     if verdict.p_value is None:
         return f"; {_reason(verdict, what)}."
     p = f"(p = {verdict.p_value:.2g}, permutation within seeds)"
-    if verdict.p_value < ALPHA:
+    if verdict.p_value < SIGNIFICANT:
         return f": {what} makes a difference {p}."
     least = least_p(verdict.values, verdict.seeds)
-    if least >= ALPHA:
+    if least >= SIGNIFICANT:
         return (
             f": {verdict.seeds} seeds cannot tell whether {what} makes a difference {p}, because with "
             f"{verdict.values} values p is never below {least:.2g}; it takes at least "

@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from featx.machine import usable_cpus
 
 INTRA_OP = "TF_NUM_INTRAOP_THREADS"
 
 
-@dataclass(frozen=True)
-class Threads:
+class Threads(NamedTuple):
     """How many threads a library computes with.
 
     Attributes:

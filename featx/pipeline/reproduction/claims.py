@@ -8,13 +8,13 @@ import numpy as np
 
 from featx.cluster_quality import Quality
 from featx.pipeline.report_data import Told
-from featx.pipeline.report_models import SIGNIFICANT, paired
+from featx.pipeline.report_models import paired
 from featx.pipeline.report_results import score_of
 from featx.pipeline.reproduction.data import BACTERIAL, VIRAL
 from featx.pipeline.reproduction.found import Found
 from featx.pipeline.reproduction.plan import RESNET, TASK1, VGG16
 from featx.report_numbers import decimal, fraction, p_words, percent
-from featx.stats import difference_interval
+from featx.stats import SIGNIFICANT, difference_interval
 from featx.verdicts import Ours, groups_of
 
 HALF = 0.5

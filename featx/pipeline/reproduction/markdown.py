@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import featx
-from featx.pipeline.report_models import SIGNIFICANT
 from featx.pipeline.reproduction.found import Found
 from featx.report_numbers import NOTHING, count, decimal, duration, fraction, p_words, percent, span
 from featx.reported import Figure, Reported
-from featx.stats import homogeneity_p
+from featx.stats import SIGNIFICANT, homogeneity_p
 from featx.verdicts import RULES, Judged, tally
 
 LIMITS = (
@@ -141,7 +140,7 @@ def _cells(judged: Judged) -> tuple[str, ...]:
 
 def _times(found: Found) -> list[tuple[str, ...]]:
     stages = found.stages
-    return [(stages.titles[name], duration(seconds)) for name, seconds in stages.timed()]
+    return [(stages.titles[name], duration(seconds)) for name, seconds in stages.seconds.items()]
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

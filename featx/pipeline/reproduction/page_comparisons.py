@@ -156,9 +156,9 @@ def time_section(found: Found, reported: Reported) -> Section:
     stages = found.stages
     rows = tuple(
         (stages.titles[name], duration(seconds), "failed" if stages.error(name) else "done")
-        for name, seconds in stages.timed()
+        for name, seconds in stages.seconds.items()
     )
-    total = sum(seconds for _, seconds in stages.timed())
+    total = sum(stages.seconds.values())
     blocks: list[Block] = [
         Facts("Devices", _devices(found)),
         Table(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from featx.pipeline.report_models import SIGNIFICANT, paired
+from featx.pipeline.report_models import paired
 from featx.pipeline.report_results import score_of
 from featx.pipeline.reproduction.found import Found
 from featx.pipeline.reproduction.judging import sizes_of
 from featx.pipeline.reproduction.plan import ASRUN, BARE, BARE_ASRUN, VGG16
 from featx.report_numbers import percent
-from featx.stats import Score
+from featx.stats import SIGNIFICANT, Score
 
 TITLES = {
     VGG16: "as described",

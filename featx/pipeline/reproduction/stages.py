@@ -23,7 +23,8 @@ class Stages:
     """Runs stages one after the other.
 
     Attributes:
-        seconds: Wall time that each has taken so far, earlier calls and interrupted ones included.
+        seconds: Wall time that each has taken so far, earlier calls and interrupted ones included; one that is done
+            anew has none until it is done.
         failed: What went wrong, by stage.
 
     Args:
@@ -40,11 +41,6 @@ class Stages:
         self.failed: dict[str, str] = {}
         self.titles: dict[str, str] = {}
         self._begun = 0
-        self._doing = ""
-
-    def timed(self) -> list[tuple[str, float]]:
-        """Return the stages done with their time, but for the one that is being done."""
-        return [(name, seconds) for name, seconds in self.seconds.items() if name != self._doing]
 
     def error(self, name: str) -> str:
         """Return why a stage failed, or parts of it, whose names begin with its own and a slash; "" if none did."""
@@ -87,7 +83,6 @@ class Stages:
             anew: Whether each call does the whole of it, so that its time is that of the last call.
         """
         self._begun += 1
-        self._doing = name
         log.info("%d/%d %s", self._begun, self.total, title)
         self.progress("stages", self._begun - 1, self.total)
         known = None if anew else load_document(self.out, KIND, name)

@@ -181,7 +181,7 @@ def _ratios(found: Found) -> Iterator[tuple[Any, ...]]:
 
 
 def _stages(found: Found) -> Iterator[tuple[Any, ...]]:
-    for name, seconds in found.stages.timed():
+    for name, seconds in found.stages.seconds.items():
         yield name, round(seconds, 3), found.stages.error(name)
 
 
