@@ -22,14 +22,11 @@ from pathlib import Path
 import numpy as np
 from memory import generated
 
-from featx.engines import KerasNetwork
-from featx.framework import has_openvino
-from featx.pipeline.extraction import default_recipe, extract
-from featx.pipeline.network_speed import MATRIX, floating_point_operations, median_seconds, streamed
-from featx.pipeline.networks import BATCH_SIZES, build_network
-from featx.recipe import Recipe
+from featx.bench import MATRIX, floating_point_operations, median_seconds, streamed
+from featx.features import default_recipe, extract
+from featx.networks import BATCH_SIZES, KerasNetwork, build_network, find_weights, has_openvino
+from featx.recipes import Recipe
 from featx.store import Store
-from featx.weights import find_weights
 
 Run = Callable[[], object]
 

@@ -17,11 +17,9 @@ from typing import Any
 import numpy as np
 from sklearn.neural_network import MLPClassifier
 
-from featx.pipeline.head_speed import STEPS_A_ROUND, contenders, generated_batches
-from featx.pipeline.network_speed import median_seconds
-from featx.recipe import DenseLayer, DropoutLayer, Recipe
-from featx.recipe_files import load_recipe
-from featx.sampling import TrainingBatches
+from featx.bench import STEPS_A_ROUND, contenders, generated_batches, median_seconds
+from featx.heads import TrainingBatches
+from featx.recipes import DenseLayer, DropoutLayer, Recipe, load_recipe
 
 CLASSES = 4
 

@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from featx.recipe_files import load_recipe
+from featx.recipes import load_recipe
 
 BATCH_SIZE = 10
 VALIDATION = 0.2

@@ -18,13 +18,10 @@ import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
 from featx.data import read_data
-from featx.pipeline.extraction import Extraction, extract_dataset
-from featx.pipeline.fit_engines import make_fitter
-from featx.recipe import Recipe
-from featx.recipe_files import load_recipe
-from featx.sampling import TrainingBatches
+from featx.features import Extraction, extract_dataset
+from featx.heads import TrainingBatches, fit_epochs, make_fitter
+from featx.recipes import Recipe, load_recipe
 from featx.stats import Score, score, wilson
-from featx.training import fit_epochs
 
 
 def main() -> None:

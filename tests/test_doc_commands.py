@@ -13,10 +13,11 @@ import pytest
 from doc_blocks import DOCS, PAGES, SHELLS, blocks_of, commands_of, rows_below, text_of, without_blocks
 from typer.main import get_command
 
-from featx.backbones import find_backbone
 from featx.cli import app
-from featx.pipeline.map_writing import DEFAULT_FORMATS, FORMATS
-from featx.recipe_files import recipe_names
+from featx.maps import DEFAULT_FORMATS
+from featx.maps.writing import FORMATS
+from featx.networks import find_backbone
+from featx.recipes import recipe_names
 
 
 class Line(NamedTuple):

@@ -20,23 +20,23 @@ from pipeline_data import small_data, small_recipe
 from pydantic import BaseModel
 
 from featx import compare, extract, fit_head, predict, save_best
-from featx.backbones import BACKBONES, find_backbone
-from featx.classifier_files import TRUSTED
-from featx.pipeline.exporting import export_rows
-from featx.recipe import (
+from featx.classifiers.estimator_files import TRUSTED
+from featx.features import export_rows
+from featx.networks import BACKBONES, find_backbone
+from featx.recipes import (
     BackbonePart,
     DenseLayer,
     DropoutLayer,
-    FeaturesPart,
     FitPart,
     HeadPart,
     ImagesPart,
     PreprocessPart,
     Recipe,
-    SchedulePart,
     ViewsPart,
+    load_recipe,
+    recipe_names,
 )
-from featx.recipe_files import load_recipe, recipe_names
+from featx.recipes.schema import FeaturesPart, SchedulePart
 from featx.store import Store
 
 # Where a table's fields are in docs/recipes.md: the heading or line above it.

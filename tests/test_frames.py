@@ -12,9 +12,9 @@ from pipeline_data import small_data, small_recipe
 
 import featx
 from featx.errors import UsageError
+from featx.features import FeatureTable
 from featx.frames import frame
-from featx.pipeline.fitting import FitResult
-from featx.table import FeatureTable
+from featx.runs import FitResult
 
 
 @pytest.fixture(scope="module")

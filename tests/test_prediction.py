@@ -8,9 +8,10 @@ import pytest
 from pipeline_data import files_of, read_table, small_data, small_recipe, write_model
 
 from featx.errors import DataError, ImageError, RunError, UntrustedError
-from featx.pipeline.fitting import FitResult, fit_head
-from featx.pipeline.prediction import Predictions, predict
-from featx.recipe_files import dump_recipe, load_recipe
+from featx.networks import build as networks
+from featx.prediction import Predictions, predict
+from featx.recipes import dump_recipe, load_recipe
+from featx.runs import FitResult, fit_head
 
 CLASSES = ("covid", "normal", "pneumonia_bac", "pneumonia_vir")
 
@@ -72,7 +73,6 @@ def test_the_stored_preprocessing_is_done_to_other_data(fitted: FitResult, data:
 def test_images_seen_before_cost_nothing(
     fitted: FitResult, data: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from featx.pipeline import networks
 
     for name in ("KerasNetwork", "OpenVINONetwork"):
         monkeypatch.delattr(networks, name)

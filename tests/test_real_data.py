@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from featx.pipeline.extraction import extract
-from featx.pipeline.fitting import FitResult, fit_head
-from featx.recipe_files import load_recipe
+from featx.features import extract
+from featx.recipes import load_recipe
+from featx.runs import FitResult, fit_head
 
 
 @pytest.fixture(scope="module")

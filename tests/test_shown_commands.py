@@ -19,10 +19,9 @@ import tomli_w
 from doc_blocks import PAGES, SHELLS, blocks_of, commands_of, run_command
 from pipeline_data import small_data, write_model
 
-from featx import recipe_files
-from featx.engines import KerasNetwork
-from featx.recipe import BackbonePart
-from featx.weights import find_weights
+from featx.networks import KerasNetwork, find_weights
+from featx.recipes import BackbonePart
+from featx.recipes import files as recipe_files
 
 SIZE = 32
 EPOCHS = 4
@@ -81,7 +80,7 @@ def write_recipes(folder: Path) -> None:
     """Write the recipes that come with featx with small images and few epochs."""
     folder.mkdir()
     for name in recipe_files.recipe_names():
-        shipped = Path(recipe_files.__file__).parent / "recipes" / f"{name}.toml"
+        shipped = Path(recipe_files.__file__).parent / f"{name}.toml"
         document = tomllib.loads(shipped.read_text("utf-8"))
         for part, field, value in (("images", "size", SIZE), ("views", "count", 2), ("fit", "epochs", EPOCHS)):
             document.setdefault(part, {})[field] = value

@@ -9,7 +9,7 @@ import typer
 from featx.cli import console, options
 
 if TYPE_CHECKING:
-    from featx.pipeline.benchmarking import Benchmark
+    from featx.bench import Benchmark
 
 
 def command(
@@ -22,7 +22,7 @@ def command(
 ) -> None:
     """Measure the engines on this machine, in one run, on generated data."""
     console.start(quiet=quiet, debug=debug)
-    from featx.pipeline.benchmarking import bench
+    from featx.bench import bench
 
     with console.progress_bars(quiet=quiet) as progress:
         found = bench(recipe, images=images, rounds=rounds, progress=progress)

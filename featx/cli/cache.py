@@ -21,8 +21,8 @@ def info(
 ) -> None:
     """Show the feature sets with their rows and sizes."""
     console.start(quiet=False, debug=debug)
-    from featx.cache_admin import info as read_info
     from featx.store import Store
+    from featx.store import info as read_info
 
     found = read_info(Store(cache))
     if json:
@@ -55,8 +55,8 @@ def verify(
 ) -> None:
     """Check every shard against its digest; damaged ones are set aside and computed again when needed."""
     console.start(quiet=False, debug=debug)
-    from featx.cache_admin import verify as check
     from featx.store import Store
+    from featx.store import verify as check
 
     found = check(Store(cache))
     if json:
@@ -77,8 +77,8 @@ def gc(
 ) -> None:
     """Remove damaged files, leftovers and unused networks, merge small shards, drop feature sets that are named."""
     console.start(quiet=False, debug=debug)
-    from featx.cache_admin import gc as collect
     from featx.store import Store
+    from featx.store import gc as collect
 
     found = collect(Store(cache), drop=drop or (), dry_run=dry_run)
     if json:
@@ -109,9 +109,9 @@ def explain(
 ) -> None:
     """Say whether an image's row would be reused, and if not, which part of its key differs."""
     console.start(quiet=False, debug=debug)
-    from featx.pipeline.explaining import explain_image, explain_of_run
-    from featx.pipeline.extraction import default_recipe
-    from featx.recipe_files import load_recipe, override
+    from featx.features import default_recipe
+    from featx.recipes import load_recipe, override
+    from featx.runs import explain_image, explain_of_run
 
     if sum(choice is not None for choice in (run, recipe, backbone)) != 1:
         raise UsageError("Expected one of --run, --recipe and --backbone, which say what features are meant.")

@@ -11,7 +11,7 @@ from featx.cli import console, features, options
 from featx.cli.extract import SKIPPED, skipped_lines
 
 if TYPE_CHECKING:
-    from featx.pipeline.clustering import Clusters
+    from featx.clustering import Clusters
 
 MEASURES = {
     "silhouette": "Silhouette",
@@ -55,7 +55,7 @@ def command(
 ) -> None:
     """Measure how well classes are apart in the features."""
     console.start(quiet=quiet, debug=debug)
-    from featx.pipeline.clustering import clusters
+    from featx.clustering import clusters
 
     fields = {"backbone.pooling": pooling, "preprocess.mode": preprocess, "images.size": size}
     with console.progress_bars(quiet=quiet) as progress:

@@ -11,7 +11,7 @@ from featx.cli import console, features, options
 from featx.cli.extract import SKIPPED, skipped_lines
 
 if TYPE_CHECKING:
-    from featx.pipeline.comparison import ClassifierResult, Comparison, Estimate
+    from featx.classifiers import ClassifierResult, Comparison, Estimate
 
 COMPARING = "How to compare"
 SMALLEST_P = 1e-3
@@ -71,11 +71,8 @@ def command(
 ) -> None:
     """Compare classical classifiers, and a run's head, by cross-validation and on the test images."""
     console.start(quiet=quiet, debug=debug)
-    from featx.pipeline.comparing import compare
-    from featx.pipeline.comparison_files import save_best as save
-    from featx.pipeline.comparison_files import write_pictures
-    from featx.pipeline.comparison_tables import write_tables
-    from featx.pipeline.saved_classifiers import check_out
+    from featx.classifiers import check_out, compare, write_pictures, write_tables
+    from featx.classifiers import save_best as save
 
     if save_best is not None:
         check_out(save_best)

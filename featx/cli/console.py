@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from featx.pipeline.progress import Progress
+    from featx.parallel import Progress
 
 # Work that is shorter than this shows no progress.
 PATIENCE_SECONDS = 1.0
@@ -27,7 +27,7 @@ class _Lines(logging.Handler):
 
 def start(*, quiet: bool, debug: bool) -> None:
     """Prepare a command: its notices, and what is shown of an error that nobody expected."""
-    from featx.framework import quieten
+    from featx.networks import quieten
 
     log = logging.getLogger("featx")
     log.handlers = [_Lines()]
@@ -55,7 +55,7 @@ def _one_line(kind: type[BaseException], error: BaseException, trace: Any) -> No
 
 def print_json(document: Mapping[str, Any]) -> None:
     """Print one JSON object on standard output."""
-    from featx.runs import finite
+    from featx.files import finite
 
     sys.stdout.write(json.dumps(finite(document), ensure_ascii=False, allow_nan=False) + "\n")
 
@@ -82,7 +82,7 @@ def print_table(rows: Sequence[Sequence[str]], header: Sequence[str] = ()) -> No
 def progress_bars(*, quiet: bool) -> Iterator[Progress]:
     """Give a callback that draws bars on standard error; silent where that is no terminal."""
     if quiet or not sys.stderr.isatty():
-        from featx.pipeline.progress import silent
+        from featx.parallel import silent
 
         yield silent
         return

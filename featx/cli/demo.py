@@ -10,7 +10,7 @@ import typer
 from featx.cli import console, fit_head, options
 
 if TYPE_CHECKING:
-    from featx.pipeline.demonstration import Demo
+    from featx.phantoms import Demo
 
 
 def command(
@@ -29,7 +29,7 @@ def command(
 ) -> None:
     """Do the main job on generated radiographs: features, head, test, map, report. Nothing is downloaded."""
     console.start(quiet=quiet, debug=debug)
-    from featx.pipeline.demonstration import EPOCHS, RECIPE, demo
+    from featx.phantoms import EPOCHS, RECIPE, demo
 
     with console.progress_bars(quiet=quiet) as progress:
         result = demo(

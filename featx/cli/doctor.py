@@ -14,7 +14,7 @@ from featx.cli import console, options
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
-    from featx.pipeline.diagnosing import Diagnosis
+    from featx.diagnosis import Diagnosis
 
 GIGA = 1e9
 WIDTH = 100
@@ -31,7 +31,7 @@ def command(
     """Look at versions, devices, engines, weights and the cache, and say what mends what is amiss."""
     console.start(quiet=quiet, debug=debug)
     with _importing(ImportError, AttributeError, ValueError):
-        from featx.pipeline.diagnosing import doctor
+        from featx.diagnosis import doctor
     with console.progress_bars(quiet=quiet) as progress, _importing(ImportError):
         found = doctor(cache=cache, progress=progress)
     if json:

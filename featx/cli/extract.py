@@ -10,7 +10,7 @@ import typer
 from featx.cli import console, features, options
 
 if TYPE_CHECKING:
-    from featx.pipeline.extraction import Extraction
+    from featx.features import Extraction
 
 SKIPPED = 3
 
@@ -68,8 +68,7 @@ def command(
 ) -> None:
     """Compute the features that the cache lacks."""
     console.start(quiet=quiet, debug=debug)
-    from featx.pipeline.exporting import check_export, export_rows
-    from featx.pipeline.extraction import extract
+    from featx.features import check_export, export_rows, extract
 
     if export is not None:
         check_export(export)

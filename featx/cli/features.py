@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from featx.cli import options
 
 if TYPE_CHECKING:
-    from featx.recipe import FeatureSpec
+    from featx.recipes import FeatureSpec
 
 
 def spec(
@@ -27,7 +27,7 @@ def spec(
         UsageError: Recipe and backbone are both given.
         RecipeError: The recipe or a field is not valid.
     """
-    from featx.pipeline.feature_choice import base_recipe, chosen_recipe
+    from featx.features import base_recipe, chosen_recipe
 
     base = base_recipe(recipe, backbone)
     changes = {name: value.value if isinstance(value, Enum) else value for name, value in fields.items()}

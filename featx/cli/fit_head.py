@@ -11,7 +11,7 @@ from featx.cli import console, options
 from featx.cli.extract import SKIPPED, skipped_lines
 
 if TYPE_CHECKING:
-    from featx.pipeline.fitting import FitResult
+    from featx.runs import FitResult
 
 
 def command(
@@ -44,8 +44,8 @@ def command(
 ) -> None:
     """Fit the head that a recipe specifies, test it, and write the run."""
     console.start(quiet=quiet, debug=debug)
-    from featx.pipeline.fitting import fit_head
-    from featx.recipe_files import load_recipe, override
+    from featx.recipes import load_recipe, override
+    from featx.runs import fit_head
 
     resolved = load_recipe(recipe)
     resolved = override(

@@ -28,7 +28,7 @@ def command(
 ) -> None:
     """Classify new images with a run's head or a saved classifier, and the preprocessing of its fit."""
     console.start(quiet=quiet, debug=debug)
-    from featx.pipeline.prediction import backbone_of, predict
+    from featx.prediction import backbone_of, predict
 
     backbone = backbone_of(run)
     with console.progress_bars(quiet=quiet) as progress:

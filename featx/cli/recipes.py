@@ -15,7 +15,7 @@ app = typer.Typer(help="The recipes that come with featx.", no_args_is_help=True
 def list_recipes(json: options.Json = False, debug: options.Debug = False) -> None:
     """List the recipes by name."""
     console.start(quiet=False, debug=debug)
-    from featx.recipe_files import load_recipe, recipe_names
+    from featx.recipes import load_recipe, recipe_names
 
     rows = [(name, load_recipe(name).description) for name in recipe_names()]
     if json:
@@ -32,7 +32,7 @@ def show(
 ) -> None:
     """Print a recipe as TOML with every default, to be saved, edited and passed by its path."""
     console.start(quiet=False, debug=debug)
-    from featx.recipe_files import dump_recipe, load_recipe
+    from featx.recipes import dump_recipe, load_recipe
 
     found = load_recipe(recipe)
     if json:

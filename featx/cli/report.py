@@ -26,8 +26,8 @@ def command(
 ) -> None:
     """Write one self-contained HTML page about a run, or about several side by side."""
     console.start(quiet=quiet, debug=debug)
-    from featx.pipeline.reporting import report
-    from featx.report_numbers import size
+    from featx.reports import report
+    from featx.text import size
 
     sections = [name.strip() for name in (without or "").split(",") if name.strip()]
     with console.progress_bars(quiet=quiet) as progress:

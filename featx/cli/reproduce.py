@@ -11,7 +11,7 @@ from featx.cli import console, options
 from featx.errors import RunError, UsageError
 
 if TYPE_CHECKING:
-    from featx.pipeline.reproduction.reproducing import Reproduction
+    from featx.reproduction import Reproduction
 
 
 def command(
@@ -68,8 +68,8 @@ def command(
 ) -> None:
     """Do the report of 2020 again, resuming where it stopped, and tell what is reproduced."""
     console.start(quiet=quiet, debug=debug)
-    from featx.backbones import BACKBONES
-    from featx.pipeline.reproduction.reproducing import reproduce
+    from featx.networks import BACKBONES
+    from featx.reproduction import reproduce
 
     chosen = {name: options.weights_for(name, weights) for name in BACKBONES}
     with console.progress_bars(quiet=quiet) as progress:

@@ -12,8 +12,8 @@ from featx.cli.extract import SKIPPED, skipped_lines
 from featx.errors import UntrustedError, UsageError
 
 if TYPE_CHECKING:
-    from featx.pipeline.sweep_found import Sweep
     from featx.stats import Score
+    from featx.sweeps import Sweep
 
 VALUES = "What to vary"
 
@@ -64,9 +64,8 @@ def command(
 ) -> None:
     """Fit a recipe for every value and several seeds, and tell whether the values make a difference."""
     console.start(quiet=quiet, debug=debug)
-    from featx.pipeline.sweep_grid import check_weights_once
-    from featx.pipeline.sweeping import sweep
-    from featx.recipe_files import load_recipe, with_fields
+    from featx.recipes import load_recipe, with_fields
+    from featx.sweeps import check_weights_once, sweep
 
     wanted = _wanted(
         {
@@ -110,7 +109,7 @@ def command(
 
 def _wanted(chosen: dict[str, str | None], settings: list[str]) -> dict[str, list[Any]]:
     """Return the values of each field that is asked for."""
-    from featx.pipeline.sweep_grid import parsed_setting, parsed_values
+    from featx.sweeps import parsed_setting, parsed_values
 
     wanted = {field: parsed_values(text) for field, text in chosen.items() if text is not None}
     for text in settings:
@@ -131,7 +130,7 @@ def _split(wanted: dict[str, list[Any]]) -> tuple[dict[str, Any], dict[str, list
 
 
 def _tell(found: Sweep) -> None:
-    from featx.pipeline.sweep_grid import as_text, column_names
+    from featx.sweeps import as_text, column_names
 
     names = column_names(found.fields).values()
     held_out = found.role == "test"

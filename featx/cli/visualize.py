@@ -11,7 +11,7 @@ from featx.cli import console, features, options
 from featx.cli.extract import SKIPPED, skipped_lines
 
 if TYPE_CHECKING:
-    from featx.pipeline.maps import Map
+    from featx.maps import Map
 
 MAP = "What map"
 PLACING = "What is placed on it"
@@ -89,8 +89,7 @@ def command(
 ) -> None:
     """Draw a map of a run's or data's images, and place further images on it."""
     console.start(quiet=quiet, debug=debug)
-    from featx.pipeline.map_writing import DEFAULT_FORMATS
-    from featx.pipeline.mapping import visualize
+    from featx.maps import DEFAULT_FORMATS, visualize
     from featx.runs import is_run, read_run
 
     # Of a run, --weights is where its own weights lie, for images that are placed.

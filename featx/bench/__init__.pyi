@@ -1,0 +1,11 @@
+from .benchmarking import Benchmark as Benchmark
+from .benchmarking import bench as bench
+from .head_speed import STEPS_A_ROUND as STEPS_A_ROUND
+from .head_speed import HeadSpeed as HeadSpeed
+from .head_speed import contenders as contenders
+from .head_speed import generated_batches as generated_batches
+from .network_speed import MATRIX as MATRIX
+from .network_speed import NetworkSpeed as NetworkSpeed
+from .network_speed import floating_point_operations as floating_point_operations
+from .network_speed import median_seconds as median_seconds
+from .network_speed import streamed as streamed

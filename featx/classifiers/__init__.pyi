@@ -1,0 +1,12 @@
+from .comparing import compare as compare
+from .comparison import ClassifierResult as ClassifierResult
+from .comparison import Comparison as Comparison
+from .comparison import Estimate as Estimate
+from .saved import ClassifierModel as ClassifierModel
+from .saved import check_out as check_out
+from .saved import is_saved_classifier as is_saved_classifier
+from .saved import read_classifier as read_classifier
+from .winning import fit_winner as fit_winner
+from .writing import save_best as save_best
+from .writing import write_pictures as write_pictures
+from .writing import write_tables as write_tables

@@ -1,0 +1,128 @@
+"""Fitted classifiers of scikit-learn as files that can be read without running what is in them."""
+
+from __future__ import annotations
+
+import warnings
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.classifiers.tree_bounds import check_trees
+from featx.errors import RunError, UntrustedError
+
+# What skops does not trust by itself and scikit-learn's classifiers are made of. It leaves trees out because their
+# node numbers are not checked when they are used; `check_trees` checks them.
+TRUSTED = (
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
+    "sklearn.calibration._TemperatureScaling",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.tree._tree.Tree",
+)
+
+# What reading a file that is damaged, or made up, ends in.
+_DAMAGE = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    NotImplementedError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+def save_estimator(estimator: Any, path: Path) -> None:
+    """Write a fitted classifier in the format of skops.
+
+    Raises:
+        UntrustedError: It is made of what `load_estimator` would not read.
+        OSError: The file cannot be written.
+    """
+    import skops.io
+
+    skops.io.dump(estimator, path)
+    _refuse_unknown(path, skops.io.get_untrusted_types(file=path))
+
+
+def load_estimator(path: Path, width: int, classes: int) -> Any:
+    """Read a classifier that `save_estimator` wrote.
+
+    Only types of scikit-learn, NumPy and SciPy that are known to be data are made; nothing else is imported.
+
+    Args:
+        path: The file.
+        width: Features a row that it must take.
+        classes: How many classes it must tell apart.
+
+    Returns:
+        A fitted classifier with `predict_proba` and `classes_`.
+
+    Raises:
+        UntrustedError: The file asks for other types, or its trees point outside themselves.
+        RunError: The file is missing, damaged, or holds no such classifier.
+    """
+    import skops.io
+
+    try:
+        unknown = skops.io.get_untrusted_types(file=path)
+        _refuse_unknown(path, unknown)
+        estimator = _quietly_loaded(path, unknown)
+        if not _is_classifier(estimator, width, classes):
+            raise RunError(
+                f"Expected a fitted classifier of {width} features a row and {classes} classes in {path}, found "
+                "something else; save it again."
+            )
+        check_trees(estimator, str(path))
+        _try(estimator, width, classes)
+    except _DAMAGE as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise RunError(f"Expected a classifier in {path}, but it does not load ({reason}); save it again.") from error
+    return estimator
+
+
+def class_probabilities(estimator: Any, X: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return what a classifier makes of (n, d) rows: (n, classes), in the order of `classes_`."""
+    return np.asarray(estimator.predict_proba(X), np.float64)
+
+
+def _try(estimator: Any, width: int, classes: int) -> None:
+    """Ask for a row's probabilities, so that what fails does so before there is work to lose."""
+    found = class_probabilities(estimator, np.zeros((1, width), np.float32))
+    if found.shape != (1, classes) or not abs(found.sum() - 1) < 1e-6:
+        raise ValueError(f"it gives {found.shape[1:]} probabilities that add up to {found.sum():.6g}")
+
+
+def _quietly_loaded(path: Path, types: list[str]) -> Any:
+    import skops.io
+    from sklearn.exceptions import InconsistentVersionWarning
+
+    with warnings.catch_warnings():
+        # There is one for each of its parts; whoever loads the file says it once.
+        warnings.simplefilter("ignore", InconsistentVersionWarning)
+        return skops.io.load(path, trusted=types)
+
+
+def _refuse_unknown(path: Path, types: list[str]) -> None:
+    foreign = [name for name in types if name not in TRUSTED]
+    if foreign:
+        raise UntrustedError(
+            f"Expected only scikit-learn's own types in {path}, found {', '.join(foreign)[:200]}; other types "
+            "could run code, so it is refused: take one that featx compare --save-best wrote."
+        )
+
+
+def _is_classifier(estimator: Any, width: int, classes: int) -> bool:
+    from sklearn.base import BaseEstimator, is_classifier
+
+    known = isinstance(estimator, BaseEstimator) and is_classifier(estimator) and hasattr(estimator, "predict_proba")
+    return known and int(estimator.n_features_in_) == width and len(estimator.classes_) == classes

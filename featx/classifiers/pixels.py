@@ -1,0 +1,106 @@
+"""Images as a few grey pixels: what a classifier makes of them shows what the network adds."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.data import Item
+from featx.errors import ImageError, UsageError
+from featx.features import WORKERS, Image, pixels
+from featx.images import DECODE_RULE
+from featx.parallel import Progress, bounded_map, silent
+from featx.recipes import ImagesPart, Resize
+from featx.runs import Source
+from featx.store import Space, Store
+
+log = logging.getLogger("featx")
+
+SIZE = 16
+SMALLEST = 8
+# Luma of Recommendation ITU-R BT.601 (1982); a radiograph's three channels are the same, and so is their luma.
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+RESIZE: Resize = "bilinear"
+GREY_RULE = 1
+"""Part of the rows' key: raised by hand whenever their numbers move for the same decoded pixels."""
+
+
+def pixel_rows(
+    source: Source, store: Store, size: int = SIZE, progress: Progress = silent
+) -> NDArray[np.float32] | None:
+    """Return each image of a source as a square of grey pixels, row by row from its top left corner.
+
+    The rows are kept in the store, so that a second call reads no image.
+
+    Args:
+        source: The images, whose files are read where the store has no row of their bytes.
+        store: The cache.
+        size: Width and height in pixels, at least 8.
+        progress: Told how far the work is.
+
+    Returns:
+        (n, size * size), from 0 (black) to 1 (white), in the source's order. None, with a notice, where a row is
+        missing and its file is gone, has changed or cannot be read.
+
+    Raises:
+        UsageError: The size is below 8.
+        StoreError: The cache cannot be written.
+    """
+    if size < SMALLEST:
+        raise UsageError(f"Expected a size of at least {SMALLEST} pixels, received {size}.")
+    space = store.space(describe_pixels(size))
+    keys = [(digest, 0) for digest in source.table.digests]
+    missing = {digest for digest, _ in space.missing(keys)}
+    if missing:
+        failure = _fill(space, _images(source, missing), size, store, progress)
+        if failure is not None:
+            log.warning(
+                "The baseline of raw pixels is left out, since the image %s is gone, has changed or cannot be read; "
+                "all else comes from the cache.",
+                failure.path,
+            )
+            return None
+    return space.rows(keys).to_array()
+
+
+def describe_pixels(size: int) -> dict[str, Any]:
+    """Return all that moves a row's numbers besides the image's bytes."""
+    images = {"decode": DECODE_RULE, "size": size, "resize": RESIZE}
+    return {"kind": "pixels", "images": images, "grey": GREY_RULE}
+
+
+def _images(source: Source, digests: set[str]) -> list[Image]:
+    """Return an image each of the digests; of several with the same bytes, the last."""
+    table = source.table
+    found = {
+        digest: Image(Item(name, path, label, split, group), digest)
+        for name, path, label, split, group, digest in zip(
+            table.ids, source.files, table.labels, table.splits, table.groups, table.digests, strict=True
+        )
+        if digest in digests
+    }
+    return list(found.values())
+
+
+def _fill(space: Space, images: Sequence[Image], size: int, store: Store, progress: Progress) -> ImageError | None:
+    """Compute and store rows; return what is wrong with the first image of which there can be none."""
+    part = ImagesPart(size=size, resize=RESIZE)
+
+    def row(image: Image) -> NDArray[np.float32] | ImageError:
+        try:
+            return (pixels(image, part, store).astype(np.float32) @ LUMA / np.float32(255)).reshape(1, -1)
+        except ImageError as error:
+            return error
+
+    with space.writer() as writer:
+        results = bounded_map(row, images, workers=WORKERS, ahead=2 * WORKERS)
+        for done, (image, outcome) in enumerate(zip(images, results, strict=True), 1):
+            if isinstance(outcome, ImageError):
+                return outcome
+            writer.add([(image.digest, 0)], outcome)
+            progress("pixels", done, len(images))
+    return None

@@ -1,0 +1,308 @@
+"""A classifier of `compare` saved as a folder that classifies new images by itself."""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.classifiers.estimator_files import class_probabilities, load_estimator, save_estimator
+from featx.digests import digest_of, sha256
+from featx.errors import RunError, StoreError, UntrustedError
+from featx.features import ViewRows, describe
+from featx.files import check_folder, write_file, write_json, write_text
+from featx.heads import Head
+from featx.networks import Weights
+from featx.recipes import FeatureSpec, Recipe, dump_recipe, load_recipe
+from featx.runs import HEAD, RECIPE, ROWS_AT_ONCE, Model, Source, check_weights
+from featx.store import Store
+
+log = logging.getLogger("featx")
+
+SKOPS = "classifier.skops"
+METADATA = "classifier.json"
+SCHEMA = 1
+PACKAGES = ("featx", "numpy", "scikit-learn", "scipy", "skops")
+# Rows on which a classifier that was read back must say the same as the one that was written.
+CHECKED_ROWS = 64
+
+
+@dataclass(frozen=True)
+class SavedClassifier:
+    """A saved classifier's folder that was read.
+
+    Attributes:
+        path: The folder.
+        recipe: How rows are made of images, with the statistics of the training images.
+        classes: In the order of the probabilities' columns.
+        dim: Features a row.
+        backbone_set: The id of the feature space of the backbone's rows.
+        weights: The digest of the backbone's weights.
+        head: Digest and layer of the head whose penultimate features it takes; None for the backbone's.
+        sha256: Of the classifier's file.
+        scikit_learn: The version that it was fitted with.
+    """
+
+    path: Path
+    recipe: Recipe
+    classes: tuple[str, ...]
+    dim: int
+    backbone_set: str
+    weights: str
+    head: tuple[str, str] | None
+    sha256: str
+    scikit_learn: str
+
+    def estimator(self) -> Any:
+        """Read the fitted classifier itself.
+
+        Raises:
+            RunError: Its file is missing, damaged or not the one that was saved.
+            UntrustedError: It is made of other types than a classifier of scikit-learn is.
+        """
+        path = self.path / SKOPS
+        try:
+            found = sha256(path.read_bytes())
+        except OSError as error:
+            raise _unreadable(path, error) from None
+        if found != self.sha256:
+            raise RunError(
+                f"Expected the classifier that {self.path / METADATA} describes, but {path} is damaged or another; "
+                "save it again with featx compare --save-best."
+            )
+        here = version("scikit-learn")
+        if self.scikit_learn != here:
+            log.warning(
+                "The classifier was saved with scikit-learn %s and this is %s, which may not do the same with it; "
+                "save it again, or install that version.",
+                self.scikit_learn,
+                here,
+            )
+        return load_estimator(path, self.dim, len(self.classes))
+
+
+def is_saved_classifier(folder: Path) -> bool:
+    """Tell whether a folder is one that `save_classifier` wrote."""
+    return (folder / METADATA).is_file()
+
+
+def read_classifier(folder: Path) -> SavedClassifier:
+    """Read a saved classifier's folder; the classifier itself is loaded when it is needed.
+
+    Raises:
+        RunError: It is not such a folder, is incomplete or damaged, or was written by a later featx.
+        RecipeError: Its recipe is not valid.
+    """
+    path = folder / METADATA
+    try:
+        known = json.loads(path.read_text("utf-8"))
+        if known["schema"] != SCHEMA:
+            raise ValueError(f"it is of schema {known['schema']}, and this version of featx reads {SCHEMA}")
+        head = known["head"]
+        fields: dict[str, Any] = {
+            "classes": tuple(map(str, known["classes"])),
+            "dim": int(known["dim"]),
+            "backbone_set": str(known["features"]["backbone_set"]),
+            "weights": str(known["weights"]["sha256"]),
+            "head": None if head is None else (str(head["sha256"]), str(head["penultimate"])),
+            "sha256": str(known["sha256"]),
+            "scikit_learn": str(known["versions"]["scikit-learn"]),
+        }
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _unreadable(path, error) from None
+    return SavedClassifier(folder, load_recipe(folder / RECIPE), **fields)
+
+
+def save_classifier(
+    out: str | Path,
+    estimator: Any,
+    source: Source,
+    *,
+    name: str,
+    classes: Sequence[str],
+    parameters: Mapping[str, Any],
+    seed: int,
+    scores: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write a fitted classifier with all that is needed to classify new images.
+
+    Args:
+        out: A folder: absent, empty, or an earlier saved classifier, which is replaced.
+        estimator: A fitted classifier of scikit-learn with `predict_proba`, that takes the source's rows.
+        source: What it was fitted on.
+        name: What it is called in a comparison.
+        classes: What its class numbers mean; not used where it was fitted on names.
+        parameters: What was chosen for it.
+        seed: Of all that was random.
+        scores: What it was worth, to be kept with it.
+
+    Returns:
+        The folder.
+
+    Raises:
+        RunError: The folder holds other things.
+        UntrustedError: The classifier is made of what is not read back, or is another once it is read back.
+        StoreError: The folder cannot be written.
+    """
+    folder = Path(out)
+    check_out(folder)
+    recipe, features, weights = _origin(source)
+    try:
+        (folder / METADATA).unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be written: {error.strerror or error}; choose another place.") from None
+    write_file(folder / SKOPS, lambda draft: _save_checked(estimator, draft, source))
+    write_text(folder / RECIPE, dump_recipe(recipe))
+    head = _save_head(folder, source)
+    numbered = np.issubdtype(estimator.classes_.dtype, np.integer)
+    named = [classes[int(label)] if numbered else str(label) for label in estimator.classes_]
+    metadata = {
+        "schema": SCHEMA,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "classifier": name,
+        "parameters": {key: _plain(value) for key, value in parameters.items()},
+        "classes": named,
+        "layer": source.layer,
+        "dim": int(source.table.X.shape[1]),
+        "seed": seed,
+        "sha256": sha256((folder / SKOPS).read_bytes()),
+        "features": features,
+        "weights": weights,
+        "head": head,
+        "data": _data(source),
+        "scores": dict(scores or {}),
+        "versions": {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}},
+    }
+    # Last, so that a folder that has it is complete.
+    write_json(folder / METADATA, metadata)
+    return folder
+
+
+def check_out(folder: Path) -> None:
+    """Check that a classifier may be written to a folder: absent, empty, or an earlier one, which is replaced.
+
+    Raises:
+        RunError: It is a file, or holds other things.
+    """
+    check_folder(folder, "classifier", (METADATA, SKOPS), "saved classifier", "--save-best")
+
+
+def _origin(source: Source) -> tuple[Recipe, dict[str, Any], dict[str, Any]]:
+    """Return the recipe, the features and the weights that a source's rows come from."""
+    if source.run is not None:
+        manifest = source.run.manifest
+        described, weights = manifest["features"], dict(manifest["weights"])
+        features = {"backbone_set": described["feature_set"], "description": described.get("description")}
+        return source.run.recipe, features, weights
+    if source.spec is None or source.weights is None:
+        raise RunError(
+            f"It is not known how the rows of {source.name} are made; save a classifier of a run or of data."
+        )
+    spec = source.spec
+    recipe = spec if isinstance(spec, Recipe) else Recipe(name=source.name, **dict(spec))
+    weights = {"backbone": spec.backbone.name, "source": source.weights.source, "sha256": source.weights.digest}
+    return recipe, {"backbone_set": source.feature_set}, weights
+
+
+def _save_checked(estimator: Any, draft: Path, source: Source) -> None:
+    save_estimator(estimator, draft)
+    rows = source.table.X[:CHECKED_ROWS]
+    again = load_estimator(draft, source.table.X.shape[1], len(estimator.classes_))
+    if not np.array_equal(class_probabilities(again, rows), class_probabilities(estimator, rows)):
+        raise UntrustedError(
+            "Expected a classifier that says the same once it is saved and read back, and it does not; use another "
+            "with --classifiers."
+        )
+
+
+def _save_head(folder: Path, source: Source) -> dict[str, Any] | None:
+    """Copy the run's head where rows are its penultimate features."""
+    if source.layer != "penultimate" or source.run is None:
+        (folder / HEAD).unlink(missing_ok=True)
+        return None
+    head = source.run.manifest["head"]
+    origin = source.run.path / HEAD
+    write_file(folder / HEAD, partial(_copy, origin))
+    return {"sha256": head["sha256"], "penultimate": head["penultimate"]["layer"]}
+
+
+def _copy(origin: Path, draft: Path) -> None:
+    shutil.copyfile(origin, draft)
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _data(source: Source) -> dict[str, Any]:
+    table = source.table
+    rows = zip(table.digests, table.labels, table.splits, strict=True)
+    counts = Counter(map(str, table.labels))
+    return {
+        "name": source.name,
+        "n": len(table),
+        "counts": dict(sorted(counts.items())),
+        "sha256": digest_of(sorted(map(list, rows))),
+    }
+
+
+def _unreadable(path: Path, error: Exception) -> RunError:
+    return RunError(
+        f"Expected a classifier that featx compare --save-best wrote, but {path} cannot be read "
+        f"({' '.join(str(error).split()) or type(error).__name__}); save it again."
+    )
+
+
+class ClassifierModel(Model):
+    """A saved classifier, and before it the head whose penultimate features it takes."""
+
+    def __init__(self, saved: SavedClassifier) -> None:
+        self.saved = saved
+        self.recipe = saved.recipe
+        self.classes = saved.classes
+        self._estimator: Any = None
+
+    def check(self, spec: FeatureSpec, weights: Weights, store: Store) -> None:
+        """Check the weights' digest and all else that decides a row, and load the classifier, see `Model`."""
+        check_weights(spec, weights, self.saved.weights, "classifier")
+        expected = self.saved.backbone_set
+        found = store.space(describe(spec, weights, augmented=False)).id
+        if found != expected:
+            raise UntrustedError(
+                f"Expected the features that {self.saved.path} was fitted on (set {expected[:12]}…), but its "
+                f"{RECIPE} and this version of featx make others ({found[:12]}…); predictions would mean "
+                "nothing, so put the recipe back, or fit and save it again."
+            )
+        # Before hours of work that it may turn out to be of no use for.
+        self._estimator = self.saved.estimator()
+
+    def probabilities(self, rows: ViewRows) -> NDArray[np.float64]:
+        """Return the classifier's, see `Model`."""
+        estimator = self.saved.estimator() if self._estimator is None else self._estimator
+        chunks = rows.chunks(ROWS_AT_ONCE)
+        if self.saved.head is not None:
+            chunks = self._head(*self.saved.head).penultimate(chunks)
+        parts = [class_probabilities(estimator, chunk) for chunk in chunks]
+        return np.concatenate([np.empty((0, len(self.classes))), *parts])
+
+    def _head(self, digest: str, layer: str) -> Head:
+        path = self.saved.path / HEAD
+        head = Head.load(path, layer)
+        if head.digest() != digest:
+            raise UntrustedError(
+                f"Expected the head that the classifier was fitted behind (SHA-256 {digest[:12]}…), found another in "
+                f"{path}; predictions would mean nothing, so save the classifier again."
+            )
+        return head

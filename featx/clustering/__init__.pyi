@@ -1,0 +1,6 @@
+from .clustering import Clusters as Clusters
+from .clustering import clusters as clusters
+from .partitions import Agreement as Agreement
+from .permutation import Measure as Measure
+from .quality import Quality as Quality
+from .writing import Part as Part

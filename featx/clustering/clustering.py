@@ -1,0 +1,223 @@
+"""Cluster quality of a run's images or of data, from features in the store; nothing here loads TensorFlow."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.clustering.quality import Quality, measure
+from featx.clustering.writing import Part, overall_columns, write_parts
+from featx.errors import DataError, UsageError
+from featx.features import Failure, OnError
+from featx.parallel import Progress, silent
+from featx.recipes import FeatureSpec
+from featx.runs import Layer, Source, read_source
+
+log = logging.getLogger("featx")
+
+DISTANCE = "euclidean, features as they are"
+# Measuring this many takes about 1.2 GB, which grows with the square; more images tell hardly more.
+SAMPLE = 5000
+# Fewer labellings than this and no p-value can be small.
+LABELLINGS = 20
+SEEN = (
+    "Penultimate features of training images have seen the labels, so classes stand apart there whatever new images "
+    "do; judge the head by the test split."
+)
+SEEN_BY = (
+    "Penultimate features of training images have seen the labels, so whatever goes with the label stands apart "
+    "there too; the backbone's features have seen none."
+)
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """How well classes are apart.
+
+    Attributes:
+        by: The column whose values are the classes.
+        parts: The main layer of the main split first; then the other layer, then the test split's.
+        notes: What must be known to read the numbers.
+        files: What was written.
+        failed: Images that could not be read and were left out.
+        seconds: Wall time.
+    """
+
+    by: str
+    parts: tuple[Part, ...]
+    notes: tuple[str, ...]
+    files: tuple[Path, ...]
+    failed: tuple[Failure, ...]
+    seconds: float
+
+    @property
+    def main(self) -> Part:
+        """The layer and split that were asked for."""
+        return self.parts[0]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON of `featx clusters`."""
+        main = self.main.to_json()
+        layers: dict[str, Any] = {}
+        for part in self.parts:
+            if part.split == self.main.split:
+                layers[part.layer] = part.to_json()
+            else:
+                layers.setdefault(part.layer, {})[part.split] = part.to_json()
+        return {
+            **main,
+            "by": self.by,
+            "distance": DISTANCE,
+            "layers": layers,
+            "notes": list(self.notes),
+            "seconds": round(self.seconds, 3),
+            "files": [str(path) for path in self.files],
+            "failed": [failure.to_json() for failure in self.failed],
+        }
+
+    def to_frame(self) -> Any:
+        """Return the overall numbers as a pandas DataFrame, a row a number, layer and split.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        from featx.frames import frame
+
+        return frame(overall_columns(self.parts))
+
+
+def clusters(
+    place: str | Path,
+    *,
+    out: str | Path | None = None,
+    layer: Layer | None = None,
+    split: str = "train",
+    by: str = "label",
+    neighbours: int = 10,
+    permutations: int = 199,
+    sample: int = SAMPLE,
+    seed: int = 0,
+    spec: FeatureSpec | str | None = None,
+    cache: str | Path = "cache",
+    on_error: OnError = "fail",
+    progress: Progress = silent,
+) -> Clusters:
+    """Measure how well classes are apart in the features, beside what permuted labels give.
+
+    Args:
+        place: A folder that `fit_head` wrote, or data: a folder or a manifest.
+        out: Where tables and pictures go; nothing is written if not given.
+        layer: `penultimate` or `backbone` alone; if not given a run's both, data's backbone.
+        split: `train`, `val`, `test` or `all`. The test split is measured too where there is one.
+        by: A column of the manifest whose values are the classes; images with an empty cell are left out.
+        neighbours: Of kNN purity, at least 1.
+        permutations: Of labels, at least 1.
+        sample: More images than this are measured on a seeded sample; at least 2.
+        seed: The same seed gives the same numbers, whatever the order of files.
+        spec: What features data has, see `extract`.
+        cache: The store's folder.
+        on_error: What to do about data's images that cannot be read, see `extract`.
+        progress: Told how far the work is.
+
+    Raises:
+        UsageError: An argument is not valid.
+        DataError: There are too few images or classes, or no such column.
+        FeatxError: What `read_source` raises.
+    """
+    start = time.perf_counter()
+    if sample < 2:
+        raise UsageError(f"Expected a sample of at least 2 images, received {sample}.")
+    sources = _sources(place, layer, spec=spec, cache=cache, on_error=on_error, progress=progress)
+    wanted = [(source, split) for source in sources]
+    if split in ("train", "val") and "test" in sources[0].table.splits:
+        wanted += [(source, "test") for source in sources]
+    notes = _Notes()
+    parts: list[Part] = []
+    for number, (source, own_split) in enumerate(wanted):
+        progress("clusters", number, len(wanted))
+        try:
+            rows, labels = _labelled(source.of_split(own_split), by, sample, seed, notes)
+            quality = measure(
+                rows.table.X, labels, rows.units(), neighbours=neighbours, permutations=permutations, seed=seed
+            )
+        except DataError as error:
+            if not parts:
+                raise
+            notes.add(f"No numbers of the {source.layer} features of the split {own_split!r}: {error}")
+            continue
+        parts.append(Part(source.layer, own_split, rows.table.ids, quality))
+    progress("clusters", len(wanted), len(wanted))
+    _remarks(parts, by, notes)
+    files = () if out is None else write_parts(Path(out), parts, by)
+    return Clusters(by, tuple(parts), tuple(notes.lines), files, sources[0].failed, time.perf_counter() - start)
+
+
+class _Notes:
+    """Notices that are logged once and go into the result."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def add(self, line: str) -> None:
+        if line not in self.lines:
+            self.lines.append(line)
+            log.warning("%s", line)
+
+
+def _sources(place: str | Path, layer: Layer | None, **how: Any) -> list[Source]:
+    main = read_source(place, layer=layer, **how)
+    if layer is None and main.layer == "penultimate":
+        return [main, read_source(place, layer="backbone", **how)]
+    return [main]
+
+
+def _labelled(source: Source, by: str, sample: int, seed: int, notes: _Notes) -> tuple[Source, Sequence[str]]:
+    """Return the rows that have a class, a sample of them where they are too many, and the classes."""
+    values = source.column(by)
+    index: NDArray[np.int64] = np.array([i for i, value in enumerate(values) if value], np.int64)
+    where = f"of the split {source.table.splits[0]!r}" if len(set(source.table.splits)) == 1 else "of all splits"
+    if len(index) < len(values):
+        notes.add(f"{len(values) - len(index)} of {len(values)} images {where} have no {by} and are left out.")
+    if not len(index):
+        raise DataError(f"None of the {len(values)} images {where} has a value of {by!r}; choose another --by.")
+    if len(index) > sample:
+        notes.add(
+            f"Measured on a sample of {sample} of {len(index)} images {where}, seed {seed}; --sample takes more."
+        )
+        index = np.sort(np.random.default_rng(seed).choice(index, sample, replace=False))
+    return source.take(index), [values[i] for i in index]
+
+
+def _remarks(parts: Sequence[Part], by: str, notes: _Notes) -> None:
+    if any(part.layer == "penultimate" and part.split != "test" for part in parts):
+        notes.add(SEEN if by == "label" else SEEN_BY)
+    for part in parts:
+        _remark(part.quality, part.split, notes)
+
+
+def _remark(quality: Quality, split: str, notes: _Notes) -> None:
+    swapping = quality.blocks
+    if swapping.grouped or swapping.mixed:
+        mixed = ", one of each class where a unit has several" if swapping.mixed else ""
+        notes.add(
+            f"Labels of the split {split!r} are permuted by unit: {len(swapping.labels)} blocks of images that "
+            f"hang together{mixed}."
+        )
+    if swapping.labellings < LABELLINGS:
+        notes.add(
+            f"The {len(swapping.labels)} units of the split {split!r} can be labelled in {swapping.labellings:.0f} "
+            "ways only, so that its p-values say nothing."
+        )
+    single = [name for number, name in enumerate(quality.classes) if np.sum(quality.labels == number) == 1]
+    if single:
+        notes.add(
+            f"{len(single)} of {len(quality.classes)} classes of the split {split!r} have one image, whose "
+            "silhouette is 0 by definition."
+        )

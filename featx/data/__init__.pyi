@@ -1,0 +1,9 @@
+from .dataset import SPLITS as SPLITS
+from .dataset import Dataset as Dataset
+from .dataset import Item as Item
+from .dataset import check_for_fit as check_for_fit
+from .dataset import first_few as first_few
+from .dataset import units_of as units_of
+from .manifest import is_manifest as is_manifest
+from .reading import read_data as read_data
+from .reading import read_paths as read_paths

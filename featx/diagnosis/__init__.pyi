@@ -1,0 +1,2 @@
+from .diagnosing import Diagnosis as Diagnosis
+from .diagnosing import doctor as doctor

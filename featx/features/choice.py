@@ -1,0 +1,55 @@
+"""Which features are meant: a recipe, or a backbone with its defaults, with single fields replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from featx.errors import UsageError
+from featx.networks import find_backbone, is_model_file
+from featx.recipes import BackbonePart, ImagesPart, PreprocessPart, Recipe, load_recipe, override
+
+DEFAULT_BACKBONE = "vgg16"
+
+
+def default_recipe(backbone: str) -> Recipe:
+    """Return a backbone as it comes: its own size and preprocessing, average pooling, no views, no hidden layer.
+
+    Raises:
+        UsageError: There is no backbone of that name.
+    """
+    if is_model_file(backbone):
+        part = BackbonePart(name=backbone)
+        return Recipe(name=backbone, backbone=part, preprocess=PreprocessPart(mode="rescale"))
+    row = find_backbone(backbone)
+    return Recipe(
+        name=row.name, backbone=BackbonePart(name=row.name, pooling="avg"), images=ImagesPart(size=row.size)
+    )
+
+
+def base_recipe(recipe: Recipe | str | None, backbone: str | None) -> Recipe:
+    """Return a recipe, or the backbone as it comes; VGG16 without either.
+
+    Args:
+        recipe: A recipe, its name or the path of its file.
+        backbone: A name of the table or the path of a `.keras` file.
+
+    Raises:
+        UsageError: Both are given, or there is none of that name.
+        RecipeError: The recipe's file is not valid.
+    """
+    if recipe is not None and backbone is not None:
+        raise UsageError("Expected --recipe or --backbone, received both; a recipe names its backbone.")
+    if recipe is None:
+        return default_recipe(backbone or DEFAULT_BACKBONE)
+    return recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+
+
+def chosen_recipe(recipe: Recipe | str | None, backbone: str | None, fields: Mapping[str, Any]) -> Recipe:
+    """Return the same with dotted fields replaced; those that are None stay as they are.
+
+    Raises:
+        UsageError: Recipe and backbone are both given, or a field is not valid.
+        RecipeError: The recipe's file is not valid.
+    """
+    return override(base_recipe(recipe, backbone), fields)

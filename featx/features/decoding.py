@@ -1,0 +1,122 @@
+"""From content to pixels: decoded, resized images and their views, checked against their digest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.digests import digest_of, sha256
+from featx.errors import DataError, ImageError
+from featx.features.hashing import WORKERS, Image, OnError
+from featx.images import DECODE_RULE, ChannelStatistics, ViewSpec, as_rgb, decode, read_bytes, resize, view
+from featx.parallel import Progress, bounded_map
+from featx.recipes import FeatureSpec, ImagesPart
+from featx.store import KnownFiles, Store
+
+STATISTICS = "statistics"
+
+
+class LostError(ImageError):
+    """The bytes that were hashed can no longer be had, which says nothing of what is in them."""
+
+
+class Work(NamedTuple):
+    """The views of one image that are to be computed."""
+
+    image: Image
+    views: tuple[int, ...]
+
+
+def pixels(image: Image, part: ImagesPart, store: Store) -> NDArray[np.uint8]:
+    """Return an image at the network's input size, (size, size, 3) RGB.
+
+    Args:
+        image: A file's bytes are checked against its digest.
+        part: The size, and how to come to it.
+        store: The cache, which no longer takes the file for known if it has other bytes.
+
+    Raises:
+        ImageError: It cannot be read or decoded, or is no longer the file that was hashed.
+    """
+    found = decode(_content(image, store), image.item.id) if image.array is None else as_rgb(image.array)
+    return resize(found, part.size, part.resize)
+
+
+def _content(image: Image, store: Store) -> bytes:
+    item = image.item
+    try:
+        data = read_bytes(item.path, item.id)
+    except ImageError as error:
+        raise LostError(item.id, error.reason) from error
+    if sha256(data) != image.digest:
+        KnownFiles(store.root).forget(item.path)
+        raise LostError(item.id, "changed while it was being read; run the command again")
+    return data
+
+
+def decoded_views(work: Work, part: ImagesPart, spec: ViewSpec, store: Store) -> list[NDArray[np.uint8]] | ImageError:
+    """Return the views asked for, or what is wrong with the image."""
+    try:
+        plain = pixels(work.image, part, store)
+    except ImageError as error:
+        return error
+    return [view(plain, spec, work.image.digest, k) for k in work.views]
+
+
+def with_statistics(
+    spec: FeatureSpec, train: Sequence[Image], store: Store, on_error: OnError, progress: Progress
+) -> FeatureSpec:
+    """Return the spec with the train split's channel statistics filled in where it needs them.
+
+    They are computed once for a set of images and kept in the store, so that a warm start decodes nothing.
+
+    Raises:
+        ImageError: `on_error` is `fail` and an image cannot be decoded.
+        DataError: There is no training image that can be decoded, or all are the same everywhere.
+    """
+    if spec.preprocess.mode != "featurewise" or spec.preprocess.mean is not None:
+        return spec
+    unique = {image.digest: image for image in train}
+    key = digest_of({"decode": DECODE_RULE, **spec.images.model_dump(), "digests": sorted(unique)})
+    document = store.load_document(STATISTICS, key)
+    if document is None:
+        document, complete = _computed_statistics(list(unique.values()), spec.images, store, on_error, progress)
+        if complete:
+            store.save_document(STATISTICS, key, document)
+    fitted = spec.preprocess.model_copy(update={"mean": tuple(document["mean"]), "std": tuple(document["std"])})
+    return spec.model_copy(update={"preprocess": fitted})
+
+
+def _computed_statistics(
+    images: Sequence[Image], part: ImagesPart, store: Store, on_error: OnError, progress: Progress
+) -> tuple[dict[str, list[float]], bool]:
+    """Return the statistics, and whether they will always be those of these images' bytes."""
+
+    def decoded(image: Image) -> NDArray[np.uint8] | ImageError:
+        try:
+            return pixels(image, part, store)
+        except ImageError as error:
+            return error
+
+    statistics = ChannelStatistics()
+    failures: list[ImageError] = []
+    results = bounded_map(decoded, images, workers=WORKERS, ahead=2 * WORKERS)
+    for done, outcome in enumerate(results, 1):
+        if not isinstance(outcome, ImageError):
+            statistics.add(outcome)
+        elif on_error == "fail":
+            raise outcome
+        else:
+            failures.append(outcome)
+        progress("channel statistics", done, len(images))
+    if failures and len(failures) == len(images):
+        first = failures[0]
+        raise DataError(
+            f"None of the {len(images)} training images could be used; the first: {first.path} {first.reason}."
+        )
+    mean, std = statistics.result()
+    complete = not any(isinstance(failure, LostError) for failure in failures)
+    return {"mean": list(mean), "std": list(std)}, complete

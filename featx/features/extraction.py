@@ -1,0 +1,232 @@
+"""Images in, cached rows out: compute what the store lacks, and nothing else."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from featx.data import Dataset, read_data
+from featx.errors import DataError
+from featx.features.compute import compute
+from featx.features.decoding import Work, with_statistics
+from featx.features.hashing import Failure, Image, OnError, hash_images
+from featx.features.spaces import SpacePair, ViewRows
+from featx.features.table import FeatureTable
+from featx.networks import Engine, Weights, build_network, chosen_engine, find_weights, network_facts
+from featx.parallel import Progress, silent
+from featx.recipes import FeatureSpec, load_recipe
+from featx.store import KnownFiles, RowKey, Store
+
+log = logging.getLogger("featx")
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What `extract` did, and the way to its rows.
+
+    Attributes:
+        dataset: The data as it was found.
+        images: Those that could be used, in the data's order.
+        failed: Those that could not.
+        spec: The features, with all statistics filled in.
+        weights: The backbone's.
+        store: The cache.
+        spaces: Where the rows are.
+        rows: Distinct rows that were asked for and can be had.
+        computed: Of them, those that this call computed.
+        dim: Features a row.
+        parameters: Of the backbone.
+        seconds: Wall time.
+        engine: What ran the network, or would have.
+    """
+
+    dataset: Dataset
+    images: tuple[Image, ...]
+    failed: tuple[Failure, ...]
+    spec: FeatureSpec
+    weights: Weights
+    store: Store
+    spaces: SpacePair
+    rows: int
+    computed: int
+    dim: int
+    parameters: int
+    seconds: float
+    engine: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON of `featx extract`."""
+        return {
+            "images": len(self.images) + len(self.failed),
+            "rows": self.rows,
+            "computed": self.computed,
+            "reused": self.rows - self.computed,
+            "failed": [failure.to_json() for failure in self.failed],
+            "feature_set": self.spaces.plain.id,
+            "dim": self.dim,
+            "seconds": round(self.seconds, 3),
+            "images_per_second": round(len(self.images) / self.seconds, 2),
+            "engine": self.engine,
+        }
+
+    def select(self, split: str | None = None) -> list[Image]:
+        """Return the usable images of a split, or all."""
+        return [image for image in self.images if split in (None, image.item.split)]
+
+    def view_rows(self, images: Sequence[Image], views: int = 1) -> ViewRows:
+        """Return rows of some images' first views, read from the store when they are asked for."""
+        return self.spaces.rows([image.digest for image in images], views)
+
+    def table(self, split: str | None = None) -> FeatureTable:
+        """Return the images' own features (view 0) in memory, with what is known of each image."""
+        return self.table_of(self.select(split))
+
+    def table_of(self, images: Sequence[Image]) -> FeatureTable:
+        """Return the same of some images, in their order."""
+        rows = self.spaces.plain.rows([(image.digest, 0) for image in images])
+        items = [image.item for image in images]
+        return FeatureTable(
+            rows.to_array(),
+            ids=tuple(item.id for item in items),
+            labels=tuple(item.label for item in items),
+            splits=tuple(item.split for item in items),
+            groups=tuple(item.group for item in items),
+            digests=tuple(image.digest for image in images),
+            views=(0,) * len(items),
+        )
+
+
+def extract(
+    data: str | Path,
+    spec: FeatureSpec | str = "covid4-vgg16",
+    *,
+    cache: str | Path = "cache",
+    engine: Engine = "auto",
+    batch_size: int | None = None,
+    on_error: OnError = "fail",
+    progress: Progress = silent,
+) -> Extraction:
+    """Compute the features that the cache lacks.
+
+    Args:
+        data: A folder of class folders or split folders, or a CSV or Parquet manifest.
+        spec: What features: a recipe, its name or path, or a `FeatureSpec` (see `default_recipe`).
+        cache: The store's folder, made when there is something to write.
+        engine: What runs the network: `keras`, `openvino`, or with `auto` OpenVINO where it is installed, there
+            is no GPU and it can run the network.
+        batch_size: Images a call of the network; the engine's own if not given.
+        on_error: `skip` goes on without images that cannot be read; `fail` stops at the first, rows computed
+            so far kept.
+        progress: Told how far the work is.
+
+    Raises:
+        DataError: The data is not what is expected.
+        ImageError: An image cannot be used and `on_error` is `fail`.
+        WeightsError: The backbone's weights cannot be had.
+        RecipeError: The spec does not fit the backbone.
+        EngineError: The engine asked for cannot run the network.
+        StoreError: The cache cannot be written.
+    """
+    if isinstance(spec, str):
+        spec = load_recipe(spec)
+    dataset = read_data(Path(data), missing="keep" if on_error == "skip" else "fail")
+    return extract_dataset(
+        dataset, spec, cache=cache, engine=engine, batch_size=batch_size, on_error=on_error, progress=progress
+    )
+
+
+def extract_dataset(
+    dataset: Dataset,
+    spec: FeatureSpec,
+    *,
+    weights: Weights | None = None,
+    cache: str | Path = "cache",
+    engine: Engine = "auto",
+    batch_size: int | None = None,
+    on_error: OnError = "fail",
+    progress: Progress = silent,
+) -> Extraction:
+    """Do what `extract` does, for data that was read and weights that were found before."""
+    ran: str = chosen_engine(engine, spec.backbone.precision)
+    start = time.perf_counter()
+    store = Store(Path(cache))
+    weights = weights or find_weights(spec.backbone.name, spec.backbone.weights)
+    images, failed = hash_images(dataset.items, on_error, progress, KnownFiles(store.root))
+    _check_any(images, failed)
+    train = [image for image in images if image.item.split == "train"]
+    asked, spec = spec, with_statistics(spec, train, store, on_error, progress)
+    spaces = SpacePair.of(store, spec, weights)
+    wanted = _wanted(images, spec.views.count)
+    missing = spaces.missing(wanted)
+    if spec != asked:
+        _tell_of_statistics(store, spaces, missing)
+    broken: dict[str, str] = {}
+    if missing:
+        network = build_network(spec, weights, store, engine, batch_size)
+        ran = network.name
+        broken = compute(work_of(images, missing), spec, network, store, spaces, on_error, progress)
+    failed += [Failure(image.item.id, broken[image.digest]) for image in images if image.digest in broken]
+    images = [image for image in images if image.digest not in broken]
+    _check_any(images, failed)
+    facts = network_facts(spec, weights, store)
+    return Extraction(
+        dataset=dataset,
+        images=tuple(images),
+        failed=tuple(sorted(failed, key=lambda failure: failure.path)),
+        spec=spec,
+        weights=weights,
+        store=store,
+        spaces=spaces,
+        rows=sum(digest not in broken for digest, _ in wanted),
+        computed=sum(digest not in broken for digest, _ in missing),
+        dim=facts.width,
+        parameters=facts.parameters,
+        seconds=time.perf_counter() - start,
+        engine=ran,
+    )
+
+
+def _wanted(images: Iterable[Image], views: int) -> list[RowKey]:
+    """Return the rows that images need, each once: all views of training images, the others as they are."""
+    return list(
+        dict.fromkeys(
+            (image.digest, view) for image in images for view in range(views if image.item.split == "train" else 1)
+        )
+    )
+
+
+def work_of(images: Iterable[Image], missing: Iterable[RowKey]) -> list[Work]:
+    """Return what is to be computed for rows that are missing: each image once, in the images' order."""
+    views: dict[str, list[int]] = {}
+    for digest, view in missing:
+        views.setdefault(digest, []).append(view)
+    first = {image.digest: image for image in reversed(list(images))}
+    return [Work(first[image.digest], tuple(views.pop(image.digest))) for image in images if image.digest in views]
+
+
+def _check_any(images: Sequence[Image], failed: Sequence[Failure]) -> None:
+    if failed and not images:
+        first = failed[0]
+        raise DataError(f"None of the {len(failed)} images could be used; the first: {first.path} {first.reason}.")
+
+
+def _tell_of_statistics(store: Store, spaces: SpacePair, missing: Sequence[RowKey]) -> None:
+    """Say why rows are not reused where only the training images' statistics differ from what is stored."""
+    wanted = _without_statistics(spaces.plain.description)
+    for space in store.spaces():
+        alike = space.id != spaces.plain.id and _without_statistics(space.description) == wanted
+        if alike and len(space.missing(missing)) < len(missing):
+            log.warning(
+                "Rows of these images are stored with the channel statistics of other training images, which "
+                "'featurewise' does not reuse; to keep those, fix preprocess.mean and preprocess.std in the recipe "
+                "(a run's recipe.toml has them)."
+            )
+            return
+
+
+def _without_statistics(description: Mapping[str, Any]) -> dict[str, Any]:
+    return {**description, "preprocess": (description.get("preprocess") or {}).get("rule")}

@@ -1,0 +1,111 @@
+"""From files to content: the digest of every image, and which images cannot be read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import chain
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.data import Item
+from featx.digests import digest_of, sha256
+from featx.errors import ImageError
+from featx.images import as_rgb, read_bytes
+from featx.parallel import Progress, bounded_map
+from featx.store import KnownFiles
+
+OnError = Literal["fail", "skip"]
+WORKERS = min(32, (os.cpu_count() or 1) + 2)
+TOGETHER = 16  # images a task: one that is known takes less time than a task of its own
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An image that was left out, and why."""
+
+    path: str
+    reason: str
+
+    def to_json(self) -> dict[str, str]:
+        """Return `path, reason`."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image of the data whose bytes are known.
+
+    Attributes:
+        item: What the data says of it.
+        digest: SHA-256 of the file's bytes, or of an array's (see `digest_of_array`).
+        array: The pixels, (height, width) or (height, width, 3), of an image that is in memory and no file.
+    """
+
+    item: Item
+    digest: str
+    array: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
+
+
+def data_digest(images: Sequence[Image]) -> str:
+    """Return what stands for data: the SHA-256 of its images' contents, classes and splits, in no order."""
+    return digest_of(sorted([image.digest, image.item.label, image.item.split] for image in images))
+
+
+def digest_of_array(image: NDArray[np.uint8]) -> str:
+    """Return the digest that stands for an image in memory; a grey one has that of its RGB pixels.
+
+    What is hashed starts as no image file does, so it is never the digest of a file that has rows.
+
+    Args:
+        image: (height, width) or (height, width, 3), RGB.
+    """
+    height, width = image.shape[:2]
+    return sha256(f"featx array RGB uint8 {height} {width}\n".encode() + as_rgb(image).tobytes())
+
+
+def hash_images(
+    items: Sequence[Item], on_error: OnError, progress: Progress, known: KnownFiles
+) -> tuple[list[Image], list[Failure]]:
+    """Return the digest of every file; those that are known and have not changed are not read.
+
+    Args:
+        items: The images.
+        on_error: What to do about those that cannot be read.
+        progress: Told how far the work is.
+        known: The cache's known files. What is read here is recorded in it, also when it ends with an error.
+
+    Raises:
+        ImageError: `on_error` is `fail` and a file cannot be read or is empty.
+    """
+    images: list[Image] = []
+    failures: list[Failure] = []
+    recorded = known.recorded([item.path for item in items])
+
+    def digests(part: slice) -> list[str | ImageError]:
+        return [_digest(item, entry, known) for item, entry in zip(items[part], recorded[part], strict=True)]
+
+    parts = [slice(start, start + TOGETHER) for start in range(0, len(items), TOGETHER)]
+    outcomes = chain.from_iterable(bounded_map(digests, parts, workers=WORKERS, ahead=2 * WORKERS))
+    try:
+        for item, outcome in zip(items, outcomes, strict=True):
+            if isinstance(outcome, str):
+                images.append(Image(item, outcome))
+            elif on_error == "fail":
+                raise outcome
+            else:
+                failures.append(Failure(item.id, outcome.reason))
+            progress("reading", len(images) + len(failures), len(items))
+    finally:
+        known.save()
+    return images, failures
+
+
+def _digest(item: Item, entry: np.void, known: KnownFiles) -> str | ImageError:
+    try:
+        return known.digest(item.path, entry, lambda: sha256(read_bytes(item.path, item.id)))
+    except ImageError as error:
+        return error

@@ -1,0 +1,280 @@
+"""`FeatureExtractor`, a scikit-learn transformer on the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from featx.data import Item
+from featx.errors import DataError, UntrustedError
+from featx.features.choice import base_recipe, chosen_recipe
+from featx.features.compute import compute
+from featx.features.decoding import with_statistics
+from featx.features.extraction import work_of
+from featx.features.hashing import Image, digest_of_array, hash_images
+from featx.features.spaces import SpacePair
+from featx.networks import Engine, Weights, build_network, chosen_engine, find_weights
+from featx.parallel import silent
+from featx.recipes import FeatureSpec, Pooling, Precision, PreprocessMode, Recipe
+from featx.store import KnownFiles, Store, turn
+
+EXPECTED = (
+    "Expected images as paths (a sequence, or one column) or as uint8 arrays of shape (n, height, width) or "
+    "(n, height, width, 3)"
+)
+
+
+def images_of(X: Any, split: str, known: KnownFiles) -> list[Image]:
+    """Return an image for each element of X, in its order; an element that comes again is the same image.
+
+    Args:
+        X: Paths as a list, an array, a Series, or one column of shape (n, 1); or arrays of pixels, in one array or
+            in a list of (height, width) and (height, width, 3), whose sizes may differ.
+        split: What the images are used for, `train` or `test`.
+        known: The cache's known files.
+
+    Raises:
+        DataError: X is something else, or empty.
+        ImageError: A file cannot be read.
+    """
+    if isinstance(X, (str, Path)):
+        raise DataError(f"{EXPECTED}, received the one path {str(X)!r}; put it into a list.")
+    pictures = _pictures(X)
+    if pictures is not None:
+        return [_of_array(picture, number, split) for number, picture in enumerate(pictures)]
+    return _of_files(_paths(X), split, known)
+
+
+def _pictures(X: Any) -> Sequence[NDArray[np.uint8]] | None:
+    """Return X as arrays of pixels, or None if it may be paths."""
+    if isinstance(X, (list, tuple)) and any(isinstance(element, np.ndarray) and element.ndim for element in X):
+        return [_checked(np.asarray(element), one=True) for element in X]
+    if isinstance(X, np.ndarray) and X.dtype.kind not in "OUST":
+        return list(_checked(X, one=False))
+    return None
+
+
+def _checked(array: NDArray[Any], *, one: bool) -> NDArray[np.uint8]:
+    """Return pixels, of one image or of several in one array, whose shape and type are right."""
+    rank = array.ndim + one
+    # (height, width, 3) is one image where several were expected, and not images that are 3 pixels wide.
+    right = (rank == 3 and (one or array.shape[-1] != 3)) or (rank == 4 and array.shape[-1] == 3)
+    if array.dtype != np.uint8 or not right or not all(array.shape):
+        hint = "X[np.newaxis]" if array.dtype == np.uint8 and not one and array.ndim == 3 else "np.uint8, 0 to 255"
+        raise DataError(f"{EXPECTED}, received {array.dtype} of shape {array.shape}; pass {hint}.")
+    return array
+
+
+def _of_array(array: NDArray[np.uint8], number: int, split: str) -> Image:
+    name = f"image {number}"
+    return Image(Item(name, Path(name), None, split), digest_of_array(array), array)
+
+
+def _paths(X: Any) -> list[str]:
+    column = np.asarray(X, dtype=object)
+    if column.ndim == 2 and column.shape[1] == 1:
+        column = column[:, 0]
+    if column.ndim != 1 or not len(column):
+        raise DataError(f"{EXPECTED}, received the shape {column.shape}; pass one path an image, at least one.")
+    for number, value in enumerate(column):
+        if not isinstance(value, (str, Path)):
+            raise DataError(f"{EXPECTED}, received {value!r} as element {number}; pass paths alone.")
+    return [str(value) for value in column]
+
+
+def _of_files(paths: list[str], split: str, known: KnownFiles) -> list[Image]:
+    unique = list(dict.fromkeys(paths))
+    items = [Item(path, Path(path).absolute(), None, split) for path in unique]
+    images, _ = hash_images(items, "fail", silent, known)
+    by_path = dict(zip(unique, images, strict=True))
+    return [by_path[path] for path in paths]
+
+
+class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """A scikit-learn transformer from images to the features of a frozen network, by way of the cache.
+
+    X is one of: paths (str or Path) in a list, an array, a Series or one column of shape (n, 1); images in a uint8
+    array of shape (n, height, width) or (n, height, width, 3), RGB; a list of such images, whose sizes may differ.
+    Rows come in the order of X. A file has the row that `featx.extract` computes for it; an image in memory has one
+    by its pixels. No row that the cache has is computed again, in no fold and no process.
+
+    `fit` makes sure of X's rows. With the preprocessing `featurewise` it also takes the channel statistics, from X
+    alone, so that nothing of the images that are held out gets into them; each training set then has features of
+    its own. Views are not used: an image has one row.
+
+    Args:
+        recipe: A recipe, its name or the path of its file; only what decides the features is used.
+        backbone: A backbone as it comes, instead of a recipe: a name, or a `.keras` file; VGG16 without either.
+        weights: `imagenet`, `random`, `random:SEED` or a file; as the recipe says if not given, and so are the next.
+        pooling: `none`, `avg` or `max`.
+        preprocess: `rescale`, `imagenet` or `featurewise`.
+        size: Width and height in pixels.
+        cut: Layer whose output is taken.
+        precision: `float32`, or `mixed` for GPUs with units for half precision.
+        cache: The store's folder.
+        engine: What runs the network, see `featx.extract`.
+        batch_size: Images a call of the network; the engine's own if not given.
+
+    Attributes:
+        spec_: What decides the features, statistics included.
+        weights_: The weights that were found.
+        feature_set_: The id of the features in the cache.
+        n_features_out_: Columns of a row.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe | str | None = None,
+        *,
+        backbone: str | None = None,
+        weights: str | None = None,
+        pooling: Pooling | None = None,
+        preprocess: PreprocessMode | None = None,
+        size: int | None = None,
+        cut: str | None = None,
+        precision: Precision | None = None,
+        cache: str | Path = "cache",
+        engine: Engine = "auto",
+        batch_size: int | None = None,
+    ) -> None:
+        self.recipe = recipe
+        self.backbone = backbone
+        self.weights = weights
+        self.pooling = pooling
+        self.preprocess = preprocess
+        self.size = size
+        self.cut = cut
+        self.precision = precision
+        self.cache = cache
+        self.engine = engine
+        self.batch_size = batch_size
+
+    def fit(self, X: Any, y: Any = None) -> FeatureExtractor:
+        """Find the weights, take what statistics the preprocessing needs, and make sure of X's rows.
+
+        Args:
+            X: Images, see above.
+            y: Not used.
+
+        Raises:
+            DataError: X is not images, or empty.
+            FeatxError: What `featx.extract` raises.
+        """
+        self._fitted_images(X)
+        return self
+
+    def fit_transform(self, X: Any, y: Any = None) -> NDArray[np.float32]:
+        """Fit and return X's rows, (n, d).
+
+        Args:
+            X: Images, see above.
+            y: Not used.
+
+        Raises:
+            DataError: X is not images, or empty.
+            FeatxError: What `featx.extract` raises.
+        """
+        return self._rows(self._fitted_images(X))
+
+    def transform(self, X: Any) -> NDArray[np.float32]:
+        """Return X's rows, (n, d), in its order; those that the cache lacks are computed.
+
+        Args:
+            X: Images, see above.
+
+        Raises:
+            sklearn.exceptions.NotFittedError: Nothing was fitted.
+            UntrustedError: The weights are no longer those that were found at `fit`, and rows are missing.
+            DataError: X is not images, or empty.
+            FeatxError: What `featx.extract` raises.
+        """
+        check_is_fitted(self)
+        return self._rows(images_of(X, "test", KnownFiles(Path(self.cache))))
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+        """Return `<backbone>_<number>` for each column, (d,).
+
+        Args:
+            input_features: Not used.
+
+        Raises:
+            sklearn.exceptions.NotFittedError: Nothing was fitted.
+        """
+        check_is_fitted(self)
+        name = Path(self.spec_.backbone.name).stem
+        return np.array([f"{name}_{number}" for number in range(self.n_features_out_)], dtype=np.object_)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.one_d_array = True
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        tags.input_tags.string = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+    def _fitted_images(self, X: Any) -> list[Image]:
+        chosen_engine(self.engine)
+        wanted = self._wanted()
+        chosen_engine(self.engine, wanted.backbone.precision)
+        weights = find_weights(wanted.backbone.name, wanted.backbone.weights)
+        store = Store(Path(self.cache))
+        images = images_of(X, "train", KnownFiles(store.root))
+        spec = with_statistics(wanted, images, store, "fail", silent)
+        space = self._complete(images, spec, weights).plain
+        self.spec_, self.weights_ = spec, weights
+        self.feature_set_, self.n_features_out_ = space.id, space.dim or 0
+        return images
+
+    def _wanted(self) -> FeatureSpec:
+        base = base_recipe(self.recipe, self.backbone)
+        fields = {
+            "backbone.weights": self.weights,
+            "backbone.pooling": self.pooling,
+            "backbone.cut": self.cut,
+            "backbone.precision": self.precision,
+            "preprocess.mode": self.preprocess,
+            "images.size": self.size,
+            "views.count": 1,
+        }
+        return chosen_recipe(base, None, fields)
+
+    def _rows(self, images: list[Image]) -> NDArray[np.float32]:
+        spaces = self._complete(images, self.spec_, self.weights_)
+        return spaces.plain.rows([(image.digest, 0) for image in images]).to_array()
+
+    def _complete(self, images: list[Image], spec: FeatureSpec, weights: Weights) -> SpacePair:
+        """Compute the rows that the cache lacks, and return where all of them are."""
+        store = Store(Path(self.cache))
+        keys = [(image.digest, 0) for image in images]
+        spaces = SpacePair.of(store, spec, weights)
+        if not spaces.missing(keys):
+            return spaces
+        with turn(store.root):
+            # Another process may have computed some while this one waited.
+            spaces = SpacePair.of(store, spec, weights)
+            missing = spaces.missing(keys)
+            if missing:
+                found = _trusted(weights, spec)
+                network = build_network(spec, found, store, self.engine, self.batch_size)
+                compute(work_of(images, missing), spec, network, store, spaces, "fail", silent)
+        return spaces
+
+
+def _trusted(weights: Weights, spec: FeatureSpec) -> Weights:
+    """Return the weights as they are found now, which must be those of `fit`; random ones are drawn alike again."""
+    if weights.path is None:
+        return weights
+    found = find_weights(spec.backbone.name, spec.backbone.weights)
+    if found.digest != weights.digest:
+        raise UntrustedError(
+            f"Expected the weights of {spec.backbone.name} that were there at fit (SHA-256 {weights.digest[:12]}…), "
+            f"found others in {found.path or found.source} ({found.digest[:12]}…); fit again, or put the first back."
+        )
+    return found

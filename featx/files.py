@@ -1,0 +1,195 @@
+"""Files: written whole or not at all, listed, measured and removed, with the sentence for each failure."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import json
+import math
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from featx.errors import RunError, StoreError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+SCHEMA = 1  # raised by hand whenever the columns of a shard or the fields of a JSON file change
+TEMPORARY = ".tmp-"
+"""How the names of unfinished files, and of folders being removed, begin."""
+
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def write_atomically(folder: Path, name: str, content: bytes | pa.Buffer) -> Path:
+    """Write a file so that it appears under its name only when complete; returns its path.
+
+    Raises:
+        OSError: The file cannot be written; what was written of it is removed if possible.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f"{TEMPORARY}{secrets.token_hex(8)}"
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        return temporary.replace(folder / name)
+    finally:
+        with suppress(OSError):  # after the rename there is nothing left to remove
+            temporary.unlink(missing_ok=True)
+
+
+def write_failure(error: OSError, root: Path, kept: int | None = None) -> StoreError:
+    """The sentence for a user whose cache at `root`, still holding `kept` rows, could not be written."""
+    if error.errno in _NO_SPACE:
+        rows = "" if kept is None else f"{kept} rows are kept; "
+        return StoreError(
+            f"no space left to write the cache at {root} ({error.strerror}); {rows}free some space "
+            "or use --cache DIR/FEATX_CACHE and run the same command again"
+        )
+    return StoreError(
+        f"the cache at {root} cannot be written ({error.strerror or error}); "
+        "make it writable or use --cache DIR/FEATX_CACHE"
+    )
+
+
+def names_in(folder: Path) -> list[str]:
+    """Names in a folder, sorted; none if it does not exist.
+
+    Raises:
+        StoreError: It may not be read.
+    """
+    try:
+        return sorted(entry.name for entry in folder.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise StoreError(
+            f"the cache folder {folder} cannot be read ({error.strerror}); "
+            "make it readable or use --cache DIR/FEATX_CACHE"
+        ) from error
+
+
+def remove(path: Path, *, dry_run: bool = False) -> int | None:
+    """Remove a file or a folder with all that is in it.
+
+    Args:
+        path: The file or folder.
+        dry_run: Only look how large it is.
+
+    Returns:
+        Its bytes on disk; None if another process was quicker and it is gone.
+
+    Raises:
+        OSError: It cannot be removed.
+    """
+    try:
+        freed = size(path)
+        if not dry_run:
+            delete = shutil.rmtree if path.is_dir() else Path.unlink
+            delete(path)
+    except FileNotFoundError:
+        return None
+    return freed
+
+
+def size(path: Path) -> int:
+    """Bytes on disk of a file, or of a folder with all that is in it; 0 of what does not exist.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return sum(file.stat().st_size for file in files)
+
+
+def check_folder(folder: Path, what: str, marks: Collection[str], earlier: str = "", option: str = "--out") -> None:
+    """Check that something may be written to a folder: absent, empty, or one with an earlier one of its kind.
+
+    Args:
+        folder: Where it is to go.
+        what: What it is, such as `run`.
+        marks: Names in the folder, any of which shows that there is an earlier one.
+        earlier: What an earlier one is called, if not the same.
+        option: By which the folder is chosen.
+
+    Raises:
+        RunError: It is a file, or holds other things.
+    """
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise RunError(f"Expected a folder for the {what}, but {folder} is a file; choose another {option}.")
+    names = {path.name for path in folder.iterdir() if not path.name.startswith(TEMPORARY)}
+    if names and names.isdisjoint(marks):
+        raise RunError(
+            f"Expected an empty folder or an earlier {earlier or what} at {folder}, but it holds other files; choose "
+            f"another {option}."
+        )
+
+
+def write_file(path: Path, write: Callable[[Path], None]) -> Path:
+    """Let `write` fill a temporary file beside `path`, then put it in place.
+
+    Raises:
+        StoreError: The folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=TEMPORARY) as folder:
+            # The name is kept, because writers choose the format by its ending.
+            draft = Path(folder) / path.name
+            write(draft)
+            draft.replace(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    return path
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write a UTF-8 text file at once or not at all."""
+    return write_file(path, lambda draft: _write_text(draft, text))
+
+
+def write_json(path: Path, document: Mapping[str, Any]) -> Path:
+    """Write an indented JSON file; numbers that JSON does not know become null."""
+    return write_text(path, json.dumps(finite(document), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Path:
+    """Write a UTF-8 CSV file with a header line."""
+
+    def write(draft: Path) -> None:
+        with draft.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(header)
+            writer.writerows(rows)
+
+    return write_file(path, write)
+
+
+def finite(value: Any) -> Any:
+    """Return a JSON value in which what is not a finite number is None."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: finite(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(inner) for inner in value]
+    return value
+
+
+def _unwritable(path: Path, error: OSError) -> StoreError:
+    return StoreError(f"{path} cannot be written: {error.strerror or error}; choose another place.")
+
+
+def _write_text(draft: Path, text: str) -> None:
+    draft.write_text(text, encoding="utf-8")

@@ -1,0 +1,1 @@
+"""The fused engine: training steps compiled by Numba."""

@@ -1,0 +1,167 @@
+"""The head: a small Keras model from a row of features to the classes."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.digests import digest_of
+from featx.errors import RecipeError, RunError
+from featx.networks import load_keras
+from featx.recipes import DenseLayer, DropoutLayer, HeadPart
+
+LOGITS = "logits"
+PROBABILITIES = "probabilities"
+
+
+class Head:
+    """A head with named layers: the recipe's own, then `logits`, then `probabilities`.
+
+    It is fitted on the logits and predicts probabilities. With the output `sigmoid` both have one column,
+    which speaks for the second class.
+
+    Attributes:
+        model: The Keras model, (n, width) features to probabilities.
+        penultimate_layer: The name of the layer whose output maps show, or None.
+    """
+
+    def __init__(self, model: Any, penultimate_layer: str | None = None) -> None:
+        self.model = model
+        self.penultimate_layer = penultimate_layer
+        logits = model.get_layer(LOGITS).output
+        self.logits_model = load_keras().Model(model.input, logits)
+
+    @classmethod
+    def build(
+        cls, spec: HeadPart, width: int, classes: int, seed: int = 0, weights: Sequence[NDArray[np.float32]] = ()
+    ) -> Head:
+        """Make a head with weights drawn by the seed (Glorot's uniform distribution, Keras's default).
+
+        Args:
+            spec: The recipe's part.
+            width: Features an image.
+            classes: Number of classes, at least 2.
+            seed: Of the weights and of dropout.
+            weights: Kernel and bias of each dense layer in order, to have in place of drawn ones.
+
+        Raises:
+            RecipeError: The output is `sigmoid` and there are not two classes.
+        """
+        check_output(spec, classes)
+        layers = load_keras().layers
+        x = inputs = load_keras().Input((width,), name="features")
+        names = iter([*spec.dense_names(), LOGITS])
+        for place, layer in enumerate([*spec.layers, _logits_layer(spec, classes)]):
+            if isinstance(layer, DropoutLayer):
+                x = layers.Dropout(layer.rate, seed=seed + place, name=f"dropout_{place + 1}")(x)
+            else:
+                drawn = "zeros" if weights else _initializer(seed, place)
+                x = layers.Dense(layer.units, layer.activation, kernel_initializer=drawn, name=next(names))(x)
+        x = layers.Activation(spec.output, name=PROBABILITIES)(x)
+        model = load_keras().Model(inputs, x, name="head")
+        if weights:
+            model.set_weights(list(weights))
+        return cls(model, spec.penultimate)
+
+    @classmethod
+    def load(cls, path: Path, penultimate_layer: str | None = None) -> Head:
+        """Read a head that `save` wrote.
+
+        Raises:
+            RunError: The file is missing or is not such a head.
+        """
+        try:
+            model = load_keras().models.load_model(path, compile=False, safe_mode=True)
+            return cls(model, penultimate_layer)
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise RunError(f"Expected a head in {path}, but it does not load: {reason}") from error
+
+    def save(self, path: Path) -> None:
+        """Write the head as a `.keras` file that plain Keras loads."""
+        self.model.save(path)
+
+    @property
+    def width(self) -> int:
+        """Features a row."""
+        return int(self.model.input_shape[1])
+
+    def parameters(self) -> int:
+        """Return the number of trainable parameters."""
+        return int(self.model.count_params())
+
+    def digest(self) -> str:
+        """Return the SHA-256 that stands for the head: its layers and the bytes of its weights."""
+        digest = hashlib.sha256(digest_of(_layers(self.model)).encode())
+        for value in self.model.get_weights():
+            digest.update(np.ascontiguousarray(value).tobytes())
+        return digest.hexdigest()
+
+    def logits(self, chunks: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Return the logits, (n, classes) or (n, 1), of rows that come in chunks of any length."""
+        return _stacked(_outputs(self.logits_model, chunks), self.logits_model.output_shape[1])
+
+    def penultimate(self, chunks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+        """Yield the penultimate layer's output, (n, units), chunk by chunk.
+
+        Raises:
+            RecipeError: The recipe names no such layer.
+        """
+        if self.penultimate_layer is None:
+            raise RecipeError("The recipe names no penultimate layer; set head.penultimate to a dense layer.")
+        layer = self.model.get_layer(self.penultimate_layer)
+        return _outputs(load_keras().Model(self.model.input, layer.output), chunks)
+
+
+def check_output(spec: HeadPart, classes: int) -> None:
+    """Check that a head's output can tell that many classes apart.
+
+    Raises:
+        RecipeError: The output is `sigmoid` and there are not two classes.
+    """
+    if spec.output == "sigmoid" and classes != 2:
+        raise RecipeError(
+            f"A head with output 'sigmoid' tells two classes apart, and the data has {classes}; "
+            "use a recipe with output 'softmax'."
+        )
+
+
+def initial_weights(
+    spec: HeadPart, width: int, classes: int, seed: int
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Yield kernel and bias of each dense layer, as `Head.build` draws them."""
+    for place, layer in enumerate([*spec.layers, _logits_layer(spec, classes)]):
+        if isinstance(layer, DenseLayer):
+            # Keras's tensors share their memory with the array and are not to be written to.
+            yield np.array(_initializer(seed, place)((width, layer.units))), np.zeros(layer.units, np.float32)
+            width = layer.units
+
+
+def _logits_layer(spec: HeadPart, classes: int) -> DenseLayer:
+    return DenseLayer(type="dense", units=1 if spec.output == "sigmoid" else classes)
+
+
+def _initializer(seed: int, place: int) -> Any:
+    return load_keras().initializers.GlorotUniform(seed=seed + place)
+
+
+def _layers(model: Any) -> list[Any]:
+    # A seed or an initialiser of a fitted layer no longer moves any number.
+    kept = ("name", "units", "activation", "rate")
+    return [{key: layer.get_config().get(key) for key in kept} for layer in model.layers]
+
+
+def _outputs(model: Any, chunks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+    for chunk in chunks:
+        # Called as it is, the model is not traced anew for every length that a chunk may have.
+        yield np.asarray(model(chunk, training=False), np.float32)
+
+
+def _stacked(parts: Iterable[NDArray[np.float32]], width: int) -> NDArray[np.float32]:
+    return np.concatenate([np.empty((0, width), np.float32), *parts])

@@ -1,0 +1,14 @@
+from .decoding import DECODE_RULE as DECODE_RULE
+from .decoding import as_rgb as as_rgb
+from .decoding import decode as decode
+from .decoding import read_bytes as read_bytes
+from .decoding import resize as resize
+from .preprocess import ChannelStatistics as ChannelStatistics
+from .preprocess import Preprocessing as Preprocessing
+from .preprocess import Rule as Rule
+from .thumbnails import LIMIT as LIMIT
+from .thumbnails import Atlas as Atlas
+from .thumbnails import atlas_of as atlas_of
+from .views import VIEW_RULE as VIEW_RULE
+from .views import ViewSpec as ViewSpec
+from .views import view as view

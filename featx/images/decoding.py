@@ -1,0 +1,323 @@
+"""Image files to RGB pixels: formats, bit depths, orientation, size."""
+
+from __future__ import annotations
+
+import io
+import re
+import stat
+import struct
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from featx.errors import ImageError, UsageError
+
+BIT_DEPTHS = (8, 10, 12, 14, 16)
+
+
+def integer_levels(samples: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return integer samples as grey levels.
+
+    The smallest of 8, 10, 12, 14 and 16 bits that holds the largest sample is taken for the image's depth, and its
+    range is scaled to 0 to 255. Negative samples or larger ones are stretched from their extremes.
+    """
+    low, high = int(samples.min()), int(samples.max())
+    if low < 0 or high > 65535:
+        return _stretched(samples, low, high)
+    white = next(2**bits - 1 for bits in BIT_DEPTHS if high < 2**bits)
+    table = (np.arange(white + 1) * 255 + white // 2) // white
+    levels: NDArray[np.uint8] = table.astype(np.uint8)[samples]
+    return levels
+
+
+def float_levels(samples: NDArray[np.float32], name: str) -> NDArray[np.uint8]:
+    """Return float samples as grey levels: times 255 within [0, 1], as they are within [0, 255], else stretched.
+
+    Raises:
+        ImageError: A sample is NaN or infinite; `name` is the image's.
+    """
+    if not np.isfinite(samples).all():
+        raise ImageError(name, "holds values that are not finite (NaN or infinity); replace them by numbers")
+    low, high = float(samples.min()), float(samples.max())
+    if low < 0 or high > 255:
+        return _stretched(samples, low, high)
+    scale = 255.0 if high <= 1 else 1.0
+    return np.rint(samples.astype(np.float64) * scale).astype(np.uint8)
+
+
+def _stretched(samples: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
+    """Samples mapped linearly from [low, high] to [0, 255]."""
+    span = (high - low) or 1.0
+    return np.rint((samples.astype(np.float64) - low) * (255.0 / span)).astype(np.uint8)
+
+
+_SHORT = 3  # field type, TIFF 6.0 section 2
+
+
+def orientation_of(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 to 8, that is still to be applied to a loaded image."""
+    if isinstance(image, TiffImageFile):
+        # Pillow turns TIFF images itself while loading and then takes the tag away.
+        found = image.tag_v2.get(ExifTags.Base.Orientation, 1)
+        return found if isinstance(found, int) else 1
+    exif = image.info.get("exif", b"")
+    return _exif_orientation(exif.removeprefix(b"Exif\0\0")) if isinstance(exif, bytes) else 1
+
+
+def _exif_orientation(tiff: bytes) -> int:
+    """The orientation in an EXIF block's first directory (TIFF 6.0 section 2); 1 if it holds none."""
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
+    if order is None:
+        return 1
+    try:
+        (directory,) = struct.unpack_from(f"{order}L", tiff, 4)
+        (entries,) = struct.unpack_from(f"{order}H", tiff, directory)
+        for entry in range(entries):
+            tag, kind, _, value = struct.unpack_from(f"{order}HHLH", tiff, directory + 2 + 12 * entry)
+            if tag == ExifTags.Base.Orientation and kind == _SHORT:
+                return int(value)
+    except struct.error:  # cut short: whatever the block says elsewhere, the pixels are whole
+        pass
+    return 1
+
+
+def upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Undo an EXIF orientation (EXIF 2.32, tag 0x0112); unknown values leave the pixels as they are."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)
+
+
+DECODE_RULE = 1
+"""Part of the cache's key: raised by hand whenever the numbers of `decode` or `resize` move."""
+
+MAX_PIXELS = 89_478_485
+"""The most pixels an image may have by default: an RGB image of 256 MiB, about nine times the largest
+digital radiographs. It is the number from which Pillow itself warns of a decompression bomb."""
+
+RESIZE_METHODS = MappingProxyType(
+    {
+        "bilinear": Image.Resampling.BILINEAR,
+        "bicubic": Image.Resampling.BICUBIC,
+        "lanczos": Image.Resampling.LANCZOS,
+        "box": Image.Resampling.BOX,
+        "hamming": Image.Resampling.HAMMING,
+    }
+)
+"""The filters of `resize`, by name."""
+
+
+class _JpegImageFile(JpegImageFile):
+    """A JPEG (of an MPO, the first image) whose EXIF block Pillow does not look into."""
+
+    def getexif(self) -> Image.Exif:
+        # Pillow asks for the resolution while it opens the file, and warns if the block is damaged.
+        return Image.Exif()
+
+
+_FORMATS: tuple[tuple[str, re.Pattern[bytes], type[ImageFile]], ...] = (
+    ("JPEG", re.compile(rb"\xff\xd8\xff"), _JpegImageFile),
+    ("PNG", re.compile(rb"\x89PNG\r\n\x1a\n"), PngImageFile),
+    ("TIFF", re.compile(rb"II[*+]\0|MM\0[*+]"), TiffImageFile),
+    ("BMP", re.compile(rb"BM"), BmpImageFile),
+    ("WebP", re.compile(rb"RIFF.{4}WEBP", re.DOTALL), WebPImageFile),
+    ("GIF", re.compile(rb"GIF8[79]a"), GifImageFile),
+)
+
+# What Pillow's readers raise on damaged bytes. A Warning is among them only where a program asks for it.
+_DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    EOFError,
+    struct.error,
+    Warning,
+)
+
+_WHITE_IS_ZERO = 0  # PhotometricInterpretation, TIFF 6.0 section 3
+
+
+def read_bytes(path: Path, name: str) -> bytes:
+    """Read a whole image file.
+
+    Args:
+        path: The file.
+        name: The file as the user named it, for messages.
+
+    Returns:
+        The file's bytes, at least one.
+
+    Raises:
+        ImageError: If the file does not exist, is a folder, a pipe or a device, may not be read, is empty or fails
+            to be read.
+    """
+    try:
+        _check_regular(path, name)
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise ImageError(name, "does not exist") from error
+    except IsADirectoryError as error:
+        raise ImageError(name, "is a folder where an image file was expected") from error
+    except PermissionError as error:
+        raise ImageError(name, "may not be read (permission denied)") from error
+    except OSError as error:
+        raise ImageError(name, f"cannot be read ({error.strerror or error})") from error
+    if not data:
+        raise ImageError(name, "is empty (zero bytes)")
+    return data
+
+
+def decode(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS, at_least: int | None = None) -> NDArray[np.uint8]:
+    """Decode a JPEG, PNG, TIFF, BMP, WebP or GIF file to RGB.
+
+    The first image of a file is taken, and turned upright as its EXIF orientation says. Grey values are
+    repeated in the three channels. Transparent pixels are composited over black. Samples of 8 bits keep
+    their values; of RGB and CMYK samples of 16 bits, and of 16-bit grey with alpha, the high byte is kept.
+    Grey images of more than 8 bits are scaled so that nothing is clipped:
+
+    - Integers from 0 to 65535: the smallest b of 8, 10, 12, 14 and 16 with max < 2^b is taken as the
+      image's bit depth, and values become v * 255 / (2^b - 1), rounded to the nearest (there are no ties).
+      A 12-bit radiograph in a 16-bit file thus uses the whole range.
+    - Integers beyond these limits: linear from [min, max] to [0, 255].
+    - Floats: those all in [0, 1] are multiplied by 255, those all in [0, 255] stay as they are, and
+      others are mapped linearly from [min, max] to [0, 255].
+
+    Linear maps and floats are rounded to the nearest, ties to even; a constant image that needs a linear map
+    becomes 0. TIFF images in which white is zero are inverted last.
+
+    Args:
+        data: The file's bytes.
+        name: The file as the user named it, for messages.
+        max_pixels: The most pixels (width * height) accepted; checked before any pixel is decoded.
+        at_least: Where a smaller picture will do: a JPEG larger than this many pixels on both sides may come at a
+            half, a quarter or an eighth of its size, not below this, which is several times faster. Never for
+            features.
+
+    Returns:
+        Shape (height, width, 3), RGB, an array of its own.
+
+    Raises:
+        ImageError: If the bytes are of no such format, truncated or damaged, of an unsupported kind, over
+            `max_pixels`, or hold values that are not finite.
+    """
+    kind, reader = _reader(data, name)
+    try:
+        with reader(io.BytesIO(data)) as image:
+            _check_size(image, name, max_pixels)
+            if at_least is not None:
+                image.draft(None, (at_least, at_least))
+            image.load()
+    except Image.DecompressionBombError as error:  # Pillow's own limit, which some of its readers apply
+        raise ImageError(name, f"has more pixels than the limit of its reader ({error})") from error
+    except _DAMAGE as error:
+        detail = str(error) or type(error).__name__
+        reason = f"is truncated, damaged or an unsupported kind of {kind} ({detail})"
+        raise ImageError(name, f"{reason}; replace it or leave it out") from error
+    return upright(_rgb(image, name), orientation_of(image))
+
+
+def as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return an image that is in memory as RGB; grey values are repeated in the three channels.
+
+    Args:
+        image: Shape (height, width) or (height, width, 3).
+
+    Returns:
+        Shape (height, width, 3).
+    """
+    return np.repeat(image[:, :, np.newaxis], 3, axis=2) if image.ndim == 2 else image
+
+
+def resize(image: NDArray[np.uint8], size: int, method: str) -> NDArray[np.uint8]:
+    """Resize an image to a square, with antialiasing; its aspect ratio is not kept.
+
+    Args:
+        image: Shape (height, width, 3), RGB; left as it is.
+        size: Width and height of the result in pixels, at least 1.
+        method: One of `RESIZE_METHODS`.
+
+    Returns:
+        Shape (size, size, 3), an array of its own.
+
+    Raises:
+        UsageError: If the method is not known or the size is below 1.
+    """
+    if method not in RESIZE_METHODS:
+        raise UsageError(f"The resize method must be one of {', '.join(RESIZE_METHODS)}; found {method!r}.")
+    if size < 1:
+        raise UsageError(f"The image size must be at least 1 pixel; found {size}.")
+    return np.array(Image.fromarray(image).resize((size, size), RESIZE_METHODS[method]))
+
+
+def _check_regular(path: Path, name: str) -> None:
+    """A pipe that nobody writes to would be waited for without end."""
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise ImageError(name, "is not a regular file")
+
+
+def _reader(data: bytes, name: str) -> tuple[str, type[ImageFile]]:
+    for kind, signature, reader in _FORMATS:
+        if signature.match(data):
+            return kind, reader
+    kinds = ", ".join(kind for kind, _, _ in _FORMATS)
+    raise ImageError(name, f"is not an image that featx reads ({kinds})")
+
+
+def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
+    pixels = image.width * image.height
+    if pixels > max_pixels:
+        found, limit = f"{pixels / 1e6:.1f} megapixels", f"{max_pixels / 1e6:.1f}"
+        raise ImageError(name, f"has {found}, more than the limit of {limit}; scale it down or leave it out")
+
+
+def _rgb(image: Image.Image, name: str) -> NDArray[np.uint8]:
+    """The loaded image's pixels in RGB, not yet upright."""
+    if image.mode == "F":
+        return _three_channels(float_levels(np.asarray(image), name), image)
+    if image.mode.startswith("I"):
+        samples = np.asarray(image)
+        levels = integer_levels(samples)
+        if "transparency" in image.info:  # a PNG's one transparent grey value
+            levels[samples == image.info["transparency"]] = 0
+        return _three_channels(levels, image)
+    if image.has_transparency_data:
+        return np.array(_over_black(image))
+    return np.array(image.convert("RGB"))
+
+
+def _three_channels(levels: NDArray[np.uint8], image: Image.Image) -> NDArray[np.uint8]:
+    # Pillow inverts white-is-zero in bilevel and 8-bit TIFF images only.
+    if isinstance(image, TiffImageFile) and image.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == _WHITE_IS_ZERO:
+        levels = 255 - levels
+    return np.repeat(levels[:, :, np.newaxis], 3, axis=2)
+
+
+def _over_black(image: Image.Image) -> Image.Image:
+    """The image's colours times their opacity."""
+    key = image.info.get("transparency")
+    if image.mode == "RGB" and isinstance(key, tuple) and max(key) > 255:
+        image.info["transparency"] = tuple(value >> 8 for value in key)  # as 16-bit samples themselves
+    # Pillow converts premultiplied grey to grey with alpha, but to nothing else.
+    rgba = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
+    black = Image.new("RGB", image.size)
+    black.paste(rgba, mask=rgba.getchannel("A"))
+    return black

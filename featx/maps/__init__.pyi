@@ -1,0 +1,13 @@
+from .embedding import embed as embed
+from .embedding import place as place
+from .interactive import MapData as MapData
+from .interactive import components as components
+from .interactive import page as page
+from .interactive import resources as resources
+from .mapping import visualize as visualize
+from .parameters import asked as asked
+from .quality import NEIGHBOURS as NEIGHBOURS
+from .quality import trustworthiness as trustworthiness
+from .result import Map as Map
+from .result import Points as Points
+from .writing import DEFAULT_FORMATS as DEFAULT_FORMATS

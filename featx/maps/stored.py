@@ -1,0 +1,190 @@
+"""Maps kept beside the files of a run or in a folder, read back when nothing has changed."""
+
+from __future__ import annotations
+
+import json
+import logging
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from featx.errors import DataError
+from featx.files import write_file
+from featx.maps.embedding import Embedding, Reduction, check, embed
+from featx.maps.parameters import SEEDS, Parameters
+from featx.maps.quality import sample, stability, trustworthiness
+from featx.parallel import Progress
+from featx.runs import Source
+
+# Raised by hand when the file's contents change their meaning.
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class StoredMap:
+    """A map with what it is of and how far to trust it.
+
+    Attributes:
+        embedding: The map.
+        feature_set: The id of the features in the store.
+        digests: SHA-256 of each point's image.
+        quality: Trustworthiness and stability, see `featx.map_quality`; None where there is no figure.
+    """
+
+    embedding: Embedding
+    feature_set: str
+    digests: tuple[str, ...]
+    quality: Mapping[str, float | None]
+
+    def is_of(self, parameters: Parameters, feature_set: str, digests: tuple[str, ...]) -> bool:
+        """Tell whether it is the map of these images, features and parameters."""
+        return (self.embedding.parameters, self.feature_set, self.digests) == (parameters, feature_set, digests)
+
+
+def save_map(stored: StoredMap, path: Path) -> None:
+    """Write a map to an .npz file."""
+    embedding = stored.embedding
+    about = {
+        "schema": SCHEMA,
+        "feature_set": stored.feature_set,
+        "parameters": asdict(embedding.parameters),
+        "quality": dict(stored.quality),
+    }
+    arrays: dict[str, Any] = {
+        "about": np.array(json.dumps(about)),
+        "points": embedding.points,
+        "digests": np.frombuffer(bytes.fromhex("".join(stored.digests)), np.uint8).reshape(-1, 32),
+    }
+    reduction = embedding.reduction
+    if reduction is not None:
+        arrays |= {"mean": reduction.mean, "components": reduction.components, "shares": np.array(reduction.shares)}
+    np.savez(path, **arrays)
+
+
+def load_map(path: Path) -> StoredMap:
+    """Read a map that `save_map` wrote.
+
+    Raises:
+        DataError: The file is not one, or is damaged.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return _stored({name: arrays[name] for name in arrays.files})
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise DataError(
+            f"Expected a map stored by featx visualize in {path}, but it cannot be read ({reason}); remove it, and "
+            "the map is made anew."
+        ) from None
+
+
+def _stored(arrays: Mapping[str, Any]) -> StoredMap:
+    about = json.loads(str(arrays["about"]))
+    if about["schema"] != SCHEMA:
+        raise ValueError(f"its schema is {about['schema']}, not {SCHEMA}")
+    points = np.asarray(arrays["points"], np.float64)
+    digests = np.asarray(arrays["digests"])
+    n = len(points)
+    if points.shape != (n, 2) or digests.shape != (n, 32) or digests.dtype != np.uint8:
+        raise ValueError("points and images do not match")
+    if not np.isfinite(points).all():
+        raise ValueError("points are not finite")
+    return StoredMap(
+        Embedding(points, Parameters(**about["parameters"]), _reduction(arrays)),
+        str(about["feature_set"]),
+        tuple(row.tobytes().hex() for row in digests),
+        {str(name): None if value is None else float(value) for name, value in about["quality"].items()},
+    )
+
+
+def _reduction(arrays: Mapping[str, Any]) -> Reduction | None:
+    if "components" not in arrays:
+        return None
+    mean, components = np.asarray(arrays["mean"], np.float64), np.asarray(arrays["components"], np.float32)
+    shares = tuple(map(float, arrays["shares"]))
+    if components.shape != (len(shares), len(mean)):
+        raise ValueError("the components do not match")
+    return Reduction(mean, components, shares)
+
+
+log = logging.getLogger("featx")
+
+ENDING = ".npz"
+# Stability takes a second map, which for many images takes long and says little that is new.
+STABILITY_LIMIT = 10_000
+
+
+def stem_of(parameters: Parameters, layer: str, split: str) -> str:
+    """Return how the files of a map are called, without their ending."""
+    return f"{parameters.method}{parameters.setting or ''}-{layer}-{split}"
+
+
+def kept_or_made(
+    source: Source, parameters: Parameters, folder: Path | None, split: str, progress: Progress
+) -> tuple[StoredMap, Path | None]:
+    """Return the map of a source's rows: the one in the folder if it is of the same, else a new one, put there.
+
+    Args:
+        source: The rows.
+        parameters: What makes the map.
+        folder: Where maps are kept; None keeps none.
+        split: What the source's images are of the data.
+        progress: Told how far the work is.
+
+    Returns:
+        The map and its file.
+
+    Raises:
+        DataError: There can be no map of these rows.
+        StoreError: The folder cannot be written.
+    """
+    check(source.table.X)
+    fitted = parameters.fitted(len(source.table))
+    path = None if folder is None else folder / f"{stem_of(fitted, source.layer, split)}{ENDING}"
+    kept = None if path is None else _kept(path)
+    if kept is not None and kept.is_of(fitted, source.feature_set, source.table.digests):
+        return kept, path
+    made = _made(source, fitted, progress)
+    if path is not None:
+        write_file(path, partial(save_map, made))
+    return made, path
+
+
+def _kept(path: Path) -> StoredMap | None:
+    if not path.exists():
+        return None
+    try:
+        return load_map(path)
+    except DataError as error:
+        log.warning("%s", error)
+        return None
+
+
+def _made(source: Source, parameters: Parameters, progress: Progress) -> StoredMap:
+    X = source.table.X
+    progress("map", 0, 2)
+    embedding = embed(X, parameters)
+    progress("map", 1, 2)
+    chosen = sample(len(X), parameters.seed)
+    quality = {
+        "trustworthiness": trustworthiness(X[chosen], embedding.points[chosen]),
+        "stability": _stability(source, embedding),
+    }
+    progress("map", 2, 2)
+    return StoredMap(embedding, source.feature_set, source.table.digests, quality)
+
+
+def _stability(source: Source, embedding: Embedding) -> float | None:
+    parameters = embedding.parameters
+    if parameters.method == "pca":
+        return None
+    if len(source.table) > STABILITY_LIMIT:
+        log.info("Stability, which takes a second map, is left out beyond %d images.", STABILITY_LIMIT)
+        return None
+    other = embed(source.table.X, replace(parameters, seed=(parameters.seed + 1) % SEEDS))
+    return stability(embedding.points, other.points)

@@ -1,0 +1,229 @@
+"""Run a frozen network over batches of preprocessed images: the engine `keras`."""
+
+from __future__ import annotations
+
+import math
+import warnings
+import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.errors import EngineError, RecipeError, WeightsError
+from featx.networks.backbones import find_backbone, is_model_file
+from featx.networks.framework import load_keras
+from featx.networks.weights import Weights
+from featx.recipes import BackbonePart
+
+# What Keras and h5py raise of files that are not what they should be; RuntimeError is h5py's of damaged ones.
+UNREADABLE = (OSError, ValueError, TypeError, KeyError, RuntimeError, zipfile.BadZipFile)
+
+
+class Network(Protocol):
+    """A frozen network: preprocessed images in, rows of features out."""
+
+    name: str
+    batch_size: int
+    width: int
+    parameters: int
+
+    def rows(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return (n, width) features of at most `batch_size` images, (n, size, size, 3)."""
+        ...
+
+    def stream(self, batches: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+        """Yield the rows of each batch, in order; batches are taken in ahead of the rows that are given out."""
+        ...
+
+
+class KerasNetwork:
+    """The backbone as a Keras model, always in inference mode.
+
+    Batches have one fixed shape, the last one padded: the graph is traced once, and an image's row does
+    not depend on how many others came with it.
+
+    Attributes:
+        model: The Keras model.
+
+    Args:
+        backbone: Which network, cut and pooling.
+        size: Width and height of its input in pixels.
+        weights: What `find_weights` found for it.
+        batch_size: Images a call.
+
+    Raises:
+        WeightsError: The file does not hold weights of this network.
+        RecipeError: The cut layer does not exist, or the model's input or output does not fit.
+    """
+
+    name = "keras"
+
+    def __init__(self, backbone: BackbonePart, size: int, weights: Weights, batch_size: int = 16) -> None:
+        keras = load_keras()
+        with _precision(keras, backbone):
+            if is_model_file(backbone.name):
+                model = _pooled(keras, _model_file(keras, weights), backbone, size)
+            else:
+                model = _from_table(keras, backbone, size, weights)
+        model.trainable = False
+        self.model = model
+        self._size = size
+        self.label = backbone.name
+        self.batch_size = batch_size
+        # A model that takes images of any size has no output shape of its own.
+        self.width = math.prod(model.compute_output_shape((1, size, size, 3))[1:])
+        self.parameters = int(model.count_params())
+
+    def rows(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return (n, width) features of at most `batch_size` images, (n, size, size, 3)."""
+        batch = np.zeros((self.batch_size, *images.shape[1:]), np.float32)
+        batch[: len(images)] = images
+        output = np.asarray(self.model.predict_on_batch(batch), np.float32)
+        return output[: len(images)].reshape(len(images), self.width)
+
+    def stream(self, batches: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+        """Yield the rows of each batch, in order."""
+        return map(self.rows, batches)
+
+    def traced(self) -> Any:
+        """Return the network as a concrete function of TensorFlow, from (n, size, size, 3) for any n.
+
+        Raises:
+            EngineError: Keras does not run on TensorFlow here.
+        """
+        if load_keras().backend.backend() != "tensorflow":
+            raise EngineError(
+                f"Expected Keras on TensorFlow to convert {self.label} for OpenVINO, but it runs on "
+                f"{load_keras().backend.backend()}; unset KERAS_BACKEND, or use the engine keras (--engine keras)."
+            )
+        import tensorflow as tf
+
+        images = tf.TensorSpec((None, self._size, self._size, 3), tf.float32, name="images")
+        run = tf.function(lambda images: self.model(images, training=False), [images], autograph=False)
+        return run.get_concrete_function()
+
+
+@contextmanager
+def _precision(keras: ModuleType, backbone: BackbonePart) -> Iterator[None]:
+    """Let layers be made in the backbone's precision, whatever policy the user has set for others."""
+    if backbone.precision == "mixed" and is_model_file(backbone.name):
+        raise RecipeError(
+            f"Expected precision 'float32' for the model file {Path(backbone.name).name}, whose layers carry "
+            "their own, received 'mixed'; save the model with the policy that you want."
+        )
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16" if backbone.precision == "mixed" else "float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _from_table(keras: ModuleType, backbone: BackbonePart, size: int, weights: Weights) -> Any:
+    row = find_backbone(backbone.name)
+    build = getattr(keras.applications, row.builder)
+    pooling = None if backbone.pooling == "none" or backbone.cut else backbone.pooling
+    try:
+        model = build(include_top=False, weights=None, input_shape=(size, size, 3), pooling=pooling, **row.options)
+    except ValueError as error:
+        raise RecipeError(f"Backbone {row.name} cannot take images of {size} × {size} pixels: {error}.") from error
+    if weights.path is None:
+        _randomise(model, weights.seed or 0)
+    else:
+        _load_weights(model, weights.path, row.name)
+    return _pooled(keras, model, backbone, size) if backbone.cut else model
+
+
+def _load_weights(model: Any, path: Path, name: str) -> None:
+    try:
+        with warnings.catch_warnings():
+            # Keras warns of layer after layer before it raises the error that sums them up.
+            warnings.filterwarnings("ignore", "Skipping nested container", UserWarning)
+            model.load_weights(path)
+    except UNREADABLE as error:
+        raise WeightsError(
+            f"Expected the weights of {name} without its classifier in {path}, but they do not load; pass another "
+            f"file, or remove this one so that it is found elsewhere or downloaded: {_reason(error)}"
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def _randomise(model: Any, seed: int) -> None:
+    """Draw kernels from He's normal distribution (He et al. 2015, arXiv:1502.01852); keep the rest as made.
+
+    Drawn by NumPy and in the model's order, so that the same seed gives the same network with any version
+    of Keras.
+    """
+    generator = np.random.Generator(np.random.PCG64(seed))
+    drawn = []
+    for value in model.get_weights():
+        if value.ndim < 2:
+            drawn.append(value)
+            continue
+        # A depthwise kernel (height, width, channels, 1) sums over its window only.
+        fan_in = math.prod(value.shape[:-1]) if value.shape[-1] > 1 else math.prod(value.shape[:-2])
+        drawn.append((generator.standard_normal(value.shape) * math.sqrt(2 / fan_in)).astype(np.float32))
+    model.set_weights(drawn)
+
+
+def _model_file(keras: ModuleType, weights: Weights) -> Any:
+    try:
+        # safe_mode refuses files that bring code with them.
+        return keras.models.load_model(weights.path, compile=False, safe_mode=True)
+    except UNREADABLE as error:
+        raise WeightsError(
+            f"Expected a Keras model of Keras's own layers in {weights.path}, but it does not load; save it again "
+            f"with model.save: {_reason(error)}"
+        ) from error
+
+
+def _pooled(keras: ModuleType, model: Any, backbone: BackbonePart, size: int) -> Any:
+    """Cut the model at the named layer and pool what is a map there."""
+    _check_input(model, backbone, size)
+    # A Sequential model has outputs, but no output before it has been called.
+    outputs = model.outputs if backbone.cut is None else [_cut(model, backbone.cut)]
+    if len(outputs) != 1 or isinstance(outputs[0], (list, tuple, dict)):
+        raise RecipeError(f"Backbone {backbone.name} has several outputs; name the layer to take with backbone.cut.")
+    output = outputs[0]
+    rank = len(output.shape)
+    if backbone.pooling != "none":
+        if rank != 4:
+            raise RecipeError(
+                f"Pooling {backbone.pooling!r} needs a map of height, width and channels, and the output of "
+                f"{backbone.name} has the shape {tuple(output.shape[1:])}; use pooling 'none'."
+            )
+        layer = "GlobalAveragePooling2D" if backbone.pooling == "avg" else "GlobalMaxPooling2D"
+        output = getattr(keras.layers, layer)()(output)
+    return keras.Model(model.inputs, output)
+
+
+def _check_input(model: Any, backbone: BackbonePart, size: int) -> None:
+    # A Sequential model that was saved before it saw data knows no inputs.
+    shapes = [tuple(tensor.shape[1:]) for tensor in getattr(model, "inputs", ())]
+    fitting = [(n, m, 3) for n in (size, None) for m in (size, None)]
+    if len(shapes) != 1 or shapes[0] not in fitting:
+        found = f"has the shape {' and '.join(map(str, shapes))}" if shapes else "is not known"
+        raise RecipeError(
+            f"Backbone {backbone.name} must take RGB images of {size} × {size} pixels, and its input "
+            f"{found}; set images.size (--size) to the model's own, or pass another model."
+        )
+
+
+def _cut(model: Any, name: str) -> Any:
+    names = [layer.name for layer in model.layers]
+    if name not in names:
+        raise RecipeError(f"Backbone has no layer {name!r} to cut at; its layers are {', '.join(names)}.")
+    layer = model.get_layer(name)
+    if hasattr(layer, "layers"):
+        raise RecipeError(
+            f"Backbone's layer {name!r} is a model in itself; cut at another, or save that model alone."
+        )
+    return layer.output

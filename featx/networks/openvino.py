@@ -1,0 +1,142 @@
+"""Run a frozen network over batches of preprocessed images: the engine `openvino`."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.errors import EngineError
+from featx.networks.framework import load_openvino
+from featx.networks.keras import KerasNetwork
+
+# Raised by hand when networks converted before must not be used any more.
+CONVERSION_RULE = 1
+# Single precision wherever it runs: processors with bfloat16 would else use that.
+SETTINGS = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"}
+
+
+class OpenVINONetwork:
+    """A converted network, compiled for this machine's CPU; neither Keras nor TensorFlow is loaded.
+
+    Batches have one fixed shape, the last one padded. Several are computed at once, one on each of the
+    streams that OpenVINO finds best for this machine.
+
+    Args:
+        model: Topology of the converted network, as `convert` wrote it, with its weights beside it (.bin).
+        parameters: Of the network.
+        batch_size: Images a request.
+        compiled: A folder where OpenVINO keeps what it compiled; None keeps nothing.
+
+    Raises:
+        EngineError: OpenVINO cannot read or compile the network.
+    """
+
+    name = "openvino"
+
+    def __init__(self, model: Path, parameters: int, batch_size: int = 2, compiled: Path | None = None) -> None:
+        core = load_openvino().Core()
+        settings = SETTINGS if compiled is None else {**SETTINGS, "CACHE_DIR": str(compiled)}
+        try:
+            network = core.read_model(model)
+            _, height, width, channels = network.input(0).partial_shape
+            network.reshape([batch_size, height, width, channels])
+            self._compiled = core.compile_model(network, "CPU", settings)
+        except RuntimeError as error:
+            raise EngineError(
+                f"Expected a network that OpenVINO can run in {model}, but it cannot: {_reason(error)}; remove the "
+                "file to have it made again, or use the engine keras (--engine keras)."
+            ) from error
+        # One more than run at once, so that the next batch is at hand when a stream is done.
+        count = self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS") + 1
+        self._requests = [self._compiled.create_infer_request() for _ in range(count)]
+        self.batch_size = batch_size
+        self.width = math.prod(self._compiled.output(0).shape[1:])
+        self.parameters = parameters
+
+    def rows(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return (n, width) features of at most `batch_size` images, (n, size, size, 3)."""
+        return next(self.stream([images]))
+
+    def stream(self, batches: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+        """Yield the rows of each batch, in order; as many are in work as there are requests.
+
+        A batch is taken in while those before it are computed, so what makes batches need not wait.
+        """
+        idle, running = deque(self._requests), deque[tuple[Any, int]]()
+        try:
+            for images in batches:
+                if not idle:
+                    yield self._finished(running, idle)
+                request = idle.popleft()
+                pixels = request.get_input_tensor().data
+                pixels[: len(images)] = images
+                pixels[len(images) :] = 0
+                request.start_async()
+                running.append((request, len(images)))
+            while running:
+                yield self._finished(running, idle)
+        finally:
+            # Nobody asks for these any more, but the next stream will use their requests.
+            for request, _ in running:
+                request.wait()
+
+    def _finished(self, running: deque[tuple[Any, int]], idle: deque[Any]) -> NDArray[np.float32]:
+        request, count = running.popleft()
+        idle.append(request)
+        request.wait()
+        output = request.get_output_tensor().data.reshape(self.batch_size, self.width)
+        return np.array(output[:count], np.float32)
+
+
+def convert(network: KerasNetwork, target: Path) -> None:
+    """Convert a Keras network in memory and write it in OpenVINO's format, in single precision.
+
+    Done by the reader that `openvino.convert_model` uses too, but without what that reports over the network.
+
+    Args:
+        network: The network.
+        target: Path of the topology (.xml); the weights go beside it (.bin).
+
+    Raises:
+        EngineError: OpenVINO has no counterpart for something in the network.
+        OSError: The files cannot be written.
+    """
+    traced = network.traced()
+    openvino = load_openvino()
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.tensorflow.graph_iterator import GraphIteratorTFGraph
+
+    frontend = openvino.frontend
+    # Held until the conversion is over: OpenVINO does not keep it alive itself.
+    graph = GraphIteratorTFGraph(traced.graph, True)
+    reader = FrontEndManager().load_by_framework("tf")
+    try:
+        model = reader.convert(reader.load(graph))
+        # Some activations leave results of their own behind, which nobody asked for.
+        result = model.output(traced.outputs[0].name).get_node()
+        model = openvino.Model([result], model.get_parameters())
+    except (
+        RuntimeError,
+        frontend.NotImplementedFailure,
+        frontend.OpConversionFailure,
+        frontend.OpValidationFailure,
+        frontend.GeneralFailure,
+    ) as error:
+        raise EngineError(
+            f"Expected a network that OpenVINO can run, but {network.label} cannot be converted: {_reason(error)}; "
+            "use the engine keras (--engine keras)."
+        ) from error
+    try:
+        openvino.save_model(model, target, compress_to_fp16=False)
+    except RuntimeError as error:
+        raise OSError(_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

@@ -1,1 +1,0 @@
-"""The corridor: the only modules that know the order of the steps, and the store."""

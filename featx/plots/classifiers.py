@@ -1,0 +1,237 @@
+"""Pictures of classifiers: scores with their intervals, confusion matrices, ROC curves, calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, floor
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.plots.figure import COLOURS, new_figure
+from featx.plots.runs import confusion
+from featx.stats import wilson
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+Kind = Literal["classifier", "baseline", "head"]
+Standing = Literal["best", "indistinguishable", "worse", "better"]
+# A value with the ends of its interval.
+PointWithInterval = tuple[float, float, float]
+
+CV_STYLE: dict[str, Any] = {"fmt": "o", "color": COLOURS[0], "markersize": 6}
+TEST_STYLE: dict[str, Any] = {"fmt": "D", "color": COLOURS[5], "markersize": 5, "markerfacecolor": "white"}
+BAND = "0.92"
+SMALL: dict[str, Any] = {"fontsize": "small"}
+LINES = ("-", "--", "-.", ":")
+# Cells of a confusion matrix with more classes than this are too small for a number.
+MOST_COUNTED = 20
+COLUMNS = 4
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One row of `score_intervals`.
+
+    Attributes:
+        name: Of the classifier.
+        cv: Accuracy in cross-validation, its mean and interval; None where there is none.
+        test: Accuracy on the test images and its interval; None where there are none.
+        kind: What it is.
+        standing: Beside the best; None where it was not tested against it.
+    """
+
+    name: str
+    cv: PointWithInterval | None
+    test: PointWithInterval | None
+    kind: Kind = "classifier"
+    standing: Standing | None = None
+
+
+def score_intervals(rows: Sequence[Scored], title: str = "", ax: Axes | None = None) -> Axes:
+    """Draw accuracies as dots with their intervals, one line a classifier, the first at the top.
+
+    What cannot be told from the best, and the best itself in bold, stands on a grey band.
+
+    Args:
+        rows: The classifiers, in the order wanted.
+        title: A line above.
+        ax: Where to draw; a new figure's axes if not given.
+    """
+    axes: Axes = ax if ax is not None else new_figure(6.2, 1.5 + 0.42 * len(rows))[1]
+    parts = (("cv", -0.15, CV_STYLE, "cross-validation"), ("test", 0.15, TEST_STYLE, "test images"))
+    for part, shift, style, label in parts:
+        drawn = [(y, found) for y, row in enumerate(rows) if (found := getattr(row, part)) is not None]
+        if drawn:
+            value, low, high = np.array([found for _, found in drawn], np.float64).T
+            # Rounding may put a value beyond its own interval.
+            reach = np.maximum([value - low, high - value], 0)
+            places = [y + shift for y, _ in drawn]
+            axes.errorbar(value, places, xerr=reach, label=label, capsize=2.5, elinewidth=1.4, **style)
+    _bands(axes, rows)
+    _names(axes, rows)
+    known = [end for row in rows for found in (row.cv, row.test) if found is not None for end in found[1:]]
+    lowest = max(0.0, floor(10 * min(known, default=0.0)) / 10)
+    axes.set(ylim=(len(rows) - 0.5, -0.5), xlim=(lowest, max(1.0, *known) + 0.01), xlabel="accuracy")
+    axes.set_title(title, fontsize="medium")
+    axes.grid(axis="x", alpha=0.3)
+    axes.set_axisbelow(True)
+    figure = axes.get_figure(root=True)
+    if figure is not None:
+        figure.legend(*axes.get_legend_handles_labels(), frameon=False, loc="outside lower center", ncols=3, **SMALL)
+    return axes
+
+
+def _bands(axes: Axes, rows: Sequence[Scored]) -> None:
+    label: str | None = "indistinguishable from the best"
+    for y, row in enumerate(rows):
+        if row.standing in ("best", "indistinguishable"):
+            axes.axhspan(y - 0.5, y + 0.5, color=BAND, linewidth=0, zorder=0, label=label)
+            label = None
+
+
+def _names(axes: Axes, rows: Sequence[Scored]) -> None:
+    told = {"classifier": "", "baseline": " (baseline)", "head": " (the run's own)"}
+    axes.set_yticks(range(len(rows)), [row.name + told[row.kind] for row in rows])
+    for text, row in zip(axes.get_yticklabels(), rows, strict=True):
+        text.set_color("0.35" if row.kind == "baseline" else "black")
+        text.set_fontstyle("italic" if row.kind == "baseline" else "normal")
+        text.set_fontweight("bold" if row.standing == "best" else "normal")
+
+
+def confusion_grid(counts: Sequence[NDArray[np.int64]], titles: Sequence[str], classes: Sequence[str]) -> Axes:
+    """Draw a confusion matrix a classifier on a figure of its own, at most four in a line.
+
+    Args:
+        counts: One matrix each: (classes, classes) images by true class (rows) and predicted class (columns).
+        titles: A line above each.
+        classes: Their names.
+
+    Returns:
+        The first matrix's axes.
+    """
+    from matplotlib.figure import Figure
+
+    columns = min(COLUMNS, len(counts))
+    lines = ceil(len(counts) / columns)
+    side = max(1.9, 0.4 * min(len(classes), MOST_COUNTED) + 0.5)
+    room = 0.075 * max(map(len, classes))
+    figure = Figure(figsize=(columns * side + room + 0.4, lines * (side + 0.35) + room), layout="compressed")
+    grid = figure.subplots(lines, columns, squeeze=False).ravel()
+    for place, axes in enumerate(grid):
+        if place >= len(counts):
+            axes.set_visible(False)
+            continue
+        confusion(counts[place], classes, "", axes)
+        axes.set_title(titles[place], fontsize="medium")
+        _fit_text(axes, len(classes))
+        if place % columns:
+            axes.set(yticklabels=[], ylabel="")
+        if place + columns < len(counts):
+            axes.set(xticklabels=[], xlabel="")
+    return grid[0]  # type: ignore[no-any-return]
+
+
+def _fit_text(axes: Axes, classes: int) -> None:
+    axes.tick_params(labelsize="small" if classes <= 8 else "xx-small")
+    for text in list(axes.texts):
+        if classes > MOST_COUNTED:
+            text.remove()
+        else:
+            text.set_fontsize(9 if classes <= 8 else 6)
+
+
+def roc_curves(
+    labels: NDArray[np.int64],
+    probabilities: NDArray[np.float64],
+    classes: Sequence[str],
+    title: str = "",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the receiver operating characteristic of each class against the rest, with the area under it.
+
+    Of two classes only the second is drawn, since the first's curve is its mirror image and has the same area.
+
+    Args:
+        labels: (n,) class indices.
+        probabilities: (n, classes).
+        classes: Their names.
+        title: A line above.
+        ax: Where to draw; a new figure's axes if not given.
+    """
+    from sklearn.metrics import roc_auc_score, roc_curve
+
+    axes: Axes = ax if ax is not None else new_figure(4.6, 4.4)[1]
+    axes.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle=(0, (1, 3)))
+    for number, name in enumerate(classes):
+        own = labels == number
+        if len(classes) == 2 and number == 0:
+            continue
+        if own.all() or not own.any():
+            axes.plot([], [], " ", label=f"{name}: {'no other' if own.any() else 'no'} images")
+            continue
+        false, true, _ = roc_curve(own, probabilities[:, number], drop_intermediate=False)
+        area = roc_auc_score(own, probabilities[:, number])
+        colour = COLOURS[number % len(COLOURS)]
+        line = LINES[(number + number // len(COLOURS)) % len(LINES)]
+        axes.plot(false, true, color=colour, linestyle=line, linewidth=1.8, label=f"{name}: AUC {area:.2f}")
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), title=title)
+    axes.set(xlabel="false positives (1 - specificity)", ylabel="true positives (sensitivity)")
+    axes.set_aspect("equal")
+    outside: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1, 0.5)}
+    axes.legend(frameon=False, **SMALL, **({"loc": "lower right"} if len(classes) <= 8 else outside))
+    return axes
+
+
+def reliability(
+    labels: NDArray[np.int64],
+    probabilities: NDArray[np.float64],
+    title: str = "",
+    bins: int = 10,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw how often a classifier is right, by how sure it says it is of the most probable class.
+
+    Each dot is a bin of images: their mean confidence, the share that is right and Wilson's 95 % interval of it, with
+    the number of images above. Source: Guo et al., "On calibration of modern neural networks", ICML 2017.
+
+    Args:
+        labels: (n,) class indices.
+        probabilities: (n, classes).
+        title: A line above.
+        bins: Of equal width, from 0 to 1; a confidence on an edge counts to the bin below it.
+        ax: Where to draw; a new figure's axes if not given.
+    """
+    axes: Axes = ax if ax is not None else new_figure(4.4, 4.4)[1]
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == labels
+    places = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    axes.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle=(0, (1, 3)), label="perfectly calibrated")
+    points = []
+    for place in np.unique(places):
+        chosen = places == place
+        n, correct = int(chosen.sum()), int(right[chosen].sum())
+        points.append((confidence[chosen].mean(), correct / n, *wilson(correct, n)))
+        axes.text((place + 0.5) / bins, 1.03, str(n), ha="center", va="bottom", fontsize="x-small", color="0.35")
+    x, share, low, high = np.array(points).reshape(-1, 4).T
+    reach = np.maximum([share - low, high - share], 0)
+    axes.errorbar(
+        x,
+        share,
+        yerr=reach,
+        fmt="o-",
+        color=COLOURS[0],
+        capsize=2.5,
+        elinewidth=1.2,
+        label="found, with number of images",
+    )
+    axes.set(xlim=(0, 1.03), ylim=(-0.03, 1.1), xlabel="confidence", ylabel="share that is right", title=title)
+    axes.set_xticks(np.linspace(0, 1, 6))
+    axes.set_yticks(np.linspace(0, 1, 6))
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.16), **SMALL)
+    return axes

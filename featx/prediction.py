@@ -1,0 +1,134 @@
+"""The verb `predict`: classes and probabilities of new images, by a run's head or a saved classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from featx.classifiers import ClassifierModel, is_saved_classifier, read_classifier
+from featx.data import is_manifest
+from featx.features import Failure, Image, OnError
+from featx.files import write_csv
+from featx.frames import frame
+from featx.parallel import Progress, silent
+from featx.runs import HeadModel, Model, extract_new, read_run
+
+
+def read_model(folder: str | Path) -> Model:
+    """Read a run or a saved classifier; what was fitted is loaded when it is needed.
+
+    Raises:
+        RunError: The folder is neither.
+        RecipeError: Its recipe is not valid.
+    """
+    place = Path(folder)
+    return ClassifierModel(read_classifier(place)) if is_saved_classifier(place) else HeadModel(read_run(place))
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the head says of one image.
+
+    Attributes:
+        path: The image, as it was named.
+        label: The most probable class.
+        probabilities: By class; they add up to 1.
+    """
+
+    path: str
+    label: str
+    probabilities: dict[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return `path, label, probabilities`."""
+        return vars(self).copy()
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predictions in the order of the images, and the images that could not be used."""
+
+    classes: tuple[str, ...]
+    rows: tuple[Prediction, ...]
+    failed: tuple[Failure, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON of `featx predict`."""
+        return {
+            "predictions": [row.to_json() for row in self.rows],
+            "failed": [failure.to_json() for failure in self.failed],
+        }
+
+    def to_frame(self) -> Any:
+        """Return a `pandas.DataFrame` with a row an image: `path`, `label` and a column `p_<class>` each.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        shares = {f"p_{name}": [row.probabilities[name] for row in self.rows] for name in self.classes}
+        return frame({"path": [row.path for row in self.rows], "label": [row.label for row in self.rows], **shares})
+
+    def write(self, path: Path) -> Path:
+        """Write `path, label` and a column `p_<class>` each as CSV."""
+        header = ["path", "label", *(f"p_{name}" for name in self.classes)]
+        rows = ([row.path, row.label, *(f"{p:.6g}" for p in row.probabilities.values())] for row in self.rows)
+        return write_csv(path, header, rows)
+
+
+def predict(
+    run: str | Path,
+    paths: Sequence[str | Path],
+    *,
+    cache: str | Path = "cache",
+    weights: str | None = None,
+    on_error: OnError = "fail",
+    progress: Progress = silent,
+) -> Predictions:
+    """Predict new images with a run's head or a saved classifier, and the preprocessing of its fit.
+
+    Args:
+        run: A folder that `fit_head` wrote, or `compare` for the classifier to be saved.
+        paths: Images, folders (searched at any depth) or manifests; predictions come in their order.
+        cache: The store's folder; images predicted before are not computed again.
+        weights: Where the backbone's weights are, if not where the recipe says.
+        on_error: What to do about images that cannot be read, see `extract`.
+        progress: Told how far the work is.
+
+    Raises:
+        RunError: The folder is neither, or damaged.
+        UntrustedError: The backbone's weights, or what else decides the features, are not those of the fit.
+        FeatxError: What `extract` raises.
+    """
+    model = read_model(run)
+    extraction = extract_new(model, paths, cache=cache, weights=weights, on_error=on_error, progress=progress)
+    images = _as_given(extraction.images, paths)
+    rows = []
+    for image, row in zip(images, model.probabilities(extraction.view_rows(images)), strict=True):
+        by_class = dict(zip(model.classes, map(float, row), strict=True))
+        rows.append(Prediction(image.item.id, model.classes[int(row.argmax())], by_class))
+    return Predictions(model.classes, tuple(rows), extraction.failed)
+
+
+def backbone_of(run: str | Path) -> str:
+    """Return the name of the backbone of a run or of a saved classifier.
+
+    Raises:
+        RunError: The folder is neither.
+    """
+    return read_model(run).recipe.backbone.name
+
+
+def _as_given(images: Sequence[Image], paths: Sequence[str | Path]) -> list[Image]:
+    """Order images as their paths were given; those of one folder or manifest stay ordered by name."""
+    places: dict[Path, int] = {}
+    for number, path in enumerate(paths):
+        place = Path(path).absolute()
+        places.setdefault(place.parent if is_manifest(place) else place, number)
+
+    def position(image: Image) -> int:
+        path = image.item.path
+        return min((places[place] for place in (path, *path.parents) if place in places), default=len(places))
+
+    return sorted(images, key=position)

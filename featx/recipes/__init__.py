@@ -1,0 +1,5 @@
+"""Recipes: what decides features, head and fit, as TOML."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

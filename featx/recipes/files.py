@@ -1,0 +1,202 @@
+"""Recipes as TOML files: the ones that come with featx, and any path; errors that name the field."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from pydantic import BaseModel, ValidationError
+
+from featx.errors import RecipeError, UsageError
+from featx.recipes.schema import DenseLayer, DropoutLayer, Recipe
+
+BASE = "base"
+RATE = "fit.learning_rate"
+LAYER_TYPES = ("dense", "dropout")
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the recipes that come with featx, sorted."""
+    return sorted(entry.name.removesuffix(".toml") for entry in _shipped().iterdir() if entry.name.endswith(".toml"))
+
+
+def load_recipe(name_or_path: str | Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """Read a recipe by its name, or from a TOML file.
+
+    A recipe may start with `base = "NAME"` to take all that it does not say from one that comes with featx.
+
+    Args:
+        name_or_path: A name that `recipe_names` lists, or a path; what ends in `.toml` or has a separator is one.
+        overrides: Dotted fields (`"fit.epochs"`) and their values, which win over the file's. `None` values
+            are left out.
+
+    Raises:
+        UsageError: No recipe has that name, or an override is not valid.
+        RecipeError: The file cannot be read, is not TOML, or a field is unknown or not valid.
+    """
+    source = str(name_or_path)
+    recipe = _validated(_document(source), source)
+    return override(recipe, overrides or {})
+
+
+def override(recipe: Recipe, overrides: Mapping[str, Any]) -> Recipe:
+    """Return a recipe with some fields replaced.
+
+    Args:
+        recipe: Stays as it is.
+        overrides: Dotted fields (`"fit.epochs"`) and their values; `None` values are left out.
+
+    Raises:
+        UsageError: What `with_fields` raises.
+    """
+    wanted = {field: value for field, value in overrides.items() if value is not None}
+    return with_fields(recipe, wanted) if wanted else recipe
+
+
+def with_fields(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
+    """Do what `override` does, with `None` for a value as any other: it leaves a field empty.
+
+    Raises:
+        UsageError: There is no such field, its value is not valid, or it is a learning rate where the schedule
+            has rates of its own.
+    """
+    try:
+        changed = recipe.replaced(dict(changes))
+    except ValidationError as error:
+        raise UsageError(_sentence(error, recipe.name)) from None
+    schedule = changed.fit.schedule
+    if RATE in changes and schedule is not None and schedule.kind == "absolute":
+        raise UsageError(
+            f"The schedule of the recipe {recipe.name} gives absolute rates, which {RATE} (--learning-rate) does not "
+            "change; edit fit.schedule in a copy of the recipe (featx recipes show prints it)."
+        )
+    return changed
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """Return the recipe as TOML with every default written out; `load_recipe` reads it back."""
+    return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))
+
+
+def _shipped() -> Traversable:
+    return resources.files("featx.recipes")
+
+
+def _document(source: str) -> dict[str, Any]:
+    document = _parse(_text(source), source)
+    base = document.pop(BASE, None)
+    if base is None:
+        return document
+    if base not in recipe_names():
+        raise RecipeError(f"Recipe {source}: base must be one of {', '.join(recipe_names())}, received {base!r}.")
+    return _merged(_document(base), document)
+
+
+def _text(source: str) -> str:
+    if not source.endswith(".toml") and Path(source).name == source:
+        if source not in recipe_names():
+            raise UsageError(_unknown(source))
+        return (_shipped() / f"{source}.toml").read_text("utf-8")
+    try:
+        return Path(source).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise RecipeError(f"Expected a recipe in TOML at {source}, but it cannot be read: {reason}.") from None
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, recipe_names(), n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(recipe_names())}."
+    return f"No recipe is named {name!r}; {hint} (A file of your own is passed by its path, ending in .toml.)"
+
+
+def _parse(text: str, source: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"Recipe {source} is not valid TOML: {error}.") from None
+
+
+def _merged(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in changes.items():
+        inner = merged.get(key)
+        merged[key] = _merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _validated(document: dict[str, Any], source: str) -> Recipe:
+    try:
+        # TOML has arrays where the recipe has tuples, and 1 where it means 1.0: JSON's rules allow both.
+        return Recipe.model_validate_json(json.dumps(document, default=str))
+    except ValidationError as error:
+        raise RecipeError(_sentence(error, source)) from None
+
+
+def _sentence(error: ValidationError, source: str) -> str:
+    # A misspelt field is also a missing one: name what is there, not what is not.
+    details = [_detail(item) for item in error.errors(include_url=False)]
+    first = min(details, key=lambda item: item["type"] == "missing")
+    place = _place(first["loc"])
+    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
+    more = error.error_count() - 1
+    rest = f" ({more} more after this one.)" if more else ""
+    if first["type"] == "extra_forbidden":
+        return f"Recipe {source}: there is no field {field}; {_nearest(place)}{rest}"
+    if first["type"] == "missing":
+        return f"Recipe {source}: the field {field} is missing.{rest}"
+    return f"Recipe {source}: {field or 'the recipe'}: {_message(first)}.{rest}".replace("?.", "?")
+
+
+def _detail(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return pydantic's detail, with a layer's wrong or missing type told as that of any other field."""
+    if item["type"] == "union_tag_not_found":
+        return {**item, "type": "missing", "loc": (*item["loc"], "type")}
+    if item["type"] == "union_tag_invalid":
+        tag, tags = item["ctx"]["tag"], item["ctx"]["expected_tags"].replace(", ", " or ")
+        msg = f"input should be {tags}"
+        return {**item, "type": "literal_error", "loc": (*item["loc"], "type"), "msg": msg, "input": tag}
+    return item
+
+
+def _place(loc: Sequence[int | str]) -> list[int | str]:
+    """Return where the user finds the field: pydantic also tells a layer's type, after its number."""
+    pairs = zip(("", *loc), loc, strict=False)
+    return [part for before, part in pairs if not (isinstance(before, int) and part in LAYER_TYPES)]
+
+
+def _message(detail: Mapping[str, Any]) -> str:
+    message = detail["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
+    if isinstance(detail["input"], dict) or "received" in message:
+        return str(message)
+    valid = re.findall(r"'([^']+)'", message) if detail["type"] == "literal_error" else []
+    near = difflib.get_close_matches(str(detail["input"]), valid, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return f"{message}, received {detail['input']!r}{hint}"
+
+
+def _nearest(place: list[int | str]) -> str:
+    fields = sorted(_fields_beside(place))
+    near = difflib.get_close_matches(str(place[-1]), fields, n=1)
+    return f"did you mean {near[0]}?" if near else f"there are {', '.join(fields)}."
+
+
+def _fields_beside(place: list[int | str]) -> Iterator[str]:
+    table: type[BaseModel] = Recipe
+    for name in place[:-1]:
+        if name == "layers":
+            yield from {**DropoutLayer.model_fields, **DenseLayer.model_fields}
+            return
+        inner = table.model_fields[str(name)].annotation
+        candidates = [inner, *getattr(inner, "__args__", ())]
+        table = next(item for item in candidates if isinstance(item, type) and issubclass(item, BaseModel))
+    yield from table.model_fields

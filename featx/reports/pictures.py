@@ -1,0 +1,58 @@
+"""Small pictures of a run's images, inside the page."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from featx.errors import ImageError
+from featx.images import decode, read_bytes
+from featx.parallel import Progress, bounded_map, silent
+from featx.runs import Run, RunImage
+
+# Pixels, for the longer side; on the page they are 136 to 190 CSS pixels wide.
+SIDE = 176
+QUALITY = 80
+WORKERS = 2
+
+
+def thumbnails(
+    run: Run, images: Sequence[RunImage], progress: Progress = silent, stage: str = "pictures"
+) -> list[str | None]:
+    """Return a JPEG of each image as a data URI; None where its file has gone or is another one by now.
+
+    Args:
+        run: Which data it was.
+        images: Some of the run's.
+        progress: Told how far the work is.
+        stage: What it is told.
+    """
+    root = Path(run.manifest["data"]["root"])
+
+    def draw(image: RunImage) -> str | None:
+        return _thumbnail(root / image.path, image)
+
+    found = []
+    for number, source in enumerate(bounded_map(draw, images, workers=WORKERS, ahead=2 * WORKERS), 1):
+        found.append(source)
+        progress(stage, number, len(images))
+    return found
+
+
+def _thumbnail(path: Path, image: RunImage) -> str | None:
+    from PIL import Image
+
+    try:
+        data = read_bytes(path, image.path)
+        if hashlib.sha256(data).hexdigest() != image.digest:
+            return None
+        picture = Image.fromarray(decode(data, image.path, at_least=2 * SIDE))
+    except ImageError:
+        return None
+    picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    draft = io.BytesIO()
+    picture.save(draft, "JPEG", quality=QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(draft.getvalue()).decode()

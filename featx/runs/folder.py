@@ -1,0 +1,199 @@
+"""The RUN folder that `fit_head` writes: its files, read back."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from featx.errors import RunError
+from featx.files import _unwritable, check_folder
+from featx.recipes import Recipe, load_recipe
+
+HEAD = "head.keras"
+RECIPE = "recipe.toml"
+MANIFEST = "manifest.json"
+METRICS = "metrics.json"
+HISTORY = "history.csv"
+PREDICTIONS = "predictions.csv"
+CURVES = "curves.png"
+CONFUSION = "confusion.png"
+REPORT = "report.html"
+# What `visualize` calls its files.
+MAP_FILE = re.compile(r"(tsne|tsne2020|umap|pca)-(penultimate|backbone)-.+\.(png|svg|html|csv|npz)")
+MAP_FOLDER = re.compile(r"(tsne|tsne2020|umap|pca)-(penultimate|backbone)-.+-projector")
+MAP_FOLDER_FILES = ("tensors.tsv", "metadata.tsv", "projector_config.pbtxt")
+# Before the names of the manifest's own columns in PREDICTIONS, which could be named like one of ours.
+EXTRA = "extra_"
+
+
+@dataclass(frozen=True)
+class RunImage:
+    """One row of a run's `predictions.csv`.
+
+    Attributes:
+        path: The image, as the data names it.
+        split: `train`, `val` or `test`.
+        role: What the run used it for: `fit`, `validation` or `test`.
+        label: Its class.
+        predicted: The most probable class.
+        probabilities: Of each class, in the order of the run's classes.
+        digest: SHA-256 of the image's bytes.
+        group: What ties images together, such as a patient; None where the data does not say.
+        extra: The other columns of the data's manifest, as text; "" where a cell is empty.
+    """
+
+    path: str
+    split: str
+    role: str
+    label: str
+    predicted: str
+    probabilities: tuple[float, ...]
+    digest: str
+    group: str | None = None
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that was read back.
+
+    Attributes:
+        path: Its folder.
+        recipe: Resolved, with the statistics of the training images.
+        manifest: Digests, versions, device and timings.
+        classes: The classes in the order of the head's output.
+    """
+
+    path: Path
+    recipe: Recipe
+    manifest: Mapping[str, Any]
+    classes: tuple[str, ...]
+
+    def images(self) -> list[RunImage]:
+        """Return the run's images with what the head made of them.
+
+        Raises:
+            RunError: `predictions.csv` is missing or damaged.
+        """
+        path = self.path / PREDICTIONS
+        try:
+            with path.open(encoding="utf-8", newline="") as file:
+                return [self._image(row) for row in csv.DictReader(file, strict=True)]
+        except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
+            raise RunError(
+                f"Expected the run's images in {path}, but it cannot be read ({error}); fit again."
+            ) from None
+
+    def metrics(self) -> dict[str, Any]:
+        """Return what `fit_head` found, as `featx fit-head --json` prints it.
+
+        Raises:
+            RunError: `metrics.json` is missing or damaged.
+        """
+        path = self.path / METRICS
+        try:
+            return dict(json.loads(path.read_text("utf-8")))
+        except (OSError, TypeError, ValueError) as error:
+            raise RunError(
+                f"Expected the run's scores in {path}, but it cannot be read ({error}); fit again."
+            ) from None
+
+    def history(self) -> list[dict[str, float | None]]:
+        """Return a row an epoch: the columns of `history.csv`, None where nothing was held out.
+
+        Raises:
+            RunError: `history.csv` is missing or damaged.
+        """
+        path = self.path / HISTORY
+        try:
+            with path.open(encoding="utf-8", newline="") as file:
+                rows = list(csv.DictReader(file, strict=True))
+            return [{name: float(value) if value else None for name, value in row.items()} for row in rows]
+        except (OSError, TypeError, ValueError, csv.Error) as error:
+            raise RunError(
+                f"Expected the run's epochs in {path}, but it cannot be read ({error}); fit again."
+            ) from None
+
+    def _image(self, row: Mapping[str, Any]) -> RunImage:
+        if None in row.values():
+            raise ValueError("a line is cut short")
+        return RunImage(
+            path=row["path"],
+            split=row["split"],
+            role=row["role"],
+            label=row["label"],
+            predicted=row["predicted"],
+            probabilities=tuple(float(row[f"p_{name}"]) for name in self.classes),
+            digest=row["sha256"],
+            group=row.get("group") or None,
+            extra={name.removeprefix(EXTRA): value for name, value in row.items() if name.startswith(EXTRA)},
+        )
+
+
+def is_run(folder: Path) -> bool:
+    """Tell whether a folder is one that `fit_head` wrote."""
+    return (folder / MANIFEST).is_file() and (folder / RECIPE).is_file()
+
+
+def read_run(folder: str | Path) -> Run:
+    """Read a run's recipe and manifest; the head itself is loaded when it is needed.
+
+    Raises:
+        RunError: The folder is missing or is not a run.
+        RecipeError: Its recipe is not valid.
+    """
+    path = Path(folder)
+    if not (path / MANIFEST).is_file():
+        raise RunError(
+            f"Expected a folder written by featx fit-head, but {path} "
+            f"{f'has no {MANIFEST}' if path.is_dir() else 'does not exist'}; fit a head first, or check the path."
+        )
+    try:
+        manifest = json.loads((path / MANIFEST).read_text("utf-8"))
+        classes = tuple(manifest["classes"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"The run's {path / MANIFEST} cannot be read ({error}); fit the head again.") from None
+    return Run(path, load_recipe(path / RECIPE), manifest, classes)
+
+
+def check_out(folder: Path) -> None:
+    """Check that a run may be written to a folder: absent, empty, or an earlier run, which is replaced.
+
+    An earlier run may be one whose writing was interrupted.
+
+    Raises:
+        RunError: It is a file, or holds other things.
+    """
+    check_folder(folder, "run", (MANIFEST, HEAD))
+
+
+def withdraw(folder: Path) -> None:
+    """Take an earlier run's manifest away, without which its folder is no run, before its files are replaced.
+
+    Its maps and its report go with it, which would be of another head. What else lies in a map's folder stays.
+
+    Raises:
+        StoreError: The folder cannot be written.
+    """
+    try:
+        (folder / MANIFEST).unlink(missing_ok=True)
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if path.is_file() and (path.name == REPORT or MAP_FILE.fullmatch(path.name)):
+                path.unlink(missing_ok=True)
+            elif path.is_dir() and MAP_FOLDER.fullmatch(path.name):
+                _empty(path)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def _empty(folder: Path) -> None:
+    """Remove a map's files from its folder, and the folder if nothing else is in it."""
+    for name in MAP_FOLDER_FILES:
+        (folder / name).unlink(missing_ok=True)
+    if not folder.is_symlink() and not any(folder.iterdir()):
+        folder.rmdir()

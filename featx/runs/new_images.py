@@ -1,0 +1,101 @@
+"""New images for a run's head: features made as the run's were, and the head's probabilities."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.data import read_paths
+from featx.errors import UntrustedError
+from featx.features import Extraction, OnError, ViewRows, extract_dataset
+from featx.heads import Head
+from featx.networks import Weights, find_weights
+from featx.parallel import Progress, silent
+from featx.recipes import FeatureSpec, Recipe
+from featx.runs.folder import HEAD, Run
+from featx.stats import probabilities
+from featx.store import Store
+
+ROWS_AT_ONCE = 256
+
+
+class Model(ABC):
+    """What classifies images.
+
+    Attributes:
+        recipe: How rows are made of images.
+        classes: In the order of the probabilities' columns.
+    """
+
+    recipe: Recipe
+    classes: tuple[str, ...]
+
+    @abstractmethod
+    def check(self, spec: FeatureSpec, weights: Weights, store: Store) -> None:
+        """Check that rows of these features are those that it was fitted on.
+
+        Raises:
+            UntrustedError: They are not.
+        """
+
+    @abstractmethod
+    def probabilities(self, rows: ViewRows) -> NDArray[np.float64]:
+        """Return (n, classes) of rows of the backbone's features, each adding up to 1."""
+
+
+class HeadModel(Model):
+    """A run's head."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.recipe = run.recipe
+        self.classes = run.classes
+
+    def check(self, spec: FeatureSpec, weights: Weights, store: Store) -> None:
+        """Check the weights' digest, see `Model`."""
+        check_weights(spec, weights, str(self.run.manifest["weights"]["sha256"]), "head")
+
+    def probabilities(self, rows: ViewRows) -> NDArray[np.float64]:
+        """Return the head's, see `Model`."""
+        return probabilities(Head.load(self.run.path / HEAD).logits(rows.chunks(ROWS_AT_ONCE)))
+
+
+def check_weights(spec: FeatureSpec, found: Weights, expected: str, fitted: str) -> None:
+    """Raise UntrustedError where the backbone's weights are not those that a model, `fitted`, was fitted with."""
+    if found.digest != expected:
+        raise UntrustedError(
+            f"Expected the weights of {spec.backbone.name} that the {fitted} was fitted on (SHA-256 "
+            f"{expected[:12]}…), found others in {found.path or found.source} ({found.digest[:12]}…); predictions "
+            "would mean nothing, so pass the right file with --weights, or fit again."
+        )
+
+
+def extract_new(
+    model: Model,
+    paths: Sequence[str | Path],
+    *,
+    cache: str | Path = "cache",
+    weights: str | None = None,
+    on_error: OnError = "fail",
+    progress: Progress = silent,
+) -> Extraction:
+    """Return the backbone's features of new images, made as a model's were; arguments as for `predict`.
+
+    Raises:
+        UntrustedError: The backbone's weights, or what else decides the features, are not those of the fit.
+        FeatxError: What `extract` raises.
+    """
+    # Paths are looked at first: a slip in one should not wait for a download.
+    dataset = read_paths([Path(path) for path in paths], missing="keep" if on_error == "skip" else "fail")
+    spec = model.recipe
+    if weights is not None:
+        spec = spec.replaced({"backbone.weights": weights})
+    found = find_weights(spec.backbone.name, spec.backbone.weights)
+    model.check(spec, found, Store(Path(cache)))
+    # No image here is a training image: only the images themselves are needed.
+    spec = spec.replaced({"views.count": 1})
+    return extract_dataset(dataset, spec, weights=found, cache=cache, on_error=on_error, progress=progress)

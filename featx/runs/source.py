@@ -1,0 +1,252 @@
+"""What is looked at and compared: cached rows of a run or of data, with all that is known of each image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.data import SPLITS, units_of
+from featx.errors import DataError, RunError, UsageError
+from featx.features import (
+    DEFAULT_BACKBONE,
+    Extraction,
+    Failure,
+    FeatureTable,
+    Image,
+    OnError,
+    default_recipe,
+    extract,
+)
+from featx.networks import Weights
+from featx.parallel import Progress, silent
+from featx.recipes import FeatureSpec
+from featx.runs.folder import Run, RunImage, is_run, read_run
+from featx.store import Store
+
+Layer = Literal["penultimate", "backbone"]
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What a run's head made of n images.
+
+    Attributes:
+        classes: In the order of the columns.
+        probabilities: (n, classes), rows adding up to 1.
+        roles: What the run used each image for: `fit`, `validation` or `test`.
+    """
+
+    classes: tuple[str, ...]
+    probabilities: NDArray[np.float64]
+    roles: tuple[str, ...]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The most probable class of each image."""
+        return tuple(self.classes[number] for number in self.probabilities.argmax(axis=1))
+
+    def take(self, index: NDArray[np.int64]) -> Predicted:
+        """Return the images of these numbers, in their order."""
+        return replace(self, probabilities=self.probabilities[index], roles=tuple(self.roles[i] for i in index))
+
+
+@dataclass(frozen=True)
+class Source:
+    """Rows to look at, in the order of the images' content, so that names and the order of files move nothing.
+
+    Attributes:
+        name: The run's or the data's folder name, for titles.
+        layer: Which features they are.
+        feature_set: The id of their feature space in the store.
+        table: The images' own rows (view 0), labels and what else is known.
+        files: Where each image lay when it was last read; it may have gone since.
+        extra: The other columns of the data's manifest for each image, as text.
+        predicted: What the run's head made of each; None for data.
+        run: The run; None for data.
+        spec: How data's features are made, with all statistics filled in; None for a run, whose recipe says it.
+        weights: The backbone's, for data; None for a run, whose manifest names them.
+        failed: Images of data that could not be read and are not among the rows.
+    """
+
+    name: str
+    layer: Layer
+    feature_set: str
+    table: FeatureTable
+    files: tuple[Path, ...]
+    extra: tuple[Mapping[str, str], ...]
+    predicted: Predicted | None = None
+    run: Run | None = None
+    spec: FeatureSpec | None = None
+    weights: Weights | None = None
+    failed: tuple[Failure, ...] = ()
+
+    def units(self) -> tuple[str, ...]:
+        """Return each image's unit: images of one unit, of one group or with the same bytes, stay together."""
+        return tuple(units_of(self.table.digests, self.table.groups))
+
+    def column(self, name: str) -> tuple[str, ...]:
+        """Return a column of the manifest, or `label`, as text; "" where a cell is empty.
+
+        Raises:
+            DataError: The data has no such column.
+        """
+        if name == "label":
+            return tuple(label or "" for label in self.table.labels)
+        known = sorted({key for columns in self.extra for key in columns})
+        if name not in known:
+            hint = (
+                f"found {', '.join(known)}; name one of them, or label."
+                if known
+                else "found no further column; use label."
+            )
+            raise DataError(f"Expected a column {name!r} in the manifest of {self.name}, {hint}")
+        return tuple(columns.get(name, "") for columns in self.extra)
+
+    def of_split(self, split: str) -> Source:
+        """Return the rows of `train`, `val` or `test`, or with `all` every row.
+
+        Raises:
+            UsageError: There is no split of that name.
+            DataError: It has no images.
+        """
+        if split not in (*SPLITS, "all"):
+            raise UsageError(f"Expected the split {', '.join(SPLITS)} or all, received {split!r}.")
+        index = np.array([i for i, own in enumerate(self.table.splits) if split in ("all", own)], np.int64)
+        if not len(index):
+            raise DataError(f"{self.name} has no images of the split {split!r}; choose another --split.")
+        return self.take(index)
+
+    def take(self, index: NDArray[np.int64]) -> Source:
+        """Return the rows of these numbers, in their order."""
+        return replace(
+            self,
+            table=self.table.take(index),
+            files=tuple(self.files[i] for i in index),
+            extra=tuple(self.extra[i] for i in index),
+            predicted=None if self.predicted is None else self.predicted.take(index),
+        )
+
+
+def read_source(
+    place: str | Path,
+    *,
+    layer: Layer | None = None,
+    spec: FeatureSpec | str | None = None,
+    cache: str | Path = "cache",
+    on_error: OnError = "fail",
+    progress: Progress = silent,
+) -> Source:
+    """Return the rows of a run, or those of data, of which the cache's missing ones are computed first.
+
+    Args:
+        place: A folder that `fit_head` wrote, or data: a folder or a manifest.
+        layer: `penultimate` or `backbone`; if not given a run's penultimate features, and the backbone's where
+            its recipe names no penultimate layer or `place` is data.
+        spec: What features data has, see `extract`; VGG16 as it comes if not given. A run has its own.
+        cache: The store's folder.
+        on_error: What to do about data's images that cannot be read, see `extract`.
+        progress: Told how far the work is.
+
+    Raises:
+        UsageError: Penultimate features of data, or a spec for a run.
+        RunError: The run cannot be read, or its features are not in the cache.
+        FeatxError: What `extract` raises.
+    """
+    if layer not in (None, "penultimate", "backbone"):
+        raise UsageError(f"Expected the layer penultimate or backbone, received {layer!r}.")
+    if is_run(Path(place)):
+        if spec is not None:
+            raise UsageError(
+                f"Expected no recipe or backbone with the run {place}, which has its own; leave them out, or pass "
+                "the data instead of the run."
+            )
+        return of_run(read_run(place), layer, Store(Path(cache)))
+    if layer == "penultimate":
+        raise UsageError(
+            f"Penultimate features are a fitted head's, and {place} is not a run; pass a folder that featx fit-head "
+            "wrote, or use --layer backbone."
+        )
+    wanted = default_recipe(DEFAULT_BACKBONE) if spec is None else spec
+    return of_extraction(extract(place, wanted, cache=cache, on_error=on_error, progress=progress))
+
+
+def of_run(run: Run, layer: Layer | None, store: Store) -> Source:
+    """Return a run's rows, which the cache has.
+
+    Raises:
+        RunError: It has not, or the run has no penultimate features.
+    """
+    chosen = layer or ("backbone" if run.manifest["head"]["penultimate"] is None else "penultimate")
+    images = sorted(run.images(), key=lambda image: (image.digest, image.path))
+    feature_set = _feature_set(run, chosen)
+    table = FeatureTable(
+        _rows(run, [image.digest for image in images], chosen, feature_set, store),
+        ids=tuple(image.path for image in images),
+        labels=tuple(image.label for image in images),
+        splits=tuple(image.split for image in images),
+        groups=tuple(image.group for image in images),
+        digests=tuple(image.digest for image in images),
+        views=(0,) * len(images),
+    )
+    root = Path(run.manifest["data"]["root"])
+    return Source(
+        name=run.path.resolve().name,
+        layer=chosen,
+        feature_set=feature_set,
+        table=table,
+        files=tuple(root / image.path for image in images),
+        extra=tuple(image.extra for image in images),
+        predicted=_predicted(run, images),
+        run=run,
+    )
+
+
+def of_extraction(extraction: Extraction) -> Source:
+    """Return the rows that `extract` made sure of."""
+    images: list[Image] = sorted(extraction.images, key=lambda image: (image.digest, image.item.id))
+    columns = [{name: _text(value) for name, value in image.item.extra.items()} for image in images]
+    return Source(
+        name=extraction.dataset.root.name,
+        layer="backbone",
+        feature_set=extraction.spaces.plain.id,
+        table=extraction.table_of(images),
+        files=tuple(image.item.path for image in images),
+        extra=tuple(columns),
+        spec=extraction.spec,
+        weights=extraction.weights,
+        failed=extraction.failed,
+    )
+
+
+def _predicted(run: Run, images: Sequence[RunImage]) -> Predicted:
+    shares = np.array([image.probabilities for image in images], np.float64)
+    return Predicted(run.classes, shares, tuple(image.role for image in images))
+
+
+def _feature_set(run: Run, layer: Layer) -> str:
+    if layer == "backbone":
+        return str(run.manifest["features"]["feature_set"])
+    known = run.manifest["head"]["penultimate"]
+    if known is None:
+        raise RunError(f"The recipe of {run.path} names no penultimate layer; use --layer backbone.")
+    return str(known["feature_set"])
+
+
+def _rows(run: Run, digests: Sequence[str], layer: Layer, feature_set: str, store: Store) -> NDArray[np.float32]:
+    keys = [(digest, 0) for digest in digests]
+    for space in store.spaces():
+        if space.id == feature_set and not space.missing(keys):
+            return space.rows(keys).to_array()
+    raise RunError(
+        f"The {layer} features of the run {run.path} are not all in the cache {store.root}; pass the cache that it "
+        "was fitted with (--cache), or run featx fit-head again."
+    )
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)

@@ -1,0 +1,216 @@
+"""The index of a feature space: in which shard, and where in it, a row is."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.errors import StoreError
+from featx.files import names_in
+from featx.store.shards import SUFFIX, Fault, Features, Keys, Shard, decode, encode, open_shard, write_shard
+
+Positions: TypeAlias = NDArray[np.int64]
+"""Numbers of rows, those of all shards of an index laid end to end."""
+
+
+class Index:
+    """Finds rows in a sequence of shards by key: sorted arrays of bytes, no Python object a row.
+
+    A position counts the rows of all shards laid end to end. Where a key is stored twice, the first
+    shard in the order given has it.
+
+    Attributes:
+        shards: Those given.
+        keys: Each encoded key that is stored, once, sorted.
+        positions: Where its row is, same shape.
+
+    Args:
+        shards: Shards of one width.
+    """
+
+    def __init__(self, shards: Sequence[Shard]) -> None:
+        self.shards = list(shards)
+        self._starts = np.cumsum([0, *(len(shard.keys) for shard in self.shards)])
+        laid_out = np.concatenate([encode([]), *(shard.keys for shard in self.shards)])
+        self.keys, self.positions = np.unique(laid_out, return_index=True)
+
+    def find(self, keys: Keys) -> Positions:
+        """Position of each key, shape (len(keys),); -1 where no shard holds it."""
+        if not len(self.keys):
+            return np.full(len(keys), -1, np.int64)
+        at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        return np.where(self.keys[at] == keys, self.positions[at], -1).astype(np.int64)
+
+    def views(self, digest: str) -> list[int]:
+        """The views stored of an image, ascending."""
+        first, last = np.searchsorted(self.keys, encode([(digest, 0), (digest, 2**31 - 1)]))
+        found = decode(self.keys[first : last + 1])  # the last may be of the next digest
+        return [view for other, view in found if other == digest.lower()]
+
+    def gather(self, positions: Positions, out: Features) -> Features:
+        """Copy the rows at `positions`, shape (n,), into `out`, shape (n, d), and return it.
+
+        Raises:
+            OSError: A shard has vanished or cannot be read.
+        """
+        for shard, places, rows in self._by_shard(positions):
+            out[places] = shard.features[rows]
+        return out
+
+    def _by_shard(self, positions: Positions) -> Iterator[tuple[Shard, Positions, Positions]]:
+        owners = np.searchsorted(self._starts, positions, side="right") - 1
+        for owner in np.unique(owners):
+            places = np.flatnonzero(owners == owner)
+            yield self.shards[owner], places, positions[places] - self._starts[owner]
+
+
+SET_ASIDE = "set-aside"
+"""Name of the folder for damaged shards, within the folder they were in."""
+
+ATTEMPTS = 5  # at reading what another process merges meanwhile; a second is rare, a third rarer
+_HASHING_THREADS = 4  # hashing releases the interpreter; more threads only compete for the disk
+_log = logging.getLogger("featx")
+
+
+class ShardSet:
+    """The shards in a folder.
+
+    What is on disk is listed and verified when first asked for, then remembered until `refresh`.
+
+    Attributes:
+        folder: Where the shards are; named by the id of the feature space.
+
+    Args:
+        folder: As above; it need not exist.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._known: dict[str, Shard] | None = None
+        self._ignored: set[str] = set()
+        self._index: Index | None = None
+
+    def index(self) -> Index:
+        """The index of what is on disk, read if it has not been.
+
+        Raises:
+            StoreError: The folder cannot be read, or its shards are of several widths.
+        """
+        if self._known is None:
+            self.refresh()
+        if self._index is None:
+            shards = [shard for _, shard in sorted((self._known or {}).items())]
+            widths = sorted({shard.dim for shard in shards})
+            if len(widths) > 1:
+                name = self.folder.name
+                raise StoreError(
+                    f"rows of one width were expected in the space {name}, but {widths} were found; "
+                    f"drop it with featx cache gc --drop {name[:12]} and run the same command again"
+                )
+            self._index = Index(shards)
+        return self._index
+
+    @property
+    def dim(self) -> int | None:
+        """Width of a row; None while there are no shards."""
+        return next((shard.dim for shard in self.index().shards), None)
+
+    def locate(self, keys: Keys, *, again: bool = False) -> tuple[Index, Positions]:
+        """Where the rows of these keys are; lists the folder again before a row is called missing.
+
+        Args:
+            keys: Encoded keys, shape (n,).
+            again: List the folder again in any case.
+
+        Returns:
+            An index, and the rows' positions in it, shape (n,).
+
+        Raises:
+            StoreError: A row is not stored.
+        """
+        for _ in range(ATTEMPTS):
+            if again:
+                self.refresh()
+            index = self.index()
+            positions = index.find(keys)
+            if (positions >= 0).all():
+                return index, positions
+            again = True
+        absent = keys[positions < 0]
+        digest, view = decode(absent[:1])[0]
+        raise StoreError(
+            f"{len(keys)} rows were expected in the space {self.folder.name}, but {len(absent)} are not stored, "
+            f"the first being view {view} of {digest[:12]}…; extract them first"
+        )
+
+    def add(self, keys: Keys, features: Features) -> None:
+        """Write rows as one more shard.
+
+        Args:
+            keys: Encoded keys, shape (n,).
+            features: float32 or float16, shape (n, d).
+
+        Raises:
+            OSError: The shard cannot be written.
+        """
+        shard = write_shard(self.folder, keys, features)
+        if self._known is not None:
+            self._known[shard.path.name] = shard
+            self._index = None
+
+    def refresh(self, *, rehash: bool = False) -> list[str]:
+        """See what this or another process has written, merged or dropped since; nothing is verified twice.
+
+        A damaged shard is moved into the folder `set-aside`, with a warning; its rows count as missing.
+
+        Args:
+            rehash: Verify every shard again.
+
+        Returns:
+            Names of the shards found damaged.
+        """
+        known: dict[str, Shard] = {} if rehash or self._known is None else self._known
+        damaged: list[str] = []
+        if rehash:
+            self._ignored.clear()
+        for _ in range(ATTEMPTS):
+            names = [name for name in names_in(self.folder) if name.endswith(SUFFIX)]
+            known = {name: known[name] for name in names if name in known}
+            fresh = [name for name in names if name not in known and name not in self._ignored]
+            opened = self._open(fresh, rehash=rehash)
+            known |= {name: shard for name, shard in opened.items() if isinstance(shard, Shard)}
+            faults = {name: fault for name, fault in opened.items() if isinstance(fault, Fault)}
+            damaged += [name for name, fault in faults.items() if fault is Fault.DAMAGED]
+            for name, fault in faults.items():
+                if fault is not Fault.GONE:
+                    self._reject(name, fault)
+            if Fault.GONE not in faults.values():
+                break
+        self._known, self._index = known, None
+        return damaged
+
+    def _open(self, names: list[str], *, rehash: bool) -> dict[str, Shard | Fault]:
+        with ThreadPoolExecutor(_HASHING_THREADS) as pool:
+            paths = [self.folder / name for name in names]
+            return dict(zip(names, pool.map(partial(open_shard, rehash=rehash), paths), strict=True))
+
+    def _reject(self, name: str, fault: Fault) -> None:
+        """Set a damaged shard aside, or ignore it where that is not possible; say so."""
+        self._ignored.add(name)
+        done = "is ignored"
+        if fault is Fault.DAMAGED:
+            with suppress(OSError):  # a cache that may only be read
+                (self.folder / SET_ASIDE).mkdir(exist_ok=True)
+                (self.folder / name).replace(self.folder / SET_ASIDE / name)
+                done = f"was moved into the folder {SET_ASIDE}"
+                self._ignored.remove(name)  # the same rows written again have the same name
+        text = "the cache's shard %s %s and %s; its rows count as missing and are computed again"
+        _log.warning(text, self.folder / name, fault.value, done)

@@ -1,0 +1,87 @@
+"""Repeated fits over one or several settings, and whether the settings matter beside the seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from featx.features import OnError
+from featx.files import check_folder
+from featx.heads import FitEngine
+from featx.parallel import Progress, silent
+from featx.recipes import Recipe, load_recipe
+from featx.runs import data_facts, versions
+from featx.sweeps.fits import FITS, Fits, FitScores
+from featx.sweeps.grid import Point, points_of
+from featx.sweeps.processes import fit_all
+from featx.sweeps.result import Role, Sweep, verdict_of
+from featx.sweeps.writing import write_sweep
+
+
+def sweep(
+    data: str | Path,
+    recipe: Recipe | str,
+    grid: Mapping[str, Sequence[Any]],
+    out: str | Path,
+    *,
+    seeds: int = 3,
+    weights: Mapping[str, str] | None = None,
+    cache: str | Path = "cache",
+    engine: FitEngine = "auto",
+    jobs: int = 1,
+    on_error: OnError = "fail",
+    progress: Progress = silent,
+) -> Sweep:
+    """Fit a recipe once for every combination of values and every seed; fits that were done before are not repeated.
+
+    Args:
+        data: A folder of class or split folders, or a manifest.
+        recipe: A recipe, its name or the path of its file.
+        grid: Values to try by dotted field, such as `{"fit.batch_size": range(5, 16)}`; `None` leaves a field empty.
+        out: The sweep's folder: absent, empty, or an earlier sweep's.
+        seeds: Fits a combination; their seeds count up from the recipe's.
+        weights: By backbone, in place of the recipe's.
+        cache: The store's folder; features are extracted once for all fits that share them.
+        engine: What fits the heads.
+        jobs: Processes; scores do not depend on it. A script that asks for several does so below
+            `if __name__ == "__main__":`.
+        on_error: What to do about images that cannot be read, see `extract`.
+        progress: Told how far the work is.
+
+    Raises:
+        UsageError: A field or value is not valid.
+        RunError: The folder holds other things.
+        FeatxError: What `fit_head` raises, but for fits that diverge: those have no scores.
+    """
+    recipe = load_recipe(recipe) if isinstance(recipe, str) else recipe
+    first = recipe.fit.seed
+    tried = {field: list(values) for field, values in grid.items()}
+    points = points_of(recipe, tried, range(first, first + seeds), weights)
+    out = Path(out)
+    check_folder(out, "sweep", (FITS,))
+    fits = Fits(Path(data), out, Path(cache), engine, on_error, progress)
+    fits.check(points)
+    found: dict[int, FitScores] = {}
+    places = {id(point): number for number, point in enumerate(points)}
+    for point, scores in fit_all(fits, points, jobs):
+        found[places[id(point)]] = scores
+        progress("fits", len(found), len(points))
+    ordered = tuple(found[number] for number in range(len(points)))
+    return write_sweep(_result(fits, tuple(tried), points, ordered), recipe)
+
+
+def _result(fits: Fits, fields: tuple[str, ...], points: Sequence[Point], scores: tuple[FitScores, ...]) -> Sweep:
+    extraction = fits.extraction(points[0].recipe)
+    role: Role = "test" if extraction.select("test") else "validation"
+    return Sweep(
+        out=fits.out,
+        fields=fields,
+        points=tuple(points),
+        scores=scores,
+        role=role,
+        verdict=verdict_of(points, scores, role),
+        failed=tuple({failure.path: failure for one in fits.extractions for failure in one.failed}.values()),
+        data=data_facts(extraction),
+        versions=versions(extraction),
+    )

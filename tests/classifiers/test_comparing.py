@@ -1,0 +1,255 @@
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from comparison_data import drawn, write_run
+from pipeline_data import read_table
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from typer.testing import CliRunner
+
+import featx
+from featx.classifiers.comparing import compare
+from featx.classifiers.comparison import Comparison
+from featx.classifiers.winning import fit_winner
+from featx.classifiers.writing import write_tables
+from featx.cli import app
+from featx.errors import DataError, UsageError
+
+TRAIN, TEST = 60, 30
+QUICK = ["logreg", "svm-linear", "knn", "lda", "forest"]
+
+
+def splits(train: int = TRAIN, test: int = TEST) -> list[str]:
+    return ["val" if i % 5 == 0 else "train" for i in range(train)] + ["test"] * test
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on 300 columns, whose head is right on the first 24 of 30 test images."""
+    root = tmp_path_factory.mktemp("comparing")
+    X, y = drawn(TRAIN + TEST, 300, classes=3, distance=6.0)
+    head = np.eye(3)[y]
+    head[TRAIN + 24 :] = np.roll(head[TRAIN + 24 :], 1, axis=1)
+    return write_run(root, X, y.tolist(), splits(), head=head)
+
+
+@pytest.fixture(scope="module")
+def compared(place: Path) -> Comparison:
+    return compare(place, cache=place.parent / "cache", folds=2, jobs=2)
+
+
+def everything(comparison: Comparison) -> list[Any]:
+    """All numbers but the seconds, exactly."""
+    rows = [{**row, "seconds": 0} for row in comparison.to_json()["rows"]]
+    arrays = [row.cv_probabilities.tolist() for row in comparison.rows if row.cv_probabilities is not None]
+    return [json.dumps(rows), arrays, comparison.fold_of.tolist()]
+
+
+def test_every_classifier_is_held_against_the_same_images(compared: Comparison) -> None:
+    names = [row.name for row in compared.rows]
+    assert sorted(names) == sorted(
+        ["logreg", "svm-linear", "svm-rbf", "knn", "lda", "forest", "boosting", "majority", "head"]
+    )
+    assert (len(compared.y_train), len(compared.y_test)) == (TRAIN, TEST)
+    assert names[-1] == "head"
+    means = [row.cv["accuracy"].value for row in compared.rows if row.cv]
+    assert means == sorted(means, reverse=True)
+    assert compared.best == names[0]
+    for row in compared.rows:
+        assert row.test is not None
+        assert row.test_probabilities is not None
+        np.testing.assert_allclose(row.test_probabilities.sum(axis=1), 1)
+        right = np.sum(row.test_probabilities.argmax(axis=1) == compared.y_test)
+        assert row.test["accuracy"].value == right / TEST
+        if row.fold_scores is not None and row.cv_probabilities is not None:
+            # The folds' figures are those of the held-out rows' probabilities.
+            for number, figure in enumerate(row.fold_scores["accuracy"]):
+                repeat, fold = divmod(number, 2)
+                held = compared.fold_of[repeat] == fold
+                own = row.cv_probabilities[repeat, held].argmax(axis=1) == compared.y_train[held]
+                assert figure == own.mean()
+
+
+def test_the_head_is_held_against_the_test_images(compared: Comparison) -> None:
+    head = compared.row("head")
+    assert (compared.correct(head), head.cv) == (24, None)
+    assert head.test is not None
+    assert head.test["accuracy"].interval == pytest.approx((0.6269, 0.9049), abs=1e-4)
+    assert head.p_value_vs_best == head.test_p_value_vs_best
+
+
+def test_the_majority_tells_the_classes_shares(compared: Comparison) -> None:
+    row = compared.row("majority")
+    assert row.kind == "baseline"
+    assert row.test_probabilities is not None
+    np.testing.assert_allclose(row.test_probabilities, 1 / 3)
+    assert row.verdict == "worse"
+
+
+def test_numbers_do_not_depend_on_the_workers_but_on_the_seed(place: Path) -> None:
+    one, two = (
+        compare(place, classifiers=QUICK, folds=2, repeats=1, jobs=jobs, cache=place.parent / "cache")
+        for jobs in (1, 2)
+    )
+    assert everything(one) == everything(two)
+    other = compare(place, classifiers=["lda"], folds=2, repeats=1, seed=1, cache=place.parent / "cache")
+    assert other.fold_of.tolist() != one.fold_of.tolist()
+
+
+def test_parameters_are_chosen_without_the_rows_held_out(tmp_path: Path) -> None:
+    """Labels without meaning: what is chosen on the rows that it is tested on would look better than chance."""
+    X, y = drawn(90, 400, distance=0)
+    y = np.random.default_rng(3).permutation(y)
+    place = write_run(tmp_path, X, y.tolist(), ["train"] * 90)
+    found = compare(place, classifiers=["logreg", "knn"], repeats=2, cache=tmp_path / "cache")
+    for row in found.rows:
+        assert row.cv is not None
+        assert row.cv["accuracy"].value < 0.62
+        assert row.test is None
+    assert found.test is None
+    assert "no images of the split test" in found.notes[0]
+
+
+def test_a_fold_is_what_scikit_learn_makes_of_it(place: Path) -> None:
+    """The whole pipeline at full width, with the parameters that were chosen in the fold."""
+    found = compare(place, classifiers=["logreg"], folds=3, repeats=1, cache=place.parent / "cache")
+    row, X, y = found.row("logreg"), found.train.table.X.astype(float), found.y_train
+    assert row.cv_probabilities is not None
+    for fold, parameters in enumerate(row.fold_parameters):
+        held = found.fold_of[0] == fold
+        model = make_pipeline(StandardScaler(), LogisticRegression(**parameters, tol=1e-5, max_iter=1000))
+        expected = model.fit(X[~held], y[~held]).predict_proba(X[held])
+        np.testing.assert_allclose(row.cv_probabilities[0, held], expected, atol=1e-3)
+
+
+def test_images_of_a_group_are_never_on_both_sides(tmp_path: Path) -> None:
+    """Pairs of nearly equal images with labels without meaning: divided pairs would be recognised."""
+    X, _ = drawn(80, 50, distance=0)
+    X[1::2] = X[::2] + 0.01
+    y = np.repeat(np.random.default_rng(0).permutation(np.arange(40) % 2), 2)
+    groups = [f"pair {i // 2}" for i in range(80)]
+    kept = write_run(tmp_path / "kept", X, y.tolist(), ["train"] * 80, groups)
+    apart = write_run(tmp_path / "apart", X, y.tolist(), ["train"] * 80)
+    one, other = (compare(run, classifiers=["knn"], cache=run.parent / "cache") for run in (kept, apart))
+    assert one.row("knn").cv is not None
+    for row, low, high in ((one.row("knn"), 0, 0.75), (other.row("knn"), 0.9, 1)):
+        assert row.cv is not None
+        assert low <= row.cv["accuracy"].value <= high
+
+
+@pytest.mark.parametrize("name", ["logreg", "svm-linear", "svm-rbf", "knn", "lda", "forest", "boosting", "majority"])
+def test_a_winner_predicts_as_it_was_compared(compared: Comparison, name: str) -> None:
+    assert compared.test is not None
+    pipeline, row = fit_winner(compared, name), compared.row(name)
+    assert row.test_probabilities is not None
+    assert row.test_predicted is not None
+    X = compared.test.table.X
+    np.testing.assert_allclose(pipeline.predict_proba(X), row.test_probabilities, atol=1e-5)
+    assert [str(label) for label in pipeline.predict(X)] == [compared.classes[i] for i in row.test_predicted]
+    assert pipeline.n_features_in_ == 300
+
+
+def test_the_head_is_no_winner_to_keep(compared: Comparison) -> None:
+    with pytest.raises(UsageError, match="received 'head'"):
+        fit_winner(compared, "head")
+
+
+def test_penultimate_features_come_with_a_note(place: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "featx"):
+        found = compare(place, layer="penultimate", classifiers=["lda"], cache=place.parent / "cache")
+    assert "trust the test columns alone" in found.notes[0]
+    assert found.notes[0] in caplog.text
+
+
+def test_a_class_may_be_missing_from_the_test_part(tmp_path: Path) -> None:
+    X, y = drawn(70, 4, classes=3, distance=4.0)
+    part = ["test" if i >= 50 and y[i] else "train" for i in range(70)]
+    place = write_run(tmp_path, X, y.tolist(), part)
+    row = compare(place, classifiers=["lda"], cache=tmp_path / "cache").row("lda")
+    assert row.test is not None
+    assert row.test["roc_auc"].value > 0.8
+
+
+def test_what_cannot_be_compared_is_said(place: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"received 'svm-lin'; did you mean svm-linear\?"):
+        compare(place, classifiers=["svm-lin"], cache=place.parent / "cache")
+    with pytest.raises(UsageError, match="at least 2 folds, received 1"):
+        compare(place, folds=1, cache=place.parent / "cache")
+    X, y = drawn(20, 4)
+    only = write_run(tmp_path / "only", X, y.tolist(), ["test" if k else "train" for k in y])
+    with pytest.raises(DataError, match="found a and test images of b"):
+        compare(only, cache=only.parent / "cache")
+    few = write_run(tmp_path / "few", X, [int(i < 2) for i in range(20)], ["train"] * 20)
+    with pytest.raises(DataError, match=r"found fewer for b \(2\)"):
+        compare(few, cache=few.parent / "cache")
+
+
+def test_three_units_a_class_are_enough(tmp_path: Path) -> None:
+    X, y = drawn(6, 40, distance=9.0)
+    place = write_run(tmp_path, X, y.tolist(), ["train"] * 6)
+    found = compare(place, repeats=1, cache=tmp_path / "cache")
+    assert (found.folds, len(found.rows)) == (3, 8)
+
+
+def test_many_images_are_compared_without_kernels(
+    place: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("featx.classifiers.comparing.MANY", 50)
+    monkeypatch.setattr("featx.classifiers.comparing._evaluate_all", lambda *rest: pytest.fail("enough"))
+    with caplog.at_level(logging.WARNING, "featx"), pytest.raises(pytest.fail.Exception):
+        compare(place, cache=place.parent / "cache")
+    assert "60 training images: svm-linear, svm-rbf, knn;" in caplog.text
+
+
+def test_tables_say_what_was_found(compared: Comparison, tmp_path: Path) -> None:
+    files = write_tables(compared, tmp_path)
+    assert [path.name for path in files] == ["comparison.csv", "folds.csv", "predictions.csv"]
+    summary, folds, predictions = (read_table(path) for path in files)
+    assert [row["classifier"] for row in summary] == [row.name for row in compared.rows]
+    best = compared.rows[0]
+    assert best.cv is not None
+    assert float(summary[0]["cv_accuracy"]) == pytest.approx(best.cv["accuracy"].value, rel=1e-5)
+    assert summary[-1]["cv_accuracy"] == ""
+    assert len(folds) == 8 * 4
+    own = [float(row["accuracy"]) for row in folds if row["classifier"] == best.name]
+    assert np.mean(own) == pytest.approx(best.cv["accuracy"].value, rel=1e-5)
+    assert len(predictions) == 9 * TEST
+    right = [row for row in predictions if row["classifier"] == "head" and row["predicted"] == row["label"]]
+    assert len(right) == 24
+
+
+def test_a_frame_is_the_summary(compared: Comparison, tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    found = compared.to_frame()
+    write_tables(compared, tmp_path)
+    pandas.testing.assert_frame_equal(
+        found, pandas.read_csv(tmp_path / "comparison.csv"), check_dtype=False, rtol=1e-5
+    )
+
+
+def test_the_command_line(place: Path, tmp_path: Path) -> None:
+    arguments = ["compare", str(place), "--cache", str(place.parent / "cache"), "--classifiers", "logreg, lda"]
+    done = CliRunner().invoke(app, [*arguments, "--folds", "3", "-j", "1", "--json", "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    document = json.loads(done.stdout)
+    in_python = featx.compare(place, classifiers=["logreg", "lda"], folds=3, cache=place.parent / "cache").to_json()
+    for row, expected in zip(document["rows"], in_python["rows"], strict=True):
+        assert {**row, "seconds": 0} == {**json.loads(json.dumps(expected)), "seconds": 0}
+    keys = {"classifier", "cv", "test", "p_value_vs_best", "seconds", "metrics", "parameters", "verdict"}
+    assert all(set(row) >= keys for row in document["rows"])
+    assert set(document["rows"][0]["cv"]) == {"mean", "interval"}
+    assert set(document["rows"][0]["test"]) >= {"n", "correct", "accuracy", "interval"}
+    assert {Path(name).name for name in document["files"]} >= {"comparison.csv", "folds.csv", "predictions.csv"}
+    assert all(Path(name).is_file() for name in document["files"])
+    assert [Path(name).name for name in document["files"]][:3] == ["comparison.csv", "folds.csv", "predictions.csv"]
+    shown = CliRunner().invoke(app, [*arguments, "--folds", "3"])
+    assert shown.exit_code == 0, shown.output
+    assert "best" in shown.stdout
+    assert "24 = 80.0 (63–90)" in shown.stdout

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+from dataclasses import astuple
+
+import numpy as np
+import pytest
+from blobs import blobs
+from sklearn.metrics import adjusted_rand_score, silhouette_score
+
+from featx.clustering.quality import VALUES_AT_ONCE, measure
+from featx.errors import DataError, UsageError
+from featx.files import finite
+
+
+def test_classes_that_are_apart_are_told_from_chance_and_others_are_not() -> None:
+    X, codes = blobs((30, 25, 20), apart=3)
+    units = [str(i) for i in range(75)]
+    found = measure(X, [f"class {code}" for code in codes], units, permutations=99)
+    assert found.classes == ("class 0", "class 1", "class 2")
+    assert found.silhouette.value == pytest.approx(silhouette_score(X, codes), rel=1e-5)
+    assert {own.p_value for own in found.measures().values()} == {0.01}
+    assert found.kmeans.ari.value == pytest.approx(adjusted_rand_score(codes, found.kmeans.clusters))
+
+
+def test_p_values_of_meaningless_labels_are_spread_evenly() -> None:
+    X, codes = blobs((14, 12), apart=3)
+    generator = np.random.default_rng(8)
+    units = [str(i) for i in range(26)]
+    drawn = [measure(X, list(map(str, generator.permutation(codes))), units, permutations=39) for _ in range(13)]
+    for name in ("silhouette", "davies_bouldin", "knn_purity"):
+        p_values = np.array([found.measures()[name].p_value for found in drawn])
+        assert 0.3 < np.median(p_values) < 0.7, name
+        assert np.mean(p_values <= 0.1) < 0.3, name
+    own = drawn[0].silhouette
+    assert own.low < own.mean < own.high
+
+
+def test_labels_that_go_with_patients_alone_are_chance() -> None:
+    """Images of a patient are alike, so any label of patients looks meaningful if images swap labels one by one."""
+    generator = np.random.default_rng(0)
+    X = np.repeat(3 * generator.normal(size=(16, 5)), 8, axis=0) + generator.normal(size=(128, 5))
+    labels = np.repeat(generator.permutation(["a", "b"] * 8), 8).tolist()
+    patients = np.repeat(np.arange(16), 8).astype(str).tolist()
+    one_by_one = measure(X, labels, [str(i) for i in range(128)], permutations=99)
+    by_unit = measure(X, labels, patients, permutations=99)
+    assert one_by_one.silhouette.value == by_unit.silhouette.value
+    assert one_by_one.silhouette.p_value == one_by_one.knn_purity.p_value == 0.01  # type: ignore[union-attr]
+    assert by_unit.knn_purity is not None
+    assert by_unit.silhouette.p_value > 0.05
+    assert by_unit.knn_purity.p_value > 0.05
+
+
+def test_the_same_seed_gives_the_same_numbers() -> None:
+    X, codes = blobs((12, 10), apart=1)
+    labels, units = [str(code) for code in codes], [str(i) for i in range(22)]
+    assert measure(X, labels, units, seed=3).to_json() == measure(X, labels, units, seed=3).to_json()
+    other = measure(X, labels, units, seed=4)
+    assert measure(X, labels, units, seed=3).silhouette.mean != other.silhouette.mean
+
+
+def test_permutations_in_parts_are_those_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, codes = blobs((12, 10, 5))
+    labels, units = [str(code) for code in codes], [str(i) for i in range(27)]
+    whole = measure(X, labels, units, permutations=20)
+    monkeypatch.setattr("featx.clustering.quality.VALUES_AT_ONCE", 3 * 27 * 3)
+    parts = measure(X, labels, units, permutations=20)
+    assert VALUES_AT_ONCE > 20 * 27 * 3
+    assert astuple(parts.silhouette) == pytest.approx(astuple(whole.silhouette))
+    np.testing.assert_allclose(parts.ratios_permuted, whole.ratios_permuted)
+
+
+def test_numbers_of_a_class_are_those_of_its_rows() -> None:
+    X, codes = blobs((12, 10, 14), apart=0.5)
+    found = measure(X, ["abc"[code] for code in codes], [str(i) for i in range(36)])
+    for number, name in enumerate("abc"):
+        own = found.to_json()["per_class"][name]
+        assert own["n"] == (codes == number).sum()
+        assert own["silhouette"] == pytest.approx(found.silhouettes[codes == number].mean())
+        assert own["negative"] == (found.silhouettes[codes == number] < 0).mean()
+        assert own["knn_purity"] == pytest.approx(found.purities[codes == number].mean())
+        assert own["nearest"] == "abc"[int(np.nanargmin(found.ratios[number]))]
+    ratios = {tuple(pair["classes"]): pair["ratio"] for pair in found.to_json()["pairs"]}
+    assert ratios == {("a", "b"): found.ratios[0, 1], ("a", "c"): found.ratios[0, 2], ("b", "c"): found.ratios[1, 2]}
+
+
+def test_neighbours_are_as_many_as_classes_allow() -> None:
+    X, codes = blobs((30, 30))
+    labels, units = [str(code) for code in codes], [str(i) for i in range(60)]
+    assert measure(X, labels, units, neighbours=7, permutations=2).neighbours == 7
+    assert measure(X, labels, units, neighbours=40, permutations=2).neighbours == 15
+    assert measure(X[:3], ["a", "b", "b"], units[:3], permutations=2).neighbours == 1
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [["a", "a", "b"], ["a", "b", "b", "b"], ["a", "b", "c", "d", "e", "e"], ["a"] * 6 + ["b"] * 6],
+    ids=["three images", "one of a class", "almost all alone", "twelve"],
+)
+def test_few_images_have_numbers_where_they_are_defined(labels: list[str]) -> None:
+    X = np.random.default_rng(0).normal(size=(len(labels), 4)).astype(np.float32)
+    found = measure(X, labels, [str(i) for i in range(len(labels))], permutations=9)
+    document = finite(found.to_json())
+    assert -1 <= document["silhouette"] <= 1
+    assert (document["hdbscan"] is None) == (len(labels) < 10)
+    assert all(-1 <= own["silhouette"] <= 1 for own in document["per_class"].values())
+
+
+def test_images_of_one_unit_alone_have_no_purity() -> None:
+    X, codes = blobs((8, 8))
+    found = measure(X, [str(code) for code in codes], ["one"] * 16, permutations=9)
+    assert found.knn_purity is None
+    assert found.to_json()["knn_purity"] is None
+    assert "knn_purity" not in found.to_json()["permuted"]
+    assert found.to_json()["per_class"]["0"]["knn_purity"] is None
+
+
+def test_points_in_few_places_have_no_warnings() -> None:
+    X = np.repeat(np.array([[0.0], [1.0]], np.float32), 8, axis=0)
+    same = measure(X, ["a"] * 8 + ["b"] * 8, [str(i) for i in range(16)], permutations=9)
+    assert (same.silhouette.value, same.davies_bouldin.value, same.kmeans.ari.value) == (1, 0, 1)
+    assert finite(same.to_json())["calinski_harabasz"] is None
+    mixed = measure(X, ["a", "b"] * 8, [str(i) for i in range(16)], permutations=9)
+    assert finite(mixed.to_json())["davies_bouldin"] is None
+
+
+def test_what_cannot_be_measured_is_said() -> None:
+    X = np.eye(4, dtype=np.float32)
+    with pytest.raises(DataError, match="at least two classes, and all 4 images are of 'a'"):
+        measure(X, ["a"] * 4, list("1234"))
+    with pytest.raises(DataError, match="each of the 4 images has a class of its own"):
+        measure(X, list("abcd"), list("1234"))
+    with pytest.raises(DataError, match="images that differ"):
+        measure(np.zeros((4, 2), np.float32), list("aabb"), list("1234"))
+    with pytest.raises(UsageError, match="at least 1 of neighbours, received 0"):
+        measure(X, list("aabb"), list("1234"), neighbours=0)
+    with pytest.raises(UsageError, match="at least 1 of permutations, received 0"):
+        measure(X, list("aabb"), list("1234"), permutations=0)

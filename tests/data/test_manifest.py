@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from featx.data.manifest import Row, is_manifest, read_manifest
+from featx.errors import DataError
+
+
+def csv_file(folder: Path, content: str | bytes, name: str = "m.csv") -> Path:
+    manifest = folder / name
+    manifest.write_bytes(content.encode() if isinstance(content, str) else content)
+    return manifest
+
+
+def parquet_file(folder: Path, **columns: Any) -> Path:
+    manifest = folder / "m.parquet"
+    parquet.write_table(pa.table(columns), manifest)
+    return manifest
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("a.csv", True), ("a.TSV", True), ("a.Parquet", True), ("a.pq", True), ("a.xlsx", False), ("csv", False)],
+)
+def test_a_manifest_is_known_by_its_ending(name: str, expected: bool) -> None:
+    assert is_manifest(Path(name)) is expected
+
+
+def test_csv_keeps_text_as_written_and_types_of_other_columns(tmp_path: Path) -> None:
+    manifest = csv_file(
+        tmp_path,
+        "path,label,split,group,age,weight,seen,note\n"
+        "a b/č.png,01,Train,007,54,1.5,true,2020-01-02\n"
+        "b.png,NA,VALID,,,,,\n"
+        "c.png,null,test,12,60,2.0,false,2020-01-03\n",
+    )
+    first = {"age": 54, "weight": 1.5, "seen": True, "note": dt.date(2020, 1, 2)}
+    third = {"age": 60, "weight": 2.0, "seen": False, "note": dt.date(2020, 1, 3)}
+    assert read_manifest(manifest) == [
+        Row(2, "a b/č.png", "01", "train", "007", first),
+        Row(3, "b.png", "NA", "val", None, dict.fromkeys(first)),
+        Row(4, "c.png", "null", "test", "12", third),
+    ]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_csv_dialects_read_alike(tmp_path: Path, delimiter: str, mark: bytes, end: str) -> None:
+    lines = ["path,label,note", "a.png,x,1", "", "b.png,y,2", ""]
+    content = end.join(line.replace(",", delimiter) for line in lines)
+    manifest = csv_file(tmp_path, mark + content.encode())
+    assert read_manifest(manifest) == [
+        Row(2, "a.png", "x", None, None, {"note": 1}),
+        Row(3, "b.png", "y", None, None, {"note": 2}),
+    ]
+
+
+def test_the_separator_is_the_one_that_gives_known_columns(tmp_path: Path) -> None:
+    manifest = csv_file(tmp_path, 'path;label;"a, b, c, d"\nx,y.png;z;1\n')
+    assert read_manifest(manifest) == [Row(2, "x,y.png", "z", None, None, {"a, b, c, d": 1})]
+
+
+def test_header_spaces_and_label_spaces_do_not_count(tmp_path: Path) -> None:
+    manifest = csv_file(tmp_path, " path , label , group\na.png, covid , p1\n")
+    assert read_manifest(manifest) == [Row(2, "a.png", "covid", None, "p1", {})]
+
+
+def test_columns_without_a_name_are_dropped(tmp_path: Path) -> None:
+    manifest = csv_file(tmp_path, ",path,label,,\n0,a.png,x,,\n1,b.png,y,,\n")
+    assert [(row.path, row.extra) for row in read_manifest(manifest)] == [("a.png", {}), ("b.png", {})]
+
+
+def test_a_decomposed_label_is_the_same_class(tmp_path: Path) -> None:
+    manifest = csv_file(tmp_path, "path,label\na.png,cafe\u0301\nb.png,caf\u00e9\n")
+    assert {row.label for row in read_manifest(manifest)} == {"caf\u00e9"}
+
+
+def test_a_quoted_note_may_have_lines_and_separators(tmp_path: Path) -> None:
+    manifest = csv_file(tmp_path, 'path,label,note\na.png,x,"one, two\nthree"\nb.png,y,plain\n')
+    assert [row.extra["note"] for row in read_manifest(manifest)] == ["one, two\nthree", "plain"]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ["b.png,y,plain", "c.png,x,plain"],  # it runs to the end of the file
+        ['b.png,y,"fine"', 'c.png,x,"fine"'],  # the next quote closes it
+        ['b.png,y,""', 'c.png,x,"fine"'],
+        ['"b.png","y","fine"', '"c.png","x","fine"'],
+        [f"{i}.png,y,plain" for i in range(20_000)],
+    ],
+)
+def test_a_quote_left_open_swallows_no_rows(tmp_path: Path, rows: list[str], end: str) -> None:
+    lines = ["path,label,note", "", 'first.png,x,"a ""good"" one"', 'a.png,x,"left open', *rows, ""]
+    with pytest.raises(
+        DataError, match=r"Row 3 of .*m\.csv has a cell whose end cannot be told \(.*close its quotes"
+    ):
+        read_manifest(csv_file(tmp_path, end.join(lines)))
+
+
+def test_a_quote_within_a_cell_is_text(tmp_path: Path) -> None:
+    manifest = csv_file(tmp_path, 'path,label,note\na.png,x,5" wide\nb.png,y,"5"" wide"\nc.png,z,""\n')
+    assert [row.extra["note"] for row in read_manifest(manifest)] == ['5" wide', '5" wide', ""]
+
+
+def test_quoted_lines_survive_in_a_file_longer_than_a_block(tmp_path: Path) -> None:
+    rows = "".join(f'{i}.png,x,"{"a" * 40}\n{"b" * 40}"\n' for i in range(30_000))
+    manifest = csv_file(tmp_path, f"path,label,note\n{rows}")
+    assert manifest.stat().st_size > 2 * 2**20, "must be longer than blocks of the CSV reader"
+    read = read_manifest(manifest)
+    assert len(read) == 30_000
+    assert {row.extra["note"] for row in read} == {"a" * 40 + "\n" + "b" * 40}
+
+
+def test_a_type_that_changes_late_is_read_as_text(tmp_path: Path) -> None:
+    rows = "".join(f"{i}.png,x,{i}\n" for i in range(100_000))
+    manifest = csv_file(tmp_path, f"path,label,code\n{rows}last.png,y,A7\n")
+    assert len(manifest.read_bytes()) > 2**20, "must be longer than a block of the CSV reader"
+    read = read_manifest(manifest)
+    assert (len(read), read[0].extra, read[-1].extra) == (100_001, {"code": "0"}, {"code": "A7"})
+
+
+def test_labels_are_optional_where_none_are_needed(tmp_path: Path) -> None:
+    assert read_manifest(csv_file(tmp_path, "path\na.png\n"), labelled=False)[0].label is None
+    rows = read_manifest(csv_file(tmp_path, "path,label\na.png,\nb.png,x\n"), labelled=False)
+    assert [row.label for row in rows] == [None, "x"]
+
+
+def test_parquet_numbers_become_text_as_people_write_them(tmp_path: Path) -> None:
+    manifest = parquet_file(
+        tmp_path,
+        path=["a", "b", "c"],
+        label=pa.array([1, 2, 10]),
+        group=pa.array([1.0, float("nan"), 0.5]),
+    )
+    assert [(row.number, row.label, row.group) for row in read_manifest(manifest)] == [
+        (1, "1", "1"),
+        (2, "2", None),
+        (3, "10", "0.5"),
+    ]
+
+
+def test_parquet_integers_with_gaps_written_as_floats(tmp_path: Path) -> None:
+    manifest = parquet_file(tmp_path, path=["a", "b"], label=pa.array([1.0, 2.0]))
+    assert [row.label for row in read_manifest(manifest)] == ["1", "2"]
+    manifest = parquet_file(tmp_path, path=["a", "b"], label=pa.array([1.0, None]))
+    with pytest.raises(DataError, match=r"Row 2 of .*m\.parquet \(b\) has no label"):
+        read_manifest(manifest)
+
+
+def test_parquet_keeps_other_columns_as_plain_values(tmp_path: Path) -> None:
+    stamp = dt.datetime(2020, 1, 2, 3, 4, 5, 678)
+    manifest = parquet_file(
+        tmp_path,
+        path=["a"],
+        label=pa.array(["x"]).dictionary_encode(),
+        seen=pa.array([stamp], pa.timestamp("ns")),
+        took=pa.array([1_500], pa.duration("ns")),
+        box=[[1, 2]],
+        none=pa.array([None], pa.int64()),
+    )
+    (row,) = read_manifest(manifest)
+    assert row.label == "x"
+    assert row.extra == {"seen": stamp, "took": dt.timedelta(microseconds=1), "box": [1, 2], "none": None}
+    assert type(row.extra["seen"]) is dt.datetime
+
+
+def test_folder_names_add_no_column_to_parquet(tmp_path: Path) -> None:
+    folder = tmp_path / "split=test"
+    folder.mkdir()
+    assert read_manifest(parquet_file(folder, path=["a"], label=["x"])) == [Row(1, "a", "x", None, None, {})]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("path,klass\na,x\n", r"Expected columns path and label .*, found path, klass; did you mean klass for"),
+        ("path,Label\na,x\n", r"found path, Label; did you mean Label for label\?"),
+        ("image_path,label\na,x\n", r"did you mean image_path for path\?"),
+        ("path,zzz\na,x\n", r"found path, zzz; add or rename label\."),
+        ("path,label,label\na,x,x\n", r"Expected each column of .* once, found path, label, label; rename"),
+        ("path,label\na.png,x\n,y\n", r"Row 3 of .* has no path"),
+        ("path,label\na.png,x\nb.png,\n", r"Row 3 of .* \(b\.png\) has no label"),
+        ("path,label\na.png,  \n", r"Row 2 of .* \(a\.png\) has no label"),
+        ("path,label,split\na,x,dev\n", r"Expected train, val or test as split in row 2 of .*, found dev"),
+        ("path,label,split\na,x,train\nb,x,\n", r"split in row 3 of .*, found an empty cell"),
+        ("path,label\na,x\nb,y,z\n", r"Row 3 of .* has 3 cells where the header has 2; .*','"),
+        ("path,label\na,x\nb\n", r"Row 3 of .* has 1 cells where the header has 2"),
+        ("path,label\n", r"Expected a header and a row for each image in .*, found no rows"),
+        ("path,label", r"found no rows"),
+        ("", r"found an empty file"),
+        (b"\xef\xbb\xbf\n", r"found an empty file"),
+        (b"path,label\na,x\nb,caf\xe9\n", r"Expected UTF-8 text in .*, found other bytes in line 3"),
+        ("path,label\na,x\n".encode("utf-16"), r"Expected UTF-8 text in .* line 1"),
+        ('path,label\na,"x\nb",y\n', r"Row 2 of .* has 3 cells"),
+        ('path,label\na,"x\nb"\n', r"Row 2 of .* spreads its label over lines; put it on one\."),
+        ('path,label\n"a\nb",y\n', r"Row 2 of .* spreads its path over lines"),
+        ('path,label,group\na,x,p\nb,y,"p\nq"\n', r"Row 3 of .* spreads its group over lines"),
+        ("path,label\n" + "x" * 200_000, r"Row 2 of .* has a cell whose end cannot be told \(field larger"),
+        ("x" * 200_000 + "\na,b\n", r"cannot be read \(field larger than field limit"),
+    ],
+)
+def test_a_csv_that_cannot_be_used_says_why(tmp_path: Path, content: str | bytes, message: str) -> None:
+    with pytest.raises(DataError, match=message) as caught:
+        read_manifest(csv_file(tmp_path, content))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_parquet_that_cannot_be_used_says_why(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is not valid Parquet"):
+        read_manifest(csv_file(tmp_path, "path,label\na,x\n", "m.parquet"))
+    with pytest.raises(DataError, match="found no rows"):
+        read_manifest(parquet_file(tmp_path, path=pa.array([], pa.string()), label=pa.array([], pa.string())))
+    with pytest.raises(DataError, match="did you mean file_name for path"):
+        read_manifest(parquet_file(tmp_path, file_name=["a"], label=["x"]))
+    with pytest.raises(DataError, match=r"Expected text or numbers in column label .*, found list"):
+        read_manifest(parquet_file(tmp_path, path=["a"], label=[["x"]]))
+    with pytest.raises(DataError, match=r"Expected text or numbers in column path .*, found binary"):
+        read_manifest(parquet_file(tmp_path, path=[b"a"], label=["x"]))
+
+
+def test_a_manifest_that_cannot_be_opened_says_why(tmp_path: Path) -> None:
+    for name in ("m.csv", "m.parquet"):
+        (tmp_path / name).mkdir()
+        with pytest.raises(DataError, match=rf"The manifest .*{name} cannot be read \("):
+            read_manifest(tmp_path / name)

@@ -1,0 +1,353 @@
+from __future__ import annotations
+
+import copy
+import logging
+import os
+import random
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from featx.data.dataset import Item
+from featx.data.reading import read_data, read_paths
+from featx.errors import DataError
+
+
+def make(root: Path, *names: str) -> Path:
+    """Makes files that are read by nobody here: their names are all that matters."""
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return root
+
+
+def ids(items: Iterable[Item]) -> list[str]:
+    return [item.id for item in items]
+
+
+def write(path: Path, *lines: str) -> Path:
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def notices(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.INFO, logger="featx")
+    return caplog
+
+
+def test_class_folders_are_training_data(tmp_path: Path) -> None:
+    make(tmp_path, "normal/b.PNG", "covid/deep/er/a b.jpg", "covid/ž.Tiff")
+    data = read_data(tmp_path)
+    assert data.root == tmp_path
+    assert data.classes == ("covid", "normal")
+    assert data.items == (
+        Item("covid/deep/er/a b.jpg", tmp_path / "covid/deep/er/a b.jpg", "covid", "train"),
+        Item("covid/ž.Tiff", tmp_path / "covid/ž.Tiff", "covid", "train"),
+        Item("normal/b.PNG", tmp_path / "normal/b.PNG", "normal", "train"),
+    )
+    assert data.others == ()
+
+
+@pytest.mark.parametrize("val", ["val", "valid", "validation", "Validation"])
+def test_split_folders(tmp_path: Path, val: str) -> None:
+    make(tmp_path, "test/x/1.png", f"{val}/y/1.png", "train/y/2.png", "train/x/1.png", "train/x/0.png")
+    data = read_data(tmp_path)
+    expected = ["train/x/0.png", "train/x/1.png", "train/y/2.png", f"{val}/y/1.png", "test/x/1.png"]
+    assert ids(data.items) == expected
+    assert [item.split for item in data.items] == ["train", "train", "train", "val", "test"]
+    assert ids(data.split("val")) == [f"{val}/y/1.png"]
+    counts = {"train": {"x": 2, "y": 1}, "val": {"x": 0, "y": 1}, "test": {"x": 1, "y": 0}}
+    assert data.counts() == counts
+
+
+def test_all_image_endings_and_no_others(tmp_path: Path) -> None:
+    endings = ["jpg", "jpeg", "jpe", "jfif", "png", "tif", "tiff", "bmp", "dib", "webp", "gif"]
+    make(
+        tmp_path,
+        *(f"x/{i}.{e}" for i, e in enumerate(endings)),
+        *(f"x/u{i}.{e.upper()}" for i, e in enumerate(endings)),
+    )
+    make(tmp_path, "x/png", "x/a.png.txt", "x/b.dcm")
+    data = read_data(tmp_path)
+    assert len(data.items) == 22
+    assert data.others == ("x/a.png.txt", "x/b.dcm", "x/png")
+
+
+def test_order_does_not_depend_on_the_order_of_making(tmp_path: Path) -> None:
+    names = [f"{label}/{i}.png" for label in ("x", "y") for i in range(50)]
+    shuffled = random.Random(3).sample(names, len(names))
+    first = read_data(make(tmp_path / "a", *names))
+    second = read_data(make(tmp_path / "b", *shuffled))
+    assert ids(first.items) == ids(second.items) == sorted(names)
+
+
+def test_files_of_other_kinds_give_one_notice(tmp_path: Path, notices: pytest.LogCaptureFixture) -> None:
+    make(tmp_path, "train/x/a.png", "train/x/notes.txt", "test/x/a.png", "test/Thumbs.db", "README.md")
+    data = read_data(tmp_path)
+    assert data.others == ("README.md", "test/Thumbs.db", "train/x/notes.txt")
+    assert [(r.levelname, r.message) for r in notices.records] == [
+        (
+            "INFO",
+            "3 files are not images by their ending and were left out: README.md, test/Thumbs.db, train/x/notes.txt",
+        )
+    ]
+
+
+def test_many_files_of_other_kinds_are_counted(tmp_path: Path, notices: pytest.LogCaptureFixture) -> None:
+    make(tmp_path, "x/a.png", *(f"x/{i}.txt" for i in range(7)))
+    read_data(tmp_path)
+    (message,) = notices.messages
+    assert message.startswith("7 files are not images")
+    assert message.endswith(": x/0.txt, x/1.txt, x/2.txt, x/3.txt, x/4.txt, …")
+
+
+def test_hidden_files_are_ignored_silently(tmp_path: Path, notices: pytest.LogCaptureFixture) -> None:
+    make(tmp_path / ".here", "x/a.png", "x/._a.png", "x/.DS_Store", ".git/b.png", "__MACOSX/x/a.png", "x/.d/c.png")
+    data = read_data(tmp_path / ".here")
+    assert (ids(data.items), data.others, notices.messages) == (["x/a.png"], (), [])
+
+
+def test_an_empty_class_folder_is_no_class(tmp_path: Path, notices: pytest.LogCaptureFixture) -> None:
+    make(tmp_path, "x/a.png", "y/notes.txt")
+    (tmp_path / "z").mkdir()
+    assert read_data(tmp_path).classes == ("x",)
+    warnings = [r.message for r in notices.records if r.levelname == "WARNING"]
+    assert warnings == [f"The class folder {name} holds no image and was left out" for name in "yz"]
+
+
+def test_folders_beside_train_are_named_and_ignored(tmp_path: Path, notices: pytest.LogCaptureFixture) -> None:
+    make(tmp_path, "train/x/a.png", "masks/a.png", "raw/x/b.png")
+    assert ids(read_data(tmp_path).items) == ["train/x/a.png"]
+    assert notices.messages == ["Folders beside train/ were ignored (2): masks, raw"]
+
+
+def test_images_beside_class_folders_are_named(tmp_path: Path, notices: pytest.LogCaptureFixture) -> None:
+    make(tmp_path, "top.png", "train/loose.png", "train/x/a.png")
+    assert ids(read_data(tmp_path).items) == ["train/x/a.png"]
+    assert [(r.levelname, r.message) for r in notices.records] == [
+        ("WARNING", "Images outside of class folders were left out (2): top.png, train/loose.png")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ([], r"Expected a folder for each class in .*, found none; put the images into <class>/ folders"),
+        (["a.png", "b.png"], r"found 2 images without one; move them into <class>/ folders or list them"),
+        (["x/a.txt"], r"Expected images for training in .*, found none; the endings of images are \.jpg"),
+        (["train/a.png"], r"Expected a folder for each class in .*train, found 1 images without one"),
+        (["train/x/a.png", "test/a.png"], r"Expected a folder for each class in .*test, found 1 images"),
+        (["train/x/a.txt", "test/x/a.png"], r"Expected images for training in .*, found none"),
+        (["test/x/a.png"], r"Expected train/ beside test/ in .*, found none; add train/<class>/"),
+        (["two/train/x/a.png", "two/test/x/a.png"], r"found train/ and test/ one level down in two/; give that"),
+    ],
+)
+def test_a_folder_laid_out_in_another_way(tmp_path: Path, names: list[str], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read_data(make(tmp_path, *names))
+
+
+def test_data_that_do_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"Expected a folder or file at .*nowhere, found nothing; check the path"):
+        read_data(tmp_path / "nowhere")
+    make(tmp_path, "m.csv")
+    with pytest.raises(DataError, match="found nothing"):
+        read_data(tmp_path / "m.csv" / "deeper")
+
+
+def test_a_file_that_is_no_manifest(tmp_path: Path) -> None:
+    make(tmp_path, "table.xlsx")
+    with pytest.raises(DataError, match=r"Expected a folder or a manifest .*, found the file .*table\.xlsx; give"):
+        read_data(tmp_path / "table.xlsx")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="permissions do not stop root")
+def test_a_folder_that_must_not_be_read(tmp_path: Path) -> None:
+    make(tmp_path, "x/a.png", "y/a.png")
+    (tmp_path / "y").chmod(0)
+    try:
+        with pytest.raises(DataError, match=r"y cannot be read \(Permission denied\)"):
+            read_data(tmp_path)
+    finally:
+        (tmp_path / "y").chmod(0o700)
+
+
+def test_links_are_followed_but_not_in_a_circle(tmp_path: Path) -> None:
+    make(tmp_path, "away/1.png", "away/deep/2.png", "data/x/0.png")
+    data = tmp_path / "data"
+    (data / "y").symlink_to(tmp_path / "away")
+    (data / "x" / "up").symlink_to(data / "x")
+    (tmp_path / "away" / "deep" / "top").symlink_to(tmp_path / "away")
+    (data / "x" / "file.png").symlink_to(tmp_path / "away" / "1.png")
+    (data / "x" / "dangling.png").symlink_to(tmp_path / "gone.png")
+    (data / "x" / "itself.png").symlink_to(data / "x" / "itself.png")
+    expected = ["x/0.png", "x/dangling.png", "x/file.png", "x/itself.png", "y/1.png", "y/deep/2.png"]
+    assert ids(read_data(data).items) == expected
+
+
+def test_one_folder_linked_from_two_places_is_met_twice(tmp_path: Path) -> None:
+    make(tmp_path, "away/1.png", "data/train/x/0.png", "data/test/x/0.png")
+    for split in ("train", "test"):
+        (tmp_path / "data" / split / "y").symlink_to(tmp_path / "away")
+    expected = ["train/x/0.png", "train/y/1.png", "test/x/0.png", "test/y/1.png"]
+    assert ids(read_data(tmp_path / "data").items) == expected
+
+
+def test_decomposed_names_are_one_class_and_still_open(tmp_path: Path) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "zdravý") for form in ("NFC", "NFD"))
+    make(tmp_path, f"train/{composed}/1.png", f"test/{decomposed}/2.png")
+    data = read_data(tmp_path)
+    assert data.classes == (composed,)
+    assert all(item.path.exists() for item in data.items)
+
+
+def test_names_that_are_not_utf8_can_be_written_and_opened(tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path) + b"/caf\xe9"
+    try:
+        Path(os.fsdecode(folder)).mkdir()
+    except OSError:
+        pytest.skip("this file system takes only valid Unicode")
+    make(tmp_path, os.fsdecode(b"caf\xe9/\xff.png"))
+    (item,) = read_data(tmp_path).items
+    assert (item.id.encode(), item.label) == (b"caf\\xe9/\\xff.png", "caf\\xe9")
+    assert item.path.exists()
+
+
+def test_a_relative_folder_stays_found_after_a_change_of_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path, "data/x/a.png", "elsewhere/b.png")
+    monkeypatch.chdir(tmp_path)
+    (item,) = read_data(Path("data")).items
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert (item.id, item.path.exists()) == ("x/a.png", True)
+
+
+def test_manifest_items(tmp_path: Path) -> None:
+    make(tmp_path, "images/a b.png", "images/scan", "far/c.png")
+    manifest = write(
+        tmp_path / "m.csv",
+        "path,label,split,group,age",
+        "images/scan,normal,test,,60",
+        f"{tmp_path}/far/c.png,covid,Valid,p2,",
+        "images/a b.png,covid,train,p1,54",
+    )
+    data = read_data(manifest)
+    assert (data.root, data.classes, data.others) == (tmp_path, ("covid", "normal"), ())
+    far = tmp_path / "far/c.png"
+    assert data.items == (
+        Item("images/a b.png", tmp_path / "images/a b.png", "covid", "train", "p1", {"age": 54}),
+        Item(str(far), far, "covid", "val", "p2", {"age": None}),
+        Item("images/scan", tmp_path / "images/scan", "normal", "test", None, {"age": 60}),
+    )
+
+
+def test_a_manifest_without_splits_is_training_data_in_any_order_of_rows(tmp_path: Path) -> None:
+    make(tmp_path, "a.png", "b.png")
+    first = read_data(write(tmp_path / "1.csv", "path,label", "b.png,x", "a.png,01"))
+    second = read_data(write(tmp_path / "2.csv", "path,label", "a.png,01", "b.png,x"))
+    assert first == second
+    assert [(item.id, item.label, item.split) for item in first.items] == [
+        ("a.png", "01", "train"),
+        ("b.png", "x", "train"),
+    ]
+
+
+def test_missing_images_of_a_manifest(tmp_path: Path) -> None:
+    make(tmp_path, "here.png")
+    lines = ["here.png,x", *(f"gone{i}.png,x" for i in range(6)), "here.png/below.png,y"]
+    manifest = write(tmp_path / "m.csv", "path,label", *lines)
+    with pytest.raises(DataError, match=r"found 7 missing \(gone0\.png, .*gone4\.png, …\); correct the paths"):
+        read_data(manifest)
+    data = read_data(manifest, missing="keep")
+    assert len(data.items) == 8
+    assert data.items[0].path == tmp_path / "gone0.png"
+
+
+def test_a_manifest_may_spell_accents_otherwise_than_the_disk(tmp_path: Path) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "é.png") for form in ("NFC", "NFD"))
+    make(tmp_path, f"1/{decomposed}", f"2/{composed}")
+    (one, two) = read_data(write(tmp_path / "m.csv", "path,label", f"1/{composed},x", f"2/{decomposed},x")).items
+    assert (one.id, two.id) == (f"1/{composed}", f"2/{decomposed}")
+    assert one.path.exists()
+    assert two.path.exists()
+
+
+def test_rows_listed_twice_count_once(tmp_path: Path) -> None:
+    make(tmp_path, "a.png")
+    rows = ["a.png,x,p", "./a.png,x,p", f"{tmp_path}/a.png,x,p"]
+    assert ids(read_data(write(tmp_path / "m.csv", "path,label,group", *rows)).items) == ["a.png"]
+
+
+@pytest.mark.parametrize("other", ["y,train,p", "x,test,p", "x,train,q"])
+def test_rows_that_contradict_each_other(tmp_path: Path, other: str) -> None:
+    make(tmp_path, "a.png", "b.png")
+    rows = ["a.png,x,train,p", "b.png,x,train,p", f"a.png,{other}"]
+    with pytest.raises(DataError, match=r"Rows 2 and 4 of .*m\.csv both list a\.png, with different labels"):
+        read_data(write(tmp_path / "m.csv", "path,label,split,group", *rows))
+
+
+def test_items_can_be_hashed_and_copied(tmp_path: Path) -> None:
+    make(tmp_path, "a.png")
+    data = read_data(write(tmp_path / "m.csv", "path,label,age", "a.png,x,5"))
+    assert len({*data.items, *data.items}) == 1
+    assert copy.deepcopy(data) == data
+
+
+def test_paths_of_all_kinds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path, "in/b.png", "in/x/deep/a.jpg", "in/.c.png", "one.PNG", "scan", "list/p.png", "list/q.png")
+    write(tmp_path / "list" / "m.csv", "path,label,split", "p.png,covid,train", "q.png,,test")
+    monkeypatch.chdir(tmp_path)
+    data = read_paths([Path("scan"), Path("./one.PNG"), Path("list/m.csv"), Path("in/")])
+    assert [(item.id, item.label, item.split) for item in data.items] == [
+        ("p.png", "covid", "train"),
+        ("in/b.png", None, "test"),
+        ("in/x/deep/a.jpg", None, "test"),
+        ("one.PNG", None, "test"),
+        ("q.png", None, "test"),
+        ("scan", None, "test"),
+    ]
+    assert data.classes == ("covid",)
+    assert data.counts()["test"] == {"covid": 0}
+    assert all(item.path.is_absolute() and item.path.exists() for item in data.items)
+    assert data.root == tmp_path
+
+
+def test_here_as_a_path_gives_names_without_a_prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path, "x/a.png", "b.png")
+    monkeypatch.chdir(tmp_path)
+    assert ids(read_paths([Path()]).items) == ["b.png", "x/a.png"]
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_an_image_met_twice_is_taken_once_with_its_label(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, turn: int
+) -> None:
+    make(tmp_path, "in/a.png", "in/b.png")
+    write(tmp_path / "m.csv", "path,label", "in/a.png,x")
+    monkeypatch.chdir(tmp_path)
+    data = read_paths([Path("in"), Path("m.csv"), tmp_path / "in" / "a.png"][::turn])
+    assert [(item.id, item.label) for item in data.items] == [("in/a.png", "x"), ("in/b.png", None)]
+
+
+def test_a_name_for_two_images_is_refused(tmp_path: Path) -> None:
+    make(tmp_path, "1/a.png", "2/a.png")
+    manifests = [write(tmp_path / folder / "m.csv", "path", "a.png") for folder in "12"]
+    with pytest.raises(DataError, match=r"a\.png stands for both .*1/a\.png and .*2/a\.png; give one of them"):
+        read_paths(manifests)
+
+
+def test_paths_that_cannot_be_used(tmp_path: Path) -> None:
+    make(tmp_path, "none/a.txt")
+    with pytest.raises(DataError, match=r"Expected images in the folder .*none, found none"):
+        read_paths([tmp_path / "none"])
+    with pytest.raises(DataError, match=r"nowhere\.png, found nothing"):
+        read_paths([tmp_path / "nowhere.png"])
+    manifest = write(tmp_path / "m.csv", "path", "gone.png")
+    with pytest.raises(DataError, match=r"found 1 missing \(gone\.png\)"):
+        read_paths([manifest])
+    assert ids(read_paths([manifest], missing="keep").items) == ["gone.png"]

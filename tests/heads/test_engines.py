@@ -1,0 +1,278 @@
+"""Which engine fits a head, and that its run is the same whichever did."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+from pipeline_data import read_table, small_data, small_recipe
+
+from featx.errors import RecipeError, UntrustedError, UsageError
+from featx.heads import engines as fit_engines
+from featx.heads.engines import FitEngine, FusedFitter, KerasFitter, check_engine, make_fitter
+from featx.heads.head import Head
+from featx.heads.sampling import TrainingBatches
+from featx.networks import load_keras
+from featx.recipes import DenseLayer, DropoutLayer, HeadPart, Recipe
+from featx.recipes.schema import Activation
+from featx.runs import FitResult, fit_head
+
+GELU = HeadPart(
+    layers=(
+        DenseLayer(type="dense", units=6, activation="relu"),
+        DenseLayer(type="dense", units=5, activation="gelu", name="soft"),
+        DenseLayer(type="dense", units=4, activation="tanh"),
+    )
+)
+KNOWN = HeadPart(
+    layers=(
+        DropoutLayer(type="dropout", rate=0.3),
+        DropoutLayer(type="dropout", rate=0.2),
+        DenseLayer(type="dense", units=6, activation="relu"),
+        DenseLayer(type="dense", units=5, name="narrow"),
+        DropoutLayer(type="dropout", rate=0.5),
+    ),
+    penultimate="narrow",
+)
+ENGINES: tuple[Literal["fused", "keras"], ...] = ("fused", "keras")
+
+
+def recipe_of(head: HeadPart, seed: int = 0) -> Recipe:
+    return small_recipe(Path("any.keras"), {"fit.seed": seed, "head": head.model_dump()})
+
+
+# The choice.
+
+
+def test_auto_is_fused_where_it_knows_all_layers(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "featx"):
+        for head in (KNOWN, HeadPart(), HeadPart(output="sigmoid")):
+            assert make_fitter("auto", recipe_of(head), 7, 2).name == "fused"
+    assert caplog.messages == []
+
+
+def test_auto_is_keras_for_another_activation_and_says_which(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "featx"):
+        fitter = make_fitter("auto", recipe_of(GELU), 7, 3)
+    assert (fitter.name, type(fitter)) == ("keras", KerasFitter)
+    assert [record.levelname for record in caplog.records] == ["INFO"]
+    assert "engine keras: layer soft has the activation gelu" in caplog.text
+
+
+def test_auto_is_keras_on_a_gpu_and_says_so(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit_engines, "has_gpu", lambda: True)
+    with caplog.at_level(logging.INFO, "featx"):
+        assert make_fitter("auto", recipe_of(KNOWN), 7, 3).name == "keras"
+    assert caplog.messages == ["The head is fitted by the engine keras: there is a GPU."]
+    assert make_fitter("fused", recipe_of(KNOWN), 7, 3).name == "fused"
+
+
+def test_what_is_asked_for_is_taken(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "featx"):
+        assert [make_fitter(name, recipe_of(KNOWN), 7, 3).name for name in ENGINES] == list(ENGINES)
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("activation", ["gelu", "elu", "selu", "silu", "tanh", "sigmoid"])
+def test_fused_refuses_what_it_does_not_know(activation: Activation) -> None:
+    head = HeadPart(layers=(DenseLayer(type="dense", units=4, activation=activation),))
+    with pytest.raises(RecipeError, match=f"layer dense_1 has the activation {activation}; use keras or auto"):
+        check_engine("fused", head)
+    check_engine("keras", head)
+    check_engine("auto", head)
+    check_engine("fused", KNOWN)
+
+
+@pytest.mark.parametrize("name", ["Fused", "torch", ""])
+def test_there_are_three_engines(name: str) -> None:
+    with pytest.raises(UsageError, match=f"Expected the engine auto, fused or keras, received '{name}'"):
+        check_engine(name, KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("engine", "error"), [("fused", RecipeError), ("torch", UsageError)], ids=["unknown layer", "unknown engine"]
+)
+def test_a_fit_that_cannot_be_is_refused_before_any_work(engine: Any, error: type[Exception], tmp_path: Path) -> None:
+    """Neither the data nor the network is there, and nobody has looked."""
+    recipe = recipe_of(GELU)
+    with pytest.raises(error):
+        fit_head(tmp_path / "data", recipe, tmp_path / "run", cache=tmp_path / "cache", engine=engine)
+    assert list(tmp_path.iterdir()) == []
+
+
+# The fitters.
+
+
+def untouched(make: Callable[[Recipe, int, int], FusedFitter | KerasFitter], head: HeadPart, classes: int) -> Head:
+    return make(recipe_of(head, seed=8), 11, classes).head()
+
+
+@pytest.mark.parametrize(("output", "classes"), [("softmax", 3), ("softmax", 2), ("sigmoid", 2)])
+def test_both_engines_start_with_the_same_weights(output: str, classes: int) -> None:
+    head = KNOWN.model_copy(update={"output": output})
+    expected = Head.build(head, 11, classes, 8).model.get_weights()
+    for make in (FusedFitter, KerasFitter):
+        found = untouched(make, head, classes).model.get_weights()
+        assert len(found) == len(expected) == 6
+        for one, other in zip(found, expected, strict=True):
+            assert one.dtype == other.dtype
+            np.testing.assert_array_equal(one, other)
+
+
+def test_both_engines_make_the_same_model() -> None:
+    fused, keras = (untouched(make, KNOWN, 3) for make in (FusedFitter, KerasFitter))
+    assert [layer.name for layer in fused.model.layers] == [layer.name for layer in keras.model.layers]
+    assert described(fused.model) == described(keras.model)
+    assert fused.penultimate_layer == keras.penultimate_layer == "narrow"
+
+
+def described(model: Any) -> list[dict[str, Any]]:
+    """All that decides what a model computes, but for its weights."""
+    of_drawing = ("kernel_initializer", "bias_initializer")
+    return [
+        {key: value for key, value in layer.get_config().items() if key not in of_drawing} for layer in model.layers
+    ]
+
+
+@pytest.mark.parametrize("make", [FusedFitter, KerasFitter])
+def test_the_head_is_what_the_fitter_fitted(make: type[FusedFitter | KerasFitter]) -> None:
+    """And its logits before that are the head's: validation scores what is saved."""
+    generator = np.random.default_rng(0)
+    X, y = generator.normal(size=(30, 11)).astype(np.float32), np.arange(30) % 3
+    fitter = make(recipe_of(KNOWN), 11, 3)
+    batches = TrainingBatches(X, y, 1, 7, 0)
+    for number in range(3):
+        fitter.run_epoch(batches, number, 1e-2, number == 2)
+    logits = fitter.logits([X])
+    head = fitter.head()
+    np.testing.assert_allclose(head.logits([X]), logits, rtol=1e-4, atol=1e-5)
+    fresh = Head.build(KNOWN, 11, 3, 0)
+    assert np.abs(fresh.logits([X]) - logits).max() > 0.1
+    # The model takes part in what is done with it next, gradients included.
+    assert [weight.shape for weight in head.model.trainable_weights] == [
+        weight.shape for weight in fresh.model.trainable_weights
+    ]
+
+
+# Whole runs.
+
+
+@pytest.fixture(scope="module")
+def runs(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, FitResult]:
+    """The same recipe fitted by both engines, without dropout, by views, at two rates."""
+    root = tmp_path_factory.mktemp("engines")
+    data = small_data(root / "data", train=6, test=3)
+    layers = ({"type": "dense", "units": 16, "activation": "relu"}, {"type": "dense", "units": 8})
+    recipe = small_recipe(
+        tiny_model,
+        {
+            "head": {"layers": layers, "penultimate": "dense_2"},
+            "views.count": 2,
+            "views.horizontal_flip": True,
+            "fit.epochs": 8,
+            "fit.batch_size": 5,
+            "fit.learning_rate": 1e-2,
+            "fit.schedule": {"kind": "factor", "boundaries": (5,), "values": (1.0, 0.2)},
+        },
+    )
+    return {engine: fit_head(data, recipe, root / engine, cache=root / "cache", engine=engine) for engine in ENGINES}
+
+
+def shape_of(document: Any) -> Any:
+    """A JSON document's keys, with the types of its values."""
+    if isinstance(document, dict):
+        return {key: shape_of(value) for key, value in document.items()}
+    return [shape_of(value) for value in document] if isinstance(document, list) else type(document)
+
+
+def test_the_run_says_which_engine_fitted_it(runs: dict[str, FitResult]) -> None:
+    for engine, result in runs.items():
+        assert result.engine == engine
+        assert json.loads((result.run / "metrics.json").read_text("utf-8"))["engine"] == engine
+
+
+def test_runs_hold_the_same_files_whichever_engine_fitted(runs: dict[str, FitResult]) -> None:
+    fused, keras = (runs[engine].run for engine in ENGINES)
+    assert {path.name for path in fused.iterdir()} == {path.name for path in keras.iterdir()}
+    assert (fused / "recipe.toml").read_bytes() == (keras / "recipe.toml").read_bytes()
+    for name in ("metrics.json", "manifest.json"):
+        one, other = (json.loads((run / name).read_text("utf-8")) for run in (fused, keras))
+        assert shape_of(one) == shape_of(other)
+    for name in ("history.csv", "predictions.csv"):
+        one, other = read_table(fused / name), read_table(keras / name)
+        assert [list(row) for row in one] == [list(row) for row in other]
+
+
+def test_runs_hold_the_same_numbers_whichever_engine_fitted(runs: dict[str, FitResult]) -> None:
+    fused, keras = (runs[engine] for engine in ENGINES)
+    X = fused.extraction.table().X
+    heads = [Head.load(result.run / "head.keras") for result in (fused, keras)]
+    logits = [head.logits([X]) for head in heads]
+    assert described(heads[0].model) == described(heads[1].model)
+    assert np.ptp(logits[0]) > 1
+    np.testing.assert_allclose(logits[0], logits[1], atol=1e-3)
+    figures = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
+    histories = [
+        [[getattr(epoch, name) for name in figures] for epoch in result.history] for result in (fused, keras)
+    ]
+    np.testing.assert_allclose(histories[0], histories[1], rtol=1e-3)
+    for one, other in zip(*(read_table(result.run / "predictions.csv") for result in (fused, keras)), strict=True):
+        assert [one[key] for key in ("path", "role", "predicted")] == [
+            other[key] for key in ("path", "role", "predicted")
+        ]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_a_run_says_is_what_its_head_says(engine: str, runs: dict[str, FitResult]) -> None:
+    result = runs[engine]
+    model = load_keras().models.load_model(result.run / "head.keras", compile=False)
+    table = result.extraction.table()
+    row = dict(zip(table.digests, table.X, strict=True))
+    predictions = read_table(result.run / "predictions.csv")
+    classes = result.extraction.dataset.classes
+    p = model.predict(np.stack([row[entry["sha256"]] for entry in predictions]), verbose=0)
+    expected = [[float(entry[f"p_{name}"]) for name in classes] for entry in predictions]
+    np.testing.assert_allclose(p, expected, atol=1e-5)
+    held_out = [entry for entry in predictions if entry["role"] == "validation"]
+    correct = sum(entry["predicted"] == entry["label"] for entry in held_out)
+    assert (result.validation.correct, result.validation.n) == (correct, len(held_out))
+    assert result.history[-1].val_accuracy == result.validation.accuracy
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_fit_that_diverges_is_refused(engine: FitEngine, runs: dict[str, FitResult], tmp_path: Path) -> None:
+    result = runs[engine]
+    recipe = result.recipe.replaced({"fit.learning_rate": 1e30})
+    root = result.run.parent
+    with pytest.raises(UntrustedError, match=r"in epoch 0 the fit diverged at a learning rate of 1e\+30"):
+        fit_head(root / "data", recipe, tmp_path / "run", cache=root / "cache", engine=engine)
+    assert not (tmp_path / "run").exists()
+
+
+# What is loaded.
+
+
+def test_the_engine_keras_needs_no_numba(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("featx.heads.fused.network", "featx.heads.fused.layers", "featx.fused_kernels", "numba"):
+        monkeypatch.setitem(sys.modules, name, None)  # importing it is an error
+    X, y = np.ones((8, 5), np.float32), np.arange(8) % 2
+    fitter = make_fitter("keras", recipe_of(KNOWN), 5, 2)
+    fitter.run_epoch(TrainingBatches(X, y, 1, 4, 0), 0, 0.01, True)
+    assert fitter.head().logits([X]).shape == (8, 2)
+    with pytest.raises(ImportError):
+        make_fitter("fused", recipe_of(KNOWN), 5, 2)
+
+
+def test_choosing_an_engine_loads_none() -> None:
+    script = "import featx.heads.engines, sys; print(*{'numba', 'keras', 'tensorflow', 'numpy'} & {*sys.modules})"
+    ended = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert ended.stdout.split() == ["numpy"]

@@ -1,0 +1,641 @@
+"""The fused engine against Keras, and against the same fit written out in double precision."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tracemalloc
+import weakref
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from featx.heads.fused import adam as fused_adam
+from featx.heads.fused import entries as fused_entries
+from featx.heads.fused.layers import Masks, SeededMasks
+from featx.heads.fused.network import FusedNetwork, cross_entropy
+from featx.heads.head import Head, initial_weights
+from featx.heads.sampling import TrainingBatches
+from featx.heads.training import Batches, KerasLoop, RunEpoch, fit_epochs
+from featx.networks import load_keras
+from featx.recipes import DenseLayer, DropoutLayer, FitPart, HeadPart
+from featx.recipes.schema import Activation, SchedulePart
+from featx.stats import Score
+
+Matrix = NDArray[np.float32]
+Labels = NDArray[np.int64]
+Batch = tuple[Matrix, Labels]
+History = list[tuple[float, float]]
+
+
+def dense(units: int, activation: Activation = "relu") -> DenseLayer:
+    return DenseLayer(type="dense", units=units, activation=activation)
+
+
+def dropout(rate: float) -> DropoutLayer:
+    return DropoutLayer(type="dropout", rate=rate)
+
+
+LINEAR = HeadPart()
+SIGMOID = HeadPart(output="sigmoid")
+ONE_LAYER = HeadPart(layers=(dense(19),))
+DEEP = HeadPart(layers=(dense(24), dense(9, "linear"), dense(17)))
+DEEP_SIGMOID = HeadPart(layers=(dense(13, "linear"), dense(16)), output="sigmoid")
+WITH_DROPOUT = HeadPart(layers=(dropout(0.4), dense(18), dropout(0.3), dense(7, "linear")))
+
+
+def rows(n: int, width: int, classes: int, zeros: float = 0.0, seed: int = 0) -> Batch:
+    """Rows whose classes lie a little apart, with a share of zeros."""
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(classes, size=n)
+    centres = generator.normal(size=(classes, width))
+    X = (centres[labels] + generator.normal(size=(n, width))) * (generator.random((n, width)) >= zeros)
+    return X.astype(np.float32), labels
+
+
+def drawn_weights(spec: HeadPart, width: int, classes: int, seed: int = 0) -> list[Matrix]:
+    """Kernels of a size that keeps values as large as they are, and biases that are not zero."""
+    generator = np.random.default_rng(seed)
+    units = [layer.units for layer in spec.layers if isinstance(layer, DenseLayer)]
+    widths = [width, *units, 1 if spec.output == "sigmoid" else classes]
+    weights = []
+    for d, h in pairwise(widths):
+        kernel, bias = generator.normal(size=(d, h)) * np.sqrt(2 / (d + h)), 0.1 * generator.normal(size=h)
+        weights += [kernel.astype(np.float32), bias.astype(np.float32)]
+    return weights
+
+
+def network(spec: HeadPart, weights: Sequence[Matrix], masks: Masks | None = None) -> FusedNetwork:
+    """A network with weights of its own."""
+    pairs = [(kernel.copy(), bias.copy()) for kernel, bias in zip(weights[::2], weights[1::2], strict=True)]
+    return FusedNetwork(spec, pairs, masks or SeededMasks(spec, 0))
+
+
+def fit(run_epoch: RunEpoch, batches: Batches, rates: Sequence[float]) -> History:
+    """Fit for an epoch a rate; return loss and accuracy of each."""
+    last = len(rates) - 1
+    return [run_epoch(batches, number, rate, number == last) for number, rate in enumerate(rates)]
+
+
+def apart(found: Any, expected: Any) -> float:
+    """The relative norm of the difference."""
+    return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
+
+
+class Script:
+    """Batches as they are written down, the same in every epoch."""
+
+    def __init__(self, *batches: Batch) -> None:
+        self.batches = batches
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        return iter(self.batches)
+
+
+# The engine keras, with the same weights and batches.
+
+SCHEDULE = SchedulePart(kind="factor", boundaries=(2, 5), values=(1.0, 0.2, 2.0))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A fit, of at least 50 steps."""
+
+    spec: HeadPart
+    classes: int
+    n: int
+    batch_size: int
+    epochs: int
+    zeros: float = 0.0
+    schedule: SchedulePart | None = None
+    learning_rate: float = 3e-3
+
+
+CASES = {
+    "linear, last batch partial": Case(LINEAR, 4, n=47, batch_size=10, epochs=11, schedule=SCHEDULE),
+    "linear, wide batches of sparse rows": Case(LINEAR, 3, n=64, batch_size=32, epochs=25, zeros=0.75),
+    "sigmoid, last batch of 1": Case(SIGMOID, 2, n=41, batch_size=8, epochs=9, zeros=0.75, schedule=SCHEDULE),
+    "one layer, batches of 1": Case(ONE_LAYER, 3, n=26, batch_size=1, epochs=2, zeros=0.75),
+    "one layer, last batch of 2": Case(ONE_LAYER, 2, n=50, batch_size=12, epochs=10, schedule=SCHEDULE),
+    "deep, last batch partial": Case(DEEP, 4, n=47, batch_size=10, epochs=11, zeros=0.75, schedule=SCHEDULE),
+    "deep, dense rows": Case(DEEP, 2, n=40, batch_size=8, epochs=10),
+    "deep sigmoid": Case(DEEP_SIGMOID, 2, n=45, batch_size=7, epochs=8, zeros=0.75, schedule=SCHEDULE),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_numbers_are_those_of_the_engine_keras(name: str) -> None:
+    case, width = CASES[name], 37
+    X, y = rows(case.n, width, case.classes, case.zeros)
+    batches = TrainingBatches(X, y, 1, case.batch_size, seed=4)
+    part = FitPart(epochs=case.epochs, learning_rate=case.learning_rate, schedule=case.schedule)
+    assert batches.steps * case.epochs >= 50
+
+    head = Head.build(case.spec, width, case.classes, seed=6)
+    start = head.model.get_weights()
+    drawn = initial_weights(case.spec, width, case.classes, 6)
+    fused = FusedNetwork(case.spec, drawn, SeededMasks(case.spec, 0))
+
+    def fit_with(run_epoch: RunEpoch) -> list[Any]:
+        return fit_epochs(run_epoch, batches, lambda: Score(0, 0, None), part, lambda epoch: None)
+
+    wanted = fit_with(KerasLoop(head.logits_model, part).run_epoch)
+    history = fit_with(fused.run_epoch)
+    np.testing.assert_allclose([epoch.loss for epoch in history], [epoch.loss for epoch in wanted], rtol=1e-5)
+    np.testing.assert_allclose([e.accuracy for e in history], [e.accuracy for e in wanted], rtol=1e-6)
+    assert [e.learning_rate for e in history] == [e.learning_rate for e in wanted]
+    np.testing.assert_allclose(fused.logits([X]), head.logits([X]), rtol=1e-4, atol=1e-4)
+    found, expected = fused.take_weights(), head.model.get_weights()
+    assert [weight.shape for weight in found] == [weight.shape for weight in expected]
+    assert max(map(apart, found, expected)) < 1e-4
+    assert min(map(apart, start, expected)) > 0.05  # they have moved far
+
+
+def test_epsilon_stands_where_keras_has_it() -> None:
+    """Features so small that Adam's epsilon decides how far their weights move, beside others so large that not."""
+    scale = 10.0 ** np.arange(-9, 4)
+    X, y = rows(20, len(scale), 3)
+    X = (X * scale).astype(np.float32)
+    batches = TrainingBatches(X, y, 1, 6, seed=0)
+    head = Head.build(LINEAR, len(scale), 3, seed=0)
+    start = head.model.get_weights()
+    fused = network(LINEAR, start)
+    fit(KerasLoop(head.logits_model, FitPart()).run_epoch, batches, [1e-3] * 3)
+    fit(fused.run_epoch, batches, [1e-3] * 3)
+    found, expected = fused.take_weights()[0], head.model.get_weights()[0]
+    moved = np.abs(expected - start[0]).max(1)
+    assert moved[0] < moved[4] / 2 < moved[-1] / 4
+    # What is left of a small step once it is added to a weight of about 1.
+    np.testing.assert_allclose(found - start[0], expected - start[0], rtol=1e-2, atol=1e-6)
+
+
+# Dropout, with the same masks.
+
+
+def widths_before(spec: HeadPart, width: int) -> list[int]:
+    """How wide the rows are that enter each layer."""
+    out = []
+    for layer in spec.layers:
+        out.append(width)
+        width = layer.units if isinstance(layer, DenseLayer) else width
+    return out
+
+
+class KerasWithMasks:
+    """Keras fits a model in which dropout is a product with an input."""
+
+    def __init__(self, spec: HeadPart, weights: list[Matrix], masks: Masks) -> None:
+        keras = load_keras()
+        x = rows = keras.Input((len(weights[0]),))
+        self.spec, self.masks, self.inputs = spec, masks, [rows]
+        for layer in spec.layers:
+            if isinstance(layer, DropoutLayer):
+                self.inputs.append(keras.Input((x.shape[1],)))
+                x = keras.layers.Multiply()([x, self.inputs[-1]])
+            else:
+                x = keras.layers.Dense(layer.units, layer.activation)(x)
+        x = keras.layers.Dense(len(weights[-1]))(x)
+        self.model = keras.Model(self.inputs, x)
+        self.model.set_weights(weights)
+        self.run_epoch_of_keras = KerasLoop(self.model, FitPart()).run_epoch
+
+    def run_epoch(self, batches: Batches, number: int, rate: float, last: bool) -> tuple[float, float]:
+        return self.run_epoch_of_keras(_Masked(batches, self), number, rate, last)
+
+
+@dataclass(frozen=True)
+class _Masked:
+    """Batches of rows together with what dropout multiplies values with."""
+
+    batches: Batches
+    fit: KerasWithMasks
+
+    def epoch(self, number: int) -> Iterator[tuple[Any, Labels]]:
+        layers = list(
+            zip(self.fit.spec.layers, widths_before(self.fit.spec, self.fit.inputs[0].shape[1]), strict=True)
+        )
+        for step, (X, y) in enumerate(self.batches.epoch(number)):
+            factors = [
+                self.fit.masks(number, step, place, (len(y), width)) / np.float32(1 - layer.rate)
+                for place, (layer, width) in enumerate(layers)
+                if isinstance(layer, DropoutLayer)
+            ]
+            yield [X, *factors], y
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        HeadPart(layers=(dropout(0.4),)),
+        HeadPart(layers=(dense(18), dropout(0.5)), output="sigmoid"),
+        HeadPart(layers=(dropout(0.4), dense(18), dropout(0.3), dense(7, "linear"))),
+        HeadPart(layers=(dropout(0.3), dropout(0.5), dense(18), dropout(0.2), dropout(0.0), dropout(0.6))),
+    ],
+    ids=["at the input", "at the end", "between layers", "twice in a row"],
+)
+def test_the_same_masks_give_the_numbers_of_keras(spec: HeadPart) -> None:
+    classes = 2 if spec.output == "sigmoid" else 3
+    X, y = rows(45, 30, classes)
+    batches = TrainingBatches(X, y, 1, 8, seed=1)
+    masks = SeededMasks(spec, 9)
+    weights = drawn_weights(spec, 30, classes)
+    fused, keras = network(spec, weights, masks), KerasWithMasks(spec, weights, masks)
+    rates = [5e-3] * 5 + [1e-3] * 4
+    np.testing.assert_allclose(fit(fused.run_epoch, batches, rates), fit(keras.run_epoch, batches, rates), rtol=1e-5)
+    expected = keras.model.get_weights()
+    assert max(map(apart, fused.take_weights(), expected)) < 1e-4
+    assert min(map(apart, weights, expected)) > 0.05
+
+
+def test_masks_keep_what_they_should_and_are_a_function_of_where_they_are() -> None:
+    masks, shape = SeededMasks(WITH_DROPOUT, 3), (50, 400)
+    kept = masks(0, 0, 0, shape)
+    assert kept.mean() == pytest.approx(0.6, abs=0.02)
+    assert masks(0, 0, 2, shape).mean() == pytest.approx(0.7, abs=0.02)
+    np.testing.assert_array_equal(SeededMasks(WITH_DROPOUT, 3)(0, 0, 0, shape), kept)
+    others = [masks(1, 0, 0, shape), masks(0, 1, 0, shape), SeededMasks(WITH_DROPOUT, 4)(0, 0, 0, shape)]
+    twice = SeededMasks(HeadPart(layers=(dropout(0.4), dropout(0.4))), 3)
+    for other in (*others, twice(0, 0, 1, shape)):
+        # Two masks that have nothing to do with one another agree by chance.
+        assert (other == kept).mean() == pytest.approx(0.52, abs=0.03)
+
+
+# The same fit in double precision.
+
+
+@dataclass
+class ByHand:
+    """A head fitted as the textbooks write it: forward, backward, and Adam with the constants of Keras."""
+
+    spec: HeadPart
+    weights: list[Any]
+    masks: Masks
+    # The smallest distance of a value from where ReLU or a comparison turns over, but for values exactly there,
+    # and of a probability from 0 or 1, where single precision, be it Keras's, loses the gradient.
+    margin: float = np.inf
+    steps: int = 0
+    moments: list[list[Any]] = field(default_factory=lambda: [[0.0, 0.0] for _ in range(100)])
+
+    def __post_init__(self) -> None:
+        self.weights = [weight.astype(np.float64) for weight in self.weights]
+
+    def run_epoch(self, batches: Batches, number: int, rate: float, last: bool) -> tuple[float, float]:
+        sums = np.zeros(3)
+        for step, (X, y) in enumerate(batches.epoch(number)):
+            records, logits = self._forward(X, (number, step))
+            losses, hits, delta = self._loss(logits, y)
+            self._adam(self._backward(records, delta / len(y)), rate)
+            sums += losses.sum(), hits.sum(), len(y)
+        return float(sums[0] / sums[2]), float(sums[1] / sums[2])
+
+    def logits(self, X: Matrix) -> Any:
+        return self._forward(X, None)[1]
+
+    def _forward(self, X: Matrix, place_in_fit: tuple[int, int] | None) -> tuple[list[Any], Any]:
+        values: Any = X.astype(np.float64)
+        records, weights = [], iter(self.weights)
+        for place, layer in enumerate([*self.spec.layers, dense(1, "linear")]):
+            if isinstance(layer, DropoutLayer):
+                kept = self.masks(*place_in_fit, place, values.shape) if place_in_fit else 1 - layer.rate
+                records.append((kept / (1 - layer.rate), None))
+                values = values * records[-1][0]
+            else:
+                entering, values = values, values @ next(weights) + next(weights)
+                slope = values > 0 if layer.activation == "relu" else np.ones_like(values)
+                if layer.activation == "relu":
+                    self._keep_away(values)
+                records.append((slope, entering))
+                values = values * slope
+        return records, values
+
+    def _backward(self, records: list[Any], delta: Any) -> list[Any]:
+        gradients: list[Any] = []
+        kernels = iter(self.weights[-2::-2])
+        for factor, entering in reversed(records):
+            delta = delta * factor
+            if entering is not None:
+                gradients[:0] = [entering.T @ delta, delta.sum(0)]
+                delta = delta @ next(kernels).T
+        return gradients
+
+    def _adam(self, gradients: list[Any], rate: float) -> None:
+        self.steps += 1
+        corrected = rate * np.sqrt(1 - 0.999**self.steps) / (1 - 0.9**self.steps)
+        for weight, moments, gradient in zip(self.weights, self.moments, gradients, strict=False):
+            moments[0] = 0.9 * moments[0] + 0.1 * gradient
+            moments[1] = 0.999 * moments[1] + 0.001 * gradient**2
+            weight -= corrected * moments[0] / (np.sqrt(moments[1]) + 1e-7)
+
+    def _loss(self, logits: Any, y: Labels) -> tuple[Any, Any, Any]:
+        """Losses, hits, and the derivative of each row's loss."""
+        if logits.shape[1] == 1:
+            self._keep_away(logits)
+            p = 1 / (1 + np.exp(-logits[:, 0]))
+            self._keep_away(p - y)
+            return -np.log(np.where(y == 1, p, 1 - p)), (logits[:, 0] > 0) == y, (p - y)[:, None]
+        best = np.sort(logits, axis=1)
+        self._keep_away(best[:, -1] - best[:, -2])
+        p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+        own = p[np.arange(len(y)), y]
+        self._keep_away(1 - own)
+        return -np.log(own), logits.argmax(1) == y, p - np.eye(logits.shape[1])[y]
+
+    def _keep_away(self, values: Any) -> None:
+        distances = np.abs(values[values != 0])
+        self.margin = min(self.margin, distances.min(initial=np.inf))
+
+
+HEADS = st.builds(
+    lambda layers, sigmoid: HeadPart(layers=tuple(layers), output="sigmoid" if sigmoid else "softmax"),
+    st.lists(
+        st.builds(dense, st.integers(1, 40), st.sampled_from(["relu", "linear"]))
+        | st.builds(dropout, st.sampled_from([0.0, 0.25, 0.6])),
+        max_size=5,
+    ).filter(lambda layers: sum(isinstance(layer, DenseLayer) for layer in layers) <= 3),
+    st.booleans(),
+)
+
+
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(
+    spec=HEADS,
+    width=st.integers(1, 70),
+    classes=st.integers(2, 6),
+    n=st.integers(1, 40),
+    batch_size=st.integers(1, 12),
+    views=st.integers(1, 3),
+    zeros=st.sampled_from([0.0, 0.5, 0.75, 0.97]),
+    rates=st.lists(st.sampled_from([1e-2, 3e-3, 1e-4]), min_size=1, max_size=3),
+    seed=st.integers(0, 99),
+)
+def test_any_fit_is_what_a_hand_computes(
+    spec: HeadPart,
+    width: int,
+    classes: int,
+    n: int,
+    batch_size: int,
+    views: int,
+    zeros: float,
+    rates: list[float],
+    seed: int,
+) -> None:
+    classes = 2 if spec.output == "sigmoid" else classes
+    X, y = rows(n * views, width, classes, zeros, seed)
+    batches = TrainingBatches(X, y[::views], views, batch_size, seed)
+    weights, masks = drawn_weights(spec, width, classes, seed), SeededMasks(spec, seed)
+    hand, fused = ByHand(spec, list(weights), masks), network(spec, weights, masks)
+    expected = fit(hand.run_epoch, batches, rates)
+    # Nearer to a corner, single and double precision may go to either side.
+    assume(hand.margin > 1e-5)
+    np.testing.assert_allclose(fit(fused.run_epoch, batches, rates), expected, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(fused.logits([X[:3], X[3:]]), hand.logits(X), rtol=1e-2, atol=1e-3)
+    for found, wanted, start in zip(fused.take_weights(), hand.weights, weights, strict=True):
+        # Adam blows up the rounding of gradients that cancel; epsilon keeps it below a hundredth of a step.
+        assert np.linalg.norm(found - wanted) < 1e-2 * np.linalg.norm(wanted - start) + 1e-2 * rates[0]
+
+
+# The loss.
+
+
+@pytest.mark.parametrize("sigmoid", [False, True])
+def test_the_loss_of_any_logits(sigmoid: bool) -> None:
+    """Also of such as would overflow on their way through exp."""
+    z = np.array([0.0, -0.5, 3.0, 40.0, -40.0, 90.0, -90.0, 2e4, -2e4])
+    logits = z[:, None] if sigmoid else np.stack([np.zeros_like(z), z], axis=1)
+    for label in (0, 1):
+        with np.errstate(over="ignore"):  # as the engine has it
+            loss, hits, delta = cross_entropy(logits.astype(np.float32), np.full(len(z), label))
+        p = np.exp(-np.logaddexp(0, -z))
+        own = np.logaddexp(0, -z) if label else np.logaddexp(0, z)
+        assert loss == pytest.approx(own.sum(), rel=1e-6)
+        assert hits == int(((z > 0) == label).sum())
+        np.testing.assert_allclose(delta[:, -1] * len(z), p - label, rtol=1e-5, atol=1e-7)
+        assert delta.dtype == np.float32
+        if not sigmoid:
+            np.testing.assert_allclose(delta.sum(1), 0, atol=1e-8)
+
+
+# Rows of weights that are left until they are needed.
+
+
+def rare_features(steps: int = 30) -> Script:
+    """Feature i is active every i + 1 steps (10, say, in the tenth and the twentieth), the last 5 of 45 in none."""
+    X, y = rows(4 * steps, 45, 3)
+    step = np.arange(len(X)) // 4 + 1
+    X[step[:, None] % np.arange(1, 46) != 0] = 0
+    X[:, -5:] = 0
+    return Script(*((X[k : k + 4], y[k : k + 4]) for k in range(0, len(X), 4)))
+
+
+ACTIVE = 30  # features of `rare_features` that are active at all
+
+
+@pytest.mark.parametrize("spec", [LINEAR, DEEP], ids=["linear", "deep"])
+def test_features_that_are_seldom_active_are_fitted_as_all_others(spec: HeadPart) -> None:
+    """Row by row of the first kernel: one that is wrong would not show in the whole."""
+    batches, rates = rare_features(), [1e-2, 1e-4, 1e-2]
+    weights = drawn_weights(spec, 45, 3)
+    hand, fused = ByHand(spec, list(weights), SeededMasks(spec, 0)), network(spec, weights)
+    np.testing.assert_allclose(fit(fused.run_epoch, batches, rates), fit(hand.run_epoch, batches, rates), rtol=1e-4)
+    found, expected, start = fused.take_weights()[0], hand.weights[0], weights[0]
+    moved = np.linalg.norm(expected - start, axis=1)
+    assert moved[:ACTIVE].min() > 0.01
+    assert (np.linalg.norm(found - expected, axis=1) < 1e-3 * moved)[:ACTIVE].all()
+    np.testing.assert_array_equal(found[ACTIVE:], start[ACTIVE:])
+
+
+def test_a_feature_that_is_active_in_a_single_batch() -> None:
+    """The first, one amid the others, or the last of all: its weights move on by momentum to the fit's end."""
+    for place in (0, 7, 19):
+        X, y = rows(20 * 4, 6, 3)
+        X[:, 2] = 0
+        X[4 * place : 4 * place + 2, 2] = 1.5
+        batches = Script(*((X[k : k + 4], y[k : k + 4]) for k in range(0, len(X), 4)))
+        weights = drawn_weights(LINEAR, 6, 3)
+        hand, fused = ByHand(LINEAR, list(weights), SeededMasks(LINEAR, 0)), network(LINEAR, weights)
+        fit(hand.run_epoch, batches, [1e-2])
+        fit(fused.run_epoch, batches, [1e-2])
+        found, expected = fused.take_weights()[0][2], hand.weights[0][2]
+        assert apart(found - weights[0][2], expected - weights[0][2]) < 1e-3
+
+
+def test_a_feature_is_active_again_after_a_thousand_steps() -> None:
+    X, y = rows(1100, 4, 2)
+    X[:, 2] = 0
+    X[[3, 4, 1095], 2] = 1.5
+    batches = TrainingBatches(X, y, 1, 1, seed=0)
+    weights = drawn_weights(SIGMOID, 4, 2)
+    hand, fused = ByHand(SIGMOID, list(weights), SeededMasks(SIGMOID, 0)), network(SIGMOID, weights)
+    fit(hand.run_epoch, batches, [1e-3, 1e-4])
+    fit(fused.run_epoch, batches, [1e-3, 1e-4])
+    found, expected = fused.take_weights()[0], hand.weights[0]
+    assert apart(found[2] - weights[0][2], expected[2] - weights[0][2]) < 1e-3
+    assert apart(found, expected) < 1e-4
+
+
+@pytest.mark.parametrize("spec", [LINEAR, WITH_DROPOUT], ids=["linear", "dropout"])
+def test_asking_for_logits_amid_a_fit_changes_nothing(spec: HeadPart) -> None:
+    batches, rates = rare_features(), [1e-2] * 4
+    weights, masks = drawn_weights(spec, 45, 3), SeededMasks(spec, 0)
+    X = np.concatenate([batch for batch, _ in batches.batches])
+    hand, asked, left = ByHand(spec, list(weights), masks), network(spec, weights), network(spec, weights)
+    asked.logits([X])
+    for number, rate in enumerate(rates):
+        last = number == len(rates) - 1
+        hand.run_epoch(batches, number, rate, last)
+        assert asked.run_epoch(batches, number, rate, last) == left.run_epoch(batches, number, rate, last)
+        # They are those of the weights as they now stand, dropout off.
+        np.testing.assert_allclose(asked.logits([X[:50], X[50:51], X[51:]]), hand.logits(X), rtol=1e-3, atol=1e-3)
+    check_same_bits(asked.take_weights(), left.take_weights())
+
+
+def test_logits_of_no_rows() -> None:
+    fused = network(ONE_LAYER, drawn_weights(ONE_LAYER, 5, 3))
+    assert fused.logits([]).shape == fused.logits([np.empty((0, 5), np.float32)]).shape == (0, 3)
+
+
+# The same bits.
+
+
+def check_same_bits(one: Sequence[Any], other: Sequence[Any]) -> None:
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def fitted(seed: int = 0) -> list[Any]:
+    """History, weights and logits of a small fit with dropout, of 3 epochs of 6 batches."""
+    X, y = rows(46, 150, 4, zeros=0.75)
+    weights = drawn_weights(WITH_DROPOUT, 150, 4)
+    fused = network(WITH_DROPOUT, weights, SeededMasks(WITH_DROPOUT, seed))
+    history = fit(fused.run_epoch, TrainingBatches(X, y, 1, 8, seed=2), [1e-2, 1e-2, 1e-3])
+    logits = fused.logits([X])
+    return [history, logits, *fused.take_weights()]
+
+
+def test_the_seed_of_the_masks_decides_the_fit() -> None:
+    check_same_bits(fitted(seed=5), fitted(seed=5))
+    assert apart(fitted(seed=6)[2], fitted(seed=5)[2]) > 1e-2
+
+
+@pytest.mark.parametrize("small", [0, 1000, 10**6])
+def test_the_number_of_threads_moves_no_bit(small: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether all layers, the widest or none is divided among the threads."""
+    expected, most = fitted(), numba.get_num_threads()
+    for kernels in (fused_adam, fused_entries):
+        monkeypatch.setattr(kernels, "SMALL", small)
+    try:
+        for number in range(1, most + 1):
+            numba.set_num_threads(number)
+            check_same_bits(fitted(), expected)
+    finally:
+        numba.set_num_threads(most)
+
+
+FITS_AT_ONCE = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from featx import fused_adam, fused_entries
+from test_fused import check_same_bits, fitted
+
+fused_adam.SMALL = fused_entries.SMALL = 0
+expected = fitted()
+sys.setswitchinterval(1e-5)
+with ThreadPoolExecutor(4) as threads:
+    for found in threads.map(lambda _: fitted(), range(40)):
+        check_same_bits(found, expected)
+print("the same")
+"""
+
+
+def test_several_fits_at_once_in_one_process() -> None:
+    """With Numba's own threads, which end the process when two Python threads meet in them."""
+    environment = os.environ | {
+        "NUMBA_THREADING_LAYER": "workqueue",
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
+    }
+    ended = subprocess.run([sys.executable, "-c", FITS_AT_ONCE], env=environment, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (0, "the same\n"), ended.stderr
+
+
+# What is held in memory.
+
+
+class Store:
+    """Rows that tell how many are asked for at once, and how many batches of them are alive."""
+
+    def __init__(self, X: Matrix) -> None:
+        self.X = X
+        self.lengths: list[int] = []
+        self.most_alive = 0
+        self._given: list[weakref.ref[Matrix]] = []
+
+    def __getitem__(self, index: Labels, /) -> Matrix:
+        batch = self.X[index]
+        self.lengths.append(len(index))
+        self._given.append(weakref.ref(batch))
+        self.most_alive = max(self.most_alive, sum(ref() is not None for ref in self._given))
+        return batch
+
+
+@pytest.mark.parametrize("spec", [LINEAR, WITH_DROPOUT], ids=["linear", "dropout"])
+def test_rows_are_asked_for_a_batch_at_a_time(spec: HeadPart) -> None:
+    X, y = rows(103, 12, 3)
+    store = Store(X)
+    fused = network(spec, drawn_weights(spec, 12, 3))
+    fit(fused.run_epoch, TrainingBatches(store, y, 1, 10, seed=0), [1e-3] * 3)
+    # The first batch of an epoch is read with the last one of the epoch before.
+    assert sorted(store.lengths) == [3] * 3 + [10] * (3 * 10 + 2)
+    # That of the step, the next one, the one that is prepared beside them, and the one just read.
+    assert store.most_alive <= 4
+
+
+def test_weights_are_fitted_where_they_are() -> None:
+    """The largest thing there is: no copy of it is made."""
+    X, y = rows(20, 12, 3)
+    kernel, bias = drawn_weights(LINEAR, 12, 3)
+    fused = FusedNetwork(LINEAR, [(kernel, bias)], SeededMasks(LINEAR, 0))
+    fit(fused.run_epoch, TrainingBatches(X, y, 1, 5, seed=0), [1e-3])
+    found = fused.take_weights()
+    assert found[0] is kernel
+    assert found[1] is bias
+
+
+def test_memory_is_the_weights_their_moments_and_little_else() -> None:
+    """No gradient of the kernel is stored, nor a copy of it."""
+    X, y = rows(16, 1024, 3, zeros=0.75)
+    spec = HeadPart(layers=(dropout(0.4), dense(1024)))
+    weights = drawn_weights(spec, 1024, 3)
+    batches = TrainingBatches(X, y, 1, 4, seed=0)
+    fit(network(spec, weights).run_epoch, batches, [1e-3])  # what is compiled stays in memory
+    tracemalloc.start()
+    fused = FusedNetwork(spec, zip(weights[::2], weights[1::2], strict=True), SeededMasks(spec, 0))
+    fit(fused.run_epoch, batches, [1e-3] * 2)
+    fused.logits([X[:4]])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    moments = 2 * weights[0].nbytes
+    assert moments <= peak < moments + weights[0].nbytes / 4
+
+
+# A fit that diverges.
+
+
+@pytest.mark.parametrize("spec", [LINEAR, SIGMOID, DEEP, WITH_DROPOUT], ids=["linear", "sigmoid", "deep", "dropout"])
+@pytest.mark.parametrize("rate", [1e30, 1e300])
+def test_a_fit_that_diverges_has_no_finite_loss_and_does_not_warn(spec: HeadPart, rate: float) -> None:
+    classes = 2 if spec.output == "sigmoid" else 3
+    X, y = rows(30, 12, classes)
+    fused = network(spec, drawn_weights(spec, 12, classes))
+    history = fit(fused.run_epoch, TrainingBatches(X * np.float32(1e10), y, 1, 10, seed=0), [rate] * 2)
+    assert not np.isfinite([loss for loss, _ in history]).all()
+    assert not np.isfinite(fused.logits([X * np.float32(1e10)])).all()

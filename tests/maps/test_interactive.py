@@ -1,0 +1,188 @@
+"""What a page says, read as text; tests/test_interactive_browser.py uses it."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+import pytest
+
+from featx.errors import UsageError
+from featx.images import LIMIT, Atlas
+from featx.images.thumbnails import assembled
+from featx.maps.interactive import MapData, components, page, resources, summary
+
+HOSTILE = "</script><script>alert(1)</script>.png"
+
+
+def some_map(n: int = 6, **changes: Any) -> MapData:
+    data = MapData(
+        points=np.random.default_rng(0).normal(size=(n, 2)),
+        labels=tuple("ab"[i % 2] for i in range(n)),
+        names=tuple(f"{i}.png" for i in range(n)),
+        title="a map",
+        note="PCA",
+        predicted=("a",) * n,
+        confidence=tuple(np.linspace(0.5, 1, n).tolist()),
+    )
+    return replace(data, **changes)
+
+
+def some_atlas(n: int, blank: int | None = None) -> Atlas:
+    return assembled((None if i == blank else np.full((24, 24, 3), 30 * i, np.uint8) for i in range(n)), n, 24)
+
+
+class Page(HTMLParser):
+    """The elements of a page and the text of each kind."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text: dict[str, list[str]] = {}
+        self.inside: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self.inside.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        while self.inside and self.inside.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        if self.inside and data.strip():
+            self.text.setdefault(self.inside[-1], []).append(data.strip())
+
+    def ids(self) -> list[str]:
+        return [str(attributes["id"]) for _, attributes in self.elements if "id" in attributes]
+
+
+def payload(script: str) -> dict[str, Any]:
+    found = re.fullmatch(r'<script type="application/json" id="[a-z0-9-]+">(.*)</script>\n', script, re.DOTALL)
+    assert found
+    document: dict[str, Any] = json.loads(found[1])
+    return document
+
+
+def test_the_page_says_in_words_what_the_map_shows() -> None:
+    data = some_map(added=(False,) * 4 + (True,) * 2, atlas=some_atlas(6, blank=3))
+    assert summary(data) == (
+        "By class: a 3, b 3. 6 images, 3 predicted as another class (ringed), 2 placed on the map afterwards "
+        "(hollow). 1 image without a thumbnail: the file is gone or has changed."
+    )
+    text = page(data)
+    assert summary(data) in text
+    shown = Page(text)
+    assert shown.text["h1"] == ["a map"]
+    assert shown.text["h2"] == ["Selected images"]
+    assert shown.text["title"] == ["a map"]
+    entries = [attributes for _, attributes in shown.elements if "data-group" in attributes]
+    assert len(entries) == 4
+    legend = list(zip([t for t in shown.text["span"] if t != "Find"][::2], shown.text["span"][2::2], strict=False))
+    assert [name for name, _ in legend] == ["a", "a, added", "b", "b, added"]
+
+
+def test_the_script_is_told_each_image() -> None:
+    data = some_map(atlas=some_atlas(6, blank=3))
+    told = payload(components(data)[0])
+    assert told["names"] == list(data.names)
+    assert [told["classes"][i] for i in told["labels"]] == list(data.labels)
+    assert [told["classes"][i] for i in told["predicted"]] == list(data.predicted or ())
+    assert told["confidence"] == pytest.approx(data.confidence)
+    assert told["wrong"] == [1, 3, 5]
+    assert [group["index"] for group in told["groups"]] == [[0, 2, 4], [1, 3, 5]]
+    assert told["atlas"]["blank"] == [3]
+    assert (told["atlas"]["columns"], told["atlas"]["rows"]) == (3, 2)
+
+
+def test_wrong_is_measured_by_the_class_whatever_colours_the_points() -> None:
+    assert some_map().wrong.tolist() == [False, True] * 3
+    by_sex = some_map(by="sex", labels=("f", "m") * 3, truth=("a",) * 5 + ("b",))
+    assert by_sex.wrong.tolist() == [False] * 5 + [True]
+    assert not some_map(labels=("",) * 6).wrong.any()
+    assert not some_map(predicted=None).wrong.any()
+
+
+def test_the_same_map_gives_the_same_page() -> None:
+    assert page(some_map()) == page(some_map())
+    assert page(some_map()) != page(some_map(points=some_map().points + 1))
+
+
+def test_several_maps_stand_on_one_page() -> None:
+    maps = [some_map(), some_map(7), some_map(title="another")]
+    parts = [components(data, heading=2) for data in maps]
+    shown = Page("".join(script + body for script, body in parts))
+    assert len(shown.ids()) == len(set(shown.ids())) == 3 * 5
+    assert shown.text["h2"] == ["a map", "a map", "another"]
+    assert shown.text["h3"] == ["Selected images"] * 3
+    bokeh = [set(re.findall(r'"id":"([^"]+)"', script)) for script, _ in parts]
+    assert all(len(ids) > 20 for ids in bokeh)
+    assert not bokeh[0] & bokeh[1]
+    assert not bokeh[0] & bokeh[2]
+    assert 'id="mine"' in components(some_map(), key="mine")[1]
+
+
+def test_one_atlas_serves_several_maps() -> None:
+    data = some_map(atlas=some_atlas(6))
+    assert data.atlas is not None
+    first, second = (components(data, with_atlas=flag)[1] for flag in (True, False))
+    assert first.count(data.atlas.uri()) == 1
+    assert data.atlas.uri() not in second
+    assert payload(components(data)[0])["atlas"]["name"] in first
+
+
+def test_names_end_no_element() -> None:
+    data = some_map(
+        title=HOSTILE, note=HOSTILE, names=(HOSTILE,) * 6, labels=(HOSTILE,) * 6, predicted=(HOSTILE,) * 6, by=HOSTILE
+    )
+    script, body = components(data)
+    assert "<script>alert" not in script + body
+    told = payload(script)
+    assert told["names"] == [HOSTILE] * 6
+    shown = Page(body)
+    assert HOSTILE in shown.text["h3"]
+    assert not [tag for tag, _ in shown.elements if tag == "script"]
+    whole = Page(page(data))
+    assert len([tag for tag, _ in whole.elements if tag == "script"]) == len(
+        [tag for tag, _ in Page(page(some_map())).elements if tag == "script"]
+    )
+
+
+def test_nothing_is_asked_of_other_places() -> None:
+    shown = Page(page(some_map(atlas=some_atlas(6))))
+    policies = [one["content"] for tag, one in shown.elements if one.get("http-equiv") == "Content-Security-Policy"]
+    assert policies == ["default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"]
+    for tag, attributes in shown.elements:
+        assert "src" not in attributes, tag
+        assert (attributes.get("href") or "data:").startswith("data:")
+    assert not [tag for tag, _ in shown.elements if tag in ("iframe", "object", "embed", "img", "form", "base")]
+    assert [attributes["href"] for tag, attributes in shown.elements if tag == "link"] == ["data:,"]
+    assert "@import" not in resources().split("<script")[0]
+    assert "url(" not in resources().split("<script")[0]
+
+
+def test_too_many_images_for_thumbnails_are_said() -> None:
+    n = LIMIT + 1
+    data = MapData(np.zeros((n, 2)), ("a",) * n, ("x",) * n, "large")
+    assert summary(data).endswith("Thumbnails are left out of maps of more than 28,900 images.")
+    assert "Thumbnails" not in summary(some_map())
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"labels": ("a",)}, "labels of the 6 points of a map, received 1"),
+        ({"confidence": (0.5,) * 7}, "confidence of the 6 points of a map, received 7"),
+        ({"atlas": some_atlas(5)}, "thumbnails of the 6 points of a map, received 5"),
+        ({"points": np.zeros((6, 3))}, r"\(n, 2\), received \(6, 3\)"),
+        ({"points": np.full((6, 2), np.nan)}, "finite pairs"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        some_map(**change)

@@ -1,0 +1,491 @@
+"""Interactive maps as a reader uses them: in a browser, with a mouse that moves."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from browser import DESKTOP, PHONE, Browser
+from numpy.typing import NDArray
+from PIL import Image
+
+from featx.images.thumbnails import assembled, cell_side
+from featx.maps.interactive import MapData, components, page, resources
+
+# Far from one another, so that a place on the map is of one image alone.
+POINTS = np.array([[0, 0], [4, 0], [8, 0], [0, 3], [4, 3], [8, 3]], float)
+COLOURS = [(220, 40, 40), (40, 200, 60), (50, 60, 230), (230, 210, 40), (200, 60, 210), (60, 210, 220)]
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>.png"
+
+
+def some_map(**changes: Any) -> MapData:
+    cells = (None if i == 5 else np.full((96, 96, 3), colour, np.uint8) for i, colour in enumerate(COLOURS))
+    data = MapData(
+        points=POINTS,
+        labels=("covid", "covid", "normal", "normal", "normal", "viral"),
+        names=tuple(f"train/image-{i}.png" for i in range(6)),
+        title="six images",
+        note="by hand",
+        predicted=("covid", "normal", "normal", "normal", "covid", "viral"),
+        confidence=(0.912, 0.5, 0.75, 1.0, 0.25, 0.9999),
+        atlas=assembled(cells, 6, 96),
+    )
+    return replace(data, **changes)
+
+
+class Shown:
+    """A map in the browser. Where its points are is worked out from the plot's ranges and size."""
+
+    def __init__(self, browser: Browser, number: int = 0) -> None:
+        self.browser = browser
+        self.number = number
+        self.wait(lambda: self.run("return map.dataset.ready") == "yes")
+        self.painted()
+
+    def painted(self) -> None:
+        """Wait until what was asked for has been drawn."""
+        self.browser.driver.execute_async_script(
+            "requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(arguments[0])))"
+        )
+
+    def run(self, script: str) -> Any:
+        return self.browser.run(f"const map = document.querySelectorAll('.featx-map')[{self.number}]; {script}")
+
+    def wait(self, until: Any) -> None:
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        WebDriverWait(self.browser.driver, 30, poll_frequency=0.02).until(lambda _: until())
+
+    def window(self) -> dict[str, float]:
+        window: dict[str, float] = self.run(
+            f"""const plot = Bokeh.documents[{self.number}].roots()[0], {{x_range: x, y_range: y}} = plot;
+            const box = map.querySelector('.featx-plot').getBoundingClientRect();
+            const border = (box.width - plot.inner_width) / 2;
+            return {{x0: x.start, x1: x.end, y0: y.start, y1: y.end, left: box.x + border, top: box.y + border,
+                     width: plot.inner_width, height: plot.inner_height}}"""
+        )
+        return window
+
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        """Pixels from the window's corner."""
+        w = self.window()
+        right = (x - w["x0"]) / (w["x1"] - w["x0"]) * w["width"]
+        down = (w["y1"] - y) / (w["y1"] - w["y0"]) * w["height"]
+        return w["left"] + right, w["top"] + down
+
+    def mouse(self, *path: tuple[float, float], drag: bool = False) -> None:
+        """Move along coordinates of the map; with `drag`, with the button held from the first to the last."""
+        from selenium.webdriver import ActionChains
+
+        builder: Any = ActionChains(self.browser.driver, duration=20).w3c_actions
+        for number, place in enumerate(path):
+            x, y = self.at(*place)
+            builder.pointer_action.move_to_location(round(x), round(y))
+            if drag and number == 0:
+                builder.pointer_action.pointer_down()
+        if drag:
+            builder.pointer_action.pointer_up()
+        builder.perform()
+
+    def tip(self) -> str | None:
+        found: str | None = self.run(
+            "const tip = map.querySelector('.featx-tip'); return tip.hidden ? null : tip.innerText"
+        )
+        return found
+
+    def hover(self, x: float, y: float) -> list[str]:
+        self.mouse((4, 1.5), (x, y + 0.05), (x, y))
+        self.wait(self.tip)
+        return str(self.tip()).split("\n")
+
+    def click(self, selector: str) -> None:
+        from selenium.webdriver.common.by import By
+
+        self.browser.driver.find_elements(By.CSS_SELECTOR, ".featx-map")[self.number].find_element(
+            By.CSS_SELECTOR, selector
+        ).click()
+
+    def listed(self) -> list[str]:
+        names: list[str] = self.run(
+            "return [...map.querySelectorAll('.featx-list .featx-file')].map(one => one.textContent)"
+        )
+        return names
+
+    def status(self) -> str:
+        return str(self.run("return map.querySelector('.featx-status').textContent"))
+
+    def pixels(self) -> NDArray[np.uint8]:
+        picture = base64.b64decode(self.browser.driver.get_screenshot_as_base64())
+        return np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))
+
+
+def shown(
+    browser: Browser, folder: Path, data: MapData, size: tuple[int, int] = DESKTOP, *, dark: bool = False
+) -> Shown:
+    file = folder / "map.html"
+    file.write_text(page(data), encoding="utf-8")
+    browser.open(file, size, dark=dark)
+    return Shown(browser)
+
+
+def test_a_point_tells_its_image(browser: Browser, tmp_path: Path) -> None:
+    view = shown(browser, tmp_path, some_map())
+    assert view.hover(0, 0) == ["train/image-0.png", "class", "covid", "predicted", "covid", "probability", "91.2 %"]
+    assert view.hover(4, 3) == ["train/image-4.png", "class", "normal", "predicted", "covid", "probability", "25.0 %"]
+    assert view.run("return map.querySelector('.featx-tip .featx-wrong').textContent") == "covid"
+    assert view.hover(0, 3)[-1] == "100.0 %"
+    assert browser.errors() == []
+
+
+def test_a_point_shows_its_image(browser: Browser, tmp_path: Path) -> None:
+    view = shown(browser, tmp_path, some_map())
+    for number, (x, y) in enumerate(POINTS[:5]):
+        view.hover(x, y)
+        view.wait(lambda name=f"image-{number}.png": name in str(view.tip()))
+        place, size, left, top, width, height = view.run(
+            """const one = map.querySelector('.featx-tip .featx-thumb'), style = getComputedStyle(one);
+            const box = one.getBoundingClientRect();
+            return [style.backgroundPosition, style.backgroundSize, box.x, box.y, box.width, box.height]"""
+        )
+        row, column = divmod(number, 3)
+        assert width == height >= 96
+        assert [float(v) for v in re.findall(r"-?[\d.]+", place)] == [-column * width, -row * width]
+        assert size == f"{3 * width:g}px {2 * width:g}px"
+        inner = view.pixels()[round(top) + 6 : round(top + height) - 6, round(left) + 6 : round(left + width) - 6]
+        assert np.abs(inner.astype(int) - COLOURS[number]).max() <= 6
+
+
+def test_a_missing_file_is_said(browser: Browser, tmp_path: Path) -> None:
+    view = shown(browser, tmp_path, some_map())
+    assert view.hover(8, 3)[:2] == ["image not found", "train/image-5.png"]
+    assert view.hover(8, 3)[-1] == "> 99.9 %"
+    assert "1 image without a thumbnail" in view.run("return map.innerText")
+
+
+def test_empty_space_tells_nothing(browser: Browser, tmp_path: Path) -> None:
+    view = shown(browser, tmp_path, some_map())
+    view.mouse((2, 1.4), (2, 1.5))
+    assert view.tip() is None
+    view.hover(4, 3)
+    view.mouse((2, 1.5), (2, 1.4))
+    view.wait(lambda: view.tip() is None)
+    assert view.run("return map.querySelector('.featx-mark').hidden")
+
+
+def test_points_in_one_place_are_counted(browser: Browser, tmp_path: Path) -> None:
+    points = POINTS.copy()
+    points[[1, 5]] = points[0]
+    view = shown(browser, tmp_path, some_map(points=points))
+    assert view.hover(0, 0)[-1] == "and 2 more here"
+
+
+def test_of_points_close_together_the_nearest_is_told(browser: Browser, tmp_path: Path) -> None:
+    points = POINTS.copy()
+    points[4] = (0.03, 0)
+    points[5] = (-0.03, 0)
+    view = shown(browser, tmp_path, some_map(points=points))
+    for number, x in ((4, 0.03), (5, -0.03), (0, 0.0)):
+        view.hover(x, 0)
+        view.wait(lambda name=f"image-{number}.png": name in str(view.tip()))
+        assert str(view.tip()).endswith("and 2 more here")
+
+
+def test_nothing_is_left_at_the_rim(browser: Browser, tmp_path: Path) -> None:
+    """Points that were at the plot's edge before it was moved."""
+    arm = np.linspace(-1, 1, 200)
+    cross = np.concatenate([np.stack([arm, 0 * arm], 1), np.stack([0 * arm, arm], 1)])
+    n = len(cross)
+    view = shown(browser, tmp_path, MapData(cross, ("a",) * n, ("a.png",) * n, "a cross"))
+    for button in ("in", "in", "in", "out", "out", "out", "out"):
+        view.click(f"[data-do={button}]")
+        view.painted()
+    x, y, width, height = view.run(
+        "const b = map.querySelector('.featx-stage').getBoundingClientRect(); return [b.x, b.y, b.width, b.height]"
+    )
+    inner = view.pixels()[round(y) + 1 : round(y + height) - 1, round(x) + 1 : round(x + width) - 1]
+    corner = 10  # the stage's are round
+    for rim in (inner[0, corner:-corner], inner[corner:-corner, 0]):
+        assert (rim == 255).all()
+
+
+def near(picture: NDArray[np.uint8], colour: tuple[int, int, int]) -> bool:
+    """Whether a picture has some pixels of about a colour."""
+    return int((np.abs(picture.astype(int) - colour).max(axis=2) < 40).sum()) > 20
+
+
+def test_the_legend_hides_a_class(browser: Browser, tmp_path: Path) -> None:
+    view = shown(browser, tmp_path, some_map())
+
+    def patch(x: float, y: float) -> NDArray[np.uint8]:
+        right, down = (round(v) for v in view.at(x, y))
+        return view.pixels()[down - 12 : down + 12, right - 12 : right + 12]
+
+    blue, orange = (0, 114, 178), (230, 159, 0)
+    assert near(patch(0, 0), blue)
+    assert near(patch(8, 0), orange)
+    view.click("[data-group='0']")
+    view.wait(lambda: not near(patch(0, 0), blue))
+    assert (patch(4, 0) == 255).all()  # the ring of a wrong image goes with it
+    assert near(patch(8, 0), orange)
+    view.mouse((0.5, 0.5), (0, 0))
+    assert view.tip() is None
+    assert view.run("return map.querySelector('[data-group]').getAttribute('aria-pressed')") == "false"
+    view.click("[data-group='0']")
+    view.wait(lambda: near(patch(0, 0), blue))
+    assert view.hover(0, 0)[0] == "train/image-0.png"
+    view.click("[data-do=all]")
+    view.wait(lambda: not near(patch(8, 0), orange))
+    view.click("[data-do=all]")
+    view.wait(lambda: near(patch(8, 0), orange))
+
+
+def test_a_box_lists_exactly_what_is_in_it(browser: Browser, tmp_path: Path) -> None:
+    view = shown(browser, tmp_path, some_map())
+    view.click("[data-drag=box]")
+    view.mouse((-0.3, -0.5), (2, 2), (5, 3.5), drag=True)
+    view.wait(view.listed)
+    assert view.listed() == [f"train/image-{i}.png" for i in (0, 1, 3, 4)]
+    assert view.status() == "4 images."
+    view.mouse((7, -1), (8, 1), (8.3, 2), drag=True)
+    view.wait(lambda: view.listed() == ["train/image-2.png"])
+    view.click("[data-do=clear]")
+    assert view.listed() == []
+    view.click("[data-group='1']")  # what is hidden is not selected
+    view.mouse((-0.3, -0.5), (2, 2), (5, 3.5), drag=True)
+    view.wait(view.listed)
+    assert view.listed() == ["train/image-0.png", "train/image-1.png"]
+    view.click("[data-group='0']")  # nor does it stay so
+    assert view.listed() == []
+
+
+def test_a_lasso_takes_what_is_inside_its_line(browser: Browser, tmp_path: Path) -> None:
+    view = shown(browser, tmp_path, some_map())
+    view.click("[data-drag=lasso]")
+    view.mouse((-0.3, -0.6), (4.8, -0.6), (4.8, 0.6), (0.8, 0.6), (0.8, 3.6), (-0.3, 3.6), (-0.3, 0), drag=True)
+    view.wait(view.listed)
+    assert view.listed() == [f"train/image-{i}.png" for i in (0, 1, 3)]
+
+
+def test_a_click_takes_one(browser: Browser, tmp_path: Path) -> None:
+    view = shown(browser, tmp_path, some_map())
+    view.mouse((4, 3), drag=True)
+    view.wait(view.listed)
+    assert view.listed() == ["train/image-4.png"]
+    assert view.run("return map.querySelector('.featx-list small').textContent") == "normal · predicted covid"
+
+
+def test_a_drag_moves_the_map_and_reset_puts_it_back(browser: Browser, tmp_path: Path) -> None:
+    view = shown(browser, tmp_path, some_map())
+    before = view.window()
+    view.mouse((2, 1.5), (3, 1.5), (4, 1.5), drag=True)
+    assert view.window()["x0"] == pytest.approx(before["x0"] - 2, abs=0.1)
+    assert view.listed() == []
+    view.click("[data-do=reset]")
+    assert view.window() == before
+    view.click("[data-do=in]")
+    assert view.window()["x1"] - view.window()["x0"] == pytest.approx((before["x1"] - before["x0"]) / 1.5)
+
+
+def test_files_are_found_and_copied(browser: Browser, tmp_path: Path) -> None:
+    from selenium.webdriver.common.by import By
+
+    view = shown(browser, tmp_path, some_map())
+    field = browser.driver.find_element(By.CSS_SELECTOR, "input[type=search]")
+    field.send_keys("IMAGE-3")
+    view.wait(lambda: view.listed() == ["train/image-3.png"])
+    field.clear()
+    field.send_keys("covid")
+    view.wait(lambda: view.listed() == ["train/image-0.png", "train/image-1.png"])
+    field.clear()
+    field.send_keys("nowhere")
+    view.wait(lambda: view.status() == "Nothing is called “nowhere”.")
+    view.click("[data-do=wrong]")
+    assert view.listed() == ["train/image-1.png", "train/image-4.png"]
+    browser.run("window.copied = []; navigator.clipboard.writeText = async (text) => { window.copied.push(text) }")
+    view.click("[data-do=copy]")
+    view.wait(lambda: view.status() == "2 file names copied.")
+    assert browser.run("return window.copied") == ["train/image-1.png\ntrain/image-4.png\n"]
+
+
+def test_the_list_shows_its_images_on_the_map_by_keyboard(browser: Browser, tmp_path: Path) -> None:
+    view = shown(browser, tmp_path, some_map())
+    view.click("[data-do=wrong]")
+    view.run("map.querySelectorAll('.featx-list button')[1].focus()")
+    view.wait(view.tip)
+    assert str(view.tip()).startswith("train/image-4.png")
+    left, top = view.at(4, 3)
+    box = view.run(
+        "const b = map.querySelector('.featx-mark').getBoundingClientRect(); "
+        "return [b.x + b.width / 2, b.y + b.height / 2]"
+    )
+    assert box == pytest.approx([left, top], abs=2.5)
+
+
+@pytest.mark.parametrize(("size", "dark"), [(DESKTOP, False), (PHONE, True)])
+def test_every_window_is_used_and_no_unit_is_longer_than_another(
+    browser: Browser, tmp_path: Path, size: tuple[int, int], dark: bool
+) -> None:
+    view = shown(browser, tmp_path, some_map(), size, dark=dark)
+    w = view.window()
+    assert (w["x1"] - w["x0"]) / w["width"] == pytest.approx((w["y1"] - w["y0"]) / w["height"], rel=0.01)
+    assert w["x0"] < 0
+    assert w["x1"] > 8
+    assert w["width"] > 0.6 * size[0]
+    view.run("document.body.firstElementChild.style.padding = 0")  # as in a page without a margin
+    assert browser.run("return document.documentElement.scrollWidth") <= size[0]
+    view.run("document.body.firstElementChild.style.padding = ''")
+    assert (view.pixels()[3, 3].mean() < 60) == dark
+    view.run("map.querySelector('.featx-stage').scrollIntoView()")
+    view.hover(4, 3)
+    tip = view.run("const b = map.querySelector('.featx-tip').getBoundingClientRect(); return [b.left, b.right]")
+    assert 0 <= tip[0] < tip[1] <= size[0]
+
+
+def test_rings_and_black_markers_are_seen_in_the_dark_also_when_selected(browser: Browser, tmp_path: Path) -> None:
+    labels = tuple("abcdefgh")
+    points = np.array([*POINTS, (4, 1.5), (8, 1.5)])
+    predicted = ("b", *labels[1:7], "a")
+    data = MapData(points, labels, tuple("12345678"), "eight classes", predicted=predicted)
+    view = shown(browser, tmp_path, data, dark=True)
+
+    def light(x: float, y: float, size: int = 14) -> int:
+        right, down = (round(v) for v in view.at(x, y))
+        patch = view.pixels()[down - size : down + size, right - size : right + size]
+        return int((patch.min(axis=2) > 200).sum())
+
+    assert light(8, 1.5, 5) > 15  # the eighth class, black by day
+    assert light(0, 0) > 15  # a ring
+    assert light(8, 0) == 0
+    view.click("[data-do=wrong]")
+    view.wait(lambda: len(view.listed()) == 2)
+    view.painted()
+    assert light(8, 1.5, 5) > 15
+    assert light(0, 0) > 15
+    browser.look(dark=False)
+    right, down = (round(v) for v in view.at(8, 1.5))
+    view.wait(lambda: view.pixels()[down, right].max() < 60)
+
+
+def test_the_map_fits_when_the_window_changes(browser: Browser, tmp_path: Path) -> None:
+    view = shown(browser, tmp_path, some_map())
+    browser.look(PHONE)
+    view.wait(lambda: view.window()["width"] < 390 and abs(aspect(view.window()) - 1) < 0.01)
+    assert view.window()["x0"] < 0 < 8 < view.window()["x1"]
+
+
+def aspect(w: dict[str, float]) -> float:
+    return (w["x1"] - w["x0"]) / w["width"] / ((w["y1"] - w["y0"]) / w["height"])
+
+
+def test_nothing_leaves_the_page(browser: Browser, tmp_path: Path) -> None:
+    view = shown(browser, tmp_path, some_map())
+    view.hover(0, 0)
+    view.click("[data-do=wrong]")
+    assert browser.requests() == [(tmp_path / "map.html").as_uri()]
+    assert (
+        browser.run(
+            "return performance.getEntriesByType('resource').map(e => e.name).filter(n => !n.startsWith('data:'))"
+        )
+        == []
+    )
+    assert browser.errors() == []
+    # The policy holds: what a script asks for is refused.
+    browser.run("fetch('http://127.0.0.1:9/').catch(() => 0); new Image().src = 'http://127.0.0.1:9/x.png'")
+    refused: list[str] = []
+
+    def both_refused() -> bool:
+        refused.extend(browser.errors())
+        return len(refused) >= 2
+
+    view.wait(both_refused)
+    assert all("Content Security Policy" in one for one in refused)
+
+
+def test_hostile_names_are_shown_as_they_are(browser: Browser, tmp_path: Path) -> None:
+    hostile = some_map(
+        title=HOSTILE,
+        note=HOSTILE,
+        names=(HOSTILE,) * 6,
+        labels=(HOSTILE,) * 6,
+        predicted=("a&amp;b",) * 6,
+        by=HOSTILE,
+    )
+    view = shown(browser, tmp_path, hostile)
+    assert view.hover(0, 0)[:4] == [HOSTILE, HOSTILE, HOSTILE, "predicted"]
+    assert view.hover(0, 0)[4] == "a&amp;b"
+    view.click("[data-do=wrong]")
+    assert view.listed() == [HOSTILE] * 6
+    assert browser.driver.title == HOSTILE
+    assert browser.run("return document.querySelectorAll('img, .featx-map script').length") == 0
+    assert browser.errors() == []
+
+
+def test_added_images_are_marked(browser: Browser, tmp_path: Path) -> None:
+    view = shown(browser, tmp_path, some_map(added=(False,) * 5 + (True,)))
+    assert view.hover(8, 3)[-2:] == ["placed", "afterwards"]
+    names = view.run(
+        "return [...map.querySelectorAll('[data-group]')].map(one => one.innerText.replace(/\\s+/g, ' '))"
+    )
+    assert names == ["covid 2", "normal 3", "viral, added 1"]
+    browser.run("document.querySelectorAll('.featx-tip, .featx-mark').forEach(one => one.hidden = true)")
+    right, down = (round(v) for v in view.at(8, 3))
+    assert view.pixels()[down, right].min() > 200  # hollow
+
+
+def test_two_maps_on_one_page_do_not_disturb_each_other(browser: Browser, tmp_path: Path) -> None:
+    """Places stand before their scripts' data, as in a page with maps among other things."""
+    parts = [components(some_map()), components(some_map(title="another", points=POINTS[::-1]))]
+    body = "".join(place for _, place in parts) + "".join(script for script, _ in parts)
+    file = tmp_path / "two.html"
+    file.write_text(
+        f"<!DOCTYPE html><html><head><meta charset='utf-8'>{resources()}</head><body>{body}</body></html>", "utf-8"
+    )
+    browser.open(file)
+    first, second = Shown(browser, 0), Shown(browser, 1)
+    assert first.hover(0, 0)[0] == "train/image-0.png"
+    second.run("map.scrollIntoView()")
+    # Bokeh's documents are in the order in which the maps were ready.
+    assert {tuple(one.listed()) for one in (first, second)} == {()}
+    second.click("[data-do=wrong]")
+    assert first.listed() == []
+    assert second.listed() == ["train/image-1.png", "train/image-4.png"]
+    assert browser.errors() == []
+
+
+def test_ten_thousand_points_are_still_a_map(browser: Browser, tmp_path: Path) -> None:
+    n = 10_000
+    side = cell_side(n)
+    assert side == 40
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(n, 2))
+    points[1234] = (9, 9)
+    colours = rng.integers(0, 256, (n, 3), dtype=np.uint8)
+    colours[1234] = (230, 60, 30)
+    data = MapData(
+        points=points,
+        labels=tuple(f"class {i % 7}" for i in range(n)),
+        names=tuple(f"folder/image-{i:05}.jpeg" for i in range(n)),
+        title="many",
+        atlas=assembled((np.broadcast_to(colour, (side, side, 3)) for colour in colours), n, side),
+    )
+    view = shown(browser, tmp_path, data)
+    assert view.hover(9, 9)[0] == "folder/image-01234.jpeg"
+    box = view.run(
+        "const b = map.querySelector('.featx-tip .featx-thumb').getBoundingClientRect(); return [b.x, b.y, b.width]"
+    )
+    x, y, width = (round(v) for v in box)
+    assert np.abs(view.pixels()[y + width // 2, x + width // 2].astype(int) - colours[1234]).max() <= 12
+    view.click("[data-drag=box]")
+    view.mouse((8.5, 8.5), (9, 9.2), (9.3, 9.3), drag=True)
+    view.wait(view.listed)
+    assert view.listed() == ["folder/image-01234.jpeg"]
+    view.mouse((-2, -2), (0, 0), (2, 2), drag=True)
+    view.wait(lambda: view.status().endswith("of which 500 are listed."))
+    assert len(view.listed()) == 500
+    assert browser.errors() == []

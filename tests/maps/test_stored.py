@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from featx.errors import DataError
+from featx.maps.embedding import embed, place
+from featx.maps.parameters import Method, asked
+from featx.maps.stored import StoredMap, load_map, save_map
+
+N = 20
+DIGESTS = tuple(hashlib.sha256(bytes([number])).hexdigest() for number in range(N))
+X = np.random.default_rng(0).normal(size=(N, 60)).astype(np.float32)
+
+
+def stored(method: Method = "tsne") -> StoredMap:
+    return StoredMap(embed(X, asked(method)), "features", DIGESTS, {"trustworthiness": 0.75, "stability": None})
+
+
+@pytest.mark.parametrize("method", ["tsne", "umap", "pca"])
+def test_a_map_read_back_is_the_same_and_places_the_same(method: Method, tmp_path: Path) -> None:
+    one = stored(method)
+    save_map(one, tmp_path / "map.npz")
+    other = load_map(tmp_path / "map.npz")
+    np.testing.assert_array_equal(other.embedding.points, one.embedding.points)
+    assert (other.feature_set, other.digests, other.quality) == (one.feature_set, one.digests, one.quality)
+    assert other.embedding.method == one.embedding.method
+    np.testing.assert_array_equal(place(other.embedding, X, X[:3] + 1), place(one.embedding, X, X[:3] + 1))
+    parameters = one.embedding.parameters
+    assert other.is_of(parameters, "features", DIGESTS)
+    assert not other.is_of(asked(method, seed=1).fitted(N), "features", DIGESTS)
+    assert not other.is_of(parameters, "others", DIGESTS)
+    assert not other.is_of(parameters, "features", DIGESTS[::-1])
+
+
+def test_the_same_map_is_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("a.npz", "b.npz"):
+        save_map(stored("pca"), tmp_path / name)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def arrays(path: Path) -> dict[str, Any]:
+    with np.load(path) as found:
+        return dict(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("points", np.zeros((3, 2)), "do not match"),
+        ("points", np.full((N, 2), np.nan), "not finite"),
+        ("points", np.array([{}] * N, object), "allow_pickle"),
+        ("digests", np.zeros((N, 31), np.uint8), "do not match"),
+        ("components", np.zeros((2, 3), np.float32), "components do not match"),
+        ("about", np.array('{"schema": 2}'), "schema is 2, not 1"),
+        ("about", np.array("{"), "cannot be read"),
+        ("about", np.array("[]"), "cannot be read"),
+    ],
+)
+def test_a_file_that_is_no_map_is_said(name: str, value: Any, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "map.npz"
+    save_map(stored("pca"), path)
+    np.savez(path, **(arrays(path) | {name: value}))
+    with pytest.raises(DataError, match=said):
+        load_map(path)
+
+
+def test_a_damaged_file_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "map.npz"
+    for content in (b"", b"no map", b"PK\x03\x04 cut"):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=r"remove it, and the map is made anew\.$"):
+            load_map(path)
+    save_map(stored("pca"), path)
+    found = arrays(path)
+    del found["points"]
+    np.savez(path, **found)
+    with pytest.raises(DataError, match="points"):
+        load_map(path)

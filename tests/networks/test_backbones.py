@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from featx.errors import RecipeError, UsageError
+from featx.networks.backbones import BACKBONES, Backbone, find_backbone, imagenet_rule, is_model_file
+from featx.networks.keras import KerasNetwork
+from featx.networks.weights import find_weights
+from featx.recipes import BackbonePart, Pooling
+
+SIZE, BATCH = 64, 4
+# Figures of the Keras documentation's table, without the classifiers.
+DEFAULT_WIDTHS = {
+    "vgg16": (7 * 7 * 512, 512),
+    "vgg19": (7 * 7 * 512, 512),
+    "resnet50v2": (7 * 7 * 2048, 2048),
+    "resnet50": (7 * 7 * 2048, 2048),
+    "mobilenetv2": (7 * 7 * 1280, 1280),
+    "densenet121": (7 * 7 * 1024, 1024),
+    "efficientnetv2b0": (7 * 7 * 1280, 1280),
+    "convnexttiny": (7 * 7 * 768, 768),
+}
+
+
+def network(name: str, pooling: Pooling, source: str = "random") -> KerasNetwork:
+    part = BackbonePart(name=name, weights=source, pooling=pooling)
+    return KerasNetwork(part, SIZE, find_weights(name, source), batch_size=BATCH)
+
+
+@pytest.fixture(scope="module", params=BACKBONES)
+def flat(request: pytest.FixtureRequest) -> tuple[Backbone, KerasNetwork]:
+    """Each backbone with random weights and without pooling, built once."""
+    return BACKBONES[request.param], network(request.param, "none")
+
+
+@pytest.fixture(scope="module")
+def pixels() -> NDArray[np.float32]:
+    return np.random.default_rng(0).normal(size=(BATCH, SIZE, SIZE, 3)).astype(np.float32)
+
+
+def test_declared_widths_are_those_of_real_output(
+    flat: tuple[Backbone, KerasNetwork], pixels: NDArray[np.float32]
+) -> None:
+    row, flat_network = flat
+    rows = flat_network.rows(pixels)
+    assert rows.shape == (BATCH, row.width("none", SIZE)) == (BATCH, flat_network.width)
+    assert rows.dtype == np.float32
+    assert np.isfinite(rows).all()
+    assert (rows.std(axis=0) > 0).any()
+
+    pooled: tuple[Pooling, ...] = ("avg", "max")
+    for pooling in pooled:
+        assert network(row.name, pooling).width == row.width(pooling)
+
+
+def test_a_row_does_not_depend_on_its_batch(flat: tuple[Backbone, KerasNetwork], pixels: NDArray[np.float32]) -> None:
+    _, flat_network = flat
+    together = flat_network.rows(pixels)
+    turned = flat_network.rows(pixels[::-1])[::-1]
+    np.testing.assert_array_equal(turned, together)
+    padded = flat_network.rows(pixels[1:3])
+    np.testing.assert_array_equal(padded, together[1:3])
+    for number in range(BATCH):
+        alone = flat_network.rows(pixels[number : number + 1])
+        np.testing.assert_array_equal(alone[0], together[number])
+
+
+@pytest.mark.parametrize(("pooling", "by_hand"), [("avg", np.mean), ("max", np.max)])
+def test_pooled_rows_are_flat_ones_pooled_by_hand(
+    pooling: Pooling, by_hand: Callable[..., NDArray[np.float32]], pixels: NDArray[np.float32]
+) -> None:
+    row = BACKBONES["vgg16"]
+    maps = network(row.name, "none").rows(pixels).reshape(BATCH, -1, row.channels)
+    rows = network(row.name, pooling).rows(pixels)
+    np.testing.assert_allclose(rows, by_hand(maps, axis=1), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_widths_at_the_default_size(name: str) -> None:
+    row = BACKBONES[name]
+    flat_width, pooled_width = DEFAULT_WIDTHS[name]
+    assert row.width("none") == row.width("none", 224) == flat_width
+    assert row.width("avg") == row.width("max") == row.width("max", 320) == pooled_width
+    assert row.width("none", 448) == 4 * flat_width
+
+
+def test_the_table_is_found_by_name_in_any_case() -> None:
+    for name, row in BACKBONES.items():
+        assert row.name == name
+        assert find_backbone(name) is find_backbone(name.upper()) is row
+    assert find_backbone("ResNet50V2").builder == "ResNet50V2"
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("vgg61", "vgg16"), ("VGG-16", "vgg16"), ("resnet50v", "resnet50v2"), ("mobilenet", "mobilenetv2")],
+)
+def test_an_unknown_backbone_names_the_nearest(name: str, near: str) -> None:
+    with pytest.raises(UsageError, match=f"No backbone is named '{name}'; did you mean {near}?") as caught:
+        find_backbone(name)
+    assert caught.value.exit_code == 2
+    assert ".keras" in str(caught.value)
+
+
+def test_an_unknown_backbone_near_to_none_lists_all() -> None:
+    with pytest.raises(UsageError, match=f"there are {', '.join(BACKBONES)}"):
+        find_backbone("alexnet")
+
+
+def test_a_model_file_is_told_by_its_suffix_and_has_no_imagenet_rule() -> None:
+    assert is_model_file("models/own.keras")
+    assert not any(map(is_model_file, BACKBONES))
+    with pytest.raises(RecipeError, match=r"own\.keras is a model file; choose preprocess\.mode 'rescale'") as caught:
+        imagenet_rule("models/own.keras")
+    assert caught.value.exit_code == 1
+    with pytest.raises(UsageError, match="did you mean vgg19"):
+        imagenet_rule("vg19")
+
+
+def test_the_table_is_read_without_keras() -> None:
+    script = (
+        "import sys; from featx.networks import BACKBONES, imagenet_rule; [imagenet_rule(n) for n in BACKBONES]; "
+        "sys.exit(int(bool({'keras', 'tensorflow'} & set(sys.modules))))"
+    )
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 0

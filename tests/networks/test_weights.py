@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from featx.errors import UsageError, WeightsError
+from featx.networks.backbones import BACKBONES
+from featx.networks.framework import load_keras
+from featx.networks.keras import KerasNetwork
+from featx.networks.weights import download, find_imagenet, find_weights, keras_cache
+from featx.recipes import BackbonePart
+
+VGG16, MOBILENETV2 = BACKBONES["vgg16"], BACKBONES["mobilenetv2"]
+RETRIEVE = "keras.src.utils.file_utils.urlretrieve"
+
+Retrieve = Callable[..., None]
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def write(path: Path, content: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.fixture
+def weights_dir(no_weights: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = no_weights / "weights"
+    folder.mkdir()
+    monkeypatch.setenv("FEATX_WEIGHTS_DIR", str(folder))
+    return folder
+
+
+@pytest.fixture
+def keras_models(no_weights: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keras's cache of weights, empty: it reads KERAS_HOME once, when it is first imported."""
+    load_keras()
+    home = no_weights / "keras"
+    home.mkdir(exist_ok=True)
+    monkeypatch.setattr("keras.src.utils.file_utils.config.keras_home", lambda: str(home))
+    return home / "models"
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file as Keras publishes them, in its old format: MobileNetV2 with seeded weights."""
+    keras = load_keras()
+    model = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(224, 224, 3))
+    generator = np.random.default_rng(0)
+    model.set_weights([value + generator.normal(0, 0.01, value.shape).clip(0) for value in model.get_weights()])
+    path = tmp_path_factory.mktemp("published") / "mobilenetv2.h5"
+    model.save(path)
+    return path
+
+
+def test_the_search_goes_from_the_folder_to_keras_cache(weights_dir: Path) -> None:
+    cached = write(keras_cache() / VGG16.weights_file, b"in the cache")
+    assert find_imagenet(VGG16) == cached
+    same_name = write(weights_dir / VGG16.weights_file, b"in the folder, by the cache's name")
+    assert find_imagenet(VGG16) == same_name
+    own_name = write(weights_dir / "vgg16_notop.weights.h5", b"in the folder")
+    assert find_imagenet(VGG16) == own_name
+
+    found = find_weights("vgg16")
+    assert (found.source, found.path, found.seed) == ("imagenet", own_name, None)
+    assert found.digest == sha256(b"in the folder")
+    own_name.unlink()
+    assert find_weights("VGG16", "imagenet").digest == sha256(b"in the folder, by the cache's name")
+    same_name.unlink()
+    assert find_weights("vgg16").digest == sha256(b"in the cache")
+    assert find_imagenet(BACKBONES["vgg19"]) is None
+
+
+def test_keras_cache_is_where_keras_keeps_it(no_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert keras_cache() == no_weights / "keras" / "models"
+    monkeypatch.delenv("KERAS_HOME")
+    assert keras_cache() == no_weights / ".keras" / "models"
+
+
+def test_a_folder_of_that_name_is_no_weights_file(weights_dir: Path) -> None:
+    (weights_dir / "vgg16_notop.weights.h5").mkdir()
+    assert find_imagenet(VGG16) is None
+
+
+def test_a_file_of_ones_own(no_weights: Path) -> None:
+    path = write(no_weights / "mine.h5", b"mine" * 1000)
+    found = find_weights("vgg16", str(path))
+    assert (found.source, found.path, found.digest) == (str(path), path, sha256(b"mine" * 1000))
+
+
+def test_a_model_file_holds_its_own_weights(tiny_model: Path) -> None:
+    for source in ("imagenet", "random"):
+        found = find_weights(str(tiny_model), source)
+        assert (found.path, found.digest) == (tiny_model, sha256(tiny_model.read_bytes()))
+
+
+@pytest.mark.parametrize("source", ["absent.h5", "."])
+def test_a_file_that_cannot_be_read(source: str) -> None:
+    with pytest.raises(
+        WeightsError, match=rf"Expected the weights file at {source}, but it cannot be read: "
+    ) as caught:
+        find_weights("vgg16", source)
+    assert caught.value.exit_code == 1
+
+
+def test_a_model_file_that_is_not_there() -> None:
+    with pytest.raises(WeightsError, match=r"Expected the backbone's model file at absent\.keras.*no such file"):
+        find_weights("absent.keras")
+
+
+def test_an_unknown_backbone_names_the_nearest() -> None:
+    with pytest.raises(UsageError, match="did you mean vgg16"):
+        find_weights("vgg-16", "random")
+
+
+def test_random_weights_are_told_apart_by_seed_and_backbone(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "featx"):
+        plain, zero, one, other = (
+            find_weights(*choice)
+            for choice in [
+                ("vgg16", "random"),
+                ("VGG16", "random:0"),
+                ("vgg16", "random:1"),
+                ("vgg19", "random"),
+            ]
+        )
+    assert plain.digest == zero.digest
+    assert len({plain.digest, one.digest, other.digest}) == 3
+    assert (plain.path, plain.seed, one.seed) == (None, 0, 1)
+    assert caplog.messages[2] == "The weights of vgg16 are random (seed 1): features will be poor."
+
+
+@pytest.mark.parametrize("source", ["random:x", "random:-1", "random:1.5", "random:1:2"])
+def test_a_seed_that_is_no_number(source: str) -> None:
+    with pytest.raises(UsageError, match=f"received '{source}'") as caught:
+        find_weights("vgg16", source)
+    assert caught.value.exit_code == 2
+
+
+def test_looking_up_weights_imports_no_keras(weights_dir: Path, tiny_model: Path) -> None:
+    write(weights_dir / "vgg16_notop.weights.h5", b"weights")
+    script = (
+        "import sys; from featx.networks.weights import find_weights\n"
+        f"choices = [('vgg16',), ('vgg19', 'random'), ({str(tiny_model)!r},)]\n"
+        "for choice in choices: print(find_weights(*choice).digest)\n"
+        "print(sorted({'keras', 'tensorflow', 'h5py'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    first, _, third, modules = done.stdout.splitlines()
+    assert (first, third) == (sha256(b"weights"), sha256(tiny_model.read_bytes()))
+    assert modules == "[]"
+
+
+def test_no_network(keras_models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(WeightsError) as caught:
+        find_weights("vgg16")
+    assert caught.value.exit_code == 1
+    message = str(caught.value)
+    for part in (VGG16.weights_file, str(keras_models), "FEATX_WEIGHTS_DIR", "--weights FILE", "--weights random"):
+        assert part in message
+    assert "\n" not in message
+    assert capsys.readouterr().out == ""
+    assert find_imagenet(VGG16) is None
+
+
+def test_a_download_whose_checksum_is_wrong_is_not_kept(
+    keras_models: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = []
+
+    def retrieve(url: str, path: str, *_: object) -> None:
+        asked.append(url)
+        Path(path).write_bytes(b"an error page of a proxy")
+
+    monkeypatch.setattr(RETRIEVE, retrieve)
+    for times in (1, 2):
+        with pytest.raises(WeightsError, match=VGG16.weights_file):
+            find_weights("vgg16")
+        # What the first attempt left would be found by the second one.
+        assert len(asked) == times
+        assert list(keras_models.iterdir()) == []
+    assert capsys.readouterr().out == ""
+
+
+def test_a_download_that_breaks_off(keras_models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def retrieve(url: str, path: str, *_: object) -> None:
+        Path(path).write_bytes(b"half")
+        raise ConnectionResetError("Connection reset by peer")
+
+    monkeypatch.setattr(RETRIEVE, retrieve)
+    with pytest.raises(WeightsError, match="could not be downloaded"):
+        find_weights("vgg16")
+    assert list(keras_models.iterdir()) == []
+
+
+def test_an_error_that_is_none_of_the_networks_is_not_hidden(
+    keras_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def retrieve(*_: object) -> None:
+        raise ZeroDivisionError("a mistake")
+
+    monkeypatch.setattr(RETRIEVE, retrieve)
+    with pytest.raises(ZeroDivisionError, match="a mistake"):
+        find_weights("vgg16")
+
+
+def test_a_download_comes_once_and_loads(
+    keras_models: Path,
+    published: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    asked = []
+
+    def retrieve(url: str, path: str, *_: object) -> None:
+        asked.append(url)
+        shutil.copy(published, path)
+
+    monkeypatch.setattr(RETRIEVE, retrieve)
+    with caplog.at_level(logging.INFO, "featx"):
+        first, second = find_weights("mobilenetv2"), find_weights("mobilenetv2")
+    assert first == second
+    assert first.path == keras_models / MOBILENETV2.weights_file
+    assert first.digest == sha256(published.read_bytes())
+    assert len(asked) == 1
+    assert asked[0].endswith(MOBILENETV2.weights_file)
+    assert capsys.readouterr().out == ""
+    assert caplog.messages == [f"Downloading the ImageNet weights of mobilenetv2 ({MOBILENETV2.weights_file})."]
+
+    images = np.random.default_rng(0).normal(size=(1, 64, 64, 3)).astype(np.float32)
+    rows = KerasNetwork(BackbonePart(name="mobilenetv2"), 64, first, batch_size=1).rows(images)
+    build = load_keras().applications.MobileNetV2
+    model = build(include_top=False, weights=published, input_shape=(64, 64, 3))
+    assert rows.std() > 0
+    np.testing.assert_array_equal(rows, model.predict_on_batch(images).reshape(1, -1))
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_the_files_name_in_keras_cache_is_the_one_that_keras_asks_for(
+    name: str, keras_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class AskedError(OSError):
+        pass
+
+    def get_file(fname: str, origin: str, **_: object) -> str:
+        raise AskedError(fname)
+
+    monkeypatch.setattr("keras.src.utils.file_utils.get_file", get_file)
+    with pytest.raises(WeightsError) as caught:
+        download(BACKBONES[name])
+    assert isinstance(caught.value.__cause__, AskedError)
+    assert str(caught.value.__cause__) == BACKBONES[name].weights_file

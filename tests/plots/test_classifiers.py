@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
+from matplotlib.container import ErrorbarContainer
+from sklearn.metrics import roc_auc_score
+
+from featx import plots
+from featx.plots.classifiers import Scored, confusion_grid, reliability, roc_curves, score_intervals
+from featx.stats import wilson
+
+ROWS = [
+    Scored("svm-rbf", (0.86, 0.80, 0.92), (0.92, 0.78, 0.97), standing="best"),
+    Scored("logreg", (0.85, 0.79, 0.91), (0.86, 0.71, 0.94), standing="indistinguishable"),
+    Scored("knn", (0.72, 0.66, 0.78), None, standing="worse"),
+    Scored("head", None, (0.91, 0.77, 0.96), kind="head", standing="indistinguishable"),
+    Scored("majority", (0.26, 0.25, 0.27), (0.25, 0.14, 0.41), kind="baseline", standing="worse"),
+]
+CLASSES = ["covid", "normal", "viral"]
+LABELS = np.repeat(np.arange(3), 9)
+
+
+def shares(seed: int = 0, classes: int = 3) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    drawn = np.random.default_rng(seed).dirichlet(np.ones(classes), len(LABELS))
+    return np.asarray(drawn)
+
+
+def bars(axes: Axes) -> dict[str, ErrorbarContainer]:
+    return {str(one.get_label()): one for one in axes.containers if isinstance(one, ErrorbarContainer)}
+
+
+def values(bar: ErrorbarContainer) -> tuple[list[float], list[float]]:
+    line = bar.lines[0]
+    assert line is not None
+    x, y = (np.asarray(part, np.float64).tolist() for part in line.get_data())
+    return x, y
+
+
+def ends(bar: ErrorbarContainer) -> list[tuple[float, float]]:
+    """Both ends of each horizontal or vertical interval."""
+    (lines,) = bar.lines[2]
+    return [tuple(sorted(np.asarray(line)[:, int(np.ptp(line[:, 0]) == 0)])) for line in lines.get_segments()]
+
+
+def test_scores_and_intervals_stand_where_they_are() -> None:
+    axes = score_intervals(ROWS, "title")
+    drawn = bars(axes)
+    assert set(drawn) == {"cross-validation", "test images"}
+    cv = [row.cv for row in ROWS if row.cv is not None]
+    test = [row.test for row in ROWS if row.test is not None]
+    for bar, known in ((drawn["cross-validation"], cv), (drawn["test images"], test)):
+        assert values(bar)[0] == [value for value, _, _ in known]
+        np.testing.assert_allclose(ends(bar), [found[1:] for found in known])
+    # What has no test stays out of its marker's lines, and the first row is at the top.
+    assert [round(place) for place in values(drawn["test images"])[1]] == [0, 1, 3, 4]
+    assert axes.get_ylim()[0] > axes.get_ylim()[1]
+    assert axes.get_xlim()[0] == pytest.approx(0.1)
+    assert axes.get_title() == "title"
+
+
+def test_the_best_and_what_is_like_it_can_be_seen() -> None:
+    axes = score_intervals(ROWS)
+    banded = sorted(round(patch.get_y() + 0.5) for patch in axes.patches)  # type: ignore[attr-defined]
+    assert banded == [0, 1, 3]
+    names = axes.get_yticklabels()
+    told = ["svm-rbf", "logreg", "knn", "head (the run's own)", "majority (baseline)"]
+    assert [text.get_text() for text in names] == told
+    assert [text.get_fontweight() == "bold" for text in names] == [True, False, False, False, False]
+    assert names[4].get_color() != names[0].get_color()
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert sorted(legend) == ["cross-validation", "indistinguishable from the best", "test images"]
+
+
+def test_scores_without_a_test_part_are_drawn() -> None:
+    axes = score_intervals([Scored("a", (0.5, 0.4, 0.6), None), Scored("b", (0.6, 0.6, 0.6), None)])
+    assert set(bars(axes)) == {"cross-validation"}
+
+
+def test_a_matrix_a_classifier() -> None:
+    counts = [np.diag([number, 9, 9]) for number in range(7)]
+    axes = confusion_grid(counts, [f"c{number}" for number in range(7)], CLASSES)
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    seen = [one for one in figure.axes if one.get_visible()]
+    assert [one.get_title() for one in seen] == [f"c{number}" for number in range(7)]
+    for number, one in enumerate(seen):
+        cells = {text.get_position(): text.get_text() for text in one.texts}
+        assert cells[0, 0] == str(number)
+        # Names only where no neighbour has them.
+        assert bool(one.get_ylabel()) == (number in (0, 4))
+        assert bool(one.get_xlabel()) == (number >= 3)
+
+
+def test_many_classes_have_shades_and_no_numbers() -> None:
+    axes = confusion_grid([np.eye(30, dtype=np.int64)], ["c"], [str(number) for number in range(30)])
+    assert not axes.texts
+    np.testing.assert_array_equal(np.asarray(axes.images[0].get_array()), np.eye(30))
+
+
+def test_roc_curves_have_the_areas_of_scikit_learn() -> None:
+    p = shares()
+    axes = roc_curves(LABELS, p, CLASSES)
+    legend = axes.get_legend()
+    assert legend is not None
+    areas = [roc_auc_score(number == LABELS, p[:, number]) for number in range(3)]
+    assert [text.get_text() for text in legend.get_texts()] == [
+        f"{name}: AUC {area:.2f}" for name, area in zip(CLASSES, areas, strict=True)
+    ]
+    curves = axes.lines[1:]
+    for line, area in zip(curves, areas, strict=True):
+        x, y = (np.asarray(part, np.float64) for part in line.get_data())
+        assert np.trapezoid(y, x) == pytest.approx(area)
+    assert len({(to_rgba(line.get_color()), str(line.get_linestyle())) for line in curves}) == 3
+
+
+def test_two_classes_have_one_curve() -> None:
+    axes = roc_curves(LABELS % 2, shares(classes=2), ["a", "b"])
+    legend = axes.get_legend()
+    assert legend is not None
+    (text,) = legend.get_texts()
+    assert text.get_text().startswith("b: AUC")
+
+
+def test_a_class_without_images_is_said() -> None:
+    axes = roc_curves(np.minimum(LABELS, 1), shares(), CLASSES)
+    legend = axes.get_legend()
+    assert legend is not None
+    assert legend.get_texts()[2].get_text() == "viral: no images"
+
+
+def test_reliability_counts_and_shares() -> None:
+    # Confidences 0.55 three times (two right) and 0.95 twice (both right).
+    confidence = np.array([0.55, 0.55, 0.55, 0.95, 0.95])
+    p = np.column_stack([confidence, 1 - confidence])
+    axes = reliability(np.array([0, 0, 1, 0, 0]), p)
+    (bar,) = bars(axes).values()
+    assert values(bar)[0] == pytest.approx([0.55, 0.95])
+    assert values(bar)[1] == pytest.approx([2 / 3, 1])
+    np.testing.assert_allclose(ends(bar), [wilson(2, 3), wilson(2, 2)])
+    assert [(text.get_position()[0], text.get_text()) for text in axes.texts] == [(0.55, "3"), (0.95, "2")]
+
+
+def test_a_confidence_on_an_edge_counts_to_the_bin_below() -> None:
+    p = np.array([[0.5, 0.5], [0.6, 0.4], [1.0, 0.0]])
+    axes = reliability(np.zeros(3, np.int64), p)
+    assert [text.get_text() for text in axes.texts] == ["1", "1", "1"]
+    assert [text.get_position()[0] for text in axes.texts] == pytest.approx([0.45, 0.55, 0.95])
+
+
+DRAW: list[Callable[[Axes | None], Axes]] = [
+    lambda ax: score_intervals(ROWS, ax=ax),
+    lambda ax: roc_curves(LABELS, shares(), CLASSES, ax=ax),
+    lambda ax: reliability(LABELS, shares(), ax=ax),
+]
+
+
+@pytest.mark.parametrize("draw", DRAW)
+def test_the_given_axes_are_drawn_on_and_returned(draw: Callable[[Axes | None], Axes]) -> None:
+    _, (left, right) = plots.new_figure(8, 4, columns=2)
+    assert draw(right) is right
+    assert right.has_data()
+    assert not left.has_data()
+    assert draw(None) is not right
+
+
+@pytest.mark.parametrize("number", range(len(DRAW) + 1))
+@pytest.mark.parametrize("ending", [".png", ".svg"])
+def test_the_same_figure_gives_the_same_bytes(number: int, ending: str, tmp_path: Path) -> None:
+    paths = [tmp_path / f"{name}{ending}" for name in "ab"]
+    for path in paths:
+        grid = number == len(DRAW)
+        axes = confusion_grid([np.eye(3, dtype=np.int64)] * 2, ["a", "b"], CLASSES) if grid else DRAW[number](None)
+        plots.save(axes, path)
+    assert paths[0].read_bytes() == paths[1].read_bytes()

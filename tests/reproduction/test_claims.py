@@ -1,0 +1,265 @@
+"""Verdicts on a reproduction of the report's own data, in which the outcome of the fits is made up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import numpy as np
+import pytest
+from pipeline_data import small_data
+from reproduction_data import clusters_of, data_of_the_report, found_in, told_of
+
+from featx.errors import DataError
+from featx.reports import loss_interval
+from featx.reproduction.claims import claims_of
+from featx.reproduction.data import Data, read_root
+from featx.reproduction.found import Found
+from featx.reproduction.markdown import limits_of
+from featx.reproduction.reported import read_reported
+from featx.reproduction.settings import sentences, settings_of
+from featx.reproduction.stages import Stages
+from featx.reproduction.verdicts import Judged, judge
+from featx.runs import RunImage
+from featx.stats import Score, difference_interval, mcnemar, spread_of
+from featx.store import save_document
+from featx.sweeps import Sweep
+
+
+def judged(found: Found, name: str) -> Judged:
+    return judge(read_reported().figure(name), dict(claims_of(found))[name])
+
+
+# --- overfitting: training less validation accuracy, 216 against 54 images ---
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "not_overfitting", "overfitting"),
+    [
+        # The gap's interval is above 0, holds 0 and ten points, ends below ten points.
+        (0.95, 0.60, "not reproduced", "reproduced"),
+        (0.93, 0.88, "not comparable", "not reproduced"),
+        (0.60, 0.90, "reproduced", "not reproduced"),
+    ],
+)
+def test_overfitting_is_a_gap_that_the_images_can_show(
+    train: float, validation: float, not_overfitting: str, overfitting: str, tmp_path: Path
+) -> None:
+    found = found_in(tmp_path)
+    # The first half of the epochs does not count.
+    told = told_of(train=(0.1, 0.1, train, train), validation=(0.9, 0.9, validation, validation))
+    found.runs = {"task1": told, "vgg16": told, "resnet50v2": told}
+    low, high = difference_interval(train, 216, validation, 54)
+    assert (low > 0) == (overfitting == "reproduced")
+    assert (low <= 0 and high < 0.1) == (not_overfitting == "reproduced")
+    for name in ("task1", "vgg16"):
+        assert judged(found, f"{name}.overfitting").verdict == not_overfitting
+    assert judged(found, "resnet50v2.overfitting").verdict == overfitting
+
+
+def test_what_cannot_be_told_says_so(tmp_path: Path) -> None:
+    found = found_in(tmp_path)
+    found.runs = {"vgg16": told_of(train=(0.93,), validation=(0.88,))}
+    assert "too few to tell" in judged(found, "vgg16.overfitting").why
+    assert judged(found, "resnet50v2.overfitting").why == "It was not measured."
+
+
+# --- groups and boundaries ---
+
+
+@pytest.mark.parametrize(
+    ("ratios", "verdict"),
+    [
+        ({("bac", "vir"): 0.7}, "reproduced"),
+        ({}, "not reproduced"),
+        ({("bac", "vir"): 0.7, ("normal", "vir"): 0.9}, "not reproduced"),
+        ({("covid", "vir"): 0.7}, "not reproduced"),
+    ],
+)
+def test_three_groups_are_the_pneumonias_and_the_others(
+    ratios: dict[tuple[str, str], float], verdict: str, tmp_path: Path
+) -> None:
+    found = found_in(tmp_path)
+    found.runs["vgg16"] = told_of()
+    found.clusters["vgg16"] = clusters_of(ratios)
+    assert judged(found, "vgg16.groups").verdict == verdict
+
+
+def test_groups_of_classes_that_are_not_recognised_are_not_judged(tmp_path: Path) -> None:
+    names = ("covid", "normal", "PB", "PV")
+    other = Data({("train", name): 60 for name in names}, {})
+    found = found_in(tmp_path, data={**data_of_the_report(), "all": other})
+    found.runs["vgg16"] = told_of()
+    found.clusters["vgg16"] = clusters_of({}, names)
+    verdict = judged(found, "vgg16.groups")
+    assert (verdict.verdict, "not recognised" in verdict.why) == ("not comparable", True)
+
+
+@pytest.mark.parametrize(("ratio", "verdict"), [(0.9, "not reproduced"), (1.0, "reproduced")])
+def test_two_classes_are_distinct_from_a_ratio_of_one_on(ratio: float, verdict: str, tmp_path: Path) -> None:
+    found = found_in(tmp_path)
+    found.runs["task1"] = told_of()
+    found.clusters["task1"] = clusters_of({("covid", "normal"): ratio}, ("covid", "normal"))
+    assert judged(found, "task1.clusters").verdict == verdict
+
+
+@pytest.mark.parametrize(("vgg16", "verdict"), [(3.0, "reproduced"), (1.5, "not reproduced")])
+def test_the_wider_boundary_is_the_larger_mean_ratio(vgg16: float, verdict: str, tmp_path: Path) -> None:
+    found = found_in(tmp_path)
+    found.runs = {"vgg16": told_of(), "resnet50v2": told_of()}
+    found.clusters = {"vgg16": clusters_of({("covid", "normal"): vgg16}), "resnet50v2": clusters_of({})}
+    assert judged(found, "models.boundary").verdict == verdict
+
+
+# --- two models ---
+
+
+@pytest.mark.parametrize(
+    ("vgg16", "resnet", "verdict"),
+    [(36, 30, "reproduced"), (33, 30, "not reproduced"), (28, 36, "not reproduced")],
+)
+def test_more_accurate_is_more_than_chance(vgg16: int, resnet: int, verdict: str, tmp_path: Path) -> None:
+    right = {name: [n < correct for n in range(36)] for name, correct in (("vgg16", vgg16), ("resnet50v2", resnet))}
+    found = found_in(tmp_path)
+    found.runs = {name: told_of(right=answers) for name, answers in right.items()}
+    p_value = mcnemar(np.array(right["vgg16"]), np.array(right["resnet50v2"]))
+    assert (vgg16 > resnet and p_value < 0.05) == (verdict == "reproduced")
+    assert judged(found, "models.accuracy").verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("vgg16", "resnet", "frozen", "complexity"),
+    [
+        ((100, 10), (150, 10), "reproduced", "reproduced"),
+        # The report's own counts.
+        ((14_714_688, 51_907_844), (23_564_800, 525_572), "not reproduced", "not reproduced"),
+    ],
+)
+def test_parameters_are_held_against_each_other(
+    vgg16: tuple[int, int], resnet: tuple[int, int], frozen: str, complexity: str, tmp_path: Path
+) -> None:
+    found = found_in(tmp_path)
+    found.runs = {"vgg16": told_of(parameters=vgg16), "resnet50v2": told_of(parameters=resnet)}
+    assert judged(found, "models.frozen").verdict == frozen
+    assert judged(found, "models.complexity").verdict == complexity
+
+
+# --- data ---
+
+
+def test_classes_are_recognised_by_their_names(tmp_path: Path) -> None:
+    for name, classes in (("two", 2), ("all", 4)):
+        small_data(tmp_path / name, train=2, test=1, classes=classes)
+    data = read_root(tmp_path)
+    assert data["all"].classes["bac"] == "pneumonia_bac"
+    assert (data["two"].count("train", "covid"), data["all"].count("test", "vir")) == (2, 1)
+    assert "8 train images, 4 test images in all" in data["all"].other("all")
+    for split in ("train", "test"):
+        (tmp_path / "all" / split / "pneumonia_bac").rename(tmp_path / "all" / split / "PB")
+    assert read_root(tmp_path)["all"].count("train", "bac") is None
+    assert "not recognised" in read_root(tmp_path)["all"].other("all")
+    # "vir" is in both names: which is which is not clear.
+    for split in ("train", "test"):
+        (tmp_path / "all" / split / "PB").rename(tmp_path / "all" / split / "bac-or-virus")
+    assert read_root(tmp_path)["all"].classes == {}
+    with pytest.raises(DataError, match="no two/train"):
+        read_root(tmp_path / "all")
+
+
+def test_the_reports_data_is_told_by_class_and_split() -> None:
+    own = data_of_the_report()["all"]
+    assert own.other("all") == ""
+    swapped = {**own.counts, ("train", "covid"): 70, ("train", "normal"): 60}
+    assert "Other data" in Data(swapped, own.classes).other("all")
+    held_out = {**own.counts, ("val", "covid"): 5}
+    assert "5 val images" in Data(held_out, own.classes).other("all")
+
+
+def test_limits_of_the_reports_data_are_not_told_of_other_data(tmp_path: Path) -> None:
+    assert any("adults" in text for _, text in limits_of(found_in(tmp_path)))
+    other = found_in(tmp_path, data={**data_of_the_report(), "two": Data({}, {})})
+    assert [head for head, _ in limits_of(other)] == ["One split.", "Clinical use."]
+
+
+# --- as described against as run ---
+
+
+def settings(tmp_path: Path, right: dict[str, int], augmented: dict[str, int]) -> list[str]:
+    found = found_in(tmp_path)
+    found.runs = {name: told_of(right=[n < correct for n in range(36)]) for name, correct in right.items()}
+    found.validation = {name: (Score(54, 27, 0.5), Score(54, correct, 0.5)) for name, correct in augmented.items()}
+    return sentences(found, settings_of(found))
+
+
+def test_sentences_say_which_choice_moves_the_accuracy(tmp_path: Path) -> None:
+    lines = settings(tmp_path, {"vgg16": 36, "vgg16-rescaled": 35, "vgg16-no-views": 20}, {"vgg16": 21})
+    assert "from 55.6 % to 100.0 %" in lines[0]
+    assert "beyond chance is: no views (McNemar" in lines[0]
+    assert "come out 11.1 to 11.1 points lower" in lines[1]
+    alike = settings(tmp_path, {"vgg16": 36, "vgg16-rescaled": 35}, {"vgg16": 27})
+    assert "none of the choices moves it" in alike[0]
+    assert "come out the same" in alike[1]
+    higher = settings(tmp_path, {"vgg16": 36}, {"vgg16": 54})
+    assert len(higher) == 1
+    assert "50.0 to 50.0 points higher" in higher[0]
+
+
+def test_nothing_is_said_of_what_is_missing(tmp_path: Path) -> None:
+    assert settings(tmp_path, {"vgg16-rescaled": 35, "vgg16-no-views": 20}, {}) == []
+
+
+def test_seeds_alone_are_told_beside(tmp_path: Path) -> None:
+    found = found_in(tmp_path)
+    found.runs = {"vgg16": told_of()}
+    spread = spread_of([Score(36, 27, 0.5), Score(36, 33, 0.5)])
+    found.sweep = cast("Sweep", SimpleNamespace(spreads=lambda: [({"fit.batch_size": 10}, spread)]))
+    assert sentences(found, settings_of(found)) == [
+        "Seeds alone take the fit as described from 75.0 % to 91.7 % (2 seeds, 100 epochs)."
+    ]
+
+
+# --- stages ---
+
+
+def test_a_part_that_fails_leaves_the_others(tmp_path: Path) -> None:
+    stages = Stages(tmp_path, 1, lambda *_: None)
+    done: list[str] = []
+
+    def work() -> None:
+        for name in ("task1", "vgg16"):
+            with stages.part(f"maps/{name}", f"Maps of {name}"):
+                if name == "task1":
+                    raise DataError("No two rows differ.")
+                done.append(name)
+
+    stages.run("maps", "Maps", work)
+    assert done == ["vgg16"]
+    assert stages.failed == {"maps/task1": "No two rows differ."}
+    assert stages.error("maps") == stages.error("maps/task1") == "No two rows differ."
+    assert stages.error("maps/vgg16") == stages.error("map") == ""
+    assert "maps/task1: No two rows differ." in stages.sentence()
+
+
+def test_time_of_what_is_done_anew_is_not_added_up(tmp_path: Path) -> None:
+    for name in ("fit", "page"):
+        save_document(tmp_path, "stages", name, {"seconds": 1000.0})
+    stages = Stages(tmp_path, 2, lambda *_: None)
+    stages.run("fit", "A fit", lambda: None)
+    stages.run("page", "The page", lambda: None, anew=True)
+    assert stages.seconds["fit"] > 999 > stages.seconds["page"]
+
+
+# --- losses ---
+
+
+def image(probability: float) -> RunImage:
+    return cast("RunImage", SimpleNamespace(label="covid", probabilities=(probability, 1 - probability)))
+
+
+def test_a_loss_whose_probability_was_lost_has_no_interval() -> None:
+    known = loss_interval([image(0.5), image(0.25)], ("covid", "normal"))
+    assert known is not None
+    assert known[0] == 0.0
+    assert loss_interval([image(0.5), image(0.0)], ("covid", "normal")) is None
+    assert loss_interval([image(0.5)], ("covid", "normal")) is None

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pipeline_data import digest, expected_rows, read_table, resized, small_data, small_recipe
+
+from featx.errors import DataError, RunError, UsageError
+from featx.runs import folder as runs
+from featx.runs.fitting import FitResult, fit_head
+from featx.runs.source import Source, read_source
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> FitResult:
+    """A run on a manifest with groups and a column of the user's own."""
+    root = tmp_path_factory.mktemp("sources")
+    data = small_data(root / "data", train=6, test=2, classes=2)
+    with (root / "manifest.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "label", "split", "group", "scanner", "predicted"])
+        for number, path in enumerate(sorted(data.rglob("*.png"))):
+            split, label, _ = path.relative_to(data).parts
+            own = "" if number == 0 else f"scanner {number % 2}"
+            writer.writerow([path.relative_to(root), label, split, f"{split} patient {number // 2}", own, "mine"])
+    recipe = small_recipe(tiny_model)
+    return fit_head(root / "manifest.csv", recipe, root / "run", cache=root / "cache")
+
+
+@pytest.fixture
+def cache(fitted: FitResult) -> Path:
+    return fitted.extraction.store.root
+
+
+def test_the_rows_of_a_run_are_those_of_its_images(fitted: FitResult, cache: Path, tiny_model: Path) -> None:
+    found = read_source(fitted.run, layer="backbone", cache=cache)
+    assert len(found.table) == 16
+    for path, row, known in zip(found.files, found.table.X, found.table.digests, strict=True):
+        assert digest(path) == known
+        np.testing.assert_allclose(row, expected_rows(tiny_model, [resized(path)])[0], rtol=1e-4, atol=1e-5)
+    assert read_source(fitted.run, cache=cache).table.X.shape == (16, 16)
+
+
+def test_data_gives_the_same_rows_as_the_run_on_it(fitted: FitResult, cache: Path, tiny_model: Path) -> None:
+    run = read_source(fitted.run, layer="backbone", cache=cache)
+    data = read_source(fitted.extraction.dataset.root / "manifest.csv", spec=small_recipe(tiny_model), cache=cache)
+    assert (data.layer, data.feature_set, data.predicted) == ("backbone", run.feature_set, None)
+    np.testing.assert_array_equal(data.table.X, run.table.X)
+    for name in ("ids", "labels", "splits", "groups", "digests"):
+        assert getattr(data.table, name) == getattr(run.table, name)
+    assert (data.files, data.extra) == (run.files, run.extra)
+
+
+def test_what_the_manifest_says_is_known_of_each_image(fitted: FitResult, cache: Path) -> None:
+    found = read_source(fitted.run, cache=cache)
+    with (fitted.extraction.dataset.root / "manifest.csv").open(encoding="utf-8", newline="") as file:
+        rows = {row["path"]: row for row in csv.DictReader(file)}
+    for name, group, scanner in zip(found.table.ids, found.table.groups, found.column("scanner"), strict=True):
+        assert (group, scanner) == (rows[name]["group"], rows[name]["scanner"])
+    # A column of the user's that is named like one of featx's is in nobody's way.
+    assert set(found.column("predicted")) == {"mine"}
+    assert found.column("label") == found.table.labels
+    with pytest.raises(DataError, match=r"column 'site' in the manifest of run, found predicted, scanner;"):
+        found.column("site")
+
+
+def test_images_of_a_group_are_one_unit(fitted: FitResult, cache: Path) -> None:
+    found = read_source(fitted.run, cache=cache)
+    by_unit: dict[str, set[str | None]] = {}
+    for unit, group in zip(found.units(), found.table.groups, strict=True):
+        by_unit.setdefault(unit, set()).add(group)
+    assert sorted(map(len, by_unit.values())) == [1] * 8
+
+
+def test_predictions_stand_beside_the_rows(fitted: FitResult, cache: Path) -> None:
+    found = read_source(fitted.run, cache=cache)
+    assert found.predicted is not None
+    rows = {row["path"]: row for row in read_table(fitted.run / runs.PREDICTIONS)}
+    of_images = zip(
+        found.table.ids, found.predicted.labels, found.predicted.probabilities, found.predicted.roles, strict=True
+    )
+    for name, label, shares, role in of_images:
+        assert (label, role) == (rows[name]["predicted"], rows[name]["role"])
+        np.testing.assert_allclose(shares, [float(rows[name][f"p_{c}"]) for c in found.predicted.classes])
+
+
+def test_a_split_is_taken_with_all_that_belongs_to_it(fitted: FitResult, cache: Path) -> None:
+    found = read_source(fitted.run, cache=cache)
+    test = found.of_split("test")
+    assert test.table.splits == ("test",) * 4
+    assert found.of_split("all").table.ids == found.table.ids
+    places = [found.table.ids.index(name) for name in test.table.ids]
+    np.testing.assert_array_equal(test.table.X, found.table.X[places])
+    assert test.files == tuple(found.files[place] for place in places)
+    assert test.extra == tuple(found.extra[place] for place in places)
+    assert test.predicted is not None
+    assert found.predicted is not None
+    assert test.predicted.labels == tuple(found.predicted.labels[place] for place in places)
+    with pytest.raises(DataError, match="run has no images of the split 'val'"):
+        found.of_split("val")
+    with pytest.raises(UsageError, match="received 'tset'"):
+        found.of_split("tset")
+
+
+def test_the_order_is_that_of_the_content(fitted: FitResult, cache: Path, tmp_path: Path) -> None:
+    """Another order of the run's table, as after renaming, gives the same rows in the same order."""
+    found = read_source(fitted.run, cache=cache)
+    assert list(found.table.digests) == sorted(found.table.digests)
+    lines = (fitted.run / runs.PREDICTIONS).read_text("utf-8").splitlines()
+    other = tmp_path / "run"
+    other.mkdir()
+    for name in (runs.RECIPE, runs.MANIFEST):
+        (other / name).write_bytes((fitted.run / name).read_bytes())
+    (other / runs.PREDICTIONS).write_text("\n".join([lines[0], *reversed(lines[1:])]), "utf-8")
+    again: Source = read_source(other, cache=cache)
+    np.testing.assert_array_equal(again.table.X, found.table.X)
+
+
+def test_what_cannot_be_had_is_said(fitted: FitResult, cache: Path, tmp_path: Path) -> None:
+    data = fitted.extraction.dataset.root / "manifest.csv"
+    with pytest.raises(UsageError, match="is not a run; pass a folder that featx fit-head"):
+        read_source(data, layer="penultimate", cache=cache)
+    with pytest.raises(UsageError, match="which has its own"):
+        read_source(fitted.run, spec="covid2-vgg16", cache=cache)
+    with pytest.raises(RunError, match="are not all in the cache"):
+        read_source(fitted.run, cache=tmp_path)
+    with pytest.raises(UsageError, match="received 'last'"):
+        read_source(fitted.run, layer="last", cache=cache)  # type: ignore[arg-type]

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pipeline_data import small_data, small_recipe
+
+from featx.machine import this_machine
+from featx.recipes import HeadPart, load_recipe
+from featx.sweeps import processes as sweep_processes
+from featx.sweeps.fits import Fits
+from featx.sweeps.grid import Point, points_of
+from featx.sweeps.processes import affordable, fit_bytes
+
+GB = 1e9
+
+
+@pytest.fixture(scope="module")
+def work(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Fits, list[Point]]:
+    root = tmp_path_factory.mktemp("processes")
+    data = small_data(root / "data", train=4, test=1, classes=2)
+    points = points_of(small_recipe(tiny_model), {"fit.batch_size": [4, 8]}, range(5))
+    return Fits(data, root / "out", root / "cache", "auto", "fail"), points
+
+
+def set_machine(monkeypatch: pytest.MonkeyPatch, available: float | None, gpu: bool = False) -> None:
+    machine = replace(this_machine(), available=None if available is None else int(available))
+    monkeypatch.setattr(sweep_processes, "this_machine", lambda: machine)
+    monkeypatch.setattr(sweep_processes, "gpu_is_there", lambda: gpu)
+
+
+def test_as_many_fits_as_memory_holds(
+    work: tuple[Fits, list[Point]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fits, points = work
+    one = fit_bytes(points[0].recipe.head, fits.extraction(points[0].recipe).dim, 2, "auto")
+    for available, expected in ((100 * one, 8), (8 * one + 1, 8), (3.5 * one, 3), (0.1 * one, 1)):
+        caplog.clear()
+        set_machine(monkeypatch, available)
+        with caplog.at_level(logging.INFO, "featx"):
+            assert affordable(fits, points, 8) == expected
+        told = (
+            [] if expected == 8 else [f"{expected} fits at once instead of 8, which is what the free memory allows."]
+        )
+        assert caplog.messages == told
+
+
+def test_a_system_that_does_not_tell_and_a_gpu(
+    work: tuple[Fits, list[Point]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    set_machine(monkeypatch, None)
+    assert affordable(*work, 4) == 4
+    assert "does not tell how much memory is free: 4 fits" in caplog.text
+    set_machine(monkeypatch, 1000 * GB, gpu=True)
+    assert affordable(*work, 4) == 1
+    assert "One fit at a time instead of 4" in caplog.text
+
+
+def test_the_estimate_is_no_less_than_what_was_measured() -> None:
+    """Peaks of whole processes with this head, as docs/performance.md has them."""
+    head = load_recipe("covid4-vgg16").head
+    assert 2.2 * GB <= fit_bytes(head, 25088, 4, "fused") <= 2.6 * GB
+    assert 2.7 * GB <= fit_bytes(head, 25088, 4, "keras") <= 3.1 * GB
+    assert fit_bytes(head, 25088, 4, "auto") == fit_bytes(head, 25088, 4, "fused")
+
+
+def test_a_sigmoid_has_one_unit() -> None:
+    one, two = (fit_bytes(HeadPart(output=output), 99, 2, "fused") for output in ("sigmoid", "softmax"))
+    assert two - one == pytest.approx(100 * (one - fit_bytes(HeadPart(output="sigmoid"), 98, 2, "fused")))

@@ -1,0 +1,443 @@
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pipeline_data import read_table, small_data, small_recipe
+from typer.testing import CliRunner, Result
+
+from featx import plots
+from featx.cli import app
+from featx.digests import digest_of
+from featx.errors import DataError, RecipeError, RunError, StoreError, UntrustedError, UsageError, WeightsError
+from featx.features import data_digest, extraction
+from featx.heads import fit as head_fits
+from featx.recipes import Recipe, dump_recipe, load_recipe
+from featx.runs import fit_head
+from featx.sweeps import fits as sweep_fits
+from featx.sweeps.fits import Fits, FitScores
+from featx.sweeps.grid import Point
+from featx.sweeps.result import Sweep
+from featx.sweeps.sweeping import sweep
+
+GRID = {"fit.batch_size": [4, 12]}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_data(tmp_path_factory.mktemp("sweeping") / "data", train=6, test=3, classes=2)
+
+
+@pytest.fixture(scope="module")
+def cache(data: Path) -> Path:
+    return data.parent / "cache"
+
+
+@pytest.fixture
+def recipe(tiny_model: Path) -> Recipe:
+    return small_recipe(tiny_model, {"fit.seed": 5})
+
+
+@pytest.fixture(scope="module")
+def swept(data: Path, cache: Path, tiny_model: Path) -> Sweep:
+    return sweep(data, small_recipe(tiny_model, {"fit.seed": 5}), GRID, data.parent / "sweep", seeds=2, cache=cache)
+
+
+def fits_of(found: Sweep) -> list[tuple[Point, FitScores]]:
+    return list(zip(found.points, found.scores, strict=True))
+
+
+def own_recipe(folder: Path, recipe: Recipe) -> str:
+    path = folder / "own.toml"
+    path.write_text(dump_recipe(recipe), "utf-8")
+    return str(path)
+
+
+def command(data: Path, recipe: str, out: Path, cache: Path, *further: str) -> Result:
+    return CliRunner().invoke(
+        app, ["sweep", str(data), "--recipe", recipe, "--out", str(out), "--cache", str(cache), *further]
+    )
+
+
+@pytest.fixture
+def fitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Batch size and seed of every fit that is really done."""
+    done: list[tuple[int, int]] = []
+    true = head_fits.fit_rows
+
+    def watched(extraction: Any, recipe: Recipe, *arguments: Any) -> Any:
+        done.append((recipe.fit.batch_size, recipe.fit.seed))
+        return true(extraction, recipe, *arguments)
+
+    monkeypatch.setattr(sweep_fits, "fit_rows", watched)
+    return done
+
+
+def test_scores_are_those_of_single_fits(
+    swept: Sweep, data: Path, cache: Path, tmp_path: Path, recipe: Recipe
+) -> None:
+    assert [(*p.values.values(), p.seed) for p in swept.points] == [(4, 5), (4, 6), (12, 5), (12, 6)]
+    for place in (0, 3):
+        point, scores = swept.points[place], swept.scores[place]
+        single = fit_head(
+            data,
+            recipe.replaced({"fit.batch_size": point.values["fit.batch_size"], "fit.seed": point.seed}),
+            tmp_path / str(place),
+            cache=cache,
+        )
+        for role in ("train", "validation", "test"):
+            ours, theirs = getattr(scores, role), getattr(single, role)
+            assert (ours.n, ours.correct) == (theirs.n, theirs.correct)
+            assert ours.loss == pytest.approx(theirs.loss, rel=1e-4)
+
+
+def test_tables_hold_every_fit_and_every_value(swept: Sweep) -> None:
+    rows = read_table(swept.out / "sweep.csv")
+    assert [(row["batch_size"], row["seed"]) for row in rows] == [("4", "5"), ("4", "6"), ("12", "5"), ("12", "6")]
+    for row, scores in zip(rows, swept.scores, strict=True):
+        assert int(row["test_correct"]) == scores.test.correct
+        assert float(row["test_loss"]) == pytest.approx(scores.test.loss)
+    summary = read_table(swept.out / "summary.csv")
+    for value, place in (("4", 0), ("12", 2)):
+        accuracies = [scores.test.accuracy or 0.0 for scores in swept.scores[place : place + 2]]
+        row = next(row for row in summary if row["batch_size"] == value)
+        assert float(row["mean"]) == pytest.approx(np.mean(accuracies))
+        assert (float(row["low"]), float(row["high"])) == (min(accuracies), max(accuracies))
+        held_out = [scores.validation.accuracy or 0.0 for scores in swept.scores[place : place + 2]]
+        assert float(row["validation_mean"]) == pytest.approx(np.mean(held_out))
+        assert float(row["validation_sd"]) == pytest.approx(np.std(held_out, ddof=1))
+    document = json.loads((swept.out / "sweep.json").read_text("utf-8"))
+    assert document == json.loads(json.dumps(swept.to_json()))
+    assert document["rows"][0]["test"]["n"] == 6
+    assert {path.name for path in swept.files} == {path.name for path in swept.out.iterdir()} - {"fits"}
+
+
+def test_what_was_fitted_is_not_fitted_again(
+    swept: Sweep, data: Path, cache: Path, recipe: Recipe, fitted: list[tuple[int, int]]
+) -> None:
+    again = sweep(data, recipe, GRID, swept.out, seeds=2, cache=cache)
+    assert fitted == []
+    assert again.scores == swept.scores
+    more = sweep(data, recipe, {"fit.batch_size": [4, 8]}, swept.out, seeds=3, cache=cache)
+    assert sorted(fitted) == [(4, 7), (8, 5), (8, 6), (8, 7)]
+    assert more.scores[:2] == swept.scores[:2]
+
+
+def test_an_interrupted_sweep_goes_on_where_it_stopped(
+    data: Path, cache: Path, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    true, calls = head_fits.fit_rows, []
+
+    def interrupted(*arguments: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return true(*arguments)
+
+    monkeypatch.setattr(sweep_fits, "fit_rows", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(data, recipe, GRID, tmp_path / "out", seeds=2, cache=cache)
+    assert len(list((tmp_path / "out" / "fits").glob("*.json"))) == 2
+    found = sweep(data, recipe, GRID, tmp_path / "out", seeds=2, cache=cache)
+    assert len(calls) == 3 + 2
+    assert len(found.scores) == 4
+
+
+def test_a_damaged_score_is_fitted_again(
+    swept: Sweep, data: Path, cache: Path, recipe: Recipe, tmp_path: Path, fitted: list[tuple[int, int]]
+) -> None:
+    out = tmp_path / "out"
+    sweep(data, recipe, {"fit.batch_size": [4]}, out, seeds=1, cache=cache)
+    (path,) = (out / "fits").glob("*.json")
+    path.write_text(path.read_text("utf-8").replace('"correct":', '"correct": 1'), "utf-8")
+    found = sweep(data, recipe, {"fit.batch_size": [4]}, out, seeds=1, cache=cache)
+    assert fitted == [(4, 5)] * 2
+    assert found.scores[0].test == swept.scores[0].test
+
+
+def test_other_images_are_fitted_anew(
+    swept: Sweep, cache: Path, recipe: Recipe, tmp_path: Path, fitted: list[tuple[int, int]]
+) -> None:
+    other = small_data(tmp_path / "data", train=6, test=3, classes=2, seed=1)
+    sweep(other, recipe, {"fit.batch_size": [4]}, swept.out, seeds=1, cache=cache)
+    assert fitted == [(4, 5)]
+
+
+@pytest.mark.skipif("spawn" not in multiprocessing.get_all_start_methods(), reason="processes cannot be spawned")
+def test_several_processes_find_the_same(
+    swept: Sweep, data: Path, cache: Path, recipe: Recipe, tmp_path: Path
+) -> None:
+    found = sweep(data, recipe, GRID, tmp_path / "out", seeds=1, cache=cache, jobs=2)
+    one, two = found.scores
+    for ours, theirs in ((one, swept.scores[0]), (two, swept.scores[2])):
+        assert (ours.train, ours.validation, ours.test) == (theirs.train, theirs.validation, theirs.test)
+
+
+def test_features_are_extracted_for_what_moves_them_alone(
+    data: Path, tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed: list[int] = []
+    true = extraction.extract_dataset
+
+    def watched(*arguments: Any, **named: Any) -> Any:
+        found = true(*arguments, **named)
+        computed.append(found.computed)
+        return found
+
+    monkeypatch.setattr(head_fits, "extract_dataset", watched)
+    grid: Mapping[str, Sequence[Any]] = {"preprocess.mode": ["rescale", "featurewise"], "fit.epochs": [1, 2]}
+    found = sweep(data, recipe, grid, tmp_path / "out", seeds=1, cache=tmp_path / "cache")
+    assert computed == [18, 18]  # 2 classes of 6 training and 3 test images, once for each mode
+    losses = {(p.values["preprocess.mode"], p.values["fit.epochs"]): s.test.loss for p, s in fits_of(found)}
+    for (mode, epochs), loss in losses.items():
+        changes = {"preprocess.mode": mode, "fit.epochs": epochs}
+        single = fit_head(data, recipe.replaced(changes), tmp_path / f"{mode}{epochs}", cache=tmp_path / "cache")
+        assert loss == pytest.approx(single.test.loss, rel=1e-4)
+    assert len(set(losses.values())) == 4
+
+
+def test_a_fit_that_diverges_has_no_scores_and_does_not_end_the_sweep(
+    data: Path, cache: Path, recipe: Recipe, tmp_path: Path
+) -> None:
+    grid = {"fit.learning_rate": [1e-3, 1e30]}
+    found = sweep(data, recipe, grid, tmp_path / "out", seeds=2, cache=cache)
+    assert [scores.refused is None for scores in found.scores] == [True, True, False, False]
+    (_, kept), (_, refused) = found.spreads()
+    assert (kept.refused, refused.refused, refused.mean) == (0, 2, None)
+    assert found.p_value is None
+    assert "whether learning rate makes a difference takes two values, and only one" in found.conclusion()
+    rows = read_table(found.out / "summary.csv")
+    assert [(row["learning_rate"], row["fits"], row["refused"]) for row in rows] == [
+        ("0.001", "2", "0"),
+        ("1e+30", "0", "2"),
+    ]
+
+
+def test_the_conclusion_says_whether_values_matter(swept: Sweep) -> None:
+    means = [100 * float(spread.mean or 0) for _, spread in swept.spreads()]
+    assert f"go from {min(means):.1f} to {max(means):.1f} %" in swept.conclusion()
+    assert swept.p_value is not None
+    assert swept.p_value >= 0.5  # of two values and two seeds, whatever they are
+    assert "2 seeds cannot tell whether batch size makes a difference" in swept.conclusion()
+    assert "at least 6 seeds" in swept.conclusion()
+    assert "one test image is 16.7" in swept.conclusion()
+
+
+def test_scores_are_read_back_as_they_were(swept: Sweep) -> None:
+    for scores in swept.scores:
+        back = FitScores.from_json(json.loads(json.dumps(scores.to_json())))
+        assert (back.train, back.validation, back.test) == (scores.train, scores.validation, scores.test)
+
+
+def test_a_folder_with_other_things_is_left_alone(data: Path, cache: Path, recipe: Recipe, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(RunError, match="holds other files"):
+        sweep(data, recipe, GRID, tmp_path, cache=cache)
+    with pytest.raises(RunError, match="is a file"):
+        sweep(data, recipe, GRID, tmp_path / "thesis.tex", cache=cache)
+    with pytest.raises(UsageError, match="valid integer"):
+        sweep(data, recipe, {"fit.batch_size": ["x"]}, tmp_path / "new", cache=cache)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_the_command(swept: Sweep, data: Path, cache: Path, recipe: Recipe, tmp_path: Path) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text(dump_recipe(recipe), "utf-8")
+    arguments = ["sweep", str(data), "--recipe", str(own), "--out", str(swept.out), "--cache", str(cache)]
+    result = CliRunner().invoke(app, [*arguments, "--batch-size", "4..12..8", "--seeds", "2", "--json"])
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert [(row["batch_size"], row["seed"]) for row in document["rows"]] == [(4, 5), (4, 6), (12, 5), (12, 6)]
+    assert [row["test"]["correct"] for row in document["rows"]] == [s.test.correct for s in swept.scores]
+    text = CliRunner().invoke(app, [*arguments, "--set", "fit.batch_size=4,12", "--seeds", "2"]).stdout
+    assert "2 seeds cannot tell whether batch size makes a difference" in " ".join(text.split())
+    twice = CliRunner().invoke(app, [*arguments, "--batch-size", "4,12", "--set", "fit.batch_size=4,12"])
+    assert isinstance(twice.exception, UsageError)
+
+
+def test_kept_fits_stay_valid(swept: Sweep, data: Path, cache: Path) -> None:
+    """The key is that of fits that were kept by earlier versions: all that moves the scores, and nothing else."""
+    for point, scores in fits_of(swept):
+        known = Fits(data, swept.out, cache, "auto", "fail").extraction(point.recipe)
+        groups = sorted([image.digest, ""] for image in known.images)
+        key = {
+            "rule": 1,
+            "images": digest_of([data_digest(known.images), groups]),
+            "features": [known.spaces.plain.id, known.spaces.augmented.id],
+            "views": 1,
+            "head": point.recipe.head.model_dump(mode="json"),
+            "fit": point.recipe.fit.model_dump(mode="json"),
+            "engine": "auto",
+        }
+        kept = json.loads((swept.out / "fits" / f"{digest_of(key)}.json").read_text("utf-8"))
+        assert kept["document"] == scores.to_json()
+        assert kept["sha256"] == digest_of(scores.to_json())
+
+
+def test_what_it_was_made_of_is_recorded(swept: Sweep, data: Path, cache: Path) -> None:
+    document = json.loads((swept.out / "sweep.json").read_text("utf-8"))
+    known = Fits(data, swept.out, cache, "auto", "fail").extraction(swept.points[0].recipe)
+    assert document["data"]["sha256"] == data_digest(known.images)
+    assert document["data"]["counts"]["train"] == {"covid": 6, "normal": 6}
+    assert document["versions"]["numpy"] == np.__version__
+
+
+def test_every_fit_is_checked_before_any_work(data: Path, tmp_path: Path, recipe: Recipe) -> None:
+    four = small_data(tmp_path / "four", train=3, test=1, classes=4)
+    cases: list[tuple[Path, dict[str, list[Any]], type[Exception], str]] = [
+        (four, {"head.output": ["softmax", "sigmoid"]}, RecipeError, "tells two classes apart, and the data has 4"),
+        (data, {"fit.validation": [0.25, 0.95]}, DataError, "does not give"),
+        (data, {"backbone.name": [recipe.backbone.name, "vgg61"]}, UsageError, "vgg61"),
+    ]
+    for where, grid, kind, says in cases:
+        with pytest.raises(kind, match=says):
+            sweep(where, recipe, grid, tmp_path / "out", cache=tmp_path / "cache")
+    gelu = recipe.replaced({"head.layers.1.activation": "gelu"})
+    with pytest.raises(RecipeError, match="the activation gelu"):
+        sweep(data, gelu, {"head.layers.1.activation": ["relu", "gelu"]}, tmp_path / "out", engine="fused")
+    assert not (tmp_path / "cache").exists()
+    assert not (tmp_path / "out").exists()
+
+
+def test_layers_are_swept_by_their_number(data: Path, cache: Path, recipe: Recipe, tmp_path: Path) -> None:
+    found = sweep(data, recipe, {"head.layers.1.units": [4, 16]}, tmp_path / "out", seeds=1, cache=cache)
+    rows = read_table(found.out / "sweep.csv")
+    assert [row["units"] for row in rows] == ["4", "16"]
+    assert rows[0]["test_loss"] != rows[1]["test_loss"]
+
+
+def test_tables_are_values(data: Path, cache: Path, recipe: Recipe, tmp_path: Path) -> None:
+    schedule = {"kind": "factor", "boundaries": [1], "values": [1.0, 0.1]}
+    found = sweep(data, recipe, {"fit.schedule": [None, schedule]}, tmp_path / "out", seeds=2, cache=cache)
+    assert [spread.refused for _, spread in found.spreads()] == [0, 0]
+    assert [json.loads(row["schedule"]) for row in read_table(found.out / "summary.csv")] == [None, schedule]
+    assert json.loads((found.out / "sweep.json").read_text("utf-8"))["rows"][2]["schedule"] == schedule
+    plain = sweep(data, recipe, {"fit.epochs": [4]}, tmp_path / "plain", seeds=2, cache=cache)
+    assert [scores.test for scores in found.scores[:2]] == [scores.test for scores in plain.scores]
+    assert [scores.test for scores in found.scores[2:]] != [scores.test for scores in plain.scores]
+
+
+def test_without_test_images_validation_is_told_of(cache: Path, recipe: Recipe, tmp_path: Path) -> None:
+    data = small_data(tmp_path / "data", train=8, test=0, classes=2)
+    result = command(data, own_recipe(tmp_path, recipe), tmp_path / "out", cache, "--batch-size", "4,12", "--json")
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    first = document["summary"]["values"][0]
+    correct = [row["validation"]["correct"] for row in document["rows"] if row["batch_size"] == 4]
+    assert (document["summary"]["of"], first["n"]) == ("validation", 4)
+    assert first["accuracy"]["mean"] == pytest.approx(np.mean(correct) / 4)
+    assert "one validation image is 25.0" in document["summary"]["conclusion"]
+    assert [row["of"] for row in read_table(tmp_path / "out" / "summary.csv")] == ["validation"] * 2
+    with pytest.raises(DataError, match=r"Expected a split test in .*, or images held out"):
+        sweep(data, recipe, {"fit.validation": [0.25, 0.0]}, tmp_path / "none", cache=cache)
+
+
+def test_skipped_images_are_told_of_and_the_exit_code_is_3(cache: Path, recipe: Recipe, tmp_path: Path) -> None:
+    data = small_data(tmp_path / "data", train=6, test=3, classes=2)
+    (data / "train" / "covid" / "broken.png").write_bytes(b"no image")
+    own = own_recipe(tmp_path, recipe)
+    arguments = ("--batch-size", "4,12", "--seeds", "1", "--on-error", "skip")
+    result = command(data, own, tmp_path / "out", cache, *arguments, "--json")
+    assert result.exit_code == 3, result.output
+    (failure,) = json.loads(result.stdout)["failed"]
+    assert failure["path"] == "train/covid/broken.png"
+    text = command(data, own, tmp_path / "out", cache, *arguments)
+    assert text.exit_code == 3
+    assert "1 skipped:" in text.stdout
+    assert "train/covid/broken.png: " in text.stdout
+
+
+def test_where_all_fits_diverge_the_result_is_refused(
+    data: Path, cache: Path, recipe: Recipe, tmp_path: Path
+) -> None:
+    own = own_recipe(tmp_path, recipe)
+    result = command(data, own, tmp_path / "out", cache, "--learning-rate", "1e30,1e31", "--seeds", "1", "--json")
+    assert isinstance(result.exception, UntrustedError)
+    assert result.exception.exit_code == 4
+    assert str(result.exception).startswith("All 2 fits were refused; the first: Expected a finite loss")
+    summary = json.loads(result.stdout)["summary"]
+    assert summary["conclusion"] == "No fit gave a test accuracy."
+    assert [value["refused"] for value in summary["values"]] == [1, 1]
+
+
+def test_settings_of_one_value_hold_for_all_fits(data: Path, cache: Path, recipe: Recipe, tmp_path: Path) -> None:
+    own = own_recipe(tmp_path, recipe)
+    result = command(
+        data, own, tmp_path / "out", cache, "--epochs", "1,2", "--set", "fit.seed=7", "--set", "fit.batch_size=4",
+        "--set", "head.penultimate=null", "--seeds", "2", "--json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert [row["seed"] for row in json.loads(result.stdout)["rows"]] == [7, 8, 7, 8]
+    kept = load_recipe(tmp_path / "out" / "recipe.toml")
+    assert (kept.fit.seed, kept.fit.batch_size, kept.head.penultimate) == (7, 4, None)
+
+
+@pytest.mark.parametrize(
+    ("further", "says"),
+    [
+        (("--batch-size", "4,12", "--set", "fit.batch_size=4,12"), "fit.batch_size once"),
+        (("--batch-size", "4,12", "--seed", "3", "--set", "fit.seed=7"), "fit.seed once"),
+        (
+            ("--batch-size", "4,12", "--weights", "random", "--set", "backbone.weights=imagenet"),
+            "backbone.weights once",
+        ),
+        (("--epochs", "1,2", "--set", "fit.batch_size=4", "--set", "fit.batch_size=5"), "fit.batch_size once"),
+        (("--set", "fit.seed=7"), "Expected values to try"),
+    ],
+)
+def test_what_is_given_twice_is_refused(
+    further: tuple[str, ...], says: str, data: Path, cache: Path, recipe: Recipe, tmp_path: Path
+) -> None:
+    result = command(data, own_recipe(tmp_path, recipe), tmp_path / "out", cache, *further)
+    assert isinstance(result.exception, UsageError), result.output
+    assert says in str(result.exception)
+
+
+def test_weights_are_those_of_each_backbone(data: Path, tmp_path: Path, recipe: Recipe, no_weights: Path) -> None:
+    """Weights of one network would not load into another; what is missing is told before any work."""
+    own = own_recipe(tmp_path, recipe)
+    further = ("--set", "backbone.name=mobilenetv2,resnet50v2", "--weights", "mobilenetv2=random")
+    result = command(
+        data, own, tmp_path / "out", tmp_path / "cache", *further, "--weights", f"resnet50v2={tmp_path / 'gone.h5'}"
+    )
+    assert isinstance(result.exception, WeightsError)
+    assert "gone.h5" in str(result.exception)
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("verb", ["sweep", "fit-head"])
+def test_a_rate_that_has_no_effect_is_refused(verb: str, data: Path, tmp_path: Path, recipe: Recipe) -> None:
+    schedule = {"kind": "absolute", "boundaries": [2], "values": [1e-3, 1e-4]}
+    own = own_recipe(tmp_path, recipe.replaced({"fit.schedule": schedule}))
+    arguments = [verb, str(data), "--recipe", own, "--out", str(tmp_path / "out"), "--learning-rate", "1e-4"]
+    result = CliRunner().invoke(app, [*arguments, "--cache", str(tmp_path / "cache")])
+    assert isinstance(result.exception, UsageError)
+    assert "gives absolute rates" in str(result.exception)
+
+
+def test_a_folder_that_cannot_be_written_is_not_called_the_cache(
+    data: Path, cache: Path, recipe: Recipe, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "fits").touch()
+    with pytest.raises(StoreError) as error:
+        sweep(data, recipe, GRID, out, cache=cache)
+    assert str(out) in str(error.value)
+    assert "--out" in str(error.value)
+    assert "cache" not in str(error.value).replace(str(tmp_path), "")
+
+
+def test_many_values_make_no_endless_picture(tmp_path: Path) -> None:
+    names = [f"a rather long name of a value {number}" for number in range(400)]
+    axes = plots.sweep(names, [[0.5, 0.6]] * 400, "value")
+    axes.figure.canvas.draw()
+    width, height = axes.figure.get_size_inches()  # type: ignore[union-attr]
+    assert (width, height) == (20, 3.6)
+    assert len(axes.get_xticks()) == 40
+    assert axes.get_position().height > 0.3

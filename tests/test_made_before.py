@@ -1,0 +1,89 @@
+"""A cache, a run, a map and a saved classifier that version 0.1.0 wrote are used as if they were of today.
+
+They were made of the images and the network that lie beside them, by the engines `keras` and `fused`.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import featx
+
+MADE = Path(__file__).parent / "made_before"
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy in the working directory, since the recipe names the network by a path that is relative to it."""
+    folder = Path(shutil.copytree(MADE, tmp_path / "made"))
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """The SHA-256 of each file."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def predicted(run: Path) -> dict[str, list[float]]:
+    with (run / "predictions.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {row["path"]: [float(row[name]) for name in row if name.startswith("p_")] for row in rows}
+
+
+def test_no_row_is_computed_again_and_no_file_of_the_features_changes(made: Path) -> None:
+    before = digests(made / "cache" / "features")
+    assert len(before) == 8
+    found = featx.extract("images", "run/recipe.toml", cache="cache", engine="keras")
+    assert (found.computed, found.to_json()["reused"]) == (0, 18 * 2 + 6)
+    assert found.to_json()["feature_set"] == "f825265d359fdb58ff0be07fe7a58b70"
+    assert digests(made / "cache" / "features") == before
+
+
+def test_the_statistics_of_the_training_images_are_those_that_were_kept(made: Path) -> None:
+    fixed = featx.load_recipe("run/recipe.toml").replaced({"preprocess.mean": None, "preprocess.std": None})
+    assert featx.extract("images", fixed, cache="cache", engine="keras").computed == 0
+
+
+def test_fitting_again_gives_the_run_that_is_there(made: Path) -> None:
+    featx.fit_head("images", "run/recipe.toml", "again", cache="cache", engine="fused")
+    for path, row in predicted(made / "run").items():
+        assert predicted(made / "again")[path] == pytest.approx(row, abs=1e-4)
+
+
+def test_the_run_is_read_and_its_head_predicts_the_same(made: Path) -> None:
+    found = featx.predict("run", ["images/test"], cache="cache")
+    known = predicted(made / "run")
+    assert len(found.rows) == 6
+    for row in found.rows:
+        own = known[row.path.removeprefix("images/")]
+        assert list(row.probabilities.values()) == pytest.approx(own, abs=1e-5)
+
+
+def test_the_map_that_is_stored_is_taken(made: Path) -> None:
+    stored = made / "run" / "pca-penultimate-train.npz"
+    before = hashlib.sha256(stored.read_bytes()).hexdigest()
+    drawn = featx.visualize("run", method="pca", cache="cache", formats=["csv"])
+    assert hashlib.sha256(stored.read_bytes()).hexdigest() == before
+    with (MADE / "run" / "pca-penultimate-train.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    np.testing.assert_allclose(drawn.points.xy, [[float(row["x"]), float(row["y"])] for row in rows], rtol=1e-4)
+
+
+@pytest.mark.parametrize("layer", ["penultimate", "backbone"])
+def test_both_layers_are_measured(made: Path, layer: str) -> None:
+    found = featx.clusters("run", layer=layer, cache="cache", permutations=3)  # type: ignore[arg-type]
+    assert len(found.main.ids) == 18
+
+
+def test_the_saved_classifier_is_read(made: Path) -> None:
+    found = featx.predict("classifier", ["images/test"], cache="cache")
+    assert len(found.rows) == 6
+    assert sum(found.rows[0].probabilities.values()) == pytest.approx(1)

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from featx.parallel import bounded_map
+
+WAIT = 20.0
+
+
+def double(task: int) -> int:
+    return 2 * task
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("ahead", [1, 4, 1000])
+def test_results_come_in_the_order_of_the_tasks(workers: int, ahead: int) -> None:
+    assert list(bounded_map(double, range(100), workers=workers, ahead=ahead)) == list(range(0, 200, 2))
+
+
+def test_no_tasks() -> None:
+    assert list(bounded_map(double, [], workers=2, ahead=3)) == []
+
+
+def test_a_slow_first_task_does_not_change_the_order() -> None:
+    """The second is done before the first may begin to end."""
+    second_done = threading.Event()
+
+    def work(task: int) -> int:
+        if task == 0:
+            assert second_done.wait(WAIT)
+        if task == 1:
+            second_done.set()
+        return task
+
+    assert list(bounded_map(work, range(5), workers=2, ahead=5)) == [0, 1, 2, 3, 4]
+
+
+def test_workers_work_at_the_same_time() -> None:
+    together = threading.Barrier(3, timeout=WAIT)
+
+    def work(task: int) -> int:
+        together.wait()
+        return task
+
+    assert list(bounded_map(work, range(6), workers=3, ahead=6)) == list(range(6))
+
+
+@pytest.mark.parametrize("ahead", [1, 4])
+def test_no_more_tasks_are_taken_than_allowed(ahead: int) -> None:
+    """Taken from the tasks and not yet handed out: `ahead`, plus the one that is about to be handed out."""
+    taken = 0
+
+    def tasks() -> Iterator[int]:
+        nonlocal taken
+        for task in range(50):
+            taken += 1
+            yield task
+
+    in_front = [taken - used for used, _ in enumerate(bounded_map(double, tasks(), workers=8, ahead=ahead))]
+    assert max(in_front) == ahead + 1
+    assert taken == 50
+
+
+def test_nothing_is_taken_before_it_is_asked_for() -> None:
+    def tasks() -> Iterator[int]:
+        raise AssertionError("taken")
+        yield 0
+
+    bounded_map(double, tasks(), workers=1, ahead=1)
+
+
+def test_an_error_is_raised_in_its_turn() -> None:
+    done: list[int] = []
+
+    def work(task: int) -> int:
+        if task == 3:
+            raise ValueError("task 3")
+        done.append(task)
+        return task
+
+    iterator = bounded_map(work, range(1000), workers=2, ahead=8)
+    assert [next(iterator) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(ValueError, match="task 3"):
+        next(iterator)
+    with pytest.raises(StopIteration):
+        next(iterator)
+    # Of a thousand tasks, only those in front of the one that failed were begun.
+    assert len(done) <= 3 + 8
+
+
+def test_an_error_among_the_tasks_is_raised() -> None:
+    def tasks() -> Iterator[int]:
+        yield 0
+        raise OSError("no more")
+
+    with pytest.raises(OSError, match="no more"):
+        list(bounded_map(double, tasks(), workers=1, ahead=2))
+
+
+def test_closing_drops_what_has_not_begun() -> None:
+    """One thread is held at the second task; the others of those in front never run."""
+    begun: list[int] = []
+    held, go = threading.Event(), threading.Event()
+
+    def work(task: int) -> int:
+        begun.append(task)
+        if task == 1:
+            held.set()
+            assert go.wait(WAIT)
+        return task
+
+    iterator = bounded_map(work, range(100), workers=1, ahead=10)
+    assert next(iterator) == 0
+    assert held.wait(WAIT)
+    # Closing waits for the task that runs, so that is let go from another thread.
+    timer = threading.Timer(0.2, go.set)
+    timer.start()
+    assert isinstance(iterator, Iterator)
+    iterator.close()  # type: ignore[attr-defined]
+    timer.join()
+    assert begun == [0, 1]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("featx")]
