@@ -1,4 +1,4 @@
-"""Work in threads beside a consumer, in order and bounded, and how progress is reported."""
+"""Work in threads beside a consumer, in order and bounded."""
 
 from __future__ import annotations
 
@@ -29,11 +29,3 @@ def bounded_map(work: Callable[[T], R], tasks: Iterable[T], *, workers: int, ahe
         finally:
             for future in waiting:
                 future.cancel()
-
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done and how much there is."""
-
-
-def silent(stage: str, done: int, total: int) -> None:
-    """Tell nobody."""

@@ -12,7 +12,7 @@ from featx.data import is_manifest
 from featx.features import Failure, Image, OnError
 from featx.files import write_csv
 from featx.frames import frame
-from featx.parallel import Progress, silent
+from featx.progress import Progress, reports_progress
 from featx.runs import HeadModel, Model, extract_new, read_run
 
 
@@ -77,6 +77,7 @@ class Predictions:
         return write_csv(path, header, rows)
 
 
+@reports_progress
 def predict(
     run: str | Path,
     paths: Sequence[str | Path],
@@ -84,7 +85,7 @@ def predict(
     cache: str | Path = "cache",
     weights: str | None = None,
     on_error: OnError = "fail",
-    progress: Progress = silent,
+    progress: Progress | None = None,
 ) -> Predictions:
     """Predict new images with a run's head or a saved classifier, and the preprocessing of its fit.
 
@@ -102,7 +103,7 @@ def predict(
         FeatxError: What `extract` raises.
     """
     model = read_model(run)
-    extraction = extract_new(model, paths, cache=cache, weights=weights, on_error=on_error, progress=progress)
+    extraction = extract_new(model, paths, cache=cache, weights=weights, on_error=on_error)
     images = _as_given(extraction.images, paths)
     rows = []
     for image, row in zip(images, model.probabilities(extraction.view_rows(images)), strict=True):

@@ -12,7 +12,7 @@ from typing import Any
 from featx.bench.head_speed import HeadSpeed, head_speeds
 from featx.bench.network_speed import NetworkSpeed, network_speeds
 from featx.networks import Weights, find_weights, is_model_file, network_facts
-from featx.parallel import Progress, silent
+from featx.progress import report_progress
 from featx.recipes import Recipe, load_recipe
 from featx.store import Store
 
@@ -48,9 +48,7 @@ class Benchmark:
         }
 
 
-def bench(
-    recipe: Recipe | str = "covid4-vgg16", *, images: int = 32, rounds: int = 5, progress: Progress = silent
-) -> Benchmark:
+def bench(recipe: Recipe | str = "covid4-vgg16", *, images: int = 32, rounds: int = 5) -> Benchmark:
     """Measure the engines on a recipe's network and head, on generated images and rows.
 
     Nothing is kept: the cache is a temporary one.
@@ -60,7 +58,6 @@ def bench(
             as fast as its own.
         images: Images a round.
         rounds: How often the engines take turns; medians over them are given.
-        progress: Told how far the work is.
 
     Raises:
         RecipeError: The head has a layer that the engine `fused` does not know.
@@ -72,10 +69,10 @@ def bench(
     with tempfile.TemporaryDirectory(prefix="featx-bench-") as folder:
         store = Store(Path(folder))
         networks = network_speeds(recipe, weights, store, images, rounds)
-        progress("measuring", 1, 2)
+        report_progress("measuring", 1, 2)
         width = network_facts(recipe, weights, store).width
     heads = head_speeds(recipe, width, 2 if recipe.head.output == "sigmoid" else CLASSES, rounds)
-    progress("measuring", 2, 2)
+    report_progress("measuring", 2, 2)
     return Benchmark(
         machine=_processor(),
         cpus=os.cpu_count() or 1,

@@ -21,7 +21,7 @@ from featx.classifiers.ranking import Paired, head_probabilities, rank
 from featx.data import first_few
 from featx.errors import DataError, UsageError
 from featx.features import OnError
-from featx.parallel import Progress, silent
+from featx.progress import Progress, report_progress, reports_progress
 from featx.recipes import FeatureSpec
 from featx.runs import Layer, Source, read_source
 from featx.store import Store
@@ -61,6 +61,7 @@ class Task:
     rows: Rows
 
 
+@reports_progress
 def compare(
     place: str | Path,
     *,
@@ -73,7 +74,7 @@ def compare(
     spec: FeatureSpec | str | None = None,
     cache: str | Path = "cache",
     on_error: OnError = "fail",
-    progress: Progress = silent,
+    progress: Progress | None = None,
 ) -> Comparison:
     """Compare classifiers on cached features by nested, repeated cross-validation and on the test images.
 
@@ -103,14 +104,14 @@ def compare(
     start = time.perf_counter()
     _check(folds, repeats, jobs)
     find_classifiers(classifiers)
-    source = read_source(place, layer=layer, spec=spec, cache=cache, on_error=on_error, progress=progress)
-    task = _task(source, classifiers, Store(Path(cache)), progress)
+    source = read_source(place, layer=layer, spec=spec, cache=cache, on_error=on_error)
+    task = _task(source, classifiers, Store(Path(cache)))
     units = source.units()
     own = [units[number] for number in task.train]
     y_train = task.y[task.train]
     folds = possible_folds(y_train, own, task.classes, folds)
     divided = repeated_folds(y_train, own, folds, repeats, seed)
-    *in_folds, final = _evaluate_all(task, units, divided, seed, jobs, progress)
+    *in_folds, final = _evaluate_all(task, units, divided, seed, jobs)
     train, test = source.take(task.train), source.take(task.test) if len(task.test) else None
     paired = Paired(divided, y_train, task.y[task.test], () if test is None else test.units(), seed)
     rows, best = rank(task.classifiers, paired, in_folds, final, head_probabilities(test, task.classes))
@@ -144,7 +145,7 @@ def _check(folds: int, repeats: int, jobs: int | None) -> None:
             raise UsageError(f"Expected at least {least} {name}, received {number}.")
 
 
-def _task(source: Source, names: Sequence[str] | None, store: Store, progress: Progress) -> Task:
+def _task(source: Source, names: Sequence[str] | None, store: Store) -> Task:
     is_test = np.array([split == "test" for split in source.table.splits])
     train, test = np.flatnonzero(~is_test), np.flatnonzero(is_test)
     labels = _labels(source)
@@ -162,7 +163,7 @@ def _task(source: Source, names: Sequence[str] | None, store: Store, progress: P
         chosen = _without_kernels(chosen, len(train))
     rows: dict[bool, NDArray[np.float32]] = {False: source.table.X}
     if any(row.pixels for row in chosen):
-        pixels = pixel_rows(source, store, progress=progress)
+        pixels = pixel_rows(source, store)
         if pixels is None:
             chosen = tuple(row for row in chosen if not row.pixels)
         else:
@@ -190,7 +191,7 @@ def _without_kernels(classifiers: tuple[Classifier, ...], n: int) -> tuple[Class
 
 
 def _evaluate_all(
-    task: Task, units: Sequence[str], divided: Sequence[Fold], seed: int, jobs: int | None, progress: Progress
+    task: Task, units: Sequence[str], divided: Sequence[Fold], seed: int, jobs: int | None
 ) -> list[dict[str, Outcome]]:
     """Evaluate the folds and, last, the whole training part against the test part."""
     from joblib import Parallel, delayed
@@ -207,7 +208,7 @@ def _evaluate_all(
         warnings.simplefilter("always")
         for outcome in Parallel(n_jobs=jobs or -1, prefer="threads", return_as="generator")(calls):
             found.append(outcome)
-            progress("folds", len(found), len(parts))
+            report_progress("folds", len(found), len(parts))
     for text in sorted({str(warning.message).split("\n")[0] for warning in warned}):
         log.info("scikit-learn says: %s", text)
     return found

@@ -13,7 +13,8 @@ from featx.data import Item
 from featx.errors import ImageError, UsageError
 from featx.features import WORKERS, Image, pixels
 from featx.images import DECODE_RULE
-from featx.parallel import Progress, bounded_map, silent
+from featx.parallel import bounded_map
+from featx.progress import report_progress
 from featx.recipes import ImagesPart, Resize
 from featx.runs import Source
 from featx.store import Space, Store
@@ -29,9 +30,7 @@ GREY_RULE = 1
 """Part of the rows' key: raised by hand whenever their numbers move for the same decoded pixels."""
 
 
-def pixel_rows(
-    source: Source, store: Store, size: int = SIZE, progress: Progress = silent
-) -> NDArray[np.float32] | None:
+def pixel_rows(source: Source, store: Store, size: int = SIZE) -> NDArray[np.float32] | None:
     """Return each image of a source as a square of grey pixels, row by row from its top left corner.
 
     The rows are kept in the store, so that a second call reads no image.
@@ -40,7 +39,6 @@ def pixel_rows(
         source: The images, whose files are read where the store has no row of their bytes.
         store: The cache.
         size: Width and height in pixels, at least 8.
-        progress: Told how far the work is.
 
     Returns:
         (n, size * size), from 0 (black) to 1 (white), in the source's order. None, with a notice, where a row is
@@ -56,7 +54,7 @@ def pixel_rows(
     keys = [(digest, 0) for digest in source.table.digests]
     missing = {digest for digest, _ in space.missing(keys)}
     if missing:
-        failure = _fill(space, _images(source, missing), size, store, progress)
+        failure = _fill(space, _images(source, missing), size, store)
         if failure is not None:
             log.warning(
                 "The baseline of raw pixels is left out, since the image %s is gone, has changed or cannot be read; "
@@ -86,7 +84,7 @@ def _images(source: Source, digests: set[str]) -> list[Image]:
     return list(found.values())
 
 
-def _fill(space: Space, images: Sequence[Image], size: int, store: Store, progress: Progress) -> ImageError | None:
+def _fill(space: Space, images: Sequence[Image], size: int, store: Store) -> ImageError | None:
     """Compute and store rows; return what is wrong with the first image of which there can be none."""
     part = ImagesPart(size=size, resize=RESIZE)
 
@@ -102,5 +100,5 @@ def _fill(space: Space, images: Sequence[Image], size: int, store: Store, progre
             if isinstance(outcome, ImageError):
                 return outcome
             writer.add([(image.digest, 0)], outcome)
-            progress("pixels", done, len(images))
+            report_progress("pixels", done, len(images))
     return None

@@ -24,8 +24,8 @@ def command(
     console.start(quiet=quiet, debug=debug)
     from featx.bench import bench
 
-    with console.progress_bars(quiet=quiet) as progress:
-        found = bench(recipe, images=images, rounds=rounds, progress=progress)
+    with console.progress_bars(quiet=quiet):
+        found = bench(recipe, images=images, rounds=rounds)
     if json:
         console.print_json(found.to_json())
     else:

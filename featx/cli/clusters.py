@@ -58,7 +58,7 @@ def command(
     from featx.clustering import clusters
 
     fields = {"backbone.pooling": pooling, "preprocess.mode": preprocess, "images.size": size}
-    with console.progress_bars(quiet=quiet) as progress:
+    with console.progress_bars(quiet=quiet):
         result = clusters(
             place,
             out=out,
@@ -72,7 +72,6 @@ def command(
             spec=features.spec_if_asked(recipe, backbone, weights, fields),
             cache=cache,
             on_error=on_error.value,
-            progress=progress,
         )
     if json:
         console.print_json(result.to_json())

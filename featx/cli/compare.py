@@ -78,7 +78,7 @@ def command(
         check_out(save_best)
 
     fields = {"backbone.pooling": pooling, "preprocess.mode": preprocess, "images.size": size}
-    with console.progress_bars(quiet=quiet) as progress:
+    with console.progress_bars(quiet=quiet):
         result = compare(
             place,
             layer=layer.value,
@@ -90,7 +90,6 @@ def command(
             spec=features.spec_if_asked(recipe, backbone, weights, fields),
             cache=cache,
             on_error=on_error.value,
-            progress=progress,
         )
     files = () if out is None else (*write_tables(result, out), *write_pictures(result, out))
     if save_best is not None:

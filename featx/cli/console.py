@@ -8,10 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from featx.parallel import Progress
+from typing import Any
 
 # Work that is shorter than this shows no progress.
 PATIENCE_SECONDS = 1.0
@@ -79,15 +76,15 @@ def print_table(rows: Sequence[Sequence[str]], header: Sequence[str] = ()) -> No
 
 
 @contextmanager
-def progress_bars(*, quiet: bool) -> Iterator[Progress]:
-    """Give a callback that draws bars on standard error; silent where that is no terminal."""
+def progress_bars(*, quiet: bool) -> Iterator[None]:
+    """Draw bars on standard error of the work done in this block; none where that is no terminal."""
     if quiet or not sys.stderr.isatty():
-        from featx.parallel import silent
-
-        yield silent
+        yield
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from featx.progress import listening
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     tasks: dict[str, Any] = {}
@@ -101,4 +98,5 @@ def progress_bars(*, quiet: bool) -> Iterator[Progress]:
                 tasks[stage] = bars.add_task(stage, total=total)
             bars.update(tasks[stage], completed=done, total=total)
 
-        yield update
+        with listening(update):
+            yield

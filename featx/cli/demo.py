@@ -31,14 +31,9 @@ def command(
     console.start(quiet=quiet, debug=debug)
     from featx.phantoms import EPOCHS, RECIPE, demo
 
-    with console.progress_bars(quiet=quiet) as progress:
+    with console.progress_bars(quiet=quiet):
         result = demo(
-            out,
-            cache=cache,
-            weights=options.weights_for("vgg16", weights),
-            epochs=epochs or EPOCHS,
-            seed=seed or 0,
-            progress=progress,
+            out, cache=cache, weights=options.weights_for("vgg16", weights), epochs=epochs or EPOCHS, seed=seed or 0
         )
     if json:
         console.print_json(result.to_json())

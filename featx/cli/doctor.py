@@ -32,8 +32,8 @@ def command(
     console.start(quiet=quiet, debug=debug)
     with _importing(ImportError, AttributeError, ValueError):
         from featx.diagnosis import doctor
-    with console.progress_bars(quiet=quiet) as progress, _importing(ImportError):
-        found = doctor(cache=cache, progress=progress)
+    with console.progress_bars(quiet=quiet), _importing(ImportError):
+        found = doctor(cache=cache)
     if json:
         console.print_json(found.to_json())
         return

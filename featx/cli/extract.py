@@ -87,16 +87,8 @@ def command(
             "features.dtype": dtype,
         },
     )
-    with console.progress_bars(quiet=quiet) as progress:
-        result = extract(
-            data,
-            spec,
-            cache=cache,
-            engine=engine.value,
-            batch_size=batch_size,
-            on_error=on_error.value,
-            progress=progress,
-        )
+    with console.progress_bars(quiet=quiet):
+        result = extract(data, spec, cache=cache, engine=engine.value, batch_size=batch_size, on_error=on_error.value)
         if export is not None:
             export_rows(result, export)
     if json:

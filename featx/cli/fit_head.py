@@ -61,16 +61,8 @@ def command(
             "backbone.weights": options.weights_for(resolved.backbone.name, weights),
         },
     )
-    with console.progress_bars(quiet=quiet) as progress:
-        result = fit_head(
-            data,
-            resolved,
-            out,
-            cache=cache,
-            engine=engine.value,
-            on_error=on_error.value,
-            progress=progress,
-        )
+    with console.progress_bars(quiet=quiet):
+        result = fit_head(data, resolved, out, cache=cache, engine=engine.value, on_error=on_error.value)
     if json:
         console.print_json(result.to_json())
     else:

@@ -31,14 +31,9 @@ def command(
     from featx.prediction import backbone_of, predict
 
     backbone = backbone_of(run)
-    with console.progress_bars(quiet=quiet) as progress:
+    with console.progress_bars(quiet=quiet):
         result = predict(
-            run,
-            paths,
-            cache=cache,
-            weights=options.weights_for(backbone, weights),
-            on_error=on_error.value,
-            progress=progress,
+            run, paths, cache=cache, weights=options.weights_for(backbone, weights), on_error=on_error.value
         )
     if out is not None:
         result.write(out)

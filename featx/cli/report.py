@@ -30,8 +30,8 @@ def command(
     from featx.text import size
 
     sections = [name.strip() for name in (without or "").split(",") if name.strip()]
-    with console.progress_bars(quiet=quiet) as progress:
-        found = report(*run, out=out, without=sections, cache=cache, seed=seed or 0, progress=progress)
+    with console.progress_bars(quiet=quiet):
+        found = report(*run, out=out, without=sections, cache=cache, seed=seed or 0)
     if json:
         console.print_json(found.to_json())
         return

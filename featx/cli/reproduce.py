@@ -72,7 +72,7 @@ def command(
     from featx.reproduction import reproduce
 
     chosen = {name: options.weights_for(name, weights) for name in BACKBONES}
-    with console.progress_bars(quiet=quiet) as progress:
+    with console.progress_bars(quiet=quiet):
         found = reproduce(
             root,
             out,
@@ -85,7 +85,6 @@ def command(
             yardstick=yardstick,
             cache=cache,
             jobs=jobs,
-            progress=progress,
         )
     if json:
         console.print_json(found.to_json())

@@ -83,7 +83,7 @@ def command(
     sources = {name: options.weights_for(name, weights) for name in backbones}
     if weights:
         check_weights_once(wanted)
-    with console.progress_bars(quiet=quiet) as progress:
+    with console.progress_bars(quiet=quiet):
         found = sweep(
             data,
             base,
@@ -95,7 +95,6 @@ def command(
             engine=engine.value,
             jobs=jobs,
             on_error=on_error.value,
-            progress=progress,
         )
     if json:
         console.print_json(found.to_json())

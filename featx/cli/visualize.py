@@ -95,7 +95,7 @@ def command(
     # Of a run, --weights is where its own weights lie, for images that are placed.
     of_run = options.weights_for(read_run(place).recipe.backbone.name, weights) if is_run(place) else None
     fields = {"backbone.pooling": pooling, "preprocess.mode": preprocess, "images.size": size}
-    with console.progress_bars(quiet=quiet) as progress:
+    with console.progress_bars(quiet=quiet):
         result = visualize(
             place,
             method=method.value,
@@ -115,7 +115,6 @@ def command(
             weights=of_run,
             cache=cache,
             on_error=on_error.value,
-            progress=progress,
         )
     if json:
         console.print_json(result.to_json())

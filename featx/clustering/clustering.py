@@ -16,7 +16,7 @@ from featx.clustering.quality import Quality, measure
 from featx.clustering.writing import Part, overall_columns, write_parts
 from featx.errors import DataError, UsageError
 from featx.features import Failure, OnError
-from featx.parallel import Progress, silent
+from featx.progress import Progress, report_progress, reports_progress
 from featx.recipes import FeatureSpec
 from featx.runs import Layer, Source, read_source
 
@@ -93,6 +93,7 @@ class Clusters:
         return frame(overall_columns(self.parts))
 
 
+@reports_progress
 def clusters(
     place: str | Path,
     *,
@@ -107,7 +108,7 @@ def clusters(
     spec: FeatureSpec | str | None = None,
     cache: str | Path = "cache",
     on_error: OnError = "fail",
-    progress: Progress = silent,
+    progress: Progress | None = None,
 ) -> Clusters:
     """Measure how well classes are apart in the features, beside what permuted labels give.
 
@@ -134,14 +135,14 @@ def clusters(
     start = time.perf_counter()
     if sample < 2:
         raise UsageError(f"Expected a sample of at least 2 images, received {sample}.")
-    sources = _sources(place, layer, spec=spec, cache=cache, on_error=on_error, progress=progress)
+    sources = _sources(place, layer, spec=spec, cache=cache, on_error=on_error)
     wanted = [(source, split) for source in sources]
     if split in ("train", "val") and "test" in sources[0].table.splits:
         wanted += [(source, "test") for source in sources]
     notes = _Notes()
     parts: list[Part] = []
     for number, (source, own_split) in enumerate(wanted):
-        progress("clusters", number, len(wanted))
+        report_progress("clusters", number, len(wanted))
         try:
             rows, labels = _labelled(source.of_split(own_split), by, sample, seed, notes)
             quality = measure(
@@ -153,7 +154,7 @@ def clusters(
             notes.add(f"No numbers of the {source.layer} features of the split {own_split!r}: {error}")
             continue
         parts.append(Part(source.layer, own_split, rows.table.ids, quality))
-    progress("clusters", len(wanted), len(wanted))
+    report_progress("clusters", len(wanted), len(wanted))
     _remarks(parts, by, notes)
     files = () if out is None else write_parts(Path(out), parts, by)
     return Clusters(by, tuple(parts), tuple(notes.lines), files, sources[0].failed, time.perf_counter() - start)

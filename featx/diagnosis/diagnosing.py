@@ -17,7 +17,7 @@ from featx.diagnosis.thread_counts import Threads, threads_in_effect
 from featx.diagnosis.weights_found import WeightsFound, amiss_with_weights, look_for_weights
 from featx.machine import Machine, this_machine
 from featx.networks import gpu_is_there, has_openvino, load_keras
-from featx.parallel import Progress, silent
+from featx.progress import Progress, reports_progress
 
 # TensorFlow, VGG16 and a head of 51.9 million weights with both its moments.
 LITTLE_MEMORY = 3e9
@@ -65,7 +65,8 @@ class Diagnosis:
         }
 
 
-def doctor(*, cache: str | Path = "cache", progress: Progress = silent) -> Diagnosis:
+@reports_progress
+def doctor(*, cache: str | Path = "cache", progress: Progress | None = None) -> Diagnosis:
     """Look at packages, devices, engines, weights and the cache; only damaged files of that are touched: set aside.
 
     Args:
@@ -74,10 +75,10 @@ def doctor(*, cache: str | Path = "cache", progress: Progress = silent) -> Diagn
     """
     machine = this_machine()
     installed = tuple(packages())
-    engines = tuple(try_engines(progress))
+    engines = tuple(try_engines())
     devices, no_devices = _devices(engines)
     threads = threads_in_effect()
-    weights = look_for_weights(progress)
+    weights = look_for_weights()
     health, of_cache = examine_cache(Path(cache))
     amiss = (
         *_of_packages(installed),

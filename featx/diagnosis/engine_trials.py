@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from featx.errors import EngineError, FeatxError
 from featx.heads import Fitter, FusedFitter, KerasFitter, TrainingBatches
 from featx.networks import build_network, find_weights, has_openvino, load_keras
-from featx.parallel import Progress
+from featx.progress import report_progress
 from featx.recipes import BackbonePart, DenseLayer, FitPart, HeadPart, ImagesPart, PreprocessPart, Recipe
 from featx.store import Store
 
@@ -76,7 +76,7 @@ def other_backend() -> str | None:
     return None if asked in ("", "tensorflow") else asked
 
 
-def try_engines(progress: Progress) -> list[Trial]:
+def try_engines() -> list[Trial]:
     """Try every engine; the first trial loads TensorFlow, and that of `fused` may compile it.
 
     Networks for OpenVINO are made by Keras, and so are the weights with which `fused` begins: where Keras fails, they
@@ -90,14 +90,14 @@ def try_engines(progress: Progress) -> list[Trial]:
     ]
     trials: list[Trial] = []
     for number, (engine, does, run) in enumerate(work):
-        progress("trying engines", number, len(work))
+        report_progress("trying engines", number, len(work))
         if engine == "openvino" and not has_openvino():
             trials.append(Trial(engine, does, "not installed"))
         elif trials and trials[0].state == "fails":
             trials.append(Trial(engine, does, "needs keras"))
         else:
             trials.append(_tried(engine, does, run))
-    progress("trying engines", len(work), len(work))
+    report_progress("trying engines", len(work), len(work))
     return trials
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from featx.diagnosis.mending import Amiss
 from featx.errors import WeightsError
 from featx.networks import BACKBONES, WEIGHTS_DIR, Backbone, fault_in, file_digest, find_imagenet, places
-from featx.parallel import Progress
+from featx.progress import report_progress
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class WeightsFound:
     looked: tuple[str, ...]
 
 
-def look_for_weights(progress: Progress) -> tuple[WeightsFound, ...]:
+def look_for_weights() -> tuple[WeightsFound, ...]:
     """Look for the weights of every backbone as `find_weights` does; nothing is downloaded."""
     found = []
     for number, row in enumerate(BACKBONES.values()):
-        progress("looking for weights", number, len(BACKBONES))
+        report_progress("looking for weights", number, len(BACKBONES))
         found.append(_look(row))
     return tuple(found)
 

@@ -16,7 +16,8 @@ from featx.features.decoding import Work, decoded_views
 from featx.features.hashing import WORKERS, OnError
 from featx.features.spaces import SpacePair, preprocessing_of, view_spec_of
 from featx.networks import Network
-from featx.parallel import Progress, bounded_map
+from featx.parallel import bounded_map
+from featx.progress import report_progress
 from featx.recipes import FeatureSpec
 from featx.store import RowKey, Store
 
@@ -40,13 +41,7 @@ class Outcome:
 
 
 def compute(
-    work: Sequence[Work],
-    spec: FeatureSpec,
-    network: Network,
-    store: Store,
-    spaces: SpacePair,
-    on_error: OnError,
-    progress: Progress,
+    work: Sequence[Work], spec: FeatureSpec, network: Network, store: Store, spaces: SpacePair, on_error: OnError
 ) -> dict[str, str]:
     """Compute rows and store them.
 
@@ -82,7 +77,7 @@ def compute(
                 if chosen.any():
                     writer.add([key for key, take in zip(keys, chosen, strict=True) if take], rows[chosen])
             done += len(keys)
-            progress("extracting", done, total)
+            report_progress("extracting", done, total)
     if outcome.error is not None:
         raise outcome.error
     return outcome.failures

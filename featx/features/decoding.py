@@ -12,7 +12,8 @@ from featx.digests import digest_of, sha256
 from featx.errors import DataError, ImageError
 from featx.features.hashing import WORKERS, Image, OnError
 from featx.images import DECODE_RULE, ChannelStatistics, ViewSpec, as_rgb, decode, read_bytes, resize, view
-from featx.parallel import Progress, bounded_map
+from featx.parallel import bounded_map
+from featx.progress import report_progress
 from featx.recipes import FeatureSpec, ImagesPart
 from featx.store import KnownFiles, Store
 
@@ -66,9 +67,7 @@ def decoded_views(work: Work, part: ImagesPart, spec: ViewSpec, store: Store) ->
     return [view(plain, spec, work.image.digest, k) for k in work.views]
 
 
-def with_statistics(
-    spec: FeatureSpec, train: Sequence[Image], store: Store, on_error: OnError, progress: Progress
-) -> FeatureSpec:
+def with_statistics(spec: FeatureSpec, train: Sequence[Image], store: Store, on_error: OnError) -> FeatureSpec:
     """Return the spec with the train split's channel statistics filled in where it needs them.
 
     They are computed once for a set of images and kept in the store, so that a warm start decodes nothing.
@@ -83,7 +82,7 @@ def with_statistics(
     key = digest_of({"decode": DECODE_RULE, **spec.images.model_dump(), "digests": sorted(unique)})
     document = store.load_document(STATISTICS, key)
     if document is None:
-        document, complete = _computed_statistics(list(unique.values()), spec.images, store, on_error, progress)
+        document, complete = _computed_statistics(list(unique.values()), spec.images, store, on_error)
         if complete:
             store.save_document(STATISTICS, key, document)
     fitted = spec.preprocess.model_copy(update={"mean": tuple(document["mean"]), "std": tuple(document["std"])})
@@ -91,7 +90,7 @@ def with_statistics(
 
 
 def _computed_statistics(
-    images: Sequence[Image], part: ImagesPart, store: Store, on_error: OnError, progress: Progress
+    images: Sequence[Image], part: ImagesPart, store: Store, on_error: OnError
 ) -> tuple[dict[str, list[float]], bool]:
     """Return the statistics, and whether they will always be those of these images' bytes."""
 
@@ -111,7 +110,7 @@ def _computed_statistics(
             raise outcome
         else:
             failures.append(outcome)
-        progress("channel statistics", done, len(images))
+        report_progress("channel statistics", done, len(images))
     if failures and len(failures) == len(images):
         first = failures[0]
         raise DataError(

@@ -17,7 +17,7 @@ from featx.features.hashing import Failure, Image, OnError, hash_images
 from featx.features.spaces import SpacePair, ViewRows
 from featx.features.table import FeatureTable
 from featx.networks import Engine, Weights, build_network, chosen_engine, find_weights, network_facts
-from featx.parallel import Progress, silent
+from featx.progress import Progress, reports_progress
 from featx.recipes import FeatureSpec, load_recipe
 from featx.store import KnownFiles, RowKey, Store
 
@@ -100,6 +100,7 @@ class Extraction:
         )
 
 
+@reports_progress
 def extract(
     data: str | Path,
     spec: FeatureSpec | str = "covid4-vgg16",
@@ -108,7 +109,7 @@ def extract(
     engine: Engine = "auto",
     batch_size: int | None = None,
     on_error: OnError = "fail",
-    progress: Progress = silent,
+    progress: Progress | None = None,
 ) -> Extraction:
     """Compute the features that the cache lacks.
 
@@ -134,9 +135,7 @@ def extract(
     if isinstance(spec, str):
         spec = load_recipe(spec)
     dataset = read_data(Path(data), missing="keep" if on_error == "skip" else "fail")
-    return extract_dataset(
-        dataset, spec, cache=cache, engine=engine, batch_size=batch_size, on_error=on_error, progress=progress
-    )
+    return extract_dataset(dataset, spec, cache=cache, engine=engine, batch_size=batch_size, on_error=on_error)
 
 
 def extract_dataset(
@@ -148,17 +147,16 @@ def extract_dataset(
     engine: Engine = "auto",
     batch_size: int | None = None,
     on_error: OnError = "fail",
-    progress: Progress = silent,
 ) -> Extraction:
     """Do what `extract` does, for data that was read and weights that were found before."""
     ran: str = chosen_engine(engine, spec.backbone.precision)
     start = time.perf_counter()
     store = Store(Path(cache))
     weights = weights or find_weights(spec.backbone.name, spec.backbone.weights)
-    images, failed = hash_images(dataset.items, on_error, progress, KnownFiles(store.root))
+    images, failed = hash_images(dataset.items, on_error, KnownFiles(store.root))
     _check_any(images, failed)
     train = [image for image in images if image.item.split == "train"]
-    asked, spec = spec, with_statistics(spec, train, store, on_error, progress)
+    asked, spec = spec, with_statistics(spec, train, store, on_error)
     spaces = SpacePair.of(store, spec, weights)
     wanted = _wanted(images, spec.views.count)
     missing = spaces.missing(wanted)
@@ -168,7 +166,7 @@ def extract_dataset(
     if missing:
         network = build_network(spec, weights, store, engine, batch_size)
         ran = network.name
-        broken = compute(work_of(images, missing), spec, network, store, spaces, on_error, progress)
+        broken = compute(work_of(images, missing), spec, network, store, spaces, on_error)
     failed += [Failure(image.item.id, broken[image.digest]) for image in images if image.digest in broken]
     images = [image for image in images if image.digest not in broken]
     _check_any(images, failed)

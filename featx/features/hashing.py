@@ -15,7 +15,8 @@ from featx.data import Item
 from featx.digests import digest_of, sha256
 from featx.errors import ImageError
 from featx.images import as_rgb, read_bytes
-from featx.parallel import Progress, bounded_map
+from featx.parallel import bounded_map
+from featx.progress import report_progress
 from featx.store import KnownFiles
 
 OnError = Literal["fail", "skip"]
@@ -67,15 +68,12 @@ def digest_of_array(image: NDArray[np.uint8]) -> str:
     return sha256(f"featx array RGB uint8 {height} {width}\n".encode() + as_rgb(image).tobytes())
 
 
-def hash_images(
-    items: Sequence[Item], on_error: OnError, progress: Progress, known: KnownFiles
-) -> tuple[list[Image], list[Failure]]:
+def hash_images(items: Sequence[Item], on_error: OnError, known: KnownFiles) -> tuple[list[Image], list[Failure]]:
     """Return the digest of every file; those that are known and have not changed are not read.
 
     Args:
         items: The images.
         on_error: What to do about those that cannot be read.
-        progress: Told how far the work is.
         known: The cache's known files. What is read here is recorded in it, also when it ends with an error.
 
     Raises:
@@ -98,7 +96,7 @@ def hash_images(
                 raise outcome
             else:
                 failures.append(Failure(item.id, outcome.reason))
-            progress("reading", len(images) + len(failures), len(items))
+            report_progress("reading", len(images) + len(failures), len(items))
     finally:
         known.save()
     return images, failures

@@ -20,7 +20,6 @@ from featx.features.extraction import work_of
 from featx.features.hashing import Image, digest_of_array, hash_images
 from featx.features.spaces import SpacePair
 from featx.networks import Engine, Weights, build_network, chosen_engine, find_weights
-from featx.parallel import silent
 from featx.recipes import FeatureSpec, Pooling, Precision, PreprocessMode, Recipe
 from featx.store import KnownFiles, Store, turn
 
@@ -91,7 +90,7 @@ def _paths(X: Any) -> list[str]:
 def _of_files(paths: list[str], split: str, known: KnownFiles) -> list[Image]:
     unique = list(dict.fromkeys(paths))
     items = [Item(path, Path(path).absolute(), None, split) for path in unique]
-    images, _ = hash_images(items, "fail", silent, known)
+    images, _ = hash_images(items, "fail", known)
     by_path = dict(zip(unique, images, strict=True))
     return [by_path[path] for path in paths]
 
@@ -226,7 +225,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         weights = find_weights(wanted.backbone.name, wanted.backbone.weights)
         store = Store(Path(self.cache))
         images = images_of(X, "train", KnownFiles(store.root))
-        spec = with_statistics(wanted, images, store, "fail", silent)
+        spec = with_statistics(wanted, images, store, "fail")
         space = self._complete(images, spec, weights).plain
         self.spec_, self.weights_ = spec, weights
         self.feature_set_, self.n_features_out_ = space.id, space.dim or 0
@@ -263,7 +262,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             if missing:
                 found = _trusted(weights, spec)
                 network = build_network(spec, found, store, self.engine, self.batch_size)
-                compute(work_of(images, missing), spec, network, store, spaces, "fail", silent)
+                compute(work_of(images, missing), spec, network, store, spaces, "fail")
         return spaces
 
 

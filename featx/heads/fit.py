@@ -18,7 +18,7 @@ from featx.heads.engines import FitEngine, Fitter, check_engine, make_fitter
 from featx.heads.head import Head, check_output
 from featx.heads.sampling import Parts, TrainingBatches, class_indices, parts_of
 from featx.heads.training import Epoch, fit_epochs
-from featx.parallel import Progress
+from featx.progress import report_progress
 from featx.recipes import Recipe
 from featx.stats import Score, score
 from featx.store import RowKey
@@ -67,7 +67,7 @@ class Penultimate:
     spaces: SpacePair
 
 
-def store_penultimate(head: Head, extraction: Extraction, views: int, progress: Progress) -> Penultimate | None:
+def store_penultimate(head: Head, extraction: Extraction, views: int) -> Penultimate | None:
     """Compute and store the penultimate features of every row that is missing them.
 
     Returns:
@@ -87,11 +87,11 @@ def store_penultimate(head: Head, extraction: Extraction, views: int, progress: 
     for augmented in (False, True):
         chosen = [key for key in missing if (key[1] > 0) == augmented]
         if chosen:
-            _fill(head, extraction, target, chosen, progress)
+            _fill(head, extraction, target, chosen)
     return Penultimate(digest, layer, target)
 
 
-def _fill(head: Head, extraction: Extraction, target: SpacePair, keys: Sequence[RowKey], progress: Progress) -> None:
+def _fill(head: Head, extraction: Extraction, target: SpacePair, keys: Sequence[RowKey]) -> None:
     """Compute rows that all are of one space."""
     source = extraction.spaces.of_view(keys[0][1]).rows(keys)
     done = 0
@@ -99,7 +99,7 @@ def _fill(head: Head, extraction: Extraction, target: SpacePair, keys: Sequence[
         for rows in head.penultimate(source.chunks(ROWS_AT_ONCE)):
             writer.add(keys[done : done + len(rows)], rows)
             done += len(rows)
-            progress("penultimate features", done, len(keys))
+            report_progress("penultimate features", done, len(keys))
 
 
 @dataclass(frozen=True)
@@ -142,12 +142,7 @@ class HeadFit:
 
 
 def extract_to_fit(
-    data: str | Path | Dataset,
-    recipe: Recipe,
-    cache: str | Path,
-    engine: FitEngine,
-    on_error: OnError,
-    progress: Progress,
+    data: str | Path | Dataset, recipe: Recipe, cache: str | Path, engine: FitEngine, on_error: OnError
 ) -> Extraction:
     """Check that a head can be fitted to data, which may be read already, and make sure of its features.
 
@@ -159,7 +154,7 @@ def extract_to_fit(
     """
     dataset = data if isinstance(data, Dataset) else read_to_fit(data, on_error)
     check_to_fit(dataset, recipe, engine)
-    extraction = extract_dataset(dataset, recipe, cache=cache, on_error=on_error, progress=progress)
+    extraction = extract_dataset(dataset, recipe, cache=cache, on_error=on_error)
     check_usable(extraction, recipe)
     refuse_leaks(extraction.images)
     return extraction
@@ -191,7 +186,7 @@ def check_usable(extraction: Extraction, recipe: Recipe) -> None:
     check_for_fit(usable, recipe.fit.validation)
 
 
-def fit_rows(extraction: Extraction, recipe: Recipe, engine: FitEngine, progress: Progress) -> HeadFit:
+def fit_rows(extraction: Extraction, recipe: Recipe, engine: FitEngine) -> HeadFit:
     """Fit a recipe's head on features that `extract_to_fit` made sure of.
 
     Raises:
@@ -207,7 +202,7 @@ def fit_rows(extraction: Extraction, recipe: Recipe, engine: FitEngine, progress
 
     def on_epoch(epoch: Epoch) -> None:
         _refuse_divergence(epoch)
-        progress("fitting", epoch.epoch + 1, recipe.fit.epochs)
+        report_progress("fitting", epoch.epoch + 1, recipe.fit.epochs)
 
     history = fit_epochs(fitter.run_epoch, batches, validate, recipe.fit, on_epoch)
     return HeadFit(extraction, recipe, parts, fitter, tuple(history), batches.steps)

@@ -18,7 +18,8 @@ from PIL import Image
 from featx.digests import sha256
 from featx.errors import ImageError
 from featx.images.decoding import decode, read_bytes
-from featx.parallel import Progress, bounded_map, silent
+from featx.parallel import bounded_map
+from featx.progress import report_progress
 
 SIDE = 4096
 """The most pixels of an atlas on a side, which phones still decode (16.8 megapixels)."""
@@ -113,7 +114,7 @@ log = logging.getLogger("featx")
 WORKERS = min(8, os.cpu_count() or 1)  # each holds one image at full size
 
 
-def atlas_of(files: Sequence[Path], digests: Sequence[str], *, progress: Progress = silent) -> Atlas | None:
+def atlas_of(files: Sequence[Path], digests: Sequence[str]) -> Atlas | None:
     """Return the thumbnails of images, each of the bytes that its features are of.
 
     An image that is gone, cannot be decoded or has other bytes by now gets a blank cell, and one notice says how
@@ -122,7 +123,6 @@ def atlas_of(files: Sequence[Path], digests: Sequence[str], *, progress: Progres
     Args:
         files: (n,) where the images lay when their features were computed.
         digests: (n,) SHA-256 of the bytes that they had.
-        progress: Told how far the work is.
 
     Returns:
         None where there are no images, or more than `featx.thumbnails.LIMIT`, which a notice says.
@@ -144,7 +144,7 @@ def atlas_of(files: Sequence[Path], digests: Sequence[str], *, progress: Progres
         tasks = zip(files, digests, strict=True)
         for done, cell in enumerate(bounded_map(thumbnail, tasks, workers=WORKERS, ahead=2 * WORKERS), 1):
             yield cell
-            progress("thumbnails", done, len(files))
+            report_progress("thumbnails", done, len(files))
 
     atlas = assembled(cells(), len(files), side)
     missing = atlas.found.count(False)

@@ -19,7 +19,7 @@ from featx.maps.quality import sample, silhouette
 from featx.maps.result import Map, points_of
 from featx.maps.stored import kept_or_made
 from featx.maps.writing import DEFAULT_FORMATS, check_formats, write_map
-from featx.parallel import Progress, silent
+from featx.progress import Progress, reports_progress
 from featx.recipes import FeatureSpec
 from featx.runs import (
     HEAD,
@@ -55,22 +55,17 @@ class Opened:
 
 
 def open_place(
-    place: str | Path,
-    layer: Layer | None,
-    spec: FeatureSpec | str | None,
-    cache: str | Path,
-    on_error: OnError,
-    progress: Progress,
+    place: str | Path, layer: Layer | None, spec: FeatureSpec | str | None, cache: str | Path, on_error: OnError
 ) -> Opened:
     """Return the rows of a run or of data, of which the cache's missing ones are computed first.
 
     Arguments and errors are those of `read_source`.
     """
     if layer not in (None, "backbone") or is_run(Path(place)):
-        found = read_source(place, layer=layer, spec=spec, cache=cache, on_error=on_error, progress=progress)
+        found = read_source(place, layer=layer, spec=spec, cache=cache, on_error=on_error)
         return Opened(found)
     wanted = default_recipe(DEFAULT_BACKBONE) if spec is None else spec
-    extraction = extract(place, wanted, cache=cache, on_error=on_error, progress=progress)
+    extraction = extract(place, wanted, cache=cache, on_error=on_error)
     return Opened(of_extraction(extraction), extraction, extraction.failed)
 
 
@@ -81,7 +76,6 @@ def read_new(
     cache: str | Path = "cache",
     weights: str | None = None,
     on_error: OnError = "fail",
-    progress: Progress = silent,
 ) -> tuple[Source, tuple[Failure, ...]]:
     """Return the rows of new images in the layer of a source, and the images that could not be used.
 
@@ -91,7 +85,6 @@ def read_new(
         cache: The store's folder.
         weights: Of a run's backbone, if not where its recipe says.
         on_error: What to do about images that cannot be read, see `extract`.
-        progress: Told how far the work is.
 
     Raises:
         DataError: The rows are not of the same features.
@@ -100,12 +93,10 @@ def read_new(
     """
     source = opened.source
     if source.run is not None:
-        extraction = extract_new(
-            HeadModel(source.run), paths, cache=cache, weights=weights, on_error=on_error, progress=progress
-        )
+        extraction = extract_new(HeadModel(source.run), paths, cache=cache, weights=weights, on_error=on_error)
         found = _through_head(source, extraction)
     else:
-        extraction = _as_data(opened, paths, cache, on_error, progress)
+        extraction = _as_data(opened, paths, cache, on_error)
         found = of_extraction(extraction)
     if found.feature_set != source.feature_set:
         raise DataError(
@@ -117,16 +108,14 @@ def read_new(
     return replace(found, table=table), extraction.failed
 
 
-def _as_data(
-    opened: Opened, paths: Sequence[str | Path], cache: str | Path, on_error: OnError, progress: Progress
-) -> Extraction:
+def _as_data(opened: Opened, paths: Sequence[str | Path], cache: str | Path, on_error: OnError) -> Extraction:
     known = opened.extraction
     if known is None:
         raise DataError(f"How the features of {opened.source.name} were made is not known; pass the data.")
     views = known.spec.views.model_copy(update={"count": 1})
     spec = known.spec.model_copy(update={"views": views})
     dataset = read_paths([Path(path) for path in paths], missing="keep" if on_error == "skip" else "fail")
-    return extract_dataset(dataset, spec, weights=known.weights, cache=cache, on_error=on_error, progress=progress)
+    return extract_dataset(dataset, spec, weights=known.weights, cache=cache, on_error=on_error)
 
 
 def _through_head(source: Source, extraction: Extraction) -> Source:
@@ -149,6 +138,7 @@ def _through_head(source: Source, extraction: Extraction) -> Source:
     return replace(found, table=table, feature_set=source.feature_set if same else found.feature_set)
 
 
+@reports_progress
 def visualize(
     place: str | Path,
     *,
@@ -169,7 +159,7 @@ def visualize(
     weights: str | None = None,
     cache: str | Path = "cache",
     on_error: OnError = "fail",
-    progress: Progress = silent,
+    progress: Progress | None = None,
 ) -> Map:
     """Draw a map of a run's or data's images, and place further images on it.
 
@@ -208,15 +198,15 @@ def visualize(
     )
     folder = _folder(Path(place), out, check_formats(formats))
     _check_added(split, add_split)
-    opened = open_place(place, layer, spec, cache, on_error, progress)
+    opened = open_place(place, layer, spec, cache, on_error)
     base = opened.source.of_split(split)
     new = [] if add_split is None else [opened.source.of_split(add_split)]
     failed = opened.failed
     if add:
-        found, further = read_new(opened, add, cache=cache, weights=weights, on_error=on_error, progress=progress)
+        found, further = read_new(opened, add, cache=cache, weights=weights, on_error=on_error)
         new, failed = [*new, found], (*failed, *further)
     base.column(by)
-    stored, path = kept_or_made(base, parameters, folder, split, progress)
+    stored, path = kept_or_made(base, parameters, folder, split)
     drawn = Map(
         embedding=stored.embedding,
         points=points_of(base, new, stored.embedding, by),
@@ -230,7 +220,7 @@ def visualize(
         stored=path,
         failed=failed,
     )
-    files = () if folder is None else write_map(drawn, [base, *new], formats, folder, progress)
+    files = () if folder is None else write_map(drawn, [base, *new], formats, folder)
     return replace(drawn, files=files, seconds=time.perf_counter() - start)
 
 

@@ -18,7 +18,7 @@ from featx.files import write_file
 from featx.maps.embedding import Embedding, Reduction, check, embed
 from featx.maps.parameters import SEEDS, Parameters
 from featx.maps.quality import sample, stability, trustworthiness
-from featx.parallel import Progress
+from featx.progress import report_progress
 from featx.runs import Source
 
 # Raised by hand when the file's contents change their meaning.
@@ -125,7 +125,7 @@ def stem_of(parameters: Parameters, layer: str, split: str) -> str:
 
 
 def kept_or_made(
-    source: Source, parameters: Parameters, folder: Path | None, split: str, progress: Progress
+    source: Source, parameters: Parameters, folder: Path | None, split: str
 ) -> tuple[StoredMap, Path | None]:
     """Return the map of a source's rows: the one in the folder if it is of the same, else a new one, put there.
 
@@ -134,7 +134,6 @@ def kept_or_made(
         parameters: What makes the map.
         folder: Where maps are kept; None keeps none.
         split: What the source's images are of the data.
-        progress: Told how far the work is.
 
     Returns:
         The map and its file.
@@ -149,7 +148,7 @@ def kept_or_made(
     kept = None if path is None else _kept(path)
     if kept is not None and kept.is_of(fitted, source.feature_set, source.table.digests):
         return kept, path
-    made = _made(source, fitted, progress)
+    made = _made(source, fitted)
     if path is not None:
         write_file(path, partial(save_map, made))
     return made, path
@@ -165,17 +164,17 @@ def _kept(path: Path) -> StoredMap | None:
         return None
 
 
-def _made(source: Source, parameters: Parameters, progress: Progress) -> StoredMap:
+def _made(source: Source, parameters: Parameters) -> StoredMap:
     X = source.table.X
-    progress("map", 0, 2)
+    report_progress("map", 0, 2)
     embedding = embed(X, parameters)
-    progress("map", 1, 2)
+    report_progress("map", 1, 2)
     chosen = sample(len(X), parameters.seed)
     quality = {
         "trustworthiness": trustworthiness(X[chosen], embedding.points[chosen]),
         "stability": _stability(source, embedding),
     }
-    progress("map", 2, 2)
+    report_progress("map", 2, 2)
     return StoredMap(embedding, source.feature_set, source.table.digests, quality)
 
 

@@ -17,7 +17,6 @@ from featx.maps.interactive import MapData, page
 from featx.maps.projector import CONFIG, METADATA, TENSORS, config, metadata, tensors
 from featx.maps.result import LABEL, Map
 from featx.maps.stored import stem_of
-from featx.parallel import Progress, silent
 from featx.runs import Source
 
 PICTURES = ("png", "svg")
@@ -39,9 +38,7 @@ def check_formats(formats: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in formats)
 
 
-def write_map(
-    drawn: Map, sources: Sequence[Source], formats: Sequence[str], folder: Path, progress: Progress = silent
-) -> tuple[Path, ...]:
+def write_map(drawn: Map, sources: Sequence[Source], formats: Sequence[str], folder: Path) -> tuple[Path, ...]:
     """Write a map in several formats.
 
     Args:
@@ -49,7 +46,6 @@ def write_map(
         sources: The rows of its points, in their order.
         formats: Of FORMATS.
         folder: Where the files go.
-        progress: Told how far the work is.
 
     Returns:
         The files, in the order of the formats.
@@ -60,7 +56,7 @@ def write_map(
     path = folder / file_stem(drawn)
     writers: dict[str, Callable[[], list[Path]]] = {
         "pictures": partial(_write_pictures, drawn, path, [name for name in PICTURES if name in formats]),
-        "html": partial(_write_page, drawn, path, progress),
+        "html": partial(_write_page, drawn, path),
         "csv": partial(_write_table, drawn, path),
         "projector": partial(_write_projector, drawn, sources, path),
     }
@@ -112,7 +108,7 @@ def _write_pictures(drawn: Map, path: Path, formats: Sequence[str]) -> list[Path
     return [write_file(_ending(path, f".{name}"), save) for name in formats]
 
 
-def _write_page(drawn: Map, path: Path, progress: Progress) -> list[Path]:
+def _write_page(drawn: Map, path: Path) -> list[Path]:
     points = drawn.points
     coloured = drawn.by != LABEL
     data = MapData(
@@ -124,7 +120,7 @@ def _write_page(drawn: Map, path: Path, progress: Progress) -> list[Path]:
         predicted=points.predicted,
         confidence=points.confidence,
         added=points.added,
-        atlas=atlas_of(points.files, points.digests, progress=progress),
+        atlas=atlas_of(points.files, points.digests),
         by=drawn.by if coloured else "class",
         truth=points.labels if coloured else None,
     )

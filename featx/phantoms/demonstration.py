@@ -8,8 +8,8 @@ from typing import Any
 
 from featx.maps import Map, visualize
 from featx.networks import find_backbone, find_imagenet
-from featx.parallel import Progress, silent
 from featx.phantoms.phantoms import write_phantoms
+from featx.progress import Progress, reports_progress
 from featx.recipes import load_recipe
 from featx.reports import Report, report
 from featx.runs import REPORT, FitResult, fit_head
@@ -54,6 +54,7 @@ class Demo:
         }
 
 
+@reports_progress
 def demo(
     out: str | Path = "featx-demo",
     *,
@@ -61,7 +62,7 @@ def demo(
     weights: str | None = None,
     epochs: int = EPOCHS,
     seed: int = 0,
-    progress: Progress = silent,
+    progress: Progress | None = None,
 ) -> Demo:
     """Generate radiograph phantoms, fit covid4-vgg16 on them, draw a map, and write a report.
 
@@ -87,9 +88,9 @@ def demo(
         "fit.seed": seed,
         "fit.learning_rate": RANDOM_WEIGHTS_RATE if weights.startswith("random") else None,
     }
-    fit = fit_head(data, load_recipe(RECIPE, changes), out / "run", cache=cache, progress=progress)
-    drawn = visualize(out / "run", out=out / "map", cache=cache, seed=seed, progress=progress)
-    page = report(out / "run", out=out / REPORT, without=LEFT_OUT, cache=cache, seed=seed, progress=progress)
+    fit = fit_head(data, load_recipe(RECIPE, changes), out / "run", cache=cache)
+    drawn = visualize(out / "run", out=out / "map", cache=cache, seed=seed)
+    page = report(out / "run", out=out / REPORT, without=LEFT_OUT, cache=cache, seed=seed)
     return Demo(data, fit, drawn, page)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from featx.classifiers import ClassifierResult, Comparison, Estimate, compare
-from featx.parallel import Progress, silent
 from featx.plots import Scored, inline_svg, score_intervals
 from featx.reports.blocks import Block, Figure, Note, Section, Table
 from featx.reports.told import Told
@@ -15,19 +14,18 @@ from featx.text import NOTHING, decimal, duration, fraction, images, percent, pr
 BASELINE = " (baseline)"
 
 
-def classifiers_section(told: Told, cache: Path, *, seed: int, progress: Progress = silent) -> Section:
+def classifiers_section(told: Told, cache: Path, *, seed: int) -> Section:
     """Return the section: classifiers on the backbone's features and the run's head, by the same images.
 
     Args:
         told: The run.
         cache: The store with its features.
         seed: Of the folds and classifiers.
-        progress: Told how far the work is.
 
     Raises:
         FeatxError: What `compare` raises.
     """
-    found = compare(told.run.path, seed=seed, cache=cache, progress=progress)
+    found = compare(told.run.path, seed=seed, cache=cache)
     axes = score_intervals([_scored(row) for row in found.rows])
     caption = (
         f"Accuracy with 95 % intervals: in {found.repeats} × {found.folds} folds of {images(len(found.y_train))}, "

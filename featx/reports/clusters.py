@@ -9,7 +9,6 @@ import numpy as np
 
 from featx import plots
 from featx.clustering import Clusters, Part, clusters
-from featx.parallel import Progress, silent
 from featx.plots import inline_svg, short_names
 from featx.reports.blocks import Block, Figure, Note, Section, Table
 from featx.reports.told import SPLIT_NAMES, Told
@@ -28,19 +27,18 @@ NAMES = {
 WIDTH, HEIGHT = 4.2, 4.2
 
 
-def clusters_section(told: Told, cache: Path, *, seed: int, progress: Progress = silent) -> Section:
+def clusters_section(told: Told, cache: Path, *, seed: int) -> Section:
     """Return the section: cluster quality of both layers beside what permuted labels give, overall and by class.
 
     Args:
         told: The run.
         cache: The store with its features.
         seed: Of clusterings and permutations.
-        progress: Told how far the work is.
 
     Raises:
         FeatxError: What `clusters` raises.
     """
-    found = clusters(told.run.path, seed=seed, cache=cache, progress=progress)
+    found = clusters(told.run.path, seed=seed, cache=cache)
     blocks: list[Block] = [_overview(found), _silhouettes(told, found), _by_class(found.main)]
     blocks += [Note(line) for line in found.notes]
     blocks += [_permuted(part) for part in found.parts]

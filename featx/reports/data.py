@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 
 from featx.data import SPLITS
-from featx.parallel import Progress, silent
 from featx.reports.blocks import Block, Facts, Gallery, Note, Picture, Points, Section, Table
 from featx.reports.model import has_random_weights
 from featx.reports.pictures import thumbnails
@@ -21,10 +20,10 @@ SAMPLES_PER_CLASS = 5
 SAMPLES = 40
 
 
-def data_section(told: Told, progress: Progress = silent) -> Section:
+def data_section(told: Told) -> Section:
     """Return the section: counts, samples, digest."""
     blocks: list[Block] = [_counts(told)]
-    pictures = _samples(told, progress)
+    pictures = _samples(told)
     shown = [picture for picture in pictures if picture.source is not None]
     if shown:
         caption = f"{images(len(shown))} for example, the first of each class by content, of those to train on."
@@ -54,13 +53,13 @@ def _counts(told: Told) -> Table:
     return Table(f"Images by class and split{part}.", header, cells, last_is_total=True)
 
 
-def _samples(told: Told, progress: Progress) -> list[Picture]:
+def _samples(told: Told) -> list[Picture]:
     each = max(1, min(SAMPLES_PER_CLASS, SAMPLES // len(told.run.classes)))
     chosen: list[RunImage] = []
     for name in told.run.classes[:SAMPLES]:
         own = [image for image in told.images if image.label == name and image.role != "test"]
         chosen += sorted(own, key=lambda image: (image.digest, image.path))[:each]
-    sources = thumbnails(told.run, chosen, progress, "samples")
+    sources = thumbnails(told.run, chosen, "samples")
     return [Picture(s, image.path, title=image.label) for s, image in zip(sources, chosen, strict=True)]
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from featx import plots
 from featx.images import Atlas, atlas_of
 from featx.maps import NEIGHBOURS, Map, MapData, components, visualize
-from featx.parallel import Progress, silent
 from featx.plots import inline_svg, short_names
+from featx.progress import report_progress
 from featx.reports.blocks import Block, Figure, Interactive, Section, Table, Text
 from featx.reports.side_by_side import Coefficients
 from featx.reports.told import Told
@@ -26,17 +26,17 @@ class Atlases:
 
     made: dict[tuple[str, ...], Atlas | None] = field(default_factory=dict)
 
-    def of(self, drawn: Map, progress: Progress) -> tuple[Atlas | None, bool]:
+    def of(self, drawn: Map) -> tuple[Atlas | None, bool]:
         """Return the thumbnails of a map's images, and whether the page does not have them yet."""
         key = drawn.points.digests
         if key in self.made:
             return self.made[key], False
-        self.made[key] = atlas_of(drawn.points.files, key, progress=progress)
+        self.made[key] = atlas_of(drawn.points.files, key)
         return self.made[key], True
 
 
 def maps_section(
-    told: Told, cache: Path, atlases: Atlases, *, seed: int, heading: int, progress: Progress = silent
+    told: Told, cache: Path, atlases: Atlases, *, seed: int, heading: int
 ) -> tuple[Section, Coefficients]:
     """Return the section: for each layer a t-SNE map of the training images with the test images placed on it.
 
@@ -46,7 +46,6 @@ def maps_section(
         atlases: Of the page.
         seed: Of the maps.
         heading: The level of the maps' own headings.
-        progress: Told how far the work is.
 
     Returns:
         The section, and the silhouettes of the training images.
@@ -65,17 +64,15 @@ def maps_section(
     found: Coefficients = {"backbone": None, "penultimate": None, "map": None}
     rows = []
     for number, layer in enumerate(layers):
-        progress(f"maps of {told.name}", number, len(layers))
-        drawn = visualize(
-            told.run.path, layer=layer, add_split=add, formats=(), seed=seed, cache=cache, progress=progress
-        )
-        blocks += [_interactive(told, drawn, atlases, heading, progress), _drawing(told, drawn)]
+        report_progress(f"maps of {told.name}", number, len(layers))
+        drawn = visualize(told.run.path, layer=layer, add_split=add, formats=(), seed=seed, cache=cache)
+        blocks += [_interactive(told, drawn, atlases, heading), _drawing(told, drawn)]
         quality = (drawn.trustworthiness, drawn.stability, drawn.silhouette["features"], drawn.silhouette["map"])
         rows.append((TITLES[layer], f"{len(drawn.embedding.points):,}", *map(decimal, quality)))
         found[layer] = drawn.silhouette["features"]
         if layer == layers[0]:
             found["map"] = drawn.silhouette["map"]
-    progress(f"maps of {told.name}", len(layers), len(layers))
+    report_progress(f"maps of {told.name}", len(layers), len(layers))
     return Section("Maps", told.id("maps"), (*blocks, _trust(rows))), found
 
 
@@ -90,8 +87,8 @@ def _trust(rows: list[tuple[str, ...]]) -> Table:
     return Table(caption, header, tuple(rows))
 
 
-def _interactive(told: Told, drawn: Map, atlases: Atlases, heading: int, progress: Progress) -> Interactive:
-    atlas, new = atlases.of(drawn, progress)
+def _interactive(told: Told, drawn: Map, atlases: Atlases, heading: int) -> Interactive:
+    atlas, new = atlases.of(drawn)
     points = drawn.points
     data = MapData(
         points=points.xy,

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from featx.errors import ImageError
 from featx.images import decode, read_bytes
-from featx.parallel import Progress, bounded_map, silent
+from featx.parallel import bounded_map
+from featx.progress import report_progress
 from featx.runs import Run, RunImage
 
 # Pixels, for the longer side; on the page they are 136 to 190 CSS pixels wide.
@@ -19,15 +20,12 @@ QUALITY = 80
 WORKERS = 2
 
 
-def thumbnails(
-    run: Run, images: Sequence[RunImage], progress: Progress = silent, stage: str = "pictures"
-) -> list[str | None]:
+def thumbnails(run: Run, images: Sequence[RunImage], stage: str = "pictures") -> list[str | None]:
     """Return a JPEG of each image as a data URI; None where its file has gone or is another one by now.
 
     Args:
         run: Which data it was.
         images: Some of the run's.
-        progress: Told how far the work is.
         stage: What it is told.
     """
     root = Path(run.manifest["data"]["root"])
@@ -38,7 +36,7 @@ def thumbnails(
     found = []
     for number, source in enumerate(bounded_map(draw, images, workers=WORKERS, ahead=2 * WORKERS), 1):
         found.append(source)
-        progress(stage, number, len(images))
+        report_progress(stage, number, len(images))
     return found
 
 

@@ -14,7 +14,7 @@ import featx
 from featx import files
 from featx.errors import FeatxError, UsageError
 from featx.maps import resources
-from featx.parallel import Progress, silent
+from featx.progress import Progress, reports_progress
 from featx.reports.blocks import Note, Page, Section, Tiles
 from featx.reports.classifiers import classifiers_section
 from featx.reports.clusters import clusters_section
@@ -130,13 +130,14 @@ class Report:
         }
 
 
+@reports_progress
 def report(
     *run: str | Path,
     out: str | Path | None = None,
     without: Collection[str] = (),
     cache: str | Path = "cache",
     seed: int = 0,
-    progress: Progress = silent,
+    progress: Progress | None = None,
 ) -> Report:
     """Write one self-contained HTML page about a run, or about several side by side.
 
@@ -162,7 +163,7 @@ def report(
             f"Expected sections among {', '.join(OPTIONAL)} to leave out, received {', '.join(unknown)}."
         )
     told = _read(run)
-    maker = _Maker(told, Path(cache), frozenset(without), seed, progress)
+    maker = _Maker(told, Path(cache), frozenset(without), seed)
     text = render(maker.page())
     files.write_text(target, text)
     paths = tuple(one.run.path for one in told)
@@ -200,14 +201,11 @@ def _names(paths: Sequence[Path]) -> list[str]:
 class _Maker:
     """Puts a page together; what could not be made is gathered in `left_out`."""
 
-    def __init__(
-        self, told: Sequence[Told], cache: Path, without: frozenset[str], seed: int, progress: Progress
-    ) -> None:
+    def __init__(self, told: Sequence[Told], cache: Path, without: frozenset[str], seed: int) -> None:
         self.told = told
         self.cache = cache
         self.without = without
         self.seed = seed
-        self.progress = progress
         self.left_out: dict[str, str] = {}
         self.atlases = Atlases()
         self.several = len(told) > 1
@@ -241,7 +239,7 @@ class _Maker:
             Section(told.name, told.id("run"), (), sections)
             for told, (sections, _) in zip(self.told, parts, strict=True)
         ]
-        common = [data_section(replace(self.told[0], prefix=""), self.progress)] if self.same_data else []
+        common = [data_section(replace(self.told[0], prefix=""))] if self.same_data else []
         fewest = min(self.told, key=lambda told: score_of(told, "test").n)
         return (models_section(self.told, separation), *common, *own, limits_section(fewest, "limits"))
 
@@ -249,21 +247,21 @@ class _Maker:
         found: Coefficients = {}
         sections = [
             results_section(told),
-            errors_section(told, self.progress),
+            errors_section(told),
             *self._optional(told, "maps", "Maps", lambda: self._maps(told, found)),
             *self._optional(
                 told,
                 "comparison",
                 "Classifiers beside the head",
-                lambda: classifiers_section(told, self.cache, seed=self.seed, progress=self.progress),
+                lambda: classifiers_section(told, self.cache, seed=self.seed),
             ),
             *self._optional(
                 told,
                 "clusters",
                 "Cluster quality",
-                lambda: clusters_section(told, self.cache, seed=self.seed, progress=self.progress),
+                lambda: clusters_section(told, self.cache, seed=self.seed),
             ),
-            *([] if self.same_data else [data_section(told, self.progress)]),
+            *([] if self.same_data else [data_section(told)]),
             model_section(told),
             curves_section(told),
             provenance_section(told),
@@ -274,9 +272,7 @@ class _Maker:
         """The maps; the silhouettes go into `found`."""
         # Of several runs each is a section itself, so that headings are one level deeper.
         heading = 4 if self.several else 3
-        section, coefficients = maps_section(
-            told, self.cache, self.atlases, seed=self.seed, heading=heading, progress=self.progress
-        )
+        section, coefficients = maps_section(told, self.cache, self.atlases, seed=self.seed, heading=heading)
         found.update(coefficients)
         return section
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from featx import plots
-from featx.parallel import Progress, silent
 from featx.plots import inline_svg
 from featx.reports.blocks import Block, Confusion, ConfusionCell, Figure, Gallery, Note, Picture, Section, Table, Text
 from featx.reports.pictures import thumbnails
@@ -23,19 +22,19 @@ SHOWN = 24
 CLASSES = 4
 
 
-def errors_section(told: Told, progress: Progress = silent) -> Section:
+def errors_section(told: Told) -> Section:
     """Return the section: of test and validation images those got wrong, with the probabilities of their classes."""
     blocks: list[Block] = []
     for role in ("test", "validation"):
         chosen = told.of_role(role)
         if chosen:
-            blocks += _part(told, role, chosen, progress)
+            blocks += _part(told, role, chosen)
     if not blocks:
         blocks.append(Text("No image was tested or held out, so none was got wrong."))
     return Section("Images got wrong", told.id("errors"), tuple(blocks))
 
 
-def _part(told: Told, role: str, chosen: Sequence[RunImage], progress: Progress) -> list[Block]:
+def _part(told: Told, role: str, chosen: Sequence[RunImage]) -> list[Block]:
     wrong = sorted(
         (image for image in chosen if image.predicted != image.label),
         key=lambda image: (-max(image.probabilities), image.digest, image.path),
@@ -48,7 +47,7 @@ def _part(told: Told, role: str, chosen: Sequence[RunImage], progress: Progress)
         f"Of {images(len(chosen))} ({role}), {count(len(wrong))} got wrong, sorted by the probability of the "
         f"class that was predicted{capped}."
     )
-    sources = thumbnails(told.run, shown, progress, f"images got wrong ({role})")
+    sources = thumbnails(told.run, shown, f"images got wrong ({role})")
     pictures = tuple(_picture(told, image, source) for image, source in zip(shown, sources, strict=True))
     gone = sum(source is None for source in sources)
     blocks: list[Block] = [Gallery(caption, pictures)]

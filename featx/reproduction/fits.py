@@ -10,7 +10,6 @@ from featx.errors import RecipeError, RunError
 from featx.features import SpacePair, data_digest, extract, hash_images
 from featx.heads import Head, class_indices, parts_of
 from featx.networks import find_weights, is_model_file
-from featx.parallel import Progress
 from featx.recipes import PreprocessPart, Recipe, ViewsPart
 from featx.reports import Told, has_random_weights
 from featx.reproduction.plan import Fit
@@ -21,22 +20,22 @@ from featx.store import KnownFiles, Store
 ROWS_AT_ONCE = 256
 
 
-def fitted(fit: Fit, folder: Path, cache: Path, progress: Progress) -> Told:
+def fitted(fit: Fit, folder: Path, cache: Path) -> Told:
     """Return a run: the one in its folder if it is of this recipe, data and weights, else a new one.
 
     Raises:
         FeatxError: What `fit_head` raises.
     """
-    run = _done(fit, folder, cache, progress)
+    run = _done(fit, folder, cache)
     if run is None:
-        fit_head(fit.data, fit.recipe, folder, cache=cache, progress=progress)
+        fit_head(fit.data, fit.recipe, folder, cache=cache)
         run = read_run(folder)
     told = Told(run, f"{fit.name}-", fit.title)
     # What a table calls the run says so wherever it appears.
     return replace(told, name=f"{fit.title} (random weights)") if has_random_weights(told) else told
 
 
-def _done(fit: Fit, folder: Path, cache: Path, progress: Progress) -> Run | None:
+def _done(fit: Fit, folder: Path, cache: Path) -> Run | None:
     if not is_run(folder):
         return None
     try:
@@ -49,7 +48,7 @@ def _done(fit: Fit, folder: Path, cache: Path, progress: Progress) -> Run | None
         # Damaged, or its features have left the cache.
         return None
     weights = find_weights(fit.recipe.backbone.name, fit.recipe.backbone.weights)
-    images, _ = hash_images(read_data(fit.data).items, "fail", progress, KnownFiles(Store(cache).root))
+    images, _ = hash_images(read_data(fit.data).items, "fail", KnownFiles(Store(cache).root))
     same = (
         (folder / HEAD).is_file()
         and _plain(run.recipe, fit.recipe) == _plain(fit.recipe, fit.recipe)
@@ -71,9 +70,7 @@ def _plain(recipe: Recipe, wanted: Recipe) -> Recipe:
     return recipe.model_copy(update=told)
 
 
-def validation_scores(
-    told: Told, data: Path, views: ViewsPart, cache: Path, progress: Progress
-) -> tuple[Score, Score]:
+def validation_scores(told: Told, data: Path, views: ViewsPart, cache: Path) -> tuple[Score, Score]:
     """Return a run's score of its validation images as they are, and of their augmented views.
 
     Args:
@@ -81,10 +78,9 @@ def validation_scores(
         data: What it was fitted to.
         views: What they are like, at least 2 of each image, the image itself included.
         cache: The store's folder, in which the views are, as they are of all training images.
-        progress: Told how far the work is.
     """
     recipe = told.run.recipe.model_copy(update={"views": views})
-    extraction = extract(data, recipe, cache=cache, progress=progress)
+    extraction = extract(data, recipe, cache=cache)
     images = parts_of(extraction, recipe).validation
     head = Head.load(told.run.path / HEAD)
     logits = head.logits(extraction.view_rows(images, views.count).chunks(ROWS_AT_ONCE))

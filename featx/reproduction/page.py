@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import featx
-from featx.parallel import Progress
 from featx.reports import (
     Block,
     Note,
@@ -49,16 +48,13 @@ FIGURES = {TASK1: ((2, 3), 4), VGG16: ((5, 6), 7), RESNET: ((8, 9), 10)}
 HEADINGS = {TASK1: "3 Task 1", VGG16: "4 Task 2: VGG16", RESNET: "4.5 Task 2: ResNet50V2"}
 
 
-def write_page(
-    found: Found, reported: Reported, table: Sequence[Judged], progress: Progress
-) -> tuple[Page, list[Path]]:
+def write_page(found: Found, reported: Reported, table: Sequence[Judged]) -> tuple[Page, list[Path]]:
     """Return the page, and write its figures as files.
 
     Args:
         found: What came of each stage.
         reported: The report.
         table: The verdicts.
-        progress: Told how far the work is.
 
     Returns:
         The page and the files.
@@ -70,9 +66,9 @@ def write_page(
     sections = [
         _verdicts(table),
         settings_section(found),
-        _task(found, TASK1, drawings, progress),
-        _task(found, VGG16, drawings, progress, batch_section(found, reported, drawings)),
-        _task(found, RESNET, drawings, progress, schedule_section(found, drawings)),
+        _task(found, TASK1, drawings),
+        _task(found, VGG16, drawings, batch_section(found, reported, drawings)),
+        _task(found, RESNET, drawings, schedule_section(found, drawings)),
         comparison_section(found),
         time_section(found, reported),
         _limits(found),
@@ -142,7 +138,7 @@ def _reasons(table: Sequence[Judged]) -> list[Block]:
     return blocks
 
 
-def _task(found: Found, name: str, drawings: Drawings, progress: Progress, extra: Section | None = None) -> Section:
+def _task(found: Found, name: str, drawings: Drawings, extra: Section | None = None) -> Section:
     """The sections of one of the report's models."""
     title, told = HEADINGS[name], found.runs.get(name)
     if told is None:
@@ -151,7 +147,7 @@ def _task(found: Found, name: str, drawings: Drawings, progress: Progress, extra
     data, model, fit, test = SECTIONS[name]
     drawings.curves(told, FIGURES[name][0])
     sections = [
-        *([_numbered(data_section(told, progress), data)] if data else []),
+        *([_numbered(data_section(told), data)] if data else []),
         _numbered(model_section(told), model),
         _numbered(curves_section(told), fit),
         *([extra] if extra else []),

@@ -13,7 +13,7 @@ from featx.errors import UsageError
 from featx.files import check_folder, write_text
 from featx.machine import this_machine
 from featx.maps import visualize
-from featx.parallel import Progress, silent
+from featx.progress import Progress, report_progress, reports_progress
 from featx.recipes import Recipe, ViewsPart, dump_recipe
 from featx.reports import Told, render
 from featx.reproduction.data import CLASSES
@@ -73,6 +73,7 @@ class Reproduction:
         }
 
 
+@reports_progress
 def reproduce(
     root: str | Path,
     out: str | Path,
@@ -86,7 +87,7 @@ def reproduce(
     yardstick: int = 0,
     cache: str | Path = "cache",
     jobs: int = 1,
-    progress: Progress = silent,
+    progress: Progress | None = None,
 ) -> Reproduction:
     """Do the report of 2020 again and set what comes of it beside what it states.
 
@@ -127,17 +128,17 @@ def reproduce(
     )
     _check_out(out, root)
     _check_settled(out, plan)
-    work = _Work(plan, out, cache, jobs, progress)
+    work = _Work(plan, out, cache, jobs)
     return work.written(work.done())
 
 
 class _Work:
     """The stages, in their order."""
 
-    def __init__(self, plan: Plan, out: Path, cache: Path, jobs: int, progress: Progress) -> None:
-        self.plan, self.out, self.cache, self.jobs, self.progress = plan, out, cache, jobs, progress
+    def __init__(self, plan: Plan, out: Path, cache: Path, jobs: int) -> None:
+        self.plan, self.out, self.cache, self.jobs = plan, out, cache, jobs
         # Each fit with its maps and clusters, the sweep, the validation images, the yardstick and the page.
-        self.stages = Stages(out, len(plan.fits) + 5 + bool(plan.steps), progress)
+        self.stages = Stages(out, len(plan.fits) + 5 + bool(plan.steps))
         self.found = Found(plan, out, self.stages, this_machine())
 
     def done(self) -> Found:
@@ -162,19 +163,19 @@ class _Work:
         files: list[Path] = []
 
         def write() -> None:
-            page, figures = write_page(found, reported, table, self.progress)
+            page, figures = write_page(found, reported, table)
             files.append(write_text(self.out / "report.html", render(page)))
             files.extend([*write_tables(found, reported, table), *figures])
 
         self.stages.run(PAGE, "Tables, figures and the page", write, anew=True)
-        self.progress("stages", self.stages.total, self.stages.total)
+        report_progress("stages", self.stages.total, self.stages.total)
         if files:
             remove_stale(self.out, files)
         stages = self.stages
         return Reproduction(self.out, table, stages.failed, stages.sentence(), stages.seconds, tuple(files))
 
     def _fit(self, fit: Fit) -> Any:
-        return fitted(fit, self.out / RUNS / fit.name, self.cache, self.progress)
+        return fitted(fit, self.out / RUNS / fit.name, self.cache)
 
     def _maps(self) -> None:
         for name, told in self._main():
@@ -187,7 +188,6 @@ class _Work:
                         formats=(),
                         seed=self.plan.seed,
                         cache=self.cache,
-                        progress=self.progress,
                     )
 
     def _clusters(self) -> None:
@@ -198,7 +198,6 @@ class _Work:
                     permutations=QUICK_PERMUTATIONS if self.plan.quick else PERMUTATIONS,
                     seed=self.plan.seed,
                     cache=self.cache,
-                    progress=self.progress,
                 )
 
     def _main(self) -> Iterator[tuple[str, Told]]:
@@ -213,7 +212,6 @@ class _Work:
             seeds=self.plan.seeds,
             cache=self.cache,
             jobs=self.jobs,
-            progress=self.progress,
         )
 
     def _validation(self) -> None:
@@ -233,7 +231,7 @@ class _Work:
         key = digest_of([*parts, views.model_dump(mode="json")])
         known = load_document(self.out, VALIDATION, key)
         if known is None:
-            pair = validation_scores(told, fit.data, views, self.cache, self.progress)
+            pair = validation_scores(told, fit.data, views, self.cache)
             known = {part: vars(score) for part, score in zip(("plain", "views"), pair, strict=True)}
             save_document(self.out, VALIDATION, key, known)
         self.found.validation[fit.name] = (Score(**known["plain"]), Score(**known["views"]))
@@ -248,7 +246,7 @@ class _Work:
         key = digest_of([dump_recipe(fit.recipe), self.plan.steps, epochs, images, here])
         known = load_document(self.out, YARDSTICK, key)
         if known is None:
-            timed = time_report_way(fit.data, fit.recipe, self.plan.steps, epochs, self.cache, self.progress)
+            timed = time_report_way(fit.data, fit.recipe, self.plan.steps, epochs, self.cache)
             known = vars(timed)
             save_document(self.out, YARDSTICK, key, known)
         return Yardstick(**known)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from featx.errors import FeatxError
-from featx.parallel import Progress
+from featx.progress import report_progress
 from featx.store import load_document, save_document
 
 log = logging.getLogger("featx")
@@ -30,13 +30,11 @@ class Stages:
     Args:
         out: The reproduction's folder, where the time is kept.
         total: How many stages there will be.
-        progress: Told how far the work is.
     """
 
-    def __init__(self, out: Path, total: int, progress: Progress) -> None:
+    def __init__(self, out: Path, total: int) -> None:
         self.out = out
         self.total = total
-        self.progress = progress
         self.seconds: dict[str, float] = {}
         self.failed: dict[str, str] = {}
         self.titles: dict[str, str] = {}
@@ -84,7 +82,7 @@ class Stages:
         """
         self._begun += 1
         log.info("%d/%d %s", self._begun, self.total, title)
-        self.progress("stages", self._begun - 1, self.total)
+        report_progress("stages", self._begun - 1, self.total)
         known = None if anew else load_document(self.out, KIND, name)
         if known is not None:
             self.seconds[name] = float(known["seconds"])

@@ -16,7 +16,7 @@ from featx.features import Image, hash_images, view_spec_of
 from featx.heads import Head
 from featx.images import decode, read_bytes, resize, view
 from featx.networks import KerasNetwork, find_weights, load_keras
-from featx.parallel import Progress
+from featx.progress import report_progress
 from featx.recipes import Recipe
 from featx.store import KnownFiles, Store
 
@@ -50,9 +50,7 @@ class Yardstick:
         return self.epochs * (self.steps_an_epoch * self.step + self.held_out_an_epoch * self.held_out)
 
 
-def time_report_way(
-    data: Path, recipe: Recipe, steps: int, epochs: int, cache: Path, progress: Progress
-) -> Yardstick:
+def time_report_way(data: Path, recipe: Recipe, steps: int, epochs: int, cache: Path) -> Yardstick:
     """Time some steps of the report's way on this machine.
 
     Args:
@@ -61,14 +59,13 @@ def time_report_way(
         steps: Training steps to time, at least 1, and as many validation steps.
         epochs: That the whole is reckoned for.
         cache: Where known files are kept.
-        progress: Told how far the work is.
 
     Raises:
         FeatxError: The data or the weights cannot be had.
     """
     dataset = read_data(data)
     items = [item for item in dataset.items if item.split == "train"]
-    images, _ = hash_images(items, "fail", progress, KnownFiles(Store(cache).root))
+    images, _ = hash_images(items, "fail", KnownFiles(Store(cache).root))
     order = np.random.default_rng(recipe.fit.seed).permutation(len(images))
     shuffled = [images[number] for number in order]
     model = _whole_model(recipe, len(dataset.classes))
@@ -82,7 +79,7 @@ def time_report_way(
         model.test_on_batch(_batch(chosen, recipe, number), labels)
         train.append(middle - start)
         held_out.append(time.perf_counter() - middle)
-        progress("the report's way", number + 1, steps + 1)
+        report_progress("the report's way", number + 1, steps + 1)
     held = round(VALIDATION * len(images))
     # The first step traces the graph.
     return Yardstick(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from featx.features import Extraction, OnError
 from featx.frames import frame
 from featx.heads import Epoch, FitEngine, Head, HeadFit, check_engine, extract_to_fit, fit_rows, store_penultimate
-from featx.parallel import Progress, silent
+from featx.progress import Progress, reports_progress
 from featx.recipes import Recipe, load_recipe
 from featx.runs.folder import check_out
 from featx.runs.writing import Outcome, write_run
@@ -77,6 +77,7 @@ class FitResult:
         return frame({name: [getattr(epoch, name) for epoch in self.history] for name in names})
 
 
+@reports_progress
 def fit_head(
     data: str | Path,
     recipe: Recipe | str,
@@ -85,7 +86,7 @@ def fit_head(
     cache: str | Path = "cache",
     engine: FitEngine = "auto",
     on_error: OnError = "fail",
-    progress: Progress = silent,
+    progress: Progress | None = None,
 ) -> FitResult:
     """Fit the head that a recipe specifies, and write the run.
 
@@ -111,13 +112,13 @@ def fit_head(
     check_engine(engine, recipe.head)
     check_out(out)
     start = time.perf_counter()
-    extraction = extract_to_fit(data, recipe, cache, engine, on_error, progress)
+    extraction = extract_to_fit(data, recipe, cache, engine, on_error)
     extracted = time.perf_counter()
-    fit = fit_rows(extraction, recipe, engine, progress)
+    fit = fit_rows(extraction, recipe, engine)
     head = fit.fitter.head()
     logits = fit.logits(head)
     seconds = {"extract": extracted - start, "fit": time.perf_counter() - extracted}
-    penultimate = store_penultimate(head, extraction, recipe.views.count, progress)
+    penultimate = store_penultimate(head, extraction, recipe.views.count)
     result = _result(fit, out, head, logits, seconds)
     outcome = Outcome(vars(fit.parts), logits, extraction.dataset.classes, head, penultimate)
     write_run(out, fit.recipe, outcome, extraction, result.history, result.to_json())

@@ -14,7 +14,6 @@ from featx.errors import UntrustedError
 from featx.features import Extraction, OnError, ViewRows, extract_dataset
 from featx.heads import Head
 from featx.networks import Weights, find_weights
-from featx.parallel import Progress, silent
 from featx.recipes import FeatureSpec, Recipe
 from featx.runs.folder import HEAD, Run
 from featx.stats import probabilities
@@ -81,7 +80,6 @@ def extract_new(
     cache: str | Path = "cache",
     weights: str | None = None,
     on_error: OnError = "fail",
-    progress: Progress = silent,
 ) -> Extraction:
     """Return the backbone's features of new images, made as a model's were; arguments as for `predict`.
 
@@ -98,4 +96,4 @@ def extract_new(
     model.check(spec, found, Store(Path(cache)))
     # No image here is a training image: only the images themselves are needed.
     spec = spec.replaced({"views.count": 1})
-    return extract_dataset(dataset, spec, weights=found, cache=cache, on_error=on_error, progress=progress)
+    return extract_dataset(dataset, spec, weights=found, cache=cache, on_error=on_error)

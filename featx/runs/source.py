@@ -23,7 +23,6 @@ from featx.features import (
     extract,
 )
 from featx.networks import Weights
-from featx.parallel import Progress, silent
 from featx.recipes import FeatureSpec
 from featx.runs.folder import Run, RunImage, is_run, read_run
 from featx.store import Store
@@ -139,7 +138,6 @@ def read_source(
     spec: FeatureSpec | str | None = None,
     cache: str | Path = "cache",
     on_error: OnError = "fail",
-    progress: Progress = silent,
 ) -> Source:
     """Return the rows of a run, or those of data, of which the cache's missing ones are computed first.
 
@@ -150,7 +148,6 @@ def read_source(
         spec: What features data has, see `extract`; VGG16 as it comes if not given. A run has its own.
         cache: The store's folder.
         on_error: What to do about data's images that cannot be read, see `extract`.
-        progress: Told how far the work is.
 
     Raises:
         UsageError: Penultimate features of data, or a spec for a run.
@@ -172,7 +169,7 @@ def read_source(
             "wrote, or use --layer backbone."
         )
     wanted = default_recipe(DEFAULT_BACKBONE) if spec is None else spec
-    return of_extraction(extract(place, wanted, cache=cache, on_error=on_error, progress=progress))
+    return of_extraction(extract(place, wanted, cache=cache, on_error=on_error))
 
 
 def of_run(run: Run, layer: Layer | None, store: Store) -> Source:

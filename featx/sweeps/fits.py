@@ -15,7 +15,7 @@ from featx.errors import DataError, StoreError, UntrustedError
 from featx.features import Extraction, OnError, data_digest
 from featx.heads import FitEngine, check_to_fit, check_usable, engine_on_cpu, extract_to_fit, fit_rows, read_to_fit
 from featx.networks import find_weights, load_keras
-from featx.parallel import Progress, silent
+from featx.progress import listening, nobody
 from featx.recipes import FeatureSpec, Recipe
 from featx.stats import Score
 from featx.store import load_document, save_document
@@ -71,7 +71,6 @@ class Fits:
         cache: The store's folder.
         engine: What fits the heads.
         on_error: What to do about images that cannot be read.
-        progress: Told how far the extraction is.
     """
 
     data: Path
@@ -79,7 +78,6 @@ class Fits:
     cache: Path
     engine: FitEngine
     on_error: OnError
-    progress: Progress = silent
 
     def __post_init__(self) -> None:
         self._extractions: dict[str, tuple[Extraction, str]] = {}
@@ -130,7 +128,7 @@ class Fits:
         spec = FeatureSpec.model_validate(recipe.model_dump(include=set(FeatureSpec.model_fields)))
         key = digest_of(spec.model_dump(mode="json"))
         if key not in self._extractions:
-            found = extract_to_fit(self.dataset, recipe, self.cache, self.engine, self.on_error, self.progress)
+            found = extract_to_fit(self.dataset, recipe, self.cache, self.engine, self.on_error)
             groups = sorted([image.digest, image.item.group or ""] for image in found.images)
             self._extractions[key] = found, digest_of([data_digest(found.images), groups])
         return self._extractions[key]
@@ -150,7 +148,8 @@ class Fits:
         start = time.perf_counter()
         empty = Score(0, 0, None)
         try:
-            fitted = fit_rows(extraction, point.recipe, self.engine, silent)
+            with listening(nobody):  # the sweep itself tells how many fits are done
+                fitted = fit_rows(extraction, point.recipe, self.engine)
             scores = fitted.scores(fitted.logits(fitted.fitter))
         except UntrustedError as error:
             found = FitScores(empty, empty, empty, self.engine, 0.0, str(error))

@@ -9,7 +9,7 @@ from typing import Any
 from featx.features import OnError
 from featx.files import check_folder
 from featx.heads import FitEngine
-from featx.parallel import Progress, silent
+from featx.progress import Progress, report_progress, reports_progress
 from featx.recipes import Recipe, load_recipe
 from featx.runs import data_facts, versions
 from featx.sweeps.fits import FITS, Fits, FitScores
@@ -19,6 +19,7 @@ from featx.sweeps.result import Role, Sweep, verdict_of
 from featx.sweeps.writing import write_sweep
 
 
+@reports_progress
 def sweep(
     data: str | Path,
     recipe: Recipe | str,
@@ -31,7 +32,7 @@ def sweep(
     engine: FitEngine = "auto",
     jobs: int = 1,
     on_error: OnError = "fail",
-    progress: Progress = silent,
+    progress: Progress | None = None,
 ) -> Sweep:
     """Fit a recipe once for every combination of values and every seed; fits that were done before are not repeated.
 
@@ -60,13 +61,13 @@ def sweep(
     points = points_of(recipe, tried, range(first, first + seeds), weights)
     out = Path(out)
     check_folder(out, "sweep", (FITS,))
-    fits = Fits(Path(data), out, Path(cache), engine, on_error, progress)
+    fits = Fits(Path(data), out, Path(cache), engine, on_error)
     fits.check(points)
     found: dict[int, FitScores] = {}
     places = {id(point): number for number, point in enumerate(points)}
     for point, scores in fit_all(fits, points, jobs):
         found[places[id(point)]] = scores
-        progress("fits", len(found), len(points))
+        report_progress("fits", len(found), len(points))
     ordered = tuple(found[number] for number in range(len(points)))
     return write_sweep(_result(fits, tuple(tried), points, ordered), recipe)
 

@@ -12,7 +12,6 @@ from featx.diagnosis.engine_trials import SIZE, same_rows, try_engines
 from featx.diagnosis.thread_counts import Threads, threads_in_effect
 from featx.networks import build as networks
 from featx.networks import framework
-from featx.parallel import silent
 
 NAMES = [("keras", "network"), ("openvino", "network"), ("keras", "fit"), ("fused", "fit")]
 
@@ -22,7 +21,7 @@ class LibraryError(Exception):
 
 
 def test_every_engine_that_is_installed_runs_here() -> None:
-    trials = try_engines(silent)
+    trials = try_engines()
     assert [(trial.engine, trial.does) for trial in trials] == NAMES
     for trial in trials:
         assert trial.runs == (trial.engine != "openvino" or framework.has_openvino()), trial.reason
@@ -46,7 +45,7 @@ def test_an_engine_that_computes_something_else_does_not_run(monkeypatch: pytest
 
     monkeypatch.setattr(engine_trials, "build_network", wrong)
     monkeypatch.setattr(engine_trials, "FusedFitter", broken)
-    trials = {(trial.engine, trial.does): trial for trial in try_engines(silent)}
+    trials = {(trial.engine, trial.does): trial for trial in try_engines()}
     assert trials["keras", "network"].state == "wrong"
     # Keras works in so far as the others need it.
     assert trials["keras", "fit"].runs
@@ -60,7 +59,7 @@ def test_without_keras_nothing_that_needs_it_is_tried(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(engine_trials, "load_keras", broken)
     monkeypatch.setattr(engine_trials, "has_openvino", lambda: True)
-    trials = try_engines(silent)
+    trials = try_engines()
     assert [trial.state for trial in trials] == ["fails", "needs keras", "needs keras", "needs keras"]
     assert [trial.amiss for trial in trials] == [True, False, False, False]
 
@@ -69,7 +68,7 @@ def test_without_keras_nothing_that_needs_it_is_tried(monkeypatch: pytest.Monkey
 def test_keras_on_another_backend_is_not_even_loaded(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KERAS_BACKEND", backend)
     monkeypatch.setattr(engine_trials, "load_keras", lambda: pytest.fail("loaded"))
-    trial = try_engines(silent)[0]
+    trial = try_engines()[0]
     assert trial.state == "fails"
     assert backend in str(trial.reason)
 
@@ -79,7 +78,7 @@ def test_nowhere_to_write_is_not_the_librarys_fault(monkeypatch: pytest.MonkeyPa
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("tempfile.TemporaryDirectory", full)
-    assert try_engines(silent)[0].state == "no space"
+    assert try_engines()[0].state == "no space"
 
 
 def rounded(values: NDArray[np.float32], bits: int) -> NDArray[np.float32]:

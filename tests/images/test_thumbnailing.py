@@ -12,6 +12,7 @@ from PIL import Image
 
 from featx.images import thumbnails as thumbnailing
 from featx.images.thumbnails import Atlas, atlas_of
+from featx.progress import listening
 
 COLOURS = [(220, 40, 40), (40, 200, 60), (50, 60, 230), (230, 210, 40), (120, 120, 120)]
 
@@ -37,8 +38,8 @@ def cell(atlas: Atlas, number: int) -> NDArray[np.int64]:
 def test_every_file_has_its_thumbnail(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     files = [solid(tmp_path, colour, number) for number, colour in enumerate(COLOURS)]
     told: list[tuple[str, int, int]] = []
-    with caplog.at_level(logging.INFO, "featx"):
-        atlas = atlas_of(files, [digest(path) for path in files], progress=lambda *step: told.append(step))
+    with caplog.at_level(logging.INFO, "featx"), listening(lambda *step: told.append(step)):
+        atlas = atlas_of(files, [digest(path) for path in files])
     assert atlas is not None
     assert atlas.found == (True,) * 5
     for number, colour in enumerate(COLOURS):

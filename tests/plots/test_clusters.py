@@ -8,6 +8,7 @@ import pytest
 from matplotlib.patches import StepPatch
 
 from featx import plots
+from featx.plots.clusters import MOST_NAMES
 
 VALUES = np.array([0.5, -0.2, 0.1, 0.4, 0.9, 0.8])
 LABELS = np.array([0, 0, 0, 1, 1, 1])
@@ -47,7 +48,7 @@ def test_many_classes_are_drawn_without_what_would_lie_on_top_of_one_another(cla
     labels = np.repeat(np.arange(classes), 3)
     values = np.linspace(-1, 1, 3 * classes)
     axes = plots.silhouette(values, labels, names, "")
-    assert len(axes.get_yticklabels()) == (classes if classes <= plots.MOST_NAMES else 0)
+    assert len(axes.get_yticklabels()) == (classes if classes <= MOST_NAMES else 0)
     matrix = plots.pairs(np.ones((classes, classes)), names, "")
     assert len(matrix.texts) == 0
     # A scale says what the numbers would have.

@@ -223,7 +223,7 @@ def test_seeds_alone_are_told_beside(tmp_path: Path) -> None:
 
 
 def test_a_part_that_fails_leaves_the_others(tmp_path: Path) -> None:
-    stages = Stages(tmp_path, 1, lambda *_: None)
+    stages = Stages(tmp_path, 1)
     done: list[str] = []
 
     def work() -> None:
@@ -244,7 +244,7 @@ def test_a_part_that_fails_leaves_the_others(tmp_path: Path) -> None:
 def test_time_of_what_is_done_anew_is_not_added_up(tmp_path: Path) -> None:
     for name in ("fit", "page"):
         save_document(tmp_path, "stages", name, {"seconds": 1000.0})
-    stages = Stages(tmp_path, 2, lambda *_: None)
+    stages = Stages(tmp_path, 2)
     stages.run("fit", "A fit", lambda: None)
     stages.run("page", "The page", lambda: None, anew=True)
     assert stages.seconds["fit"] > 999 > stages.seconds["page"]

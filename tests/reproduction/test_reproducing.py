@@ -250,7 +250,7 @@ def fit_again(fit: Fit, made: Reproduction, cache: Path, watched: Watch, tmp_pat
     folder = tmp_path / "task1"
     shutil.copytree(made.out / "runs" / "task1", folder, dirs_exist_ok=True)
     before = len(watched.names)
-    fitted(fit, folder, cache, lambda *_: None)
+    fitted(fit, folder, cache)
     return len(watched.names) > before
 
 
@@ -294,14 +294,14 @@ def test_a_damaged_run_is_fitted_again(
     shutil.copytree(made.out / "runs" / "task1", folder)
     (folder / "history.csv").unlink()
     before = len(watched.names)
-    fitted(one_fit, folder, place.cache, lambda *_: None)
+    fitted(one_fit, folder, place.cache)
     assert len(watched.names) == before + 1
 
 
 def test_validation_views_are_scored_apart(made: Reproduction, place: Place) -> None:
     fit = Fit("vgg16", "Task 2", place.root / "all", place.recipes["covid4-vgg16"])
-    told = fitted(fit, made.out / "runs" / "vgg16", place.cache, lambda *_: None)
-    plain, views = validation_scores(told, fit.data, fit.recipe.views, place.cache, lambda *_: None)
+    told = fitted(fit, made.out / "runs" / "vgg16", place.cache)
+    plain, views = validation_scores(told, fit.data, fit.recipe.views, place.cache)
     metrics = told.metrics["validation"]
     assert (plain.n, plain.correct) == (metrics["n"], metrics["correct"])
     assert plain.loss == pytest.approx(metrics["loss"], rel=1e-4)
@@ -459,7 +459,7 @@ def test_the_command_refuses_a_recipe_without_a_name(place: Place, tmp_path: Pat
 def test_random_weights_are_marked_and_not_compared(made: Reproduction, place: Place, tmp_path: Path) -> None:
     whole = plan(place.root, weights={"resnet50v2": "random"})
     whole = replace(whole, data=data_of_the_report())
-    found = Found(whole, tmp_path, Stages(tmp_path, 1, lambda *_: None), this_machine())
+    found = Found(whole, tmp_path, Stages(tmp_path, 1), this_machine())
     for name in ("vgg16", "resnet50v2"):
         folder = shutil.copytree(made.out / "runs" / name, tmp_path / name)
         manifest = json.loads((folder / "manifest.json").read_text("utf-8"))

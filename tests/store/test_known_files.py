@@ -18,7 +18,6 @@ from featx.data import Item, read_data, read_paths
 from featx.errors import ImageError
 from featx.features import Failure, extract, hash_images, hashing
 from featx.images import read_bytes
-from featx.parallel import silent
 from featx.recipes import Recipe
 from featx.store import file_state, known_buckets
 from featx.store.admin import gc, info, verify
@@ -75,7 +74,7 @@ def written(folder: Path, n: int) -> Path:
 
 def hashed(cache: Path, *paths: Path) -> dict[Path, str]:
     """Digests by path, checked against the files as they are."""
-    images, failed = hash_images(read_paths(list(paths)).items, "fail", silent, KnownFiles(cache))
+    images, failed = hash_images(read_paths(list(paths)).items, "fail", KnownFiles(cache))
     assert failed == []
     found = {image.item.path: image.digest for image in images}
     assert found == {path: digest(path) for path in found}
@@ -198,7 +197,7 @@ def test_names_that_are_no_text(tmp_path: Path, cache: Path, reads: list[str]) -
     item = Item("caf.png", tmp_path / name, None, "test")
     for expected in ([name], []):
         reads.clear()
-        hash_images([item], "fail", silent, KnownFiles(cache))
+        hash_images([item], "fail", KnownFiles(cache))
         assert reads == expected
 
 
@@ -282,7 +281,7 @@ def test_a_file_that_changes_while_it_is_read_is_not_known(
 
     with monkeypatch.context() as patch:
         patch.setattr(hashing, "read_bytes", slow)
-        hash_images(read_paths([folder]).items, "fail", silent, KnownFiles(cache))
+        hash_images(read_paths([folder]).items, "fail", KnownFiles(cache))
     assert info(Store(cache)).known_files == 4
     assert again(reads, cache, folder) == ["004.png"]
 
@@ -303,7 +302,7 @@ def test_a_known_file_that_may_not_be_read_fails_as_it_always_does(
         patch.setattr(os, "open", denied)
         patch.setattr(Path, "read_bytes", denied)
         with pytest.raises(ImageError, match="may not be read"):
-            hash_images(items, "fail", silent, KnownFiles(cache))
+            hash_images(items, "fail", KnownFiles(cache))
     assert again(reads, cache, folder) == []
 
 
@@ -312,19 +311,19 @@ def test_a_known_file_that_is_no_file_any_more_fails(folder: Path, cache: Path) 
     items = read_paths([folder]).items
     path = folder / "001.png"
     path.unlink()
-    images, failed = hash_images(items, "skip", silent, KnownFiles(cache))
+    images, failed = hash_images(items, "skip", KnownFiles(cache))
     assert (len(images), failed) == (4, [Failure(items[1].id, "does not exist")])
     path.mkdir()
-    assert hash_images(items, "skip", silent, KnownFiles(cache))[1][0].reason.startswith("is a folder")
+    assert hash_images(items, "skip", KnownFiles(cache))[1][0].reason.startswith("is a folder")
     path.rmdir()
     os.mkfifo(path)
-    assert hash_images(items, "skip", silent, KnownFiles(cache))[1][0].reason == "is not a regular file"
+    assert hash_images(items, "skip", KnownFiles(cache))[1][0].reason == "is not a regular file"
 
 
 def test_what_was_read_before_an_error_is_known(folder: Path, cache: Path, reads: list[str]) -> None:
     (folder / "zzz.png").touch()
     with pytest.raises(ImageError, match="is empty"):
-        hash_images(read_paths([folder]).items, "fail", silent, KnownFiles(cache))
+        hash_images(read_paths([folder]).items, "fail", KnownFiles(cache))
     (folder / "zzz.png").unlink()
     assert again(reads, cache, folder) == []
 
@@ -431,7 +430,7 @@ def test_many_writers_and_a_collector_at_once(tmp_path: Path, cache: Path, reads
         try:
             for turn in range(10):
                 part = items[(number + turn) % 4 :: 4]
-                images, _ = hash_images(part, "fail", silent, KnownFiles(cache))
+                images, _ = hash_images(part, "fail", KnownFiles(cache))
                 assert [image.digest for image in images] == [digest(item.path) for item in part]
                 gc(Store(cache))
         except BaseException as error:
@@ -545,7 +544,7 @@ def test_a_record_that_is_wrong_all_the_same_is_found_out_and_forgotten(
     data = small_data(tmp_path / "data", train=2, test=1, classes=2)
     with monkeypatch.context() as patch:
         patch.setattr(hashing, "sha256", lambda content: hashlib.sha256(content + b"x").hexdigest())
-        hash_images(read_data(data).items, "fail", silent, KnownFiles(cache))
+        hash_images(read_data(data).items, "fail", KnownFiles(cache))
     with pytest.raises(ImageError, match="changed while it was being read; run the command again"):
         extract(data, recipe, cache=cache)
     extract(data, recipe, cache=cache, on_error="skip")  # which comes upon all others too

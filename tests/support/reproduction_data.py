@@ -45,7 +45,7 @@ def found_in(out: Path, **changes: Any) -> Found:
         "epochs": {name: recipe.fit.epochs for name, recipe in recipes.items()},
     }  # fmt: skip
     plan = Plan(**{**fields, **changes})
-    return Found(plan, out, Stages(out, 1, lambda *_: None), MACHINE)
+    return Found(plan, out, Stages(out, 1), MACHINE)
 
 
 def told_of(
