@@ -1,4 +1,5 @@
 from .comparing import compare as compare
+from .comparing import compare_source as compare_source
 from .comparison import ClassifierResult as ClassifierResult
 from .comparison import Comparison as Comparison
 from .comparison import Estimate as Estimate

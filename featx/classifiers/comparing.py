@@ -6,7 +6,7 @@ import logging
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -102,18 +102,51 @@ def compare(
         FeatxError: What `extract` or reading a run raises.
     """
     start = time.perf_counter()
-    _check(folds, repeats, jobs)
-    find_classifiers(classifiers)
+    _check(classifiers, folds, repeats, jobs)
     source = read_source(place, layer=layer, spec=spec, cache=cache, on_error=on_error)
+    comparison = compare_source(
+        source, classifiers=classifiers, folds=folds, repeats=repeats, jobs=jobs, seed=seed, cache=cache
+    )
+    return replace(comparison, seconds=time.perf_counter() - start)
+
+
+def compare_source(
+    source: Source,
+    *,
+    classifiers: Sequence[str] | None = None,
+    folds: int = 5,
+    repeats: int = 2,
+    jobs: int | None = None,
+    seed: int = 0,
+    cache: str | Path = "cache",
+) -> Comparison:
+    """Compare classifiers on rows that are open already; the arguments and errors are those of `compare`.
+
+    Args:
+        source: The rows of all splits.
+        classifiers: Names from `--classifiers`; all if not given.
+        folds: Folds per repeat, at least 2.
+        repeats: How often the training part is divided again, at least 1.
+        jobs: Folds worked on at a time; the number of processors if not given.
+        seed: The same seed gives the same values.
+        cache: The store's folder, which keeps the grey pixels of the baseline `pixels`.
+
+    Raises:
+        UsageError: An unknown classifier, or numbers out of range.
+        DataError: Too few groups in a class, an image without a class, or a test class without training images.
+        StoreError: The cache cannot be written.
+    """
+    start = time.perf_counter()
+    _check(classifiers, folds, repeats, jobs)
     task = _task(source, classifiers, Store(Path(cache)))
-    units = source.units()
+    units = source.group_ids()
     own = [units[number] for number in task.train]
     y_train = task.y[task.train]
     folds = possible_folds(y_train, own, task.classes, folds)
     divided = repeated_folds(y_train, own, folds, repeats, seed)
     *in_folds, final = _evaluate_all(task, units, divided, seed, jobs)
     train, test = source.take(task.train), source.take(task.test) if len(task.test) else None
-    paired = Paired(divided, y_train, task.y[task.test], () if test is None else test.units(), seed)
+    paired = Paired(divided, y_train, task.y[task.test], () if test is None else test.group_ids(), seed)
     rows, best = rank(task.classifiers, paired, in_folds, final, head_probabilities(test, task.classes))
     repeat_folds = [divided[first : first + folds] for first in range(0, len(divided), folds)]
     return Comparison(
@@ -135,7 +168,8 @@ def compare(
     )
 
 
-def _check(folds: int, repeats: int, jobs: int | None) -> None:
+def _check(classifiers: Sequence[str] | None, folds: int, repeats: int, jobs: int | None) -> None:
+    find_classifiers(classifiers)
     for name, number, least in (
         ("folds", folds, 2),
         ("repeats", repeats, 1),
@@ -233,7 +267,7 @@ def _notes(layer: Layer, test: Source | None) -> tuple[str, ...]:
     notes = [PENULTIMATE] if layer == "penultimate" else []
     if test is None:
         notes.append("There are no images of the split test, so that cross-validation stands alone.")
-    elif (units := len(set(test.units()))) < len(test.table):
+    elif (units := len(set(test.group_ids()))) < len(test.table):
         notes.append(
             f"The {len(test.table)} test images are of {units} units (groups, or equal bytes): Wilson's intervals "
             "and McNemar's tests take images as independent and claim too much; the other test intervals draw whole "

@@ -34,7 +34,7 @@ def fit_winner(comparison: Comparison, name: str | None = None) -> Any:
 
     row, train = comparison.row(wanted), comparison.train
     # As in the comparison: the division after those of all repeats.
-    inner = inner_folds(comparison.y_train, train.units(), [comparison.seed, comparison.folds * comparison.repeats])
+    inner = inner_folds(comparison.y_train, train.group_ids(), [comparison.seed, comparison.folds * comparison.repeats])
     labels = np.array(comparison.classes)[comparison.y_train]
     with threadpool_limits(1):
         return fit_plain(CLASSIFIERS[wanted], train.table.X, labels, row.parameters, inner, comparison.seed)
