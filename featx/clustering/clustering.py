@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from featx.errors import DataError, UsageError
 from featx.features import Failure, OnError
 from featx.progress import Progress, report_progress, reports_progress
 from featx.recipes import FeatureSpec
-from featx.runs import Layer, Source, read_source
+from featx.runs import Layer, Source, read_source, run_source
+from featx.store import Store
 
 log = logging.getLogger("featx")
 
@@ -110,54 +111,98 @@ def clusters(
     on_error: OnError = "fail",
     progress: Progress | None = None,
 ) -> Clusters:
-    """Measure how well classes are apart in the features, beside what permuted labels give.
+    """Measure how well classes are separated in the features, and compare with permuted labels.
 
     Args:
         place: A folder that `fit_head` wrote, or data: a folder or a manifest.
-        out: Where tables and pictures go; nothing is written if not given.
-        layer: `penultimate` or `backbone` alone; if not given a run's both, data's backbone.
-        split: `train`, `val`, `test` or `all`. The test split is measured too where there is one.
+        out: Folder of tables and pictures; nothing is written if not given.
+        layer: `penultimate` or `backbone` alone. The default is both for a run, and the backbone for data.
+        split: `train`, `val`, `test` or `all`. If there is a test split, it is measured as well.
         by: A column of the manifest whose values are the classes; images with an empty cell are left out.
-        neighbours: Of kNN purity, at least 1.
-        permutations: Of labels, at least 1.
-        sample: More images than this are measured on a seeded sample; at least 2.
+        neighbours: The number of neighbours for kNN purity, at least 1.
+        permutations: The number of label permutations, at least 1.
+        sample: If there are more images than this, a seeded sample of this size is measured; at least 2.
         seed: The same seed gives the same numbers, whatever the order of files.
-        spec: What features data has, see `extract`.
-        cache: The store's folder.
-        on_error: What to do about data's images that cannot be read, see `extract`.
-        progress: Told how far the work is.
+        spec: The features of data, see `extract`.
+        cache: Folder of the store.
+        on_error: What to do about images that cannot be read, see `extract`.
+        progress: Called with how far the work is.
 
     Raises:
         UsageError: An argument is not valid.
-        DataError: There are too few images or classes, or no such column.
+        DataError: There are too few images or classes, or there is no such column.
         FeatxError: What `read_source` raises.
     """
     start = time.perf_counter()
-    if sample < 2:
-        raise UsageError(f"Expected a sample of at least 2 images, received {sample}.")
-    sources = _sources(place, layer, spec=spec, cache=cache, on_error=on_error)
+    _check_sample(sample)
+    sources = [read_source(place, layer=layer, spec=spec, cache=cache, on_error=on_error)]
+    if layer is None and sources[0].layer == "penultimate" and sources[0].run is not None:
+        sources.append(run_source(sources[0].run, "backbone", Store(Path(cache))))
+    measured = measure_clusters(
+        sources,
+        out=None if out is None else Path(out),
+        split=split,
+        by=by,
+        neighbours=neighbours,
+        permutations=permutations,
+        sample=sample,
+        seed=seed,
+    )
+    return replace(measured, seconds=time.perf_counter() - start)
+
+
+def measure_clusters(
+    sources: Sequence[Source],
+    *,
+    out: Path | None = None,
+    split: str = "train",
+    by: str = "label",
+    neighbours: int = 10,
+    permutations: int = 199,
+    sample: int = SAMPLE,
+    seed: int = 0,
+) -> Clusters:
+    """Measure how well classes are separated in rows that are already open.
+
+    Args not listed here are those of `clusters`.
+
+    Args:
+        sources: One or more layers of the same images, the main one first.
+
+    Raises:
+        UsageError: An argument is not valid.
+        DataError: There are too few images or classes, or there is no such column.
+        StoreError: The folder cannot be written.
+    """
+    start = time.perf_counter()
+    _check_sample(sample)
     wanted = [(source, split) for source in sources]
     if split in ("train", "val") and "test" in sources[0].table.splits:
         wanted += [(source, "test") for source in sources]
     notes = _Notes()
     parts: list[Part] = []
-    for number, (source, own_split) in enumerate(wanted):
+    for number, (source, name) in enumerate(wanted):
         report_progress("clusters", number, len(wanted))
         try:
-            rows, labels = _labelled(source.of_split(own_split), by, sample, seed, notes)
+            rows, labels = _labelled(source.of_split(name), by, sample, seed, notes)
             quality = measure(
-                rows.table.X, labels, rows.units(), neighbours=neighbours, permutations=permutations, seed=seed
+                rows.table.X, labels, rows.group_ids(), neighbours=neighbours, permutations=permutations, seed=seed
             )
         except DataError as error:
             if not parts:
                 raise
-            notes.add(f"No numbers of the {source.layer} features of the split {own_split!r}: {error}")
+            notes.add(f"No numbers of the {source.layer} features of the split {name!r}: {error}")
             continue
-        parts.append(Part(source.layer, own_split, rows.table.ids, quality))
+        parts.append(Part(source.layer, name, rows.table.ids, quality))
     report_progress("clusters", len(wanted), len(wanted))
     _remarks(parts, by, notes)
-    files = () if out is None else write_parts(Path(out), parts, by)
+    files = () if out is None else write_parts(out, parts, by)
     return Clusters(by, tuple(parts), tuple(notes.lines), files, sources[0].failed, time.perf_counter() - start)
+
+
+def _check_sample(sample: int) -> None:
+    if sample < 2:
+        raise UsageError(f"Expected a sample of at least 2 images, received {sample}.")
 
 
 class _Notes:
@@ -170,13 +215,6 @@ class _Notes:
         if line not in self.lines:
             self.lines.append(line)
             log.warning("%s", line)
-
-
-def _sources(place: str | Path, layer: Layer | None, **how: Any) -> list[Source]:
-    main = read_source(place, layer=layer, **how)
-    if layer is None and main.layer == "penultimate":
-        return [main, read_source(place, layer="backbone", **how)]
-    return [main]
 
 
 def _labelled(source: Source, by: str, sample: int, seed: int, notes: _Notes) -> tuple[Source, Sequence[str]]:

@@ -28,17 +28,17 @@ class Told:
     @cached_property
     def images(self) -> list[RunImage]:
         """The run's images, by what it used them for and then by name."""
-        return self.run.images()
+        return self.run.images
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
         """What `fit_head` found."""
-        return self.run.metrics()
+        return self.run.metrics
 
     @cached_property
     def history(self) -> list[dict[str, float | None]]:
         """A row an epoch."""
-        return self.run.history()
+        return self.run.history
 
     def of_role(self, role: str) -> list[RunImage]:
         """Return the images of `fit`, `validation` or `test`."""

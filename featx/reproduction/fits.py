@@ -13,7 +13,7 @@ from featx.networks import find_weights, is_model_file
 from featx.recipes import PreprocessPart, Recipe, ViewsPart
 from featx.reports import Told, has_random_weights
 from featx.reproduction.plan import Fit
-from featx.runs import HEAD, Run, fit_head, is_run, of_run, read_run
+from featx.runs import HEAD, Run, fit_head, is_run, run_source, read_run
 from featx.stats import Score, score
 from featx.store import KnownFiles, Store
 
@@ -40,10 +40,10 @@ def _done(fit: Fit, folder: Path, cache: Path) -> Run | None:
         return None
     try:
         run = read_run(folder)
-        run.metrics(), run.history()
-        of_run(run, "backbone", Store(cache))
+        run.metrics, run.history
+        run_source(run, "backbone", Store(cache))
         if run.manifest["head"]["penultimate"] is not None:
-            of_run(run, "penultimate", Store(cache))
+            run_source(run, "penultimate", Store(cache))
     except (RunError, RecipeError, KeyError):
         # Damaged, or its features have left the cache.
         return None

@@ -17,8 +17,8 @@ from .new_images import extract_new as extract_new
 from .source import Layer as Layer
 from .source import Predicted as Predicted
 from .source import Source as Source
-from .source import of_extraction as of_extraction
-from .source import of_run as of_run
+from .source import data_source as data_source
+from .source import run_source as run_source
 from .source import read_source as read_source
 from .writing import data_facts as data_facts
 from .writing import versions as versions

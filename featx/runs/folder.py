@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +75,9 @@ class Run:
     manifest: Mapping[str, Any]
     classes: tuple[str, ...]
 
+    @cached_property
     def images(self) -> list[RunImage]:
-        """Return the run's images with what the head made of them.
+        """The run's images with what the head predicted for them, in the order of `predictions.csv`.
 
         Raises:
             RunError: `predictions.csv` is missing or damaged.
@@ -89,8 +91,9 @@ class Run:
                 f"Expected the run's images in {path}, but it cannot be read ({error}); fit again."
             ) from None
 
+    @cached_property
     def metrics(self) -> dict[str, Any]:
-        """Return what `fit_head` found, as `featx fit-head --json` prints it.
+        """The scores, as `featx fit-head --json` prints them.
 
         Raises:
             RunError: `metrics.json` is missing or damaged.
@@ -103,8 +106,9 @@ class Run:
                 f"Expected the run's scores in {path}, but it cannot be read ({error}); fit again."
             ) from None
 
+    @cached_property
     def history(self) -> list[dict[str, float | None]]:
-        """Return a row an epoch: the columns of `history.csv`, None where nothing was held out.
+        """A row for each epoch: the columns of `history.csv`, None where nothing was held out.
 
         Raises:
             RunError: `history.csv` is missing or damaged.

@@ -84,7 +84,7 @@ class Source:
     weights: Weights | None = None
     failed: tuple[Failure, ...] = ()
 
-    def units(self) -> tuple[str, ...]:
+    def group_ids(self) -> tuple[str, ...]:
         """Return each image's unit: images of one unit, of one group or with the same bytes, stay together."""
         return tuple(units_of(self.table.digests, self.table.groups))
 
@@ -162,24 +162,24 @@ def read_source(
                 f"Expected no recipe or backbone with the run {place}, which has its own; leave them out, or pass "
                 "the data instead of the run."
             )
-        return of_run(read_run(place), layer, Store(Path(cache)))
+        return run_source(read_run(place), layer, Store(Path(cache)))
     if layer == "penultimate":
         raise UsageError(
             f"Penultimate features are a fitted head's, and {place} is not a run; pass a folder that featx fit-head "
             "wrote, or use --layer backbone."
         )
     wanted = default_recipe(DEFAULT_BACKBONE) if spec is None else spec
-    return of_extraction(extract(place, wanted, cache=cache, on_error=on_error))
+    return data_source(extract(place, wanted, cache=cache, on_error=on_error))
 
 
-def of_run(run: Run, layer: Layer | None, store: Store) -> Source:
+def run_source(run: Run, layer: Layer | None, store: Store) -> Source:
     """Return a run's rows, which the cache has.
 
     Raises:
         RunError: It has not, or the run has no penultimate features.
     """
     chosen = layer or ("backbone" if run.manifest["head"]["penultimate"] is None else "penultimate")
-    images = sorted(run.images(), key=lambda image: (image.digest, image.path))
+    images = sorted(run.images, key=lambda image: (image.digest, image.path))
     feature_set = _feature_set(run, chosen)
     table = FeatureTable(
         _rows(run, [image.digest for image in images], chosen, feature_set, store),
@@ -203,7 +203,7 @@ def of_run(run: Run, layer: Layer | None, store: Store) -> Source:
     )
 
 
-def of_extraction(extraction: Extraction) -> Source:
+def data_source(extraction: Extraction) -> Source:
     """Return the rows that `extract` made sure of."""
     images: list[Image] = sorted(extraction.images, key=lambda image: (image.digest, image.item.id))
     columns = [{name: _text(value) for name, value in image.item.extra.items()} for image in images]

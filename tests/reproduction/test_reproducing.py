@@ -131,7 +131,7 @@ def test_every_figure_of_the_report_has_a_verdict(made: Reproduction) -> None:
     train = by_id["task1.data.train.covid"]
     assert (train.ours.value, train.verdict) == (8, "not reproduced")
     total = by_id["vgg16.parameters.total"]
-    assert total.ours.value == read_run(made.out / "runs" / "vgg16").metrics()["parameters"]["total"]
+    assert total.ours.value == read_run(made.out / "runs" / "vgg16").metrics["parameters"]["total"]
     for name in ("task1.test", "vgg16.loss", "batch.10", "vgg16.groups", "models.accuracy", "time.cpu"):
         assert by_id[name].verdict == "not comparable", name
     assert "Another recipe" in by_id["vgg16.test"].why
@@ -142,12 +142,12 @@ def test_every_figure_of_the_report_has_a_verdict(made: Reproduction) -> None:
 def test_tables_hold_what_the_runs_say(made: Reproduction) -> None:
     runs = {path.name: read_run(path) for path in (made.out / "runs").iterdir()}
     for row in read_table(made.out / "tables" / "accuracy.csv"):
-        score = runs[row["fit"]].metrics()[row["part"]]
+        score = runs[row["fit"]].metrics[row["part"]]
         assert (int(row["n"]), int(row["correct"])) == (score["n"], score["correct"])
         assert float(row["loss"]) == pytest.approx(score["loss"])
     right = {
         name: np.array(
-            [i.predicted == i.label for i in sorted(run.images(), key=lambda i: i.path) if i.role == "test"]
+            [i.predicted == i.label for i in sorted(run.images, key=lambda i: i.path) if i.role == "test"]
         )
         for name, run in runs.items()
     }
@@ -161,7 +161,7 @@ def test_tables_hold_what_the_runs_say(made: Reproduction) -> None:
         assert float(row["p_value"]) == pytest.approx(mcnemar(one, other))
     assert len(read_table(made.out / "tables" / "batch-sizes.csv")) == 11
     epochs = read_table(made.out / "tables" / "epochs-vgg16.csv")
-    assert [float(row["loss"]) for row in epochs] == [row["loss"] for row in runs["vgg16"].history()]
+    assert [float(row["loss"]) for row in epochs] == [row["loss"] for row in runs["vgg16"].history]
 
 
 def test_measured_numbers_are_those_of_the_files(made: Reproduction) -> None:
@@ -173,7 +173,7 @@ def test_measured_numbers_are_those_of_the_files(made: Reproduction) -> None:
     last = read_table(made.out / "tables" / "epochs-resnet50v2.csv")[-1]
     assert by_id["resnet50v2.training"].value == pytest.approx(float(last["accuracy"]))
     run = read_run(made.out / "runs" / "vgg16")
-    test = [image for image in run.images() if image.role == "test"]
+    test = [image for image in run.images if image.role == "test"]
     losses = [-np.log(image.probabilities[run.classes.index(image.label)]) for image in test]
     assert by_id["vgg16.loss"].value == pytest.approx(np.mean(losses), rel=1e-4)
     expected = stats.t.interval(0.95, len(losses) - 1, np.mean(losses), stats.sem(losses))
@@ -190,7 +190,7 @@ def test_measured_numbers_are_those_of_the_files(made: Reproduction) -> None:
     ten = sizes[10]
     assert (ten["report"], ten["n"], ten["low"]) == ("0.75", "12", ten["high"])
     assert by_id["batch.10"].interval == (float(ten["low"]), float(ten["low"]))
-    fit = run.metrics()["test"]
+    fit = run.metrics["test"]
     # The sweep's first seed at the recipe's batch size is the fit itself, but that recipe has 8.
     eight = read_table(made.out / "batch-sizes" / "sweep.csv")[3]
     assert (int(eight["batch_size"]), int(eight["test_correct"])) == (8, fit["correct"])
@@ -233,7 +233,7 @@ def test_time_is_kept_over_interruptions(made: Reproduction) -> None:
     assert set(kept) == {*made.seconds, "settled"}
     for name, seconds in made.seconds.items():
         assert kept[name]["seconds"] == pytest.approx(seconds, abs=0.01)
-    fit = read_run(made.out / "runs" / "task1").metrics()["seconds"]
+    fit = read_run(made.out / "runs" / "task1").metrics["seconds"]
     assert made.seconds["task1"] >= fit["extract"] + fit["fit"]
 
 

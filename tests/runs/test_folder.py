@@ -13,7 +13,6 @@ import pytest
 from featx import files
 from featx.errors import RecipeError, RunError, StoreError
 from featx.files import finite, write_csv, write_file, write_json, write_text
-from featx.maps import projector
 from featx.recipes import dump_recipe, load_recipe
 from featx.runs import folder as runs
 from featx.runs.folder import RunImage, check_out, read_run
@@ -204,7 +203,7 @@ def test_a_run_is_read_back(run: Path) -> None:
     assert found.classes == ("no", "yes")
     assert found.manifest["device"] == "cpu"
     assert found.recipe == load_recipe("covid2-vgg16")
-    assert found.images() == [
+    assert found.images == [
         RunImage("train/no/été, 1.png", "train", "fit", "no", "no", (0.75, 0.25), "aa"),
         RunImage("test/yes/2.png", "test", "test", "yes", "no", (0.5, 0.5), "bb"),
     ]
@@ -251,16 +250,16 @@ LINE = ",".join(HEADER)
 def test_predictions_that_are_damaged(run: Path, content: str) -> None:
     (run / runs.PREDICTIONS).write_text(content, encoding="utf-8")
     with pytest.raises(RunError, match=r"^Expected the run's images in .*predictions\.csv, but .*; fit again\.$"):
-        read_run(run).images()
+        read_run(run).images
 
 
 def test_predictions_that_are_missing_or_not_text(run: Path) -> None:
     (run / runs.PREDICTIONS).write_bytes(b"\xff\x00\xfe")
     with pytest.raises(RunError, match=r"predictions\.csv, but it cannot be read"):
-        read_run(run).images()
+        read_run(run).images
     (run / runs.PREDICTIONS).unlink()
     with pytest.raises(RunError, match=r"predictions\.csv, but it cannot be read"):
-        read_run(run).images()
+        read_run(run).images
 
 
 def test_maps_and_reports_of_an_earlier_head_go_and_the_users_own_files_stay(tmp_path: Path) -> None:
@@ -279,7 +278,7 @@ def test_maps_and_reports_of_an_earlier_head_go_and_the_users_own_files_stay(tmp
 
 
 def test_a_map_s_folder_goes_with_it_but_for_what_is_not_of_the_map(tmp_path: Path) -> None:
-    names = (projector.TENSORS, projector.METADATA, projector.CONFIG)
+    names = runs.MAP_FOLDER_FILES
     ours, mixed, theirs = "pca-penultimate-train-added-projector", "tsne-backbone-train-projector", "my-projector"
     for folder in (ours, mixed, theirs):
         for name in names:

@@ -69,7 +69,7 @@ def test_what_the_manifest_says_is_known_of_each_image(fitted: FitResult, cache:
 def test_images_of_a_group_are_one_unit(fitted: FitResult, cache: Path) -> None:
     found = read_source(fitted.run, cache=cache)
     by_unit: dict[str, set[str | None]] = {}
-    for unit, group in zip(found.units(), found.table.groups, strict=True):
+    for unit, group in zip(found.group_ids(), found.table.groups, strict=True):
         by_unit.setdefault(unit, set()).add(group)
     assert sorted(map(len, by_unit.values())) == [1] * 8
 
