@@ -14,8 +14,7 @@ from doc_blocks import DOCS, PAGES, SHELLS, blocks_of, commands_of, rows_below, 
 from typer.main import get_command
 
 from featx.cli import app
-from featx.maps import DEFAULT_FORMATS
-from featx.maps.writing import FORMATS
+from featx.maps import FORMATS
 from featx.networks import find_backbone
 from featx.recipes import recipe_names
 
@@ -116,11 +115,11 @@ def test_every_command_has_its_options_listed(name: str) -> None:
 def test_help_names_the_formats_that_maps_have() -> None:
     option = next(row for row in LEAVES["featx visualize"].params if row.name == "formats")
     assert option.metavar == "|".join(FORMATS)
-    assert f"{', '.join(DEFAULT_FORMATS[:-1])} and {DEFAULT_FORMATS[-1]} if not given" in option.help
+    assert f"{', '.join(FORMATS[:-1])} and {FORMATS[-1]} if not given" in option.help
     row = next(
         row for row in rows_below(text_of("command-line.md"), "## featx visualize\n") if row[0] == "`--format`"
     )
-    assert row[1] == f"`{','.join(DEFAULT_FORMATS)}`"
+    assert row[1] == f"`{','.join(FORMATS)}`"
     assert re.findall("`([a-z]+)`", row[2]) == list(FORMATS)
 
 

@@ -75,7 +75,7 @@ def command(
         list[str] | None,
         typer.Option(
             "--format",
-            metavar="png|svg|html|csv|projector",
+            metavar="png|svg|html|csv",
             help="Files to write, repeated or with commas; png, svg, html and csv if not given.",
             rich_help_panel=options.RUNNING,
         ),
@@ -89,7 +89,7 @@ def command(
 ) -> None:
     """Draw a map of a run's or data's images, and place further images on it."""
     console.start(quiet=quiet, debug=debug)
-    from featx.maps import DEFAULT_FORMATS, visualize
+    from featx.maps import FORMATS, visualize
     from featx.runs import is_run, read_run
 
     # Of a run, --weights is where its own weights lie, for images that are placed.
@@ -105,7 +105,7 @@ def command(
             add=add or (),
             add_split=None if add_split is None else add_split.value,
             out=out,
-            formats=[name for text in formats for name in text.split(",")] if formats else DEFAULT_FORMATS,
+            formats=[name for text in formats for name in text.split(",")] if formats else FORMATS,
             setting=None if setting is None else "2020",
             perplexity=perplexity,
             neighbors=neighbors,

@@ -164,10 +164,8 @@ def measure_clusters(
 ) -> Clusters:
     """Measure how well classes are separated in rows that are already open.
 
-    Args not listed here are those of `clusters`.
-
-    Args:
-        sources: One or more layers of the same images, the main one first.
+    `sources` are one or more layers of the same images, the main one first. The other arguments are those of
+    `clusters`.
 
     Raises:
         UsageError: An argument is not valid.

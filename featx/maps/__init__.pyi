@@ -4,10 +4,11 @@ from .interactive import MapData as MapData
 from .interactive import components as components
 from .interactive import page as page
 from .interactive import resources as resources
+from .mapping import draw_map as draw_map
 from .mapping import visualize as visualize
-from .parameters import asked as asked
+from .parameters import map_parameters as map_parameters
 from .quality import NEIGHBOURS as NEIGHBOURS
 from .quality import trustworthiness as trustworthiness
 from .result import Map as Map
 from .result import Points as Points
-from .writing import DEFAULT_FORMATS as DEFAULT_FORMATS
+from .writing import FORMATS as FORMATS

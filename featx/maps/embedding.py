@@ -98,7 +98,7 @@ def embed(X: NDArray[np.float32], parameters: Parameters) -> Embedding:
     Args:
         X: (n, d) features. For t-SNE and UMAP, more than 50 columns go through PCA to 50 first, as van der Maaten
             and Hinton (2008) did; not with the setting 2020, which had no such step.
-        parameters: What `map_parameters.asked` returns; they are fitted to n.
+        parameters: What `map_parameters` returns; they are fitted to n.
 
     Raises:
         DataError: There are fewer than 4 rows, all rows are the same, or some are not finite.

@@ -135,12 +135,9 @@ def draw_map(
 ) -> Map:
     """Draw a map of rows that are already open.
 
-    Args not listed here are those of `visualize`.
-
-    Args:
-        source: The rows of a run or of data.
-        added: Rows of new images to place on the map, in the same features.
-        out: Folder of the files and of the stored map; if not given, nothing is written.
+    `source` has the rows of a run or of data, and `added` those of new images, in the same features, to place on the
+    map. `out` is the folder of the files and of the stored map; if it is None, nothing is written. The other
+    arguments are those of `visualize`.
 
     Raises:
         UsageError: A name or value is not valid.

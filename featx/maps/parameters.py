@@ -67,7 +67,7 @@ class Parameters:
         return f"{said}, seed {self.seed}"
 
 
-def asked(
+def map_parameters(
     method: Method = "tsne",
     *,
     setting: Setting | None = None,

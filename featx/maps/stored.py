@@ -124,7 +124,7 @@ def stem_of(parameters: Parameters, layer: str, split: str) -> str:
     return f"{parameters.method}{parameters.setting or ''}-{layer}-{split}"
 
 
-def kept_or_made(
+def stored_map(
     source: Source, parameters: Parameters, folder: Path | None, split: str
 ) -> tuple[StoredMap, Path | None]:
     """Return the map of a source's rows: the one in the folder if it is of the same, else a new one, put there.

@@ -1,27 +1,22 @@
-"""A map's files: pictures, an interactive page, the table of its points, and features for other programs."""
+"""A map's files: pictures, an interactive page and the table of its points."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-
-import numpy as np
 
 from featx import plots
 from featx.errors import UsageError
 from featx.files import write_csv, write_file, write_text
 from featx.images import atlas_of
 from featx.maps.interactive import MapData, page
-from featx.maps.projector import CONFIG, METADATA, TENSORS, config, metadata, tensors
 from featx.maps.result import LABEL, Map
 from featx.maps.stored import stem_of
-from featx.runs import Source
 
 PICTURES = ("png", "svg")
-FORMATS = (*PICTURES, "html", "csv", "projector")
-DEFAULT_FORMATS = (*PICTURES, "html", "csv")
+FORMATS = (*PICTURES, "html", "csv")
 SPLIT_NAMES = {"train": "training", "val": "validation", "test": "test", "all": "all"}
 PICTURE_DPI = 300
 
@@ -38,12 +33,11 @@ def check_formats(formats: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in formats)
 
 
-def write_map(drawn: Map, sources: Sequence[Source], formats: Sequence[str], folder: Path) -> tuple[Path, ...]:
+def write_map(drawn: Map, formats: Sequence[str], folder: Path) -> tuple[Path, ...]:
     """Write a map in several formats.
 
     Args:
         drawn: The map.
-        sources: The rows of its points, in their order.
         formats: Of FORMATS.
         folder: Where the files go.
 
@@ -58,7 +52,6 @@ def write_map(drawn: Map, sources: Sequence[Source], formats: Sequence[str], fol
         "pictures": partial(_write_pictures, drawn, path, [name for name in PICTURES if name in formats]),
         "html": partial(_write_page, drawn, path),
         "csv": partial(_write_table, drawn, path),
-        "projector": partial(_write_projector, drawn, sources, path),
     }
     return tuple(file for name, write in writers.items() if name in ("pictures", *formats) for file in write())
 
@@ -132,25 +125,6 @@ def _write_table(drawn: Map, path: Path) -> list[Path]:
     columns["added"] = ["true" if value else "false" for value in columns["added"]]
     columns |= {name: [f"{value:.6g}" for value in columns[name]] for name in ("x", "y")}
     return [write_csv(_ending(path, ".csv"), list(columns), zip(*columns.values(), strict=True))]
-
-
-def _write_projector(drawn: Map, sources: Sequence[Source], path: Path) -> list[Path]:
-    folder = _ending(path, "-projector")
-    known = {name: values for name, values in drawn.points.columns().items() if name not in ("x", "y")}
-    rows = np.concatenate([source.table.X for source in sources])
-    return [
-        _write_lines(folder / TENSORS, tensors(rows)),
-        _write_lines(folder / METADATA, metadata(known)),
-        write_text(folder / CONFIG, config(drawn.name)),
-    ]
-
-
-def _write_lines(path: Path, lines: Iterable[str]) -> Path:
-    def write(draft: Path) -> None:
-        with draft.open("w", encoding="utf-8") as file:
-            file.writelines(lines)
-
-    return write_file(path, write)
 
 
 def _ending(path: Path, ending: str) -> Path:

@@ -208,13 +208,13 @@ def test_fit_head_predict_and_visualize_work_from_end_to_end(
     assert all(Path(file).stat().st_size > 0 for file in drawn["files"])
     placed = featx(
         "visualize", run, "--method", "pca", "--add-split", "test", "--add", tests[0], "--add", tests[1],
-        "--format", "csv,projector", "--format", "svg", "--out", tmp_path / "placed", "--cache", cache,
+        "--format", "csv", "--format", "svg", "--out", tmp_path / "placed", "--cache", cache,
     )  # fmt: skip
     assert "24 images and 10 placed on it by PCA" in placed.out
     assert "Trustworthiness 0." in placed.out
     names = {path.name for path in (tmp_path / "placed").iterdir()}
     stem = "pca-penultimate-train"
-    assert names == {f"{stem}.npz", f"{stem}-added.csv", f"{stem}-added.svg", f"{stem}-added-projector"}
+    assert names == {f"{stem}.npz", f"{stem}-added.csv", f"{stem}-added.svg"}
     assert list(Path.cwd().iterdir()) == []
 
 

@@ -14,7 +14,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from featx.errors import DataError, UsageError
 from featx.maps.embedding import Embedding, embed, place
-from featx.maps.parameters import Method, asked
+from featx.maps.parameters import Method, map_parameters
 from featx.maps.quality import sample, silhouette, stability, trustworthiness
 
 Matrix = NDArray[np.float32]
@@ -22,7 +22,7 @@ METHODS: tuple[Method, ...] = ("tsne", "umap", "pca")
 
 
 def tsne(X: Matrix, *, perplexity: float = 30.0, seed: int = 0) -> Embedding:
-    return embed(X, asked("tsne", perplexity=perplexity, seed=seed))
+    return embed(X, map_parameters("tsne", perplexity=perplexity, seed=seed))
 
 
 def clusters(n: int = 120, width: int = 20, spread: float = 1.0) -> tuple[Matrix, NDArray[np.int64]]:
@@ -110,16 +110,16 @@ def test_a_sample_is_of_different_images_in_order() -> None:
 @pytest.mark.parametrize("width", [20, 300])
 def test_each_method_keeps_clusters_apart(method: Method, width: int) -> None:
     X, y = clusters(width=width)
-    found = embed(X, asked(method))
+    found = embed(X, map_parameters(method))
     assert found.points.shape == (120, 2)
     assert purity(found.points, y) == 1.0
-    again = embed(X, asked(method))
+    again = embed(X, map_parameters(method))
     np.testing.assert_array_equal(found.points, again.points)
 
 
 def test_pca_is_sklearns_up_to_signs_that_are_fixed() -> None:
     X, _ = clusters(width=8)
-    found = embed(X, asked("pca"))
+    found = embed(X, map_parameters("pca"))
     expected = PCA(2).fit(X.astype(np.float64))
     np.testing.assert_allclose(np.abs(found.points), np.abs(expected.transform(X.astype(np.float64))), atol=1e-3)
     assert found.reduction is not None
@@ -138,7 +138,7 @@ def test_the_setting_of_2020_is_sklearns_tsne_with_the_values_of_then() -> None:
     with threadpool_limits(1):
         model = manifold.TSNE(init="random", learning_rate=200.0, perplexity=30, max_iter=1000, random_state=2)
         expected = model.fit_transform(X)
-    found = embed(X, asked("tsne", setting="2020", seed=2))
+    found = embed(X, map_parameters("tsne", setting="2020", seed=2))
     np.testing.assert_array_equal(found.points, expected)
     assert found.reduction is None
     assert found.method == "t-SNE as in scikit-learn 0.22 (random start, rate 200), perplexity 30, seed 2"
@@ -146,11 +146,11 @@ def test_the_setting_of_2020_is_sklearns_tsne_with_the_values_of_then() -> None:
 
 def test_parameters_of_umap_matter_and_are_said(caplog: pytest.LogCaptureFixture) -> None:
     X, _ = clusters(40)
-    one, other = (embed(X, asked("umap", neighbors=k, min_dist=d)) for k, d in ((5, 0.1), (10, 0.5)))
+    one, other = (embed(X, map_parameters("umap", neighbors=k, min_dist=d)) for k, d in ((5, 0.1), (10, 0.5)))
     assert not np.allclose(one.points, other.points)
     assert one.method == "UMAP, 5 neighbours, minimal distance 0.1, seed 0"
     assert not caplog.records
-    few = embed(X[:12], asked("umap"))
+    few = embed(X[:12], map_parameters("umap"))
     assert "11 neighbours" in few.method
     assert caplog.messages == ["The 15 neighbours are lowered to 11, which is what 12 images allow."]
 
@@ -159,7 +159,7 @@ def test_parameters_of_umap_matter_and_are_said(caplog: pytest.LogCaptureFixture
 @pytest.mark.parametrize("n", [4, 5, 11])
 def test_few_rows_have_a_map(method: Method, n: int) -> None:
     X, _ = clusters(n)
-    assert np.isfinite(embed(X, asked(method)).points).all()
+    assert np.isfinite(embed(X, map_parameters(method)).points).all()
 
 
 # --- placing ---
@@ -177,7 +177,7 @@ def test_rows_of_the_map_placed_again_land_by_their_own_points(
     method: Method, setting: Literal["2020"] | None, within: float
 ) -> None:
     X, _ = clusters(100, 70, spread=6.0)
-    found = embed(X, asked(method, setting=setting))
+    found = embed(X, map_parameters(method, setting=setting))
     before = found.points.copy()
     placed = place(found, X, X[::5])
     away = np.linalg.norm(placed - found.points[::5], axis=1)
@@ -193,7 +193,7 @@ def test_rows_of_the_map_placed_again_land_by_their_own_points(
 def test_new_rows_land_by_their_class(method: Method) -> None:
     X, y = clusters(160, 70, spread=4.0)
     old, new = np.arange(120), np.arange(120, 160)
-    found = embed(X[old], asked(method))
+    found = embed(X[old], map_parameters(method))
     placed = place(found, X[old], X[new])
     assert KNeighborsClassifier(5).fit(found.points, y[old]).score(placed, y[new]) > 0.95
     alone = np.vstack([place(found, X[old], X[k : k + 1]) for k in new[:3]])
@@ -202,7 +202,7 @@ def test_new_rows_land_by_their_class(method: Method) -> None:
 
 def test_no_rows_are_placed_nowhere_and_rows_of_another_width_are_refused() -> None:
     X, _ = clusters(30)
-    found = embed(X, asked("pca"))
+    found = embed(X, map_parameters("pca"))
     assert place(found, X, X[:0]).shape == (0, 2)
     with pytest.raises(DataError, match="Expected the 30 rows of the map"):
         place(found, X[:9], X)
@@ -296,7 +296,7 @@ def test_features_that_are_not_finite() -> None:
 )
 def test_parameters_that_cannot_be(method: Any, options: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        asked(method, **options)
+        map_parameters(method, **options)
 
 
 @pytest.mark.parametrize("perplexity", [0.0, -1.0, float("nan")])

@@ -315,19 +315,6 @@ def test_trust_is_measured_on_the_rows_and_against_the_next_seed(
     assert (pca.stability, pca.to_json()["stability"]) == (None, None)
 
 
-def test_the_projector_gets_features_and_words(fitted: FitResult, cache: Path, tmp_path: Path) -> None:
-    found = visualize(fitted.run, method="pca", add_split="test", formats=["projector"], out=tmp_path, cache=cache)
-    tensors, metadata, config = found.files
-    assert {path.parent.name for path in found.files} == {"pca-penultimate-train-added-projector"}
-    rows = np.loadtxt(tensors, delimiter="\t")
-    table = read_source(fitted.run, cache=cache).table
-    by_id = dict(zip(table.ids, table.X, strict=True))
-    np.testing.assert_allclose(rows, [by_id[name] for name in found.points.ids], rtol=1e-5)
-    assert len(metadata.read_text("utf-8").splitlines()) == 1 + len(rows)
-    assert metadata.read_text("utf-8").startswith("path\tlabel\tpredicted\tsplit\tadded\n")
-    assert "tensors.tsv" in config.read_text("utf-8")
-
-
 def test_the_frame_has_the_columns_of_the_table(fitted: FitResult, cache: Path, tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas")
     found = visualize(fitted.run, method="pca", add_split="test", out=tmp_path, formats=["csv"], cache=cache)
@@ -335,5 +322,5 @@ def test_the_frame_has_the_columns_of_the_table(fitted: FitResult, cache: Path, 
 
 
 def test_a_format_that_is_none_is_said(fitted: FitResult, cache: Path) -> None:
-    with pytest.raises(UsageError, match="Expected formats of png, svg, html, csv, projector, received 'pdf'"):
+    with pytest.raises(UsageError, match="Expected formats of png, svg, html, csv, received 'pdf'"):
         visualize(fitted.run, formats=["png", "pdf"], cache=cache)

@@ -9,7 +9,7 @@ import pytest
 
 from featx.errors import DataError
 from featx.maps.embedding import embed, place
-from featx.maps.parameters import Method, asked
+from featx.maps.parameters import Method, map_parameters
 from featx.maps.stored import StoredMap, load_map, save_map
 
 N = 20
@@ -18,7 +18,9 @@ X = np.random.default_rng(0).normal(size=(N, 60)).astype(np.float32)
 
 
 def stored(method: Method = "tsne") -> StoredMap:
-    return StoredMap(embed(X, asked(method)), "features", DIGESTS, {"trustworthiness": 0.75, "stability": None})
+    return StoredMap(
+        embed(X, map_parameters(method)), "features", DIGESTS, {"trustworthiness": 0.75, "stability": None}
+    )
 
 
 @pytest.mark.parametrize("method", ["tsne", "umap", "pca"])
@@ -32,7 +34,7 @@ def test_a_map_read_back_is_the_same_and_places_the_same(method: Method, tmp_pat
     np.testing.assert_array_equal(place(other.embedding, X, X[:3] + 1), place(one.embedding, X, X[:3] + 1))
     parameters = one.embedding.parameters
     assert other.is_of(parameters, "features", DIGESTS)
-    assert not other.is_of(asked(method, seed=1).fitted(N), "features", DIGESTS)
+    assert not other.is_of(map_parameters(method, seed=1).fitted(N), "features", DIGESTS)
     assert not other.is_of(parameters, "others", DIGESTS)
     assert not other.is_of(parameters, "features", DIGESTS[::-1])
 
