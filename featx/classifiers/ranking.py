@@ -20,7 +20,7 @@ from featx.stats import (
     bootstrap,
     corrected_interval,
     corrected_t,
-    holm_by_name,
+    holm,
     mcnemar,
     score_all,
     wilson,
@@ -139,16 +139,14 @@ def _on_test(paired: Paired, probabilities: Matrix) -> dict[str, Estimate]:
 
 def _tested(rows: Sequence[ClassifierResult], best: ClassifierResult, paired: Paired) -> tuple[ClassifierResult, ...]:
     others = [row for row in rows if row is not best]
-    in_folds = holm_by_name(
+    in_folds = holm(
         {
             row.name: corrected_t(row.fold_scores["accuracy"], best.fold_scores["accuracy"], paired.ratio)
             for row in others
             if row.fold_scores is not None and best.fold_scores is not None
         }
     )
-    on_test = holm_by_name(
-        {row.name: mcnemar(_right(row, paired), _right(best, paired)) for row in others if row.test}
-    )
+    on_test = holm({row.name: mcnemar(_right(row, paired), _right(best, paired)) for row in others if row.test})
     return tuple(
         replace(
             row,

@@ -19,7 +19,7 @@ from featx.classifiers.winning import fit_winner
 from featx.errors import UsageError
 from featx.files import write_csv, write_file, write_text
 from featx.plots import Scored
-from featx.stats import BINS, METRICS, calibration_error, confusion
+from featx.stats import BINS, METRICS, calibration_error, confusion_matrix
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -222,7 +222,7 @@ def _judged(comparison: Comparison) -> Judged:
 
 def _confusions(comparison: Comparison, judged: Judged) -> Axes:
     once = np.ones((1, len(judged.y)))
-    counts = [confusion(judged.y, P, once)[0].astype(np.int64) for _, P in judged.rows]
+    counts = [confusion_matrix(judged.y, P, once)[0].astype(np.int64) for _, P in judged.rows]
     right = [int(np.trace(matrix)) for matrix in counts]
     titles = [f"{row.name}\n{k} of {len(judged.y)} right" for (row, _), k in zip(judged.rows, right, strict=True)]
     return plots.confusion_grid(counts, titles, comparison.classes)

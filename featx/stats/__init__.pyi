@@ -1,7 +1,5 @@
-from .intervals import SIGNIFICANT as SIGNIFICANT
 from .intervals import Score as Score
 from .intervals import difference_interval as difference_interval
-from .intervals import homogeneity_p as homogeneity_p
 from .intervals import mean_interval as mean_interval
 from .intervals import probabilities as probabilities
 from .intervals import score as score
@@ -12,14 +10,16 @@ from .metrics import METRICS as METRICS
 from .metrics import WITHOUT_INTERVAL as WITHOUT_INTERVAL
 from .metrics import bootstrap as bootstrap
 from .metrics import calibration_error as calibration_error
-from .metrics import confusion as confusion
+from .metrics import confusion_matrix as confusion_matrix
 from .metrics import score_all as score_all
+from .significance import SIGNIFICANT as SIGNIFICANT
 from .significance import SeedSpread as SeedSpread
 from .significance import blocked_permutation_p as blocked_permutation_p
 from .significance import corrected_interval as corrected_interval
 from .significance import corrected_t as corrected_t
-from .significance import holm_by_name as holm_by_name
+from .significance import holm as holm
+from .significance import homogeneity_p as homogeneity_p
 from .significance import least_p as least_p
 from .significance import mcnemar as mcnemar
-from .significance import seeds_to_tell as seeds_to_tell
+from .significance import seeds_needed as seeds_needed
 from .significance import spread_of as spread_of

@@ -1,8 +1,8 @@
-"""What probabilities are worth against the true classes; each figure for many weightings of the rows at once.
+"""Metrics of predicted probabilities, each computed for many weightings of the rows at once.
 
-Every function takes `y`, (n,) class numbers, `P`, (n, classes) probabilities, and `W`, (b, n) weights of the rows,
-and returns (b,) figures. With weights of 1 they are the usual ones; with the counts of a resample, those of it.
-Predicted is the most probable class, the first of several.
+Every metric takes `y`, (n,) class indices, `P`, (n, classes) probabilities, and `W`, (b, n) weights of the rows, and
+returns (b,) values. Weights of 1 give the usual metric; the counts of a bootstrap sample give that sample's metric.
+The predicted class is the most probable one, and the first of several with the same probability.
 """
 
 from __future__ import annotations
@@ -18,28 +18,27 @@ Labels = NDArray[np.int64]
 # Guo et al. (2017) use 15.
 BINS = 15
 RESAMPLES = 1000
-# A resample's calibration error is larger than that of the rows, only because rows are repeated.
+# Repeated rows alone make the calibration error of a bootstrap sample larger.
 WITHOUT_INTERVAL = ("calibration_error",)
-# Between which a metric lies, where that is not 0 to 1.
+# The range of each metric whose range is not 0 to 1.
 BOUNDS: Mapping[str, tuple[float, float]] = {"log_loss": (0.0, float("inf")), "brier": (0.0, 2.0)}
-# Weights are drawn in portions of about this many numbers.
+# How many weights are drawn at once, to bound memory.
 PORTION = 1 << 22
 
 
 def accuracy(y: Labels, P: Matrix, W: Matrix) -> Matrix:
-    """Return the share of rows whose predicted class is their own, 0 to 1."""
+    """Return the share of rows whose predicted class is the true one, 0 to 1."""
     return np.asarray(W @ (P.argmax(axis=1) == y) / W.sum(axis=1))
 
 
 def balanced_accuracy(y: Labels, P: Matrix, W: Matrix) -> Matrix:
-    """Return the mean over the classes present of the share of their rows that is found, 0 to 1.
+    """Return the mean recall over the classes that are present, 0 to 1.
 
     Source: Brodersen et al., "The balanced accuracy and its posterior distribution", ICPR 2010.
     """
-    counts = confusion(y, P, W)
+    counts = confusion_matrix(y, P, W)
     of_class = counts.sum(axis=2)
-    found = np.diagonal(counts, axis1=1, axis2=2)
-    return _mean_over(found, of_class, of_class > 0)
+    return _mean_ratio(np.diagonal(counts, axis1=1, axis2=2), of_class, of_class > 0)
 
 
 def macro_f1(y: Labels, P: Matrix, W: Matrix) -> Matrix:
@@ -48,45 +47,45 @@ def macro_f1(y: Labels, P: Matrix, W: Matrix) -> Matrix:
     Source: Sokolova and Lapalme, "A systematic analysis of performance measures for classification tasks",
     Information Processing & Management 45 (2009), 427-437 (macro-averaging; here of F1 itself, as in scikit-learn).
     """
-    counts = confusion(y, P, W)
+    counts = confusion_matrix(y, P, W)
     both = counts.sum(axis=1) + counts.sum(axis=2)
-    return _mean_over(2 * np.diagonal(counts, axis1=1, axis2=2), both, both > 0)
+    return _mean_ratio(2 * np.diagonal(counts, axis1=1, axis2=2), both, both > 0)
 
 
 def roc_auc(y: Labels, P: Matrix, W: Matrix) -> Matrix:
-    """Return the area under the ROC curve, each class against the rest, mean over the classes; 0 to 1.
+    """Return the area under the ROC curve of each class against the rest, averaged over the classes, 0 to 1.
 
-    It is the chance that a row of the class has a higher probability of it than another row, ties counting half
-    (Hanley and McNeil, Radiology 143 (1982), 29-36). Classes without rows, or with all of them, are left out;
-    NaN where none is left.
+    It is the probability that a row of the class has a higher predicted probability of it than a row of another
+    class, ties counting half (Hanley and McNeil, Radiology 143 (1982), 29-36). Classes with no row, or with all rows,
+    are left out; NaN where no class is left.
     """
     areas = np.stack([_area(y == number, P[:, number], W) for number in range(P.shape[1])], axis=1)
     known = np.isfinite(areas)
-    return _mean_over(np.where(known, areas, 0), np.ones_like(areas), known)
+    return _mean_ratio(np.where(known, areas, 0), np.ones_like(areas), known)
 
 
 def log_loss(y: Labels, P: Matrix, W: Matrix) -> Matrix:
-    """Return the mean cross-entropy in nats, from 0; probabilities are clipped at the float32's epsilon."""
+    """Return the mean cross-entropy in nats, from 0; probabilities are clipped at the epsilon of float32."""
     own = np.clip(P[np.arange(len(y)), y], np.finfo(np.float32).eps, 1)
     return np.asarray(W @ -np.log(own) / W.sum(axis=1))
 
 
 def brier(y: Labels, P: Matrix, W: Matrix) -> Matrix:
-    """Return the mean over rows of the summed squared differences to 0 and 1 over all classes, 0 to 2.
+    """Return the Brier score, 0 to 2: the mean over rows of the squared errors summed over all classes.
 
     Source: G. W. Brier, "Verification of forecasts expressed in terms of probability", Monthly Weather Review 78
-    (1950), 1-3. With two classes it is twice the one-column form.
+    (1950), 1-3. With two classes it is twice the form with one column.
     """
     off = np.sum((P - np.eye(P.shape[1])[y]) ** 2, axis=1)
     return np.asarray(W @ off / W.sum(axis=1))
 
 
 def calibration_error(y: Labels, P: Matrix, W: Matrix) -> Matrix:
-    """Return the expected calibration error, 0 to 1: how far confidence and accuracy lie apart.
+    """Return the expected calibration error, 0 to 1: the mean distance between confidence and accuracy.
 
-    The probability of the predicted class is put into 15 bins of equal width over (0, 1]; the error is the mean
-    over rows of the distance between their bin's accuracy and its mean confidence. Source: Guo et al., "On
-    calibration of modern neural networks", ICML 2017. Few rows make it too large.
+    The confidence, the probability of the predicted class, is put into 15 bins of equal width over (0, 1]. The error
+    is |accuracy - mean confidence| of each bin, averaged with the number of rows as weights. Source: Guo et al., "On
+    calibration of modern neural networks", ICML 2017. With few rows it is too large.
     """
     confidence = P.max(axis=1)
     bins = np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)
@@ -113,47 +112,54 @@ def score_all(y: Labels, P: Matrix) -> dict[str, float]:
 
 
 def bootstrap(
-    y: Labels, P: Matrix, units: Sequence[str], seed: int, resamples: int = RESAMPLES
+    y: Labels, P: Matrix, groups: Sequence[str], seed: int, resamples: int = RESAMPLES
 ) -> dict[str, tuple[float, float] | None]:
-    """Return the 95 % percentile interval of every metric, by drawing whole units with replacement.
+    """Return the 95 % percentile interval of every metric, from bootstrap samples of whole groups.
 
-    The calibration error has none, since resampling inflates it; nor has a metric that is not defined.
+    The calibration error has no interval, because resampling inflates it; neither has a metric that is not defined.
 
     Source: Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), ch. 13; Field and Welsh, "Bootstrapping
     clustered data", JRSS B 69 (2007), 369-390.
 
     Args:
-        y: (n,) class numbers.
+        y: (n,) class indices.
         P: (n, classes) probabilities.
-        units: (n,) what is drawn as a whole.
-        seed: The same seed draws the same.
-        resamples: How many.
+        groups: (n,) group of each row; its rows are drawn together.
+        seed: Seed of the draw.
+        resamples: Number of bootstrap samples.
     """
-    numbers = np.unique(np.asarray(units), return_inverse=True)[1]
+    numbers = np.unique(np.asarray(groups), return_inverse=True)[1]
     generator = np.random.default_rng(seed)
     step = max(1, PORTION // len(y))
     drawn: dict[str, list[Matrix]] = {name: [] for name in METRICS if name not in WITHOUT_INTERVAL}
     for start in range(0, resamples, step):
-        W = _resampled(numbers, min(step, resamples - start), generator)
+        W = _sample_weights(numbers, min(step, resamples - start), generator)
         for name, figures in drawn.items():
             figures.append(METRICS[name](y, P, W))
     ends = {name: _ends(np.concatenate(figures)) for name, figures in drawn.items()}
     return {name: ends.get(name) for name in METRICS}
 
 
-def confusion(y: Labels, P: Matrix, W: Matrix) -> Matrix:
-    """Return (b, classes, classes) weights by true (rows) and predicted class (columns)."""
+def confusion_matrix(y: Labels, P: Matrix, W: Matrix) -> Matrix:
+    """Return the confusion matrices, (b, classes, classes): sums of weights by true class (rows) and predicted class.
+
+    Args:
+        y: (n,) class indices.
+        P: (n, classes) probabilities.
+        W: (b, n) weights of the rows.
+    """
     classes = P.shape[1]
     cells = y * classes + P.argmax(axis=1)
     counts = [np.bincount(cells, weights, classes * classes) for weights in W]
     return np.asarray(counts, np.float64).reshape(len(W), classes, classes)
 
 
-def _resampled(units: Labels, count: int, generator: np.random.Generator) -> Matrix:
-    n = int(units.max()) + 1
+def _sample_weights(groups: Labels, count: int, generator: np.random.Generator) -> Matrix:
+    """Return (count, n): how often each row is in each bootstrap sample."""
+    n = int(groups.max()) + 1
     drawn = generator.integers(n, size=(count, n))
     weights = np.stack([np.bincount(row, minlength=n) for row in drawn])
-    return weights[:, units].astype(np.float64)
+    return weights[:, groups].astype(np.float64)
 
 
 def _ends(figures: Matrix) -> tuple[float, float] | None:
@@ -164,14 +170,15 @@ def _ends(figures: Matrix) -> tuple[float, float] | None:
     return float(low), float(high)
 
 
-def _mean_over(parts: Matrix, wholes: Matrix, counted: NDArray[np.bool_]) -> Matrix:
-    """Return the mean of parts / wholes over the last axis, where counted; NaN where nothing is."""
+def _mean_ratio(parts: Matrix, wholes: Matrix, counted: NDArray[np.bool_]) -> Matrix:
+    """Return the mean of parts / wholes over the last axis, where `counted`; NaN where nothing is."""
     shares = np.divide(parts, wholes, out=np.zeros_like(wholes), where=counted)
     number = counted.sum(axis=-1)
     return np.asarray(np.divide(shares.sum(axis=-1), number, out=np.full(number.shape, np.nan), where=number > 0))
 
 
 def _area(positive: NDArray[np.bool_], scores: Matrix, W: Matrix) -> Matrix:
+    """Return the area under the ROC curve by the rank formula (Mann-Whitney U), for each weighting."""
     order = np.argsort(scores, kind="stable")
     firsts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))
     ups = np.add.reduceat(W[:, order] * positive[order], firsts, axis=1)

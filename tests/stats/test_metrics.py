@@ -73,13 +73,13 @@ def test_bootstrap_is_that_of_the_mean() -> None:
     assert high == pytest.approx(0.5 + 1.96 * 0.025, abs=0.006)
 
 
-def test_bootstrap_draws_whole_units() -> None:
-    """400 rows of 16 units that are right or wrong as a whole: as wide as of 16 rows."""
+def test_bootstrap_draws_whole_groups() -> None:
+    """400 rows in 16 groups that are right or wrong as a whole: as wide as for 16 rows."""
     y = np.zeros(400, np.int64)
     P = np.repeat([[1.0, 0.0], [0.0, 1.0]], 200, axis=0)
-    units = [str(i // 25) for i in range(400)]
-    found = bootstrap(y, P, units, seed=0)
+    groups = [str(i // 25) for i in range(400)]
+    found = bootstrap(y, P, groups, seed=0)
     assert found["accuracy"] == (0.25, 0.75)
-    assert found["accuracy"] == bootstrap(y, P, units, seed=0)["accuracy"]
+    assert found["accuracy"] == bootstrap(y, P, groups, seed=0)["accuracy"]
     assert found["calibration_error"] is None
     assert found["roc_auc"] is None
