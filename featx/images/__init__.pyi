@@ -6,7 +6,7 @@ from .decoding import resize as resize
 from .preprocess import ChannelStatistics as ChannelStatistics
 from .preprocess import Preprocessing as Preprocessing
 from .preprocess import Rule as Rule
-from .thumbnails import LIMIT as LIMIT
+from .thumbnails import MAX_THUMBNAILS as MAX_THUMBNAILS
 from .thumbnails import Atlas as Atlas
 from .thumbnails import atlas_of as atlas_of
 from .views import VIEW_RULE as VIEW_RULE

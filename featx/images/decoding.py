@@ -23,92 +23,12 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from featx.errors import ImageError, UsageError
 
-BIT_DEPTHS = (8, 10, 12, 14, 16)
-
-
-def integer_levels(samples: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return integer samples as grey levels.
-
-    The smallest of 8, 10, 12, 14 and 16 bits that holds the largest sample is taken for the image's depth, and its
-    range is scaled to 0 to 255. Negative samples or larger ones are stretched from their extremes.
-    """
-    low, high = int(samples.min()), int(samples.max())
-    if low < 0 or high > 65535:
-        return _stretched(samples, low, high)
-    white = next(2**bits - 1 for bits in BIT_DEPTHS if high < 2**bits)
-    table = (np.arange(white + 1) * 255 + white // 2) // white
-    levels: NDArray[np.uint8] = table.astype(np.uint8)[samples]
-    return levels
-
-
-def float_levels(samples: NDArray[np.float32], name: str) -> NDArray[np.uint8]:
-    """Return float samples as grey levels: times 255 within [0, 1], as they are within [0, 255], else stretched.
-
-    Raises:
-        ImageError: A sample is NaN or infinite; `name` is the image's.
-    """
-    if not np.isfinite(samples).all():
-        raise ImageError(name, "holds values that are not finite (NaN or infinity); replace them by numbers")
-    low, high = float(samples.min()), float(samples.max())
-    if low < 0 or high > 255:
-        return _stretched(samples, low, high)
-    scale = 255.0 if high <= 1 else 1.0
-    return np.rint(samples.astype(np.float64) * scale).astype(np.uint8)
-
-
-def _stretched(samples: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
-    """Samples mapped linearly from [low, high] to [0, 255]."""
-    span = (high - low) or 1.0
-    return np.rint((samples.astype(np.float64) - low) * (255.0 / span)).astype(np.uint8)
-
-
-_SHORT = 3  # field type, TIFF 6.0 section 2
-
-
-def orientation_of(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 to 8, that is still to be applied to a loaded image."""
-    if isinstance(image, TiffImageFile):
-        # Pillow turns TIFF images itself while loading and then takes the tag away.
-        found = image.tag_v2.get(ExifTags.Base.Orientation, 1)
-        return found if isinstance(found, int) else 1
-    exif = image.info.get("exif", b"")
-    return _exif_orientation(exif.removeprefix(b"Exif\0\0")) if isinstance(exif, bytes) else 1
-
-
-def _exif_orientation(tiff: bytes) -> int:
-    """The orientation in an EXIF block's first directory (TIFF 6.0 section 2); 1 if it holds none."""
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
-    if order is None:
-        return 1
-    try:
-        (directory,) = struct.unpack_from(f"{order}L", tiff, 4)
-        (entries,) = struct.unpack_from(f"{order}H", tiff, directory)
-        for entry in range(entries):
-            tag, kind, _, value = struct.unpack_from(f"{order}HHLH", tiff, directory + 2 + 12 * entry)
-            if tag == ExifTags.Base.Orientation and kind == _SHORT:
-                return int(value)
-    except struct.error:  # cut short: whatever the block says elsewhere, the pixels are whole
-        pass
-    return 1
-
-
-def upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """Undo an EXIF orientation (EXIF 2.32, tag 0x0112); unknown values leave the pixels as they are."""
-    if orientation in (5, 6, 7, 8):
-        pixels = pixels.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    return np.ascontiguousarray(pixels)
-
-
 DECODE_RULE = 1
-"""Part of the cache's key: raised by hand whenever the numbers of `decode` or `resize` move."""
+"""Part of the cache's key: raised by hand whenever `decode` or `resize` give other values."""
 
 MAX_PIXELS = 89_478_485
-"""The most pixels an image may have by default: an RGB image of 256 MiB, about nine times the largest
-digital radiographs. It is the number from which Pillow itself warns of a decompression bomb."""
+"""The most pixels an image may have by default: an RGB image of 256 MiB, about nine times the largest digital
+radiographs. From this number on Pillow itself warns of a decompression bomb."""
 
 RESIZE_METHODS = MappingProxyType(
     {
@@ -121,15 +41,25 @@ RESIZE_METHODS = MappingProxyType(
 )
 """The filters of `resize`, by name."""
 
+BIT_DEPTHS = (8, 10, 12, 14, 16)
+
+# What Pillow's readers raise on damaged bytes. A Warning is among them only where a program asks for it.
+_DAMAGE = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, struct.error, Warning)
+
+_SHORT = 3  # field type, TIFF 6.0 section 2
+_WHITE_IS_ZERO = 0  # PhotometricInterpretation, TIFF 6.0 section 3
+
 
 class _JpegImageFile(JpegImageFile):
-    """A JPEG (of an MPO, the first image) whose EXIF block Pillow does not look into."""
+    """A JPEG (of an MPO, the first image) whose EXIF block Pillow does not parse."""
 
     def getexif(self) -> Image.Exif:
         # Pillow asks for the resolution while it opens the file, and warns if the block is damaged.
         return Image.Exif()
 
 
+# `Image.open` would say neither which format a damaged file has nor what is wrong with it, would parse EXIF blocks,
+# and would apply the limit that the whole process has set for pixels.
 _FORMATS: tuple[tuple[str, re.Pattern[bytes], type[ImageFile]], ...] = (
     ("JPEG", re.compile(rb"\xff\xd8\xff"), _JpegImageFile),
     ("PNG", re.compile(rb"\x89PNG\r\n\x1a\n"), PngImageFile),
@@ -138,21 +68,6 @@ _FORMATS: tuple[tuple[str, re.Pattern[bytes], type[ImageFile]], ...] = (
     ("WebP", re.compile(rb"RIFF.{4}WEBP", re.DOTALL), WebPImageFile),
     ("GIF", re.compile(rb"GIF8[79]a"), GifImageFile),
 )
-
-# What Pillow's readers raise on damaged bytes. A Warning is among them only where a program asks for it.
-_DAMAGE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    LookupError,
-    ArithmeticError,
-    EOFError,
-    struct.error,
-    Warning,
-)
-
-_WHITE_IS_ZERO = 0  # PhotometricInterpretation, TIFF 6.0 section 3
 
 
 def read_bytes(path: Path, name: str) -> bytes:
@@ -188,17 +103,17 @@ def read_bytes(path: Path, name: str) -> bytes:
 def decode(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS, at_least: int | None = None) -> NDArray[np.uint8]:
     """Decode a JPEG, PNG, TIFF, BMP, WebP or GIF file to RGB.
 
-    The first image of a file is taken, and turned upright as its EXIF orientation says. Grey values are
-    repeated in the three channels. Transparent pixels are composited over black. Samples of 8 bits keep
-    their values; of RGB and CMYK samples of 16 bits, and of 16-bit grey with alpha, the high byte is kept.
-    Grey images of more than 8 bits are scaled so that nothing is clipped:
+    The first image of a file is taken and turned upright as its EXIF orientation says. Grey values are repeated in
+    the three channels. Transparent pixels are composited over black. Samples of 8 bits keep their values. For RGB
+    and CMYK samples of 16 bits, and for 16-bit grey with alpha, the high byte is kept. Grey images of more than
+    8 bits are scaled so that nothing is clipped:
 
-    - Integers from 0 to 65535: the smallest b of 8, 10, 12, 14 and 16 with max < 2^b is taken as the
-      image's bit depth, and values become v * 255 / (2^b - 1), rounded to the nearest (there are no ties).
-      A 12-bit radiograph in a 16-bit file thus uses the whole range.
-    - Integers beyond these limits: linear from [min, max] to [0, 255].
-    - Floats: those all in [0, 1] are multiplied by 255, those all in [0, 255] stay as they are, and
-      others are mapped linearly from [min, max] to [0, 255].
+    - Integers from 0 to 65535: the smallest b of 8, 10, 12, 14 and 16 with max < 2^b is taken as the image's bit
+      depth, and values become v * 255 / (2^b - 1), rounded to the nearest (there are no ties). A 12-bit radiograph
+      in a 16-bit file thus uses the whole range.
+    - Integers outside 0 to 65535: linear from [min, max] to [0, 255].
+    - Floats: if all are in [0, 1], they are multiplied by 255; if all are in [0, 255], they stay; otherwise linear
+      from [min, max] to [0, 255].
 
     Linear maps and floats are rounded to the nearest, ties to even; a constant image that needs a linear map
     becomes 0. TIFF images in which white is zero are inverted last.
@@ -207,16 +122,15 @@ def decode(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS, at_least: in
         data: The file's bytes.
         name: The file as the user named it, for messages.
         max_pixels: The most pixels (width * height) accepted; checked before any pixel is decoded.
-        at_least: Where a smaller picture will do: a JPEG larger than this many pixels on both sides may come at a
-            half, a quarter or an eighth of its size, not below this, which is several times faster. Never for
-            features.
+        at_least: For thumbnails, never for features: a JPEG with more than this many pixels on both sides may be
+            decoded at a half, a quarter or an eighth of its size, but not below this, which is several times faster.
 
     Returns:
-        Shape (height, width, 3), RGB, an array of its own.
+        Shape (height, width, 3), RGB, a new array.
 
     Raises:
-        ImageError: If the bytes are of no such format, truncated or damaged, of an unsupported kind, over
-            `max_pixels`, or hold values that are not finite.
+        ImageError: The bytes are not of one of these formats, truncated or damaged, of an unsupported kind, have
+            more than `max_pixels`, or hold values that are not finite.
     """
     kind, reader = _reader(data, name)
     try:
@@ -231,7 +145,7 @@ def decode(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS, at_least: in
         detail = str(error) or type(error).__name__
         reason = f"is truncated, damaged or an unsupported kind of {kind} ({detail})"
         raise ImageError(name, f"{reason}; replace it or leave it out") from error
-    return upright(_rgb(image, name), orientation_of(image))
+    return _upright(_rgb(image, name), _orientation(image.info.get("exif")))
 
 
 def as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -261,9 +175,9 @@ def resize(image: NDArray[np.uint8], size: int, method: str) -> NDArray[np.uint8
         UsageError: If the method is not known or the size is below 1.
     """
     if method not in RESIZE_METHODS:
-        raise UsageError(f"The resize method must be one of {', '.join(RESIZE_METHODS)}; found {method!r}.")
+        raise UsageError(f"The resize method must be one of {', '.join(RESIZE_METHODS)}; received {method!r}.")
     if size < 1:
-        raise UsageError(f"The image size must be at least 1 pixel; found {size}.")
+        raise UsageError(f"The image size must be at least 1 pixel; received {size}.")
     return np.array(Image.fromarray(image).resize((size, size), RESIZE_METHODS[method]))
 
 
@@ -285,17 +199,17 @@ def _reader(data: bytes, name: str) -> tuple[str, type[ImageFile]]:
 def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
     pixels = image.width * image.height
     if pixels > max_pixels:
-        found, limit = f"{pixels / 1e6:.1f} megapixels", f"{max_pixels / 1e6:.1f}"
-        raise ImageError(name, f"has {found}, more than the limit of {limit}; scale it down or leave it out")
+        sizes = f"{pixels / 1e6:.1f} megapixels, more than the limit of {max_pixels / 1e6:.1f}"
+        raise ImageError(name, f"has {sizes}; scale it down or leave it out")
 
 
 def _rgb(image: Image.Image, name: str) -> NDArray[np.uint8]:
     """The loaded image's pixels in RGB, not yet upright."""
     if image.mode == "F":
-        return _three_channels(float_levels(np.asarray(image), name), image)
+        return _three_channels(_float_levels(np.asarray(image), name), image)
     if image.mode.startswith("I"):
         samples = np.asarray(image)
-        levels = integer_levels(samples)
+        levels = _integer_levels(samples)
         if "transparency" in image.info:  # a PNG's one transparent grey value
             levels[samples == image.info["transparency"]] = 0
         return _three_channels(levels, image)
@@ -311,6 +225,34 @@ def _three_channels(levels: NDArray[np.uint8], image: Image.Image) -> NDArray[np
     return np.repeat(levels[:, :, np.newaxis], 3, axis=2)
 
 
+def _integer_levels(samples: NDArray[Any]) -> NDArray[np.uint8]:
+    """Integer samples as grey levels; see `decode`."""
+    low, high = int(samples.min()), int(samples.max())
+    if low < 0 or high > 65535:
+        return _stretched(samples, low, high)
+    white = next(2**bits - 1 for bits in BIT_DEPTHS if high < 2**bits)
+    table = (np.arange(white + 1) * 255 + white // 2) // white
+    levels: NDArray[np.uint8] = table.astype(np.uint8)[samples]
+    return levels
+
+
+def _float_levels(samples: NDArray[np.float32], name: str) -> NDArray[np.uint8]:
+    """Float samples as grey levels; see `decode`."""
+    if not np.isfinite(samples).all():
+        raise ImageError(name, "holds values that are not finite (NaN or infinity); replace them by numbers")
+    low, high = float(samples.min()), float(samples.max())
+    if low < 0 or high > 255:
+        return _stretched(samples, low, high)
+    scale = 255.0 if high <= 1 else 1.0
+    return np.rint(samples.astype(np.float64) * scale).astype(np.uint8)
+
+
+def _stretched(samples: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
+    """Samples mapped linearly from [low, high] to [0, 255]."""
+    span = (high - low) or 1.0
+    return np.rint((samples.astype(np.float64) - low) * (255.0 / span)).astype(np.uint8)
+
+
 def _over_black(image: Image.Image) -> Image.Image:
     """The image's colours times their opacity."""
     key = image.info.get("transparency")
@@ -321,3 +263,36 @@ def _over_black(image: Image.Image) -> Image.Image:
     black = Image.new("RGB", image.size)
     black.paste(rgba, mask=rgba.getchannel("A"))
     return black
+
+
+def _orientation(exif: object) -> int:
+    """The orientation, 1 to 8, in the first directory of an EXIF block (TIFF 6.0 section 2); 1 if it holds none.
+
+    TIFF images have no block: Pillow turns them itself while loading. `ImageOps.exif_transpose` is not used for the
+    others: it warns of damaged blocks or refuses them, and follows XMP data, too, which would change cached rows.
+    """
+    tiff = exif.removeprefix(b"Exif\0\0") if isinstance(exif, bytes) else b""
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
+    if order is None:
+        return 1
+    try:
+        (directory,) = struct.unpack_from(f"{order}L", tiff, 4)
+        (entries,) = struct.unpack_from(f"{order}H", tiff, directory)
+        for entry in range(entries):
+            tag, kind, _, value = struct.unpack_from(f"{order}HHLH", tiff, directory + 2 + 12 * entry)
+            if tag == ExifTags.Base.Orientation and kind == _SHORT:
+                return int(value)
+    except struct.error:  # the block is cut short, but the pixels are whole
+        pass
+    return 1
+
+
+def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Undo an EXIF orientation (EXIF 2.32, tag 0x0112); unknown values leave the pixels as they are."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)

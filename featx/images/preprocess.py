@@ -1,4 +1,4 @@
-"""From pixels to what a network expects: one pure function, and the statistics that one of its rules needs."""
+"""From pixels to a network's input: five rules, and the channel statistics that one of them needs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from featx.errors import DataError, RecipeError
 
 Rule = Literal["rescale", "featurewise", "caffe", "tf", "torch"]
 
-# The figures of keras.applications.imagenet_utils; caffe's are of BGR pixels from 0 to 255.
+# From keras.applications.imagenet_utils. CAFFE_MEAN is for BGR pixels from 0 to 255.
 CAFFE_MEAN = (103.939, 116.779, 123.68)
 TORCH_MEAN = (0.485, 0.456, 0.406)
 TORCH_STD = (0.229, 0.224, 0.225)
@@ -23,13 +23,13 @@ TORCH_STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """One rule and, for `featurewise`, its channel means and deviations in units of 1/255.
+    """A rule and, for `featurewise`, the means and standard deviations of the channels, in units of 1/255.
 
     - `rescale`: x / 255.
     - `featurewise`: (x / 255 - mean) / std.
     - `caffe`: BGR order, ImageNet's mean subtracted, not scaled (VGG, ResNet50).
     - `tf`: x / 127.5 - 1 (ResNet50V2, MobileNetV2).
-    - `torch`: x / 255, ImageNet's mean subtracted, divided by its deviation (DenseNet, ConvNeXt).
+    - `torch`: x / 255, ImageNet's mean subtracted, divided by its standard deviation (DenseNet, ConvNeXt).
     """
 
     rule: Rule
@@ -37,13 +37,16 @@ class Preprocessing:
     std: tuple[float, float, float] | None = None
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return preprocessed pixels as a new array.
+        """Preprocess pixels.
 
         Args:
             images: (…, 3) RGB, 0 to 255; never changed.
 
+        Returns:
+            A new array of the same shape.
+
         Raises:
-            RecipeError: The rule is `featurewise` and no statistics are known.
+            RecipeError: The rule is `featurewise` and there are no statistics.
         """
         pixels = np.array(images, dtype=np.float32)
         if self.rule == "caffe":
@@ -64,12 +67,12 @@ class Preprocessing:
         if self.mean is None or self.std is None:
             raise RecipeError(
                 "Preprocessing 'featurewise' needs the channel means and deviations of training images, "
-                "and there are none; give preprocess.mean and preprocess.std, or data with a train split."
+                "but there are none; give preprocess.mean and preprocess.std, or data with a train split."
             )
         return self.mean, self.std
 
     def key(self) -> Mapping[str, Any]:
-        """Return what of this decides the numbers, for the cache's key."""
+        """Return what decides the preprocessed values, for the cache's key."""
         if self.rule != "featurewise":
             return {"rule": self.rule}
         mean, std = self._statistics()
@@ -77,7 +80,7 @@ class Preprocessing:
 
 
 class ChannelStatistics:
-    """Channel means and deviations of a stream of images, exact, whatever their order.
+    """Means and standard deviations of the channels of a stream of images, exact, whatever the images' order.
 
     Sums are kept as integers, so nothing is lost to rounding until the last division in float64.
     """
@@ -88,7 +91,7 @@ class ChannelStatistics:
         self._squares = [0, 0, 0]
 
     def add(self, image: NDArray[np.uint8]) -> None:
-        """Take in one image, (height, width, 3), 0 to 255."""
+        """Add one image, (height, width, 3), 0 to 255."""
         self._pixels += image.shape[0] * image.shape[1]
         for channel in range(3):
             # A histogram has 256 exact counts, and is quicker than squaring every pixel in 64 bits.
@@ -97,21 +100,23 @@ class ChannelStatistics:
             self._squares[channel] += sum(count * level * level for level, count in enumerate(counts))
 
     def result(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-        """Return the three means and the three population deviations, in units of 1/255.
+        """Return the three means and the three population standard deviations, in units of 1/255.
 
         Raises:
-            DataError: There was no image, or a channel is the same everywhere.
+            DataError: No image was added, or a channel has the same value everywhere.
         """
         if self._pixels == 0:
-            raise DataError("Preprocessing 'featurewise' needs training images, and the data has none.")
+            raise DataError(
+                "Preprocessing 'featurewise' needs training images, and the data has none; use --preprocess rescale."
+            )
         means, deviations = [], []
         for total, square in zip(self._sums, self._squares, strict=True):
             mean = Fraction(total, self._pixels)
             variance = Fraction(square, self._pixels) - mean * mean
             if variance == 0:
                 raise DataError(
-                    "Preprocessing 'featurewise' divides by the deviation of the training images' pixels, and a "
-                    "channel is the same everywhere; use --preprocess rescale or look at the images."
+                    "Preprocessing 'featurewise' divides by the standard deviation of the training images' pixels, "
+                    "and a channel is the same everywhere; use --preprocess rescale or look at the images."
                 )
             means.append(float(mean / 255))
             deviations.append(sqrt(variance) / 255)

@@ -1,7 +1,7 @@
-"""Seeded augmentation that a cache can hold: each image has numbered views, and view 0 is the image itself.
+"""Augmented views of an image, numbered, seeded and cacheable; view 0 is the image itself.
 
-View k depends on the bytes of the image's file, the spec and k alone: not on the order of the files, the number
-of workers or the versions of the libraries that draw random numbers.
+View k depends only on the bytes of the image's file, the spec and k. It does not depend on the order of the files,
+the number of workers, or the versions of libraries that draw random numbers.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from PIL import Image
 from featx.errors import RecipeError
 
 VIEW_RULE = 1
-"""Part of the cache's key: raised by hand whenever the numbers of `view` move."""
+"""Part of the cache's key: raised by hand whenever `view` gives other values."""
 
 _UPPER_LIMITS = {"shear": 90.0, "zoom": 1.0}  # from there on the map has no inverse
 
 
 @dataclass(frozen=True)
 class ViewSpec:
-    """How far the views of an image may stray from it.
+    """How far the augmented views of an image may differ from it.
 
     Each magnitude m is a draw from the uniform distribution over [-m, m], or for `zoom` over [1 - m, 1 + m].
 
     Attributes:
         rotation: Degrees.
-        shift: Fraction of the width and of the height, drawn apart.
+        shift: Fraction of the width and of the height; the two are drawn separately.
         shear: Degrees by which a vertical line leans, below 90.
-        zoom: Part by which the width and the height, drawn apart, grow or shrink; below 1.
-        channel_shift: Grey levels, of 255, added alike to all three channels.
-        horizontal_flip: Whether half of the views are mirrored left to right.
-        vertical_flip: Whether half of the views are mirrored top to bottom.
-        fill: Grey level, 0 to 255, where a view looks past the image's edge.
-        seed: Another seed gives other views.
+        zoom: Fraction by which the width and the height grow or shrink, below 1; the two are drawn separately.
+        channel_shift: Grey levels, out of 255; the same number is added to all three channels.
+        horizontal_flip: Whether about half of the views are mirrored left to right.
+        vertical_flip: Whether about half of the views are mirrored top to bottom.
+        fill: Grey level, 0 to 255, where a view shows what lies outside the image.
+        seed: A different seed gives different views.
 
     Raises:
-        RecipeError: If a value is outside its range.
+        RecipeError: A value is outside its range.
     """
 
     rotation: float = 0.0
@@ -60,16 +60,16 @@ class ViewSpec:
             value, limit = getattr(self, name), _UPPER_LIMITS.get(name, math.inf)
             if not 0 <= value < limit:
                 upper = "" if limit == math.inf else f" and below {limit:g}"
-                raise RecipeError(f"The views' {name} must be a finite number from 0{upper}; found {value}.")
+                raise RecipeError(f"The views' {name} must be a finite number from 0{upper}; received {value}.")
         if not 0 <= self.fill <= 255:
-            raise RecipeError(f"The views' fill must be a grey level from 0 to 255; found {self.fill}.")
+            raise RecipeError(f"The views' fill must be a grey level from 0 to 255; received {self.fill}.")
 
 
 @dataclass(frozen=True)
 class Transform:
-    """One view's drawn numbers; without arguments, the identity.
+    """The random numbers of one view; the defaults change nothing.
 
-    Brightness comes first, then, about the image's centre, the flips, the zoom, the shear and the rotation, and
+    Brightness is applied first; then the flips, the zoom, the shear and the rotation, all about the image's centre;
     last the shift.
 
     Attributes:
@@ -96,7 +96,7 @@ class Transform:
 
 
 def view(image: NDArray[np.uint8], spec: ViewSpec, digest: str, k: int) -> NDArray[np.uint8]:
-    """View k of an image.
+    """Return view k of an image.
 
     Args:
         image: Shape (n, n, 3), RGB; left as it is.
@@ -114,15 +114,8 @@ def draw(spec: ViewSpec, digest: str, k: int) -> Transform:
     """Draw the numbers of view k.
 
     Nine numbers are always drawn, in the order of the fields of `Transform`, from a generator seeded by the
-    digest, the spec's seed and k. A magnitude scales its own numbers only: raising one leaves the others.
-
-    Args:
-        spec: The magnitudes.
-        digest: The SHA-256 of the bytes of the image's file, in hexadecimal.
-        k: The view's number, from 1.
-
-    Returns:
-        The drawn numbers.
+    image's digest, the spec's seed and k (from 1). A magnitude scales only its own numbers: raising one magnitude
+    leaves the others' numbers as they are.
     """
     seed = hashlib.sha256(json.dumps([digest, spec.seed, k], separators=(",", ":")).encode()).digest()
     # Python promises that random() repeats for a seed in all its versions, which NumPy's Generator does not.
@@ -146,15 +139,9 @@ def draw(spec: ViewSpec, digest: str, k: int) -> Transform:
 
 
 def apply(image: NDArray[np.uint8], transform: Transform, fill: int = 0) -> NDArray[np.uint8]:
-    """Apply drawn numbers to an image, with one bilinear interpolation and one rounding (to the nearest).
+    """Return an image (height, width, 3) transformed, with one bilinear interpolation and one rounding.
 
-    Args:
-        image: Shape (height, width, 3), RGB; left as it is.
-        transform: The numbers.
-        fill: Grey level, 0 to 255, of what lies outside the image; `channel_shift` does not reach it.
-
-    Returns:
-        Shape (height, width, 3), an array of its own.
+    What lies outside the image gets the grey level `fill`, without the channel shift.
     """
     height, width, channels = image.shape
     matrix = _output_to_input(transform, width, height)
@@ -171,10 +158,10 @@ def apply(image: NDArray[np.uint8], transform: Transform, fill: int = 0) -> NDAr
 
 
 def _output_to_input(transform: Transform, width: int, height: int) -> tuple[float, ...]:
-    """The affine map from a place in the view to the place in the image that is seen there.
+    """The affine map from a position in the view to the position in the image that is seen there.
 
-    Places are measured in pixels from the top left corner, so that the first pixel's centre is at 0.5, as
-    `PIL.Image.Image.transform` has it. The map is the inverse of flip, zoom, shear, rotation, shift.
+    Positions are in pixels from the top left corner, and the first pixel's centre is at 0.5, as in
+    `PIL.Image.Image.transform`. The map is the inverse of flip, zoom, shear, rotation, shift.
 
     Returns:
         a, b, c, d, e, f with x_in = a x + b y + c and y_in = d x + e y + f.

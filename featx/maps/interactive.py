@@ -1,13 +1,14 @@
-"""Interactive maps: one HTML page, or parts for a page with several, which work without a network.
+"""Interactive maps: one HTML page, or parts of a page with several maps, which work without a network.
 
-Nothing a page shows comes from elsewhere, and its policy lets nothing in or out. All text of users (names of files
-and classes, titles) is escaped in HTML, and set as text, never as markup, by the page's script.
+A page contains all that it shows, and its policy forbids it to load or send anything. All text from users (names of
+files and classes, titles) is escaped in HTML, and the page's script sets it as text, never as markup.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -17,33 +18,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import UsageError
-from featx.images import LIMIT, Atlas
-from featx.maps.bokeh_plot import Group, document, grouped
+from featx.images import MAX_THUMBNAILS, Atlas
+from featx.maps.bokeh_plot import LegendEntry, document, legend_entries
+from featx.text import images
 
-# What a page may do: run what is written in it, and show pictures that are written in it.
+# A page may run scripts and show pictures that it contains, and nothing else.
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
 NO_LABEL = "no label"
 
 
 @dataclass(frozen=True)
 class MapData:
-    """What an interactive map shows of n images.
+    """The content of an interactive map of n images.
 
     Attributes:
-        points: (n, 2) coordinates, which have no unit.
-        labels: (n,) what the points are coloured by; "" where it is not known.
-        names: (n,) files, as users know them.
-        title: A line above.
-        note: A smaller line below, such as the method's parameters.
-        predicted: (n,) the class that a head gave each image.
-        confidence: (n,) the probability of that class, in [0, 1].
+        points: (n, 2) coordinates, without a unit.
+        labels: (n,) what colours the points; "" if it is not known.
+        names: (n,) file names.
+        title: The line above the map.
+        note: The smaller line below, such as the method's parameters.
+        predicted: (n,) the class that a head predicts for each image.
+        confidence: (n,) the probability of that class, 0 to 1.
         added: (n,) whether the image was placed on the map afterwards.
-        atlas: Their thumbnails.
+        atlas: The thumbnails of the images.
         by: What `labels` are: "class", or the name of another column.
-        truth: (n,) the images' classes, where `labels` are something else; "" where it is not known.
+        truth: (n,) the classes of the images, if `labels` are something else; "" if it is not known.
 
     Raises:
-        UsageError: Something does not have n entries, or a coordinate is not finite.
+        UsageError: A field does not have n entries, or a coordinate is not finite.
     """
 
     points: NDArray[np.floating[Any]]
@@ -62,14 +64,13 @@ class MapData:
         n = len(self.points)
         if self.points.shape != (n, 2) or not n or not np.isfinite(self.points).all():
             raise UsageError(f"Expected the points of a map as finite pairs (n, 2), received {self.points.shape}.")
-        found = None if self.atlas is None else self.atlas.found
         for name in ("labels", "names", "predicted", "confidence", "added", "truth"):
             _check_length(name, getattr(self, name), n)
-        _check_length("thumbnails", found, n)
+        _check_length("thumbnails", None if self.atlas is None else self.atlas.filled, n)
 
     @property
     def wrong(self) -> NDArray[np.bool_]:
-        """(n,) whether an image of known class was predicted as another."""
+        """(n,) whether the image is misclassified; False if its class is not known."""
         if self.predicted is None:
             return np.zeros(len(self.names), bool)
         truth = self.labels if self.truth is None else self.truth
@@ -77,7 +78,7 @@ class MapData:
 
 
 def page(data: MapData) -> str:
-    """Return a whole HTML page of one map, in one file that needs no other."""
+    """Return an HTML page with one map, which needs no other file."""
     script, div = components(data, heading=1, wheel=True)
     return _render("page.html.j2", title=data.title, policy=POLICY, head=resources(), body=div + script)
 
@@ -85,34 +86,32 @@ def page(data: MapData) -> str:
 def components(
     data: MapData, *, heading: int = 3, wheel: bool = False, with_atlas: bool = True, key: str | None = None
 ) -> tuple[str, str]:
-    """Return a map's script and its place, for a page that may hold several.
+    """Return the script and the section of a map, for a page that may have several maps.
 
-    The page's head holds `resources()` once; script and place may stand anywhere in its body.
+    The page's head must contain `resources()` once. Script and section may stand anywhere in its body.
 
     Args:
-        data: What the map shows.
-        heading: The level of the map's own heading, 1 to 5; one below it, the list of selected images has its own.
-        wheel: Whether the wheel zooms from the start; on a long page it should scroll. A button turns it on and off.
-        with_atlas: Whether the thumbnails come along; False where an earlier map of the page has the same atlas.
-        key: The map's id on the page, of letters, digits and hyphens; one made of its content if not given.
+        data: The content of the map.
+        heading: The level of the map's heading, 1 to 5; the list of selected images has the next lower level.
+        wheel: Whether the mouse wheel zooms at first. On a long page it should scroll. A button switches it.
+        with_atlas: Whether to include the thumbnails; False if an earlier map of the page has the same atlas.
+        key: The map's id on the page, of letters, digits and hyphens; the default is made of its content.
 
     Returns:
-        `<script>` and `<section>`. The script holds data alone, no code.
+        `<script>` and `<section>`. The script contains only data, no code.
     """
-    groups = grouped(data.labels, data.added)
-    payload = _payload(data, groups)
-    key = (
-        key
-        or "map-"
-        + hashlib.sha256(_json([data.title, data.note, payload]).encode() + data.points.tobytes()).hexdigest()[:12]
-    )
-    payload["plot"] = document(data.points, groups, data.wrong, key)
+    entries = legend_entries(data.labels, data.added)
+    payload = _payload(data, entries)
+    if key is None:
+        content = _json([data.title, data.note, payload]).encode() + data.points.tobytes()
+        key = f"map-{hashlib.sha256(content).hexdigest()[:12]}"
+    payload["plot"] = document(data.points, entries, data.wrong, key)
     payload["wheel"] = wheel
     body = _render(
         "map.html.j2",
         key=key,
         data=data,
-        groups=groups,
+        entries=entries,
         no_label=NO_LABEL,
         heading=heading,
         wrong=int(data.wrong.sum()),
@@ -124,7 +123,7 @@ def components(
 
 
 def resources() -> str:
-    """Return what maps share and a page's head holds once: styles, BokehJS and the maps' own script."""
+    """Return what a page's head must contain once: the styles, BokehJS and the script of the maps."""
     from bokeh.resources import Resources
 
     bokeh = Resources(mode="inline", components=["bokeh"], log_level="warn").render_js()
@@ -132,36 +131,36 @@ def resources() -> str:
 
 
 def summary(data: MapData) -> str:
-    """Return a map's text alternative: how many images of what it shows, and what marks some of them."""
-    counts = {label: data.labels.count(label) for label in sorted(set(data.labels))}
-    what = ", ".join(f"{label or NO_LABEL} {count:,}" for label, count in counts.items())
-    return f"By {data.by}: {what}. {_marks(data)}"
+    """Return the text alternative of a map: how many images of each label it shows, and which are marked."""
+    counts = Counter(data.labels)
+    numbers = ", ".join(f"{label or NO_LABEL} {counts[label]:,}" for label in sorted(counts))
+    return f"By {data.by}: {numbers}. {_marks(data)}"
 
 
 def _marks(data: MapData) -> str:
-    """What the legend does not say."""
+    """Return what the legend does not say."""
     n = len(data.names)
-    parts = [_images(n)]
+    parts = [images(n)]
     if data.predicted is not None:
-        parts.append(f"{int(data.wrong.sum()):,} predicted as another class (ringed)")
+        parts.append(f"{int(data.wrong.sum()):,} misclassified (ringed)")
     if data.added is not None and any(data.added):
         parts.append(f"{sum(data.added):,} placed on the map afterwards (hollow)")
     sentences = [", ".join(parts) + "."]
-    if data.atlas is not None and not all(data.atlas.found):
-        missing = _images(data.atlas.found.count(False))
-        sentences.append(f"{missing} without a thumbnail: the file is gone or has changed.")
-    if data.atlas is None and n > LIMIT:
-        sentences.append(f"Thumbnails are left out of maps of more than {LIMIT:,} images.")
+    if data.atlas is not None and not all(data.atlas.filled):
+        missing = images(data.atlas.filled.count(False))
+        sentences.append(f"{missing} without a thumbnail: the file is missing or has changed.")
+    if data.atlas is None and n > MAX_THUMBNAILS:
+        sentences.append(f"Thumbnails are left out of maps of more than {MAX_THUMBNAILS:,} images.")
     return " ".join(sentences)
 
 
-def _payload(data: MapData, groups: Sequence[Group]) -> dict[str, Any]:
-    """What the script is told of the images; classes are written once and then numbered."""
+def _payload(data: MapData, entries: Sequence[LegendEntry]) -> dict[str, Any]:
+    """Return the script's data about the images. Classes are written once and referred to by number."""
     classes = sorted({*data.labels, *(data.predicted or ()), *(data.truth or ())})
-    number = {name: place for place, name in enumerate(classes)}
+    number_of = {name: number for number, name in enumerate(classes)}
 
     def numbered(names: Sequence[str] | None) -> list[int] | None:
-        return None if names is None else [number[name] for name in names]
+        return None if names is None else [number_of[name] for name in names]
 
     atlas = data.atlas
     return {
@@ -173,14 +172,16 @@ def _payload(data: MapData, groups: Sequence[Group]) -> dict[str, Any]:
         "predicted": numbered(data.predicted),
         "confidence": None if data.confidence is None else [round(float(share), 6) for share in data.confidence],
         "wrong": np.flatnonzero(data.wrong).tolist(),
-        "groups": [{"colour": group.colour, "added": group.added, "index": group.index.tolist()} for group in groups],
+        "groups": [
+            {"colour": entry.colour, "added": entry.added, "index": entry.index.tolist()} for entry in entries
+        ],
         "atlas": None
         if atlas is None
         else {
             "name": _atlas_name(atlas),
             "columns": atlas.columns,
             "rows": atlas.rows,
-            "blank": [place for place, found in enumerate(atlas.found) if not found],
+            "blank": [number for number, filled in enumerate(atlas.filled) if not filled],
         },
     }
 
@@ -190,7 +191,7 @@ def _atlas_name(atlas: Atlas) -> str:
 
 
 def _json(document: Any) -> str:
-    """JSON that can stand in a script element: nothing in it ends the element or begins a comment."""
+    """Return JSON for a script element: nothing in it ends the element or begins a comment."""
     text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
@@ -215,7 +216,3 @@ def _render(template: str, **values: Any) -> str:
 def _check_length(name: str, values: Sequence[Any] | None, n: int) -> None:
     if values is not None and len(values) != n:
         raise UsageError(f"Expected {name} of the {n} points of a map, received {len(values)}.")
-
-
-def _images(count: int) -> str:
-    return "1 image" if count == 1 else f"{count:,} images"

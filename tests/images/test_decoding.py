@@ -543,6 +543,29 @@ def test_decoding_changes_no_setting_of_the_process() -> None:
     assert not ImageFile.LOAD_TRUNCATED_IMAGES
 
 
+# Smaller versions
+
+
+@pytest.mark.parametrize(
+    ("at_least", "shape"), [(None, (640, 960)), (640, (640, 960)), (200, (320, 480)), (1, (80, 120))]
+)
+def test_a_jpeg_may_come_smaller_where_that_will_do(at_least: int | None, shape: tuple[int, int]) -> None:
+    file = io.BytesIO()
+    smooth = Image.fromarray(COLOUR).resize((960, 640), Image.Resampling.BICUBIC)
+    smooth.save(file, "JPEG", quality=95)
+    pixels = decode(file.getvalue(), "a.jpg", at_least=at_least)
+    full = Image.fromarray(decode(file.getvalue(), "a.jpg"))
+    wanted = np.asarray(full.resize(pixels.shape[1::-1], Image.Resampling.BOX)).astype(int)
+    assert np.abs(pixels - wanted).mean() < 2
+    assert pixels.shape[:2] == shape
+
+
+def test_formats_that_have_no_smaller_version_come_whole() -> None:
+    file = io.BytesIO()
+    Image.fromarray(COLOUR).resize((96, 64)).save(file, "PNG")
+    assert decode(file.getvalue(), "a.png", at_least=8).shape == (64, 96, 3)
+
+
 # Resizing
 
 
@@ -571,9 +594,11 @@ def test_resizing_leaves_its_input_and_returns_an_array_of_its_own() -> None:
 
 
 def test_an_unknown_method_and_an_impossible_size_are_refused() -> None:
-    with pytest.raises(UsageError, match="must be one of bilinear, bicubic, lanczos, box, hamming; found 'nearest'"):
+    with pytest.raises(
+        UsageError, match="must be one of bilinear, bicubic, lanczos, box, hamming; received 'nearest'"
+    ):
         resize(COLOUR, 8, "nearest")
-    with pytest.raises(UsageError, match="at least 1 pixel; found 0"):
+    with pytest.raises(UsageError, match="at least 1 pixel; received 0"):
         resize(COLOUR, 0, "box")
 
 
@@ -607,23 +632,3 @@ def test_golden_pixels() -> None:
 def test_golden_jpeg() -> None:
     """Within 2 grey levels: builds of libjpeg differ in rounding."""
     assert np.abs(decode(GOLDEN_JPEG, "golden.jpg").astype(int) - np.array(GOLDEN_JPEG_PIXELS)).max() <= 2
-
-
-@pytest.mark.parametrize(
-    ("at_least", "shape"), [(None, (640, 960)), (640, (640, 960)), (200, (320, 480)), (1, (80, 120))]
-)
-def test_a_jpeg_may_come_smaller_where_that_will_do(at_least: int | None, shape: tuple[int, int]) -> None:
-    file = io.BytesIO()
-    smooth = Image.fromarray(COLOUR).resize((960, 640), Image.Resampling.BICUBIC)
-    smooth.save(file, "JPEG", quality=95)
-    pixels = decode(file.getvalue(), "a.jpg", at_least=at_least)
-    full = Image.fromarray(decode(file.getvalue(), "a.jpg"))
-    wanted = np.asarray(full.resize(pixels.shape[1::-1], Image.Resampling.BOX)).astype(int)
-    assert np.abs(pixels - wanted).mean() < 2
-    assert pixels.shape[:2] == shape
-
-
-def test_formats_that_have_no_smaller_version_come_whole() -> None:
-    file = io.BytesIO()
-    Image.fromarray(COLOUR).resize((96, 64)).save(file, "PNG")
-    assert decode(file.getvalue(), "a.png", at_least=8).shape == (64, 96, 3)

@@ -240,7 +240,7 @@ def test_views_do_not_depend_on_order_or_threads() -> None:
     ],
 )
 def test_a_value_out_of_range_is_named(field: str, value: Any) -> None:
-    with pytest.raises(RecipeError, match=rf"{field} must be .*found {value}"):
+    with pytest.raises(RecipeError, match=rf"{field} must be .*received {value}"):
         replace(ViewSpec(), **{field: value})
 
 

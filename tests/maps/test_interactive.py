@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from featx.errors import UsageError
-from featx.images import LIMIT, Atlas
+from featx.images import MAX_THUMBNAILS, Atlas
 from featx.images.thumbnails import assembled
 from featx.maps.interactive import MapData, components, page, resources, summary
 
@@ -72,8 +72,8 @@ def payload(script: str) -> dict[str, Any]:
 def test_the_page_says_in_words_what_the_map_shows() -> None:
     data = some_map(added=(False,) * 4 + (True,) * 2, atlas=some_atlas(6, blank=3))
     assert summary(data) == (
-        "By class: a 3, b 3. 6 images, 3 predicted as another class (ringed), 2 placed on the map afterwards "
-        "(hollow). 1 image without a thumbnail: the file is gone or has changed."
+        "By class: a 3, b 3. 6 images, 3 misclassified (ringed), 2 placed on the map afterwards "
+        "(hollow). 1 image without a thumbnail: the file is missing or has changed."
     )
     text = page(data)
     assert summary(data) in text
@@ -167,7 +167,7 @@ def test_nothing_is_asked_of_other_places() -> None:
 
 
 def test_too_many_images_for_thumbnails_are_said() -> None:
-    n = LIMIT + 1
+    n = MAX_THUMBNAILS + 1
     data = MapData(np.zeros((n, 2)), ("a",) * n, ("x",) * n, "large")
     assert summary(data).endswith("Thumbnails are left out of maps of more than 28,900 images.")
     assert "Thumbnails" not in summary(some_map())
