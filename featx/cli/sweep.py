@@ -23,37 +23,50 @@ def command(
     recipe: Annotated[str, typer.Option(help="Name or TOML file.", rich_help_panel=options.FEATURES)],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the sweep.", rich_help_panel=options.RUNNING)],
     batch_size: Annotated[
-        str | None, typer.Option(metavar="VALUES", help="Such as 5..15 or 5,10,20.", rich_help_panel=VALUES)
+        str | None,
+        typer.Option(metavar="VALUES", help="Batch sizes to try, such as 5..15 or 5,10,20.", rich_help_panel=VALUES),
     ] = None,
     learning_rate: Annotated[
-        str | None, typer.Option(metavar="VALUES", help="Such as 1e-4,1e-3.", rich_help_panel=VALUES)
+        str | None,
+        typer.Option(metavar="VALUES", help="Learning rates to try, such as 1e-4,1e-3.", rich_help_panel=VALUES),
     ] = None,
     epochs: Annotated[
-        str | None, typer.Option(metavar="VALUES", help="One value changes the recipe.", rich_help_panel=VALUES)
+        str | None,
+        typer.Option(metavar="VALUES", help="Epochs to try; one value changes the recipe.", rich_help_panel=VALUES),
     ] = None,
     views: Annotated[
-        str | None, typer.Option(metavar="VALUES", help="One value changes the recipe.", rich_help_panel=VALUES)
+        str | None,
+        typer.Option(
+            metavar="VALUES",
+            help="Augmented views per image to try; one value changes the recipe.",
+            rich_help_panel=VALUES,
+        ),
     ] = None,
     setting: Annotated[
         list[str] | None,
         typer.Option(
             "--set",
             metavar="FIELD=VALUES",
-            help="Any field of a recipe, such as preprocess.mode=rescale,featurewise; repeatable.",
+            help="Values of any field of a recipe, such as preprocess.mode=rescale,featurewise; repeatable.",
             rich_help_panel=VALUES,
         ),
     ] = None,
     seeds: Annotated[
-        int, typer.Option(min=1, help="Fits for each value, with seeds from --seed on.", rich_help_panel=VALUES)
+        int,
+        typer.Option(
+            min=1, help="Number of fits for each value; their seeds count up from --seed.", rich_help_panel=VALUES
+        ),
     ] = 3,
     weights: options.WeightsChoice = None,
     engine: Annotated[
         options.FitEngineChoice,
-        typer.Option(help="What fits the heads; auto: fused where it applies.", rich_help_panel=options.RUNNING),
+        typer.Option(help="What trains the heads; auto: fused where it can.", rich_help_panel=options.RUNNING),
     ] = options.FitEngineChoice.auto,
     jobs: Annotated[
         int,
-        typer.Option("--jobs", "-j", min=1, help="Fits at once, as memory allows.", rich_help_panel=options.RUNNING),
+        typer.Option(
+            "--jobs", "-j", min=1, help="Most fits at once, as memory allows.", rich_help_panel=options.RUNNING
+        ),
     ] = 1,
     on_error: options.OnError = options.OnErrorChoice.fail,
     cache: options.Cache = options.CACHE_DEFAULT,
@@ -62,7 +75,7 @@ def command(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Fit a recipe for every value and several seeds, and tell whether the values make a difference."""
+    """Fit a recipe for every value and several seeds, and say whether the values make a difference."""
     console.start(quiet=quiet, debug=debug)
     from featx.recipes import load_recipe, with_fields
     from featx.sweeps import check_weights_once, sweep
@@ -84,7 +97,7 @@ def command(
     if weights:
         check_weights_once(wanted)
     with console.progress_bars(quiet=quiet):
-        found = sweep(
+        result = sweep(
             data,
             base,
             grid,
@@ -97,17 +110,17 @@ def command(
             on_error=on_error.value,
         )
     if json:
-        console.print_json(found.to_json())
+        console.print_json(result.to_json())
     else:
-        _tell(found)
-    if found.refused == len(found.scores):
-        raise UntrustedError(f"All {found.refused} fits were refused; the first: {found.scores[0].refused}")
-    if found.failed:
+        _print(result)
+    if result.refused == len(result.scores):
+        raise UntrustedError(f"All {result.refused} fits were refused; the first: {result.scores[0].refused}")
+    if result.failed:
         raise typer.Exit(SKIPPED)
 
 
 def _wanted(chosen: dict[str, str | None], settings: list[str]) -> dict[str, list[Any]]:
-    """Return the values of each field that is asked for."""
+    """Return the values given for each field."""
     from featx.sweeps import parsed_setting, parsed_values
 
     wanted = {field: parsed_values(text) for field, text in chosen.items() if text is not None}
@@ -120,7 +133,7 @@ def _wanted(chosen: dict[str, str | None], settings: list[str]) -> dict[str, lis
 
 
 def _split(wanted: dict[str, list[Any]]) -> tuple[dict[str, Any], dict[str, list[Any]]]:
-    """Return what has one value, which changes the recipe, and what has several, which are tried."""
+    """Return the fields with one value, which change the recipe, and those with several, which are tried."""
     several = {field: values for field, values in wanted.items() if len(values) > 1}
     if not several:
         # A single value is still a sweep over seeds.
@@ -128,13 +141,13 @@ def _split(wanted: dict[str, list[Any]]) -> tuple[dict[str, Any], dict[str, list
     return {field: values[0] for field, values in wanted.items() if field not in several}, several
 
 
-def _tell(found: Sweep) -> None:
+def _print(result: Sweep) -> None:
     from featx.sweeps import as_text, column_names
 
-    names = column_names(found.fields).values()
-    held_out = found.role == "test"
+    names = column_names(result.fields).values()
+    held_out = result.role == "test"
     rows = []
-    for (values, spread), (_, validation) in zip(found.spreads(), found.spreads("validation"), strict=True):
+    for (values, spread), (_, validation) in zip(result.spreads(), result.spreads("validation"), strict=True):
         row = [as_text(value) for value in values.values()]
         refused = f" ({spread.refused} refused)" if spread.refused else ""
         if spread.mean is None:
@@ -144,12 +157,12 @@ def _tell(found: Sweep) -> None:
             "" if spread.interval is None else "{:.0f}–{:.0f} %".format(*(100 * end for end in spread.interval))
         )
         loss = "" if spread.loss is None else f"{spread.loss:.2f}"
-        row += [f"{100 * spread.mean:.1f} %", interval, _right(found.scores_of(values)) + refused, loss]
+        row += [f"{100 * spread.mean:.1f} %", interval, _correct(result.scores_of(values)) + refused, loss]
         rows.append([*row, _mean(validation.mean, validation.sd)] if held_out else row)
-    header = [*names, found.role, "95 % over seeds", "right, by seed", "loss"]
+    header = [*names, result.role, "95 % over seeds", "correct, by seed", "loss"]
     console.print_table(rows, [*header, "validation"] if held_out else header)
-    console.print_lines([found.conclusion(), *(f"  {path}" for path in found.files)])
-    console.print_lines(skipped_lines([failure.to_json() for failure in found.failed]))
+    console.print_lines([result.conclusion(), *(f"  {path}" for path in result.files)])
+    console.print_lines(skipped_lines([failure.to_json() for failure in result.failed]))
 
 
 def _mean(mean: float | None, sd: float | None) -> str:
@@ -158,8 +171,8 @@ def _mean(mean: float | None, sd: float | None) -> str:
     return f"{100 * mean:.1f} %" if sd is None else f"{100 * mean:.1f} ± {100 * sd:.1f} %"
 
 
-def _right(scores: list[Score]) -> str:
-    """Return how many answers are right, seed by seed."""
+def _correct(scores: list[Score]) -> str:
+    """Return the numbers of correct images, seed by seed."""
     numbers = {score.n for score in scores}
     if len(numbers) == 1:
         return f"{' '.join(str(score.correct) for score in scores)} of {numbers.pop()}"

@@ -1,9 +1,11 @@
-"""The fits of a sweep: each done once, its scores kept in a small file."""
+"""The fits of a sweep: each is done once, and its scores are kept in a small file."""
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,22 +23,24 @@ from featx.stats import Score
 from featx.store import load_document, save_document
 from featx.sweeps.grid import Point
 
+log = logging.getLogger("featx")
+
 FITS = "fits"
-# Raised by hand when a fit of the same recipe gives other scores.
+# Raised by hand when the same recipe gives other scores.
 FIT_RULE = 1
 
 
 @dataclass(frozen=True)
 class FitScores:
-    """What one fit gave.
+    """The scores of one fit.
 
     Attributes:
-        train: Score of the images fitted on.
-        validation: Of those held out.
-        test: Of the test split.
-        engine: What fitted the head.
-        seconds: Of the fit, extraction apart; 0 where it was refused.
-        refused: Why the fit gives no scores, as when it diverged; None where it does.
+        train: Score on the training images.
+        validation: Score on the validation images.
+        test: Score on the test split.
+        engine: What trained the head: `fused` or `keras`.
+        seconds: Wall time of the training, without feature extraction; 0 if the fit was refused.
+        refused: Why the fit has no scores, such as that it diverged; None if it has scores.
     """
 
     train: Score
@@ -47,13 +51,13 @@ class FitScores:
     refused: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the scores as `fit-head` does; `refused` where there are none."""
+        """Return the scores as `fit_head` has them in its JSON."""
         scores = {name: getattr(self, name).to_json() for name in ("train", "validation", "test")}
         return {**scores, "engine": self.engine, "seconds": self.seconds, "refused": self.refused}
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> FitScores:
-        """Return what `to_json` gave."""
+        """Return the scores of a document that `to_json` made."""
         train, validation, test = (
             Score(document[name]["n"], document[name]["correct"], document[name]["loss"])
             for name in ("train", "validation", "test")
@@ -63,15 +67,7 @@ class FitScores:
 
 @dataclass
 class Fits:
-    """How the fits of a sweep are done.
-
-    Attributes:
-        data: What is fitted to.
-        out: The sweep's folder.
-        cache: The store's folder.
-        engine: What fits the heads.
-        on_error: What to do about images that cannot be read.
-    """
+    """Trains the heads of a sweep; the attributes are the arguments of `sweep`."""
 
     data: Path
     out: Path
@@ -88,10 +84,10 @@ class Fits:
         return read_to_fit(self.data, self.on_error)
 
     def check(self, points: Sequence[Point]) -> None:
-        """Check of every fit before any work that it can be done and that there is something to score.
+        """Check, before any work, that every fit can be done and has images to score.
 
         Raises:
-            FeatxError: What `extract_to_fit` raises before it reads images, or there is nothing to score.
+            FeatxError: A fit cannot be done, for a reason that is known before images are read.
         """
         recipes = [point.recipe for point in points]
         for recipe in {(one.head.model_dump_json(), one.fit.validation): one for one in recipes}.values():
@@ -103,43 +99,44 @@ class Fits:
                 )
         networks = {(one.backbone.name, one.backbone.weights) for one in recipes}
         if len(networks) > 1:
-            # The last one's weights may be missing, which is better known before the first one's rows are computed.
+            # Missing weights are better known before features of other networks are computed.
             for name, source in sorted(networks):
                 find_weights(name, source)
 
     def extract(self, points: Sequence[Point]) -> None:
-        """Make sure of the features of all points, and that skipped images leave enough for each fit."""
+        """Compute the features that are missing, and check that skipped images leave enough for each fit."""
         for point in points:
             extraction = self.extraction(point.recipe)
             if extraction.failed:
                 check_usable(extraction, point.recipe)
 
     def extraction(self, recipe: Recipe) -> Extraction:
-        """Return the features of a recipe; those of recipes that differ in head and fit alone are the same."""
-        return self._known(recipe)[0]
+        """Return the features of a recipe; recipes that differ in `head` and `fit` only share them."""
+        return self._extracted(recipe)[0]
 
     @property
     def extractions(self) -> list[Extraction]:
-        """The features that were made sure of."""
+        """The features of all recipes so far."""
         return [extraction for extraction, _ in self._extractions.values()]
 
-    def _known(self, recipe: Recipe) -> tuple[Extraction, str]:
-        """Return the features and the digest of the images, which is taken once for all fits."""
+    def _extracted(self, recipe: Recipe) -> tuple[Extraction, str]:
+        """Return the features and the digest of their images and groups."""
         spec = FeatureSpec.model_validate(recipe.model_dump(include=set(FeatureSpec.model_fields)))
         key = digest_of(spec.model_dump(mode="json"))
         if key not in self._extractions:
-            found = extract_to_fit(self.dataset, recipe, self.cache, self.engine, self.on_error)
-            groups = sorted([image.digest, image.item.group or ""] for image in found.images)
-            self._extractions[key] = found, digest_of([data_digest(found.images), groups])
+            with without_statistics_notice():
+                extraction = extract_to_fit(self.dataset, recipe, self.cache, self.engine, self.on_error)
+            groups = sorted([image.digest, image.item.group or ""] for image in extraction.images)
+            self._extractions[key] = extraction, digest_of([data_digest(extraction.images), groups])
         return self._extractions[key]
 
     def done(self, point: Point) -> FitScores | None:
-        """Return the scores of a fit that was done before."""
+        """Return the kept scores of a fit; None if it was not done."""
         document = load_document(self.out, FITS, self._key(point))
         return None if document is None else FitScores.from_json(document)
 
     def fit(self, point: Point) -> FitScores:
-        """Fit, and keep the scores.
+        """Train a head and keep its scores.
 
         Raises:
             StoreError: The sweep's folder cannot be written.
@@ -148,41 +145,55 @@ class Fits:
         start = time.perf_counter()
         empty = Score(0, 0, None)
         try:
-            with listening(nobody):  # the sweep itself tells how many fits are done
+            with listening(nobody):  # the sweep reports how many fits are done
                 fitted = fit_rows(extraction, point.recipe, self.engine)
             scores = fitted.scores(fitted.logits(fitted.fitter))
         except UntrustedError as error:
-            found = FitScores(empty, empty, empty, self.engine, 0.0, str(error))
+            result = FitScores(empty, empty, empty, self.engine, 0.0, str(error))
         else:
             seconds = round(time.perf_counter() - start, 3)
-            found = FitScores(scores["fit"], scores["validation"], scores["test"], fitted.fitter.name, seconds)
-        if "keras" in (found.engine, engine_on_cpu(self.engine, point.recipe.head)):
-            # Keras keeps what it has built until it is told to forget it.
+            result = FitScores(scores["fit"], scores["validation"], scores["test"], fitted.fitter.name, seconds)
+        if "keras" in (result.engine, engine_on_cpu(self.engine, point.recipe.head)):
+            # Keras keeps every model in memory until its session is cleared.
             load_keras().backend.clear_session()
-        self._keep(point, found)
-        return found
+        self._keep(point, result)
+        return result
 
-    def _keep(self, point: Point, found: FitScores) -> None:
+    def _keep(self, point: Point, scores: FitScores) -> None:
         try:
-            save_document(self.out, FITS, self._key(point), found.to_json())
+            save_document(self.out, FITS, self._key(point), scores.to_json())
         except StoreError as error:
             reason = getattr(error.__cause__, "strerror", None) or error.__cause__ or error
             raise StoreError(
-                f"{self.out} cannot be written: {reason}; mend that and run the same command again, or choose "
-                "another --out. Fits that were done are kept."
+                f"{self.out} cannot be written: {reason}; fix that and run the same command again, or choose "
+                "another --out. Finished fits are kept."
             ) from error
 
     def _key(self, point: Point) -> str:
-        """Return the digest of all that moves a fit's scores."""
-        extraction, images = self._known(point.recipe)
+        """Return the digest of all that changes a fit's scores."""
+        extraction, images = self._extracted(point.recipe)
         return digest_of(
             {
                 "rule": FIT_RULE,
                 "images": images,
-                "features": [extraction.spaces.plain.id, extraction.spaces.augmented.id],
+                "features": [extraction.space.plain.id, extraction.space.augmented.id],
                 "views": point.recipe.views.count,
                 "head": point.recipe.head.model_dump(mode="json"),
                 "fit": point.recipe.fit.model_dump(mode="json"),
                 "engine": self.engine,
             }
         )
+
+
+@contextmanager
+def without_statistics_notice() -> Iterator[None]:
+    """Do not warn that rows with other channel statistics are not reused: every seed has its own training images."""
+
+    def keep(record: logging.LogRecord) -> bool:
+        return record.funcName != "_tell_of_statistics"
+
+    log.addFilter(keep)
+    try:
+        yield
+    finally:
+        log.removeFilter(keep)

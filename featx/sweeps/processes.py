@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeAlias
 
 from featx.features import OnError
 from featx.heads import FitEngine, engine_on_cpu
@@ -18,76 +20,76 @@ from featx.sweeps.worker_processes import in_processes
 
 log = logging.getLogger("featx")
 
-# Peak memory of a process that fits, measured on Linux (docs/performance.md): with a head of few weights, which is
-# what the libraries take, and what each weight of a large one adds: itself, both moments, and room to update them.
+FitsArguments: TypeAlias = tuple[Path, Path, Path, FitEngine, OnError]
+
+# Peak memory of a process that fits a head on a CPU, measured on Linux (docs/performance.md): what the libraries
+# take, and what each weight adds (itself, both moments of Adam, and room to update them).
 PROCESS_BYTES = 0.95e9
 BYTES_A_WEIGHT = {"fused": 25.0, "keras": 35.0}
 
 
 def fit_all(fits: Fits, points: Sequence[Point], jobs: int) -> Iterator[tuple[Point, FitScores]]:
-    """Yield the scores of every point as they come; those of fits done before come first.
+    """Yield the scores of every point in the order in which fits end; finished fits of earlier calls come first.
 
     Args:
-        fits: How.
-        points: What.
-        jobs: Processes; lowered, with a notice, to what memory and a GPU allow. The scores do not depend on it.
+        fits: How to fit.
+        points: What to fit.
+        jobs: Most processes; fewer, with a notice, where memory or a GPU do not allow as many. Scores do not depend
+            on their number.
     """
     fits.extract(points)
     missing = []
     for point in points:
-        known = fits.done(point)
-        if known is None:
+        kept = fits.done(point)
+        if kept is None:
             missing.append(point)
         else:
-            yield point, known
+            yield point, kept
     if len(missing) < len(points):
         log.info("%d of %d fits were done before.", len(points) - len(missing), len(points))
     jobs = affordable(fits, missing, min(jobs, len(missing)))
     if jobs > 1:
-        how = (fits.data, fits.out, fits.cache, fits.engine, fits.on_error)
-        threads = max(1, usable_cpus() // jobs)
-        yield from in_processes(_fit_in_worker, missing, jobs, threads, _start_worker, how)
+        arguments = (fits.data, fits.out, fits.cache, fits.engine, fits.on_error)
+        yield from in_processes(partial(_fit, arguments), missing, jobs, max(1, usable_cpus() // jobs))
     else:
         yield from ((point, fits.fit(point)) for point in missing)
 
 
-_worker: list[Fits] = []
+def _fit(arguments: FitsArguments, point: Point) -> FitScores:
+    """Fit in a worker process."""
+    return _fits_of(arguments).fit(point)
 
 
-def _start_worker(data: Path, out: Path, cache: Path, engine: FitEngine, on_error: OnError) -> None:
-    _worker.append(Fits(data, out, cache, engine, on_error))
-
-
-def _fit_in_worker(point: Point) -> FitScores:
-    return _worker[0].fit(point)
+@cache
+def _fits_of(arguments: FitsArguments) -> Fits:
+    """Return the process's own `Fits`, which reads the data once for all its fits."""
+    return Fits(*arguments)
 
 
 def affordable(fits: Fits, points: Sequence[Point], jobs: int) -> int:
-    """Return how many of the jobs can run at once; a notice tells where it is fewer, or where nobody knows."""
+    """Return how many of the jobs can run at once, with a notice if they are fewer or the memory is not known."""
     if jobs < 2:
         return jobs
     if gpu_is_there():
-        log.warning("One fit at a time instead of %d, as there is one GPU's memory for all.", jobs)
+        log.warning("One fit at a time instead of %d, because all would share one GPU's memory.", jobs)
         return 1
     available = this_machine().available
     if available is None:
-        log.warning(
-            "This system does not tell how much memory is free: %d fits run at once whatever they need.", jobs
-        )
+        log.warning("This system does not report its free memory: %d fits run at once, whatever they need.", jobs)
         return jobs
     largest = max(
         fit_bytes(point.recipe.head, extraction.dim, len(extraction.dataset.classes), fits.engine)
         for point in points
         for extraction in [fits.extraction(point.recipe)]
     )
-    fitting = max(1, int(available // largest))
-    if fitting < jobs:
-        log.warning("%d fits at once instead of %d, which is what the free memory allows.", fitting, jobs)
-    return min(jobs, fitting)
+    allowed = max(1, int(available // largest))
+    if allowed < jobs:
+        log.warning("%d fits at once instead of %d, because free memory allows no more.", allowed, jobs)
+    return min(jobs, allowed)
 
 
 def fit_bytes(head: HeadPart, width: int, classes: int, engine: FitEngine) -> float:
-    """Return about how many bytes a process needs at most that fits a head on rows of a width, on a CPU."""
+    """Estimate the peak memory, in bytes, of a process that fits a head on rows of `width` features on a CPU."""
     widths = [width, *(layer.units for layer in head.layers if isinstance(layer, DenseLayer))]
     widths.append(1 if head.output == "sigmoid" else classes)
     weights = sum((before + 1) * after for before, after in pairwise(widths))

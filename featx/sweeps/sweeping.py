@@ -1,4 +1,4 @@
-"""Repeated fits over one or several settings, and whether the settings matter beside the seeds."""
+"""The verb `sweep`: repeated fits over settings, and whether the settings matter more than the seeds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from featx.runs import data_facts, versions
 from featx.sweeps.fits import FITS, Fits, FitScores
 from featx.sweeps.grid import Point, points_of
 from featx.sweeps.processes import fit_all
-from featx.sweeps.result import Role, Sweep, verdict_of
+from featx.sweeps.result import Role, Sweep, compare_values
 from featx.sweeps.writing import write_sweep
 
 
@@ -34,26 +34,29 @@ def sweep(
     on_error: OnError = "fail",
     progress: Progress | None = None,
 ) -> Sweep:
-    """Fit a recipe once for every combination of values and every seed; fits that were done before are not repeated.
+    """Fit a recipe once for every combination of values and every seed; finished fits are not repeated.
 
     Args:
         data: A folder of class or split folders, or a manifest.
         recipe: A recipe, its name or the path of its file.
         grid: Values to try by dotted field, such as `{"fit.batch_size": range(5, 16)}`; `None` leaves a field empty.
         out: The sweep's folder: absent, empty, or an earlier sweep's.
-        seeds: Fits a combination; their seeds count up from the recipe's.
-        weights: By backbone, in place of the recipe's.
+        seeds: Number of fits for each combination; their seeds count up from the recipe's.
+        weights: Weights by backbone, in place of the recipe's.
         cache: The store's folder; features are extracted once for all fits that share them.
-        engine: What fits the heads.
-        jobs: Processes; scores do not depend on it. A script that asks for several does so below
-            `if __name__ == "__main__":`.
+        engine: What trains the heads: `auto`, `fused` or `keras`.
+        jobs: Most fits at once, each in a process; scores do not depend on it. A script that asks for several must
+            call this below `if __name__ == "__main__":`.
         on_error: What to do about images that cannot be read, see `extract`.
-        progress: Told how far the work is.
+        progress: Called with what is being done, how much of it is done and how much there is.
+
+    Returns:
+        The scores of every fit and the comparison of the values. A fit that diverges has no scores.
 
     Raises:
         UsageError: A field or value is not valid.
-        RunError: The folder holds other things.
-        FeatxError: What `fit_head` raises, but for fits that diverge: those have no scores.
+        RunError: The folder holds other files.
+        FeatxError: What `fit_head` raises.
     """
     recipe = load_recipe(recipe) if isinstance(recipe, str) else recipe
     first = recipe.fit.seed
@@ -63,12 +66,12 @@ def sweep(
     check_folder(out, "sweep", (FITS,))
     fits = Fits(Path(data), out, Path(cache), engine, on_error)
     fits.check(points)
-    found: dict[int, FitScores] = {}
+    done: dict[int, FitScores] = {}
     places = {id(point): number for number, point in enumerate(points)}
     for point, scores in fit_all(fits, points, jobs):
-        found[places[id(point)]] = scores
-        report_progress("fits", len(found), len(points))
-    ordered = tuple(found[number] for number in range(len(points)))
+        done[places[id(point)]] = scores
+        report_progress("fits", len(done), len(points))
+    ordered = tuple(done[number] for number in range(len(points)))
     return write_sweep(_result(fits, tuple(tried), points, ordered), recipe)
 
 
@@ -81,7 +84,7 @@ def _result(fits: Fits, fields: tuple[str, ...], points: Sequence[Point], scores
         points=tuple(points),
         scores=scores,
         role=role,
-        verdict=verdict_of(points, scores, role),
+        comparison=compare_values(points, scores, role),
         failed=tuple({failure.path: failure for one in fits.extractions for failure in one.failed}.values()),
         data=data_facts(extraction),
         versions=versions(extraction),

@@ -1,4 +1,8 @@
-"""Work done in several processes, of which an interruption loses none that has begun."""
+"""Tasks done in several processes; an interruption loses none that has begun.
+
+joblib's loky does not hold that: its processes print tracebacks at Ctrl-C while they start, and outlive a parent that
+is killed.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from contextlib import contextmanager
 from itertools import islice
 from multiprocessing import connection
 from threading import Thread
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from featx.errors import FeatxError
 from featx.networks import quieten
@@ -34,31 +38,27 @@ def in_processes(
     tasks: Iterable[Task],
     processes: int,
     threads: int,
-    start: Callable[..., None],
-    arguments: tuple[Any, ...],
 ) -> Iterator[tuple[Task, Result]]:
-    """Yield what comes of each task, as it comes.
+    """Yield each task with its result, in the order in which they end.
 
-    At Ctrl-C, or where a task raises, those that run are finished and no further one begins.
+    At Ctrl-C, or if a task raises, the tasks that run are finished and no further one begins.
 
     Args:
-        work: A function of a module.
-        tasks: What it is called with.
-        processes: How many there are.
-        threads: What libraries may start in each; fewer where the environment says so.
-        start: Called first in each process, a function of a module.
-        arguments: What `start` is called with.
+        work: A function of a module, or a `partial` of one.
+        tasks: The arguments that it is called with, one for each call.
+        processes: Number of processes.
+        threads: Most threads that libraries start in each process; fewer where the environment says so.
 
     Raises:
-        FeatxError: A process was ended from outside.
+        FeatxError: A process was killed.
     """
     waiting = iter(tasks)
     running: dict[Future[Result], Task] = {}
-    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _begin, (threads, start, arguments))
+    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _begin, (threads,))
     try:
         while True:
             with _interrupts_held():
-                # One that waited in the pool's queue could not be called back.
+                # A task that waits in the pool's queue could not be taken back.
                 for task in islice(waiting, processes - len(running)):
                     running[pool.submit(work, task)] = task
             if not running:
@@ -67,11 +67,11 @@ def in_processes(
                 yield running.pop(future), future.result()
     except BrokenProcessPool as error:
         raise FeatxError(
-            "A process was ended from outside before its fit was done, probably for lack of memory; run the same "
-            "command again with fewer --jobs. Fits that were done are kept."
+            "A process was killed before its fit was done, probably because memory ran out; run the same command "
+            "again with fewer --jobs. Finished fits are kept."
         ) from error
     except KeyboardInterrupt:
-        log.warning("Interrupted; what runs is finished and kept.")
+        log.warning("Interrupted; fits that have begun are finished and kept.")
         raise
     finally:
         pool.shutdown(cancel_futures=True)
@@ -79,7 +79,7 @@ def in_processes(
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Start processes to which Ctrl-C means nothing from their first moment on; here it counts a moment later."""
+    """Start processes that ignore Ctrl-C from their first moment on; this process obeys it a moment later."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
@@ -90,32 +90,31 @@ def _interrupts_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _begin(threads: int, start: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-    # The whole terminal's Ctrl-C comes here too; it is for the parent to say what it ends.
+def _begin(threads: int) -> None:
+    # A terminal sends Ctrl-C to this process too, but the parent decides what it ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
     quieten()
     logging.getLogger("featx").setLevel(logging.ERROR)
     limit_threads(threads)
-    start(*arguments)
 
 
 def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         connection.wait([parent.sentinel])
-        # There is nobody left to end it in order.
+        # Nobody is left to end this process in order.
         os._exit(1)
 
 
 def limit_threads(threads: int) -> None:
-    """Let libraries start no more threads in this process; those that are loaded too, and fewer where set so."""
+    """Limit the threads of libraries in this process, also of those already loaded; a lower limit of theirs stays."""
     from threadpoolctl import threadpool_info, threadpool_limits
 
-    # The first is everyone's where their own is not set.
+    # The first applies to all libraries whose own variable is not set.
     for name in THREADS:
-        own = os.environ.get(name, "")
-        allowed = min(threads, int(own)) if own.isdecimal() and int(own) > 0 else threads
+        value = os.environ.get(name, "")
+        allowed = min(threads, int(value)) if value.isdecimal() and int(value) > 0 else threads
         os.environ[name] = str(allowed)
         threads = allowed if name == THREADS[0] else threads
     threadpool_limits({loaded["prefix"]: min(threads, loaded["num_threads"]) for loaded in threadpool_info()})

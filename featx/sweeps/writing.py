@@ -1,4 +1,4 @@
-"""The files of a sweep besides its single fits: tables, pictures, its recipe, and all of it as JSON."""
+"""The files of a sweep: tables, pictures, its recipe, and everything as JSON."""
 
 from __future__ import annotations
 
@@ -21,36 +21,36 @@ SCORES = ("n", "correct", "accuracy", "loss")
 SPREAD = ("n", "mean", "sd", "low", "high", "interval_low", "interval_high", "loss")
 
 
-def write_sweep(found: Sweep, recipe: Recipe) -> Sweep:
+def write_sweep(result: Sweep, recipe: Recipe) -> Sweep:
     """Write the files into the sweep's folder, and return the sweep with their paths.
 
     Raises:
         StoreError: A file cannot be written.
     """
-    names = list(column_names(found.fields).values())
+    names = list(column_names(result.fields).values())
     files = [
-        write_text(found.out / RECIPE, dump_recipe(recipe)),
-        _write_rows(found, names),
-        _write_summary(found, names),
-        *_draw(found, names),
+        write_text(result.out / RECIPE, dump_recipe(recipe)),
+        _write_rows(result, names),
+        _write_summary(result, names),
+        *_draw(result, names),
     ]
-    whole = replace(found, files=(*files, found.out / SWEEP))
-    write_json(found.out / SWEEP, whole.to_json())
+    whole = replace(result, files=(*files, result.out / SWEEP))
+    write_json(result.out / SWEEP, whole.to_json())
     return whole
 
 
-def _draw(found: Sweep, names: Sequence[str]) -> list[Path]:
-    spreads = found.spreads()
+def _draw(result: Sweep, names: Sequence[str]) -> list[Path]:
+    spreads = result.spreads()
     axes = draw_sweep(
         [", ".join(map(as_text, values.values())) for values, _ in spreads],
         [list(spread.accuracies) for _, spread in spreads],
         ", ".join(names).replace("_", " "),
-        ylabel=f"{found.role} accuracy (%)",
+        ylabel=f"{result.role} accuracy (%)",
     )
-    return [write_file(found.out / f"sweep{ending}", lambda draft: save(axes, draft)) for ending in (".png", ".svg")]
+    return [write_file(result.out / f"sweep{ending}", lambda draft: save(axes, draft)) for ending in (".png", ".svg")]
 
 
-def _write_rows(found: Sweep, names: Sequence[str]) -> Path:
+def _write_rows(result: Sweep, names: Sequence[str]) -> Path:
     rows = [
         [
             *map(as_text, point.values.values()),
@@ -60,22 +60,23 @@ def _write_rows(found: Sweep, names: Sequence[str]) -> Path:
             *_cells(scores.train),
             *(scores.engine, round(scores.seconds, 3), scores.refused),
         ]
-        for point, scores in zip(found.points, found.scores, strict=True)
+        for point, scores in zip(result.points, result.scores, strict=True)
     ]
     parts = [f"{part}_{name}" for part in ("test", "validation", "train") for name in SCORES]
-    return write_csv(found.out / "sweep.csv", [*names, "seed", *parts, "engine", "seconds", "refused"], rows)
+    return write_csv(result.out / "sweep.csv", [*names, "seed", *parts, "engine", "seconds", "refused"], rows)
 
 
 def _cells(score: Score) -> list[Any]:
     return [score.n, score.correct, score.accuracy, score.loss]
 
 
-def _write_summary(found: Sweep, names: Sequence[str]) -> Path:
+def _write_summary(result: Sweep, names: Sequence[str]) -> Path:
     rows = []
-    for (values, spread), (_, held_out) in zip(found.spreads(), found.spreads("validation"), strict=True):
-        cells: list[Any] = [*map(as_text, values.values()), found.role, len(spread.accuracies), spread.refused]
-        for one in (spread, held_out):
-            cells += [one.n, one.mean, one.sd, one.low, one.high, *(one.interval or (None, None)), one.loss]
+    for (values, spread), (_, validation) in zip(result.spreads(), result.spreads("validation"), strict=True):
+        cells: list[Any] = [*map(as_text, values.values()), result.role, len(spread.accuracies), spread.refused]
+        for part in (spread, validation):
+            ends = part.interval or (None, None)
+            cells += [part.n, part.mean, part.sd, part.low, part.high, *ends, part.loss]
         rows.append(cells)
     header = [*names, "of", "fits", "refused", *SPREAD, *(f"validation_{name}" for name in SPREAD)]
-    return write_csv(found.out / "summary.csv", header, rows)
+    return write_csv(result.out / "summary.csv", header, rows)

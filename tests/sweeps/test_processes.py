@@ -41,9 +41,7 @@ def test_as_many_fits_as_memory_holds(
         set_machine(monkeypatch, available)
         with caplog.at_level(logging.INFO, "featx"):
             assert affordable(fits, points, 8) == expected
-        told = (
-            [] if expected == 8 else [f"{expected} fits at once instead of 8, which is what the free memory allows."]
-        )
+        told = [] if expected == 8 else [f"{expected} fits at once instead of 8, because free memory allows no more."]
         assert caplog.messages == told
 
 
@@ -52,7 +50,7 @@ def test_a_system_that_does_not_tell_and_a_gpu(
 ) -> None:
     set_machine(monkeypatch, None)
     assert affordable(*work, 4) == 4
-    assert "does not tell how much memory is free: 4 fits" in caplog.text
+    assert "does not report its free memory: 4 fits" in caplog.text
     set_machine(monkeypatch, 1000 * GB, gpu=True)
     assert affordable(*work, 4) == 1
     assert "One fit at a time instead of 4" in caplog.text

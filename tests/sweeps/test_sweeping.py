@@ -201,6 +201,16 @@ def test_features_are_extracted_for_what_moves_them_alone(
     assert len(set(losses.values())) == 4
 
 
+def test_channel_statistics_of_other_seeds_are_no_notice(
+    data: Path, tmp_path: Path, recipe: Recipe, caplog: pytest.LogCaptureFixture
+) -> None:
+    featurewise = recipe.replaced({"preprocess.mode": "featurewise", "fit.epochs": 1})
+    sweep(data, featurewise, {"fit.batch_size": [4]}, tmp_path / "out", seeds=2, cache=tmp_path / "cache")
+    assert "channel statistics" not in caplog.text
+    fit_head(data, featurewise.replaced({"fit.seed": 9}), tmp_path / "run", cache=tmp_path / "cache")
+    assert "channel statistics" in caplog.text
+
+
 def test_a_fit_that_diverges_has_no_scores_and_does_not_end_the_sweep(
     data: Path, cache: Path, recipe: Recipe, tmp_path: Path
 ) -> None:
@@ -210,7 +220,7 @@ def test_a_fit_that_diverges_has_no_scores_and_does_not_end_the_sweep(
     (_, kept), (_, refused) = found.spreads()
     assert (kept.refused, refused.refused, refused.mean) == (0, 2, None)
     assert found.p_value is None
-    assert "whether learning rate makes a difference takes two values, and only one" in found.conclusion()
+    assert "to see whether learning rate makes a difference, and only one value has scores" in found.conclusion()
     rows = read_table(found.out / "summary.csv")
     assert [(row["learning_rate"], row["fits"], row["refused"]) for row in rows] == [
         ("0.001", "2", "0"),
@@ -220,12 +230,12 @@ def test_a_fit_that_diverges_has_no_scores_and_does_not_end_the_sweep(
 
 def test_the_conclusion_says_whether_values_matter(swept: Sweep) -> None:
     means = [100 * float(spread.mean or 0) for _, spread in swept.spreads()]
-    assert f"go from {min(means):.1f} to {max(means):.1f} %" in swept.conclusion()
+    assert f"range from {min(means):.1f} to {max(means):.1f} %" in swept.conclusion()
     assert swept.p_value is not None
     assert swept.p_value >= 0.5  # of two values and two seeds, whatever they are
-    assert "2 seeds cannot tell whether batch size makes a difference" in swept.conclusion()
-    assert "at least 6 seeds" in swept.conclusion()
-    assert "one test image is 16.7" in swept.conclusion()
+    assert "2 seeds cannot show whether batch size makes a difference" in swept.conclusion()
+    assert "at least 6 seeds are needed" in swept.conclusion()
+    assert "one test image is worth 16.7 points" in swept.conclusion()
 
 
 def test_scores_are_read_back_as_they_were(swept: Sweep) -> None:
@@ -255,7 +265,7 @@ def test_the_command(swept: Sweep, data: Path, cache: Path, recipe: Recipe, tmp_
     assert [(row["batch_size"], row["seed"]) for row in document["rows"]] == [(4, 5), (4, 6), (12, 5), (12, 6)]
     assert [row["test"]["correct"] for row in document["rows"]] == [s.test.correct for s in swept.scores]
     text = CliRunner().invoke(app, [*arguments, "--set", "fit.batch_size=4,12", "--seeds", "2"]).stdout
-    assert "2 seeds cannot tell whether batch size makes a difference" in " ".join(text.split())
+    assert "2 seeds cannot show whether batch size makes a difference" in " ".join(text.split())
     twice = CliRunner().invoke(app, [*arguments, "--batch-size", "4,12", "--set", "fit.batch_size=4,12"])
     assert isinstance(twice.exception, UsageError)
 
@@ -268,7 +278,7 @@ def test_kept_fits_stay_valid(swept: Sweep, data: Path, cache: Path) -> None:
         key = {
             "rule": 1,
             "images": digest_of([data_digest(known.images), groups]),
-            "features": [known.spaces.plain.id, known.spaces.augmented.id],
+            "features": [known.space.plain.id, known.space.augmented.id],
             "views": 1,
             "head": point.recipe.head.model_dump(mode="json"),
             "fit": point.recipe.fit.model_dump(mode="json"),
@@ -331,7 +341,7 @@ def test_without_test_images_validation_is_told_of(cache: Path, recipe: Recipe, 
     correct = [row["validation"]["correct"] for row in document["rows"] if row["batch_size"] == 4]
     assert (document["summary"]["of"], first["n"]) == ("validation", 4)
     assert first["accuracy"]["mean"] == pytest.approx(np.mean(correct) / 4)
-    assert "one validation image is 25.0" in document["summary"]["conclusion"]
+    assert "one validation image is worth 25.0 points" in document["summary"]["conclusion"]
     assert [row["of"] for row in read_table(tmp_path / "out" / "summary.csv")] == ["validation"] * 2
     with pytest.raises(DataError, match=r"Expected a split test in .*, or images held out"):
         sweep(data, recipe, {"fit.validation": [0.25, 0.0]}, tmp_path / "none", cache=cache)
