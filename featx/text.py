@@ -1,4 +1,4 @@
-"""Numbers as a report shows them, with their units."""
+"""Numbers as pages and tables show them, with their units."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def count(n: int) -> str:
     return f"{n:,}"
 
 
-def images(n: int) -> str:
-    """Return `1 image`, `36 images`."""
-    return f"{n:,} image{'' if n == 1 else 's'}"
+def images(n: int, kind: str = "") -> str:
+    """Return `1 image`, `36 test images`."""
+    return f"{n:,} {kind}{' ' * bool(kind)}image{'' if n == 1 else 's'}"
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -25,23 +25,23 @@ def percent(share: float | None, digits: int = 1) -> str:
 
 
 def small_share(share: float) -> str:
-    """Return a share of 0 to 1 in per cent; `< 0.1 %` and `> 99.9 %` for what would look like none or all."""
+    """Return a share of 0 to 1 in per cent; `< 0.1 %` and `> 99.9 %` for what rounding would show as none or all."""
     if 0 < share < 0.001:
         return "< 0.1 %"
-    return "> 99.9 %" if 0.999 < share < 1 else f"{100 * share:.1f} %"
+    return "> 99.9 %" if 0.999 < share < 1 else percent(share)
+
+
+def interval_percent(interval: tuple[float, float] | None) -> str:
+    """Return an interval of shares in per cent, a dash for none."""
+    return NOTHING if interval is None else f"{100 * interval[0]:.1f}–{100 * interval[1]:.1f} %"
 
 
 def decimal(value: float | None, digits: int = 3) -> str:
     """Return a number with a fixed number of digits, a dash for none."""
     if value is None or math.isnan(value):
         return NOTHING
-    # Adding 0 takes the sign of what is rounded to nothing.
+    # Adding 0 removes the sign of a value that is rounded to zero.
     return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "\N{MINUS SIGN}")
-
-
-def span(interval: tuple[float, float] | None) -> str:
-    """Return an interval of shares in per cent, a dash for none."""
-    return NOTHING if interval is None else f"{100 * interval[0]:.1f}–{100 * interval[1]:.1f} %"
 
 
 def fraction(correct: int, n: int) -> str:
@@ -49,21 +49,26 @@ def fraction(correct: int, n: int) -> str:
     return f"{correct:,}/{n:,}" if n else NOTHING
 
 
-def share_of(correct: int, n: int) -> str:
-    """Return a count as a fraction, in per cent and with Wilson's 95 % interval."""
-    return f"{correct:,}/{n:,} = {percent(correct / n)} ({span(wilson(correct, n))})" if n else NOTHING
+def fraction_percent(correct: int, n: int) -> str:
+    """Return `27/36 = 75.0 %`, a dash for none of none."""
+    return f"{fraction(correct, n)} = {percent(correct / n)}" if n else NOTHING
 
 
-def sentence_of(score: Score) -> str:
-    """Return an accuracy in words, with its interval."""
+def fraction_interval(correct: int, n: int) -> str:
+    """Return `27/36 = 75.0 % (58.9–86.2 %)` with Wilson's 95 % interval, a dash for none of none."""
+    return f"{fraction_percent(correct, n)} ({interval_percent(wilson(correct, n))})" if n else NOTHING
+
+
+def accuracy_words(score: Score) -> str:
+    """Return `75.0 % (27 of 36 images correct, 95 % interval 58.9–86.2 %)`."""
     return (
-        f"{count(score.correct)} of {images(score.n)} right: {percent(score.accuracy)} "
-        f"(95 % interval {span(score.interval)})"
+        f"{percent(score.accuracy)} ({count(score.correct)} of {images(score.n)} correct, 95 % interval "
+        f"{interval_percent(score.interval)})"
     )
 
 
 def duration(seconds: float | None) -> str:
-    """Return a time in seconds or minutes, a dash for none."""
+    """Return a time in milliseconds, seconds, minutes or hours, a dash for none."""
     if seconds is None:
         return NOTHING
     if 0 < seconds < 0.1:
@@ -75,7 +80,7 @@ def duration(seconds: float | None) -> str:
 
 
 def probability(p: float | None) -> str:
-    """Return a p-value as journals print it."""
+    """Return a p-value as journals print it, a dash for none."""
     if p is None:
         return NOTHING
     return "< 0.001" if p < 0.001 else f"{p:.3f}"

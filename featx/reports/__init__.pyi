@@ -14,6 +14,7 @@ from .model import has_random_weights as has_random_weights
 from .model import layers_of as layers_of
 from .model import model_section as model_section
 from .model import provenance_section as provenance_section
+from .opened import OpenedRun as OpenedRun
 from .page import render as render
 from .reporting import Report as Report
 from .reporting import report as report
@@ -24,4 +25,3 @@ from .results import score_of as score_of
 from .side_by_side import Coefficients as Coefficients
 from .side_by_side import models_section as models_section
 from .side_by_side import paired as paired
-from .told import Told as Told

@@ -1,22 +1,18 @@
-"""The report's section on how well classes are apart in the features."""
+"""The report's section on how well the classes are separated in the features."""
 
 from __future__ import annotations
-
-import math
-from pathlib import Path
 
 import numpy as np
 
 from featx import plots
-from featx.clustering import Clusters, Part, clusters
-from featx.plots import inline_svg, short_names
-from featx.reports.blocks import Block, Figure, Note, Section, Table
-from featx.reports.told import SPLIT_NAMES, Told
-from featx.text import NOTHING, decimal, percent, probability
+from featx.clustering import Clusters, Part, measure_clusters
+from featx.reports.blocks import Block, Figure, Note, Table
+from featx.reports.opened import SPLIT_NAMES, OpenedRun
+from featx.text import NOTHING, count, decimal, images, percent, probability
 
-NAMES = {
+MEASURE_TITLES = {
     "silhouette": "silhouette",
-    "davies_bouldin": "Davies–Bouldin (low is good)",
+    "davies_bouldin": "Davies–Bouldin (lower is better)",
     "calinski_harabasz": "Calinski–Harabasz",
     "knn_purity": "kNN purity",
     "kmeans_ari": "k-means, ARI",
@@ -27,48 +23,43 @@ NAMES = {
 WIDTH, HEIGHT = 4.2, 4.2
 
 
-def clusters_section(told: Told, cache: Path, *, seed: int) -> Section:
-    """Return the section: cluster quality of both layers beside what permuted labels give, overall and by class.
-
-    Args:
-        told: The run.
-        cache: The store with its features.
-        seed: Of clusterings and permutations.
-
-    Raises:
-        FeatxError: What `clusters` raises.
-    """
-    found = clusters(told.run.path, seed=seed, cache=cache)
-    blocks: list[Block] = [_overview(found), _silhouettes(told, found), _by_class(found.main)]
-    blocks += [Note(line) for line in found.notes]
-    blocks += [_permuted(part) for part in found.parts]
-    return Section("Cluster quality", told.id("clusters"), tuple(blocks))
-
-
-def _where(part: Part) -> str:
-    return f"{part.layer} features of {len(part.ids):,} {_split(part)} images"
-
-
-def _overview(found: Clusters) -> Table:
-    measures = [part.quality.measures() for part in found.parts]
-    names = [name for name in NAMES if any(name in own for own in measures)]
-    rows = tuple(
-        (NAMES[name], *(decimal(own[name].value) if name in own else NOTHING for own in measures)) for name in names
+def clusters_blocks(opened: OpenedRun, *, seed: int) -> tuple[Block, ...]:
+    """Return cluster quality of both layers, overall and by class, compared with permuted labels."""
+    measured = measure_clusters([opened.source(layer) for layer in opened.layers], seed=seed)
+    return (
+        _overview(measured),
+        _silhouettes(opened, measured),
+        _by_class(measured.main),
+        *(Note(line) for line in measured.notes),
+        *(_permuted(part) for part in measured.parts),
     )
-    counts = {part.split: len(part.ids) for part in found.parts}
-    header = ("measure", *(f"{part.layer}, {_split(part)}" for part in found.parts))
-    told = ", ".join(f"{n:,} {SPLIT_NAMES.get(split, split)}" for split, n in counts.items())
-    return Table(f"Of the classes in the features of {told} images; Euclidean distances.", header, rows)
 
 
 def _split(part: Part) -> str:
     return SPLIT_NAMES.get(part.split, part.split)
 
 
+def _what(part: Part) -> str:
+    return f"{part.layer} features of {images(len(part.ids), _split(part))}"
+
+
+def _overview(measured: Clusters) -> Table:
+    columns = [part.quality.measures() for part in measured.parts]
+    rows = tuple(
+        (title, *(decimal(column[name].value) if name in column else NOTHING for column in columns))
+        for name, title in MEASURE_TITLES.items()
+        if any(name in column for column in columns)
+    )
+    header = ("measure", *(f"{part.layer}, {_split(part)}" for part in measured.parts))
+    counts = dict.fromkeys(images(len(part.ids), _split(part)) for part in measured.parts)
+    caption = f"Separation of the classes in the features of {' and '.join(counts)}, by Euclidean distances."
+    return Table(caption, header, rows)
+
+
 def _permuted(part: Part) -> Table:
     rows = tuple(
         (
-            NAMES.get(name, name),
+            MEASURE_TITLES.get(name, name),
             decimal(measure.value),
             decimal(measure.mean),
             f"{decimal(measure.low)} to {decimal(measure.high)}",
@@ -77,51 +68,44 @@ def _permuted(part: Part) -> Table:
         for name, measure in part.quality.measures().items()
     )
     caption = (
-        f"By the {_where(part)}, beside what {part.quality.permutations} permutations of the labels give: mean, "
-        "middle 95 % and the share of labellings at least as good."
+        f"The {_what(part)}, compared with {part.quality.permutations} random permutations of the labels: the mean "
+        "and the middle 95 % of their values, and p, the share of permutations that are at least as good."
     )
-    return Table(
-        caption,
-        ("measure", "value", "permuted: mean", "95 %", "p"),
-        rows,
-        fold=f"Beside permuted labels: {_where(part)}",
-    )
+    header = ("measure", "value", "permuted: mean", "permuted: 95 %", "p")
+    return Table(caption, header, rows, fold=f"Compared with permuted labels: {_what(part)}")
 
 
 def _by_class(part: Part) -> Table:
     rows = []
     for number, name in enumerate(part.quality.classes):
         own = part.quality.of_class(number)
-        purity = own["knn_purity"]
         rows.append(
             (
                 name,
-                f"{own['n']:,}",
+                count(own["n"]),
                 decimal(own["silhouette"]),
                 percent(own["negative"]),
-                NOTHING if purity is None or math.isnan(purity) else decimal(purity),
+                decimal(own["knn_purity"]),
                 str(own["nearest"]),
             )
         )
-    caption = f"By class, {_where(part)}."
     header = ("class", "images", "silhouette", "silhouette below 0", "kNN purity", "nearest class")
-    return Table(caption, header, tuple(rows), words=frozenset({5}))
+    return Table(f"By class, {_what(part)}.", header, tuple(rows), words=frozenset({5}))
 
 
-def _silhouettes(told: Told, found: Clusters) -> Figure:
-    shown = [part for part in found.parts if part.split == found.main.split]
+def _silhouettes(opened: OpenedRun, measured: Clusters) -> Figure:
+    shown = [part for part in measured.parts if part.split == measured.main.split]
     _, axes = plots.new_figure(WIDTH * len(shown), HEIGHT, len(shown))
     grid = np.atleast_1d(axes)
+    descriptions = []
     for part, ax in zip(shown, grid, strict=True):
-        own = part.quality
-        chance = (own.silhouette.low, own.silhouette.high)
-        names = list(short_names(own.classes).values())
-        plots.silhouette(own.silhouettes, own.labels, names, f"{part.layer} features", chance, ax)
-    parts = []
-    for part in shown:
-        of_class = (part.quality.of_class(number)["silhouette"] for number in range(len(part.quality.classes)))
-        means = ", ".join(f"{n} {decimal(v, 2)}" for n, v in zip(part.quality.classes, of_class, strict=True))
-        parts.append(f"{part.layer} features: {means}")
+        quality = part.quality
+        chance = (quality.silhouette.low, quality.silhouette.high)
+        names = list(plots.short_names(quality.classes).values())
+        plots.silhouette(quality.silhouettes, quality.labels, names, f"{part.layer} features", chance, ax)
+        means = [quality.of_class(number)["silhouette"] for number in range(len(quality.classes))]
+        listed = ", ".join(f"{name} {decimal(v, 2)}" for name, v in zip(quality.classes, means, strict=True))
+        descriptions.append(f"{part.layer} features: {listed}")
     caption = "Silhouette of every image, sorted within its class (Rousseeuw 1987)."
-    alt = f"Bars of the silhouette of every image; means by class, {'; '.join(parts)}."
-    return Figure(inline_svg(grid[0], told.id("silhouettes")), alt, caption)
+    alt = f"Bars of the silhouette of every image. Means by class: {'; '.join(descriptions)}."
+    return Figure(plots.inline_svg(grid[0], opened.id("silhouettes")), alt, caption)

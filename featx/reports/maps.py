@@ -1,119 +1,115 @@
-"""The report's section of maps, from features in the cache: for the screen with a mouse, for paper as drawings."""
+"""The report's section of maps: interactive on a screen, drawings on paper."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from featx import plots
 from featx.images import Atlas, atlas_of
-from featx.maps import NEIGHBOURS, Map, MapData, components, visualize
-from featx.plots import inline_svg, short_names
+from featx.maps import NEIGHBOURS, Map, MapData, components, draw_map
 from featx.progress import report_progress
-from featx.reports.blocks import Block, Figure, Interactive, Section, Table, Text
+from featx.reports.blocks import Block, Figure, Interactive, Table, Text
+from featx.reports.opened import OpenedRun
 from featx.reports.side_by_side import Coefficients
-from featx.reports.told import Told
 from featx.runs import Layer
-from featx.text import decimal, images
+from featx.text import count, decimal, images
 
-TITLES: dict[Layer, str] = {"penultimate": "penultimate features", "backbone": "backbone's features"}
-UNITLESS = "Axes have no unit; sizes of groups and distances between them mean little."
+TITLES: dict[Layer, str] = {"penultimate": "penultimate features", "backbone": "backbone features"}
+UNITLESS = "The axes have no unit. Sizes of clusters and distances between clusters mean little."
 
 
 @dataclass
-class Atlases:
+class MapThumbnails:
     """Thumbnails of the maps of one page, which holds those of the same images once."""
 
-    made: dict[tuple[str, ...], Atlas | None] = field(default_factory=dict)
+    atlases: dict[tuple[str, ...], Atlas | None] = field(default_factory=dict)
 
     def of(self, drawn: Map) -> tuple[Atlas | None, bool]:
         """Return the thumbnails of a map's images, and whether the page does not have them yet."""
-        key = drawn.points.digests
-        if key in self.made:
-            return self.made[key], False
-        self.made[key] = atlas_of(drawn.points.files, key)
-        return self.made[key], True
+        digests = drawn.points.digests
+        is_new = digests not in self.atlases
+        if is_new:
+            self.atlases[digests] = atlas_of(drawn.points.files, digests)
+        return self.atlases[digests], is_new
 
 
-def maps_section(
-    told: Told, cache: Path, atlases: Atlases, *, seed: int, heading: int
-) -> tuple[Section, Coefficients]:
-    """Return the section: for each layer a t-SNE map of the training images with the test images placed on it.
+def maps_blocks(
+    opened: OpenedRun, thumbnails: MapThumbnails, *, seed: int, heading: int
+) -> tuple[tuple[Block, ...], Coefficients]:
+    """Return a t-SNE map of each layer, and the silhouettes of the training images.
+
+    The training images make the map; the test images are placed on it.
 
     Args:
-        told: The run.
-        cache: The store with its features.
-        atlases: Of the page.
+        opened: The run.
+        thumbnails: Those of the page.
         seed: Of the maps.
         heading: The level of the maps' own headings.
-
-    Returns:
-        The section, and the silhouettes of the training images.
-
-    Raises:
-        RunError: The features are not in the cache.
-        DataError: There are too few images for a map.
     """
-    layers: list[Layer] = ["backbone"]
-    if told.run.manifest["head"]["penultimate"] is not None:
-        layers.insert(0, "penultimate")
-    add = "test" if told.of_role("test") else None
+    add_split = "test" if opened.of_role("test") else None
     blocks: list[Block] = []
-    if add:
-        blocks.append(Text("The test images were placed on each map afterwards and are hollow."))
-    found: Coefficients = {"backbone": None, "penultimate": None, "map": None}
+    if add_split:
+        text = "The test images were placed on each map afterwards, without changing it. Their points are hollow."
+        blocks.append(Text(text))
+    silhouettes: Coefficients = {"backbone": None, "penultimate": None, "map": None}
     rows = []
-    for number, layer in enumerate(layers):
-        report_progress(f"maps of {told.name}", number, len(layers))
-        drawn = visualize(told.run.path, layer=layer, add_split=add, formats=(), seed=seed, cache=cache)
-        blocks += [_interactive(told, drawn, atlases, heading), _drawing(told, drawn)]
+    for number, layer in enumerate(opened.layers):
+        report_progress(f"maps of {opened.name}", number, len(opened.layers))
+        drawn = draw_map(opened.source(layer), add_split=add_split, seed=seed)
+        blocks += [_interactive(opened, drawn, thumbnails, heading), _drawing(opened, drawn)]
         quality = (drawn.trustworthiness, drawn.stability, drawn.silhouette["features"], drawn.silhouette["map"])
-        rows.append((TITLES[layer], f"{len(drawn.embedding.points):,}", *map(decimal, quality)))
-        found[layer] = drawn.silhouette["features"]
-        if layer == layers[0]:
-            found["map"] = drawn.silhouette["map"]
-    report_progress(f"maps of {told.name}", len(layers), len(layers))
-    return Section("Maps", told.id("maps"), (*blocks, _trust(rows))), found
+        rows.append((TITLES[layer], count(drawn.n), *map(decimal, quality)))
+        silhouettes[layer] = drawn.silhouette["features"]
+        if number == 0:
+            silhouettes["map"] = drawn.silhouette["map"]
+    report_progress(f"maps of {opened.name}", len(opened.layers), len(opened.layers))
+    return (*blocks, _quality(rows)), silhouettes
 
 
-def _trust(rows: list[tuple[str, ...]]) -> Table:
+def _quality(rows: list[tuple[str, ...]]) -> Table:
     caption = (
-        "How far to trust the maps of the training images: trustworthiness (Venna and Kaski 2001, 0 to 1, "
-        f"{NEIGHBOURS} neighbours) is high where neighbours on the map are neighbours among the features; stability "
-        "(0 to 1) where another seed gives the same neighbours; silhouette (Rousseeuw 1987, -1 to 1) where classes "
-        "lie apart."
+        "How far the maps of the training images can be trusted. Trustworthiness (Venna and Kaski 2001, 0 to 1, "
+        f"{NEIGHBOURS} neighbours) is high if neighbours on the map are neighbours in the features, too. Stability "
+        "(0 to 1) is high if another seed gives the same neighbours. Silhouette (Rousseeuw 1987, \N{MINUS SIGN}1 to "
+        "1) is high if the classes are well separated."
     )
-    header = ("features", "images", "trustworthiness", "stability", "silhouette of features", "silhouette on map")
+    header = ("map of", "images", "trustworthiness", "stability", "silhouette of features", "silhouette on map")
     return Table(caption, header, tuple(rows))
 
 
-def _interactive(told: Told, drawn: Map, atlases: Atlases, heading: int) -> Interactive:
-    atlas, new = atlases.of(drawn)
+def _title(drawn: Map) -> str:
+    kinds = "Training and test images" if any(drawn.points.added) else "Training images"
+    return f"{kinds} by their {TITLES[drawn.layer]}"
+
+
+def _interactive(opened: OpenedRun, drawn: Map, thumbnails: MapThumbnails, heading: int) -> Interactive:
+    atlas, is_new = thumbnails.of(drawn)
     points = drawn.points
     data = MapData(
         points=points.xy,
         labels=points.labels,
         names=points.ids,
-        title=f"Training images by the {TITLES[drawn.layer]}",
+        title=_title(drawn),
         note=f"{drawn.embedding.method}. {UNITLESS}",
         predicted=points.predicted,
         confidence=points.confidence,
         added=points.added,
         atlas=atlas,
     )
-    script, place = components(data, heading=heading, with_atlas=new, key=told.id(f"live-{drawn.layer}"))
-    return Interactive(place, script)
+    script, div = components(data, heading=heading, with_atlas=is_new, key=opened.id(f"live-{drawn.layer}"))
+    return Interactive(div, script)
 
 
-def _drawing(told: Told, drawn: Map) -> Figure:
+def _drawing(opened: OpenedRun, drawn: Map) -> Figure:
     points = drawn.points
-    short = short_names(sorted(set(points.labels)))
+    classes = sorted(set(points.labels))
+    short = plots.short_names(classes)
     labels = [short[name] for name in points.labels]
     axes = plots.scatter(points.xy, labels, "", drawn.embedding.method, wrong=points.wrong, added=points.added)
-    counts = ", ".join(f"{name} {points.labels.count(name):,}" for name in sorted(set(points.labels)))
+    counts = ", ".join(f"{name} {count(points.labels.count(name))}" for name in classes)
     alt = (
-        f"Scatter plot of {images(len(points))}: {counts}. Silhouette of the classes on the map "
+        f"Scatter plot of {images(len(points))}: {counts}. Silhouette of the classes on the map: "
         f"{decimal(drawn.silhouette['map'], 2)}."
     )
-    caption = f"Training images by the {TITLES[drawn.layer]}. {UNITLESS}"
-    return Figure(inline_svg(axes, told.id(f"map-{drawn.layer}")), alt, caption, print_only=True)
+    svg = plots.inline_svg(axes, opened.id(f"map-{drawn.layer}"))
+    return Figure(svg, alt, f"{_title(drawn)}. {UNITLESS}", print_only=True)

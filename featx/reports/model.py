@@ -1,4 +1,4 @@
-"""The report's section on the model: layers, recipe, and where everything came from."""
+"""The report's sections on the model: layers, recipe, and where everything came from."""
 
 from __future__ import annotations
 
@@ -10,19 +10,25 @@ from typing import Any
 from featx.networks import BACKBONES, is_model_file, is_random
 from featx.recipes import DenseLayer, HeadPart, Recipe, ViewsPart, dump_recipe
 from featx.reports.blocks import Block, Code, Facts, Note, Section, Table
-from featx.reports.told import Told
+from featx.reports.opened import OpenedRun
 from featx.text import NOTHING, count, duration
+
+RANDOM_WEIGHTS = (
+    "The backbone's weights are random: it was not trained on any image. The accuracies on this page show that the "
+    "program works, not what a pre-trained network would reach."
+)
+ACTIVATIONS = {"relu": "ReLU", "gelu": "GELU", "elu": "ELU", "selu": "SELU", "silu": "SiLU"}
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One row.
+    """A layer of the network.
 
     Attributes:
         name: What it is.
-        shape: Of its output, without the batch.
-        parameters: Its own.
-        trainable: Whether they are fitted.
+        shape: Of its output for one image.
+        parameters: How many it has itself.
+        trainable: Whether they are trained.
     """
 
     name: str
@@ -31,176 +37,159 @@ class Layer:
     trainable: bool = True
 
 
-def head_layers(spec: HeadPart, width: int, classes: int) -> list[Layer]:
-    """Return the head's layers: a dense one has a weight for each input and unit, and a bias a unit.
+def model_section(opened: OpenedRun) -> Section:
+    """Return the section of layers, backbone and settings.
 
     Args:
-        spec: The recipe's part.
-        width: Features an image.
-        classes: Number of classes.
+        opened: The run.
     """
-    return list(_walk(spec, width, classes))
+    blocks: list[Block] = [Note(RANDOM_WEIGHTS, loud=True)] if has_random_weights(opened) else []
+    blocks += [
+        _layer_table(opened),
+        Facts("Backbone", _backbone(opened)),
+        Facts("Settings", _settings(opened.run.recipe)),
+        Code("The complete recipe, with all default values", dump_recipe(opened.run.recipe)),
+    ]
+    return Section("Model", opened.id("model"), tuple(blocks))
 
 
-def _walk(spec: HeadPart, width: int, classes: int) -> Iterator[Layer]:
-    names = iter(spec.dense_names())
-    for layer in spec.layers:
-        if not isinstance(layer, DenseLayer):
-            yield Layer(f"Dropout {layer.rate:g}", (width,), 0)
-            continue
-        name = next(names)
-        yield Layer(f"Dense ({name})", (layer.units,), (width + 1) * layer.units)
-        width = layer.units
-        if layer.activation != "linear":
-            yield Layer(_title(layer.activation), (width,), 0)
-    units = 1 if spec.output == "sigmoid" else classes
-    yield Layer("Dense (logits)", (units,), (width + 1) * units)
-    yield Layer(_title(spec.output), (units,), 0)
+def provenance_section(opened: OpenedRun) -> Section:
+    """Return the section of dates, digests, versions, device, times and seeds.
 
-
-def _title(activation: str) -> str:
-    return {"relu": "ReLU", "gelu": "GELU", "elu": "ELU", "selu": "SELU", "silu": "SiLU"}.get(
-        activation, activation.capitalize()
-    )
-
-
-def provenance_section(told: Told) -> Section:
-    """Return the section: dates, digests, versions, device, timings, seeds."""
-    manifest, recipe = told.run.manifest, told.run.recipe
+    Args:
+        opened: The run.
+    """
+    manifest, recipe = opened.run.manifest, opened.run.recipe
     penultimate = manifest["head"]["penultimate"]
     run = (
-        ("folder", str(told.run.path)),
-        ("fitted", str(manifest.get("created", NOTHING)).replace("T", " ").replace("+00:00", " UTC")),
-        ("features computed or read in", duration(manifest["seconds"]["extract"])),
-        ("head fitted in", duration(manifest["seconds"]["fit"])),
-        ("features computed by", str(manifest["features"]["engine"])),
-        ("head fitted by", str(told.metrics["engine"])),
-        ("steps an epoch", count(int(told.metrics["steps"]))),
-        ("seed of split, order, first weights and dropout", str(recipe.fit.seed)),
-        ("seed of views", str(recipe.views.seed)),
+        ("folder", str(opened.run.path)),
+        ("date of training", str(manifest.get("created", NOTHING)).replace("T", " ").replace("+00:00", " UTC")),
+        ("time to compute or read the features", duration(manifest["seconds"]["extract"])),
+        ("time to train the head", duration(manifest["seconds"]["fit"])),
+        ("engine for the features", str(manifest["features"]["engine"])),
+        ("engine for training", str(opened.metrics["engine"])),
+        ("steps per epoch", count(int(opened.metrics["steps"]))),
+        ("seed of split, image order, initial weights and dropout", str(recipe.fit.seed)),
+        ("seed of the augmented views", str(recipe.views.seed)),
     )
     digests = (
         ("data (SHA-256)", str(manifest["data"]["sha256"])),
         ("weights (SHA-256)", str(manifest["weights"]["sha256"])),
         ("head (SHA-256)", str(manifest["head"]["sha256"])),
         ("feature set", str(manifest["features"]["feature_set"])),
-        ("feature set of the views", str(manifest["features"].get("augmented_set", NOTHING))),
+        ("feature set of the augmented views", str(manifest["features"].get("augmented_set", NOTHING))),
         ("feature set of the penultimate layer", str(penultimate["feature_set"]) if penultimate else NOTHING),
     )
-    return Section(
-        "Provenance",
-        told.id("provenance"),
-        (
-            Facts("The run", run),
-            Facts("Digests", digests),
-            Facts("Versions", _pairs(manifest["versions"])),
-            Facts("Machine", _pairs(manifest["device"])),
-        ),
+    tables = (
+        Facts("The run", run),
+        Facts("Digests", digests),
+        Facts("Versions", _pairs(manifest["versions"])),
+        Facts("Machine", _pairs(manifest["device"])),
     )
+    return Section("Provenance", opened.id("provenance"), tables)
 
 
-def _pairs(document: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    return tuple((name.replace("_", " "), _words(value)) for name, value in document.items())
+def has_random_weights(opened: OpenedRun) -> bool:
+    """Tell whether the backbone was never trained.
+
+    Args:
+        opened: The run.
+    """
+    return is_random(str(opened.run.manifest["weights"]["source"]))
 
 
-def _words(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-RANDOM_WEIGHTS = (
-    "The backbone's weights are random: it has learnt nothing from any image. Accuracies on this page show that the "
-    "steps work, not what a pre-trained network would reach."
-)
-
-
-def model_section(told: Told) -> Section:
-    """Return the section: layers, backbone, settings."""
-    blocks: list[Block] = []
-    if has_random_weights(told):
-        blocks.append(Note(RANDOM_WEIGHTS, loud=True))
-    blocks += [
-        _layers(told),
-        Facts("Backbone", _backbone(told)),
-        Facts("Settings", _settings(told.run.recipe)),
-        Code("The whole recipe, with every default", dump_recipe(told.run.recipe)),
-    ]
-    return Section("Model", told.id("model"), tuple(blocks))
-
-
-def has_random_weights(told: Told) -> bool:
-    """Tell whether the backbone was never trained."""
-    return is_random(str(told.run.manifest["weights"]["source"]))
-
-
-def backbone_title(told: Told) -> str:
-    """Return the backbone's name as its authors write it, or the file's."""
-    name = told.run.recipe.backbone.name
+def backbone_title(opened: OpenedRun) -> str:
+    """Return the backbone's name as its authors write it, or the name of its file."""
+    name = opened.run.recipe.backbone.name
     if is_model_file(name):
         return Path(name).name
     return BACKBONES[name.lower()].builder if name.lower() in BACKBONES else name
 
 
-def weights_words(told: Told) -> str:
+def weights_title(opened: OpenedRun) -> str:
     """Return where the weights come from, in a word or two."""
-    source = str(told.run.manifest["weights"]["source"])
-    return {"imagenet": "ImageNet weights"}.get(source, f"{source} weights" if has_random_weights(told) else source)
+    source = str(opened.run.manifest["weights"]["source"])
+    return {"imagenet": "ImageNet weights"}.get(source, f"{source} weights" if has_random_weights(opened) else source)
 
 
-def layers_of(told: Told) -> list[Layer]:
-    """Return all layers from the image to the classes, the backbone as one."""
-    recipe, manifest = told.run.recipe, told.run.manifest
+def layers_of(opened: OpenedRun) -> list[Layer]:
+    """Return all layers from the image to the classes, the backbone as one layer.
+
+    Args:
+        opened: The run.
+    """
+    recipe, manifest = opened.run.recipe, opened.run.manifest
     return [
         Layer("Input", (recipe.images.size, recipe.images.size, 3), 0, trainable=False),
-        *_frozen(told),
-        *head_layers(recipe.head, int(manifest["features"]["dim"]), len(told.run.classes)),
+        *_frozen_layers(opened),
+        *_head_layers(recipe.head, int(manifest["features"]["dim"]), len(opened.run.classes)),
     ]
 
 
-def _layers(told: Told) -> Table:
-    cells = [
+def _frozen_layers(opened: OpenedRun) -> list[Layer]:
+    """Return the backbone, and the layer that joins it to the head."""
+    recipe, width = opened.run.recipe, int(opened.run.manifest["features"]["dim"])
+    backbone = BACKBONES.get(recipe.backbone.name.lower())
+    title = f"{backbone_title(opened)}, frozen"
+    frozen = int(opened.metrics["parameters"]["non_trainable"])
+    pooling = {"avg": "Average pooling", "max": "Maximum pooling"}.get(recipe.backbone.pooling)
+    if backbone is None or recipe.backbone.cut is not None:
+        joint = pooling.lower() if pooling else "flattened"
+        return [Layer(f"{title} ({joint})", (width,), frozen, trainable=False)]
+    side = recipe.images.size // backbone.stride
+    joint_layer = Layer(pooling or "Flatten", (width,), 0, trainable=False)
+    return [Layer(title, (side, side, backbone.channels), frozen, trainable=False), joint_layer]
+
+
+def _head_layers(head: HeadPart, width: int, classes: int) -> Iterator[Layer]:
+    """Yield the head's layers; a dense one has a weight for each input and unit, and a bias for each unit."""
+    names = iter(head.dense_names())
+    for layer in head.layers:
+        if not isinstance(layer, DenseLayer):
+            yield Layer(f"Dropout {layer.rate:g}", (width,), 0)
+            continue
+        yield Layer(f"Dense ({next(names)})", (layer.units,), (width + 1) * layer.units)
+        width = layer.units
+        if layer.activation != "linear":
+            yield Layer(_activation_title(layer.activation), (width,), 0)
+    units = 1 if head.output == "sigmoid" else classes
+    yield Layer("Dense (logits)", (units,), (width + 1) * units)
+    yield Layer(_activation_title(head.output), (units,), 0)
+
+
+def _activation_title(activation: str) -> str:
+    return ACTIVATIONS.get(activation, activation.capitalize())
+
+
+def _layer_table(opened: OpenedRun) -> Table:
+    rows = [
         (
-            row.name,
-            " × ".join(map(count, row.shape)),
-            count(row.parameters),
-            ("yes" if row.trainable else "no") if row.parameters else "",
+            layer.name,
+            " × ".join(map(count, layer.shape)),
+            count(layer.parameters),
+            ("yes" if layer.trainable else "no") if layer.parameters else "",
         )
-        for row in layers_of(told)
+        for layer in layers_of(opened)
     ]
-    total = told.metrics["parameters"]
+    total = opened.metrics["parameters"]
+    rows.append(("all", "", count(total["total"]), ""))
     caption = (
-        f"Layers from the image to the classes: {count(total['trainable'])} parameters are fitted, "
+        f"Layers from the image to the classes. {count(total['trainable'])} parameters are trained, "
         f"{count(total['non_trainable'])} are frozen."
     )
-    header = ("layer", "output", "parameters", "fitted")
-    return Table(
-        caption, header, (*cells, ("all", "", count(total["total"]), "")), words=frozenset({3}), last_is_total=True
-    )
+    header = ("layer", "output", "parameters", "trained")
+    return Table(caption, header, tuple(rows), words=frozenset({3}), last_is_total=True)
 
 
-def _frozen(told: Told) -> list[Layer]:
-    """The backbone and what joins it to the head."""
-    recipe, dim = told.run.recipe, int(told.run.manifest["features"]["dim"])
-    known = BACKBONES.get(recipe.backbone.name.lower())
-    title = f"{backbone_title(told)}, frozen"
-    frozen = int(told.metrics["parameters"]["non_trainable"])
-    pooling = {"avg": "Average pooling", "max": "Maximum pooling"}.get(recipe.backbone.pooling)
-    if known is None or recipe.backbone.cut is not None:
-        joint = pooling.lower() if pooling else "flattened"
-        return [Layer(f"{title} ({joint})", (dim,), frozen, trainable=False)]
-    side = recipe.images.size // known.stride
-    join = Layer(pooling or "Flatten", (dim,), 0, trainable=False)
-    return [Layer(title, (side, side, known.channels), frozen, trainable=False), join]
-
-
-def _backbone(told: Told) -> tuple[tuple[str, str], ...]:
-    recipe, manifest = told.run.recipe, told.run.manifest
+def _backbone(opened: OpenedRun) -> tuple[tuple[str, str], ...]:
+    recipe, manifest = opened.run.recipe, opened.run.manifest
     return (
-        ("network", backbone_title(told)),
-        ("weights", weights_words(told)),
+        ("network", backbone_title(opened)),
+        ("weights", weights_title(opened)),
         ("SHA-256 of the weights", str(manifest["weights"]["sha256"])),
-        ("cut after layer", recipe.backbone.cut or "the last"),
+        ("features are taken from layer", recipe.backbone.cut or "the last"),
         ("pooling", recipe.backbone.pooling),
-        ("features an image", count(int(manifest["features"]["dim"]))),
+        ("features per image", count(int(manifest["features"]["dim"]))),
     )
 
 
@@ -208,23 +197,20 @@ def _settings(recipe: Recipe) -> tuple[tuple[str, str], ...]:
     fit = recipe.fit
     schedule = "constant"
     if fit.schedule is not None:
-        steps = ", ".join(f"{value:g}" for value in fit.schedule.values)
-        bounds = ", ".join(map(str, fit.schedule.boundaries))
-        schedule = f"{fit.schedule.kind} values {steps}, changing at epochs {bounds}"
+        rates = ", ".join(f"{value:g}" for value in fit.schedule.values)
+        epochs = ", ".join(map(str, fit.schedule.boundaries))
+        schedule = f"{fit.schedule.kind} values {rates}, changing at epochs {epochs}"
     return (
         ("recipe", recipe.name),
         ("image size", f"{recipe.images.size} × {recipe.images.size} pixels, {recipe.images.resize}"),
         ("preprocessing", _preprocessing(recipe)),
-        ("views of a training image", _views(recipe.views)),
-        ("optimiser", f"{fit.optimizer.capitalize()}, learning rate {fit.learning_rate:g}"),
-        ("schedule", schedule),
+        ("augmented views of each training image", _views(recipe.views)),
+        ("optimizer", f"{fit.optimizer.capitalize()}, learning rate {fit.learning_rate:g}"),
+        ("learning rate schedule", schedule),
         ("loss", "binary cross-entropy" if recipe.head.output == "sigmoid" else "categorical cross-entropy"),
         ("epochs", count(fit.epochs)),
         ("batch size", count(fit.batch_size)),
-        (
-            "held out for validation",
-            f"{100 * fit.validation:g} % of the training images, unless there is a split for it",
-        ),
+        ("validation", f"{100 * fit.validation:g} % of the training images, unless the data has a validation split"),
         ("seed", str(fit.seed)),
     )
 
@@ -234,13 +220,16 @@ def _preprocessing(recipe: Recipe) -> str:
     if part.mean is None or part.std is None:
         return part.mode
     mean, std = (", ".join(f"{value:.4f}" for value in values) for values in (part.mean, part.std))
-    return f"{part.mode}; of the training images: mean {mean}; deviation {std} (red, green, blue; 0 to 1)"
+    return (
+        f"{part.mode}; the training images have the mean {mean} and the standard deviation {std} (red, green, blue; "
+        "pixel values from 0 to 1)"
+    )
 
 
 def _views(views: ViewsPart) -> str:
     if views.count == 1:
-        return "1, the image itself"
-    parts = [
+        return "1: the image itself, without augmentation"
+    changes = [
         f"rotation ±{views.rotation:g}°" if views.rotation else "",
         f"shift ±{views.shift:g} of the side" if views.shift else "",
         f"shear ±{views.shear:g}°" if views.shear else "",
@@ -249,4 +238,12 @@ def _views(views: ViewsPart) -> str:
         "horizontal flip" if views.horizontal_flip else "",
         "vertical flip" if views.vertical_flip else "",
     ]
-    return f"{views.count}: the image itself and others by " + (", ".join(filter(None, parts)) or "no change at all")
+    listed = ", ".join(filter(None, changes)) or "no change"
+    return f"{views.count}: the image itself and {views.count - 1} augmented by {listed}"
+
+
+def _pairs(document: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (name.replace("_", " "), ", ".join(map(str, value)) if isinstance(value, list) else str(value))
+        for name, value in document.items()
+    )

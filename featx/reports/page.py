@@ -14,38 +14,25 @@ STYLE = "report.css"
 def render(page: Page) -> str:
     """Return the page as HTML.
 
-    All text is escaped. What is taken as it is are the drawings (`Figure.svg`) and what `featx.interactive` made;
-    only a page with one of the latter may run scripts.
+    All text is escaped, except drawings (`Figure.svg`) and interactive maps (`featx.maps.components`), which are HTML
+    already. Only a page with interactive maps may run scripts.
+
+    Args:
+        page: What the page shows.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
+    loader = PackageLoader("featx.reports", "assets")
     environment = Environment(
-        loader=PackageLoader("featx.reports", "assets"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["bar"] = _bar
     environment.filters["share"] = small_share
-    style = environment.loader.get_source(environment, STYLE)[0] if environment.loader else ""
+    style = loader.get_source(environment, STYLE)[0]
     return environment.get_template(TEMPLATE).render(page=page, style=style, policy=_policy(page))
 
 
-def anchors(sections: Iterable[Section]) -> Iterator[str]:
-    """Yield the ids of sections and of their parts."""
-    for section in sections:
-        yield section.id
-        yield from anchors(section.sections)
-
-
-def _bar(share: float) -> str:
-    """A probability as a width."""
-    return f"{100 * share:.1f}%"
-
-
 def _policy(page: Page) -> str:
-    """What the browser lets the page load: its own pictures and styles; scripts only where it has any."""
+    """What the browser lets the page load: its own pictures and styles; scripts only if it has any."""
     parts = ["default-src 'none'", "img-src data:", "style-src 'unsafe-inline'", "base-uri 'none'"]
     if any(isinstance(block, Interactive) for block in _blocks(page.sections)):
         parts.append("script-src 'unsafe-inline'")

@@ -12,6 +12,7 @@ from featx.errors import ImageError
 from featx.images import decode, read_bytes
 from featx.parallel import bounded_map
 from featx.progress import report_progress
+from featx.reports.blocks import Note
 from featx.runs import Run, RunImage
 
 # Pixels, for the longer side; on the page they are 136 to 190 CSS pixels wide.
@@ -20,24 +21,30 @@ QUALITY = 80
 WORKERS = 2
 
 
-def thumbnails(run: Run, images: Sequence[RunImage], stage: str = "pictures") -> list[str | None]:
-    """Return a JPEG of each image as a data URI; None where its file has gone or is another one by now.
-
-    Args:
-        run: Which data it was.
-        images: Some of the run's.
-        stage: What it is told.
-    """
+def thumbnails(run: Run, images: Sequence[RunImage], stage: str) -> list[str | None]:
+    """Return a JPEG of each image as a data URI; None if its file is missing or has changed."""
     root = Path(run.manifest["data"]["root"])
 
     def draw(image: RunImage) -> str | None:
         return _thumbnail(root / image.path, image)
 
-    found = []
-    for number, source in enumerate(bounded_map(draw, images, workers=WORKERS, ahead=2 * WORKERS), 1):
-        found.append(source)
+    uris = []
+    for number, uri in enumerate(bounded_map(draw, images, workers=WORKERS, ahead=2 * WORKERS), 1):
+        uris.append(uri)
         report_progress(stage, number, len(images))
-    return found
+    return uris
+
+
+def missing_note(uris: Sequence[str | None], kind: str) -> list[Note]:
+    """Return a note on the images that have no thumbnail, if there are any."""
+    if all(uris):
+        return []
+    return [
+        Note(
+            f"Not shown: {uris.count(None)} of {len(uris)} {kind} images, because their files were moved, deleted or "
+            "changed after training."
+        )
+    ]
 
 
 def _thumbnail(path: Path, image: RunImage) -> str | None:
@@ -51,6 +58,6 @@ def _thumbnail(path: Path, image: RunImage) -> str | None:
     except ImageError:
         return None
     picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-    draft = io.BytesIO()
-    picture.save(draft, "JPEG", quality=QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(draft.getvalue()).decode()
+    jpeg = io.BytesIO()
+    picture.save(jpeg, "JPEG", quality=QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue()).decode()

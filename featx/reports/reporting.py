@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,90 +16,36 @@ from featx import files
 from featx.errors import FeatxError, UsageError
 from featx.maps import resources
 from featx.progress import Progress, reports_progress
-from featx.reports.blocks import Note, Page, Section, Tiles
-from featx.reports.classifiers import classifiers_section
-from featx.reports.clusters import clusters_section
+from featx.reports.blocks import Block, Note, Page, Section, Tiles
+from featx.reports.classifiers import classifiers_blocks
+from featx.reports.clusters import clusters_blocks
 from featx.reports.data import data_section, limits_section
-from featx.reports.maps import Atlases, maps_section
+from featx.reports.maps import MapThumbnails, maps_blocks
 from featx.reports.model import (
     RANDOM_WEIGHTS,
     backbone_title,
     has_random_weights,
     model_section,
     provenance_section,
-    weights_words,
+    weights_title,
 )
+from featx.reports.opened import OpenedRun, open_runs
 from featx.reports.page import render
 from featx.reports.results import curves_section, errors_section, results_section, score_of
 from featx.reports.side_by_side import Coefficients, models_section
-from featx.reports.told import Told
-from featx.runs import REPORT, read_run
-from featx.text import count, duration, fraction, images, percent, sentence_of, span
-
-
-def title(told: Sequence[Told]) -> str:
-    """Return the page's title."""
-    if len(told) == 1:
-        return f"{told[0].run.recipe.name}: {told[0].name}"
-    return f"{len(told)} models side by side"
-
-
-def headline(told: Sequence[Told]) -> tuple[str, ...]:
-    """Return what was fitted on what, and the accuracy with its interval; of several runs a sentence each."""
-    if len(told) == 1:
-        return (_fitted(told[0]), _tested(told[0]))
-    return tuple(f"{one.name}, on {backbone_title(one)}. {_tested(one)}" for one in told)
-
-
-def _fitted(told: Told) -> str:
-    classes = told.run.classes
-    listed = ", ".join(classes) if len(classes) <= 8 else f"{', '.join(classes[:8])} and {len(classes) - 8} more"
-    return (
-        f"A head of {count(told.metrics['parameters']['trainable'])} parameters on {backbone_title(told)} "
-        f"({weights_words(told)}), fitted on {images(score_of(told, 'train').n)} of {len(classes)} classes: {listed}."
-    )
-
-
-def _tested(told: Told) -> str:
-    test, validation = score_of(told, "test"), score_of(told, "validation")
-    if test.n:
-        return f"Test: {sentence_of(test)}."
-    if validation.n:
-        return f"There is no test split. Validation: {sentence_of(validation)}."
-    return "No image was tested or held out."
-
-
-def tiles(told: Told) -> Tiles:
-    """Return a run's figures that are read first."""
-    main = score_of(told, "test")
-    word = "test accuracy"
-    if not main.n:
-        main, word = score_of(told, "validation"), "validation accuracy"
-    found = []
-    if main.n:
-        note = f"{fraction(main.correct, main.n)} right, 95 % interval {span(main.interval)}"
-        found.append((word, percent(main.accuracy), note))
-    parameters = told.metrics["parameters"]
-    found += [
-        ("fitted parameters", count(parameters["trainable"]), f"of {count(parameters['total'])}"),
-        ("images", count(len(told.images)), f"{len(told.run.classes)} classes"),
-        ("fit", duration(told.metrics["seconds"]["fit"]), f"{count(len(told.history))} epochs"),
-    ]
-    return Tiles(tuple(found))
-
-
-def notes(told: Sequence[Told]) -> tuple[Note, ...]:
-    """Return what must be known before all else."""
-    random = [one for one in told if has_random_weights(one)]
-    if not random:
-        return ()
-    which = "" if len(told) == 1 else f"{', '.join(one.name for one in random)}: "
-    return (Note(f"{which}{RANDOM_WEIGHTS}", loud=True),)
-
+from featx.runs import REPORT
+from featx.text import accuracy_words, count, duration, images, interval_percent, percent
 
 log = logging.getLogger("featx")
 
-OPTIONAL = ("maps", "comparison", "clusters")
+# Sections that take time and may be left out, with their headings.
+OPTIONAL = {
+    "maps": "Maps",
+    "comparison": "Other classifiers on the same features",
+    "clusters": "Cluster quality",
+}
+# Classes that the headline names.
+NAMED_CLASSES = 8
 
 
 @dataclass(frozen=True)
@@ -107,8 +54,8 @@ class Report:
 
     Attributes:
         file: The page.
-        runs: What it is about.
-        left_out: Sections that could not be made, `RUN: section` and why.
+        runs: The folders of the runs that it is about.
+        left_out: Sections that could not be made: `RUN: section` and the reason.
         bytes: Size of the page.
         seconds: Wall time.
     """
@@ -143,16 +90,19 @@ def report(
 
     Args:
         run: Folders that `fit_head` wrote.
-        out: The page; `report.html` in the run's folder if not given, which takes one run.
+        out: The page; if not given, `report.html` in the folder of the run, which must be a single one.
         without: Sections to leave out, of those that take time: `maps`, `comparison`, `clusters`.
-        cache: The store's folder, with the runs' features in it; what needs features that are not there is left out,
-            with a notice.
-        seed: The same seed gives the same maps.
-        progress: Told how far the work is.
+        cache: The store's folder with the runs' features. A section whose features are not there is replaced by a
+            sentence that says so.
+        seed: The same seed gives the same page.
+        progress: Called with the stage, what is done, and how much there is.
+
+    Returns:
+        Where the page is, and which sections could not be made.
 
     Raises:
-        UsageError: There is no run, several and no `out`, or no such section.
-        RunError: A folder is not a run, or a file of it is damaged.
+        UsageError: There is no run, there are several but no `out`, or there is no such section.
+        RunError: A folder is not a run, or one of its files is damaged.
         StoreError: The page cannot be written.
     """
     start = time.perf_counter()
@@ -162,12 +112,10 @@ def report(
         raise UsageError(
             f"Expected sections among {', '.join(OPTIONAL)} to leave out, received {', '.join(unknown)}."
         )
-    told = _read(run)
-    maker = _Maker(told, Path(cache), frozenset(without), seed)
-    text = render(maker.page())
-    files.write_text(target, text)
-    paths = tuple(one.run.path for one in told)
-    return Report(target, paths, maker.left_out, target.stat().st_size, time.perf_counter() - start)
+    builder = _PageBuilder(open_runs(run, Path(cache)), frozenset(without), seed)
+    files.write_text(target, render(builder.page()))
+    paths = tuple(opened.run.path for opened in builder.runs)
+    return Report(target, paths, builder.left_out, target.stat().st_size, time.perf_counter() - start)
 
 
 def _target(run: Sequence[str | Path], out: str | Path | None) -> Path:
@@ -183,106 +131,138 @@ def _target(run: Sequence[str | Path], out: str | Path | None) -> Path:
     return path
 
 
-def _read(folders: Sequence[str | Path]) -> list[Told]:
-    found = [read_run(folder) for folder in folders]
-    names = _names([run.path for run in found])
-    return [
-        Told(run, f"run{number}-" if len(found) > 1 else "", name)
-        for number, (run, name) in enumerate(zip(found, names, strict=True), 1)
-    ]
+@dataclass
+class _PageBuilder:
+    """Puts a page together; sections that could not be made are listed in `left_out` with the reason."""
 
-
-def _names(paths: Sequence[Path]) -> list[str]:
-    """The folders' names, or their paths where names are the same."""
-    short = [path.resolve().name for path in paths]
-    return short if len(set(short)) == len(short) else [str(path) for path in paths]
-
-
-class _Maker:
-    """Puts a page together; what could not be made is gathered in `left_out`."""
-
-    def __init__(self, told: Sequence[Told], cache: Path, without: frozenset[str], seed: int) -> None:
-        self.told = told
-        self.cache = cache
-        self.without = without
-        self.seed = seed
-        self.left_out: dict[str, str] = {}
-        self.atlases = Atlases()
-        self.several = len(told) > 1
-        self.same_data = self.several and len({one.run.manifest["data"]["sha256"] for one in told}) == 1
+    runs: Sequence[OpenedRun]
+    without: frozenset[str]
+    seed: int
+    left_out: dict[str, str] = field(default_factory=dict)
+    thumbnails: MapThumbnails = field(default_factory=MapThumbnails)
+    silhouettes: dict[str, Coefficients] = field(default_factory=dict)
 
     def page(self) -> Page:
         """Return the page."""
-        now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-        sections = self._side_by_side() if self.several else self._alone()
+        single = self.runs[0] if len(self.runs) == 1 else None
+        sections = self._side_by_side() if single is None else (*self._run(single), limits_section(single))
         return Page(
-            title=title(self.told),
-            headline=headline(self.told),
-            tiles=None if self.several else tiles(self.told[0]),
-            notes=notes(self.told),
+            title=f"{len(self.runs)} models side by side" if single is None else _title(single),
+            headline=tuple(map(_model_headline, self.runs)) if single is None else _headline(single),
+            tiles=None if single is None else _tiles(single),
+            notes=_notes(self.runs),
             sections=sections,
             footer=(
-                f"Written {now} by featx {featx.__version__}. The page is one file and loads nothing from elsewhere.",
-                "It holds small copies of images and the names of files: think before you pass it on.",
+                f"Written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC by featx {featx.__version__}. This page is a single "
+                "file and loads nothing from the internet.",
+                "It contains small copies of images and file names. Check that you may share them before you pass it "
+                "on.",
             ),
-            resources=resources() if self.atlases.made else "",
+            resources=resources() if self.thumbnails.atlases else "",
         )
 
-    def _alone(self) -> tuple[Section, ...]:
-        sections, _ = self._run(self.told[0])
-        return (*sections, limits_section(self.told[0]))
-
     def _side_by_side(self) -> tuple[Section, ...]:
-        parts = [self._run(told) for told in self.told]
-        separation = [] if "maps" in self.without else [found for _, found in parts]
-        own = [
-            Section(told.name, told.id("run"), (), sections)
-            for told, (sections, _) in zip(self.told, parts, strict=True)
-        ]
-        common = [data_section(replace(self.told[0], prefix=""))] if self.same_data else []
-        fewest = min(self.told, key=lambda told: score_of(told, "test").n)
-        return (models_section(self.told, separation), *common, *own, limits_section(fewest, "limits"))
+        same_data = self._same_data()
+        own = [Section(opened.name, opened.id("run"), (), self._run(opened, same_data)) for opened in self.runs]
+        separation = [self.silhouettes.get(opened.name, {}) for opened in self.runs]
+        common = [data_section(self.runs[0], "data")] if same_data else []
+        fewest = min(self.runs, key=lambda opened: score_of(opened, "test").n)
+        comparison = models_section(self.runs, [] if "maps" in self.without else separation)
+        return (comparison, *common, *own, limits_section(fewest, "limits"))
 
-    def _run(self, told: Told) -> tuple[tuple[Section, ...], Coefficients]:
-        found: Coefficients = {}
-        sections = [
-            results_section(told),
-            errors_section(told),
-            *self._optional(told, "maps", "Maps", lambda: self._maps(told, found)),
-            *self._optional(
-                told,
-                "comparison",
-                "Classifiers beside the head",
-                lambda: classifiers_section(told, self.cache, seed=self.seed),
-            ),
-            *self._optional(
-                told,
-                "clusters",
-                "Cluster quality",
-                lambda: clusters_section(told, self.cache, seed=self.seed),
-            ),
-            *([] if self.same_data else [data_section(told)]),
-            model_section(told),
-            curves_section(told),
-            provenance_section(told),
-        ]
-        return tuple(sections), found
+    def _same_data(self) -> bool:
+        return len({opened.run.manifest["data"]["sha256"] for opened in self.runs}) == 1
 
-    def _maps(self, told: Told, found: Coefficients) -> Section:
-        """The maps; the silhouettes go into `found`."""
-        # Of several runs each is a section itself, so that headings are one level deeper.
-        heading = 4 if self.several else 3
-        section, coefficients = maps_section(told, self.cache, self.atlases, seed=self.seed, heading=heading)
-        found.update(coefficients)
-        return section
+    def _run(self, opened: OpenedRun, shared_data: bool = False) -> tuple[Section, ...]:
+        """Return a run's own sections."""
+        sections = (
+            results_section(opened),
+            errors_section(opened),
+            *self._optional(opened, "maps", self._maps),
+            *self._optional(opened, "comparison", partial(classifiers_blocks, seed=self.seed)),
+            *self._optional(opened, "clusters", partial(clusters_blocks, seed=self.seed)),
+            *([] if shared_data else [data_section(opened)]),
+            model_section(opened),
+            curves_section(opened),
+            provenance_section(opened),
+        )
+        opened.release_rows()
+        return sections
 
-    def _optional(self, told: Told, name: str, title: str, make: Callable[[], Section]) -> list[Section]:
-        """A section that may be left out, or that says why it could not be made."""
+    def _maps(self, opened: OpenedRun) -> tuple[Block, ...]:
+        # With several runs, each is a section of its own, so headings are one level deeper.
+        heading = 3 if len(self.runs) == 1 else 4
+        blocks, self.silhouettes[opened.name] = maps_blocks(opened, self.thumbnails, seed=self.seed, heading=heading)
+        return blocks
+
+    def _optional(
+        self, opened: OpenedRun, name: str, make: Callable[[OpenedRun], tuple[Block, ...]]
+    ) -> list[Section]:
+        """Return a section that may be left out, or one that says why it could not be made."""
         if name in self.without:
             return []
         try:
-            return [make()]
+            blocks = make(opened)
         except FeatxError as error:
-            log.warning("The report of %s has no %s: %s", told.name, name, error)
-            self.left_out[f"{told.name}: {name}"] = str(error)
-            return [Section(title, told.id(name), (Note(f"This part could not be made. {error}"),))]
+            log.warning("The report of %s has no %s: %s", opened.name, name, error)
+            self.left_out[f"{opened.name}: {name}"] = str(error)
+            blocks = (Note(f"This part could not be made. {error}"),)
+        return [Section(OPTIONAL[name], opened.id(name), blocks)]
+
+
+def _title(opened: OpenedRun) -> str:
+    return f"{opened.run.recipe.name}: {opened.name}"
+
+
+def _headline(opened: OpenedRun) -> tuple[str, str]:
+    """Return what was trained on what, and the accuracy with its interval."""
+    classes = opened.run.classes
+    more = f" and {len(classes) - NAMED_CLASSES} more" if len(classes) > NAMED_CLASSES else ""
+    listed = ", ".join(classes[:NAMED_CLASSES])
+    model = (
+        f"A head with {count(opened.metrics['parameters']['trainable'])} parameters on {backbone_title(opened)} "
+        f"({weights_title(opened)}), trained on {images(score_of(opened, 'train').n)} of {len(classes)} classes: "
+        f"{listed}{more}."
+    )
+    return model, _accuracy(opened)
+
+
+def _model_headline(opened: OpenedRun) -> str:
+    return f"{opened.name}, on {backbone_title(opened)}. {_accuracy(opened)}"
+
+
+def _accuracy(opened: OpenedRun) -> str:
+    test, validation = score_of(opened, "test"), score_of(opened, "validation")
+    if test.n:
+        return f"Test accuracy: {accuracy_words(test)}."
+    if validation.n:
+        return f"There is no test split. Validation accuracy: {accuracy_words(validation)}."
+    return "There are no test images and no validation images, so the accuracy is not known."
+
+
+def _tiles(opened: OpenedRun) -> Tiles:
+    """Return the figures that are read first."""
+    tiles = []
+    for part in ("test", "validation"):
+        score = score_of(opened, part)
+        if score.n:
+            correct = f"{count(score.correct)} of {count(score.n)} correct"
+            note = f"{correct}, 95 % interval {interval_percent(score.interval)}"
+            tiles.append((f"{part} accuracy", percent(score.accuracy), note))
+            break
+    parameters = opened.metrics["parameters"]
+    tiles += [
+        ("trained parameters", count(parameters["trainable"]), f"of {count(parameters['total'])} in all"),
+        ("images", count(len(opened.images)), f"{len(opened.run.classes)} classes"),
+        ("training time", duration(opened.metrics["seconds"]["fit"]), f"{count(len(opened.history))} epochs"),
+    ]
+    return Tiles(tuple(tiles))
+
+
+def _notes(runs: Sequence[OpenedRun]) -> tuple[Note, ...]:
+    """Return what changes the meaning of all the rest."""
+    names = [opened.name for opened in runs if has_random_weights(opened)]
+    if not names:
+        return ()
+    which = "" if len(runs) == 1 else f"{', '.join(names)}: "
+    return (Note(f"{which}{RANDOM_WEIGHTS}", loud=True),)

@@ -1,4 +1,4 @@
-"""The report's section on several runs side by side."""
+"""The report's section that compares several runs."""
 
 from __future__ import annotations
 
@@ -9,80 +9,84 @@ import numpy as np
 
 from featx.reports.blocks import Block, Section, Table, Text
 from featx.reports.model import backbone_title
+from featx.reports.opened import OpenedRun
 from featx.reports.results import score_of
-from featx.reports.told import Told
 from featx.stats import SIGNIFICANT, mcnemar
-from featx.text import NOTHING, count, decimal, duration, fraction, images, percent, probability, span
+from featx.text import NOTHING, count, decimal, duration, fraction, images, interval_percent, percent, probability
 
 Coefficients = dict[str, float | None]
-"""Silhouettes of the classes: `backbone`, `penultimate` and `map`; None where one could not be had."""
+"""Silhouettes of the classes: `backbone`, `penultimate` and `map`; None if one is not known."""
 
 
-def models_section(runs: Sequence[Told], separation: Sequence[Coefficients], notes: Sequence[Block] = ()) -> Section:
+def models_section(
+    runs: Sequence[OpenedRun], separation: Sequence[Coefficients], notes: Sequence[Block] = ()
+) -> Section:
     """Return the comparison of models.
 
     Args:
         runs: At least two.
-        separation: Of each run's training images.
-        notes: What could not be had.
+        separation: For each run, the silhouettes of its training images; empty if there are none.
+        notes: Further blocks at the end.
     """
-    blocks: list[Block] = [_accuracies(runs), *_pairs(runs), _sizes(runs), _fitting(runs)]
+    blocks: list[Block] = [_accuracies(runs), *_pairs(runs), _sizes(runs), _training(runs)]
     if separation:
         blocks.append(_separation(runs, separation))
     return Section("Comparison of models", "models", (*blocks, *notes))
 
 
-def _accuracies(runs: Sequence[Told]) -> Table:
+def _accuracies(runs: Sequence[OpenedRun]) -> Table:
     rows = []
-    for told in runs:
-        test, validation = score_of(told, "test"), score_of(told, "validation")
-        right = fraction(test.correct, test.n)
-        rows.append(
-            (
-                told.name,
-                right,
-                percent(test.accuracy),
-                span(test.interval),
-                decimal(test.loss),
-                percent(validation.accuracy),
-            )
-        )
-    header = ("run", "test right", "accuracy", "95 % interval", "loss", "validation accuracy")
+    for opened in runs:
+        test, validation = score_of(opened, "test"), score_of(opened, "validation")
+        accuracy = (fraction(test.correct, test.n), percent(test.accuracy), interval_percent(test.interval))
+        rows.append((opened.name, *accuracy, decimal(test.loss), percent(validation.accuracy)))
+    header = ("run", "correct", "accuracy", "95 % interval", "loss", "validation accuracy")
     return Table("Accuracy on each run's test images, Wilson's 95 % intervals; loss in nats.", header, tuple(rows))
 
 
-def _pairs(runs: Sequence[Told]) -> list[Block]:
-    rows, kinds = [], set()
+def _pairs(runs: Sequence[OpenedRun]) -> list[Block]:
+    rows, significant = [], []
     for one, other in combinations(runs, 2):
-        row = paired(one, other)
-        if row is None:
-            rows.append((f"{one.name} – {other.name}", "0", NOTHING, NOTHING, NOTHING, "no test image in common"))
+        pair = f"{one.name} – {other.name}"
+        compared = paired(one, other)
+        if compared is None:
+            rows.append((pair, "0", NOTHING, NOTHING, NOTHING, "no test image in common"))
             continue
-        n, first, second, p = row
-        kinds.add(p < SIGNIFICANT)
+        n, only_first, only_second, p = compared
+        significant.append(p < SIGNIFICANT)
         verdict = "distinguishable" if p < SIGNIFICANT else "indistinguishable"
-        rows.append((f"{one.name} – {other.name}", count(n), count(first), count(second), probability(p), verdict))
+        rows.append((pair, count(n), count(only_first), count(only_second), probability(p), verdict))
     caption = (
-        "Pairs on the test images that both have, told by content: images that only the first or only the second got "
-        "right, and McNemar's exact test of these (two-sided; not corrected for the number of pairs)."
+        "Pairs of runs, on the test images that both have (matched by content): how many images only the first or "
+        "only the second run classifies correctly, and the p-value of McNemar's exact test (two-sided, not corrected "
+        "for the number of pairs)."
     )
     header = ("pair", "images", "only first", "only second", "p", "")
     blocks: list[Block] = [Table(caption, header, tuple(rows), words=frozenset({5}))]
-    if False in kinds:
-        text = "Indistinguishable means that this test cannot tell which is better, not that they are equally good."
+    if False in significant:
+        text = (
+            "Indistinguishable means that this test cannot tell which run is better. It does not mean that they are "
+            "equally good."
+        )
         blocks.append(Text(text))
     return blocks
 
 
-def paired(one: Told, other: Told) -> tuple[int, int, int, float] | None:
-    """Compare two runs on the test images that they share.
+def paired(one: OpenedRun, other: OpenedRun) -> tuple[int, int, int, float] | None:
+    """Compare two runs on the test images that both have.
+
+    Args:
+        one: The first run.
+        other: The second run.
 
     Returns:
-        Images shared, those that only the first got right, those that only the second did, and the p-value of
-        McNemar's exact test; None where they share none.
+        How many images both have, how many only the first classifies correctly, how many only the second, and the
+        p-value of McNemar's exact test; None if they have none in common.
     """
-    first = {(image.digest, image.label): image.predicted == image.label for image in one.of_role("test")}
-    second = {(image.digest, image.label): image.predicted == image.label for image in other.of_role("test")}
+    first, second = (
+        {(image.digest, image.label): image.predicted == image.label for image in run.of_role("test")}
+        for run in (one, other)
+    )
     shared = sorted(first.keys() & second.keys())
     if not shared:
         return None
@@ -91,54 +95,55 @@ def paired(one: Told, other: Told) -> tuple[int, int, int, float] | None:
     return len(shared), int(ahead.sum()), int(behind.sum()), mcnemar(right[:, 0], right[:, 1])
 
 
-def _sizes(runs: Sequence[Told]) -> Table:
+def _sizes(runs: Sequence[OpenedRun]) -> Table:
     rows = tuple(
         (
-            told.name,
-            backbone_title(told),
-            count(int(told.run.manifest["features"]["dim"])),
-            *(count(told.metrics["parameters"][name]) for name in ("trainable", "non_trainable", "total")),
+            opened.name,
+            backbone_title(opened),
+            count(int(opened.run.manifest["features"]["dim"])),
+            *(count(opened.metrics["parameters"][name]) for name in ("trainable", "non_trainable", "total")),
         )
-        for told in runs
+        for opened in runs
     )
-    header = ("run", "backbone", "features an image", "fitted", "frozen", "all")
+    header = ("run", "backbone", "features per image", "trained", "frozen", "all")
     return Table("Parameters.", header, rows, words=frozenset({1}))
 
 
-def _fitting(runs: Sequence[Told]) -> Table:
+def _training(runs: Sequence[OpenedRun]) -> Table:
     rows = []
-    for told in runs:
-        seconds, fit = told.metrics["seconds"], told.run.recipe.fit
+    for opened in runs:
+        seconds, fit = opened.metrics["seconds"], opened.run.recipe.fit
         rows.append(
             (
-                told.name,
-                count(score_of(told, "train").n),
-                count(len(told.history)),
+                opened.name,
+                count(score_of(opened, "train").n),
+                count(len(opened.history)),
                 count(fit.batch_size),
                 f"{fit.learning_rate:g}" + ("" if fit.schedule is None else ", scheduled"),
                 duration(seconds["fit"]),
-                duration(seconds["fit"] / max(len(told.history), 1)),
+                duration(seconds["fit"] / max(len(opened.history), 1)),
                 duration(seconds["extract"]),
             )
         )
-    header = ("run", "images", "epochs", "batch", "learning rate", "fit", "an epoch", "features")
+    header = ("run", "images", "epochs", "batch", "learning rate", "training", "per epoch", "features")
     caption = (
-        "Fitting: images fitted on, and wall times. Features that were in the cache already are read, not "
-        "computed, so the time for features depends on what ran before."
+        "Training: number of training images, settings, and wall times. Features that are in the cache already are "
+        "read and not computed, so the time for features depends on earlier work."
     )
     return Table(caption, header, tuple(rows))
 
 
-def _separation(runs: Sequence[Told], separation: Sequence[Coefficients]) -> Table:
+def _separation(runs: Sequence[OpenedRun], separation: Sequence[Coefficients]) -> Table:
     names = ("backbone", "penultimate", "map")
     rows = tuple(
-        (told.name, *(decimal(found.get(name)) for name in names))
-        for told, found in zip(runs, separation, strict=True)
+        (opened.name, *(decimal(silhouettes.get(name)) for name in names))
+        for opened, silhouettes in zip(runs, separation, strict=True)
     )
-    n = images(sum(image.split == "train" for image in runs[0].images))
+    n = images(sum(image.split == "train" for image in runs[0].images), "training")
     caption = (
-        f"Separation of the classes among the training images ({n} of the first run): silhouette (Rousseeuw 1987), "
-        "-1 to 1, in the backbone's features, in the penultimate layer's, and on the t-SNE map of the latter. The "
-        "head was fitted to separate these images, so the last two say little of new ones."
+        f"Separation of the classes among the training images ({n} of the first run): silhouette (Rousseeuw 1987, "
+        "\N{MINUS SIGN}1 to 1) of the backbone features, of the penultimate features, and on the t-SNE map of the "
+        "penultimate features. The head was trained to separate these images, so the last two values say little "
+        "about new images."
     )
-    return Table(caption, ("run", "backbone", "penultimate", "map"), rows)
+    return Table(caption, ("run", *names), rows)
