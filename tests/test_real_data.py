@@ -41,4 +41,4 @@ def test_nothing_is_computed_twice(fitted: FitResult, shared_data: Path, shared_
     )
     again = extract(shared_data / "two", recipe, cache=fitted.extraction.store.root)
     # The same weights by another way are the same weights.
-    assert (again.rows, again.computed, again.spaces.plain.id) == (148, 0, fitted.extraction.spaces.plain.id)
+    assert (again.rows, again.computed, again.space.plain.id) == (148, 0, fitted.extraction.space.plain.id)

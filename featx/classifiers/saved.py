@@ -21,13 +21,11 @@ from numpy.typing import NDArray
 from featx.classifiers.estimator_files import class_probabilities, load_estimator, save_estimator
 from featx.digests import digest_of, sha256
 from featx.errors import RunError, StoreError, UntrustedError
-from featx.features import ViewRows, describe
+from featx.features import FeatureSpace, ViewRows
 from featx.files import check_folder, write_file, write_json, write_text
 from featx.heads import Head
-from featx.networks import Weights
-from featx.recipes import FeatureSpec, Recipe, dump_recipe, load_recipe
+from featx.recipes import Recipe, dump_recipe, load_recipe
 from featx.runs import HEAD, RECIPE, ROWS_AT_ONCE, Model, Source, check_weights
-from featx.store import Store
 
 log = logging.getLogger("featx")
 
@@ -206,13 +204,13 @@ def _origin(source: Source) -> tuple[Recipe, dict[str, Any], dict[str, Any]]:
         described, weights = manifest["features"], dict(manifest["weights"])
         features = {"backbone_set": described["feature_set"], "description": described.get("description")}
         return source.run.recipe, features, weights
-    if source.spec is None or source.weights is None:
+    if source.space is None:
         raise RunError(
             f"It is not known how the rows of {source.name} are made; save a classifier of a run or of data."
         )
-    spec = source.spec
+    spec, found = source.space.spec, source.space.weights
     recipe = spec if isinstance(spec, Recipe) else Recipe(name=source.name, **dict(spec))
-    weights = {"backbone": spec.backbone.name, "source": source.weights.source, "sha256": source.weights.digest}
+    weights = {"backbone": spec.backbone.name, "source": found.source, "sha256": found.digest}
     return recipe, {"backbone_set": source.feature_set}, weights
 
 
@@ -274,11 +272,11 @@ class ClassifierModel(Model):
         self.classes = saved.classes
         self._estimator: Any = None
 
-    def check(self, spec: FeatureSpec, weights: Weights, store: Store) -> None:
+    def check(self, space: FeatureSpace) -> None:
         """Check the weights' digest and all else that decides a row, and load the classifier, see `Model`."""
-        check_weights(spec, weights, self.saved.weights, "classifier")
+        check_weights(space, self.saved.weights, "classifier")
         expected = self.saved.backbone_set
-        found = store.space(describe(spec, weights, augmented=False)).id
+        found = space.plain.id
         if found != expected:
             raise UntrustedError(
                 f"Expected the features that {self.saved.path} was fitted on (set {expected[:12]}…), but its "

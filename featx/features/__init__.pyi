@@ -14,9 +14,8 @@ from .hashing import Image as Image
 from .hashing import OnError as OnError
 from .hashing import data_digest as data_digest
 from .hashing import hash_images as hash_images
+from .spaces import FeatureSpace as FeatureSpace
 from .spaces import SpacePair as SpacePair
 from .spaces import ViewRows as ViewRows
-from .spaces import describe as describe
-from .spaces import view_spec_of as view_spec_of
 from .table import FeatureTable as FeatureTable
 from .transformer import FeatureExtractor as FeatureExtractor

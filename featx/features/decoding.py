@@ -15,7 +15,7 @@ from featx.images import DECODE_RULE, ChannelStatistics, ViewSpec, as_rgb, decod
 from featx.parallel import bounded_map
 from featx.progress import report_progress
 from featx.recipes import FeatureSpec, ImagesPart
-from featx.store import KnownFiles, Store
+from featx.store import StatCache, Store
 
 STATISTICS = "statistics"
 
@@ -37,7 +37,7 @@ def pixels(image: Image, part: ImagesPart, store: Store) -> NDArray[np.uint8]:
     Args:
         image: A file's bytes are checked against its digest.
         part: The size, and how to come to it.
-        store: The cache, which no longer takes the file for known if it has other bytes.
+        store: The cache. If the file has other bytes, its stat cache forgets the file.
 
     Raises:
         ImageError: It cannot be read or decoded, or is no longer the file that was hashed.
@@ -53,7 +53,7 @@ def _content(image: Image, store: Store) -> bytes:
     except ImageError as error:
         raise LostError(item.id, error.reason) from error
     if sha256(data) != image.digest:
-        KnownFiles(store.root).forget(item.path)
+        StatCache(store.root).forget(item.path)
         raise LostError(item.id, "changed while it was being read; run the command again")
     return data
 

@@ -14,49 +14,58 @@ from featx.errors import DataError
 from featx.features.compute import compute
 from featx.features.decoding import Work, with_statistics
 from featx.features.hashing import Failure, Image, OnError, hash_images
-from featx.features.spaces import SpacePair, ViewRows
+from featx.features.spaces import FeatureSpace, ViewRows
 from featx.features.table import FeatureTable
-from featx.networks import Engine, Weights, build_network, chosen_engine, find_weights, network_facts
+from featx.networks import Engine, Weights, chosen_engine, find_weights
 from featx.progress import Progress, reports_progress
 from featx.recipes import FeatureSpec, load_recipe
-from featx.store import KnownFiles, RowKey, Store
+from featx.store import RowKey, StatCache, Store
 
 log = logging.getLogger("featx")
 
 
 @dataclass(frozen=True)
 class Extraction:
-    """What `extract` did, and the way to its rows.
+    """The result of `extract`, and the way to its rows.
 
     Attributes:
-        dataset: The data as it was found.
-        images: Those that could be used, in the data's order.
-        failed: Those that could not.
-        spec: The features, with all statistics filled in.
-        weights: The backbone's.
-        store: The cache.
-        spaces: Where the rows are.
-        rows: Distinct rows that were asked for and can be had.
-        computed: Of them, those that this call computed.
-        dim: Features a row.
-        parameters: Of the backbone.
+        dataset: The data as it was read.
+        images: The images that could be used, in the data's order.
+        failed: The images that could not.
+        space: Where the rows are, and everything that decides them.
+        rows: Number of distinct rows that the images need and that the cache now has.
+        computed: How many of them this call computed.
+        dim: Features in a row.
+        parameters: Number of the backbone's weights.
         seconds: Wall time.
-        engine: What ran the network, or would have.
+        engine: The engine that ran the network, or would have.
     """
 
     dataset: Dataset
     images: tuple[Image, ...]
     failed: tuple[Failure, ...]
-    spec: FeatureSpec
-    weights: Weights
-    store: Store
-    spaces: SpacePair
+    space: FeatureSpace
     rows: int
     computed: int
     dim: int
     parameters: int
     seconds: float
     engine: str
+
+    @property
+    def spec(self) -> FeatureSpec:
+        """The features, with all statistics filled in."""
+        return self.space.spec
+
+    @property
+    def weights(self) -> Weights:
+        """The backbone's weights."""
+        return self.space.weights
+
+    @property
+    def store(self) -> Store:
+        """The cache."""
+        return self.space.store
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON of `featx extract`."""
@@ -66,7 +75,7 @@ class Extraction:
             "computed": self.computed,
             "reused": self.rows - self.computed,
             "failed": [failure.to_json() for failure in self.failed],
-            "feature_set": self.spaces.plain.id,
+            "feature_set": self.space.plain.id,
             "dim": self.dim,
             "seconds": round(self.seconds, 3),
             "images_per_second": round(len(self.images) / self.seconds, 2),
@@ -79,7 +88,7 @@ class Extraction:
 
     def view_rows(self, images: Sequence[Image], views: int = 1) -> ViewRows:
         """Return rows of some images' first views, read from the store when they are asked for."""
-        return self.spaces.rows([image.digest for image in images], views)
+        return self.space.rows([image.digest for image in images], views)
 
     def table(self, split: str | None = None) -> FeatureTable:
         """Return the images' own features (view 0) in memory, with what is known of each image."""
@@ -87,7 +96,7 @@ class Extraction:
 
     def table_of(self, images: Sequence[Image]) -> FeatureTable:
         """Return the same of some images, in their order."""
-        rows = self.spaces.plain.rows([(image.digest, 0) for image in images])
+        rows = self.space.plain.rows([(image.digest, 0) for image in images])
         items = [image.item for image in images]
         return FeatureTable(
             rows.to_array(),
@@ -153,32 +162,28 @@ def extract_dataset(
     start = time.perf_counter()
     store = Store(Path(cache))
     weights = weights or find_weights(spec.backbone.name, spec.backbone.weights)
-    images, failed = hash_images(dataset.items, on_error, KnownFiles(store.root))
+    images, failed = hash_images(dataset.items, on_error, StatCache(store.root))
     _check_any(images, failed)
     train = [image for image in images if image.item.split == "train"]
-    asked, spec = spec, with_statistics(spec, train, store, on_error)
-    spaces = SpacePair.of(store, spec, weights)
+    space = FeatureSpace.of(with_statistics(spec, train, store, on_error), weights, store)
     wanted = _wanted(images, spec.views.count)
-    missing = spaces.missing(wanted)
-    if spec != asked:
-        _tell_of_statistics(store, spaces, missing)
+    missing = space.missing(wanted)
+    if space.spec != spec:
+        _explain_new_statistics(space, missing)
     broken: dict[str, str] = {}
     if missing:
-        network = build_network(spec, weights, store, engine, batch_size)
+        network = space.network.build(engine, batch_size)
         ran = network.name
-        broken = compute(work_of(images, missing), spec, network, store, spaces, on_error)
+        broken = compute(work_of(images, missing), space, network, on_error)
     failed += [Failure(image.item.id, broken[image.digest]) for image in images if image.digest in broken]
     images = [image for image in images if image.digest not in broken]
     _check_any(images, failed)
-    facts = network_facts(spec, weights, store)
+    facts = space.network.facts()
     return Extraction(
         dataset=dataset,
         images=tuple(images),
         failed=tuple(sorted(failed, key=lambda failure: failure.path)),
-        spec=spec,
-        weights=weights,
-        store=store,
-        spaces=spaces,
+        space=space,
         rows=sum(digest not in broken for digest, _ in wanted),
         computed=sum(digest not in broken for digest, _ in missing),
         dim=facts.width,
@@ -189,7 +194,7 @@ def extract_dataset(
 
 
 def _wanted(images: Iterable[Image], views: int) -> list[RowKey]:
-    """Return the rows that images need, each once: all views of training images, the others as they are."""
+    """Return the keys of the rows that images need, each once: all views of training images, view 0 of the others."""
     return list(
         dict.fromkeys(
             (image.digest, view) for image in images for view in range(views if image.item.split == "train" else 1)
@@ -198,7 +203,7 @@ def _wanted(images: Iterable[Image], views: int) -> list[RowKey]:
 
 
 def work_of(images: Iterable[Image], missing: Iterable[RowKey]) -> list[Work]:
-    """Return what is to be computed for rows that are missing: each image once, in the images' order."""
+    """Return the work for rows that are missing: each image once, in the images' order."""
     views: dict[str, list[int]] = {}
     for digest, view in missing:
         views.setdefault(digest, []).append(view)
@@ -212,16 +217,16 @@ def _check_any(images: Sequence[Image], failed: Sequence[Failure]) -> None:
         raise DataError(f"None of the {len(failed)} images could be used; the first: {first.path} {first.reason}.")
 
 
-def _tell_of_statistics(store: Store, spaces: SpacePair, missing: Sequence[RowKey]) -> None:
-    """Say why rows are not reused where only the training images' statistics differ from what is stored."""
-    wanted = _without_statistics(spaces.plain.description)
-    for space in store.spaces():
-        alike = space.id != spaces.plain.id and _without_statistics(space.description) == wanted
-        if alike and len(space.missing(missing)) < len(missing):
+def _explain_new_statistics(space: FeatureSpace, missing: Sequence[RowKey]) -> None:
+    """Explain why rows are computed again where only the statistics of the training images differ."""
+    wanted = _without_statistics(space.plain.description)
+    for other in space.store.spaces():
+        alike = other.id != space.plain.id and _without_statistics(other.description) == wanted
+        if alike and len(other.missing(missing)) < len(missing):
             log.warning(
-                "Rows of these images are stored with the channel statistics of other training images, which "
-                "'featurewise' does not reuse; to keep those, fix preprocess.mean and preprocess.std in the recipe "
-                "(a run's recipe.toml has them)."
+                "The cache has rows of these images, but with the channel statistics of other training images, so "
+                "'featurewise' does not reuse them. To reuse them, set preprocess.mean and preprocess.std in the "
+                "recipe to the values in a run's recipe.toml."
             )
             return
 

@@ -17,11 +17,11 @@ from featx.errors import ImageError
 from featx.images import as_rgb, read_bytes
 from featx.parallel import bounded_map
 from featx.progress import report_progress
-from featx.store import KnownFiles
+from featx.store import StatCache
 
 OnError = Literal["fail", "skip"]
 WORKERS = min(32, (os.cpu_count() or 1) + 2)
-TOGETHER = 16  # images a task: one that is known takes less time than a task of its own
+TOGETHER = 16  # images a task: one that is not read takes less time than a task of its own
 
 
 @dataclass(frozen=True)
@@ -68,23 +68,23 @@ def digest_of_array(image: NDArray[np.uint8]) -> str:
     return sha256(f"featx array RGB uint8 {height} {width}\n".encode() + as_rgb(image).tobytes())
 
 
-def hash_images(items: Sequence[Item], on_error: OnError, known: KnownFiles) -> tuple[list[Image], list[Failure]]:
-    """Return the digest of every file; those that are known and have not changed are not read.
+def hash_images(items: Sequence[Item], on_error: OnError, stat_cache: StatCache) -> tuple[list[Image], list[Failure]]:
+    """Return the digest of every file; those that the stat cache knows to be unchanged are not read.
 
     Args:
         items: The images.
         on_error: What to do about those that cannot be read.
-        known: The cache's known files. What is read here is recorded in it, also when it ends with an error.
+        stat_cache: Files that are read here are added to it, even if an error is raised.
 
     Raises:
         ImageError: `on_error` is `fail` and a file cannot be read or is empty.
     """
     images: list[Image] = []
     failures: list[Failure] = []
-    recorded = known.recorded([item.path for item in items])
+    stat_cache.load([item.path for item in items])
 
     def digests(part: slice) -> list[str | ImageError]:
-        return [_digest(item, entry, known) for item, entry in zip(items[part], recorded[part], strict=True)]
+        return [_digest(item, stat_cache) for item in items[part]]
 
     parts = [slice(start, start + TOGETHER) for start in range(0, len(items), TOGETHER)]
     outcomes = chain.from_iterable(bounded_map(digests, parts, workers=WORKERS, ahead=2 * WORKERS))
@@ -98,12 +98,12 @@ def hash_images(items: Sequence[Item], on_error: OnError, known: KnownFiles) -> 
                 failures.append(Failure(item.id, outcome.reason))
             report_progress("reading", len(images) + len(failures), len(items))
     finally:
-        known.save()
+        stat_cache.save()
     return images, failures
 
 
-def _digest(item: Item, entry: np.void, known: KnownFiles) -> str | ImageError:
+def _digest(item: Item, stat_cache: StatCache) -> str | ImageError:
     try:
-        return known.digest(item.path, entry, lambda: sha256(read_bytes(item.path, item.id)))
+        return stat_cache.digest(item.path, lambda: sha256(read_bytes(item.path, item.id)))
     except ImageError as error:
         return error

@@ -1,4 +1,7 @@
-"""What decides a cached row, as two feature spaces: the images themselves, and their augmented views."""
+"""Feature spaces: everything that decides a cached row, and the rows themselves.
+
+A row is reused exactly when its key is the same: the image's bytes, the view's number, and the description below.
+"""
 
 from __future__ import annotations
 
@@ -10,70 +13,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.images import DECODE_RULE, VIEW_RULE, Preprocessing, ViewSpec
-from featx.networks import Weights, describe_backbone, imagenet_rule
+from featx.networks import NetworkSource, Weights, imagenet_rule
 from featx.recipes import FeatureSpec
 from featx.store import RowKey, Rows, Space, Store
 
-# Rows of engines in one numerical class are taken for the same; mixed precision is a class of its own. On
-# radiographs, OpenVINO's rows are 1e-7 (VGG16) and 2e-5 (MobileNetV2) of their length from those of Keras, whose
-# own graphs, eager and compiled runs are 1e-6 and 6e-6 from one another.
+# Rows of engines in one numerical class count as the same; mixed precision is a class of its own. On radiographs,
+# the relative difference between OpenVINO's rows and those of Keras is 1e-7 (VGG16) and 2e-5 (MobileNetV2); Keras's
+# own graphs, eager and compiled runs differ by 1e-6 and 6e-6.
 NUMERICS = {"float32": "float32", "mixed": "mixed_float16"}
-
-
-def preprocessing_of(spec: FeatureSpec) -> Preprocessing:
-    """Return the rule of a spec, with its statistics where the spec has them."""
-    mode = spec.preprocess.mode
-    rule = imagenet_rule(spec.backbone.name) if mode == "imagenet" else mode
-    return Preprocessing(rule, spec.preprocess.mean, spec.preprocess.std)
-
-
-def view_spec_of(spec: FeatureSpec) -> ViewSpec:
-    """Return the augmentation of a spec; how many views there are is not part of it."""
-    return ViewSpec(**spec.views.model_dump(exclude={"count"}))
-
-
-def describe(spec: FeatureSpec, weights: Weights, *, augmented: bool) -> dict[str, Any]:
-    """Return all that moves a row's numbers besides the image's bytes and the view's number."""
-    return {
-        "kind": "backbone",
-        "images": {"decode": DECODE_RULE, **spec.images.model_dump()},
-        "views": {"rule": VIEW_RULE, **asdict(view_spec_of(spec))} if augmented else None,
-        "preprocess": dict(preprocessing_of(spec).key()),
-        "backbone": describe_backbone(spec.backbone, weights),
-        "dtype": spec.features.dtype,
-        "numerics": NUMERICS[spec.backbone.precision],
-    }
-
-
-def penultimate_description(features: Space, head: str, layer: str) -> dict[str, Any]:
-    """Return what decides a head's penultimate features: the head, the layer and the rows it was given."""
-    return {"kind": "penultimate", "head": head, "layer": layer, "features": features.id}
 
 
 @dataclass(frozen=True)
 class SpacePair:
-    """View 0 of every image lives in `plain`, further views in `augmented`.
+    """View 0 of every image is in `plain`, further views are in `augmented`.
 
     So another rotation or another number of views leaves the rows of the images themselves as they are.
     """
 
     plain: Space
     augmented: Space
-
-    @classmethod
-    def of(cls, store: Store, spec: FeatureSpec, weights: Weights) -> SpacePair:
-        """Return the spaces of a spec whose statistics are known."""
-        return cls(
-            store.space(describe(spec, weights, augmented=False)),
-            store.space(describe(spec, weights, augmented=True)),
-        )
-
-    def penultimate(self, store: Store, head: str, layer: str) -> SpacePair:
-        """Return the spaces of a head's penultimate features of these rows."""
-        return SpacePair(
-            store.space(penultimate_description(self.plain, head, layer)),
-            store.space(penultimate_description(self.augmented, head, layer)),
-        )
 
     def of_view(self, view: int) -> Space:
         """Return the space that holds a view."""
@@ -86,8 +44,82 @@ class SpacePair:
         return plain + (self.augmented.missing(further) if further else [])
 
     def rows(self, digests: Sequence[str], views: int) -> ViewRows:
-        """Return rows of the images' first `views` views."""
+        """Return rows of the first `views` views of images."""
         return ViewRows(self, digests, views)
+
+
+@dataclass(frozen=True)
+class FeatureSpace(SpacePair):
+    """The backbone's features of a spec, and all that it takes to compute them.
+
+    Attributes:
+        spec: The spec with all statistics filled in.
+        weights: The backbone's.
+        store: The cache.
+    """
+
+    spec: FeatureSpec
+    weights: Weights
+    store: Store
+
+    @classmethod
+    def of(cls, spec: FeatureSpec, weights: Weights, store: Store) -> FeatureSpace:
+        """Return the space of a spec whose statistics are known."""
+        plain, augmented = (
+            store.space(_describe(spec, weights, store, augmented=augmented)) for augmented in (False, True)
+        )
+        return cls(plain, augmented, spec, weights, store)
+
+    @property
+    def network(self) -> NetworkSource:
+        """What the network is built from."""
+        return _network(self.spec, self.weights, self.store)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """The preprocessing of pixels."""
+        return _preprocessing(self.spec)
+
+    @property
+    def views(self) -> ViewSpec:
+        """How augmented views are made."""
+        return _views(self.spec)
+
+    def penultimate(self, head: str, layer: str) -> SpacePair:
+        """Return the spaces of the outputs of a head's layer on these rows; `head` is the head's digest."""
+        plain, augmented = (
+            self.store.space({"kind": "penultimate", "head": head, "layer": layer, "features": features.id})
+            for features in (self.plain, self.augmented)
+        )
+        return SpacePair(plain, augmented)
+
+
+def _describe(spec: FeatureSpec, weights: Weights, store: Store, *, augmented: bool) -> dict[str, Any]:
+    """Return everything that decides a row's values, except the image's bytes and the view's number."""
+    return {
+        "kind": "backbone",
+        "images": {"decode": DECODE_RULE, **spec.images.model_dump()},
+        "views": {"rule": VIEW_RULE, **asdict(_views(spec))} if augmented else None,
+        "preprocess": dict(_preprocessing(spec).key()),
+        "backbone": _network(spec, weights, store).identity(),
+        "dtype": spec.features.dtype,
+        "numerics": NUMERICS[spec.backbone.precision],
+    }
+
+
+def _network(spec: FeatureSpec, weights: Weights, store: Store) -> NetworkSource:
+    return NetworkSource(spec.backbone, spec.images.size, weights, store)
+
+
+def _preprocessing(spec: FeatureSpec) -> Preprocessing:
+    mode = spec.preprocess.mode
+    rule = imagenet_rule(spec.backbone.name) if mode == "imagenet" else mode
+    return Preprocessing(rule, spec.preprocess.mean, spec.preprocess.std)
+
+
+def _views(spec: FeatureSpec) -> ViewSpec:
+    """Return the augmentation of a spec; the number of views is not part of it."""
+    return ViewSpec(**spec.views.model_dump(exclude={"count"}))
 
 
 class ViewRows:
@@ -96,7 +128,7 @@ class ViewRows:
     Args:
         spaces: Where the rows are.
         digests: The images.
-        views: Views an image, all of them stored.
+        views: Views of each image, all of them stored.
 
     Raises:
         StoreError: A row is not stored.

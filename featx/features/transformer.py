@@ -18,10 +18,10 @@ from featx.features.compute import compute
 from featx.features.decoding import with_statistics
 from featx.features.extraction import work_of
 from featx.features.hashing import Image, digest_of_array, hash_images
-from featx.features.spaces import SpacePair
-from featx.networks import Engine, Weights, build_network, chosen_engine, find_weights
+from featx.features.spaces import FeatureSpace
+from featx.networks import Engine, Weights, chosen_engine, find_weights
 from featx.recipes import FeatureSpec, Pooling, Precision, PreprocessMode, Recipe
-from featx.store import KnownFiles, Store, turn
+from featx.store import StatCache, Store
 
 EXPECTED = (
     "Expected images as paths (a sequence, or one column) or as uint8 arrays of shape (n, height, width) or "
@@ -29,14 +29,14 @@ EXPECTED = (
 )
 
 
-def images_of(X: Any, split: str, known: KnownFiles) -> list[Image]:
+def images_of(X: Any, split: str, stat_cache: StatCache) -> list[Image]:
     """Return an image for each element of X, in its order; an element that comes again is the same image.
 
     Args:
         X: Paths as a list, an array, a Series, or one column of shape (n, 1); or arrays of pixels, in one array or
             in a list of (height, width) and (height, width, 3), whose sizes may differ.
         split: What the images are used for, `train` or `test`.
-        known: The cache's known files.
+        stat_cache: The stat cache of the cache.
 
     Raises:
         DataError: X is something else, or empty.
@@ -47,7 +47,7 @@ def images_of(X: Any, split: str, known: KnownFiles) -> list[Image]:
     pictures = _pictures(X)
     if pictures is not None:
         return [_of_array(picture, number, split) for number, picture in enumerate(pictures)]
-    return _of_files(_paths(X), split, known)
+    return _of_files(_paths(X), split, stat_cache)
 
 
 def _pictures(X: Any) -> Sequence[NDArray[np.uint8]] | None:
@@ -87,10 +87,10 @@ def _paths(X: Any) -> list[str]:
     return [str(value) for value in column]
 
 
-def _of_files(paths: list[str], split: str, known: KnownFiles) -> list[Image]:
+def _of_files(paths: list[str], split: str, stat_cache: StatCache) -> list[Image]:
     unique = list(dict.fromkeys(paths))
     items = [Item(path, Path(path).absolute(), None, split) for path in unique]
-    images, _ = hash_images(items, "fail", known)
+    images, _ = hash_images(items, "fail", stat_cache)
     by_path = dict(zip(unique, images, strict=True))
     return [by_path[path] for path in paths]
 
@@ -194,7 +194,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             FeatxError: What `featx.extract` raises.
         """
         check_is_fitted(self)
-        return self._rows(images_of(X, "test", KnownFiles(Path(self.cache))))
+        return self._rows(images_of(X, "test", StatCache(Path(self.cache))))
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Return `<backbone>_<number>` for each column, (d,).
@@ -224,7 +224,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         chosen_engine(self.engine, wanted.backbone.precision)
         weights = find_weights(wanted.backbone.name, wanted.backbone.weights)
         store = Store(Path(self.cache))
-        images = images_of(X, "train", KnownFiles(store.root))
+        images = images_of(X, "train", StatCache(store.root))
         spec = with_statistics(wanted, images, store, "fail")
         space = self._complete(images, spec, weights).plain
         self.spec_, self.weights_ = spec, weights
@@ -245,25 +245,23 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return chosen_recipe(base, None, fields)
 
     def _rows(self, images: list[Image]) -> NDArray[np.float32]:
-        spaces = self._complete(images, self.spec_, self.weights_)
-        return spaces.plain.rows([(image.digest, 0) for image in images]).to_array()
+        space = self._complete(images, self.spec_, self.weights_)
+        return space.plain.rows([(image.digest, 0) for image in images]).to_array()
 
-    def _complete(self, images: list[Image], spec: FeatureSpec, weights: Weights) -> SpacePair:
+    def _complete(self, images: list[Image], spec: FeatureSpec, weights: Weights) -> FeatureSpace:
         """Compute the rows that the cache lacks, and return where all of them are."""
         store = Store(Path(self.cache))
         keys = [(image.digest, 0) for image in images]
-        spaces = SpacePair.of(store, spec, weights)
-        if not spaces.missing(keys):
-            return spaces
-        with turn(store.root):
+        space = FeatureSpace.of(spec, weights, store)
+        if not space.missing(keys):
+            return space
+        with store.lock():
             # Another process may have computed some while this one waited.
-            spaces = SpacePair.of(store, spec, weights)
-            missing = spaces.missing(keys)
+            space = FeatureSpace.of(spec, _trusted(weights, spec), store)
+            missing = space.missing(keys)
             if missing:
-                found = _trusted(weights, spec)
-                network = build_network(spec, found, store, self.engine, self.batch_size)
-                compute(work_of(images, missing), spec, network, store, spaces, "fail")
-        return spaces
+                compute(work_of(images, missing), space, space.network.build(self.engine, self.batch_size), "fail")
+        return space
 
 
 def _trusted(weights: Weights, spec: FeatureSpec) -> Weights:

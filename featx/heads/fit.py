@@ -77,7 +77,7 @@ def store_penultimate(head: Head, extraction: Extraction, views: int) -> Penulti
     if layer is None:
         return None
     digest = head.digest()
-    target = extraction.spaces.penultimate(extraction.store, digest, layer)
+    target = extraction.space.penultimate(digest, layer)
     keys = dict.fromkeys(
         (image.digest, view)
         for image in extraction.images
@@ -93,7 +93,7 @@ def store_penultimate(head: Head, extraction: Extraction, views: int) -> Penulti
 
 def _fill(head: Head, extraction: Extraction, target: SpacePair, keys: Sequence[RowKey]) -> None:
     """Compute rows that all are of one space."""
-    source = extraction.spaces.of_view(keys[0][1]).rows(keys)
+    source = extraction.space.of_view(keys[0][1]).rows(keys)
     done = 0
     with target.of_view(keys[0][1]).writer() as writer:
         for rows in head.penultimate(source.chunks(ROWS_AT_ONCE)):

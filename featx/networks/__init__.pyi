@@ -5,10 +5,8 @@ from .backbones import imagenet_rule as imagenet_rule
 from .backbones import is_model_file as is_model_file
 from .build import BATCH_SIZES as BATCH_SIZES
 from .build import Engine as Engine
-from .build import build_network as build_network
 from .build import chosen_engine as chosen_engine
-from .build import describe_backbone as describe_backbone
-from .build import network_facts as network_facts
+from .build import NetworkSource as NetworkSource
 from .framework import gpu_is_there as gpu_is_there
 from .framework import has_gpu as has_gpu
 from .framework import has_openvino as has_openvino

@@ -1,10 +1,9 @@
-"""Which engine runs the network, and the network itself: built by Keras, or read converted from the store."""
+"""Which engine runs a network, and the network itself: built by Keras, or read converted from the store."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from featx.digests import digest_of
@@ -14,45 +13,124 @@ from featx.networks.framework import gpu_is_there, has_gpu, has_openvino
 from featx.networks.keras import KerasNetwork, Network
 from featx.networks.openvino import CONVERSION_RULE, OpenVINONetwork, convert
 from featx.networks.weights import Weights
-from featx.recipes import BackbonePart, FeatureSpec, Precision
+from featx.recipes import BackbonePart, Precision
 from featx.store import Store
-
-
-def describe_backbone(part: BackbonePart, weights: Weights) -> dict[str, Any]:
-    """Return what tells one network from another; where a file lies is not part of it."""
-    return {
-        "name": "file" if is_model_file(part.name) else part.name.lower(),
-        "weights": weights.digest,
-        "cut": part.cut,
-        "pooling": part.pooling,
-    }
-
 
 log = logging.getLogger("featx")
 
 Engine = Literal["auto", "keras", "openvino"]
 NETWORKS = "networks"
-# Images a call at which each engine was fastest, or nearly so, on VGG16 and MobileNetV2. OpenVINO computes several
-# calls at once, and a few images' maps stay in a core's cache.
+# Images in a batch with which each engine was fastest, or nearly so, on VGG16 and MobileNetV2. OpenVINO computes
+# several batches at once, and the feature maps of a few images stay in a core's cache.
 BATCH_SIZES = {"keras": 16, "openvino": 2}
 
 
 @dataclass(frozen=True)
 class NetworkFacts:
-    """What is known of a network once it has been built: features a row, and parameters."""
+    """What is known about a network once it has been built.
+
+    Attributes:
+        width: Features of an image.
+        parameters: Number of weights.
+    """
 
     width: int
     parameters: int
 
 
+@dataclass(frozen=True)
+class NetworkSource:
+    """All that it takes to build a network.
+
+    Attributes:
+        backbone: The recipe's part: name, cut layer, pooling, precision.
+        size: Width and height of the input in pixels.
+        weights: What `find_weights` returned for the backbone.
+        store: The cache, which keeps converted networks and facts.
+    """
+
+    backbone: BackbonePart
+    size: int
+    weights: Weights
+    store: Store
+
+    def identity(self) -> dict[str, Any]:
+        """Return what distinguishes the network from others; where a file lies is not part of it."""
+        part = self.backbone
+        return {
+            "name": "file" if is_model_file(part.name) else part.name.lower(),
+            "weights": self.weights.digest,
+            "cut": part.cut,
+            "pooling": part.pooling,
+        }
+
+    def facts(self) -> NetworkFacts:
+        """Return width and number of parameters, from the store or by building the network."""
+        return self._stored_facts() or _facts_of(KerasNetwork(self.backbone, self.size, self.weights))
+
+    def build(self, engine: Engine = "auto", batch_size: int | None = None) -> Network:
+        """Return the network, ready to run; its facts and its conversion are kept in the store.
+
+        Args:
+            engine: `auto` falls back on Keras, with a notice, where OpenVINO cannot run the network.
+            batch_size: Images in a batch; the engine's default if not given.
+
+        Raises:
+            UsageError: There is no such engine, or it is not installed.
+            EngineError: The engine that was named cannot run the network.
+            FeatxError: What `KerasNetwork` raises.
+        """
+        if chosen_engine(engine, self.backbone.precision) == "openvino":
+            try:
+                return self._openvino(batch_size or BATCH_SIZES["openvino"])
+            except EngineError as error:
+                if engine == "openvino":
+                    raise
+                log.info("Keras runs the network, because OpenVINO does not: %s", error)
+        return self._keras(batch_size or BATCH_SIZES["keras"])
+
+    def _keras(self, batch_size: int) -> KerasNetwork:
+        if self.backbone.precision == "mixed" and not has_gpu():
+            log.warning("Mixed precision is for GPUs with units for it; TensorFlow finds none here, so it is slower.")
+        network = KerasNetwork(self.backbone, self.size, self.weights, batch_size)
+        self.store.save_document(NETWORKS, digest_of(self._key()), asdict(_facts_of(network)))
+        return network
+
+    def _openvino(self, batch_size: int) -> OpenVINONetwork:
+        key = digest_of({**self._key(), "engine": "openvino", "rule": CONVERSION_RULE})
+        files = self.store.load_network(key)
+        facts = self._stored_facts()
+        if files is not None and facts is not None:
+            try:
+                network = OpenVINONetwork(files.model, facts.parameters, batch_size, files.compiled)
+            except EngineError as error:
+                # The file is what was written, so another version of OpenVINO has written it.
+                log.info("The network is converted again: %s", error)
+            else:
+                self.store.seal_compiled(files)
+                return network
+        original = self._keras(batch_size)
+        files = self.store.save_network(key, self._key(), lambda target: convert(original, target))
+        network = OpenVINONetwork(files.model, original.parameters, batch_size, files.compiled)
+        self.store.seal_compiled(files)
+        return network
+
+    def _stored_facts(self) -> NetworkFacts | None:
+        document = self.store.load_document(NETWORKS, digest_of(self._key()))
+        return None if document is None else NetworkFacts(**document)
+
+    def _key(self) -> dict[str, Any]:
+        return {**self.identity(), "size": self.size}
+
+
 def chosen_engine(engine: str, precision: Precision = "float32") -> Literal["keras", "openvino"]:
-    """Return the engine that `engine` stands for on this machine; nothing is loaded to tell.
+    """Return the engine that `engine` means on this machine, without loading any.
 
     `auto` is OpenVINO where it is installed, unless there is a GPU, which only Keras uses, or the precision is
     mixed, in which only Keras computes.
 
     Raises:
-        UsageError: There is no such engine, it is not installed, or it has no such precision.
+        UsageError: There is no such engine, it is not installed, or it does not compute in this precision.
     """
     if precision == "mixed" and engine in ("auto", "keras"):
         return "keras"
@@ -75,80 +153,5 @@ def chosen_engine(engine: str, precision: Precision = "float32") -> Literal["ker
     raise UsageError(f"Expected the engine auto, keras or openvino, received {engine!r}.")
 
 
-def network_facts(spec: FeatureSpec, weights: Weights, store: Store) -> NetworkFacts:
-    """Return a network's facts from the store, or by building it."""
-    known = _known_facts(spec, weights, store)
-    return known or _facts(KerasNetwork(spec.backbone, spec.images.size, weights))
-
-
-def build_network(
-    spec: FeatureSpec, weights: Weights, store: Store, engine: Engine, batch_size: int | None = None
-) -> Network:
-    """Return the network of a spec, ready to run; what is learnt of it is kept in the store.
-
-    Args:
-        spec: Which network.
-        weights: What `find_weights` found for it.
-        store: Where converted networks and facts are kept.
-        engine: `auto` falls back on Keras, with a notice, where OpenVINO cannot run the network.
-        batch_size: Images a call; the engine's own if not given.
-
-    Raises:
-        UsageError: There is no such engine, or it is not installed.
-        EngineError: The engine asked for cannot run the network.
-        FeatxError: What `KerasNetwork` raises.
-    """
-    if chosen_engine(engine, spec.backbone.precision) == "openvino":
-        try:
-            return _openvino(spec, weights, store, batch_size or BATCH_SIZES["openvino"])
-        except EngineError as error:
-            if engine == "openvino":
-                raise
-            log.info("Keras runs the network, because OpenVINO does not: %s", error)
-    return _keras(spec, weights, store, batch_size or BATCH_SIZES["keras"])
-
-
-def _keras(spec: FeatureSpec, weights: Weights, store: Store, batch_size: int) -> KerasNetwork:
-    if spec.backbone.precision == "mixed" and not has_gpu():
-        log.warning("Mixed precision is for GPUs with units for it; TensorFlow finds none here, so it is slower.")
-    network = KerasNetwork(spec.backbone, spec.images.size, weights, batch_size)
-    store.save_document(NETWORKS, digest_of(_about(spec, weights)), asdict(_facts(network)))
-    return network
-
-
-def _openvino(spec: FeatureSpec, weights: Weights, store: Store, batch_size: int) -> OpenVINONetwork:
-    about = _about(spec, weights)
-    key = digest_of({**about, "engine": "openvino", "rule": CONVERSION_RULE})
-    files = store.load_network(key)
-    facts = _known_facts(spec, weights, store)
-    if files is not None and facts is not None:
-        try:
-            network = OpenVINONetwork(files.model, facts.parameters, batch_size, files.compiled)
-        except EngineError as error:
-            # It is what was written, so another version of OpenVINO has written it.
-            log.info("A converted network is made again: %s", error)
-        else:
-            store.seal_compiled(files)
-            return network
-    source = _keras(spec, weights, store, batch_size)
-
-    def write(target: Path) -> None:
-        convert(source, target)
-
-    files = store.save_network(key, about, write)
-    network = OpenVINONetwork(files.model, source.parameters, batch_size, files.compiled)
-    store.seal_compiled(files)
-    return network
-
-
-def _known_facts(spec: FeatureSpec, weights: Weights, store: Store) -> NetworkFacts | None:
-    document = store.load_document(NETWORKS, digest_of(_about(spec, weights)))
-    return None if document is None else NetworkFacts(**document)
-
-
-def _facts(network: Network) -> NetworkFacts:
+def _facts_of(network: Network) -> NetworkFacts:
     return NetworkFacts(network.width, network.parameters)
-
-
-def _about(spec: FeatureSpec, weights: Weights) -> dict[str, Any]:
-    return {**describe_backbone(spec.backbone, weights), "size": spec.images.size}

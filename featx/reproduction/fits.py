@@ -7,20 +7,20 @@ from pathlib import Path
 
 from featx.data import read_data
 from featx.errors import RecipeError, RunError
-from featx.features import SpacePair, data_digest, extract, hash_images
+from featx.features import FeatureSpace, data_digest, extract, hash_images
 from featx.heads import Head, class_indices, parts_of
 from featx.networks import find_weights, is_model_file
 from featx.recipes import PreprocessPart, Recipe, ViewsPart
-from featx.reports import Told, has_random_weights
+from featx.reports import OpenedRun, has_random_weights
 from featx.reproduction.plan import Fit
 from featx.runs import HEAD, Run, fit_head, is_run, run_source, read_run
 from featx.stats import Score, score
-from featx.store import KnownFiles, Store
+from featx.store import StatCache, Store
 
 ROWS_AT_ONCE = 256
 
 
-def fitted(fit: Fit, folder: Path, cache: Path) -> Told:
+def fitted(fit: Fit, folder: Path, cache: Path) -> OpenedRun:
     """Return a run: the one in its folder if it is of this recipe, data and weights, else a new one.
 
     Raises:
@@ -30,7 +30,7 @@ def fitted(fit: Fit, folder: Path, cache: Path) -> Told:
     if run is None:
         fit_head(fit.data, fit.recipe, folder, cache=cache)
         run = read_run(folder)
-    told = Told(run, f"{fit.name}-", fit.title)
+    told = OpenedRun(run, f"{fit.name}-", fit.title, cache)
     # What a table calls the run says so wherever it appears.
     return replace(told, name=f"{fit.title} (random weights)") if has_random_weights(told) else told
 
@@ -48,14 +48,14 @@ def _done(fit: Fit, folder: Path, cache: Path) -> Run | None:
         # Damaged, or its features have left the cache.
         return None
     weights = find_weights(fit.recipe.backbone.name, fit.recipe.backbone.weights)
-    images, _ = hash_images(read_data(fit.data).items, "fail", KnownFiles(Store(cache).root))
+    images, _ = hash_images(read_data(fit.data).items, "fail", StatCache(Store(cache).root))
     same = (
         (folder / HEAD).is_file()
         and _plain(run.recipe, fit.recipe) == _plain(fit.recipe, fit.recipe)
         and run.manifest["weights"]["sha256"] == weights.digest
         and run.manifest["data"]["sha256"] == data_digest(images)
         # A newer featx may make other features of the same recipe.
-        and SpacePair.of(Store(cache), run.recipe, weights).plain.id == run.manifest["features"]["feature_set"]
+        and FeatureSpace.of(run.recipe, weights, Store(cache)).plain.id == run.manifest["features"]["feature_set"]
     )
     return run if same else None
 
@@ -70,7 +70,7 @@ def _plain(recipe: Recipe, wanted: Recipe) -> Recipe:
     return recipe.model_copy(update=told)
 
 
-def validation_scores(told: Told, data: Path, views: ViewsPart, cache: Path) -> tuple[Score, Score]:
+def validation_scores(told: OpenedRun, data: Path, views: ViewsPart, cache: Path) -> tuple[Score, Score]:
     """Return a run's score of its validation images as they are, and of their augmented views.
 
     Args:

@@ -18,7 +18,7 @@ from .source import Layer as Layer
 from .source import Predicted as Predicted
 from .source import Source as Source
 from .source import data_source as data_source
-from .source import run_source as run_source
 from .source import read_source as read_source
+from .source import run_source as run_source
 from .writing import data_facts as data_facts
 from .writing import versions as versions

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from featx.digests import canonical_json, sha256
-from featx.features import describe
+from featx.features import FeatureSpace
 from featx.images import read_bytes
 from featx.networks import Weights, find_weights
 from featx.recipes import FeatureSpec
@@ -154,11 +154,11 @@ def explain_of_run(image: str | Path, run: str | Path, *, view: int = 0, cache: 
 def _explain(digest: str, spec: FeatureSpec, weights: Weights, view: int, cache: str | Path) -> Explanation:
     store = Store(Path(cache))
     if spec.preprocess.mode != "featurewise" or spec.preprocess.mean is not None:
-        return explain(store, describe(spec, weights, augmented=view > 0), digest, view)
+        return explain(store, FeatureSpace.of(spec, weights, store).of_view(view).description, digest, view)
     known = _known_statistics(digest, store)
     fitted = known or {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
     spec = spec.model_copy(update={"preprocess": spec.preprocess.model_copy(update=fitted)})
-    found = explain(store, describe(spec, weights, augmented=view > 0), digest, view)
+    found = explain(store, FeatureSpace.of(spec, weights, store).of_view(view).description, digest, view)
     if known:
         return found
     # Statistics that stand in for unknown ones differ from everything and explain nothing.

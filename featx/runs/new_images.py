@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from featx.data import read_paths
 from featx.errors import UntrustedError
-from featx.features import Extraction, OnError, ViewRows, extract_dataset
+from featx.features import Extraction, FeatureSpace, OnError, ViewRows, extract_dataset
 from featx.heads import Head
-from featx.networks import Weights, find_weights
-from featx.recipes import FeatureSpec, Recipe
+from featx.networks import find_weights
+from featx.recipes import Recipe
 from featx.runs.folder import HEAD, Run
 from featx.stats import probabilities
 from featx.store import Store
@@ -34,7 +34,7 @@ class Model(ABC):
     classes: tuple[str, ...]
 
     @abstractmethod
-    def check(self, spec: FeatureSpec, weights: Weights, store: Store) -> None:
+    def check(self, space: FeatureSpace) -> None:
         """Check that rows of these features are those that it was fitted on.
 
         Raises:
@@ -54,20 +54,21 @@ class HeadModel(Model):
         self.recipe = run.recipe
         self.classes = run.classes
 
-    def check(self, spec: FeatureSpec, weights: Weights, store: Store) -> None:
+    def check(self, space: FeatureSpace) -> None:
         """Check the weights' digest, see `Model`."""
-        check_weights(spec, weights, str(self.run.manifest["weights"]["sha256"]), "head")
+        check_weights(space, str(self.run.manifest["weights"]["sha256"]), "head")
 
     def probabilities(self, rows: ViewRows) -> NDArray[np.float64]:
         """Return the head's, see `Model`."""
         return probabilities(Head.load(self.run.path / HEAD).logits(rows.chunks(ROWS_AT_ONCE)))
 
 
-def check_weights(spec: FeatureSpec, found: Weights, expected: str, fitted: str) -> None:
+def check_weights(space: FeatureSpace, expected: str, fitted: str) -> None:
     """Raise UntrustedError where the backbone's weights are not those that a model, `fitted`, was fitted with."""
+    found = space.weights
     if found.digest != expected:
         raise UntrustedError(
-            f"Expected the weights of {spec.backbone.name} that the {fitted} was fitted on (SHA-256 "
+            f"Expected the weights of {space.spec.backbone.name} that the {fitted} was fitted on (SHA-256 "
             f"{expected[:12]}…), found others in {found.path or found.source} ({found.digest[:12]}…); predictions "
             "would mean nothing, so pass the right file with --weights, or fit again."
         )
@@ -92,8 +93,8 @@ def extract_new(
     spec = model.recipe
     if weights is not None:
         spec = spec.replaced({"backbone.weights": weights})
-    found = find_weights(spec.backbone.name, spec.backbone.weights)
-    model.check(spec, found, Store(Path(cache)))
-    # No image here is a training image: only the images themselves are needed.
+    weights_now = find_weights(spec.backbone.name, spec.backbone.weights)
+    model.check(FeatureSpace.of(spec, weights_now, Store(Path(cache))))
+    # No image here is a training image: augmented views are not needed.
     spec = spec.replaced({"views.count": 1})
-    return extract_dataset(dataset, spec, weights=found, cache=cache, on_error=on_error)
+    return extract_dataset(dataset, spec, weights=weights_now, cache=cache, on_error=on_error)

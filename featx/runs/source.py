@@ -16,13 +16,13 @@ from featx.features import (
     DEFAULT_BACKBONE,
     Extraction,
     Failure,
+    FeatureSpace,
     FeatureTable,
     Image,
     OnError,
     default_recipe,
     extract,
 )
-from featx.networks import Weights
 from featx.recipes import FeatureSpec
 from featx.runs.folder import Run, RunImage, is_run, read_run
 from featx.store import Store
@@ -67,8 +67,7 @@ class Source:
         extra: The other columns of the data's manifest for each image, as text.
         predicted: What the run's head made of each; None for data.
         run: The run; None for data.
-        spec: How data's features are made, with all statistics filled in; None for a run, whose recipe says it.
-        weights: The backbone's, for data; None for a run, whose manifest names them.
+        space: How the features of data are made; None for a run, whose recipe and manifest say it.
         failed: Images of data that could not be read and are not among the rows.
     """
 
@@ -80,8 +79,7 @@ class Source:
     extra: tuple[Mapping[str, str], ...]
     predicted: Predicted | None = None
     run: Run | None = None
-    spec: FeatureSpec | None = None
-    weights: Weights | None = None
+    space: FeatureSpace | None = None
     failed: tuple[Failure, ...] = ()
 
     def group_ids(self) -> tuple[str, ...]:
@@ -210,12 +208,11 @@ def data_source(extraction: Extraction) -> Source:
     return Source(
         name=extraction.dataset.root.name,
         layer="backbone",
-        feature_set=extraction.spaces.plain.id,
+        feature_set=extraction.space.plain.id,
         table=extraction.table_of(images),
         files=tuple(image.item.path for image in images),
         extra=tuple(columns),
-        spec=extraction.spec,
-        weights=extraction.weights,
+        space=extraction.space,
         failed=extraction.failed,
     )
 

@@ -151,11 +151,11 @@ def _manifest(outcome: Outcome, extraction: Extraction, metrics: Mapping[str, An
             "sha256": extraction.weights.digest,
         },
         "features": {
-            "feature_set": extraction.spaces.plain.id,
-            "augmented_set": extraction.spaces.augmented.id,
+            "feature_set": extraction.space.plain.id,
+            "augmented_set": extraction.space.augmented.id,
             "dim": extraction.dim,
             "engine": extraction.engine,
-            "description": extraction.spaces.plain.description,
+            "description": extraction.space.plain.description,
         },
         "head": {
             "sha256": outcome.head.digest(),

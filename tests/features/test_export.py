@@ -61,7 +61,7 @@ def test_an_export_holds_every_row_beside_what_is_known_of_it(
         absent = "" if ending.lower() == ".npz" else None
         assert (label, split, group or None, key) == (item.label, item.split, item.group, image[name].digest)
         assert group == (item.group or absent)
-        (stored,) = extraction.spaces.of_view(view).rows([(key, view)]).to_array()
+        (stored,) = extraction.space.of_view(view).rows([(key, view)]).to_array()
         np.testing.assert_array_equal(row, stored)
     counts = {split: columns["split"].count(split) for split in ("train", "test")}
     assert counts == {"train": N_TRAIN * VIEWS, "test": N_TEST}

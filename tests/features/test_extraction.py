@@ -132,7 +132,7 @@ def test_train_has_all_views_and_test_one(data: Path, tmp_path: Path, recipe: Re
     five = extract(data, recipe.replaced({**fields, "views.count": 5}), cache=cache)
     assert (five.rows, five.computed) == (5 * N_TRAIN + N_TEST, 3 * N_TRAIN)
     assert len(decoded) == N + N_TRAIN
-    assert five.spaces.augmented.id == two.spaces.augmented.id
+    assert five.space.augmented.id == two.space.augmented.id
     assert extract(data, recipe.replaced({**fields, "views.count": 3}), cache=cache).computed == 0
     assert extract(data, recipe, cache=cache).computed == 0
 
@@ -141,7 +141,7 @@ def test_half_precision_is_stored_rounded(data: Path, cache: Path, recipe: Recip
     single = extract(data, recipe, cache=cache)
     half = extract(data, recipe.replaced({"features.dtype": "float16"}), cache=cache)
     assert half.computed == N
-    assert half.spaces.plain.shards()[0].dtype == "float16"
+    assert half.space.plain.shards()[0].dtype == "float16"
     np.testing.assert_array_equal(half.table().X, single.table().X.astype(np.float16).astype(np.float32))
 
 
@@ -233,7 +233,7 @@ def test_where_and_when_a_file_lies_costs_nothing(
     rows = by_digest(before)
     after = extract(change(data), recipe, cache=cache)
     assert (after.rows, after.computed, decoded) == (N, 0, [])
-    assert after.spaces.plain.id == before.spaces.plain.id
+    assert after.space.plain.id == before.space.plain.id
     table = after.table()
     for item, key, row in zip(after.images, table.digests, table.X, strict=True):
         assert digest(item.item.path) == key
@@ -310,8 +310,8 @@ def test_each_part_of_the_key_gives_other_features(change: dict[str, Any], any_s
     one = extract(data, small_recipe(model), cache=cache)
     other = extract(data, small_recipe(model, change), cache=cache)
     assert (one.computed, other.computed) == (0, 6)
-    assert one.spaces.plain.id != other.spaces.plain.id
-    assert one.spaces.augmented.id != other.spaces.augmented.id
+    assert one.space.plain.id != other.space.plain.id
+    assert one.space.augmented.id != other.space.augmented.id
     ours, theirs = one.table().X, other.table().X
     assert ours.shape != theirs.shape or not np.array_equal(ours, theirs)
 
@@ -346,7 +346,7 @@ def test_other_views_leave_the_images_themselves(
     one = extract(data, small_recipe(model), cache=cache)
     other = extract(data, small_recipe(model, changes), cache=cache)
     assert (other.rows, other.computed) == (10, 4)
-    assert other.spaces.plain.id == one.spaces.plain.id
+    assert other.space.plain.id == one.space.plain.id
 
 
 # Statistics of the training images.
@@ -406,7 +406,7 @@ def test_a_new_training_image_changes_all_rows_unless_the_statistics_are_fixed(
     assert (fixed.computed, notices(caplog)) == (1, [])
     anew = extract(data, featurewise, cache=tmp_path / "cache")
     assert (anew.computed, len(notices(caplog))) == (N + 1, 1)
-    assert "fix preprocess.mean and preprocess.std in the recipe" in notices(caplog)[0]
+    assert "set preprocess.mean and preprocess.std in the recipe" in notices(caplog)[0]
 
 
 def test_what_was_never_extracted_with_statistics_is_no_reason_for_a_notice(
@@ -512,7 +512,7 @@ def test_a_recipe_by_its_path_and_the_default_cache(data: Path, elsewhere: Path,
     assert (one.computed, one.store.root) == (N, Path("cache"))
     assert sorted(path.name for path in elsewhere.iterdir()) == ["cache", "mine.toml"]
     other = extract(data, default_recipe(str(tiny_model)).replaced({"images.size": SIZE}))
-    assert (other.computed, other.spaces.plain.id) == (0, one.spaces.plain.id)
+    assert (other.computed, other.space.plain.id) == (0, one.space.plain.id)
 
 
 def test_a_default_recipe_is_the_backbone_as_it_comes() -> None:

@@ -93,7 +93,7 @@ class Place:
         np.testing.assert_array_equal(found.table().X, self.expected.table().X)
 
     def stored(self, cache: Path) -> int:
-        return Store(cache).space(self.expected.spaces.plain.description).stored()
+        return Store(cache).space(self.expected.space.plain.description).stored()
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:

@@ -88,7 +88,7 @@ def test_what_extract_computed_is_not_computed_again(
     extraction = featx.extract(films[0].parents[2], extractor._wanted(), cache=extractor.cache)
     found = extractor.fit_transform(films)
     assert computed == []
-    assert extractor.feature_set_ == extraction.spaces.plain.id
+    assert extractor.feature_set_ == extraction.space.plain.id
     by_digest = dict(zip(extraction.table().digests, extraction.table().X, strict=True))
     np.testing.assert_array_equal(found, [by_digest[digest(path)] for path in films])
 

@@ -128,7 +128,7 @@ def test_a_part_of_the_features_is_not_enough(fitted: FitResult, tmp_path: Path)
     data = Path(shutil.copytree(fitted.extraction.dataset.root, tmp_path / "data"))
     shutil.rmtree(data / "train" / "covid")
     part = extract(data, fitted.recipe, cache=tmp_path / "part")
-    assert part.spaces.plain.id == fitted.extraction.spaces.plain.id
+    assert part.space.plain.id == fitted.extraction.space.plain.id
     with pytest.raises(RunError, match=r"backbone features .* are not all in the cache"):
         visualize(fitted.run, layer="backbone", out=tmp_path / "out", cache=tmp_path / "part")
 

@@ -74,7 +74,7 @@ def test_rows_of_mixed_precision_are_kept_apart(data: Path, tmp_path: Path, capl
     one = extract(data, spec, cache=tmp_path / "cache", engine="keras")
     two = extract(data, mixed, cache=tmp_path / "cache")
     assert (one.computed, two.computed, two.engine) == (N, N, "keras")
-    assert two.spaces.plain.description["numerics"] == "mixed_float16"
+    assert two.space.plain.description["numerics"] == "mixed_float16"
     assert "so it is slower" in caplog.text
     assert extract(data, mixed, cache=tmp_path / "cache").computed == 0
     difference = np.abs(one.table().X - two.table().X).max()

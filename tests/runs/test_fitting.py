@@ -21,7 +21,6 @@ from featx.heads import FitEngine, TrainingBatches
 from featx.heads import fit as head_fits
 from featx.networks import load_keras
 from featx.recipes import Recipe, load_recipe
-from featx.runs import folder as runs
 from featx.runs.fitting import FitResult, fit_head
 from featx.runs.folder import read_run
 from featx.stats import wilson
@@ -140,7 +139,7 @@ def test_the_manifest_says_what_the_run_is_made_of(fitted: FitResult) -> None:
     }
     model = Path(fitted.recipe.backbone.name)
     assert manifest["weights"]["sha256"] == hashlib.sha256(model.read_bytes()).hexdigest()
-    assert manifest["features"]["feature_set"] == fitted.extraction.spaces.plain.id
+    assert manifest["features"]["feature_set"] == fitted.extraction.space.plain.id
     assert manifest["features"]["dim"] == fitted.extraction.dim
     assert manifest["head"]["penultimate"]["layer"] == "dense_1"
     assert manifest["versions"]["keras"] == load_keras().__version__
@@ -236,7 +235,7 @@ def stored_penultimate(result: FitResult, digests: tuple[str, ...], view: int = 
         for space in result.extraction.store.spaces()
         if space.description["kind"] == "penultimate"
         and space.description["head"] == manifest["head"]["sha256"]
-        and space.description["features"] == result.extraction.spaces.of_view(view).id
+        and space.description["features"] == result.extraction.space.of_view(view).id
     ]
     if view == 0:
         assert space.id == manifest["head"]["penultimate"]["feature_set"]
@@ -468,7 +467,7 @@ def test_an_interrupted_replacement_is_no_run_and_can_be_repeated(
         raise StoreError("no space left")
 
     with monkeypatch.context() as patch:
-        patch.setattr(runs, "write_csv", fail)
+        patch.setattr("featx.runs.writing.write_csv", fail)
         with pytest.raises(StoreError, match="no space left"):
             fit_head(home / "data", recipe.replaced({"fit.seed": 5}), run, cache=home / "cache")
     # The head is the new one and the history the old one: nobody may take that for a run.
