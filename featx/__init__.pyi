@@ -1,7 +1,6 @@
 __version__: str
 __all__: list[str]
 
-from .bench import bench as bench
 from .classifiers import Comparison as Comparison
 from .classifiers import compare as compare
 from .classifiers import save_best as save_best

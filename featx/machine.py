@@ -1,19 +1,17 @@
-"""What this machine is: processor, memory, disk, GPUs and the settings that change how libraries run on it."""
+"""The computer: processors, memory, GPUs, and the settings that change how libraries run on it."""
 
 from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
-import sys
+import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from featx.control_groups import allowed_cpus, allowed_memory
-from featx.gpus import find_gpus
-from featx.system_files import system_text
-
-# What changes where libraries look, how many threads they start and which devices they use.
+# These change where libraries look, how many threads they start and which devices they use.
 SETTINGS = (
     "FEATX_CACHE",
     "FEATX_WEIGHTS_DIR",
@@ -29,101 +27,99 @@ SETTINGS = (
     "TF_NUM_INTEROP_THREADS",
     "TF_ENABLE_ONEDNN_OPTS",
 )
+# By version of Linux's control groups: the files of the limit and of the use, and the entry of memory.stat for file
+# pages, which count as used and are given back at once. Sources: the kernel's cgroup-v1/memory.rst and cgroup-v2.rst.
+GROUP_FILES = {
+    "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    "": ("memory.max", "memory.current", "inactive_file"),
+}
+QUERY_SECONDS = 10
 
 
 @dataclass(frozen=True)
 class Machine:
-    """A computer, as the operating system tells of it.
+    """A computer as this process may use it.
 
     Attributes:
         system: Such as `Linux 6.1`.
-        processor: Its name, or the architecture where the system does not tell.
-        cpus: Logical processors that this process may use, or as many as a container gives it the time of.
-        memory: Bytes of main memory, or of what a container allows if that is less; None if not known.
-        available: Of them, bytes that new programs can have; None if not known.
-        gpus: Name and memory of each GPU of NVIDIA's, as its driver tells.
-        gpu_makers: `NVIDIA` and `AMD`, of those whose devices are here, with or without a driver.
-        gpu_fault: What `nvidia-smi` says where it fails, or that there is no driver; None where nothing is wrong.
-        settings: Environment variables of `SETTINGS` that are set.
+        processor: Its model, or the architecture where the system does not name one.
+        cpus: Logical processors that this process may use, which may be fewer than there are.
+        memory: Bytes of main memory, or the limit of a container or batch system if that is less.
+        available: Bytes of it that new processes can have.
+        gpus: Name and memory of each NVIDIA GPU, as `nvidia-smi` lists them.
+        settings: The environment variables of `SETTINGS` that are set.
     """
 
     system: str
     processor: str
     cpus: int
-    memory: int | None
-    available: int | None
+    memory: int
+    available: int
     gpus: tuple[str, ...]
-    gpu_makers: tuple[str, ...]
-    gpu_fault: str | None
     settings: dict[str, str]
 
 
 def this_machine() -> Machine:
-    """Return what is known of this machine; nothing heavy is loaded."""
-    memory, available = _memory()
-    gpus = find_gpus()
+    """Describe the computer that this process runs on."""
+    import psutil
+
+    memory = psutil.virtual_memory()
+    limits = [(memory.total, memory.available), *_group_limits()]
     return Machine(
         system=f"{platform.system()} {platform.release()}",
         processor=_processor(),
         cpus=usable_cpus(),
-        memory=memory,
-        available=available,
-        gpus=gpus.names,
-        gpu_makers=gpus.makers,
-        gpu_fault=gpus.fault,
+        memory=min(limit for limit, _ in limits),
+        available=min(left for _, left in limits),
+        gpus=_nvidia_gpus(),
         settings={name: os.environ[name] for name in SETTINGS if name in os.environ},
     )
 
 
 def usable_cpus() -> int:
-    """Return how many logical processors this process may use."""
-    if sys.platform != "linux":
-        return os.cpu_count() or 1
-    bound = len(os.sched_getaffinity(0))
-    return min(bound, allowed_cpus() or bound)
+    """Return how many logical processors this process may use, by its affinity and its container's quota."""
+    from joblib import cpu_count
+
+    return int(cpu_count())
 
 
-def free_bytes(folder: Path) -> int:
-    """Return the free bytes on the disk of a folder that need not exist yet."""
-    return shutil.disk_usage(nearest(folder)).free
-
-
-def nearest(path: Path) -> Path:
-    """Return a path, or the innermost folder around it that exists where it does not."""
-    return next(each for each in (path.absolute(), *path.absolute().parents) if each.exists())
-
-
-def _memory() -> tuple[int | None, int | None]:
-    """Return the bytes of memory and those available, of which a container may leave less than the machine has."""
-    memory = _meminfo("MemTotal") or _pages("SC_PHYS_PAGES")
-    available = _meminfo("MemAvailable") or _pages("SC_AVPHYS_PAGES")
-    allowed = allowed_memory()
-    if allowed is None:
-        return memory, available
-    return (
-        min(allowed.limit, memory or allowed.limit),
-        min(allowed.available, allowed.available if available is None else available),
-    )
+def _group_limits(root: Path = Path("/")) -> Iterator[tuple[int, int]]:
+    """Yield limit and free bytes of every control group around this process that limits memory; the least counts."""
+    for line in _text(root / "proc/self/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        controller = "memory" if "memory" in controllers.split(",") else controllers
+        if controller not in GROUP_FILES:
+            continue
+        limit_file, use_file, file_pages = GROUP_FILES[controller]
+        inner = Path(path.strip("/"))
+        for group in (root / "sys/fs/cgroup" / controller / each for each in (inner, *inner.parents)):
+            limit = _text(group / limit_file)
+            if limit.isdigit():  # version 2 writes "max" where there is none, version 1 more than any memory has
+                pages = re.search(rf"^{file_pages} (\d+)$", _text(group / "memory.stat"), re.MULTILINE)
+                used = int(_text(group / use_file) or 0) - int(pages[1] if pages else 0)
+                yield int(limit), max(0, int(limit) - max(0, used))
 
 
 def _processor() -> str:
-    for line in system_text(Path("/proc/cpuinfo")).splitlines():
-        name, _, value = line.partition(":")
-        if name.strip() == "model name":
-            return value.strip()
-    return platform.processor() or platform.machine()
+    model = re.search(r"^model name\s*: (.+)$", _text(Path("/proc/cpuinfo")), re.MULTILINE)
+    return model[1].strip() if model else platform.processor() or platform.machine()
 
 
-def _meminfo(wanted: str) -> int | None:
-    for line in system_text(Path("/proc/meminfo")).splitlines():
-        name, _, value = line.partition(":")
-        if name == wanted:
-            return int(value.split()[0]) * 1024
-    return None
-
-
-def _pages(name: str) -> int | None:
+def _nvidia_gpus() -> tuple[str, ...]:
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return ()
+    query = [tool, "--query-gpu=name,memory.total", "--format=csv,noheader"]
     try:
-        return os.sysconf(name) * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # another system, or one that does not tell
-        return None
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=QUERY_SECONDS, check=True)  # noqa: S603
+    except (OSError, ValueError, subprocess.SubprocessError):  # no GPU, or a driver that does not work
+        return ()
+    return tuple(line.strip() for line in answer.stdout.splitlines() if line.strip())
+
+
+def _text(path: Path) -> str:
+    """Return a system file's text; empty where there is none, as on another system."""
+    try:
+        return path.read_text("utf-8", errors="replace").strip()
+    except OSError:
+        return ""

@@ -8,7 +8,6 @@ import typer
 
 from featx import __version__
 from featx.cli import (
-    bench,
     cache,
     clusters,
     compare,
@@ -61,7 +60,6 @@ app.command("report")(report.command)
 app.command("reproduce")(reproduce.command)
 app.command("demo")(demo.command)
 app.command("sweep")(sweep.command)
-app.command("bench")(bench.command)
 app.command("doctor")(doctor.command)
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(cache.app, name="cache")

@@ -16,10 +16,8 @@ from featx.errors import FeatxError
 if TYPE_CHECKING:
     from featx.diagnosis import Diagnosis
 
-GIGA = 1e9
+MEGA, GIGA = 1e6, 1e9
 WIDTH = 100
-MEGA = 1e6
-BOUND = "\N{NO-BREAK SPACE}"
 
 
 def command(
@@ -28,26 +26,28 @@ def command(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Look at versions, devices, engines, weights and the cache, and say what mends what is amiss."""
+    """Check versions, devices, engines, weights and the cache; list problems and how to fix them."""
     console.start(quiet=quiet, debug=debug)
-    with _importing(ImportError, AttributeError, ValueError):
+    with _broken_installation(ImportError, AttributeError, ValueError):
         from featx.diagnosis import doctor
-    with console.progress_bars(quiet=quiet), _importing(ImportError):
-        found = doctor(cache=cache)
+    with console.progress_bars(quiet=quiet), _broken_installation(ImportError):
+        diagnosis = doctor(cache=cache)
     if json:
-        console.print_json(found.to_json())
+        console.print_json(diagnosis.to_json())
         return
-    _tell_machine(found)
-    _tell_packages(found)
-    _tell_engines(found)
-    _tell_weights(found)
-    _tell_cache(found)
-    _tell_amiss(found)
+    _print_machine(diagnosis)
+    _print_packages(diagnosis)
+    _print_engines_and_weights(diagnosis)
+    _print_cache(diagnosis)
+    for problem in diagnosis.problems:
+        console.print_lines([f"Problem: {problem.what.rstrip('.')}.", f"  Fix: {problem.fix}"])
+    if not diagnosis.problems:
+        console.print_lines(["No problems were found."])
 
 
 @contextmanager
-def _importing(*kinds: type[Exception]) -> Iterator[None]:
-    """Tell of a package that is so broken that not even the diagnosis can be made."""
+def _broken_installation(*kinds: type[Exception]) -> Iterator[None]:
+    """Report in one sentence a package that the diagnosis itself needs and that does not load."""
     try:
         yield
     except kinds as error:
@@ -58,84 +58,58 @@ def _importing(*kinds: type[Exception]) -> Iterator[None]:
         ) from error
 
 
-def _tell_machine(found: Diagnosis) -> None:
-    machine = found.machine
-    console.print_lines([f"{machine.processor}, {machine.cpus} processors, {machine.system}"])
-    if machine.memory is not None:
-        free = "" if machine.available is None else f", of which {machine.available / GIGA:.1f} GB free"
-        console.print_lines([f"memory     {machine.memory / GIGA:.1f} GB{free}"])
-    devices = f"{', '.join(found.devices)}, as TensorFlow sees them" if found.devices else "TensorFlow tells none"
-    console.print_lines([f"devices    {devices}"])
-    gpus = ", ".join(machine.gpus) or ", ".join(f"one of {maker}'s" for maker in machine.gpu_makers) or "none"
-    console.print_lines([f"GPUs       {gpus}" + (f"; {machine.gpu_fault}" if machine.gpu_fault else "")])
-    if found.threads:
-        console.print_lines(_wrapped("threads    ", [f"{name} {number}" for name, number in found.threads]))
-    console.print_lines([f"setting    {name}={value}" for name, value in machine.settings.items()])
+def _print_machine(diagnosis: Diagnosis) -> None:
+    machine = diagnosis.machine
+    devices = ", ".join(diagnosis.devices) or "TensorFlow lists none"
+    console.print_lines(
+        [
+            f"{machine.processor}, {machine.cpus} processors, {machine.system}",
+            f"memory     {machine.memory / GIGA:.1f} GB, {machine.available / GIGA:.1f} GB of it free",
+            f"devices    {devices}",
+            f"GPUs       {', '.join(machine.gpus) or 'nvidia-smi lists none'}",
+            *(f"setting    {name}={value}" for name, value in machine.settings.items()),
+        ]
+    )
 
 
-def _tell_packages(found: Diagnosis) -> None:
+def _print_packages(diagnosis: Diagnosis) -> None:
     console.print_lines(["", f"featx {__version__}, Python {platform.python_version()}"])
-    have = [f"{package.name} {package.installed}" for package in found.packages if package.installed is not None]
-    absent = [
-        package.name if package.extra is None else f"{package.name} (only for featx[{package.extra}])"
-        for package in found.packages
-        if package.installed is None
-    ]
-    for start, words in (("packages   ", have), ("not there  ", absent)):
-        if words:
-            console.print_lines(_wrapped(start, words))
+    packages = diagnosis.packages
+    _print_list("packages   ", [f"{each.name} {each.installed}" for each in packages if each.installed is not None])
+    missing = [each for each in packages if each.installed is None]
+    _print_list(
+        "missing    ", [each.name + (f" (only for featx[{each.extra}])" if each.extra else "") for each in missing]
+    )
 
 
-def _wrapped(start: str, words: list[str]) -> list[str]:
-    """Return lines of words, of which none is broken, also where it has a blank or a hyphen."""
-    text = ", ".join(word.replace(" ", BOUND) for word in words)
-    after = " " * len(start)
-    fill = textwrap.TextWrapper(WIDTH, start, after, break_on_hyphens=False, break_long_words=False)
-    return [line.replace(BOUND, " ") for line in fill.wrap(text)]
+def _print_list(start: str, items: list[str]) -> None:
+    """Print items in lines of equal indent, and break none of them."""
+    fill = textwrap.TextWrapper(WIDTH, start, " " * len(start), break_on_hyphens=False, break_long_words=False)
+    text = ", ".join(item.replace(" ", "\N{NO-BREAK SPACE}") for item in items)
+    console.print_lines([line.replace("\N{NO-BREAK SPACE}", " ") for line in fill.wrap(text)])
 
 
-def _tell_engines(found: Diagnosis) -> None:
-    rows = [
+def _print_engines_and_weights(diagnosis: Diagnosis) -> None:
+    trials = [
         (trial.engine, trial.does, trial.state, f"{trial.seconds:.1f} s" if trial.seconds else "-")
-        for trial in found.engines
+        for trial in diagnosis.engines
+    ]
+    files = [
+        (file.backbone, file.path or "not here; downloaded when first needed", (file.sha256 or "")[:12])
+        for file in diagnosis.weights
     ]
     console.print_lines([""])
-    console.print_table(rows, ("engine", "does", "state", "tried in"))
-
-
-def _tell_weights(found: Diagnosis) -> None:
-    rows = [
-        (one.backbone, one.path or "not here; downloaded when first needed", (one.sha256 or "")[:12])
-        for one in found.weights
-    ]
+    console.print_table(trials, ("engine", "for", "state", "tried in"))
     console.print_lines([""])
-    console.print_table(rows, ("ImageNet weights of", "file", "SHA-256"))
-    folders = dict.fromkeys(str(Path(place).parent) for one in found.weights for place in one.looked)
-    console.print_lines(_wrapped("looked in  ", list(folders)))
+    console.print_table(files, ("ImageNet weights of", "file", "SHA-256"))
+    folders = dict.fromkeys(str(Path(place).parent) for file in diagnosis.weights for place in file.looked)
+    _print_list("looked in  ", list(folders))
 
 
-def _tell_cache(found: Diagnosis) -> None:
-    cache = found.cache
+def _print_cache(diagnosis: Diagnosis) -> None:
+    cache = diagnosis.cache
     free = "free space unknown" if cache.free_bytes is None else f"{cache.free_bytes / GIGA:,.1f} GB free on its disk"
-    console.print_lines([""])
-    if cache.info is None:
-        console.print_lines([f"cache      {cache.root}: {cache.state}, {free}"])
-        return
-    held = cache.info
-    size = held.bytes + held.network_bytes + held.known_files_bytes
-    console.print_lines([f"cache      {cache.root}: {held.rows:,} rows, {size / MEGA:,.1f} MB, {free}"])
-    health = f"{held.shards} shards and {held.networks} converted networks hashed"
-    wrong = [
-        f"{count} {what}"
-        for count, what in ((held.set_aside, "damaged files set aside"), (len(cache.unused), "files not used"))
-        if count
-    ]
-    console.print_lines([f"           {health}: {', '.join(wrong) or 'none damaged'}"])
-
-
-def _tell_amiss(found: Diagnosis) -> None:
-    console.print_lines([""])
-    if not found.amiss:
-        console.print_lines(["Nothing is amiss."])
-    for item in found.amiss:
-        console.print_lines([f"Amiss: {item.what.rstrip('.')}.", f"  To mend it: {item.mend}"])
+    held: str = cache.state
+    if cache.rows is not None and cache.bytes is not None:
+        held = f"{cache.rows:,} rows in {cache.shards} shards, all verified, {cache.bytes / MEGA:,.1f} MB"
+    console.print_lines(["", f"cache      {cache.root}: {held}; {free}", ""])

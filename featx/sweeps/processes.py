@@ -67,16 +67,13 @@ def _fits_of(arguments: FitsArguments) -> Fits:
 
 
 def affordable(fits: Fits, points: Sequence[Point], jobs: int) -> int:
-    """Return how many of the jobs can run at once, with a notice if they are fewer or the memory is not known."""
+    """Return how many of the jobs can run at once, with a notice if they are fewer."""
     if jobs < 2:
         return jobs
     if gpu_is_there():
         log.warning("One fit at a time instead of %d, because all would share one GPU's memory.", jobs)
         return 1
     available = this_machine().available
-    if available is None:
-        log.warning("This system does not report its free memory: %d fits run at once, whatever they need.", jobs)
-        return jobs
     largest = max(
         fit_bytes(point.recipe.head, extraction.dim, len(extraction.dataset.classes), fits.engine)
         for point in points

@@ -25,8 +25,8 @@ def work(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Fi
     return Fits(data, root / "out", root / "cache", "auto", "fail"), points
 
 
-def set_machine(monkeypatch: pytest.MonkeyPatch, available: float | None, gpu: bool = False) -> None:
-    machine = replace(this_machine(), available=None if available is None else int(available))
+def set_machine(monkeypatch: pytest.MonkeyPatch, available: float, gpu: bool = False) -> None:
+    machine = replace(this_machine(), available=int(available))
     monkeypatch.setattr(sweep_processes, "this_machine", lambda: machine)
     monkeypatch.setattr(sweep_processes, "gpu_is_there", lambda: gpu)
 
@@ -45,12 +45,9 @@ def test_as_many_fits_as_memory_holds(
         assert caplog.messages == told
 
 
-def test_a_system_that_does_not_tell_and_a_gpu(
+def test_on_a_gpu_one_fit_runs_at_a_time(
     work: tuple[Fits, list[Point]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    set_machine(monkeypatch, None)
-    assert affordable(*work, 4) == 4
-    assert "does not report its free memory: 4 fits" in caplog.text
     set_machine(monkeypatch, 1000 * GB, gpu=True)
     assert affordable(*work, 4) == 1
     assert "One fit at a time instead of 4" in caplog.text

@@ -1,2 +1,0 @@
-from .diagnosing import Diagnosis as Diagnosis
-from .diagnosing import doctor as doctor
