@@ -1,4 +1,4 @@
-"""Folders of images: which files in them are images, and of which class and split; none is opened here."""
+"""Folders of images: which files are images, and their classes and splits. No image is opened here."""
 
 from __future__ import annotations
 
@@ -8,36 +8,36 @@ import stat
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from featx.data.dataset import Item, first_few
 from featx.data.manifest import SPLIT_NAMES
 from featx.errors import DataError
 
-_JPEG_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif")
-IMAGE_ENDINGS = (*_JPEG_ENDINGS, ".png", ".tif", ".tiff", ".bmp", ".dib", ".webp", ".gif")
-"""Endings, in lower case, by which a file in a folder is taken for an image."""
+log = logging.getLogger("featx")
 
-_ENDINGS_TEXT = f"the endings of images are {', '.join(IMAGE_ENDINGS)}."
-_log = logging.getLogger("featx")
+# A file in a folder is taken for an image by its ending, in any case.
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".dib", ".webp", ".gif")
+ENDINGS_TEXT = f"the endings of images are {', '.join(IMAGE_ENDINGS)}."
 
 
-class Found:
-    """What a search has met so far.
+@dataclass
+class Listing:
+    """The files that a search has met so far.
 
     Attributes:
         items: Images.
-        others: Ids of files whose ending is no image's.
-        loose: Ids of images that lie outside of class folders.
+        others: Ids of files that do not have an image's ending.
+        loose: Ids of images outside of class folders.
     """
 
-    def __init__(self) -> None:
-        self.items: list[Item] = []
-        self.others: list[str] = []
-        self.loose: list[str] = []
+    items: list[Item] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+    loose: list[str] = field(default_factory=list)
 
     def add(self, files: Iterable[tuple[str, str]], label: str | None, split: str) -> bool:
-        """Sorts out files, given as pairs of path and id, and says whether an image was among them."""
+        """Add files, given as pairs of path and id, and tell whether an image was among them."""
         before = len(self.items)
         for path, name in files:
             if _is_image(name):
@@ -47,53 +47,53 @@ class Found:
         return len(self.items) > before
 
     def add_outside_classes(self, files: Iterable[os.DirEntry[str]], prefix: str) -> None:
-        """Notes the names of files where only class folders are looked for."""
+        """Add the names of files in a folder that should have only class folders."""
         for file in files:
             name = prefix + readable(file.name)
             (self.loose if _is_image(name) else self.others).append(name)
 
 
-def search_labelled(root: Path, found: Found) -> None:
-    """Finds the images of a folder with split folders or, if it has none, with class folders.
+def search_labelled(root: Path, listing: Listing) -> None:
+    """Find the images of a folder that has split folders or, if not, class folders.
 
     Raises:
-        DataError: The folder cannot be read, is laid out in another way or has no image for training.
+        DataError: The folder cannot be read, has another layout or no image for training.
     """
     folders, files = _children(str(root))
     splits = {folder.name: SPLIT_NAMES.get(folder.name.casefold()) for folder in folders}
     if any(splits.values()):
-        _search_splits(root, splits, found)
-        found.add_outside_classes(files, "")
+        _search_splits(root, splits, listing)
+        listing.add_outside_classes(files, "")
     else:
         _check_not_above(root, folders)
-        _search_classes(str(root), "", "train", found)
-    if not any(item.split == "train" for item in found.items):
-        raise DataError(f"Expected images for training in {root}, found none; {_ENDINGS_TEXT}")
+        _search_classes(str(root), "", "train", listing)
+    if not any(item.split == "train" for item in listing.items):
+        raise DataError(f"Expected images for training in {root}, found none; {ENDINGS_TEXT}")
 
 
-def search_unlabelled(folder: Path, found: Found) -> None:
-    """Finds the images at any depth of a folder, for split "test"; their ids begin with the folder as given.
+def search_unlabelled(folder: Path, listing: Listing) -> None:
+    """Find the images at any depth of a folder, for split "test"; their ids begin with the folder as given.
 
     Raises:
         DataError: A folder cannot be read, or no image is found.
     """
     prefix = "" if folder == Path() else f"{readable(folder.as_posix()).rstrip('/')}/"
-    if not found.add(_files(str(folder.absolute()), prefix), None, "test"):
-        raise DataError(f"Expected images in the folder {folder}, found none; {_ENDINGS_TEXT}")
+    if not listing.add(_files(str(folder.absolute()), prefix), None, "test"):
+        raise DataError(f"Expected images in the folder {folder}, found none; {ENDINGS_TEXT}")
 
 
 def is_folder(path: Path) -> bool:
-    """Says whether a path given is a folder.
+    """Tell whether a path is a folder.
 
     Raises:
-        DataError: There is nothing, or it cannot be looked at.
+        DataError: There is nothing at this path, or it may not be read.
     """
     with _reading(path):
         return stat.S_ISDIR(path.stat().st_mode)
 
 
 def readable(name: str) -> str:
-    """Returns a name from the disk so that it can be printed and stored even if it is not valid UTF-8 there."""
+    """Return a file name so that it can be printed and stored even if its bytes are not valid UTF-8."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
@@ -101,21 +101,21 @@ def _is_image(name: str) -> bool:
     return name.lower().endswith(IMAGE_ENDINGS)
 
 
-def _search_splits(root: Path, splits: Mapping[str, str | None], found: Found) -> None:
-    """Finds the images of split folders, given as what each folder is called and what featx calls it."""
+def _search_splits(root: Path, splits: Mapping[str, str | None], listing: Listing) -> None:
+    """Find the images of split folders; `splits` has the split of each folder, None for other folders."""
     if "train" not in splits.values():
         other = first_few([name for name, split in splits.items() if split])
         raise DataError(f"Expected train/ beside {other}/ in {root}, found none; add train/<class>/ folders.")
     ignored = [readable(name) for name, split in splits.items() if split is None]
     if ignored:
-        _log.info("Folders beside train/ were ignored (%d): %s", len(ignored), first_few(ignored))
+        log.info("Folders beside train/ were ignored (%d): %s", len(ignored), first_few(ignored))
     for name, split in splits.items():
         if split:
-            _search_classes(str(root / name), f"{name}/", split, found)
+            _search_classes(str(root / name), f"{name}/", split, listing)
 
 
 def _check_not_above(root: Path, folders: Iterable[os.DirEntry[str]]) -> None:
-    """A data folder's parent has folders too, but they are no classes."""
+    """Refuse the parent of a data folder, whose folders are not classes."""
     for folder in folders:
         if all(os.access(f"{folder.path}/{split}", os.F_OK) for split in ("train", "test")):
             raise DataError(
@@ -124,7 +124,7 @@ def _check_not_above(root: Path, folders: Iterable[os.DirEntry[str]]) -> None:
             )
 
 
-def _search_classes(folder: str, prefix: str, split: str, found: Found) -> None:
+def _search_classes(folder: str, prefix: str, split: str, listing: Listing) -> None:
     classes, files = _children(folder)
     if not classes:
         images = sum(_is_image(file.name) for file in files)
@@ -133,15 +133,15 @@ def _search_classes(folder: str, prefix: str, split: str, found: Found) -> None:
             + (f"{images} images without one; move them into" if images else "none; put the images into")
             + " <class>/ folders or list them in a manifest."
         )
-    found.add_outside_classes(files, prefix)
+    listing.add_outside_classes(files, prefix)
     for entry in classes:
         name = readable(entry.name)
-        if not found.add(_files(entry.path, f"{prefix}{name}/"), unicodedata.normalize("NFC", name), split):
-            _log.warning("The class folder %s holds no image and was left out", prefix + name)
+        if not listing.add(_files(entry.path, f"{prefix}{name}/"), unicodedata.normalize("NFC", name), split):
+            log.warning("The class folder %s holds no image and was left out", prefix + name)
 
 
 def _files(folder: str, prefix: str) -> Iterator[tuple[str, str]]:
-    """Yields path and id of each visible file at any depth, following links but in no circle."""
+    """Yield path and id of each visible file at any depth; links are followed, but not in a circle."""
     pending: list[tuple[str, str, frozenset[tuple[int, int]]]] = [(folder, prefix, frozenset())]
     while pending:
         folder, prefix, above = pending.pop()
@@ -160,7 +160,7 @@ def _identity(folder: str) -> tuple[int, int]:
 
 
 def _children(folder: str) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str]]]:
-    """The folders, by name, and the files in a folder, without what systems hide there."""
+    """The folders, sorted by name, and the files in a folder, without hidden ones."""
     folders: list[os.DirEntry[str]] = []
     files: list[os.DirEntry[str]] = []
     with _reading(folder), os.scandir(folder) as entries:
@@ -173,13 +173,13 @@ def _children(folder: str) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str
 def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link to itself: as a file it fails when it is opened, with its name
+    except OSError:  # a link to itself: it will fail with its name when it is opened as a file
         return False
 
 
 @contextmanager
 def _reading(path: Path | str) -> Iterator[None]:
-    """Says in a sentence why a path given or a folder found cannot be read."""
+    """Raise a DataError if a file or folder cannot be read."""
     try:
         yield
     except (FileNotFoundError, NotADirectoryError) as error:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from featx.data.dataset import Dataset, Item, check_for_fit
+from featx.data.dataset import Dataset, Item, check_for_fit, group_ids
 from featx.errors import DataError, UsageError
 
 
@@ -39,8 +39,8 @@ def test_data_that_can_be_fitted(data: Dataset, validation: float) -> None:
     [
         (dataset(train={"x": 9}), 0.2, r"at least two classes in /data, found x; add"),
         (dataset(test={"x": 9, "y": 9}), 0.2, r"at least two classes in /data, found none; add"),
-        (dataset(train={"x": 2, "y": 9}), 0.2, r"a share of 0\.2 does not give x \(2\); add images"),
-        (dataset(train={"x": 2, "y": 9}), 0.8, r"a share of 0\.8 does not give x \(2\); add images"),
+        (dataset(train={"x": 2, "y": 9}), 0.2, r"a validation share of 0\.2 leaves too few of x \(2\); add images"),
+        (dataset(train={"x": 2, "y": 9}), 0.8, r"a validation share of 0\.8 leaves too few of x \(2\); add images"),
         (dataset(train={"x": 9, "y": 9}, test={"z": 1}), 0.2, r"Expected in split test .*, found z; add"),
         (dataset(train={"x": 9, "y": 9}, val={"z": 1}), 0.2, r"Expected in split val .*, found z; add"),
     ],
@@ -54,3 +54,12 @@ def test_data_that_cannot_be_fitted(data: Dataset, validation: float, message: s
 def test_a_share_that_is_none(validation: float) -> None:
     with pytest.raises(UsageError, match="validation share of at least 0 and below 1"):
         check_for_fit(dataset(train={"x": 9, "y": 9}), validation)
+
+
+def test_images_of_a_group_or_with_equal_bytes_have_one_id() -> None:
+    digests = ["d", "b", "c", "b", "a", "e"]
+    groups = ["p1", "p1", "p2", None, "p2", None]
+    assert group_ids(digests, groups) == ["b", "b", "a", "b", "a", "e"]
+    # Equal bytes join two groups.
+    assert group_ids(["a", "b", "b", "c"], ["p1", "p1", "p2", "p2"]) == ["a"] * 4
+    assert group_ids(["b", "a"], [None, None]) == ["b", "a"]

@@ -101,7 +101,7 @@ def test_a_quoted_note_may_have_lines_and_separators(tmp_path: Path) -> None:
 def test_a_quote_left_open_swallows_no_rows(tmp_path: Path, rows: list[str], end: str) -> None:
     lines = ["path,label,note", "", 'first.png,x,"a ""good"" one"', 'a.png,x,"left open', *rows, ""]
     with pytest.raises(
-        DataError, match=r"Row 3 of .*m\.csv has a cell whose end cannot be told \(.*close its quotes"
+        DataError, match=r"Row 3 of .*m\.csv has a quoted cell without a clear end \(.*close its quotes"
     ):
         read_manifest(csv_file(tmp_path, end.join(lines)))
 
@@ -201,10 +201,10 @@ def test_folder_names_add_no_column_to_parquet(tmp_path: Path) -> None:
         (b"path,label\na,x\nb,caf\xe9\n", r"Expected UTF-8 text in .*, found other bytes in line 3"),
         ("path,label\na,x\n".encode("utf-16"), r"Expected UTF-8 text in .* line 1"),
         ('path,label\na,"x\nb",y\n', r"Row 2 of .* has 3 cells"),
-        ('path,label\na,"x\nb"\n', r"Row 2 of .* spreads its label over lines; put it on one\."),
-        ('path,label\n"a\nb",y\n', r"Row 2 of .* spreads its path over lines"),
-        ('path,label,group\na,x,p\nb,y,"p\nq"\n', r"Row 3 of .* spreads its group over lines"),
-        ("path,label\n" + "x" * 200_000, r"Row 2 of .* has a cell whose end cannot be told \(field larger"),
+        ('path,label\na,"x\nb"\n', r"Row 2 of .* has a label of several lines; write it on one line\."),
+        ('path,label\n"a\nb",y\n', r"Row 2 of .* has a path of several lines"),
+        ('path,label,group\na,x,p\nb,y,"p\nq"\n', r"Row 3 of .* has a group of several lines"),
+        ("path,label\n" + "x" * 200_000, r"Row 2 of .* has a quoted cell without a clear end \(field larger"),
         ("x" * 200_000 + "\na,b\n", r"cannot be read \(field larger than field limit"),
     ],
 )
