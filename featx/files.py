@@ -107,8 +107,11 @@ def size(path: Path) -> int:
     Raises:
         OSError: It cannot be read.
     """
-    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-    return sum(file.stat().st_size for file in files)
+    total = 0
+    for file in [path] if path.is_file() else path.rglob("*"):
+        with suppress(FileNotFoundError):  # another process was quicker
+            total += file.stat().st_size if file.is_file() else 0
+    return total
 
 
 def check_folder(folder: Path, what: str, marks: Collection[str], earlier: str = "", option: str = "--out") -> None:

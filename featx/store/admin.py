@@ -13,11 +13,13 @@ from featx.errors import UsageError
 from featx.files import TEMPORARY, remove, size, write_failure
 from featx.store.compaction import merge
 from featx.store.index import SET_ASIDE
-from featx.store.known_buckets import FOLDER
-from featx.store.known_files import KnownFiles
 from featx.store.networks import KIND as NETWORKS
 from featx.store.networks import stored_networks
+from featx.store.stat_cache import StatCache
 from featx.store.store import Space, Store
+
+OBSOLETE = ("known-files", "turn.lock")
+"""What earlier versions kept in the cache and nothing reads any more."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ class Collection:
 def info(store: Store) -> CacheInfo:
     """Count what the cache holds, verifying what this process has not verified yet."""
     spaces = [_space_info(space) for space in store.spaces()]
-    known = KnownFiles(store.root)
+    stat_cache = StatCache(store.root)
     networks = stored_networks(store.root)
     return CacheInfo(
         root=str(store.root),
@@ -135,8 +137,8 @@ def info(store: Store) -> CacheInfo:
         network_bytes=sum(size(store.root / NETWORKS / key) for key in networks),
         set_aside=len(_set_aside(store, store.spaces())),
         leftovers=len(_leftovers(store, store.spaces(), 0)),
-        known_files=known.count(),
-        known_files_bytes=known.size(),
+        known_files=stat_cache.check()[0],
+        known_files_bytes=stat_cache.size(),
     )
 
 
@@ -148,14 +150,13 @@ def verify(store: Store) -> Verification:
     spaces = store.spaces()
     damaged = [f"{space.id}/{name}" for space in spaces for name in space.refresh(rehash=True)]
     sound = sum(len(space.shards()) for space in spaces)
-    known = KnownFiles(store.root)
-    unknown = [f"{FOLDER}/{name}" for name in known.drop_damaged()]
+    known_files, damaged_stat_cache = StatCache(store.root).check()
     return Verification(
         spaces=len(spaces),
         shards=sound + len(damaged),
         rows=sum(space.stored() for space in spaces),
-        known_files=known.count(),
-        damaged=damaged + unknown,
+        known_files=known_files,
+        damaged=damaged + damaged_stat_cache,
     )
 
 
@@ -196,11 +197,13 @@ def gc(
             done.set_aside += _remove(path, done)
         for path in _leftovers(store, kept, older_than_seconds):
             done.leftovers += _remove(path, done)
-        dropped = KnownFiles(store.root).drop_gone(dry_run=dry_run)
+        stat_cache = StatCache(store.root)
+        for path in [*(store.root / name for name in OBSOLETE), *stat_cache.outdated()]:
+            _remove(path, done)
+        done.forgotten, freed = stat_cache.drop_gone(dry_run=dry_run)
     except OSError as error:
         raise write_failure(error, store.root) from error
-    done.forgotten = dropped.entries
-    done.bytes_freed += dropped.bytes
+    done.bytes_freed += freed
     return done
 
 

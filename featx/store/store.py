@@ -8,7 +8,8 @@ moves its numbers is in the space's description, whose sha256 is the space's id.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from featx.store.shards import Features, Keys, RowKey, Shard, encode
 
 __all__ = ["NetworkFiles", "RowKey", "RowWriter", "Rows", "Space", "Store"]
 
+LOCK = "compute.lock"
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -104,6 +106,20 @@ class Store:
             StoreError: The cache cannot be written.
         """
         seal_compiled(self.root, files)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the cache's lock while a block runs; waits while another process or thread holds it.
+
+        It only keeps two processes from computing the same rows at the same time. Their rows would be right as well,
+        so a block also runs where the lock cannot be made: in a read-only cache, or a file system without locks.
+        """
+        from filelock import FileLock
+
+        with ExitStack() as stack:
+            with suppress(OSError):
+                stack.enter_context(FileLock(self.root / LOCK, fallback_to_soft=False))
+            yield
 
 
 class Space:

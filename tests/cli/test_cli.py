@@ -20,7 +20,7 @@ from pipeline_data import files_of, small_data, small_recipe
 from featx.cli import console, main
 from featx.networks import framework
 from featx.recipes import dump_recipe
-from featx.store import file_state
+from featx.store import stat_cache
 
 
 @dataclass(frozen=True)
@@ -326,11 +326,11 @@ def test_cache_commands_tell_verify_explain_and_clean(featx: Featx, data: Path, 
     assert featx("cache", "info", "--cache", cache, "--json").json["rows"] == 0
 
 
-def test_cache_commands_tell_of_known_files(
+def test_cache_commands_count_the_stat_cache(
     featx: Featx, data: Path, recipe: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = Path(shutil.copytree(data, tmp_path / "data"))
-    monkeypatch.setattr(file_state, "now_ns", lambda: time.time_ns() + 3600 * 10**9)  # the files are old
+    monkeypatch.setattr(stat_cache, "now_ns", lambda: time.time_ns() + 3600 * 10**9)  # the files are old
     featx("extract", data, "--recipe", recipe, "--cache", cache)
     assert f"{len(files_of(data))} image files are known by digest" in featx("cache", "info", "--cache", cache).out
     files_of(data)[0].unlink()
