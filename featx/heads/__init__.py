@@ -1,4 +1,4 @@
-"""Heads on cached rows: training, sampling, engines."""
+"""Heads trained on cached features: which images, which batches, which engine."""
 
 import lazy_loader
 

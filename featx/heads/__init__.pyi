@@ -17,6 +17,6 @@ from .fused.adam import adam_everywhere as adam_everywhere
 from .head import Head as Head
 from .sampling import TrainingBatches as TrainingBatches
 from .sampling import class_indices as class_indices
-from .sampling import parts_of as parts_of
+from .sampling import images_by_role as images_by_role
 from .training import Epoch as Epoch
 from .training import fit_epochs as fit_epochs

@@ -1,10 +1,10 @@
-"""What fits a head: Keras's own loop, or the fused one where it applies."""
+"""The engines that train a head: `keras`, and `fused` for the layers that it supports."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
-from typing import Any, Literal, Protocol
+from collections.abc import Iterable
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,25 +22,25 @@ FUSED_ACTIVATIONS = ("linear", "relu")
 
 
 class Fitter(Protocol):
-    """An engine at work on one head."""
+    """An engine that trains one head."""
 
     name: str
 
     def run_epoch(self, batches: Batches, number: int, rate: float, last: bool, /) -> tuple[float, float]:
-        """Step through an epoch at a learning rate; return the mean loss and accuracy of its batches."""
+        """Train for an epoch at a learning rate; return the mean loss and accuracy of its batches."""
         ...
 
     def logits(self, chunks: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Return the logits of rows, dropout off."""
+        """Return the logits of rows, without dropout."""
         ...
 
     def head(self) -> Head:
-        """Return the head as it is fitted; the fitter is then spent."""
+        """Return the trained head; the fitter must not be used afterwards."""
         ...
 
 
 class KerasFitter:
-    """Keras's own loop."""
+    """Trains a head with Keras."""
 
     name = "keras"
 
@@ -50,77 +50,85 @@ class KerasFitter:
         self.logits = self._head.logits
 
     def head(self) -> Head:
-        """Return the head."""
+        """Return the trained head."""
         return self._head
 
 
 class FusedFitter:
-    """The fused loop; the Keras model is made when the fit is done."""
+    """Trains a head with the fused engine; the Keras model is built when training is done."""
 
     name = "fused"
 
     def __init__(self, recipe: Recipe, width: int, classes: int) -> None:
-        # Numba is loaded for those fits alone that it runs.
+        # Numba is loaded only when this engine is used.
         from featx.heads.fused.layers import SeededMasks
         from featx.heads.fused.network import FusedNetwork
 
-        seed = recipe.fit.seed
-        weights = initial_weights(recipe.head, width, classes, seed)
-        self._make = {"spec": recipe.head, "width": width, "classes": classes, "seed": seed}
-        self._network = FusedNetwork(recipe.head, weights, SeededMasks(recipe.head, seed))
+        self._arguments = (recipe.head, width, classes, recipe.fit.seed)
+        masks = SeededMasks(recipe.head, recipe.fit.seed)
+        self._network = FusedNetwork(recipe.head, initial_weights(*self._arguments), masks)
         self.run_epoch = self._network.run_epoch
         self.logits = self._network.logits
 
     def head(self) -> Head:
-        """Return the head with the weights that were fitted."""
-        made: dict[str, Any] = self._make
-        return Head.build(**made, weights=self._network.take_weights())
+        """Return the trained head."""
+        return Head.build(*self._arguments, weights=self._network.take_weights())
 
 
 def make_fitter(engine: FitEngine, recipe: Recipe, width: int, classes: int) -> Fitter:
-    """Return what fits a recipe's head on rows of a width.
+    """Return an engine that trains a recipe's head.
 
     Args:
-        engine: `auto` is `fused` on a CPU where it knows all of the head's layers, `keras` otherwise.
-        recipe: Its head and fit.
-        width: Features a row.
+        engine: `auto` is `fused` if there is no GPU and it supports all layers of the head, and `keras` otherwise.
+        recipe: The recipe; its head and fit are used.
+        width: Number of features in a row.
         classes: Number of classes.
     """
     if engine == "auto":
-        reason = "there is a GPU" if has_gpu() else next(_unknown_layers(recipe.head), None)
-        if reason is not None:
-            log.info("The head is fitted by the engine keras: %s.", reason)
-        engine = "fused" if reason is None else "keras"
+        reason = "there is a GPU" if has_gpu() else _unsupported_layer(recipe.head)
+        if reason:
+            log.info("The engine keras trains the head, because %s.", reason)
+        engine = "keras" if reason else "fused"
     return FusedFitter(recipe, width, classes) if engine == "fused" else KerasFitter(recipe, width, classes)
 
 
 def engine_on_cpu(engine: FitEngine, head: HeadPart) -> str:
-    """Return which engine, `fused` or `keras`, fits a head where there is no GPU; nothing heavy is loaded."""
+    """Return the engine, `fused` or `keras`, that trains a head if there is no GPU, without loading either.
+
+    Args:
+        engine: The engine that was chosen, or `auto`.
+        head: The layers of the head.
+    """
     if engine == "auto":
-        return "fused" if next(_unknown_layers(head), None) is None else "keras"
+        return "keras" if _unsupported_layer(head) else "fused"
     return engine
 
 
 def check_engine(engine: str, head: HeadPart) -> None:
-    """Check that there is such an engine and that it knows the head's layers, before any work is done.
+    """Check that the engine exists and supports the head's layers, before any work is done.
+
+    Args:
+        engine: Name of the engine, or `auto`.
+        head: The layers of the head.
 
     Raises:
         UsageError: There is no such engine.
-        RecipeError: The engine is `fused`, and the head has a layer that it does not know.
+        RecipeError: The engine is `fused`, and it does not support a layer of the head.
     """
     if engine not in ("auto", "fused", "keras"):
         raise UsageError(f"Expected the engine auto, fused or keras, received {engine!r}.")
-    reason = next(_unknown_layers(head), None)
-    if engine == "fused" and reason is not None:
+    reason = _unsupported_layer(head)
+    if engine == "fused" and reason:
         raise RecipeError(
-            f"The engine fused knows dense layers with linear or relu, but {reason}; use keras or auto."
+            f"The engine fused supports dense layers with the activation linear or relu, but {reason}; use keras or "
+            "auto."
         )
 
 
-def _unknown_layers(head: HeadPart) -> Iterator[str]:
-    names = iter(head.dense_names())
-    for layer in head.layers:
-        if isinstance(layer, DenseLayer):
-            name = next(names)
-            if layer.activation not in FUSED_ACTIVATIONS:
-                yield f"layer {name} has the activation {layer.activation}"
+def _unsupported_layer(head: HeadPart) -> str | None:
+    """Return a clause about the first layer that the engine `fused` does not support, or None."""
+    dense = [layer for layer in head.layers if isinstance(layer, DenseLayer)]
+    for layer, name in zip(dense, head.dense_names(), strict=True):
+        if layer.activation not in FUSED_ACTIVATIONS:
+            return f"layer {name} has the activation {layer.activation}"
+    return None

@@ -1,4 +1,4 @@
-"""The head: a small Keras model from a row of features to the classes."""
+"""The head: a small Keras model from features to class probabilities."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ PROBABILITIES = "probabilities"
 
 
 class Head:
-    """A head with named layers: the recipe's own, then `logits`, then `probabilities`.
+    """A head with named layers: the layers of the recipe, then `logits`, then `probabilities`.
 
-    It is fitted on the logits and predicts probabilities. With the output `sigmoid` both have one column,
-    which speaks for the second class.
+    It is trained on the logits and predicts probabilities. With the output `sigmoid` both have one column, for the
+    second class.
 
     Attributes:
-        model: The Keras model, (n, width) features to probabilities.
-        penultimate_layer: The name of the layer whose output maps show, or None.
+        model: The Keras model, from (n, width) features to probabilities.
+        penultimate_layer: Name of the layer whose output is the penultimate features, or None.
     """
 
     def __init__(self, model: Any, penultimate_layer: str | None = None) -> None:
@@ -41,14 +41,14 @@ class Head:
     def build(
         cls, spec: HeadPart, width: int, classes: int, seed: int = 0, weights: Sequence[NDArray[np.float32]] = ()
     ) -> Head:
-        """Make a head with weights drawn by the seed (Glorot's uniform distribution, Keras's default).
+        """Build a head with random weights (Glorot's uniform distribution, the default of Keras).
 
         Args:
-            spec: The recipe's part.
-            width: Features an image.
+            spec: The layers.
+            width: Number of features in a row.
             classes: Number of classes, at least 2.
-            seed: Of the weights and of dropout.
-            weights: Kernel and bias of each dense layer in order, to have in place of drawn ones.
+            seed: Seed of the weights and of dropout.
+            weights: Kernel and bias of each dense layer in order, instead of random ones.
 
         Raises:
             RecipeError: The output is `sigmoid` and there are not two classes.
@@ -61,8 +61,8 @@ class Head:
             if isinstance(layer, DropoutLayer):
                 x = layers.Dropout(layer.rate, seed=seed + place, name=f"dropout_{place + 1}")(x)
             else:
-                drawn = "zeros" if weights else _initializer(seed, place)
-                x = layers.Dense(layer.units, layer.activation, kernel_initializer=drawn, name=next(names))(x)
+                initializer = "zeros" if weights else _initializer(seed, place)
+                x = layers.Dense(layer.units, layer.activation, kernel_initializer=initializer, name=next(names))(x)
         x = layers.Activation(spec.output, name=PROBABILITIES)(x)
         model = load_keras().Model(inputs, x, name="head")
         if weights:
@@ -73,8 +73,12 @@ class Head:
     def load(cls, path: Path, penultimate_layer: str | None = None) -> Head:
         """Read a head that `save` wrote.
 
+        Args:
+            path: The `.keras` file.
+            penultimate_layer: Name of the layer whose output is the penultimate features, or None.
+
         Raises:
-            RunError: The file is missing or is not such a head.
+            RunError: The file is missing or does not hold a head.
         """
         try:
             model = load_keras().models.load_model(path, compile=False, safe_mode=True)
@@ -89,7 +93,7 @@ class Head:
 
     @property
     def width(self) -> int:
-        """Features a row."""
+        """Number of features in a row."""
         return int(self.model.input_shape[1])
 
     def parameters(self) -> int:
@@ -97,21 +101,22 @@ class Head:
         return int(self.model.count_params())
 
     def digest(self) -> str:
-        """Return the SHA-256 that stands for the head: its layers and the bytes of its weights."""
+        """Return the SHA-256 of the head's layers and weights."""
         digest = hashlib.sha256(digest_of(_layers(self.model)).encode())
         for value in self.model.get_weights():
             digest.update(np.ascontiguousarray(value).tobytes())
         return digest.hexdigest()
 
     def logits(self, chunks: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Return the logits, (n, classes) or (n, 1), of rows that come in chunks of any length."""
-        return _stacked(_outputs(self.logits_model, chunks), self.logits_model.output_shape[1])
+        """Return the logits, (n, classes) or (n, 1), of rows in chunks of any length."""
+        no_rows = np.empty((0, self.logits_model.output_shape[1]), np.float32)
+        return np.concatenate([no_rows, *_outputs(self.logits_model, chunks)])
 
     def penultimate(self, chunks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
-        """Yield the penultimate layer's output, (n, units), chunk by chunk.
+        """Yield the output of the penultimate layer, (n, units), chunk by chunk.
 
         Raises:
-            RecipeError: The recipe names no such layer.
+            RecipeError: The recipe names no penultimate layer.
         """
         if self.penultimate_layer is None:
             raise RecipeError("The recipe names no penultimate layer; set head.penultimate to a dense layer.")
@@ -120,14 +125,14 @@ class Head:
 
 
 def check_output(spec: HeadPart, classes: int) -> None:
-    """Check that a head's output can tell that many classes apart.
+    """Check that a head's output is for that many classes.
 
     Raises:
         RecipeError: The output is `sigmoid` and there are not two classes.
     """
     if spec.output == "sigmoid" and classes != 2:
         raise RecipeError(
-            f"A head with output 'sigmoid' tells two classes apart, and the data has {classes}; "
+            f"A head with output 'sigmoid' is for two classes, and the data has {classes}; "
             "use a recipe with output 'softmax'."
         )
 
@@ -135,10 +140,10 @@ def check_output(spec: HeadPart, classes: int) -> None:
 def initial_weights(
     spec: HeadPart, width: int, classes: int, seed: int
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """Yield kernel and bias of each dense layer, as `Head.build` draws them."""
+    """Yield the kernel and bias of each dense layer with which `Head.build` starts."""
     for place, layer in enumerate([*spec.layers, _logits_layer(spec, classes)]):
         if isinstance(layer, DenseLayer):
-            # Keras's tensors share their memory with the array and are not to be written to.
+            # A copy: the memory of a Keras tensor must not be written to.
             yield np.array(_initializer(seed, place)((width, layer.units))), np.zeros(layer.units, np.float32)
             width = layer.units
 
@@ -152,16 +157,12 @@ def _initializer(seed: int, place: int) -> Any:
 
 
 def _layers(model: Any) -> list[Any]:
-    # A seed or an initialiser of a fitted layer no longer moves any number.
+    # Seeds and initializers no longer matter once a layer is trained.
     kept = ("name", "units", "activation", "rate")
     return [{key: layer.get_config().get(key) for key in kept} for layer in model.layers]
 
 
 def _outputs(model: Any, chunks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
     for chunk in chunks:
-        # Called as it is, the model is not traced anew for every length that a chunk may have.
+        # `predict` would trace the model again for every length of a chunk; a plain call does not.
         yield np.asarray(model(chunk, training=False), np.float32)
-
-
-def _stacked(parts: Iterable[NDArray[np.float32]], width: int) -> NDArray[np.float32]:
-    return np.concatenate([np.empty((0, width), np.float32), *parts])

@@ -9,30 +9,30 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.data import units_of
+from featx.data import group_ids
 from featx.errors import DataError
 from featx.features import Extraction, Image
 from featx.recipes import Recipe
 
 
 class RowSource(Protocol):
-    """Rows by their number: an array, or rows in the store's memory map."""
+    """Rows by index: an array, or rows in the store's memory map."""
 
     def __getitem__(self, index: NDArray[np.int64], /) -> NDArray[np.float32]:
-        """Return the rows of these numbers."""
+        """Return the rows at these indices."""
         ...
 
 
 @dataclass(frozen=True)
 class TrainingBatches:
-    """Batches of cached rows: each epoch takes every image once, in a new order, by one of its views.
+    """Batches of cached rows: each epoch uses every image once, in a new order, by one of its augmented views.
 
     Attributes:
-        rows: View k of image i is row `i * views + k`.
+        rows: (images * views, d) features; view k of image i is row `i * views + k`.
         labels: (images,) class indices.
-        views: Views an image.
-        batch_size: Rows a batch; the last one of an epoch may be shorter.
-        seed: Decides order and views together with the epoch's number, and nothing else does.
+        views: Number of views of each image.
+        batch_size: Rows in a batch; the last batch of an epoch may be smaller.
+        seed: Seed and epoch number alone decide the order and the choice of views.
     """
 
     rows: RowSource
@@ -43,7 +43,7 @@ class TrainingBatches:
 
     @property
     def steps(self) -> int:
-        """Batches an epoch."""
+        """Number of batches in an epoch."""
         return -(-len(self.labels) // self.batch_size)
 
     def epoch(self, number: int) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
@@ -56,24 +56,73 @@ class TrainingBatches:
             yield self.rows[images * self.views + drawn[images]], self.labels[images]
 
 
+@dataclass(frozen=True)
+class ImagesByRole:
+    """The images by their role in the fit."""
+
+    fit: list[Image]
+    validation: list[Image]
+    test: list[Image]
+
+
+def images_by_role(extraction: Extraction, recipe: Recipe) -> ImagesByRole:
+    """Return the images that a head is trained, validated and tested on.
+
+    Validation uses the split `val` if the data has one, and otherwise a share of the train split. Images are in the
+    order of their content, so that renaming a file does not change which batch it falls into.
+
+    Args:
+        extraction: The images, with their splits, classes and groups.
+        recipe: Its `fit.validation` is the share, its `fit.seed` decides which images are held out.
+
+    Raises:
+        DataError: A class cannot be divided without dividing a group.
+    """
+    train, held_out = extraction.select("train"), extraction.select("val")
+    if not held_out:
+        mask = validation_mask(
+            [str(image.item.label) for image in train],
+            [image.digest for image in train],
+            [image.item.group for image in train],
+            recipe.fit.validation,
+            recipe.fit.seed,
+        )
+        held_out = [image for image, held in zip(train, mask, strict=True) if held]
+        train = [image for image, held in zip(train, mask, strict=True) if not held]
+    return ImagesByRole(
+        *(
+            sorted(images, key=lambda image: (image.digest, image.item.id))
+            for images in (train, held_out, extraction.select("test"))
+        )
+    )
+
+
+def class_indices(images: Sequence[Image], classes: Sequence[str]) -> NDArray[np.int64]:
+    """Return the index of each image's class, (n,).
+
+    Args:
+        images: Images with a label.
+        classes: Names of the classes, in the order of their indices.
+    """
+    index = {name: number for number, name in enumerate(classes)}
+    return np.array([index[str(image.item.label)] for image in images], np.int64)
+
+
 def validation_mask(
     labels: Sequence[str], digests: Sequence[str], groups: Sequence[str | None], share: float, seed: int
 ) -> NDArray[np.bool_]:
-    """Choose the images that are held out for validation: stratified by class, whole groups together.
+    """Return which images are held out for validation, (n,): stratified by class, with groups kept whole.
 
-    Images with the same bytes count as one group whatever their group says, so that no copy stands on both
-    sides. Groups are visited in an order drawn by the seed, and one is held out when that brings the classes'
-    counts nearer to `round(share * n)`; without groups those counts are met exactly.
+    Images with the same bytes are one group, whatever their column `group` says, so that no copy is on both sides.
+    Groups are visited in a random order. A group is held out if that brings the counts of the classes nearer to
+    `round(share * n)`; without groups these counts are met exactly.
 
     Args:
         labels: Class of each image.
-        digests: SHA-256 of each image's bytes; they, not the files' order, decide with the seed.
+        digests: SHA-256 of each image's bytes; they and the seed decide, and the order of the files does not.
         groups: Patient or other group of each image, or None.
-        share: Of the images, from 0 (none) to below 1.
+        share: Share of the images to hold out, from 0 to below 1.
         seed: Another seed holds out other images.
-
-    Returns:
-        (n,) True where the image is held out.
 
     Raises:
         DataError: A class cannot be divided without dividing a group.
@@ -82,7 +131,7 @@ def validation_mask(
     if share == 0:
         return mask
     members: dict[str, list[int]] = {}
-    for index, unit in enumerate(units_of(digests, groups)):
+    for index, unit in enumerate(group_ids(digests, groups)):
         members.setdefault(unit, []).append(index)
     names, y = np.unique(np.array(labels), return_inverse=True)
     wanted = np.rint(np.bincount(y) * share)
@@ -97,53 +146,11 @@ def validation_mask(
 
 
 def _check_both_sides(names: NDArray[np.str_], y: NDArray[np.int64], mask: NDArray[np.bool_]) -> None:
-    """Groups may be so large that none fits: say so instead of fitting or validating without a class."""
+    """Check that every class is on both sides; a group can be too large to be held out."""
     for number, name in enumerate(names):
         held = mask[y == number]
         if held.all() or not held.any():
             raise DataError(
-                f"Expected images of {name} both to fit and to validate on, but its {len(held)} images cannot be "
-                "divided with whole groups kept together; choose another --validation, or give a split 'val'."
+                f"Expected images of {name} both for training and for validation, but its {len(held)} images cannot "
+                "be divided without dividing a group; choose another --validation, or give a split 'val'."
             )
-
-
-@dataclass(frozen=True)
-class Parts:
-    """The images by what the fit does with them."""
-
-    fit: list[Image]
-    validation: list[Image]
-    test: list[Image]
-
-
-def parts_of(extraction: Extraction, recipe: Recipe) -> Parts:
-    """Return the images by role; the split `val` is validated on where there is one, else a share of the train split.
-
-    Raises:
-        DataError: A class cannot be divided without dividing a group.
-    """
-    train = extraction.select("train")
-    held_out = extraction.select("val")
-    if held_out:
-        return Parts(_ordered(train), _ordered(held_out), _ordered(extraction.select("test")))
-    mask = validation_mask(
-        [str(image.item.label) for image in train],
-        [image.digest for image in train],
-        [image.item.group for image in train],
-        recipe.fit.validation,
-        recipe.fit.seed,
-    )
-    fit = [image for image, held in zip(train, mask, strict=True) if not held]
-    held_out = [image for image, held in zip(train, mask, strict=True) if held]
-    return Parts(_ordered(fit), _ordered(held_out), _ordered(extraction.select("test")))
-
-
-def _ordered(images: Sequence[Image]) -> list[Image]:
-    """Order by content, so that a renamed file does not change which batch it falls into."""
-    return sorted(images, key=lambda image: (image.digest, image.item.id))
-
-
-def class_indices(images: Sequence[Image], classes: Sequence[str]) -> NDArray[np.int64]:
-    """Return the number of each image's class."""
-    number = {name: index for index, name in enumerate(classes)}
-    return np.array([number[str(image.item.label)] for image in images], np.int64)

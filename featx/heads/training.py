@@ -1,4 +1,4 @@
-"""The epoch loop, and the fitting engine `keras`: batches of cached rows in, weights and history out."""
+"""The loop over epochs, and the engine `keras`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,15 @@ from featx.stats import Score
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch, counted from 0, gave.
+    """Results of one epoch.
 
-    Training figures are means over its batches as they were fitted, dropout on, as Keras's are.
+    Attributes:
+        epoch: Its number, counted from 0.
+        learning_rate: Its learning rate.
+        loss: Mean training loss in nats, over the batches before each step and with dropout, as in Keras.
+        accuracy: Mean training accuracy, 0 to 1, measured in the same way.
+        val_loss: Loss of the validation images after the epoch; None if there are none.
+        val_accuracy: Accuracy of the validation images after the epoch; None if there are none.
     """
 
     epoch: int
@@ -38,10 +44,10 @@ class Batches(Protocol):
 
 
 class RunEpoch(Protocol):
-    """What an engine does in an epoch."""
+    """An engine's function that trains for one epoch."""
 
     def __call__(self, batches: Batches, number: int, rate: float, last: bool, /) -> tuple[float, float]:
-        """Step through an epoch at a learning rate; return the mean loss and accuracy of its batches."""
+        """Train for an epoch at a learning rate; return the mean loss and accuracy of its batches."""
         ...
 
 
@@ -52,17 +58,14 @@ def fit_epochs(
     fit: FitPart,
     on_epoch: Callable[[Epoch], None],
 ) -> list[Epoch]:
-    """Fit for all epochs of a recipe, whatever the engine.
+    """Train for all epochs of a recipe with any engine; return one `Epoch` each.
 
     Args:
-        run_epoch: The engine's.
+        run_epoch: The engine's function.
         batches: Training rows.
-        validate: Scores the rows that are held out, called after every epoch.
-        fit: Rates and epochs.
-        on_epoch: Called after each epoch.
-
-    Returns:
-        One `Epoch` each.
+        validate: Scores the validation rows; called after each epoch.
+        fit: Number of epochs and learning rates.
+        on_epoch: Called with each `Epoch`.
     """
     history = []
     for number in range(fit.epochs):
@@ -76,14 +79,14 @@ def fit_epochs(
 
 
 class KerasLoop:
-    """The engine `keras`: a model fitted in Keras's own loop, in place.
+    """The engine `keras`: trains a model in place.
 
-    The loss is the cross-entropy of the logits: of clipped probabilities, a wide head saturates in its first
-    steps and never learns.
+    The loss is the cross-entropy of the logits. With the cross-entropy of clipped probabilities a wide head saturates
+    in its first steps and never learns.
 
     Args:
         model: From rows to logits, (n, classes), or (n, 1) for two classes.
-        fit: Optimiser and rate.
+        fit: Optimizer and learning rate.
     """
 
     def __init__(self, model: Any, fit: FitPart) -> None:
@@ -91,12 +94,12 @@ class KerasLoop:
         self._model = model
 
     def run_epoch(self, batches: Batches, number: int, rate: float, last: bool) -> tuple[float, float]:
-        """Step through an epoch and return its mean loss and accuracy, each row counted once."""
+        """Train for an epoch; return its mean loss and accuracy, each row counted once."""
         self._model.optimizer.learning_rate = rate
         sums = np.zeros(2)
         n = 0
         for rows, labels in batches.epoch(number):
-            # Keras starts its means anew with each of these calls, so they are added up here.
+            # Each of these calls resets Keras's means, so they are summed here.
             logs = self._model.train_on_batch(rows, _targets(self._model, labels), return_dict=True)
             sums += len(labels) * np.array([float(logs["loss"]), float(logs["accuracy"])])
             n += len(labels)
@@ -107,7 +110,7 @@ def _compile(model: Any, fit: FitPart) -> None:
     keras = load_keras()
     if model.output_shape[1] == 1:
         loss = keras.losses.BinaryCrossentropy(from_logits=True)
-        # On logits the sigmoid's 0.5 lies at 0.
+        # A logit of 0 is a probability of 0.5.
         accuracy = keras.metrics.BinaryAccuracy(threshold=0.0, name="accuracy")
     else:
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

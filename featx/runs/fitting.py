@@ -1,4 +1,4 @@
-"""From rows to a run: split, fit, test, store the penultimate features, write the folder."""
+"""The verb `fit_head`: extract features, train the head, test it, store its penultimate features, write the run."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from featx.heads import Epoch, FitEngine, Head, HeadFit, check_engine, extract_t
 from featx.progress import Progress, reports_progress
 from featx.recipes import Recipe, load_recipe
 from featx.runs.folder import check_out
-from featx.runs.writing import Outcome, write_run
+from featx.runs.writing import TrainedHead, write_run
 from featx.stats import Score
 
 
 @dataclass(frozen=True)
 class FitResult:
-    """What `fit_head` did.
+    """The result of `fit_head`.
 
     Attributes:
         run: The folder written.
-        recipe: Resolved.
-        history: One `Epoch` each.
-        steps: Batches an epoch.
-        train: Score of the images fitted on, their views 0, dropout off.
-        validation: Score of the images held out of the train split, or of the split `val`.
-        test: Score of the test split.
-        parameters: `total`, `trainable`, `non_trainable`, the backbone's included.
+        recipe: The recipe with every default.
+        history: One `Epoch` for each epoch.
+        steps: Batches in an epoch.
+        train: Score on the training images themselves (view 0), without dropout.
+        validation: Score on images held out of the train split, or on the split `val`.
+        test: Score on the test split.
+        parameters: `total`, `trainable`, `non_trainable`, including the backbone's.
         extraction: The features.
-        seconds: `extract` and `fit`.
-        engine: What fitted the head.
+        seconds: Wall time of `extract` and of `fit`.
+        engine: The engine that trained the head.
     """
 
     run: Path
@@ -68,7 +68,7 @@ class FitResult:
         }
 
     def to_frame(self) -> Any:
-        """Return the history as a `pandas.DataFrame`, a row an epoch, with the columns of `history.csv`.
+        """Return the history as a `pandas.DataFrame` with a row for each epoch and the columns of `history.csv`.
 
         Raises:
             UsageError: pandas is not installed.
@@ -88,7 +88,7 @@ def fit_head(
     on_error: OnError = "fail",
     progress: Progress | None = None,
 ) -> FitResult:
-    """Fit the head that a recipe specifies, and write the run.
+    """Train the head that a recipe specifies, and write the run.
 
     Features that the cache lacks are computed first.
 
@@ -96,15 +96,15 @@ def fit_head(
         data: A folder of class or split folders, or a manifest.
         recipe: A recipe, its name or the path of its file.
         out: The run's folder: absent, empty, or an earlier run, which is replaced with its maps and its report.
-        cache: The store's folder.
-        engine: What fits the head; `auto` is `fused` where that applies, `keras` otherwise.
+        cache: Folder of the store.
+        engine: What trains the head: `fused`, `keras`, or `auto`, which is `fused` wherever it knows all layers.
         on_error: What to do about images that cannot be read, see `extract`.
-        progress: Told how far the work is.
+        progress: Called with how far the work is.
 
     Raises:
-        UntrustedError: An image or group stands in two splits, or the fit diverged.
+        UntrustedError: An image or group is in two splits, or the training diverged.
         DataError: There are fewer than two classes, or too few images of one for the split.
-        RecipeError: The head's output does not fit the number of classes, or the engine does not know a layer.
+        RecipeError: The head's output does not match the number of classes, or the engine does not know a layer.
         FeatxError: What `extract` raises.
     """
     recipe = load_recipe(recipe) if isinstance(recipe, str) else recipe
@@ -120,8 +120,8 @@ def fit_head(
     seconds = {"extract": extracted - start, "fit": time.perf_counter() - extracted}
     penultimate = store_penultimate(head, extraction, recipe.views.count)
     result = _result(fit, out, head, logits, seconds)
-    outcome = Outcome(vars(fit.parts), logits, extraction.dataset.classes, head, penultimate)
-    write_run(out, fit.recipe, outcome, extraction, result.history, result.to_json())
+    trained = TrainedHead(vars(fit.images), logits, extraction.dataset.classes, head, penultimate)
+    write_run(out, fit.recipe, trained, extraction, result.history, result.to_json())
     return result
 
 

@@ -373,13 +373,13 @@ def test_a_sigmoid_and_four_classes_are_refused_before_anything_is_extracted(
     home: Path, tmp_path: Path, recipe: Recipe
 ) -> None:
     sigmoid = recipe.replaced({"head.output": "sigmoid"})
-    check_refused(home / "data", sigmoid, tmp_path, RecipeError, "tells two classes apart, and the data has 4")
+    check_refused(home / "data", sigmoid, tmp_path, RecipeError, "is for two classes, and the data has 4")
     assert nothing_extracted(tmp_path / "cache")
 
 
 def test_a_fit_that_diverges_is_refused(home: Path, tmp_path: Path, recipe: Recipe) -> None:
     hopeless = recipe.replaced({"fit.learning_rate": 1e30})
-    with pytest.raises(UntrustedError, match=r"in epoch 0 the fit diverged at a learning rate of 1e\+30; lower"):
+    with pytest.raises(UntrustedError, match=r"in epoch 0 the training diverged at a learning rate of 1e\+30; lower"):
         fit_head(home / "data", hopeless, tmp_path / "run", cache=home / "cache")
     assert not (tmp_path / "run").exists()
 
@@ -390,7 +390,7 @@ def test_a_last_step_that_diverges_is_refused(engine: FitEngine, home: Path, tmp
     hopeless = recipe.replaced(
         {"fit.learning_rate": 1e30, "fit.epochs": 1, "fit.validation": 0.0, "fit.batch_size": N_TRAIN}
     )
-    with pytest.raises(UntrustedError, match="the fit diverged"):
+    with pytest.raises(UntrustedError, match="the training diverged"):
         fit_head(home / "data", hopeless, tmp_path / "run", cache=home / "cache", engine=engine)
     assert not (tmp_path / "run").exists()
 

@@ -300,7 +300,7 @@ def test_what_it_was_made_of_is_recorded(swept: Sweep, data: Path, cache: Path) 
 def test_every_fit_is_checked_before_any_work(data: Path, tmp_path: Path, recipe: Recipe) -> None:
     four = small_data(tmp_path / "four", train=3, test=1, classes=4)
     cases: list[tuple[Path, dict[str, list[Any]], type[Exception], str]] = [
-        (four, {"head.output": ["softmax", "sigmoid"]}, RecipeError, "tells two classes apart, and the data has 4"),
+        (four, {"head.output": ["softmax", "sigmoid"]}, RecipeError, "is for two classes, and the data has 4"),
         (data, {"fit.validation": [0.25, 0.95]}, DataError, "leaves too few"),
         (data, {"backbone.name": [recipe.backbone.name, "vgg61"]}, UsageError, "vgg61"),
     ]

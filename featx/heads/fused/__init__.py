@@ -1,1 +1,1 @@
-"""The fused engine: training steps compiled by Numba."""
+"""The engine `fused`: training steps of dense layers, compiled by Numba."""

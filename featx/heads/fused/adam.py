@@ -1,4 +1,4 @@
-"""Adam's pass over a dense layer's weights, as Numba compiles it for the fitting engine `fused`."""
+"""Adam steps on the weights of a dense layer."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _EPSILON = np.float32(EPSILON)
 
 @compiled()
 def adam(w: Matrix, m: Matrix, v: Matrix, gradient: Matrix, rate: np.float32) -> None:
-    """Take Adam's step on a vector, in place; the rate has its bias correction (Kingma and Ba 2015, section 2).
+    """Take an Adam step on a vector, in place; `rate` includes the bias correction (Kingma and Ba 2015, section 2).
 
-    As Keras has it, epsilon is added to the root of the moment that is not corrected.
+    As in Keras, epsilon is added to the root of the uncorrected second moment.
     """
     for j in range(w.shape[0]):
         g = gradient[j]
@@ -36,7 +36,7 @@ def adam(w: Matrix, m: Matrix, v: Matrix, gradient: Matrix, rate: np.float32) ->
 
 @compiled()
 def _replay(w: Matrix, m: Matrix, v: Matrix, rates: Matrix) -> None:
-    """Make up for steps in which the row had no gradient."""
+    """Take the steps, one for each rate, in which a row of weights had a gradient of zero."""
     for s in range(rates.shape[0]):
         rate = rates[s]
         for j in range(w.shape[0]):
@@ -49,6 +49,7 @@ def _replay(w: Matrix, m: Matrix, v: Matrix, rates: Matrix) -> None:
 
 @compiled()
 def _gradient(out: Matrix, entries: Entries, first: int, last: int, delta: Matrix) -> None:
+    """Compute the gradient, (h,), of one row of weights."""
     out[:] = 0
     for e in range(first, last - 1, 2):
         x0, x1 = entries.value[e], entries.value[e + 1]
@@ -70,37 +71,37 @@ def _dot(one: Matrix, other: Matrix) -> np.float32:
     return product
 
 
-class Adam(NamedTuple):
-    """A layer's weights with what Adam knows of them, all changed in place.
+class AdamState(NamedTuple):
+    """A layer's weights with the state of Adam, all changed in place.
 
     Attributes:
         weights: (d, h).
         first: First moments, (d, h).
         second: Second moments, (d, h).
-        stands_at: (d,) the step after which each row stands; -1 for one that never had a gradient.
+        last_step: (d,) the last step that each row has taken; -1 for a row that never had a gradient.
     """
 
     weights: Matrix
     first: Matrix
     second: Matrix
-    stands_at: NDArray[np.int64]
+    last_step: NDArray[np.int64]
 
 
 class Pass(NamedTuple):
-    """What one step does to a layer, besides the entries of the batch and of the next one.
+    """Input and output of one step on a layer, besides the entries of the batch and of the next batch.
 
-    A row of weights whose input is zero in all of the batch has no gradient. With `defer` it is left where it
-    stands, unless the next batch reads it, and the steps it missed are made up for, one by one, when it is next
-    needed; the weights come out the same.
+    If an input feature is zero in the whole batch, the gradient of its row of weights is zero. With `defer` such a
+    row is skipped unless the next batch reads it. The skipped steps are taken, one by one, when the row is next
+    needed, so the weights come out the same.
 
     Attributes:
-        step: This step, counted from 0.
-        rates: By step, the learning rate times Adam's bias correction.
+        step: Number of this step, counted from 0.
+        rates: For each step, the learning rate times Adam's bias correction.
         delta: (b, h) derivative of the loss by the layer's pre-activations.
-        sums: (CHUNKS, b', h), filled with parts of the next batch's product with the new weights.
-        back: (b, d), filled with `delta` times the old weights' transpose; (0, d) if it is not wanted, as it
-            must be with `defer`.
-        defer: Leave rows that nobody needs.
+        sums: (CHUNKS, b', h), filled with partial sums of the product of the next batch with the new weights.
+        back: (b, d), filled with `delta` times the transposed old weights; (0, d) if it is not needed, which `defer`
+            requires.
+        defer: Whether rows without a gradient are skipped.
     """
 
     step: int
@@ -112,26 +113,26 @@ class Pass(NamedTuple):
 
 
 @compiled()
-def _adam_chunk(adam_of: Adam, current: Entries, upcoming: Entries, work: Pass, chunk: int) -> None:
-    d, h = adam_of.weights.shape
-    step, stands_at = work.step, adam_of.stands_at
+def _adam_chunk(state: AdamState, current: Entries, upcoming: Entries, work: Pass, chunk: int) -> None:
+    d, h = state.weights.shape
+    step, last_step = work.step, state.last_step
     gradient = np.empty(h, np.float32)
     work.sums[chunk] = 0
     for i in range(chunk * d // CHUNKS, (chunk + 1) * d // CHUNKS):
         now, then = current.start[i], current.start[i + 1]
         coming, gone = upcoming.start[i], upcoming.start[i + 1]
         for b in range(work.back.shape[0]):
-            work.back[b, i] = _dot(work.delta[b], adam_of.weights[i])
+            work.back[b, i] = _dot(work.delta[b], state.weights[i])
         active = now < then
-        since = stands_at[i]
+        since = last_step[i]
         moves = active or (since >= 0 and (coming < gone or not work.defer))
         if moves:
-            stands_at[i] = step
+            last_step[i] = step
         elif coming == gone:
             continue
-        w = adam_of.weights[i]
+        w = state.weights[i]
         if moves:
-            m, v = adam_of.first[i], adam_of.second[i]
+            m, v = state.first[i], state.second[i]
             if since >= 0:
                 _replay(w, m, v, work.rates[since + 1 : step if active else step + 1])
             if active:
@@ -141,45 +142,45 @@ def _adam_chunk(adam_of: Adam, current: Entries, upcoming: Entries, work: Pass, 
 
 
 @compiled(parallel=True)
-def _adam_parallel(adam_of: Adam, current: Entries, upcoming: Entries, work: Pass) -> None:
+def _adam_parallel(state: AdamState, current: Entries, upcoming: Entries, work: Pass) -> None:
     for chunk in numba.prange(CHUNKS):
-        _adam_chunk(adam_of, current, upcoming, work, chunk)
+        _adam_chunk(state, current, upcoming, work, chunk)
 
 
 @compiled()
-def _adam_serial(adam_of: Adam, current: Entries, upcoming: Entries, work: Pass) -> None:
+def _adam_serial(state: AdamState, current: Entries, upcoming: Entries, work: Pass) -> None:
     for chunk in range(CHUNKS):
-        _adam_chunk(adam_of, current, upcoming, work, chunk)
+        _adam_chunk(state, current, upcoming, work, chunk)
 
 
-def adam_pass(adam_of: Adam, current: Entries, upcoming: Entries, work: Pass) -> None:
-    """Take one step of Adam on a layer's weights, in one pass over them and both moments.
+def adam_pass(state: AdamState, current: Entries, upcoming: Entries, work: Pass) -> None:
+    """Take one Adam step on a layer, in one pass over its weights and moments.
 
     Args:
-        adam_of: The layer.
+        state: The layer.
         current: Input of the batch.
         upcoming: Input of the next batch, or no entries.
-        work: The step.
+        work: The step, and where its results go.
     """
-    (_adam_serial if adam_of.weights.size < SMALL else _adam_parallel)(adam_of, current, upcoming, work)
+    (_adam_serial if state.weights.size < SMALL else _adam_parallel)(state, current, upcoming, work)
 
 
 @compiled(parallel=True)
-def catch_up(adam_of: Adam, step: int, rates: Matrix) -> None:
-    """Bring all rows to where they stand after a step, with the rates of all steps so far."""
-    d = adam_of.weights.shape[0]
-    stands_at = adam_of.stands_at
+def catch_up(state: AdamState, step: int, rates: Matrix) -> None:
+    """Take the steps up to `step` that rows have skipped."""
+    d = state.weights.shape[0]
+    last_step = state.last_step
     for chunk in numba.prange(CHUNKS):
         for i in range(chunk * d // CHUNKS, (chunk + 1) * d // CHUNKS):
-            if stands_at[i] >= 0:
-                missed = rates[stands_at[i] + 1 : step + 1]
-                _replay(adam_of.weights[i], adam_of.first[i], adam_of.second[i], missed)
-                stands_at[i] = step
+            if last_step[i] >= 0:
+                missed = rates[last_step[i] + 1 : step + 1]
+                _replay(state.weights[i], state.first[i], state.second[i], missed)
+                last_step[i] = step
 
 
 @compiled(parallel=True)
 def adam_everywhere(weights: Matrix, first: Matrix, second: Matrix, gradient: np.float32, rate: np.float32) -> None:
-    """Take Adam's step on (n, h) arrays with one gradient for all: the floor below which no dense step can be."""
+    """Take an Adam step on all of (n, h) arrays with one gradient: a lower bound of the time of a dense step."""
     for i in numba.prange(weights.shape[0]):
         w, m, v = weights[i], first[i], second[i]
         for j in range(w.shape[0]):

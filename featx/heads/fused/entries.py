@@ -1,4 +1,4 @@
-"""Compiled kernels of the fused engine."""
+"""How kernels are compiled, and products of sparse rows with a layer's weights."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from numpy.typing import NDArray
 Matrix = NDArray[np.float32]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-# Parts of the work that may run side by side; their number decides in what order sums are taken.
+# Parts of the work that may run in parallel. Their number fixes the order of summation.
 CHUNKS = 16
-# Weights of a layer for which waking other threads takes longer than they save.
+# Below this number of weights, waking other threads takes longer than they save.
 SMALL = 250_000
 
 
 def compiled(*, parallel: bool = False) -> Callable[[Function], Function]:
-    """Return a decorator that compiles a function when it is first called."""
-    # Without its own error model Numba checks each division, which keeps it from using vector instructions.
-    # `reassoc` lets a dot product be summed in vector lanes: another order than left to right, yet always the same.
+    """Return a decorator that compiles a function at its first call."""
+    # With Python's error model Numba checks each division, which prevents vector instructions.
+    # `reassoc` lets a dot product be summed in vector lanes: not from left to right, but always in the same order.
     fastmath = {"contract", "nsz", "reassoc"}
 
     def decorate(function: Function) -> Function:
         kernel = numba.njit(parallel=parallel, fastmath=fastmath, error_model="numpy", nogil=True)(function)
-        # Where there is no folder to keep machine code in, it is compiled anew in each process.
+        # Without a folder for machine code, each process compiles the function again.
         with suppress(RuntimeError):
             kernel.enable_caching()
         return cast(Function, kernel)
@@ -36,12 +36,12 @@ def compiled(*, parallel: bool = False) -> Callable[[Function], Function]:
 
 
 class Entries(NamedTuple):
-    """The values of a batch of rows that are not zero, feature by feature.
+    """The nonzero values of a batch, feature by feature (compressed sparse columns).
 
     Attributes:
         start: (d + 1,) feature i has the entries from `start[i]` to `start[i + 1]`.
-        row: The row of each entry.
-        value: Its value.
+        row: (entries,) row of each entry.
+        value: (entries,) value of each entry.
     """
 
     start: NDArray[np.int64]
@@ -51,7 +51,7 @@ class Entries(NamedTuple):
 
 @compiled()
 def entries_of(rows: Matrix) -> Entries:
-    """Return the entries of (b, d) rows."""
+    """Return the nonzero values of (b, d) rows."""
     b, d = rows.shape
     start = np.empty(d + 1, np.int64)
     row = np.empty(b * d, np.int64)
@@ -70,7 +70,7 @@ def entries_of(rows: Matrix) -> Entries:
 
 @compiled()
 def dropped(values: Matrix, keep: NDArray[np.bool_], scale: np.float32) -> Matrix:
-    """Return (b, d) values times a scale where they are kept, and 0 elsewhere."""
+    """Return (b, d) values after dropout: multiplied by `scale` where `keep`, 0 elsewhere."""
     out = np.empty_like(values)
     for k in range(values.shape[0]):
         for j in range(values.shape[1]):
@@ -80,7 +80,7 @@ def dropped(values: Matrix, keep: NDArray[np.bool_], scale: np.float32) -> Matri
 
 @compiled()
 def add_products(out: Matrix, entries: Entries, first: int, last: int, w: Matrix) -> None:
-    """Add to (b, h) sums the product of a feature's entries with its row of weights, (h,)."""
+    """Add the products of one feature's entries with its row of weights `w`, (h,), to the (b, h) sums `out`."""
     for e in range(first, last - 1, 2):
         x0, x1 = entries.value[e], entries.value[e + 1]
         s0, s1 = out[entries.row[e]], out[entries.row[e + 1]]
@@ -115,13 +115,13 @@ def _products_serial(entries: Entries, weights: Matrix, sums: Matrix) -> None:
 
 
 def products(entries: Entries, weights: Matrix, sums: Matrix) -> None:
-    """Fill `sums`, (CHUNKS, b, h), with parts of the rows' product with (d, h) weights."""
+    """Fill `sums`, (CHUNKS, b, h), with partial sums of the rows' product with (d, h) weights."""
     (_products_serial if weights.size < SMALL else _products_parallel)(entries, weights, sums)
 
 
 @compiled()
-def total(sums: Matrix) -> Matrix:
-    """Add up the parts, (CHUNKS, b, h) to (b, h)."""
+def sum_chunks(sums: Matrix) -> Matrix:
+    """Add up partial sums, (CHUNKS, b, h) to (b, h)."""
     out: Matrix = sums[0].copy()
     for chunk in range(1, CHUNKS):
         for k in range(out.shape[0]):

@@ -1,8 +1,8 @@
-"""The fitting engine `fused`: a stack of dropout and dense layers, fitted at the speed of memory.
+"""The engine `fused`: a stack of dropout and dense layers, trained as fast as memory allows.
 
-The gradient of a layer's weights is formed row by row inside Adam's pass over them and never stored, and the
-same pass adds up the next batch's product with the new weights, so a step reads and writes the weights and both
-moments once at most. Inputs that are zero cost nothing. Importing this module imports Numba.
+One pass over a layer computes the gradient of each row of weights, takes the Adam step of that row, and adds up the
+product of the next batch with the new weights. The whole gradient is never stored, and a step reads and writes the
+weights and both moments at most once. Inputs that are zero cost nothing. Importing this module imports Numba.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from featx.heads.training import Batches
 from featx.parallel import bounded_map
 from featx.recipes import HeadPart
 
-# An epoch, one of its steps, and the rows and labels of that step.
-Place = tuple[int, int, tuple[Matrix, NDArray[np.int64]]]
+# An epoch, a step in it, and the rows and labels of that step.
+Step = tuple[int, int, tuple[Matrix, NDArray[np.int64]]]
 
-# Some of Numba's threading layers end the process when two Python threads use them at once.
+# Some of Numba's threading layers end the process if two Python threads use them at the same time.
 _one_at_a_time = threading.Lock()
 
 
 @dataclass
 class _Batch:
-    """A batch on its way: its place, its labels, and its rows' product with the first layer."""
+    """A batch that is prepared, and later also multiplied with the weights of the first layer."""
 
     epoch: int
     step: int
@@ -44,10 +44,10 @@ class FusedNetwork:
     """A head as arrays.
 
     Args:
-        spec: The recipe's part; its activations are `linear` or `relu`.
-        weights: Kernel (d, units) and bias (units,) of each dense layer in order, the logits' last. They are
-            changed in place.
-        masks: What dropout keeps.
+        spec: The layers, with activations `linear` or `relu`.
+        weights: Kernel (d, units) and bias (units,) of each dense layer in order, the layer of the logits last. They
+            are changed in place.
+        masks: Where dropout keeps values.
     """
 
     def __init__(self, spec: HeadPart, weights: Iterable[tuple[Matrix, Matrix]], masks: Masks) -> None:
@@ -57,76 +57,76 @@ class FusedNetwork:
         self._ready: _Batch | None = None
 
     def run_epoch(self, batches: Batches, number: int, rate: float, last: bool) -> tuple[float, float]:
-        """Step through an epoch; epochs are run in order.
+        """Train for an epoch; epochs must be run in order.
 
         Args:
             batches: Training rows.
-            number: The epoch.
+            number: Number of the epoch.
             rate: Its learning rate.
-            last: Whether no epoch follows.
+            last: Whether this is the last epoch.
 
         Returns:
-            Mean loss and accuracy of its batches as they were fitted, dropout on, each row counted once.
+            Mean loss and accuracy over its batches, before each step and with dropout, each row counted once.
         """
-        places: Iterator[Place] = ((number, step, batch) for step, batch in enumerate(batches.epoch(number)))
-        # The pass that ends a step begins the next batch, be it the next epoch's first.
-        following: list[Place] = (
+        steps: Iterator[Step] = ((number, step, batch) for step, batch in enumerate(batches.epoch(number)))
+        # The pass that ends a step also starts the next batch, even if it is the first of the next epoch.
+        following: list[Step] = (
             [] if last else [(number + 1, 0, batch) for batch in islice(batches.epoch(number + 1), 1)]
         )
         sums = np.zeros(3)
         with _one_at_a_time, np.errstate(over="ignore", invalid="ignore"):
-            place = next(places)
-            current = self._ready or self._prepared(place)
-            for upcoming in bounded_map(self._prepared, chain(places, following), workers=1, ahead=1):
-                sums += self._fitted(current, upcoming, rate)
+            first = next(steps)
+            current = self._ready or self._prepare(first)
+            for upcoming in bounded_map(self._prepare, chain(steps, following), workers=1, ahead=1):
+                sums += self._train_step(current, upcoming, rate)
                 current = upcoming
             self._ready = current
             if last:
-                sums += self._fitted(current, None, rate)
+                sums += self._train_step(current, None, rate)
                 self._ready = None
         loss, hits, n = sums
         return float(loss / n), float(hits / n)
 
     def logits(self, chunks: Iterable[Matrix]) -> Matrix:
-        """Return the logits, (n, classes) or (n, 1), of rows that come in chunks, dropout off."""
+        """Return the logits, (n, classes) or (n, 1), of rows in chunks, without dropout."""
         parts = [np.empty((0, len(self._layers[-1].bias)), np.float32)]
         with _one_at_a_time, np.errstate(over="ignore", invalid="ignore"):
             self._layers[0].catch_up(self._steps)
             for rows in chunks:
                 for layer in self._layers:
-                    rows = layer.activated(layer.product(entries_of(rows), len(rows)))
+                    rows = layer.activate(layer.product(entries_of(rows), len(rows)))
                 parts.append(rows)
         return np.concatenate(parts)
 
     def take_weights(self) -> list[Matrix]:
-        """Return kernel and bias of each dense layer in order, and let go of all else: the network is spent."""
+        """Return kernel and bias of each dense layer in order; the network must not be used afterwards."""
         with _one_at_a_time:
             self._layers[0].catch_up(self._steps)
         weights = [array for layer in self._layers for array in (layer.kernel, layer.bias)]
         self._layers = []
         return weights
 
-    def _prepared(self, place: Place) -> _Batch:
-        epoch, step, (rows, labels) = place
-        lost = self._layers[0].drawn(self._masks, epoch, step, rows.shape)
-        return _Batch(epoch, step, labels, entries_of(drop(np.ascontiguousarray(rows, np.float32), lost)))
+    def _prepare(self, step_of_epoch: Step) -> _Batch:
+        epoch, step, (rows, labels) = step_of_epoch
+        masks = self._layers[0].dropout_masks(self._masks, epoch, step, rows.shape)
+        return _Batch(epoch, step, labels, entries_of(drop(np.ascontiguousarray(rows, np.float32), masks)))
 
-    def _fitted(self, batch: _Batch, upcoming: _Batch | None, rate: float) -> NDArray[np.float64]:
-        """Take a step; return the sum of the batch's losses before it, the number of hits, and of rows."""
+    def _train_step(self, batch: _Batch, upcoming: _Batch | None, rate: float) -> NDArray[np.float64]:
+        """Take a step; return the sum of the losses before it, the number of correct rows, and of rows."""
         first, *inner = self._layers
         n = len(batch.labels)
-        values = first.activated(first.product(batch.entries, n) if batch.product is None else batch.product)
-        passed = []
+        values = first.activate(first.product(batch.entries, n) if batch.product is None else batch.product)
+        forward = []
         for before, layer in zip(self._layers, inner, strict=False):
-            # Dropout is linear, so what it does to the slope is what it will do to the way back.
-            lost = layer.drawn(self._masks, batch.epoch, batch.step, values.shape)
-            entries = entries_of(drop(values, lost))
-            passed.append((entries, drop(before.slope(values), lost)))
-            values = layer.activated(layer.product(entries, n))
+            # Dropout is linear, so the backward pass multiplies with the derivative after dropout.
+            masks = layer.dropout_masks(self._masks, batch.epoch, batch.step, values.shape)
+            entries = entries_of(drop(values, masks))
+            forward.append((entries, drop(before.derivative(values), masks)))
+            values = layer.activate(layer.product(entries, n))
         loss, hits, delta = cross_entropy(values, batch.labels)
-        self._note(rate)
-        for layer, (entries, slope) in zip(reversed(inner), reversed(passed), strict=True):
-            delta = layer.update(self._steps, entries, delta) * slope
+        self._record_rate(rate)
+        for layer, (entries, derivative) in zip(reversed(inner), reversed(forward), strict=True):
+            delta = layer.update(self._steps, entries, delta) * derivative
         if upcoming is None:
             first.update_first(self._steps, batch.entries, delta, None, 0)
         else:
@@ -135,8 +135,8 @@ class FusedNetwork:
         self._steps = Steps(self._steps.step + 1, self._steps.rates)
         return np.array([loss, hits, n])
 
-    def _note(self, rate: float) -> None:
-        """Write down the step's rate with Adam's bias correction, in single precision as Keras computes it."""
+    def _record_rate(self, rate: float) -> None:
+        """Store the step's rate with Adam's bias correction, in single precision as in Keras."""
         step, rates = self._steps.step, self._steps.rates
         if step == len(rates):
             rates = np.concatenate([rates, np.empty_like(rates)])
@@ -147,10 +147,10 @@ class FusedNetwork:
 
 
 def cross_entropy(logits: Matrix, labels: NDArray[np.int64]) -> tuple[float, int, Matrix]:
-    """Return the sum of the rows' losses, the number of hits, and the derivative of the mean loss by the logits.
+    """Return the sum of the losses, the number of correct rows, and the derivative of the mean loss by the logits.
 
     Args:
-        logits: (b, classes), or (b, 1) for two classes, where it speaks for the second.
+        logits: (b, classes), or (b, 1) for two classes, where it is the logit of the second class.
         labels: (b,) class indices.
     """
     if logits.shape[1] == 1:
