@@ -153,7 +153,7 @@ def write_file(path: Path, write: Callable[[Path], None]) -> Path:
             write(draft)
             draft.replace(path)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     return path
 
 
@@ -190,7 +190,8 @@ def finite(value: Any) -> Any:
     return value
 
 
-def _unwritable(path: Path, error: OSError) -> StoreError:
+def unwritable(path: Path, error: OSError) -> StoreError:
+    """Return the error for a file or folder that cannot be written."""
     return StoreError(f"{path} cannot be written: {error.strerror or error}; choose another place.")
 
 

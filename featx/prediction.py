@@ -17,7 +17,7 @@ from featx.runs import HeadModel, Model, extract_new, read_run
 
 
 def read_model(folder: str | Path) -> Model:
-    """Read a run or a saved classifier; what was fitted is loaded when it is needed.
+    """Read a run or a saved classifier; its head or estimator is loaded when it is needed.
 
     Raises:
         RunError: The folder is neither.
@@ -29,12 +29,12 @@ def read_model(folder: str | Path) -> Model:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the head says of one image.
+    """The prediction for one image.
 
     Attributes:
-        path: The image, as it was named.
+        path: The image's path as it was given.
         label: The most probable class.
-        probabilities: By class; they add up to 1.
+        probabilities: For each class; they add up to 1.
     """
 
     path: str
@@ -62,7 +62,7 @@ class Predictions:
         }
 
     def to_frame(self) -> Any:
-        """Return a `pandas.DataFrame` with a row an image: `path`, `label` and a column `p_<class>` each.
+        """Return a `pandas.DataFrame` with a row for each image: `path`, `label` and `p_<class>` for each class.
 
         Raises:
             UsageError: pandas is not installed.
@@ -71,7 +71,7 @@ class Predictions:
         return frame({"path": [row.path for row in self.rows], "label": [row.label for row in self.rows], **shares})
 
     def write(self, path: Path) -> Path:
-        """Write `path, label` and a column `p_<class>` each as CSV."""
+        """Write a CSV file with `path`, `label` and a column `p_<class>` for each class."""
         header = ["path", "label", *(f"p_{name}" for name in self.classes)]
         rows = ([row.path, row.label, *(f"{p:.6g}" for p in row.probabilities.values())] for row in self.rows)
         return write_csv(path, header, rows)
@@ -87,19 +87,19 @@ def predict(
     on_error: OnError = "fail",
     progress: Progress | None = None,
 ) -> Predictions:
-    """Predict new images with a run's head or a saved classifier, and the preprocessing of its fit.
+    """Classify new images with a run's head or a saved classifier, preprocessed as its training images were.
 
     Args:
-        run: A folder that `fit_head` wrote, or `compare` for the classifier to be saved.
-        paths: Images, folders (searched at any depth) or manifests; predictions come in their order.
-        cache: The store's folder; images predicted before are not computed again.
+        run: A folder that `fit_head` wrote, or a saved classifier that `save_best` wrote.
+        paths: Images, folders (searched at any depth) or manifests; predictions are in their order.
+        cache: Folder of the store; features of images predicted before are not computed again.
         weights: Where the backbone's weights are, if not where the recipe says.
         on_error: What to do about images that cannot be read, see `extract`.
-        progress: Told how far the work is.
+        progress: Called with how far the work is.
 
     Raises:
         RunError: The folder is neither, or damaged.
-        UntrustedError: The backbone's weights, or what else decides the features, are not those of the fit.
+        UntrustedError: The backbone's weights, or anything else that decides the features, are not those of the fit.
         FeatxError: What `extract` raises.
     """
     model = read_model(run)

@@ -13,7 +13,7 @@ DEFAULT_BACKBONE = "vgg16"
 
 
 def default_recipe(backbone: str) -> Recipe:
-    """Return a backbone as it comes: its own size and preprocessing, average pooling, no views, no hidden layer.
+    """Return a backbone with its default settings: its own input size and preprocessing, average pooling, one view.
 
     Raises:
         UsageError: There is no backbone of that name.
@@ -28,7 +28,7 @@ def default_recipe(backbone: str) -> Recipe:
 
 
 def base_recipe(recipe: Recipe | str | None, backbone: str | None) -> Recipe:
-    """Return a recipe, or the backbone as it comes; VGG16 without either.
+    """Return a recipe, or the backbone with its default settings; VGG16 without either.
 
     Args:
         recipe: A recipe, its name or the path of its file.
@@ -46,7 +46,7 @@ def base_recipe(recipe: Recipe | str | None, backbone: str | None) -> Recipe:
 
 
 def chosen_recipe(recipe: Recipe | str | None, backbone: str | None, fields: Mapping[str, Any]) -> Recipe:
-    """Return the same with dotted fields replaced; those that are None stay as they are.
+    """Return the recipe of `base_recipe` with dotted fields replaced; those that are None stay as they are.
 
     Raises:
         UsageError: Recipe and backbone are both given, or a field is not valid.

@@ -1,4 +1,4 @@
-"""Rows as files that other tools read: NumPy's .npz and Parquet, written row by row."""
+"""Export rows to files for other tools: NumPy's .npz and Parquet, written in chunks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def check_export(path: Path) -> None:
 
 
 def export_rows(extraction: Extraction, path: Path) -> Path:
-    """Write all rows of an extraction with what is known of each.
+    """Write all rows of an extraction with their images' columns.
 
     Columns: `id`, `label`, `split`, `group`, `view`, `sha256` and the features (`X` in .npz, a list column
     `features` in .parquet). Missing labels and groups are empty in .npz and null in .parquet. The features go

@@ -1,4 +1,4 @@
-"""Images in, cached rows out: compute what the store lacks, and nothing else."""
+"""The verb `extract`: compute the rows that the store lacks, and nothing else."""
 
 from __future__ import annotations
 
@@ -87,15 +87,15 @@ class Extraction:
         return [image for image in self.images if split in (None, image.item.split)]
 
     def view_rows(self, images: Sequence[Image], views: int = 1) -> ViewRows:
-        """Return rows of some images' first views, read from the store when they are asked for."""
+        """Return rows of the first views of images, read from the store when they are indexed."""
         return self.space.rows([image.digest for image in images], views)
 
     def table(self, split: str | None = None) -> FeatureTable:
-        """Return the images' own features (view 0) in memory, with what is known of each image."""
+        """Return the features of the images themselves (view 0) in memory, with labels, splits and groups."""
         return self.table_of(self.select(split))
 
     def table_of(self, images: Sequence[Image]) -> FeatureTable:
-        """Return the same of some images, in their order."""
+        """Return such a table of some images, in their order."""
         rows = self.space.plain.rows([(image.digest, 0) for image in images])
         items = [image.item for image in images]
         return FeatureTable(
@@ -124,14 +124,14 @@ def extract(
 
     Args:
         data: A folder of class folders or split folders, or a CSV or Parquet manifest.
-        spec: What features: a recipe, its name or path, or a `FeatureSpec` (see `default_recipe`).
-        cache: The store's folder, made when there is something to write.
-        engine: What runs the network: `keras`, `openvino`, or with `auto` OpenVINO where it is installed, there
-            is no GPU and it can run the network.
-        batch_size: Images a call of the network; the engine's own if not given.
-        on_error: `skip` goes on without images that cannot be read; `fail` stops at the first, rows computed
-            so far kept.
-        progress: Told how far the work is.
+        spec: Which features: a recipe, its name or path, or a `FeatureSpec` (see `default_recipe`).
+        cache: Folder of the store, made when there is something to write.
+        engine: What runs the network: `keras`, `openvino` or `auto`, which is OpenVINO where it is installed, can
+            run the network and there is no GPU.
+        batch_size: Images in a batch; the engine's default if not given.
+        on_error: `skip` leaves out images that cannot be read; `fail` stops at the first and keeps the rows computed
+            so far.
+        progress: Called with how far the work is.
 
     Raises:
         DataError: The data is not what is expected.
@@ -157,7 +157,7 @@ def extract_dataset(
     batch_size: int | None = None,
     on_error: OnError = "fail",
 ) -> Extraction:
-    """Do what `extract` does, for data that was read and weights that were found before."""
+    """Do what `extract` does, for data that is already read; `weights` are those found before, if any."""
     ran: str = chosen_engine(engine, spec.backbone.precision)
     start = time.perf_counter()
     store = Store(Path(cache))

@@ -1,4 +1,4 @@
-"""From files to content: the digest of every image, and which images cannot be read."""
+"""The digest of every image file, and which files cannot be read."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class Failure:
 
 @dataclass(frozen=True)
 class Image:
-    """An image of the data whose bytes are known.
+    """An image of the data and the digest of its bytes.
 
     Attributes:
-        item: What the data says of it.
+        item: Its path, label, split, group and further columns.
         digest: SHA-256 of the file's bytes, or of an array's (see `digest_of_array`).
         array: The pixels, (height, width) or (height, width, 3), of an image that is in memory and no file.
     """
@@ -52,14 +52,14 @@ class Image:
 
 
 def data_digest(images: Sequence[Image]) -> str:
-    """Return what stands for data: the SHA-256 of its images' contents, classes and splits, in no order."""
+    """Return the digest of data: SHA-256 of its images' contents, labels and splits, whatever their order."""
     return digest_of(sorted([image.digest, image.item.label, image.item.split] for image in images))
 
 
 def digest_of_array(image: NDArray[np.uint8]) -> str:
-    """Return the digest that stands for an image in memory; a grey one has that of its RGB pixels.
+    """Return the digest of an image in memory; a grey image has the digest of its RGB pixels.
 
-    What is hashed starts as no image file does, so it is never the digest of a file that has rows.
+    The hashed bytes begin as no image file does, so it is never the digest of a file.
 
     Args:
         image: (height, width) or (height, width, 3), RGB.

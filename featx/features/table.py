@@ -1,4 +1,4 @@
-"""Rows of features with what is known of each image, checked for alignment once, here."""
+"""Rows of features with labels, splits and groups, checked for equal length once, here."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class FeatureTable:
         return FeatureTable(self.X[index], *(tuple(column[i] for i in index) for column in columns))
 
     def to_frame(self) -> Any:
-        """Return a `pandas.DataFrame` with a row an image: what is known of it, then features `x0`, `x1` and so on.
+        """Return a `pandas.DataFrame` with a row for each image: its columns, then features `x0`, `x1` and so on.
 
         Columns before the features: `id`, `label`, `split`, `group`, `view`, `sha256`.
 

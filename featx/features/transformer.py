@@ -30,7 +30,7 @@ EXPECTED = (
 
 
 def images_of(X: Any, split: str, stat_cache: StatCache) -> list[Image]:
-    """Return an image for each element of X, in its order; an element that comes again is the same image.
+    """Return an image for each element of X, in its order; equal elements are the same image.
 
     Args:
         X: Paths as a list, an array, a Series, or one column of shape (n, 1); or arrays of pixels, in one array or
@@ -60,7 +60,7 @@ def _pictures(X: Any) -> Sequence[NDArray[np.uint8]] | None:
 
 
 def _checked(array: NDArray[Any], *, one: bool) -> NDArray[np.uint8]:
-    """Return pixels, of one image or of several in one array, whose shape and type are right."""
+    """Return the pixels of one image, or of several in one array, after a check of shape and type."""
     rank = array.ndim + one
     # (height, width, 3) is one image where several were expected, and not images that are 3 pixels wide.
     right = (rank == 3 and (one or array.shape[-1] != 3)) or (rank == 4 and array.shape[-1] == 3)
@@ -96,35 +96,36 @@ def _of_files(paths: list[str], split: str, stat_cache: StatCache) -> list[Image
 
 
 class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """A scikit-learn transformer from images to the features of a frozen network, by way of the cache.
+    """A scikit-learn transformer from images to the features of a frozen network, through the cache.
 
     X is one of: paths (str or Path) in a list, an array, a Series or one column of shape (n, 1); images in a uint8
     array of shape (n, height, width) or (n, height, width, 3), RGB; a list of such images, whose sizes may differ.
-    Rows come in the order of X. A file has the row that `featx.extract` computes for it; an image in memory has one
-    by its pixels. No row that the cache has is computed again, in no fold and no process.
+    Rows are in the order of X. A file has the row that `featx.extract` computes for it; the row of an image in memory
+    depends on its pixels. A row that the cache has is never computed again, in any fold or process.
 
-    `fit` makes sure of X's rows. With the preprocessing `featurewise` it also takes the channel statistics, from X
-    alone, so that nothing of the images that are held out gets into them; each training set then has features of
-    its own. Views are not used: an image has one row.
+    `fit` computes the rows of X that the cache lacks. With the preprocessing `featurewise` it also computes the
+    channel statistics, from X alone, so that held-out images do not influence them; each training set then has its
+    own features. Augmented views are not used: an image has one row.
 
     Args:
         recipe: A recipe, its name or the path of its file; only what decides the features is used.
-        backbone: A backbone as it comes, instead of a recipe: a name, or a `.keras` file; VGG16 without either.
-        weights: `imagenet`, `random`, `random:SEED` or a file; as the recipe says if not given, and so are the next.
+        backbone: Instead of a recipe, a backbone with its default settings: a name or a `.keras` file; VGG16 without
+            either.
+        weights: `imagenet`, `random`, `random:SEED` or a file. What is not given here and below is the recipe's.
         pooling: `none`, `avg` or `max`.
         preprocess: `rescale`, `imagenet` or `featurewise`.
         size: Width and height in pixels.
         cut: Layer whose output is taken.
         precision: `float32`, or `mixed` for GPUs with units for half precision.
-        cache: The store's folder.
+        cache: Folder of the store.
         engine: What runs the network, see `featx.extract`.
-        batch_size: Images a call of the network; the engine's own if not given.
+        batch_size: Images in a batch; the engine's default if not given.
 
     Attributes:
-        spec_: What decides the features, statistics included.
+        spec_: The spec of the features, statistics included.
         weights_: The weights that were found.
-        feature_set_: The id of the features in the cache.
-        n_features_out_: Columns of a row.
+        feature_set_: The id of the feature space in the cache.
+        n_features_out_: Number of columns.
     """
 
     def __init__(
@@ -155,7 +156,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.batch_size = batch_size
 
     def fit(self, X: Any, y: Any = None) -> FeatureExtractor:
-        """Find the weights, take what statistics the preprocessing needs, and make sure of X's rows.
+        """Find the weights, compute the statistics that the preprocessing needs, and the rows of X that are missing.
 
         Args:
             X: Images, see above.
@@ -169,7 +170,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def fit_transform(self, X: Any, y: Any = None) -> NDArray[np.float32]:
-        """Fit and return X's rows, (n, d).
+        """Fit and return the rows of X, (n, d).
 
         Args:
             X: Images, see above.
@@ -182,7 +183,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self._rows(self._fitted_images(X))
 
     def transform(self, X: Any) -> NDArray[np.float32]:
-        """Return X's rows, (n, d), in its order; those that the cache lacks are computed.
+        """Return the rows of X, (n, d), in its order; those that the cache lacks are computed.
 
         Args:
             X: Images, see above.
@@ -265,7 +266,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def _trusted(weights: Weights, spec: FeatureSpec) -> Weights:
-    """Return the weights as they are found now, which must be those of `fit`; random ones are drawn alike again."""
+    """Return the weights as they are found now, which must be those of `fit`; random ones come from their seed."""
     if weights.path is None:
         return weights
     found = find_weights(spec.backbone.name, spec.backbone.weights)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from featx.errors import RunError
-from featx.files import _unwritable, check_folder
+from featx.files import check_folder, unwritable
 from featx.recipes import Recipe, load_recipe
 
 HEAD = "head.keras"
@@ -37,14 +37,14 @@ class RunImage:
     """One row of a run's `predictions.csv`.
 
     Attributes:
-        path: The image, as the data names it.
+        path: The image's path, as the data names it.
         split: `train`, `val` or `test`.
         role: What the run used it for: `fit`, `validation` or `test`.
         label: Its class.
         predicted: The most probable class.
-        probabilities: Of each class, in the order of the run's classes.
+        probabilities: One for each class, in the order of the run's classes.
         digest: SHA-256 of the image's bytes.
-        group: What ties images together, such as a patient; None where the data does not say.
+        group: The image's group, such as a patient; None where the data names none.
         extra: The other columns of the data's manifest, as text; "" where a cell is empty.
     """
 
@@ -61,13 +61,13 @@ class RunImage:
 
 @dataclass(frozen=True)
 class Run:
-    """A run that was read back.
+    """A run as its folder describes it. Its files are read when they are first needed, and once.
 
     Attributes:
-        path: Its folder.
-        recipe: Resolved, with the statistics of the training images.
+        path: The folder.
+        recipe: The recipe with every default and the statistics of the training images.
         manifest: Digests, versions, device and timings.
-        classes: The classes in the order of the head's output.
+        classes: In the order of the head's output.
     """
 
     path: Path
@@ -192,7 +192,7 @@ def withdraw(folder: Path) -> None:
             elif path.is_dir() and MAP_FOLDER.fullmatch(path.name):
                 _empty(path)
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise unwritable(folder, error) from error
 
 
 def _empty(folder: Path) -> None:

@@ -23,10 +23,10 @@ ROWS_AT_ONCE = 256
 
 
 class Model(ABC):
-    """What classifies images.
+    """A model that classifies images: a run's head or a saved classifier.
 
     Attributes:
-        recipe: How rows are made of images.
+        recipe: How features are made of images.
         classes: In the order of the probabilities' columns.
     """
 
@@ -35,7 +35,7 @@ class Model(ABC):
 
     @abstractmethod
     def check(self, space: FeatureSpace) -> None:
-        """Check that rows of these features are those that it was fitted on.
+        """Check that these are the features that the model was trained on.
 
         Raises:
             UntrustedError: They are not.
@@ -43,7 +43,7 @@ class Model(ABC):
 
     @abstractmethod
     def probabilities(self, rows: ViewRows) -> NDArray[np.float64]:
-        """Return (n, classes) of rows of the backbone's features, each adding up to 1."""
+        """Return (n, classes) for rows of the backbone's features; each row adds up to 1."""
 
 
 class HeadModel(Model):
@@ -55,20 +55,29 @@ class HeadModel(Model):
         self.classes = run.classes
 
     def check(self, space: FeatureSpace) -> None:
-        """Check the weights' digest, see `Model`."""
+        """Check the digest of the weights, see `Model`."""
         check_weights(space, str(self.run.manifest["weights"]["sha256"]), "head")
 
     def probabilities(self, rows: ViewRows) -> NDArray[np.float64]:
-        """Return the head's, see `Model`."""
+        """Return the head's probabilities, see `Model`."""
         return probabilities(Head.load(self.run.path / HEAD).logits(rows.chunks(ROWS_AT_ONCE)))
 
 
-def check_weights(space: FeatureSpace, expected: str, fitted: str) -> None:
-    """Raise UntrustedError where the backbone's weights are not those that a model, `fitted`, was fitted with."""
+def check_weights(space: FeatureSpace, expected: str, model: str) -> None:
+    """Check that the backbone has the weights with which a model was trained.
+
+    Args:
+        space: The features of new images.
+        expected: The digest of the weights, 64 hexadecimal digits.
+        model: `head` or `classifier`, for the message.
+
+    Raises:
+        UntrustedError: The backbone has others.
+    """
     found = space.weights
     if found.digest != expected:
         raise UntrustedError(
-            f"Expected the weights of {space.spec.backbone.name} that the {fitted} was fitted on (SHA-256 "
+            f"Expected the weights of {space.spec.backbone.name} that the {model} was trained on (SHA-256 "
             f"{expected[:12]}…), found others in {found.path or found.source} ({found.digest[:12]}…); predictions "
             "would mean nothing, so pass the right file with --weights, or fit again."
         )
@@ -82,13 +91,13 @@ def extract_new(
     weights: str | None = None,
     on_error: OnError = "fail",
 ) -> Extraction:
-    """Return the backbone's features of new images, made as a model's were; arguments as for `predict`.
+    """Return the backbone's features of new images, made as those of a model; for the arguments see `predict`.
 
     Raises:
-        UntrustedError: The backbone's weights, or what else decides the features, are not those of the fit.
+        UntrustedError: The backbone's weights, or anything else that decides the features, differ from the model's.
         FeatxError: What `extract` raises.
     """
-    # Paths are looked at first: a slip in one should not wait for a download.
+    # Paths are checked first, so that a typing error does not wait for a download.
     dataset = read_paths([Path(path) for path in paths], missing="keep" if on_error == "skip" else "fail")
     spec = model.recipe
     if weights is not None:

@@ -1,4 +1,4 @@
-"""What is looked at and compared: cached rows of a run or of data, with all that is known of each image."""
+"""Opened rows: the cached features of a run or of data, with what is known about each image."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.data import SPLITS, units_of
+from featx.data import SPLITS, group_ids
 from featx.errors import DataError, RunError, UsageError
 from featx.features import (
     DEFAULT_BACKBONE,
@@ -32,11 +32,11 @@ Layer = Literal["penultimate", "backbone"]
 
 @dataclass(frozen=True)
 class Predicted:
-    """What a run's head made of n images.
+    """The predictions of a run's head for n images.
 
     Attributes:
         classes: In the order of the columns.
-        probabilities: (n, classes), rows adding up to 1.
+        probabilities: (n, classes); each row adds up to 1.
         roles: What the run used each image for: `fit`, `validation` or `test`.
     """
 
@@ -56,16 +56,16 @@ class Predicted:
 
 @dataclass(frozen=True)
 class Source:
-    """Rows to look at, in the order of the images' content, so that names and the order of files move nothing.
+    """Rows of images, ordered by digest, so that file names and their order change no result.
 
     Attributes:
         name: The run's or the data's folder name, for titles.
-        layer: Which features they are.
+        layer: Which features the rows are.
         feature_set: The id of their feature space in the store.
-        table: The images' own rows (view 0), labels and what else is known.
-        files: Where each image lay when it was last read; it may have gone since.
+        table: Rows of the images themselves (view 0), with labels, splits and groups.
+        files: Where each image was when it was last read; it may be gone.
         extra: The other columns of the data's manifest for each image, as text.
-        predicted: What the run's head made of each; None for data.
+        predicted: The predictions of the run's head; None for data.
         run: The run; None for data.
         space: How the features of data are made; None for a run, whose recipe and manifest say it.
         failed: Images of data that could not be read and are not among the rows.
@@ -83,8 +83,8 @@ class Source:
     failed: tuple[Failure, ...] = ()
 
     def group_ids(self) -> tuple[str, ...]:
-        """Return each image's unit: images of one unit, of one group or with the same bytes, stay together."""
-        return tuple(units_of(self.table.digests, self.table.groups))
+        """Return for each image the id of its group: images with one id (one group, or equal bytes) stay together."""
+        return tuple(group_ids(self.table.digests, self.table.groups))
 
     def column(self, name: str) -> tuple[str, ...]:
         """Return a column of the manifest, or `label`, as text; "" where a cell is empty.
@@ -137,15 +137,15 @@ def read_source(
     cache: str | Path = "cache",
     on_error: OnError = "fail",
 ) -> Source:
-    """Return the rows of a run, or those of data, of which the cache's missing ones are computed first.
+    """Open the rows of a run or of data. For data, rows that the cache lacks are computed first.
 
     Args:
         place: A folder that `fit_head` wrote, or data: a folder or a manifest.
-        layer: `penultimate` or `backbone`; if not given a run's penultimate features, and the backbone's where
-            its recipe names no penultimate layer or `place` is data.
-        spec: What features data has, see `extract`; VGG16 as it comes if not given. A run has its own.
-        cache: The store's folder.
-        on_error: What to do about data's images that cannot be read, see `extract`.
+        layer: `penultimate` or `backbone`. The default is the penultimate layer for a run that has one, else the
+            backbone.
+        spec: The features of data, see `extract`; VGG16 with its default settings if not given. A run has its own.
+        cache: Folder of the store.
+        on_error: What to do about images of data that cannot be read, see `extract`.
 
     Raises:
         UsageError: Penultimate features of data, or a spec for a run.
@@ -171,10 +171,10 @@ def read_source(
 
 
 def run_source(run: Run, layer: Layer | None, store: Store) -> Source:
-    """Return a run's rows, which the cache has.
+    """Return the rows of a run from the cache.
 
     Raises:
-        RunError: It has not, or the run has no penultimate features.
+        RunError: The cache lacks some, or the run has no penultimate features.
     """
     chosen = layer or ("backbone" if run.manifest["head"]["penultimate"] is None else "penultimate")
     images = sorted(run.images, key=lambda image: (image.digest, image.path))
@@ -202,7 +202,7 @@ def run_source(run: Run, layer: Layer | None, store: Store) -> Source:
 
 
 def data_source(extraction: Extraction) -> Source:
-    """Return the rows that `extract` made sure of."""
+    """Return the rows of an extraction."""
     images: list[Image] = sorted(extraction.images, key=lambda image: (image.digest, image.item.id))
     columns = [{name: _text(value) for name, value in image.item.extra.items()} for image in images]
     return Source(

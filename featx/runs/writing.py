@@ -1,4 +1,4 @@
-"""What a fit found, as the files of a RUN folder."""
+"""Write a trained head as a RUN folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from featx import plots
 from featx.features import Extraction, Image, data_digest
 from featx.files import write_csv, write_file, write_json, write_text
-from featx.heads import Epoch, Head, Penultimate
+from featx.heads import Epoch, Head, Penultimate, class_indices
 from featx.recipes import Recipe, dump_recipe
 from featx.runs.folder import (
     CONFUSION,
@@ -32,20 +32,20 @@ from featx.runs.folder import (
     RECIPE,
     withdraw,
 )
-from featx.stats import probabilities, score
+from featx.stats import confusion_matrix, probabilities, score
 
 PACKAGES = ("featx", "keras", "tensorflow", "numba", "numpy", "scikit-learn", "pillow", "pyarrow")
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What the head made of the images.
+class TrainedHead:
+    """A trained head and its outputs.
 
     Attributes:
         images: By role: `fit`, `validation` and `test`.
-        logits: By role, a row an image.
+        logits: By role, (images, outputs).
         classes: In the order of the head's output.
-        head: Fitted.
+        head: The head.
         penultimate: Where its penultimate features are.
     """
 
@@ -59,29 +59,29 @@ class Outcome:
 def write_run(
     out: Path,
     recipe: Recipe,
-    outcome: Outcome,
+    trained: TrainedHead,
     extraction: Extraction,
     history: Sequence[Epoch],
     metrics: Mapping[str, Any],
 ) -> None:
-    """Write the folder; the manifest comes last, so that a folder that has one is complete.
+    """Write the folder. The manifest is written last, so that a folder with a manifest is complete.
 
     Raises:
-        StoreError: A file cannot be written; the folder then is no run, and may be written again.
+        StoreError: A file cannot be written; the folder is then no run, and can be written again.
     """
     withdraw(out)
-    write_file(out / HEAD, outcome.head.save)
+    write_file(out / HEAD, trained.head.save)
     write_text(out / RECIPE, dump_recipe(recipe))
     write_json(out / METRICS, metrics)
     write_csv(out / HISTORY, [field.name for field in fields(Epoch)], map(astuple, history))
-    _write_predictions(out / PREDICTIONS, outcome)
+    _write_predictions(out / PREDICTIONS, trained)
     _write_curves(out / CURVES, history)
-    _write_confusion(out / CONFUSION, outcome)
-    write_json(out / MANIFEST, _manifest(outcome, extraction, metrics))
+    _write_confusion(out / CONFUSION, trained)
+    write_json(out / MANIFEST, _manifest(trained, extraction, metrics))
 
 
 def data_facts(extraction: Extraction) -> dict[str, Any]:
-    """Return what a manifest says of the data: root, digest and counts."""
+    """Return a manifest's entry on the data: root, digest and counts."""
     return {
         "root": str(extraction.dataset.root),
         "sha256": data_digest(extraction.images),
@@ -90,27 +90,27 @@ def data_facts(extraction: Extraction) -> dict[str, Any]:
 
 
 def versions(extraction: Extraction) -> dict[str, str]:
-    """Return what a manifest says of software: the versions of Python, featx and what it computes with."""
+    """Return a manifest's entry on software: the versions of Python, featx and the libraries that compute."""
     packages = (*PACKAGES, "openvino") if extraction.engine == "openvino" else PACKAGES
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
 
-def _write_predictions(path: Path, outcome: Outcome) -> None:
-    extra = sorted({name for images in outcome.images.values() for image in images for name in image.item.extra})
+def _write_predictions(path: Path, trained: TrainedHead) -> None:
+    extra = sorted({name for images in trained.images.values() for image in images for name in image.item.extra})
     header = [
         *("path", "split", "role", "label", "predicted"),
-        *(f"p_{name}" for name in outcome.classes),
+        *(f"p_{name}" for name in trained.classes),
         *("sha256", "group"),
         *(f"{EXTRA}{name}" for name in extra),
     ]
     rows = []
-    for role, images in outcome.images.items():
-        for image, p in zip(images, probabilities(outcome.logits[role]), strict=True):
+    for role, images in trained.images.items():
+        for image, p in zip(images, probabilities(trained.logits[role]), strict=True):
             item = image.item
-            predicted = outcome.classes[int(np.argmax(p))]
+            predicted = trained.classes[int(np.argmax(p))]
             further = (item.group, *(item.extra.get(name) for name in extra))
-            told = ["" if value is None else str(value) for value in further]
-            rows.append([item.id, item.split, role, item.label, predicted, *map(_short, p), image.digest, *told])
+            cells = ["" if value is None else str(value) for value in further]
+            rows.append([item.id, item.split, role, item.label, predicted, *map(_short, p), image.digest, *cells])
     write_csv(path, header, sorted(rows, key=lambda row: (row[2] == "test", row[0])))
 
 
@@ -120,30 +120,28 @@ def _short(probability: float) -> str:
 
 def _write_curves(path: Path, history: Sequence[Epoch]) -> None:
     _, (left, right) = plots.new_figure(9, 3.6, columns=2)
-    plots.curve([e.accuracy for e in history], [e.val_accuracy for e in history], "accuracy", left)
+    plots.draw_curve([e.accuracy for e in history], [e.val_accuracy for e in history], "accuracy", left)
     left.set_ylim(0, 1.02)
-    plots.curve([e.loss for e in history], [e.val_loss for e in history], "cross-entropy (nats)", right)
+    plots.draw_curve([e.loss for e in history], [e.val_loss for e in history], "cross-entropy (nats)", right)
     right.set_ylim(bottom=0)
     write_file(path, lambda draft: plots.save(left, draft))
 
 
-def _write_confusion(path: Path, outcome: Outcome) -> None:
-    role = "test" if outcome.images["test"] else "validation" if outcome.images["validation"] else "fit"
-    number = {name: index for index, name in enumerate(outcome.classes)}
-    labels = np.array([number[str(image.item.label)] for image in outcome.images[role]], np.int64)
-    predicted = probabilities(outcome.logits[role]).argmax(axis=1)
-    counts = np.zeros((len(outcome.classes),) * 2, np.int64)
-    np.add.at(counts, (labels, predicted), 1)
-    title = f"{role}\n{score(outcome.logits[role], labels)}"
-    axes = plots.confusion(counts, outcome.classes, title)
+def _write_confusion(path: Path, trained: TrainedHead) -> None:
+    role = "test" if trained.images["test"] else "validation" if trained.images["validation"] else "fit"
+    labels = class_indices(trained.images[role], trained.classes)
+    ones = np.ones((1, len(labels)))
+    (counts,) = confusion_matrix(labels, probabilities(trained.logits[role]), ones).astype(np.int64)
+    title = f"{role}\n{score(trained.logits[role], labels)}"
+    axes = plots.draw_confusion(counts, trained.classes, title)
     write_file(path, lambda draft: plots.save(axes, draft))
 
 
-def _manifest(outcome: Outcome, extraction: Extraction, metrics: Mapping[str, Any]) -> dict[str, Any]:
-    penultimate = outcome.penultimate
+def _manifest(trained: TrainedHead, extraction: Extraction, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    penultimate = trained.penultimate
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "classes": list(outcome.classes),
+        "classes": list(trained.classes),
         "data": data_facts(extraction),
         "weights": {
             "backbone": extraction.spec.backbone.name,
@@ -158,7 +156,7 @@ def _manifest(outcome: Outcome, extraction: Extraction, metrics: Mapping[str, An
             "description": extraction.space.plain.description,
         },
         "head": {
-            "sha256": outcome.head.digest(),
+            "sha256": trained.head.digest(),
             "penultimate": None
             if penultimate is None
             else {"layer": penultimate.layer, "feature_set": penultimate.spaces.plain.id},
