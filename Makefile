@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check docs clean
+.PHONY: demo test test-fast check docs clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -14,13 +14,17 @@ demo: .venv/installed ## the main job on generated radiographs
 	$(BIN)/featx demo --out featx-demo
 	@echo 'Here featx is $(BIN)/featx; ". $(BIN)/activate" puts it on your path.'
 
-test: .venv/installed
-	$(BIN)/python -m pytest
+test: .venv/installed ## all tests, in as many processes as there are processors
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
-check: .venv/installed ## linters, types, documentation
+test-fast: .venv/installed ## the quick tests: the inner loop
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m 'not slow'
+
+check: .venv/installed ## linters, types, floors, documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 docs: .venv/installed ## the documentation at a local address, rebuilt on change
