@@ -18,16 +18,16 @@ def command(
         "featx-demo"
     ),
     weights: options.WeightsChoice = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Of the fit.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Number of epochs of training; 12 if not given.")] = None,
     cache: Annotated[
-        Path | None, typer.Option(envvar="FEATX_CACHE", help="Where features are kept; DIR/cache if not given.")
+        Path | None, typer.Option(envvar="FEATX_CACHE", help="Folder of cached features; DIR/cache if not given.")
     ] = None,
     seed: options.Seed = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Do the main job on generated radiographs: features, head, test, map, report. Nothing is downloaded."""
+    """Extract features of generated radiographs, train and test a head, draw a map, write a report; no download."""
     console.start(quiet=quiet, debug=debug)
     from featx.phantoms import EPOCHS, RECIPE, demo
 
@@ -47,7 +47,7 @@ def _weights(result: Demo) -> str:
     weights = result.fit.extraction.weights
     if weights.path is not None:
         return "ImageNet" if weights.source == "imagenet" else weights.source
-    return f"random (seed {weights.seed}), so accuracy is modest; learning rate lowered to 1e-4"
+    return f"random (seed {weights.seed}), so the accuracy is modest; the learning rate is lowered to 1e-4"
 
 
 def _next_steps(result: Demo) -> list[str]:
@@ -60,7 +60,7 @@ def _next_steps(result: Demo) -> list[str]:
             f"  {path}"
             for path in (result.report.file, run / "curves.png", run / "confusion.png", result.map.files[0])
         ),
-        "Try next (features are cached, so all of it is quick):",
+        "Try next (this is quick, because the features are cached):",
         f"  featx predict {run} {test_image} --cache {cache}",
         f"  featx visualize {run} --layer backbone --cache {cache}",
         f"  featx report {run} --cache {cache}",

@@ -1,9 +1,8 @@
-"""The patient behind a radiograph phantom: one seeded thorax as a map of X-ray attenuation.
+"""The patient of a phantom: a thorax, generated from a seed, as a map of X-ray attenuation.
 
-Everything is drawn in patient coordinates: `u` runs from -1 (image left, the patient's right) to 1, `v` from
--1 (top) to 1 (bottom), so a phantom shows the same thorax at any size. A point is the complex number u + iv.
-Attenuations of overlapping structures add up, as they do along an X-ray, which is why ribs show through
-lungs and hardly through the heart.
+All is drawn in patient coordinates: `u` runs from -1 (left in the image, the patient's right) to 1, `v` from -1 (top)
+to 1 (bottom). So a phantom shows the same thorax at any size. A point is the complex number u + iv. Attenuations of
+overlapping structures are added, as along an X-ray: ribs are visible through the lungs, and hardly through the heart.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ _MEDIAL_U = 0.08
 
 @dataclass(frozen=True)
 class Pose:
-    """How the patient stands before the film.
+    """How the patient stands before the detector.
 
-    Args:
-        size: Pixels along one side of the square film.
-        angle: Rotation in the film's plane, in radians.
-        shift: Where the patient's origin lies on the film, in half film sides.
-        zoom: Film half sides per patient unit; above 1 the thorax is cut off by the film's edge.
+    Attributes:
+        size: Width and height of the image in pixels.
+        angle: Rotation in the image's plane, in radians.
+        shift: Where the patient's origin is in the image, in half image widths.
+        zoom: Half image widths per patient unit; above 1 the image's edge cuts the thorax off.
     """
 
     size: int
@@ -40,26 +39,20 @@ class Pose:
     zoom: float
 
     def grid(self) -> tuple[Field, Field]:
-        """Patient coordinates `(u, v)` of all pixel centres, each of shape (size, size)."""
+        """Return the patient coordinates `(u, v)` of all pixel centres, each of shape (size, size)."""
         line = (np.arange(self.size) * 2 + 1) / self.size - 1
         points = (line + 1j * line[:, None] - self.shift) * np.exp(-1j * self.angle) / self.zoom
         return points.real.astype(np.float32), points.imag.astype(np.float32)
 
     def pixels(self, points: Points) -> Points:
-        """Pixel positions, column + i row, of patient points."""
-        film: Points = points * self.zoom * np.exp(1j * self.angle) + self.shift
-        return (film + 1 + 1j) * (self.size / 2)
+        """Return the pixel positions, column + i row, of patient points."""
+        placed: Points = points * self.zoom * np.exp(1j * self.angle) + self.shift
+        return (placed + 1 + 1j) * (self.size / 2)
 
 
 @dataclass(frozen=True)
 class Lines:
-    """Lines of one kind.
-
-    Args:
-        points: The corners of `n` lines, shape (n, corners).
-        width: Their width, in patient units.
-        strength: How dense they are drawn, 0 to 1.
-    """
+    """Lines of one width (in patient units) and one density (0 to 1); corners `points` of shape (n, corners)."""
 
     points: Points
     width: float
@@ -68,17 +61,17 @@ class Lines:
 
 @dataclass(frozen=True)
 class Thorax:
-    """One patient's thorax on the film; fields have the shape (size, size).
+    """A patient's thorax in the image; fields have the shape (size, size).
 
-    Args:
-        pose: How the patient stands before the film.
+    Attributes:
+        pose: How the patient stands before the detector.
         u: Horizontal patient coordinate of each pixel.
         v: Vertical patient coordinate of each pixel.
-        lungs: Aerated lung, 0 to 1; `u` tells the side.
-        wall: Distance from the chest wall, in patient units, positive inside.
-        floor: Distance from the diaphragm, in patient units, positive above it.
-        hila: Where the bronchi enter the lungs, on the image's left and right, shape (2,).
-        attenuation: Attenuation of the healthy thorax; 0 is air, about 0.6 soft tissue.
+        lungs: Lung that contains air, 0 to 1; the sign of `u` gives the side.
+        wall: Distance from the chest wall in patient units, positive inside.
+        diaphragm: Distance from the diaphragm in patient units, positive above it.
+        hila: Where the bronchi enter the lungs, left and right in the image, shape (2,).
+        attenuation: Attenuation of the healthy thorax; 0 is air, about 0.6 is soft tissue.
     """
 
     pose: Pose
@@ -86,18 +79,13 @@ class Thorax:
     v: Field
     lungs: Field
     wall: Field
-    floor: Field
+    diaphragm: Field
     hila: Points
     attenuation: Field
 
 
 def thorax(rng: np.random.Generator, size: int) -> Thorax:
-    """Draw one patient.
-
-    Args:
-        rng: Source of all variation; the draws do not depend on `size`.
-        size: Pixels along one side of the film.
-    """
+    """Draw one patient; what is drawn from `rng` does not depend on `size`, the image's width in pixels."""
     pose = Pose(
         size,
         angle=rng.normal(0, 0.035),
@@ -108,43 +96,43 @@ def thorax(rng: np.random.Generator, size: int) -> Thorax:
     width = rng.uniform(0.68, 0.82)
     top, dome = rng.uniform(-0.80, -0.70), rng.uniform(0.38, 0.58)
     lateral, medial = _lung_edges(v, width, top, rng.uniform(2.0, 2.7))
-    floor = _diaphragm(rng, u, dome, width) - v
+    diaphragm = _diaphragm(rng, u, dome, width) - v
     wall = lateral - np.abs(u)
-    lungs = step(wall, 0.008) * step(np.abs(u) - medial, 0.025) * step(floor, 0.008) * step(v - top, 0.008)
+    lungs = step(wall, 0.008) * step(np.abs(u) - medial, 0.025) * step(diaphragm, 0.008) * step(v - top, 0.008)
     hila = np.array([-0.19 - 0.03j, 0.18 - 0.07j]) + scatter(rng, 2, 0.02 + 0.02j)
 
-    healthy = _soft_tissue(rng, u, v, width, floor) + _mediastinum(rng, u, v, dome)
+    healthy = _soft_tissue(rng, u, v, width, diaphragm) + _mediastinum(rng, u, v, dome)
     healthy += _ribs(rng, u, v, lateral + np.float32(0.03)) + _shoulders(rng, u, v) + _spine(rng, u, v)
     healthy -= rng.uniform(0.37, 0.45) * lungs * (0.74 + 0.26 * np.tanh(wall / 0.16))
     vessels = draw(pose, [line for hilum in hila for line in branches(rng, hilum, 8, 5, 0.026)])
     healthy += rng.uniform(0.08, 0.17) * vessels * (0.1 + 0.9 * lungs)
     healthy -= draw(pose, _airways(rng, hila)) * 0.16
-    return Thorax(pose, u, v, lungs, wall, floor, hila, healthy.astype(np.float32))
+    return Thorax(pose, u, v, lungs, wall, diaphragm, hila, healthy.astype(np.float32))
 
 
 def step(distance: Field, softness: float) -> Field:
-    """Soft step from 0 (outside, negative) to 1 (inside), about four `softness` wide."""
+    """Return a smooth step from 0 (outside, negative) to 1 (inside), about four times `softness` wide."""
     rise: Field = np.tanh(distance / (2 * softness))
     return 0.5 + 0.5 * rise
 
 
 def scatter(rng: np.random.Generator, n: int, spread: complex) -> Points:
-    """Random offsets of `n` points; `spread` holds the standard deviations in `u` and `v`."""
+    """Return random offsets of `n` points; `spread` is the standard deviation in u + i that in v."""
     return rng.normal(0, spread.real, n) + 1j * rng.normal(0, spread.imag, n)
 
 
 def branches(rng: np.random.Generator, root: complex, stems: int, levels: int, width: float) -> list[Lines]:
-    """Lines of a tree of vessels or bronchi that spreads from a hilum into its lung.
+    """Return a tree of vessels or bronchi that spreads from a hilum into its lung.
 
     Args:
         rng: Source of the tree's shape.
         root: The hilum.
-        stems: Number of trunks that leave the hilum.
-        levels: Number of generations; each splits in two.
-        width: Width of the trunks, in patient units.
+        stems: Number of branches that leave the hilum.
+        levels: Number of generations; each branch splits in two.
+        width: Width of the first branches, in patient units.
     """
     heading = np.linspace(-1.35, 1.45, stems) + rng.normal(0, 0.22, stems)
-    # Grown towards the image's right and mirrored for the lung on its left.
+    # The tree grows to the right in the image, and is mirrored for the lung on the left.
     start = complex(abs(root.real), root.imag) + scatter(rng, stems, 0.012 + 0.04j)
     lines: list[Lines] = []
     length = 0.15
@@ -162,13 +150,13 @@ def branches(rng: np.random.Generator, root: complex, stems: int, levels: int, w
 
 
 def draw(pose: Pose, lines: Iterable[Lines]) -> Field:
-    """Draw lines, 0 (none) to 1, shape (size, size); where they cross, the denser one shows."""
-    # Twice the film's resolution and a box average: thin lines stay even instead of breaking into steps.
+    """Return an image of lines, 0 (none) to 1, shape (size, size); where they cross, the denser one is visible."""
+    # Drawn at twice the resolution and averaged, so that thin lines are smooth and not stepped.
     image = Image.new("L", (2 * pose.size, 2 * pose.size))
     pen = ImageDraw.Draw(image)
-    for batch in sorted(lines, key=lambda kind: kind.strength):
+    for batch in sorted(lines, key=lambda each: each.strength):
         thick = batch.width * pose.zoom * pose.size
-        # A line thinner than a pixel of the fine grid is drawn one wide and as much fainter.
+        # A line thinner than a pixel of the fine grid is drawn one pixel wide and fainter by as much.
         shade = round(255 * batch.strength * min(1.0, thick))
         for path in 2 * pose.pixels(batch.points):
             pen.line(path.view(np.float64).tolist(), fill=shade, width=max(1, round(thick)), joint="curve")
@@ -176,12 +164,12 @@ def draw(pose: Pose, lines: Iterable[Lines]) -> Field:
 
 
 def _by_side(u: Field, left: float, right: float) -> Field:
-    """One value for the image's left half of the patient and another for its right half."""
+    """Return one value for the patient's half that is left in the image, and another for the right half."""
     return np.where(u < 0, np.float32(left), np.float32(right))
 
 
 def _lung_edges(v: Field, width: float, top: float, roundness: float) -> tuple[Field, Field]:
-    """Lateral and medial edge of a lung, as |u|, at each height; both meet in the apex."""
+    """Return the lateral and the medial edge of a lung, as |u|, at each height; they meet in the apex."""
     t = np.clip((v - top) / (0.30 - top), 0, 1)
     lateral = _APEX_U + (width - _APEX_U) * np.sqrt(1 - (1 - t) ** roundness)
     near = np.clip(3 * t, 0, 1)
@@ -190,15 +178,15 @@ def _lung_edges(v: Field, width: float, top: float, roundness: float) -> tuple[F
 
 
 def _diaphragm(rng: np.random.Generator, u: Field, dome: float, width: float) -> Field:
-    """Height `v` of the diaphragm under each pixel's column; the patient's right dome stands higher."""
+    """Return the height `v` of the diaphragm in each pixel's column; the patient's right dome is higher."""
     drop = _by_side(u, rng.uniform(0.14, 0.26), rng.uniform(0.14, 0.26))
     height = dome + _by_side(u, 0, rng.uniform(0.01, 0.07))
     middle = rng.uniform(0.28, 0.36)
     return height + drop * np.abs((np.abs(u) - middle) / (width - middle)) ** 2.4
 
 
-def _soft_tissue(rng: np.random.Generator, u: Field, v: Field, width: float, floor: Field) -> Field:
-    """Trunk, neck, arms, abdomen and, in some patients, breasts and the stomach's gas bubble."""
+def _soft_tissue(rng: np.random.Generator, u: Field, v: Field, width: float, diaphragm: Field) -> Field:
+    """Draw trunk, neck, arms and abdomen; in some patients breasts, or the gas bubble of the stomach."""
     across = np.abs(u)
     trunk = width + rng.uniform(0.10, 0.22)
     half = trunk + (1.25 - trunk) * step(-0.30 - v, 0.05)
@@ -207,22 +195,22 @@ def _soft_tissue(rng: np.random.Generator, u: Field, v: Field, width: float, flo
     neck = step(rng.uniform(0.20, 0.27) - across, 0.015)
     tissue = 0.36 + 0.24 * np.sqrt(np.clip(1 - (across / half) ** 2, 0, 1))
     body: Field = np.maximum(torso, neck) * tissue
-    body += step(-floor, 0.01) * torso * step(width + 0.02 - across, 0.04) * rng.uniform(0.20, 0.30)
+    body += step(-diaphragm, 0.01) * torso * step(width + 0.02 - across, 0.04) * rng.uniform(0.20, 0.30)
     if rng.random() < 0.4:
         radius, fold = rng.uniform(0.30, 0.42), rng.uniform(0.30, 0.55)
         away = np.hypot(across - 0.42, (v - fold) * 1.1 + 0.25)
         body += rng.uniform(0.03, 0.09) * step(radius - away, 0.015)
     if rng.random() < 0.5:
         away = np.hypot((u - rng.uniform(0.28, 0.42)) / 1.5, v - rng.uniform(0.68, 0.76))
-        body -= rng.uniform(0.10, 0.25) * step(rng.uniform(0.05, 0.09) - away, 0.012) * step(-floor - 0.02, 0.01)
+        body -= rng.uniform(0.10, 0.25) * step(rng.uniform(0.05, 0.09) - away, 0.012) * step(-diaphragm - 0.02, 0.01)
     return body
 
 
 def _mediastinum(rng: np.random.Generator, u: Field, v: Field, dome: float) -> Field:
-    """Great vessels and heart, given by their right and left border; from slender to enlarged."""
+    """Draw the great vessels and the heart, by their right and left borders; some hearts are enlarged."""
     root, apex = rng.uniform(-0.16, -0.06), dome + rng.uniform(-0.04, 0.02)
     fall = (v - root) / (apex - root)
-    # The border swings out to the heart's apex as a quarter of a sine, then rounds under.
+    # The border runs out to the heart's apex as a quarter of a sine, and is round below it.
     swing = np.sin(np.pi / 2 * np.clip(fall, 0, 1)) ** rng.uniform(1.2, 2.0)
     swing *= np.sqrt(np.clip(1 - (np.clip(fall - 1, 0, None) / 0.35) ** 2, 0, 1))
     narrow = rng.uniform(0.12, 0.17)
@@ -236,7 +224,7 @@ def _mediastinum(rng: np.random.Generator, u: Field, v: Field, dome: float) -> F
 
 
 def _ribs(rng: np.random.Generator, u: Field, v: Field, cage: Field) -> Field:
-    """Ribs as tilted rings: the back halves run out and down, the fainter front halves down and inward."""
+    """Draw the ribs as tilted rings: back halves run out and down, the fainter front halves down and inwards."""
     out = np.clip(np.abs(u) / cage, 0, 0.985)
     rise = np.sqrt(1 - out**2)
     steep, front = rng.uniform(0.18, 0.28), rng.uniform(0.24, 0.34)
@@ -251,14 +239,14 @@ def _ribs(rng: np.random.Generator, u: Field, v: Field, cage: Field) -> Field:
 
 
 def _bars(height: Field, slope: Field, spacing: float, offset: float) -> Field:
-    """Parallel bones at equal steps of `height`: denser at their rims, as hollow tubes are."""
+    """Draw parallel bones at equal steps of `height`, denser at their edges, as hollow tubes are."""
     phase = height / spacing + offset
     across = (phase - np.round(phase)) * spacing / np.sqrt(1 + slope**2) / (0.23 * spacing)
     return step(1 - np.abs(across), 0.06) * (0.55 + 0.45 * across**2)
 
 
 def _shoulders(rng: np.random.Generator, u: Field, v: Field) -> Field:
-    """Clavicles, shoulder blades and the heads of the upper arms."""
+    """Draw clavicles, shoulder blades and the heads of the upper arms."""
     across = np.abs(u)
     height = rng.uniform(-0.62, -0.54) + _by_side(u, 0, rng.normal(0, 0.015))
     middle = height - rng.uniform(0.08, 0.2) * across + 0.03 * np.sin(7 * across)
@@ -271,14 +259,14 @@ def _shoulders(rng: np.random.Generator, u: Field, v: Field) -> Field:
 
 
 def _spine(rng: np.random.Generator, u: Field, v: Field) -> Field:
-    """Vertebral bodies with the gaps of their discs, on a slightly bent axis."""
+    """Draw vertebrae with the gaps of their discs, on a slightly bent axis."""
     axis = rng.normal(0, 0.012) * np.sin(2.5 * v + rng.uniform(0, 6))
     bodies = step(np.cos(2 * np.pi * (v / rng.uniform(0.12, 0.135) + rng.random())) + 0.75, 0.12)
     return rng.uniform(0.05, 0.09) * step(0.075 - np.abs(u - axis), 0.008) * (0.6 + 0.4 * bodies)
 
 
 def _airways(rng: np.random.Generator, hila: Points) -> list[Lines]:
-    """Windpipe and main bronchi, which hold air and so show dark."""
+    """Return windpipe and main bronchi, which contain air and so are dark."""
     fork = complex(rng.normal(0, 0.012), rng.uniform(-0.26, -0.20))
     windpipe = Lines(np.array([[fork + rng.normal(0, 0.015) - 0.9j, fork]]), 0.075, 1.0)
     return [windpipe, Lines(np.array([[fork, hilum] for hilum in hila]), 0.035, 0.7)]

@@ -1,4 +1,4 @@
-"""The main job on generated radiographs: nothing is downloaded."""
+"""The demo: featx's main steps on generated radiographs; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from featx.reports import Report, report
 from featx.runs import REPORT, FitResult, fit_head
 
 RECIPE = "covid4-vgg16"
-# The report's sizes.
+# As many images as the report has.
 TRAIN = {"covid": 60, "normal": 70, "pneumonia_bac": 70, "pneumonia_vir": 70}
 TEST = 9
-# One view and few epochs keep it within three minutes on two cores.
+# With one view and few epochs it takes less than three minutes on two cores.
 VIEWS = 1
 EPOCHS = 12
-# Features of random weights have a large part in common to all images; at the recipe's 1e-3 the head's first steps
-# along it silence the hidden layer for good.
+# Features of a network with random weights are much alike for all images. With the recipe's learning rate of 1e-3 the
+# head's first steps make all outputs of its hidden layer zero, and they stay so.
 RANDOM_WEIGHTS_RATE = 1e-4
-# The part of the report that takes about a minute.
+# This part of the report takes about a minute.
 LEFT_OUT = ("comparison",)
 
 
 @dataclass(frozen=True)
 class Demo:
-    """What the demonstration wrote.
+    """What the demo wrote.
 
     Attributes:
         data: The folder of generated radiographs.
-        fit: What the fit found.
-        map: The map of its training images.
+        fit: The trained head with its run.
+        map: The map of the training images.
         report: The page about the run.
     """
 
@@ -64,15 +64,16 @@ def demo(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Demo:
-    """Generate radiograph phantoms, fit covid4-vgg16 on them, draw a map, and write a report.
+    """Generate phantoms (radiographs), train the head of covid4-vgg16 on them, draw a map, and write a report.
 
     Args:
         out: Folder for data, run, map and report.
-        cache: The store's folder; `cache` within `out` if not given.
-        weights: ImageNet's if they are on this machine, else random ones, with a lower learning rate.
-        epochs: Of the fit.
-        seed: Of the phantoms, the split and the fit.
-        progress: Told how far the work is.
+        cache: The cache's folder; `cache` in `out` if not given.
+        weights: As in recipes. If not given: ImageNet weights if they are on this machine, else random weights, with
+            a lower learning rate.
+        epochs: Number of epochs of training.
+        seed: Seed of the phantoms, of the division into training and validation, and of the training.
+        progress: Called with the stage, how much of it is done and how much there is.
 
     Raises:
         FeatxError: What `fit_head` raises.
@@ -80,7 +81,7 @@ def demo(
     out = Path(out)
     cache = Path(cache) if cache is not None else out / "cache"
     data = write_phantoms(out / "data", train=TRAIN, test=TEST, seed=seed)
-    weights = weights or _weights_at_hand()
+    weights = weights or _weights_here()
     changes = {
         "backbone.weights": weights,
         "views.count": VIEWS,
@@ -94,5 +95,5 @@ def demo(
     return Demo(data, fit, drawn, page)
 
 
-def _weights_at_hand() -> str:
+def _weights_here() -> str:
     return "random" if find_imagenet(find_backbone("vgg16")) is None else "imagenet"

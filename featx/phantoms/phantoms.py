@@ -1,8 +1,8 @@
-"""Synthetic chest radiographs in four classes, for the demo, tests and documentation: nothing to download.
+"""Generated chest radiographs (phantoms) in four classes, for the demo, tests and documentation.
 
-A phantom is a stylised film of one seeded patient. The four classes differ by what is in the lungs alone:
-patient, exposure, noise, collimation and marker are drawn without regard to the class. Phantoms show that a
-method runs and learns; they say nothing about how it does on patients.
+A phantom is a stylised image of one generated patient. The classes differ only by what is in the lungs: patient,
+exposure, noise, collimation and marker do not depend on the class. Phantoms show that a method runs and learns. They
+do not show how well it works on patients.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ MIN_SIZE = 32
 
 
 def phantom(kind: str, seed: int, size: int = 224) -> npt.NDArray[np.uint8]:
-    """Make one synthetic chest radiograph.
+    """Make one phantom.
 
-    One seed is one patient on one film: with another `kind` the same patient shows another finding.
+    A seed stands for one patient and one exposure: with another `kind` the same patient has another finding.
 
     Args:
         kind: One of `CLASSES`.
-        seed: Decides the patient, the finding and the film; not negative.
-        size: Pixels along one side, at least `MIN_SIZE`. Another size shows the same patient.
+        seed: Determines the patient, the finding and the exposure; not negative.
+        size: Width and height in pixels, at least `MIN_SIZE`. Another size shows the same patient.
 
     Returns:
         Grey values of shape (size, size), 0 (black, much radiation) to 255 (white, little radiation).
@@ -39,11 +39,11 @@ def phantom(kind: str, seed: int, size: int = 224) -> npt.NDArray[np.uint8]:
         UsageError: If `kind` is unknown, `seed` is negative or `size` is too small.
     """
     _check_kind(kind)
-    _check_film(seed, size)
-    # Three streams, so that neither the finding nor the film's size moves anything else.
+    _check_seed_and_size(seed, size)
+    # Three random streams, so that neither the finding nor the size changes anything else.
     patient = thorax(np.random.default_rng([seed, 0]), size)
     finding = _FINDINGS[kind](np.random.default_rng([seed, 1]), patient)
-    return _film(np.random.default_rng([seed, 2]), patient, finding)
+    return _expose(np.random.default_rng([seed, 2]), patient, finding)
 
 
 def write_phantoms(
@@ -57,16 +57,16 @@ def write_phantoms(
 ) -> Path:
     """Write phantoms as a data folder: `root/train/<class>/<class>-000.png` and `root/test/...`.
 
-    Each image has its own seed, so it does not depend on how many others are written. Files of the same name
-    are replaced, others in the folder are left alone.
+    Each image has its own seed, so it does not depend on the number of other images. Files of the same names are
+    replaced; other files in the folder are kept.
 
     Args:
-        root: The folder, made where it is missing.
-        train: Images per class: one number for all classes, or a number for each class named.
-        test: The same for the test images.
+        root: The folder; it is made if it does not exist.
+        train: Training images per class: one number for all classes, or a number for each class.
+        test: Test images per class, likewise.
         seed: Seed of the whole set; not negative.
-        size: Pixels along one side.
-        classes: The classes to write where `train` or `test` is one number.
+        size: Width and height of the images in pixels.
+        classes: The classes to write if `train` or `test` is one number.
 
     Returns:
         The folder.
@@ -75,9 +75,9 @@ def write_phantoms(
         UsageError: If a class is unknown, a number or the seed is negative, or `size` is too small.
     """
     # All is checked before the first file is written.
-    _check_film(seed, size)
+    _check_seed_and_size(seed, size)
     root = Path(root)
-    counts = {split: _per_class(split, wanted, classes) for split, wanted in (("train", train), ("test", test))}
+    counts = {split: _per_class(split, number, classes) for split, number in (("train", train), ("test", test))}
     for split, per_class in counts.items():
         for kind, count in per_class.items():
             for index in range(count):
@@ -87,12 +87,12 @@ def write_phantoms(
     return root
 
 
-def _per_class(split: str, wanted: Mapping[str, int] | int, classes: Sequence[str]) -> dict[str, int]:
-    counts = dict.fromkeys(classes, wanted) if isinstance(wanted, int) else dict(wanted)
+def _per_class(split: str, number: Mapping[str, int] | int, classes: Sequence[str]) -> dict[str, int]:
+    counts = dict.fromkeys(classes, number) if isinstance(number, int) else dict(number)
     for kind, count in counts.items():
         _check_kind(kind)
         if count < 0:
-            raise UsageError(f"Expected 0 or more {split} images of {kind}, found {count}: choose another number.")
+            raise UsageError(f"Expected 0 or more {split} images of {kind}, received {count}; choose another number.")
     return counts
 
 
@@ -103,17 +103,22 @@ def _image_seed(seed: int, split: str, kind: str, index: int) -> int:
 
 def _check_kind(kind: str) -> None:
     if kind not in CLASSES:
-        raise UsageError(f"Expected a phantom class among {', '.join(CLASSES)}, found {kind!r}: choose one of these.")
+        raise UsageError(
+            f"Expected a phantom class among {', '.join(CLASSES)}, received {kind!r}; choose one of these."
+        )
 
 
-def _check_film(seed: int, size: int) -> None:
+def _check_seed_and_size(seed: int, size: int) -> None:
     if seed < 0:
-        raise UsageError(f"Expected a seed of 0 or more, found {seed}: choose another seed.")
+        raise UsageError(f"Expected a seed of 0 or more, received {seed}; choose another seed.")
     if size < MIN_SIZE:
-        raise UsageError(f"Expected a phantom of {MIN_SIZE} or more pixels a side, found {size}: enlarge it.")
+        raise UsageError(
+            f"Expected a phantom of {MIN_SIZE} or more pixels in width, received {size}; choose a larger size."
+        )
 
 
 def _either(rng: np.random.Generator) -> float:
+    """Return 1 or -1."""
     return 1.0 if rng.random() < 0.5 else -1.0
 
 
@@ -122,7 +127,7 @@ def _healthy(rng: np.random.Generator, patient: Thorax) -> Field:
 
 
 def _consolidation(rng: np.random.Generator, patient: Thorax) -> Field:
-    """Bacterial: one dense segment on one side, some cut straight by a fissure, with air in its bronchi."""
+    """Draw a bacterial pneumonia: a dense segment of one lung, with air in its bronchi; some end at a fissure."""
     side = _either(rng)
     centre_u, centre_v = rng.uniform(0.26, 0.56), rng.uniform(-0.42, 0.38)
     radius_u, radius_v = rng.uniform(0.18, 0.32), rng.uniform(0.18, 0.32)
@@ -138,8 +143,8 @@ def _consolidation(rng: np.random.Generator, patient: Thorax) -> Field:
 
 
 def _interstitial(rng: np.random.Generator, patient: Thorax) -> Field:
-    """Viral: a fine net in both lungs and thickened walls of the bronchi around the hila."""
-    # Where a smooth random field crosses zero it leaves a net of fine lines.
+    """Draw a viral pneumonia: a fine net in both lungs, and thickened walls of the bronchi around the hila."""
+    # The points where a smooth random field is zero form a net of fine lines.
     net = sum(np.exp(-((_clouds(rng, patient.pose, cells) / 0.35) ** 2)) for cells in (38, 60)) - 0.7
     hila: list[complex] = patient.hila.tolist()
     reach = rng.uniform(0.25, 0.55)
@@ -153,14 +158,14 @@ def _interstitial(rng: np.random.Generator, patient: Thorax) -> Field:
 
 
 def _cuffs(rng: np.random.Generator, hilum: complex) -> list[Lines]:
-    """Bronchi seen end on, as small rings, and along, as thick lines, near one hilum."""
+    """Return bronchi near a hilum, seen from the end (small rings) and from the side (thick lines)."""
     circle = np.exp(1j * np.linspace(0, 2 * np.pi, 13))
     rings = hilum + scatter(rng, 7, 0.09 + 0.13j)[:, None] + circle * rng.uniform(0.014, 0.024, (7, 1))
     return [*branches(rng, hilum, 7, 3, 0.030), Lines(rings, 0.011, 0.9)]
 
 
 def _ground_glass(rng: np.random.Generator, patient: Thorax) -> Field:
-    """COVID-19: several soft hazes in both lungs, near the chest wall and the diaphragm."""
+    """Draw COVID-19: several soft opacities in both lungs, near the chest wall and the diaphragm."""
     haze = np.zeros_like(patient.lungs)
     for side in (-1.0, 1.0):
         for _ in range(rng.integers(2, 5)):
@@ -169,35 +174,35 @@ def _ground_glass(rng: np.random.Generator, patient: Thorax) -> Field:
             away = np.hypot(patient.u * side - centre_u, (patient.v - centre_v) / rng.uniform(0.9, 1.5))
             blot = np.exp(-((away / radius) ** 2) + 0.25 * _clouds(rng, patient.pose, 12))
             haze = np.maximum(haze, rng.uniform(0.7, 1.0) * blot)
-    rim = np.exp(-np.clip(np.minimum(patient.wall, patient.floor), 0, None) / 0.22)
+    rim = np.exp(-np.clip(np.minimum(patient.wall, patient.diaphragm), 0, None) / 0.22)
     return rng.uniform(0.22, 0.44) * haze * rim * (1 + 0.25 * _clouds(rng, patient.pose, 44))
 
 
-def _film(rng: np.random.Generator, patient: Thorax, finding: Field) -> npt.NDArray[np.uint8]:
-    """Expose the patient: blur, quantum noise, film curve and grain, collimation and marker."""
+def _expose(rng: np.random.Generator, patient: Thorax, finding: Field) -> npt.NDArray[np.uint8]:
+    """Make the image: blur, quantum noise, the detector's curve and grain, collimation and marker."""
     pose, lungs = patient.pose, patient.lungs
-    # Noise has its own stream: all else then stays the same at another size.
+    # Noise has its own random stream, so that all else is the same at another size.
     noise = rng.spawn(1)[0].standard_normal((2, pose.size, pose.size), dtype=np.float32)
     haze = rng.uniform(0.0, 0.035) * _clouds(rng, pose, 5)
-    # Without its mean the finding does not brighten the lungs as a whole, and so betrays no class by the mean.
+    # The finding's mean is subtracted: the mean brightness must not reveal the class.
     finding = finding * lungs
     finding -= finding.sum() / lungs.sum() * lungs
     dense = patient.attenuation + finding + haze * lungs + 0.25 * draw(pose, _devices(rng))
     dense = _blur(dense, rng.uniform(0.3, 0.9) * pose.size / 224)
-    # Behind dense tissue fewer quanta arrive, and their relative noise is one over the root of their number.
+    # Fewer quanta arrive behind dense tissue; their relative noise is one over the square root of their number.
     dense += rng.uniform(0.003, 0.010) * noise[0] * np.exp(dense)
     grey = step(dense - rng.uniform(0.37, 0.49), 1 / rng.uniform(5.0, 7.0)) ** rng.uniform(0.8, 1.25)
     black, white = rng.uniform(0.0, 0.08), rng.uniform(0.88, 1.0)
     grey = black + (white - black) * grey + rng.uniform(0.003, 0.010) * _blur(noise[1], 0.6)
     grey = _marker(rng, _collimate(rng, grey))
-    film: npt.NDArray[np.uint8] = np.rint(255 * grey.clip(0, 1)).astype(np.uint8)
-    return film
+    image: npt.NDArray[np.uint8] = np.rint(255 * grey.clip(0, 1)).astype(np.uint8)
+    return image
 
 
 def _devices(rng: np.random.Generator) -> list[Lines]:
-    """Some patients have a venous line, some a cable with its pad on the chest."""
+    """Return the venous line of some patients, and the cable with an electrode of some."""
     lines: list[Lines] = []
-    side = 1 if rng.random() < 0.5 else -1
+    side = _either(rng)
     if rng.random() < 0.15:
         way = np.array([0.5 * side - 1j, 0.28 * side - 0.66j, 0.09 * side - 0.55j, -0.04 - 0.4j, -0.08 - 0.1j])
         lines.append(Lines((way + scatter(rng, 5, 0.01 + 0.02j))[None], 0.012, 0.8))
@@ -209,7 +214,7 @@ def _devices(rng: np.random.Generator) -> list[Lines]:
 
 
 def _clouds(rng: np.random.Generator, pose: Pose, cells: int) -> Field:
-    """Smooth random field of unit variance, `cells` bumps along a side, shape (size, size)."""
+    """Return a smooth random field with unit variance and `cells` bumps in a row, shape (size, size)."""
     coarse = rng.standard_normal((cells, cells), dtype=np.float32)
     smooth = Image.fromarray(coarse).resize((pose.size, pose.size), Image.Resampling.BICUBIC)
     field = np.asarray(smooth, dtype=np.float32)
@@ -218,11 +223,11 @@ def _clouds(rng: np.random.Generator, pose: Pose, cells: int) -> Field:
 
 
 def _blur(field: Field, sigma: float) -> Field:
-    """Gaussian blur; `sigma` in pixels."""
+    """Blur with a Gaussian; `sigma` is in pixels."""
     radius = max(1, round(3 * sigma))
     weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
     weights = (weights / weights.sum()).astype(np.float32)
-    for _ in range(2):  # along the columns, then, turned, along the rows
+    for _ in range(2):  # along the columns, then, transposed, along the rows
         wide = np.pad(field, ((radius, radius), (0, 0)), mode="edge")
         blurred = np.zeros_like(field)
         for shift, weight in enumerate(weights):
@@ -232,7 +237,7 @@ def _blur(field: Field, sigma: float) -> Field:
 
 
 def _collimate(rng: np.random.Generator, grey: Field) -> Field:
-    """Black out what the shutters of the tube kept from some films."""
+    """Make the edges of some images black, as the tube's shutters do."""
     if rng.random() > 0.35:
         return grey
     top, left, bottom, right = np.round(rng.uniform(0, 0.06, 4) * len(grey)).astype(int)
@@ -243,7 +248,7 @@ def _collimate(rng: np.random.Generator, grey: Field) -> Field:
 
 
 def _marker(rng: np.random.Generator, grey: Field) -> Field:
-    """Lay a lead "L" on the patient's left of some films."""
+    """Draw a lead "L" on the patient's left side in some images."""
     if rng.random() < 0.5:
         size = len(grey)
         height, thick = max(3, round(0.05 * size)), max(1, round(0.011 * size))

@@ -1,4 +1,4 @@
-"""The demonstration, with fewer images than it has."""
+"""The demo, with fewer images than it has."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     shutil.rmtree(out)  # the head alone has 200 MB
 
 
-def test_all_lands_in_one_folder(shown: Demo) -> None:
+def test_all_files_are_in_one_folder(shown: Demo) -> None:
     out = shown.data.parent
     assert {path.name for path in out.iterdir()} == {"data", "run", "map", "cache", "report.html"}
     assert len(files_of(shown.data)) == 4 * 3 + 4
     assert {path.suffix for path in (out / "map").iterdir()} == {".html", ".png", ".svg", ".csv", ".npz"}
 
 
-def test_it_is_the_main_job(shown: Demo) -> None:
+def test_features_are_extracted_and_a_head_is_trained(shown: Demo) -> None:
     document = json.loads(json.dumps(shown.to_json()))
     assert document["parameters"] == {"total": 66_622_532, "trainable": 51_907_844, "non_trainable": 14_714_688}
     assert [document[name]["n"] for name in ("train", "validation", "test")] == [8, 4, 4]
@@ -45,7 +45,7 @@ def test_it_is_the_main_job(shown: Demo) -> None:
     assert shown.fit.recipe.preprocess.mean is not None
 
 
-def test_it_ends_with_a_page(shown: Demo) -> None:
+def test_it_writes_a_report(shown: Demo) -> None:
     assert shown.to_json()["report"] == str(shown.data.parent / "report.html")
     page = read_page(shown.report.file)
     assert "The backbone's weights are random" in page.all("header")[0].text
@@ -53,23 +53,23 @@ def test_it_ends_with_a_page(shown: Demo) -> None:
     assert shown.report.left_out == {}
 
 
-def test_what_it_leaves_is_used_further(shown: Demo) -> None:
+def test_its_run_and_cache_can_be_used_afterwards(shown: Demo) -> None:
     image = files_of(shown.data / "test")[0]
     found = predict(shown.fit.run, [image], cache=shown.fit.extraction.store.root)
     assert sum(found.rows[0].probabilities.values()) == pytest.approx(1)
 
 
-def test_the_reports_sizes_are_its_own() -> None:
+def test_it_has_as_many_images_as_the_report() -> None:
     assert demonstration.TRAIN == {"covid": 60, "normal": 70, "pneumonia_bac": 70, "pneumonia_vir": 70}
     assert demonstration.TEST == 9
 
 
 @pytest.mark.usefixtures("no_weights")
-def test_without_weights_at_hand_they_are_random() -> None:
-    assert demonstration._weights_at_hand() == "random"
+def test_without_weights_on_this_machine_they_are_random() -> None:
+    assert demonstration._weights_here() == "random"
 
 
-def test_weights_at_hand_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_on_this_machine_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "vgg16_notop.weights.h5").touch()
     monkeypatch.setenv("FEATX_WEIGHTS_DIR", str(tmp_path))
-    assert demonstration._weights_at_hand() == "imagenet"
+    assert demonstration._weights_here() == "imagenet"

@@ -23,15 +23,15 @@ PAIRS = 24
 
 @cache
 def change(kind: str, seed: int) -> Change:
-    """What a finding changes in the film of one patient, in grey levels."""
+    """What a finding changes in the image of one patient, in grey levels."""
     return phantom(kind, seed).astype(np.float64) - phantom("normal", seed)
 
 
 @cache
 def sample() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """Forty films of each class, each of another patient."""
-    films = [phantom(kind, 1000 * label + i) for label, kind in enumerate(CLASSES) for i in range(40)]
-    return np.stack(films) / 255, np.repeat(np.arange(len(CLASSES)), 40)
+    """Forty images of each class, each of another patient."""
+    images = [phantom(kind, 1000 * label + i) for label, kind in enumerate(CLASSES) for i in range(40)]
+    return np.stack(images) / 255, np.repeat(np.arange(len(CLASSES)), 40)
 
 
 def accuracy(features: npt.NDArray[np.float64], labels: npt.NDArray[np.int64]) -> float:
@@ -43,26 +43,26 @@ def files(root: Path) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*.png")}
 
 
-# One film
+# One image
 
 
 @pytest.mark.parametrize("kind", CLASSES)
 @pytest.mark.parametrize("size", [MIN_SIZE, 97, 224])
 def test_a_phantom_is_a_square_grey_image_that_uses_the_grey_scale(kind: str, size: int) -> None:
-    film = phantom(kind, 5, size)
-    assert film.shape == (size, size)
-    assert film.dtype == np.uint8
-    assert film.flags.c_contiguous
-    assert np.percentile(film, 99) - np.percentile(film, 1) > 100
+    image = phantom(kind, 5, size)
+    assert image.shape == (size, size)
+    assert image.dtype == np.uint8
+    assert image.flags.c_contiguous
+    assert np.percentile(image, 99) - np.percentile(image, 1) > 100
 
 
 @pytest.mark.parametrize("kind", CLASSES)
-def test_the_same_seed_gives_the_same_film_and_another_seed_another(kind: str) -> None:
+def test_the_same_seed_gives_the_same_image_and_another_seed_another(kind: str) -> None:
     assert np.array_equal(phantom(kind, 3), phantom(kind, 3))
     assert np.abs(phantom(kind, 3).astype(int) - phantom(kind, 4)).mean() > 5
 
 
-def test_a_film_looks_like_a_chest() -> None:
+def test_an_image_looks_like_a_chest() -> None:
     mean = np.mean([phantom("normal", seed) for seed in range(PAIRS)], axis=0)
     right_lung, left_lung = mean[70:110, 45:75].mean(), mean[70:90, 150:175].mean()
     mediastinum, abdomen, above_shoulder = (
@@ -85,7 +85,7 @@ def test_ribs_show_through_the_lungs() -> None:
 
 
 @pytest.mark.parametrize("kind", CLASSES)
-def test_another_size_shows_the_same_film(kind: str) -> None:
+def test_another_size_shows_the_same_image(kind: str) -> None:
     for seed in range(4):
         large = phantom(kind, seed, 224).reshape(112, 2, 112, 2).mean(axis=(1, 3))
         small = phantom(kind, seed, 112)
@@ -93,7 +93,7 @@ def test_another_size_shows_the_same_film(kind: str) -> None:
         assert abs(large.mean() - small.mean()) < 3
 
 
-# What tells the classes apart
+# How the classes differ
 
 
 def test_consolidation_lies_in_one_lung() -> None:
@@ -120,7 +120,7 @@ def test_ground_glass_lies_in_both_lungs_and_near_their_rims() -> None:
         patient = thorax(np.random.default_rng([seed, 0]), 224)
         brighter = np.clip(change("covid", seed), 0, None)
         shares.append(brighter[:, :112].sum() / brighter.sum())
-        rim = np.minimum(patient.wall, patient.floor)
+        rim = np.minimum(patient.wall, patient.diaphragm)
         inside = rim > 0
         lung = np.average(rim[inside], weights=patient.lungs[inside])
         depths.append(np.average(rim[inside], weights=brighter[inside]) / lung)
@@ -157,7 +157,7 @@ def test_findings_run_from_subtle_to_plain() -> None:
             assert max(strength) > 2 * min(strength) > 0
 
 
-# What must not tell them apart
+# How they must not differ
 
 
 @pytest.mark.parametrize("kind", CLASSES)
@@ -171,25 +171,25 @@ def test_a_finding_changes_the_lungs_and_nothing_else(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", CLASSES)
-def test_a_finding_does_not_brighten_the_film(kind: str) -> None:
+def test_a_finding_does_not_brighten_the_image(kind: str) -> None:
     spread = np.std([phantom("normal", seed).mean() for seed in range(PAIRS)])
     shifts = [change(kind, seed).mean() for seed in range(PAIRS)]
     assert abs(np.mean(shifts)) < 0.15 * spread
 
 
-def test_border_brightness_and_contrast_do_not_give_the_class_away() -> None:
-    films, labels = sample()
-    border = np.ones(films.shape[1:], dtype=bool)
+def test_border_brightness_and_contrast_do_not_reveal_the_class() -> None:
+    images, labels = sample()
+    border = np.ones(images.shape[1:], dtype=bool)
     border[12:-12, 12:-12] = False
-    whole = [films.mean(axis=(1, 2)), films.std(axis=(1, 2))]
-    edge = [films[:, border].mean(axis=1), films[:, border].std(axis=1)]
-    # Chance is 0.25; with 160 films 0.40 is more than four standard errors above it.
+    whole = [images.mean(axis=(1, 2)), images.std(axis=(1, 2))]
+    edge = [images[:, border].mean(axis=1), images[:, border].std(axis=1)]
+    # Chance is 0.25; with 160 images 0.40 is more than four standard errors above it.
     assert accuracy(np.stack(whole + edge, axis=1), labels) < 0.40
 
 
-def test_small_pictures_tell_the_classes_apart_in_part_only() -> None:
-    films, labels = sample()
-    tiny = films.reshape(len(films), 16, 14, 16, 14).mean(axis=(2, 4)).reshape(len(films), -1)
+def test_small_images_reveal_the_class_in_part_only() -> None:
+    images, labels = sample()
+    tiny = images.reshape(len(images), 16, 14, 16, 14).mean(axis=(2, 4)).reshape(len(images), -1)
     assert 0.35 < accuracy(tiny, labels) < 0.70
 
 
@@ -245,30 +245,30 @@ def test_the_files_hold_no_time(tmp_path: Path) -> None:
 
 
 def test_an_unknown_class_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(UsageError, match=r"covid, normal, pneumonia_bac, pneumonia_vir, found 'tumour'"):
+    with pytest.raises(UsageError, match=r"covid, normal, pneumonia_bac, pneumonia_vir, received 'tumour'"):
         phantom("tumour", 0)
 
 
 def test_a_negative_seed_or_a_tiny_size_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"seed of 0 or more, found -1"):
+    with pytest.raises(UsageError, match=r"seed of 0 or more, received -1"):
         phantom("normal", -1)
-    with pytest.raises(UsageError, match=rf"{MIN_SIZE} or more pixels a side, found 16"):
+    with pytest.raises(UsageError, match=rf"{MIN_SIZE} or more pixels in width, received 16"):
         phantom("normal", 0, 16)
 
 
 def test_a_wrong_call_writes_nothing(tmp_path: Path) -> None:
     root = tmp_path / "set"
-    with pytest.raises(UsageError, match=r"0 or more test images of covid, found -2"):
+    with pytest.raises(UsageError, match=r"0 or more test images of covid, received -2"):
         write_phantoms(root, train=1, test={"covid": -2}, seed=0)
-    with pytest.raises(UsageError, match=r"0 or more train images of covid, found -1"):
+    with pytest.raises(UsageError, match=r"0 or more train images of covid, received -1"):
         write_phantoms(root, train=-1, test=1, seed=0)
-    with pytest.raises(UsageError, match=r"found 'flu'"):
+    with pytest.raises(UsageError, match=r"received 'flu'"):
         write_phantoms(root, train={"flu": 1}, test=1, seed=0)
-    with pytest.raises(UsageError, match=r"found 'flu'"):
+    with pytest.raises(UsageError, match=r"received 'flu'"):
         write_phantoms(root, train=1, test=1, seed=0, classes=("normal", "flu"))
-    with pytest.raises(UsageError, match=r"found -3"):
+    with pytest.raises(UsageError, match=r"received -3"):
         write_phantoms(root, train=1, test=1, seed=-3)
-    with pytest.raises(UsageError, match=r"found 8"):
+    with pytest.raises(UsageError, match=r"received 8"):
         write_phantoms(root, train=1, test=1, seed=0, size=8)
     assert not root.exists()
 
