@@ -7,7 +7,6 @@ import math
 import pytest
 
 from featx import text as numbers
-from featx.plots import short_names
 from featx.stats import Score
 
 
@@ -61,12 +60,3 @@ def test_times(seconds: float, shown: str) -> None:
 @pytest.mark.parametrize(("p", "shown"), [(0.0004, "< 0.001"), (0.03125, "0.031"), (1.0, "1.000")])
 def test_p_values(p: float, shown: str) -> None:
     assert numbers.probability(p) == shown
-
-
-def test_names_for_drawings_are_short_and_differ() -> None:
-    names = ["covid", "a" * 30 + "1", "a" * 30 + "2", "a" * 19 + "…"]
-    found = short_names(names)
-    assert list(found) == names
-    assert found["covid"] == "covid"
-    assert len(set(found.values())) == len(names)
-    assert max(map(len, found.values())) <= 20

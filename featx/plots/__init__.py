@@ -1,4 +1,4 @@
-"""Pictures: data in, Axes out."""
+"""Pictures: functions that draw data on Matplotlib Axes and return them."""
 
 import lazy_loader
 

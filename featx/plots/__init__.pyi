@@ -1,5 +1,7 @@
+from .classifiers import ClassifierKind as ClassifierKind
 from .classifiers import PointWithInterval as PointWithInterval
-from .classifiers import Scored as Scored
+from .classifiers import ScoreRow as ScoreRow
+from .classifiers import Standing as Standing
 from .classifiers import confusion_grid as confusion_grid
 from .classifiers import reliability as reliability
 from .classifiers import roc_curves as roc_curves
@@ -9,12 +11,12 @@ from .clusters import pairs_size as pairs_size
 from .clusters import silhouette as silhouette
 from .clusters import silhouette_size as silhouette_size
 from .figure import COLOURS as COLOURS
+from .figure import class_style as class_style
 from .figure import inline_svg as inline_svg
 from .figure import new_figure as new_figure
 from .figure import save as save
 from .figure import short_names as short_names
-from .figure import style as style
-from .maps import scatter as scatter
-from .runs import confusion as confusion
-from .runs import curve as curve
-from .runs import sweep as sweep
+from .maps import draw_map as draw_map
+from .runs import draw_confusion as draw_confusion
+from .runs import draw_curve as draw_curve
+from .runs import draw_sweep as draw_sweep

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.plots.figure import new_figure, style
+from featx.plots.figure import class_style, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,7 +47,7 @@ def silhouette(
         # Steps, so that each image is a bar of its own.
         own = np.sort(values[labels == number])[::-1]
         edges = bottom + np.arange(len(own) + 1)
-        axes.stairs(own, edges, orientation="horizontal", fill=True, color=style(number)[0])
+        axes.stairs(own, edges, orientation="horizontal", fill=True, color=class_style(number)[0])
         places.append((bottom + len(own) / 2, f"{classes[number]} ({len(own)}){line}{_signed(means[number])}"))
         bottom += len(own) + gap
     mean = float(values.mean())

@@ -9,17 +9,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.plots.figure import COLUMN, NOTE_WIDTH, TITLE_WIDTH, new_figure, short_names, style
+from featx.plots.figure import class_style, new_figure, short_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-
-UNKNOWN = "0.45"
+COLUMN = 8.5 / 2.54  # the width of a journal's column, 8.5 cm, in inches
+# How many letters stand in this width.
+NOTE_WIDTH = 72
+TITLE_WIDTH = 52
 NAME_WIDTH = 18
+UNLABELLED = "0.45"  # a grey, by Matplotlib's name
+RING: Mapping[str, Any] = {"marker": "o", "facecolors": "none", "edgecolors": "black", "linewidths": 0.6}
 
 
-def scatter(
+def draw_map(
     points: NDArray[np.floating[Any]],
     labels: Sequence[str],
     title: str,
@@ -30,69 +34,59 @@ def scatter(
     added: Sequence[bool] | None = None,
     directions: tuple[str, str] = ("", ""),
 ) -> Axes:
-    """Draw a map: one marker an image, colour and shape by class, to be read at the width of a column (8.5 cm).
+    """Draw a map: one marker an image, with its class's colour and shape, legible at a column's width (8.5 cm).
 
     Args:
         points: (n, 2) coordinates, which have no unit.
-        labels: (n,) classes; "" where an image has none.
-        title: A line above.
-        note: Smaller lines below, such as the method's parameters.
-        ax: Where to draw; a new figure's axes if not given.
-        wrong: (n,) whether an image is misclassified; those are ringed.
-        added: (n,) whether an image was placed on the map afterwards; those are hollow.
-        directions: What the axes are, where they are something.
+        labels: (n,) classes; "" for an image without one.
+        title: The text above.
+        note: Smaller text below, such as the method's parameters.
+        ax: Where to draw; by default the Axes of a new figure.
+        wrong: (n,) whether an image is misclassified; these are ringed.
+        added: (n,) whether an image was placed on the map afterwards; these are hollow.
+        directions: Names of the horizontal and the vertical axis, if they mean something.
+
+    Returns:
+        The Axes.
     """
     names = np.array(labels, str)
-    late = np.zeros(len(points), bool) if added is None else np.array(added, bool)
-    lines = [*([] if not any(directions) else [""]), *textwrap.wrap(note, NOTE_WIDTH)]
-    kinds = sorted({(flag, name) for flag, name in zip(late.tolist(), names.tolist(), strict=True)})
-    rings = np.zeros(len(points), bool) if wrong is None else np.array(wrong, bool)
-    rows = -(-(len(kinds) + bool(rings.any())) // 2)
-    axes: Axes = ax if ax is not None else new_figure(COLUMN, 3.0 + 0.13 * len(lines) + 0.15 * rows)[1]
+    is_added = np.zeros(len(points), bool) if added is None else np.array(added, bool)
+    ringed = points[:0] if wrong is None else points[np.array(wrong, bool)]
+    kinds = sorted(set(zip(is_added.tolist(), names.tolist(), strict=True)))
+    lines = [*([directions[0]] if any(directions) else []), *textwrap.wrap(note, NOTE_WIDTH)]
+    if ax is None:
+        rows = -(-(len(kinds) + bool(len(ringed))) // 2)  # of the legend, which has two columns
+        ax = new_figure(COLUMN, 3.0 + 0.13 * len(lines) + 0.15 * rows)[1]
     size = float(np.clip(4000 / max(len(points), 1), 2, 14))
     numbers = {name: number for number, name in enumerate(sorted(set(labels) - {""}))}
     short = short_names(["", *numbers], NAME_WIDTH)
     for flag, name in kinds:
-        chosen = points[(names == name) & (late == flag)]
+        chosen = points[(names == name) & (is_added == flag)]
         look = _added_look(name, numbers, size) if flag else _look(name, numbers, size)
         text = f"{short[name] or 'no label'}{', added' if flag else ''} ({len(chosen)})"
-        axes.scatter(chosen[:, 0], chosen[:, 1], label=text, **look)
-    if rings.any():
-        ringed = points[rings]
-        ring: dict[str, Any] = {
-            "s": 3.5 * size + 6,
-            "marker": "o",
-            "facecolors": "none",
-            "edgecolors": "black",
-            "linewidths": 0.6,
-        }
-        axes.scatter(ringed[:, 0], ringed[:, 1], label=f"misclassified ({len(ringed)})", zorder=4, **ring)
-    axes.set_aspect("equal", adjustable="datalim")
-    axes.set(xticks=[], yticks=[])
-    axes.set_title(textwrap.fill(title, TITLE_WIDTH), fontsize=8)
-    axes.set_ylabel(directions[1], fontsize=7)
-    axes.set_xlabel("\n".join([*([directions[0]] if directions[0] else []), *lines[bool(directions[0]) :]]))
-    axes.xaxis.label.set(fontsize=6, color="0.35")
-    _legend_below(axes, len(lines))
-    return axes
+        ax.scatter(chosen[:, 0], chosen[:, 1], label=text, **look)
+    if len(ringed):
+        label = f"misclassified ({len(ringed)})"
+        ax.scatter(ringed[:, 0], ringed[:, 1], s=3.5 * size + 6, label=label, zorder=4, **RING)
+    ax.set_aspect("equal", adjustable="datalim")
+    ax.set(xticks=[], yticks=[])
+    ax.set_title(textwrap.fill(title, TITLE_WIDTH), fontsize=8)
+    ax.set_ylabel(directions[1], fontsize=7)
+    ax.set_xlabel("\n".join(lines), fontsize=6, color="0.35")
+    _legend_below(ax, len(lines))
+    return ax
 
 
 def _look(name: str, numbers: Mapping[str, int], size: float) -> dict[str, Any]:
-    colour, marker = style(numbers[name]) if name else (UNKNOWN, "o")
+    colour, marker = class_style(numbers[name]) if name else (UNLABELLED, "o")
     return {"s": size, "color": colour, "marker": marker, "edgecolors": "white", "linewidths": 0.2}
 
 
 def _added_look(name: str, numbers: Mapping[str, int], size: float) -> dict[str, Any]:
+    """Hollow and larger, above the map's own points."""
     look = _look(name, numbers, size)
-    # Hollow and larger, above the map's own points.
-    return {
-        "s": 1.7 * size + 5,
-        "marker": look["marker"],
-        "facecolors": "white",
-        "edgecolors": look["color"],
-        "linewidths": 1.1,
-        "zorder": 3,
-    }
+    outline = {"marker": look["marker"], "edgecolors": look["color"], "linewidths": 1.1}
+    return {"s": 1.7 * size + 5, "facecolors": "white", "zorder": 3, **outline}
 
 
 def _legend_below(axes: Axes, lines: int) -> None:

@@ -207,9 +207,9 @@ def curves_section(opened: OpenedRun) -> Section:
     """
     history = opened.history
     _, (left, right) = plots.new_figure(9, 3.4, columns=2)
-    plots.curve(_values(history, "accuracy"), [e["val_accuracy"] for e in history], "accuracy", left)
+    plots.draw_curve(_values(history, "accuracy"), [e["val_accuracy"] for e in history], "accuracy", left)
     left.set_ylim(0, 1.02)
-    plots.curve(_values(history, "loss"), [e["val_loss"] for e in history], "cross-entropy (nats)", right)
+    plots.draw_curve(_values(history, "loss"), [e["val_loss"] for e in history], "cross-entropy (nats)", right)
     right.set_ylim(bottom=0)
     caption = (
         "Accuracy and cross-entropy loss by epoch; the first epoch is 0. Training values are means over the batches "

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from featx.files import write_csv, write_file, write_json, write_text
-from featx.plots import save
-from featx.plots import sweep as draw_sweep
+from featx.plots import draw_sweep, save
 from featx.recipes import Recipe, dump_recipe
 from featx.runs import RECIPE
 from featx.stats import Score

@@ -11,7 +11,6 @@ import pytest
 from pipeline_data import read_table, small_data, small_recipe
 from typer.testing import CliRunner, Result
 
-from featx import plots
 from featx.cli import app
 from featx.digests import digest_of
 from featx.errors import DataError, RecipeError, RunError, StoreError, UntrustedError, UsageError, WeightsError
@@ -441,13 +440,3 @@ def test_a_folder_that_cannot_be_written_is_not_called_the_cache(
     assert str(out) in str(error.value)
     assert "--out" in str(error.value)
     assert "cache" not in str(error.value).replace(str(tmp_path), "")
-
-
-def test_many_values_make_no_endless_picture(tmp_path: Path) -> None:
-    names = [f"a rather long name of a value {number}" for number in range(400)]
-    axes = plots.sweep(names, [[0.5, 0.6]] * 400, "value")
-    axes.figure.canvas.draw()
-    width, height = axes.figure.get_size_inches()  # type: ignore[union-attr]
-    assert (width, height) == (20, 3.6)
-    assert len(axes.get_xticks()) == 40
-    assert axes.get_position().height > 0.3

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.collections import Collection
+
+from featx import plots
+from featx.plots.maps import draw_map
+
+NAMES = ["covid", "normal", "viral"]
+
+
+def some_points(n: int = 30) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    return np.random.default_rng(0).normal(size=(n, 2))
+
+
+def colour(collection: Collection) -> bytes:
+    return np.asarray(collection.get_facecolor()).tobytes()
+
+
+def outline(collection: Collection) -> bytes:
+    return np.asarray(collection.get_paths()[0].vertices).tobytes()
+
+
+def test_a_map_shows_each_class_in_its_own_style() -> None:
+    labels = [f"class {number:02}" for number in range(12)] * 3
+    points = some_points(36)
+    axes = draw_map(points, labels, "title", "note")
+    drawn = axes.collections
+    assert len(drawn) == 12
+    for number, collection in enumerate(drawn):
+        np.testing.assert_array_equal(np.asarray(collection.get_offsets()), points[number::12])
+    seen = {(colour(collection), outline(collection)) for collection in drawn}
+    assert len(seen) == 12
+    legend = axes.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == [f"class {number:02} (3)" for number in range(12)]
+    assert (axes.get_title(), axes.get_xlabel()) == ("title", "note")
+    # Coordinates of a map mean nothing by themselves, but distances do.
+    assert list(axes.get_xticks()) == list(axes.get_yticks()) == []
+    assert axes.get_aspect() == 1.0
+
+
+def test_the_classes_order_is_not_the_images_order() -> None:
+    points = some_points(4)
+    one = draw_map(points, ["b", "a", "b", "a"], "")
+    other = draw_map(points[::-1], ["a", "b", "a", "b"], "")
+    assert (
+        [c.get_label() for c in one.collections] == [c.get_label() for c in other.collections] == ["a (2)", "b (2)"]
+    )
+
+
+def test_images_placed_afterwards_are_hollow_and_errors_are_ringed() -> None:
+    points = some_points(6)
+    labels = ["a", "b", "a", "b", "", "a"]
+    added = [False, False, True, True, True, False]
+    wrong = [False, True, True, False, False, False]
+    axes = draw_map(points, labels, "", wrong=wrong, added=added)
+    drawn = {str(collection.get_label()): collection for collection in axes.collections}
+    expected = {
+        "a (2)": [0, 5],
+        "b (1)": [1],
+        "a, added (1)": [2],
+        "b, added (1)": [3],
+        "no label, added (1)": [4],
+        "misclassified (2)": [1, 2],
+    }
+    assert set(drawn) == set(expected)
+    for name, rows in expected.items():
+        np.testing.assert_array_equal(np.asarray(drawn[name].get_offsets()), points[rows])
+    legend = axes.get_legend()
+    assert legend is not None
+    assert {text.get_text() for text in legend.get_texts()} == set(expected)
+    for name in "ab":
+        old, new = drawn[f"{name} ({2 if name == 'a' else 1})"], drawn[f"{name}, added (1)"]
+        # The same colour and shape, but white within.
+        assert np.asarray(new.get_edgecolor()).tobytes() == colour(old)
+        assert outline(new) == outline(old)
+        np.testing.assert_array_equal(np.asarray(new.get_facecolor()), [[1, 1, 1, 1]])
+    assert len(np.asarray(drawn["misclassified (2)"].get_facecolor())) == 0
+
+
+def test_a_map_has_names_for_its_axes_where_they_are_something() -> None:
+    axes = draw_map(some_points(), NAMES * 10, "", "PCA", directions=("component 1", "component 2"))
+    assert axes.get_xlabel() == "component 1\nPCA"
+    assert axes.get_ylabel() == "component 2"
+
+
+def test_text_and_legend_of_a_map_stay_within_the_picture_and_off_one_another() -> None:
+    labels = [f"a class with a name {number}" for number in range(10)] * 3
+    axes = draw_map(some_points(), labels, "title", "words " * 40, directions=("across", "up"))
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()
+    legend = axes.get_legend()
+    assert legend is not None
+    below = legend.get_window_extent()
+    assert below.ymax < axes.xaxis.label.get_window_extent().ymin
+    assert below.ymin > 0
+    assert 0 < below.xmin < below.xmax < figure.bbox.xmax
+    assert axes.xaxis.label.get_window_extent().xmax < figure.bbox.xmax
+
+
+def test_other_points_give_other_files(tmp_path: Path) -> None:
+    for name, points in {"a": some_points(), "b": -some_points()}.items():
+        plots.save(draw_map(points, NAMES * 10, ""), tmp_path / f"{name}.svg")
+    assert (tmp_path / "a.svg").read_bytes() != (tmp_path / "b.svg").read_bytes()
+
+
+def test_a_map_keeps_its_room_beside_long_names(tmp_path: Path) -> None:
+    names = ["Pneumothorax, large, right-sided, with chest tube", "Pneumothorax, large, right-sided, without it"]
+    points = np.random.default_rng(0).normal(size=(40, 2))
+    axes = draw_map(points, [names[i % 2] for i in range(40)], "a run of a long name: " * 6)
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    plots.save(axes, tmp_path / "map.png", dpi=int(figure.dpi))
+    assert axes.get_position().width > 0.8
+    legend = axes.get_legend()
+    assert legend is not None
+    names_shown = [text.get_text() for text in legend.get_texts()]
+    assert len(set(names_shown)) == 2
+    assert legend.get_window_extent().width <= figure.bbox.width
+    assert axes.title.get_window_extent().width <= figure.bbox.width
