@@ -4,4 +4,4 @@ from .clustering import measure_clusters as measure_clusters
 from .partitions import Agreement as Agreement
 from .permutation import Measure as Measure
 from .quality import Quality as Quality
-from .writing import Part as Part
+from .writing import LayerQuality as LayerQuality

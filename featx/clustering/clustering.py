@@ -1,4 +1,4 @@
-"""Cluster quality of a run's images or of data, from features in the store; nothing here loads TensorFlow."""
+"""The verb `clusters`: how well classes are separated in the cached features of a run or of data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.clustering.quality import Quality, measure
-from featx.clustering.writing import Part, overall_columns, write_parts
+from featx.clustering.writing import LayerQuality, overall_columns, write_parts
 from featx.errors import DataError, UsageError
 from featx.features import Failure, OnError
 from featx.progress import Progress, report_progress, reports_progress
@@ -24,43 +24,44 @@ from featx.store import Store
 log = logging.getLogger("featx")
 
 DISTANCE = "euclidean, features as they are"
-# Measuring this many takes about 1.2 GB, which grows with the square; more images tell hardly more.
+# This many images take about 1.2 GB, which grows with the square of their number; more change the values little.
 SAMPLE = 5000
-# Fewer labellings than this and no p-value can be small.
+# If there are fewer labellings than this, no p-value can be small.
 LABELLINGS = 20
 SEEN = (
-    "Penultimate features of training images have seen the labels, so classes stand apart there whatever new images "
-    "do; judge the head by the test split."
+    "The penultimate layer was trained with the labels of the training images, so classes are separated there even "
+    "if they are not in new images; judge the head by the test split."
 )
 SEEN_BY = (
-    "Penultimate features of training images have seen the labels, so whatever goes with the label stands apart "
-    "there too; the backbone's features have seen none."
+    "The penultimate layer was trained with the labels of the training images, so everything related to the label is "
+    "separated there too; the backbone has seen no labels."
 )
 
 
 @dataclass(frozen=True)
 class Clusters:
-    """How well classes are apart.
+    """How well classes are separated.
 
     Attributes:
         by: The column whose values are the classes.
-        parts: The main layer of the main split first; then the other layer, then the test split's.
-        notes: What must be known to read the numbers.
-        files: What was written.
+        parts: The cluster quality of each layer and split: first the layers of the main split, then those of the
+            test split.
+        notes: What readers of the values must know.
+        files: The files that were written.
         failed: Images that could not be read and were left out.
         seconds: Wall time.
     """
 
     by: str
-    parts: tuple[Part, ...]
+    parts: tuple[LayerQuality, ...]
     notes: tuple[str, ...]
     files: tuple[Path, ...]
     failed: tuple[Failure, ...]
     seconds: float
 
     @property
-    def main(self) -> Part:
-        """The layer and split that were asked for."""
+    def main(self) -> LayerQuality:
+        """The first layer in the main split."""
         return self.parts[0]
 
     def to_json(self) -> dict[str, Any]:
@@ -84,7 +85,7 @@ class Clusters:
         }
 
     def to_frame(self) -> Any:
-        """Return the overall numbers as a pandas DataFrame, a row a number, layer and split.
+        """Return the overall values as a pandas DataFrame: one row for each layer, split and value.
 
         Raises:
             UsageError: pandas is not installed.
@@ -178,7 +179,7 @@ def measure_clusters(
     if split in ("train", "val") and "test" in sources[0].table.splits:
         wanted += [(source, "test") for source in sources]
     notes = _Notes()
-    parts: list[Part] = []
+    parts: list[LayerQuality] = []
     for number, (source, name) in enumerate(wanted):
         report_progress("clusters", number, len(wanted))
         try:
@@ -189,9 +190,9 @@ def measure_clusters(
         except DataError as error:
             if not parts:
                 raise
-            notes.add(f"No numbers of the {source.layer} features of the split {name!r}: {error}")
+            notes.add(f"No values for the {source.layer} features of the split {name!r}: {error}")
             continue
-        parts.append(Part(source.layer, name, rows.table.ids, quality))
+        parts.append(LayerQuality(source.layer, name, rows.table.ids, quality))
     report_progress("clusters", len(wanted), len(wanted))
     _remarks(parts, by, notes)
     files = () if out is None else write_parts(out, parts, by)
@@ -204,7 +205,7 @@ def _check_sample(sample: int) -> None:
 
 
 class _Notes:
-    """Notices that are logged once and go into the result."""
+    """Notices, which are logged once and become part of the result."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -216,7 +217,7 @@ class _Notes:
 
 
 def _labelled(source: Source, by: str, sample: int, seed: int, notes: _Notes) -> tuple[Source, Sequence[str]]:
-    """Return the rows that have a class, a sample of them where they are too many, and the classes."""
+    """Return the rows that have a class, or a sample if they are too many, and their classes."""
     values = source.column(by)
     index: NDArray[np.int64] = np.array([i for i, value in enumerate(values) if value], np.int64)
     where = f"of the split {source.table.splits[0]!r}" if len(set(source.table.splits)) == 1 else "of all splits"
@@ -232,7 +233,7 @@ def _labelled(source: Source, by: str, sample: int, seed: int, notes: _Notes) ->
     return source.take(index), [values[i] for i in index]
 
 
-def _remarks(parts: Sequence[Part], by: str, notes: _Notes) -> None:
+def _remarks(parts: Sequence[LayerQuality], by: str, notes: _Notes) -> None:
     if any(part.layer == "penultimate" and part.split != "test" for part in parts):
         notes.add(SEEN if by == "label" else SEEN_BY)
     for part in parts:
@@ -240,17 +241,17 @@ def _remarks(parts: Sequence[Part], by: str, notes: _Notes) -> None:
 
 
 def _remark(quality: Quality, split: str, notes: _Notes) -> None:
-    swapping = quality.blocks
-    if swapping.grouped or swapping.mixed:
-        mixed = ", one of each class where a unit has several" if swapping.mixed else ""
+    blocks = quality.blocks
+    if blocks.grouped or blocks.mixed:
+        mixed = "; a group with several classes is one block for each class" if blocks.mixed else ""
         notes.add(
-            f"Labels of the split {split!r} are permuted by unit: {len(swapping.labels)} blocks of images that "
-            f"hang together{mixed}."
+            f"Labels of the split {split!r} are permuted by group: {len(blocks.labels)} blocks of images keep a "
+            f"common label{mixed}."
         )
-    if swapping.labellings < LABELLINGS:
+    if blocks.labellings < LABELLINGS:
         notes.add(
-            f"The {len(swapping.labels)} units of the split {split!r} can be labelled in {swapping.labellings:.0f} "
-            "ways only, so that its p-values say nothing."
+            f"There are only {blocks.labellings:.0f} ways to label the {len(blocks.labels)} groups of the split "
+            f"{split!r}, so its p-values mean nothing."
         )
     single = [name for number, name in enumerate(quality.classes) if np.sum(quality.labels == number) == 1]
     if single:

@@ -1,4 +1,7 @@
-"""Cluster indices: silhouette, Davies-Bouldin, Calinski-Harabasz, and purity among nearest neighbours."""
+"""Cluster indices: silhouette, Davies-Bouldin, Calinski-Harabasz, and purity among nearest neighbours.
+
+Each is computed for many labellings at once, from the distances between rows.
+"""
 
 from __future__ import annotations
 
@@ -10,52 +13,12 @@ from numpy.typing import NDArray
 
 from featx.errors import DataError
 
-# No neighbour: all others are of the same unit.
-NONE = -1
-
-
-def nearest_rows(between: Distances, units: Sequence[str], k: int) -> NDArray[np.int64]:
-    """Return the k nearest rows of each, itself and those of its unit left out.
-
-    Args:
-        between: Distances of n rows.
-        units: (n,) what hangs together, such as the images of one patient.
-        k: Neighbours, from 1 to n - 1.
-
-    Returns:
-        (n, k) numbers of rows, `NONE` where there are fewer than k.
-    """
-    codes = np.unique(np.array(units), return_inverse=True)[1]
-    masked = np.where(codes[:, None] == codes, np.inf, between.plain)
-    found = np.argpartition(masked, k - 1, axis=1)[:, :k]
-    reached = np.isfinite(np.take_along_axis(masked, found, axis=1))
-    return np.where(reached, found, NONE)
-
-
-def purity(neighbours: NDArray[np.int64], labellings: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the share of each row's neighbours that are of its class, under B labellings.
-
-    The mean is the purity of neighbourhoods, a leave-one-out estimate of what a k-nearest-neighbour rule has
-    to go by (T. M. Cover and P. E. Hart, "Nearest neighbor pattern classification", IEEE Transactions on
-    Information Theory 13 (1967), 21-27).
-
-    Args:
-        neighbours: (n, k) of `nearest_rows`.
-        labellings: (B, n) numbers of classes.
-
-    Returns:
-        (B, n) from 0 to 1; NaN for a row without neighbours.
-    """
-    there = neighbours != NONE
-    counts = there.sum(axis=1)
-    same = np.stack([((row[neighbours] == row[:, None]) & there).sum(axis=1) for row in labellings])
-    return np.asarray(np.divide(same, counts, out=np.full(same.shape, np.nan), where=counts > 0))
-
-
 # Columns that are held in double precision at a time.
-COLUMNS = 4096
-# Squared distances below this share of the rows' own squares are what single precision makes of equal rows.
-NOTHING = 1e-13
+BLOCK_COLUMNS = 4096
+# A squared distance below this share of the rows' own squares is rounding, and the rows are equal.
+ROUNDING = 1e-13
+# In place of a neighbour, if all other rows are of the same group.
+NONE = -1
 
 
 @dataclass(frozen=True)
@@ -63,8 +26,8 @@ class Distances:
     """Euclidean distances between n rows.
 
     Attributes:
-        plain: (n, n), in the features' own unit.
-        squared: (n, n), their squares.
+        plain: (n, n) distances.
+        squared: (n, n) squares of the distances.
     """
 
     plain: NDArray[np.float64]
@@ -80,7 +43,7 @@ class Silhouettes:
 
     Attributes:
         values: (B, n), from -1 to 1.
-        nearest: (B, n) number of the other class whose rows are nearest on average.
+        nearest: (B, n) number of the nearest other class: the one at the smallest mean distance.
     """
 
     values: NDArray[np.float64]
@@ -88,14 +51,14 @@ class Silhouettes:
 
 
 @dataclass(frozen=True)
-class Scatter:
-    """What k classes are to their centroids under B labellings.
+class Spread:
+    """The spread of k classes about their centroids under B labellings.
 
     Attributes:
         radii: (B, k) mean distance of a class's rows to its centroid.
-        between: (B, k, k) distance between centroids.
-        davies_bouldin: (B,), 0 or more, lower is better; infinite where centroids coincide.
-        calinski_harabasz: (B,), 0 or more, higher is better; infinite where every class is a single point.
+        between: (B, k, k) distances between centroids.
+        davies_bouldin: (B,), at least 0, lower is better; infinite if centroids coincide.
+        calinski_harabasz: (B,), at least 0, higher is better; infinite if every class is a single point.
     """
 
     radii: NDArray[np.float64]
@@ -105,21 +68,17 @@ class Scatter:
 
     @property
     def ratios(self) -> NDArray[np.float64]:
-        """(B, k, k) distance between two centroids over the sum of the classes' radii, higher is better.
+        """(B, k, k) distance between two centroids divided by the sum of the two radii, higher is better.
 
-        The inverse of the similarity R_ij of Davies and Bouldin (1979); NaN on the diagonal.
+        It is the inverse of the similarity R_ij of Davies and Bouldin (1979), with NaN on the diagonal.
         """
-        spread = self.radii[:, :, None] + self.radii[:, None, :]
         with np.errstate(divide="ignore", invalid="ignore"):
-            found = self.between / spread
-        return np.where(np.eye(found.shape[1], dtype=bool), np.nan, found)
+            ratios = self.between / _sums_of_pairs(self.radii)
+        return np.where(np.eye(ratios.shape[1], dtype=bool), np.nan, ratios)
 
 
 def distances(X: NDArray[np.floating]) -> Distances:
-    """Return the Euclidean distances between rows, from their Gram matrix in double precision.
-
-    Args:
-        X: (n, d) features, taken as they are. They are centred first, which changes no distance and keeps digits.
+    """Return the Euclidean distances between (n, d) rows, from their Gram matrix in double precision.
 
     Raises:
         DataError: There are values that are not finite, or all rows are the same.
@@ -127,36 +86,32 @@ def distances(X: NDArray[np.floating]) -> Distances:
     if len(X) and (X[0] == X).all():
         raise DataError(
             f"Clusters need images that differ, and all {len(X)} have the same features; check how the head was "
-            "fitted, or use --layer backbone."
+            "trained, or use --layer backbone."
         )
     if not np.isfinite(X).all():
-        raise DataError("Expected finite features, found others; check how the head was fitted.")
+        raise DataError("Expected finite features, received NaN or infinite ones; check how the head was trained.")
     gram = np.zeros((len(X), len(X)))
-    for start in range(0, X.shape[1], COLUMNS):
-        block = np.asarray(X[:, start : start + COLUMNS], np.float64)
+    for start in range(0, X.shape[1], BLOCK_COLUMNS):
+        block = np.asarray(X[:, start : start + BLOCK_COLUMNS], np.float64)
+        # Centring changes no distance, and keeps digits.
         block = block - block.mean(axis=0)
         gram += block @ block.T
-    own = gram.diagonal().copy()
-    sums = own[:, None] + own
+    squares = gram.diagonal().copy()
+    sums = squares[:, None] + squares
     squared = np.multiply(gram, -2, out=gram)
     squared += sums
-    squared[squared < NOTHING * sums] = 0
+    squared[squared < ROUNDING * sums] = 0
     np.fill_diagonal(squared, 0)
     return Distances(np.sqrt(squared), squared)
 
 
 def silhouettes(between: Distances, labellings: NDArray[np.int64], classes: int) -> Silhouettes:
-    """Return the silhouettes of rows.
+    """Return the silhouettes of n rows under (B, n) labellings, each with all the numbers 0 to `classes` - 1.
 
-    P. J. Rousseeuw, "Silhouettes: a graphical aid to the interpretation and validation of cluster analysis",
-    Journal of Computational and Applied Mathematics 20 (1987), 53-65: (b - a) / max(a, b), with a the mean
-    distance to the other rows of the own class and b that to the rows of the nearest other class; 0 for a
-    class's only row.
-
-    Args:
-        between: Distances of n rows.
-        labellings: (B, n) numbers of classes, each from 0 to `classes` - 1 and each there at least once.
-        classes: At least 2.
+    The silhouette is (b - a) / max(a, b), with a the mean distance to the other rows of the own class and b that to
+    the rows of the nearest other class; it is 0 for the only row of a class. P. J. Rousseeuw, "Silhouettes: a
+    graphical aid to the interpretation and validation of cluster analysis", Journal of Computational and Applied
+    Mathematics 20 (1987), 53-65.
     """
     members = _one_hot(labellings, classes)
     sizes = members.sum(axis=0)
@@ -173,18 +128,13 @@ def silhouettes(between: Distances, labellings: NDArray[np.int64], classes: int)
     return Silhouettes(values.T, nearest.T)
 
 
-def scatter(between: Distances, labellings: NDArray[np.int64], classes: int) -> Scatter:
-    """Return spread within and between classes, with the two indices that are made of it.
+def spread(between: Distances, labellings: NDArray[np.int64], classes: int) -> Spread:
+    """Return the spread within and between classes under (B, n) labellings, and the two indices that use it.
 
-    D. L. Davies and D. W. Bouldin, "A cluster separation measure", IEEE Transactions on Pattern Analysis and
-    Machine Intelligence 1 (1979), 224-227; T. Caliński and J. Harabasz, "A dendrite method for cluster analysis",
-    Communications in Statistics 3 (1974), 1-27. A centroid's distances follow from squared distances between
-    rows alone, so that no labelling needs the features.
-
-    Args:
-        between: Distances of n rows.
-        labellings: (B, n) numbers of classes, each from 0 to `classes` - 1 and each there at least once.
-        classes: At least 2, fewer than n.
+    There are at least 2 classes and fewer than n. A centroid's distances follow from squared distances between rows,
+    so that no labelling needs the features. D. L. Davies and D. W. Bouldin, "A cluster separation measure", IEEE
+    Transactions on Pattern Analysis and Machine Intelligence 1 (1979), 224-227; T. Caliński and J. Harabasz, "A
+    dendrite method for cluster analysis", Communications in Statistics 3 (1974), 1-27.
     """
     n = len(between)
     members = _one_hot(labellings, classes)
@@ -201,15 +151,45 @@ def scatter(between: Distances, labellings: NDArray[np.int64], classes: int) -> 
     total = between.squared.sum() / (2 * n)
     with np.errstate(divide="ignore"):
         variance_ratio = np.maximum(total - within, 0) / (classes - 1) / (within / (n - classes))
-    return Scatter(radii, centroids, _davies_bouldin(radii, centroids), variance_ratio)
+    return Spread(radii, centroids, _davies_bouldin(radii, centroids), variance_ratio)
+
+
+def nearest_rows(between: Distances, groups: Sequence[str], k: int) -> NDArray[np.int64]:
+    """Return (n, k) indices of the k nearest rows of each row, without itself and the rows of its group.
+
+    `groups` are (n,) names; the images of a patient, for example, are one group. Missing neighbours are `NONE`.
+    """
+    codes = np.unique(np.array(groups), return_inverse=True)[1]
+    masked = np.where(codes[:, None] == codes, np.inf, between.plain)
+    nearest = np.argpartition(masked, k - 1, axis=1)[:, :k]
+    reached = np.isfinite(np.take_along_axis(masked, nearest, axis=1))
+    return np.where(reached, nearest, NONE)
+
+
+def purity(neighbours: NDArray[np.int64], labellings: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return (B, n) shares of each row's neighbours that are of its class; NaN for a row without neighbours.
+
+    `neighbours` are (n, k) indices from `nearest_rows`, and `labellings` (B, n) class numbers. The measure follows
+    T. M. Cover and P. E. Hart, "Nearest neighbor pattern classification", IEEE Transactions on Information Theory 13
+    (1967), 21-27: its mean is the share of neighbours that vote for the right class in a k-nearest-neighbour rule.
+    """
+    exists = neighbours != NONE
+    counts = exists.sum(axis=1)
+    same = np.stack([((row[neighbours] == row[:, None]) & exists).sum(axis=1) for row in labellings])
+    return np.asarray(np.divide(same, counts, out=np.full(same.shape, np.nan), where=counts > 0))
 
 
 def _davies_bouldin(radii: NDArray[np.float64], centroids: NDArray[np.float64]) -> NDArray[np.float64]:
-    spread = radii[:, :, None] + radii[:, None, :]
-    # Two classes in one place are as alike as can be, also where each is a single point.
-    alike = np.divide(spread, centroids, out=np.full_like(spread, np.inf), where=centroids > 0)
-    others = np.where(np.eye(alike.shape[1], dtype=bool), -np.inf, alike)
+    sums = _sums_of_pairs(radii)
+    # Two classes in one place are as similar as possible, even if each is a single point.
+    similarity = np.divide(sums, centroids, out=np.full_like(sums, np.inf), where=centroids > 0)
+    others = np.where(np.eye(similarity.shape[1], dtype=bool), -np.inf, similarity)
     return np.asarray(others.max(axis=2).mean(axis=1))
+
+
+def _sums_of_pairs(radii: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (B, k, k) sums of each two of (B, k) values."""
+    return radii[:, :, None] + radii[:, None, :]
 
 
 def _one_hot(labellings: NDArray[np.int64], classes: int) -> NDArray[np.float64]:

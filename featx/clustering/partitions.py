@@ -9,16 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.clustering.indices import Distances
-from featx.clustering.permutation import Measure, measured
+from featx.clustering.permutation import Measure, compared
+
+STARTS = 10
+# scikit-learn's default; rows in smaller clusters are noise.
+MIN_CLUSTER_SIZE = 5
+# Rows with more columns than this many times their number are rotated into as few columns as there are rows.
+WIDE = 10
+NOISE = -1
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """A clustering beside the classes.
+    """The agreement of a clustering with the classes.
 
     Attributes:
         clusters: (n,) number of each row's cluster, -1 for none.
-        ari: Adjusted Rand index, 1 where clusters are the classes, about 0 by chance.
+        ari: Adjusted Rand index: 1 if clusters are the classes, about 0 by chance.
         nmi: Normalised mutual information, from 0 to 1.
     """
 
@@ -28,7 +35,7 @@ class Agreement:
 
     @property
     def count(self) -> int:
-        """How many clusters there are, noise not counted."""
+        """The number of clusters without noise."""
         return len(set(self.clusters.tolist()) - {NOISE})
 
     @property
@@ -37,94 +44,21 @@ class Agreement:
         return float(np.mean(self.clusters == NOISE))
 
 
-def agreement(clusters: NDArray[np.int64], labels: NDArray[np.int64], permuted: NDArray[np.int64]) -> Agreement:
-    """Compare clusters with classes, and with permuted ones; rows in no cluster count as one cluster.
-
-    Args:
-        clusters: (n,) numbers of clusters.
-        labels: (n,) numbers of classes.
-        permuted: (B, n) labels permuted.
-    """
-    counts = contingency(clusters, np.vstack([labels, permuted]))
-    ari, nmi = adjusted_rand(counts), normalised_information(counts)
-    return Agreement(clusters, measured(float(ari[0]), ari[1:]), measured(float(nmi[0]), nmi[1:]))
-
-
-def contingency(clusters: NDArray[np.int64], labellings: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return (B, clusters, classes) rows in each cluster and class under B labellings (B, n)."""
-    codes = np.unique(clusters, return_inverse=True)[1]
-    rows, columns = int(codes.max()) + 1, int(labellings.max()) + 1
-    counts = [np.bincount(codes * columns + labels, minlength=rows * columns) for labels in labellings]
-    return np.stack(counts).reshape(-1, rows, columns).astype(np.float64)
-
-
-def adjusted_rand(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the adjusted Rand index of (B, clusters, classes) counts; 1 where both are one group.
-
-    L. Hubert and P. Arabie, "Comparing partitions", Journal of Classification 2 (1985), 193-218. For one labelling
-    this is scikit-learn's `adjusted_rand_score`; here are many at once.
-    """
-    together = _pairs(counts).sum(axis=(1, 2))
-    in_clusters, in_classes = _pairs(counts.sum(axis=2)).sum(axis=1), _pairs(counts.sum(axis=1)).sum(axis=1)
-    expected = in_clusters * in_classes / _pairs(counts.sum(axis=(1, 2)))
-    most = (in_clusters + in_classes) / 2
-    return np.asarray(np.divide(together - expected, most - expected, out=np.ones_like(most), where=most > expected))
-
-
-def normalised_information(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the normalised mutual information of (B, clusters, classes) counts; 1 where both are one group.
-
-    N. X. Vinh, J. Epps and J. Bailey, "Information theoretic measures for clusterings comparison", JMLR 11 (2010),
-    2837-2854, normalised by the mean of the two entropies, as scikit-learn's `normalized_mutual_info_score`.
-    """
-    shares = counts / counts.sum(axis=(1, 2), keepdims=True)
-    clusters, classes = _entropy(shares.sum(axis=2)), _entropy(shares.sum(axis=1))
-    shared = clusters + classes - _entropy(shares.reshape(len(shares), -1))
-    mean = (clusters + classes) / 2
-    found = np.divide(shared, mean, out=np.ones_like(mean), where=mean > 0)
-    return np.asarray(np.clip(found, 0, 1))
-
-
-def _pairs(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    return counts * (counts - 1) / 2
-
-
-def _entropy(shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the entropy in nats along the last axis."""
-    logarithms = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
-    return np.asarray(-(shares * logarithms).sum(axis=-1))
-
-
-STARTS = 10
-# scikit-learn's own; rows in smaller clusters are noise.
-MIN_CLUSTER_SIZE = 5
-# Rows this many times as wide as they are many are rotated into as few columns as there are rows.
-WIDE = 10
-NOISE = -1
-
-
 def k_means(X: NDArray[np.floating], between: Distances, clusters: int, seed: int) -> NDArray[np.int64]:
-    """Return the best of several seeded starts of k-means (scikit-learn's, k-means++).
-
-    Args:
-        X: (n, d) features.
-        between: Their distances.
-        clusters: From 1 to n.
-        seed: The same seed gives the same clusters.
-    """
+    """Return (n,) clusters of (n, d) rows: the best of several seeded starts of scikit-learn's k-means++."""
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 
     rows = _coordinates(between) if X.shape[1] > WIDE * len(X) else np.asarray(X)
     with warnings.catch_warnings():
-        # Fewer different rows than clusters: some clusters stay empty, which the agreement shows.
+        # If there are fewer different rows than clusters, some clusters stay empty; the agreement shows it.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        found = KMeans(clusters, n_init=STARTS, random_state=seed).fit_predict(rows)
-    return np.asarray(found, np.int64)
+        labels = KMeans(clusters, n_init=STARTS, random_state=seed).fit_predict(rows)
+    return np.asarray(labels, np.int64)
 
 
 def hdbscan(between: Distances) -> NDArray[np.int64] | None:
-    """Return HDBSCAN's clusters (scikit-learn's, with its own settings); None for too few rows for one cluster.
+    """Return the clusters of scikit-learn's HDBSCAN with its default settings; None if there are too few rows.
 
     R. J. G. B. Campello, D. Moulavi and J. Sander, "Density-based clustering based on hierarchical density
     estimates", PAKDD 2013, LNCS 7819, 160-172.
@@ -137,8 +71,59 @@ def hdbscan(between: Distances) -> NDArray[np.int64] | None:
     return np.asarray(model.fit_predict(between.plain), np.int64)
 
 
+def agreement(clusters: NDArray[np.int64], labels: NDArray[np.int64], permuted: NDArray[np.int64]) -> Agreement:
+    """Compare (n,) clusters with (n,) classes and (B, n) permuted ones; rows in no cluster count as one cluster."""
+    counts = contingency(clusters, np.vstack([labels, permuted]))
+    ari, nmi = adjusted_rand(counts), normalised_information(counts)
+    return Agreement(clusters, compared(float(ari[0]), ari[1:]), compared(float(nmi[0]), nmi[1:]))
+
+
+def contingency(clusters: NDArray[np.int64], labellings: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return (B, clusters, classes) numbers of rows in each cluster and class under (B, n) labellings."""
+    codes = np.unique(clusters, return_inverse=True)[1]
+    rows, columns = int(codes.max()) + 1, int(labellings.max()) + 1
+    counts = [np.bincount(codes * columns + labels, minlength=rows * columns) for labels in labellings]
+    return np.stack(counts).reshape(-1, rows, columns).astype(np.float64)
+
+
+def adjusted_rand(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (B,) adjusted Rand indices of (B, clusters, classes) counts; 1 if both have one part.
+
+    L. Hubert and P. Arabie, "Comparing partitions", Journal of Classification 2 (1985), 193-218. The values are those
+    of scikit-learn's `adjusted_rand_score`, computed for many labellings at once.
+    """
+    together = _pairs(counts).sum(axis=(1, 2))
+    in_clusters, in_classes = _pairs(counts.sum(axis=2)).sum(axis=1), _pairs(counts.sum(axis=1)).sum(axis=1)
+    expected = in_clusters * in_classes / _pairs(counts.sum(axis=(1, 2)))
+    most = (in_clusters + in_classes) / 2
+    return np.asarray(np.divide(together - expected, most - expected, out=np.ones_like(most), where=most > expected))
+
+
+def normalised_information(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (B,) normalised mutual information of (B, clusters, classes) counts; 1 if both have one part.
+
+    N. X. Vinh, J. Epps and J. Bailey, "Information theoretic measures for clusterings comparison", JMLR 11 (2010),
+    2837-2854, normalised by the mean of the two entropies as in scikit-learn's `normalized_mutual_info_score`.
+    """
+    shares = counts / counts.sum(axis=(1, 2), keepdims=True)
+    clusters, classes = _entropy(shares.sum(axis=2)), _entropy(shares.sum(axis=1))
+    mutual = clusters + classes - _entropy(shares.reshape(len(shares), -1))
+    mean = (clusters + classes) / 2
+    return np.asarray(np.clip(np.divide(mutual, mean, out=np.ones_like(mean), where=mean > 0), 0, 1))
+
+
+def _pairs(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    return counts * (counts - 1) / 2
+
+
+def _entropy(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the entropy in nats along the last axis."""
+    logarithms = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
+    return np.asarray(-(shares * logarithms).sum(axis=-1))
+
+
 def _coordinates(between: Distances) -> NDArray[np.float64]:
-    """Return (n, n) coordinates with the same distances: classical scaling (Torgerson 1952) keeps all columns."""
+    """Return (n, n) coordinates with the same distances, by classical scaling (Torgerson 1952)."""
     squared = between.squared
     means = squared.mean(axis=0)
     gram = -0.5 * (squared - means - means[:, None] + means.mean())

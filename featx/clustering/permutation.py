@@ -1,4 +1,4 @@
-"""What an index would be if the labels meant nothing: labels permuted, unit by unit."""
+"""Permute labels group by group, and compare a value with its values under permuted labels."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Values closer than this are ties; the same index by another way of rounding is not more extreme.
+# Values that differ by less are equal: the same index may be rounded differently.
 TIE = 1e-12
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A number beside what it would be if the labels meant nothing.
+    """A value and what it would be if the labels meant nothing.
 
     Attributes:
-        value: With the labels as they are.
-        mean: Under permuted labels.
+        value: The value with the labels as they are.
+        mean: Mean under permuted labels.
         low: 2.5th percentile under permuted labels.
         high: 97.5th percentile under permuted labels.
-        p_value: Share of labellings at least as good, (b + 1) / (B + 1) with b of B permutations.
+        p_value: Share of labellings that are at least as good, (b + 1) / (B + 1) with b of B permutations.
     """
 
     value: float
@@ -37,35 +37,14 @@ class Measure:
         return {"mean": self.mean, "range": [self.low, self.high], "p_value": self.p_value}
 
 
-def measured(value: float, permuted: NDArray[np.float64], *, lower_is_better: bool = False) -> Measure:
-    """Set a value beside those under permuted labels.
-
-    The p-value is one-sided and never 0: B. Phipson and G. K. Smyth, "Permutation p-values should never be zero",
-    Statistical Applications in Genetics and Molecular Biology 9 (2010), article 39.
-
-    Args:
-        value: With the labels as they are.
-        permuted: (B,) the same under permuted labels, B at least 1.
-        lower_is_better: Whether smaller values are the good ones.
-    """
-    margin = TIE * max(1.0, abs(value)) if np.isfinite(value) else 0.0
-    as_good = permuted <= value + margin if lower_is_better else permuted >= value - margin
-    # Of infinite values the mean and the range may not exist, and NaN says so.
-    with np.errstate(invalid="ignore"):
-        low, high = np.percentile(permuted, [2.5, 97.5])
-        mean = permuted.mean()
-    p_value = (int(as_good.sum()) + 1) / (len(permuted) + 1)
-    return Measure(float(value), float(mean), float(low), float(high), p_value)
-
-
 @dataclass(frozen=True)
 class Blocks:
-    """Images that swap their label together: those of one unit and one class.
+    """The images that keep a common label in permutations: those of one group and one class.
 
     Attributes:
         members: (n,) number of each image's block.
         labels: (blocks,) class number of each block.
-        mixed: Whether units have images of several classes, each of which is a block then.
+        mixed: Whether a group has images of several classes; each class is a block then.
         grouped: Whether any block has several images.
     """
 
@@ -76,28 +55,24 @@ class Blocks:
 
     @property
     def labellings(self) -> float:
-        """How many different labellings there are, at most 1e300."""
+        """The number of different labellings, at most 1e300."""
         counts = np.bincount(self.labels)
         logarithm = lgamma(len(self.labels) + 1) - sum(lgamma(count + 1) for count in counts)
         return exp(min(logarithm, 690.0))
 
     def permuted(self, count: int, seed: int) -> NDArray[np.int64]:
-        """Return (count, n) labellings in which blocks have swapped labels; a class keeps its number of blocks."""
+        """Return (count, n) labellings with the labels of blocks permuted; a class keeps its number of blocks."""
         generator = np.random.default_rng(seed)
         return np.stack([generator.permutation(self.labels)[self.members] for _ in range(count)])
 
 
-def blocks(labels: NDArray[np.int64], units: Sequence[str]) -> Blocks:
-    """Return what can swap labels.
+def blocks(labels: NDArray[np.int64], groups: Sequence[str]) -> Blocks:
+    """Return the blocks of (n,) class numbers and (n,) groups.
 
-    Images of a unit are alike, so that single images swapping labels would make almost any label look
-    meaningful; whole units do.
-
-    Args:
-        labels: (n,) class numbers.
-        units: (n,) what hangs together, such as the images of one patient.
+    Images of a group are similar. If labels were permuted image by image, almost any label would look meaningful, so
+    they are permuted by group.
     """
-    codes = np.unique(np.array(units), return_inverse=True)[1]
+    codes = np.unique(np.array(groups), return_inverse=True)[1]
     pairs, members = np.unique(np.stack([codes, labels], axis=1), axis=0, return_inverse=True)
     return Blocks(
         members=members.reshape(-1),
@@ -105,3 +80,19 @@ def blocks(labels: NDArray[np.int64], units: Sequence[str]) -> Blocks:
         mixed=len(pairs) > len(np.unique(codes)),
         grouped=len(pairs) < len(labels),
     )
+
+
+def compared(value: float, permuted: NDArray[np.float64], *, lower_is_better: bool = False) -> Measure:
+    """Compare a value with its (B,) values under permuted labels, B at least 1.
+
+    The p-value is one-sided and never 0: B. Phipson and G. K. Smyth, "Permutation p-values should never be zero",
+    Statistical Applications in Genetics and Molecular Biology 9 (2010), article 39.
+    """
+    margin = TIE * max(1.0, abs(value)) if np.isfinite(value) else 0.0
+    as_good = permuted <= value + margin if lower_is_better else permuted >= value - margin
+    # Infinite values may have no mean and no percentiles; these are NaN then.
+    with np.errstate(invalid="ignore"):
+        low, high = np.percentile(permuted, [2.5, 97.5])
+        mean = permuted.mean()
+    p_value = (int(as_good.sum()) + 1) / (len(permuted) + 1)
+    return Measure(float(value), float(mean), float(low), float(high), p_value)

@@ -1,8 +1,7 @@
-"""All that is measured of labelled rows at once, each number beside what permuted labels give."""
+"""Measure how well classes are separated in rows, and compare each value with permuted labels."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,38 +9,36 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.clustering.indices import Distances, distances, nearest_rows, purity, scatter, silhouettes
+from featx.clustering.indices import Distances, distances, nearest_rows, purity, silhouettes, spread
 from featx.clustering.partitions import MIN_CLUSTER_SIZE, STARTS, Agreement, agreement, hdbscan, k_means
-from featx.clustering.permutation import Blocks, Measure, blocks, measured
+from featx.clustering.permutation import Blocks, Measure, blocks, compared
 from featx.errors import DataError, UsageError
 
-log = logging.getLogger("featx")
-
-# Values of a row and a class that are held for permuted labels at a time.
+# Values for rows, classes and permuted labels that are held in memory at a time.
 VALUES_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True)
 class Quality:
-    """How well k classes of n rows are apart.
+    """How well k classes of n rows are separated.
 
     Attributes:
         classes: Names, sorted.
         labels: (n,) number of each row's class.
         silhouette: Mean over rows, -1 to 1.
-        silhouettes: (n,) of each row.
+        silhouettes: (n,) silhouette of each row.
         nearest: (n,) number of the nearest other class of each row.
-        davies_bouldin: 0 or more, lower is better.
-        calinski_harabasz: 0 or more, higher is better.
-        knn_purity: Mean over rows, 0 to 1; None where no row has a neighbour in another unit.
-        purities: (n,) of each row; NaN where it has no neighbour.
-        neighbours: How many are looked at.
+        davies_bouldin: At least 0, lower is better.
+        calinski_harabasz: At least 0, higher is better.
+        knn_purity: Mean over rows, 0 to 1; None if no row has a neighbour in another group.
+        purities: (n,) purity of each row; NaN if it has no neighbour.
+        neighbours: The number of neighbours for the purity.
         ratios: (k, k) between/within ratio of pairs of classes, NaN on the diagonal.
-        ratios_permuted: (k, k) the same, mean under permuted labels.
-        kmeans: Clusters of k-means, k the number of classes.
-        hdbscan: Clusters of HDBSCAN; None for too few rows.
-        blocks: What swapped labels in the permutations.
-        permutations: How many.
+        ratios_permuted: (k, k) mean of the ratios under permuted labels.
+        kmeans: k-means with as many clusters as classes.
+        hdbscan: HDBSCAN; None for too few rows.
+        blocks: The images that kept a common label in the permutations.
+        permutations: The number of permutations.
     """
 
     classes: tuple[str, ...]
@@ -62,8 +59,8 @@ class Quality:
     permutations: int
 
     def measures(self) -> dict[str, Measure]:
-        """Return every overall number by its name, in the order of tables."""
-        found = {
+        """Return all overall values by name, in the order of tables."""
+        measures = {
             "silhouette": self.silhouette,
             "davies_bouldin": self.davies_bouldin,
             "calinski_harabasz": self.calinski_harabasz,
@@ -73,7 +70,7 @@ class Quality:
             "hdbscan_ari": self.hdbscan.ari if self.hdbscan else None,
             "hdbscan_nmi": self.hdbscan.nmi if self.hdbscan else None,
         }
-        return {name: measure for name, measure in found.items() if measure is not None}
+        return {name: measure for name, measure in measures.items() if measure is not None}
 
     def of_class(self, number: int) -> dict[str, Any]:
         """Return `n, silhouette, negative, knn_purity, nearest` of a class.
@@ -81,18 +78,18 @@ class Quality:
         `negative` is the share of its rows whose silhouette is below 0, and `nearest` the class with the lowest
         between/within ratio.
         """
-        own = self.labels == number
-        pure = self.purities[own]
+        members = self.labels == number
+        purities = self.purities[members]
         return {
-            "n": int(own.sum()),
-            "silhouette": float(self.silhouettes[own].mean()),
-            "negative": float(np.mean(self.silhouettes[own] < 0)),
-            "knn_purity": float(np.nanmean(pure)) if np.isfinite(pure).any() else None,
+            "n": int(members.sum()),
+            "silhouette": float(self.silhouettes[members].mean()),
+            "negative": float(np.mean(self.silhouettes[members] < 0)),
+            "knn_purity": float(np.nanmean(purities)) if np.isfinite(purities).any() else None,
             "nearest": self.classes[int(np.nanargmin(self.ratios[number]))],
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Return the numbers of `featx clusters` for these rows."""
+        """Return the values of these rows in the JSON of `featx clusters`."""
         measures = self.measures()
         names = ("silhouette", "davies_bouldin", "calinski_harabasz", "knn_purity")
         permuted: dict[str, Any] = {
@@ -101,10 +98,10 @@ class Quality:
         document: dict[str, Any] = {"n": len(self.labels), "classes": list(self.classes)}
         document |= {name: measures[name].value if name in measures else None for name in names}
         document["neighbours"] = self.neighbours
-        for name, found in (("kmeans", self.kmeans), ("hdbscan", self.hdbscan)):
-            document[name] = found and {"ari": found.ari.value, "nmi": found.nmi.value, "clusters": found.count}
-            if found:
-                permuted[name] = {"ari": found.ari.permuted_json(), "nmi": found.nmi.permuted_json()}
+        for name, one in (("kmeans", self.kmeans), ("hdbscan", self.hdbscan)):
+            document[name] = one and {"ari": one.ari.value, "nmi": one.nmi.value, "clusters": one.count}
+            if one:
+                permuted[name] = {"ari": one.ari.permuted_json(), "nmi": one.nmi.permuted_json()}
         document["kmeans"]["starts"] = STARTS
         if self.hdbscan:
             document["hdbscan"] |= {"noise": self.hdbscan.noise, "min_cluster_size": MIN_CLUSTER_SIZE}
@@ -127,22 +124,22 @@ class Quality:
 def measure(
     X: NDArray[np.floating],
     labels: Sequence[str],
-    units: Sequence[str],
+    groups: Sequence[str],
     *,
     neighbours: int = 10,
     permutations: int = 199,
     seed: int = 0,
 ) -> Quality:
-    """Measure how well classes are apart, with Euclidean distances between features as they are.
+    """Measure how well classes are separated by Euclidean distances between the features, which are not scaled.
 
     Args:
         X: (n, d) features.
         labels: (n,) classes.
-        units: (n,) what hangs together, such as the images of one patient: no neighbours of each other, and
-            whole units swap labels in the permutations.
-        neighbours: Of kNN purity, at least 1; lowered to half the mean number of rows of a class.
-        permutations: At least 1.
-        seed: Of the permutations and of k-means.
+        groups: (n,) images of one group, such as those of a patient, are no neighbours of each other and keep a
+            common label in the permutations.
+        neighbours: The number of neighbours for kNN purity, at least 1; lowered to half the mean size of a class.
+        permutations: The number of permutations, at least 1.
+        seed: Seed of the permutations and of k-means.
 
     Raises:
         UsageError: A number is too small.
@@ -154,34 +151,34 @@ def measure(
     classes, codes = np.unique(np.array(labels), return_inverse=True)
     _check(tuple(map(str, classes)), len(X))
     between = distances(X)
-    swapping = blocks(codes, units)
-    others = swapping.permuted(permutations, seed)
+    label_blocks = blocks(codes, groups)
+    permuted = label_blocks.permuted(permutations, seed)
     k = max(1, min(neighbours, len(X) // (2 * len(classes))))
-    nearby = nearest_rows(between, units, k)
+    nearby = nearest_rows(between, groups, k)
     own, ratios = _indices(between, codes[None], len(classes))
-    null, null_ratios = _indices(between, others, len(classes))
+    chance, chance_ratios = _indices(between, permuted, len(classes))
     shape = silhouettes(between, codes[None], len(classes))
-    pure = purity(nearby, codes[None])[0]
-    known = np.isfinite(pure)
-    in_density = hdbscan(between)
+    purities = purity(nearby, codes[None])[0]
+    known = np.isfinite(purities)
+    dense = hdbscan(between)
     return Quality(
         classes=tuple(map(str, classes)),
         labels=codes,
-        silhouette=measured(own[0, 0], null[0]),
+        silhouette=compared(own[0, 0], chance[0]),
         silhouettes=shape.values[0],
         nearest=shape.nearest[0],
-        davies_bouldin=measured(own[1, 0], null[1], lower_is_better=True),
-        calinski_harabasz=measured(own[2, 0], null[2]),
-        knn_purity=measured(pure[known].mean(), purity(nearby, others)[:, known].mean(axis=1))
+        davies_bouldin=compared(own[1, 0], chance[1], lower_is_better=True),
+        calinski_harabasz=compared(own[2, 0], chance[2]),
+        knn_purity=compared(purities[known].mean(), purity(nearby, permuted)[:, known].mean(axis=1))
         if known.any()
         else None,
-        purities=pure,
+        purities=purities,
         neighbours=k,
         ratios=ratios[0],
-        ratios_permuted=null_ratios.mean(axis=0),
-        kmeans=agreement(k_means(X, between, len(classes), seed), codes, others),
-        hdbscan=None if in_density is None else agreement(in_density, codes, others),
-        blocks=swapping,
+        ratios_permuted=chance_ratios.mean(axis=0),
+        kmeans=agreement(k_means(X, between, len(classes), seed), codes, permuted),
+        hdbscan=None if dense is None else agreement(dense, codes, permuted),
+        blocks=label_blocks,
         permutations=permutations,
     )
 
@@ -207,8 +204,8 @@ def _indices(
     numbers, ratios = [], []
     for start in range(0, len(labellings), step):
         part = labellings[start : start + step]
-        spread = scatter(between, part, classes)
+        spreads = spread(between, part, classes)
         mean = silhouettes(between, part, classes).values.mean(axis=1)
-        numbers.append(np.stack([mean, spread.davies_bouldin, spread.calinski_harabasz]))
-        ratios.append(spread.ratios)
+        numbers.append(np.stack([mean, spreads.davies_bouldin, spreads.calinski_harabasz]))
+        ratios.append(spreads.ratios)
     return np.concatenate(numbers, axis=1), np.concatenate(ratios)

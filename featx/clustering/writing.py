@@ -1,4 +1,4 @@
-"""Tables and pictures of cluster quality."""
+"""Write tables and pictures of cluster quality."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from featx.files import write_csv, write_file
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-
 COLUMNS = ("layer", "split", "measure", "value", "permuted_mean", "permuted_low", "permuted_high", "p_value")
+CLASS_COLUMNS = ("layer", "split", "class", "n", "silhouette", "negative", "knn_purity", "nearest")
+IMAGE_COLUMNS = ("layer", "split", "path", "class", "silhouette", "nearest", "knn_purity", "kmeans", "hdbscan")
 
 
 @dataclass(frozen=True)
-class Part:
-    """One layer's features of one split.
+class LayerQuality:
+    """The cluster quality of one layer's features in one split.
 
     Attributes:
         layer: `penultimate` or `backbone`.
         split: `train`, `val`, `test` or `all`.
-        ids: (n,) images, as the data names them.
-        quality: What was measured, in the same order.
+        ids: (n,) paths of the images, as the data names them.
+        quality: The cluster quality of these images, in the same order.
     """
 
     layer: str
@@ -37,32 +38,31 @@ class Part:
     quality: Quality
 
     def to_json(self) -> dict[str, Any]:
-        """Return `layer`, `split` and the numbers."""
+        """Return `layer`, `split` and the values of the quality."""
         return {"layer": self.layer, "split": self.split, **self.quality.to_json()}
 
 
-def overall_columns(parts: Sequence[Part]) -> dict[str, list[Any]]:
-    """Return the overall numbers by column: a row a number, layer and split."""
+def overall_columns(parts: Sequence[LayerQuality]) -> dict[str, list[Any]]:
+    """Return the columns of `clusters.csv`: one row for each layer, split and overall value."""
     rows = [
-        (part.layer, part.split, name, found.value, found.mean, found.low, found.high, found.p_value)
+        (part.layer, part.split, name, one.value, one.mean, one.low, one.high, one.p_value)
         for part in parts
-        for name, found in part.quality.measures().items()
+        for name, one in part.quality.measures().items()
     ]
     return {name: [row[number] for row in rows] for number, name in enumerate(COLUMNS)}
 
 
-def write_parts(out: Path, parts: Sequence[Part], by: str) -> tuple[Path, ...]:
-    """Write `clusters.csv`, `classes.csv`, `per_image.csv` of all parts and the pictures of the main split's.
+def write_parts(out: Path, parts: Sequence[LayerQuality], by: str) -> tuple[Path, ...]:
+    """Write the tables of all layers and splits, and the pictures of the main split.
 
     Raises:
         StoreError: The folder cannot be written.
     """
     shown = [part for part in parts if part.split == parts[0].split]
-    overall = overall_columns(parts)
     files = [
-        write_csv(out / "clusters.csv", COLUMNS, zip(*(overall[name] for name in COLUMNS), strict=True)),
-        write_csv(out / "classes.csv", _CLASS_COLUMNS, _class_rows(parts)),
-        write_csv(out / "per_image.csv", _IMAGE_COLUMNS, _image_rows(parts)),
+        write_csv(out / "clusters.csv", COLUMNS, zip(*overall_columns(parts).values(), strict=True)),
+        write_csv(out / "classes.csv", CLASS_COLUMNS, _class_rows(parts)),
+        write_csv(out / "per_image.csv", IMAGE_COLUMNS, _image_rows(parts)),
     ]
     classes = len(parts[0].quality.classes)
     files += _picture(out / "silhouette", shown, by, _draw_silhouette, plots.silhouette_size(classes))
@@ -70,51 +70,51 @@ def write_parts(out: Path, parts: Sequence[Part], by: str) -> tuple[Path, ...]:
     return tuple(files)
 
 
-_CLASS_COLUMNS = ("layer", "split", "class", "n", "silhouette", "negative", "knn_purity", "nearest")
-_IMAGE_COLUMNS = ("layer", "split", "path", "class", "silhouette", "nearest", "knn_purity", "kmeans", "hdbscan")
-
-
-def _class_rows(parts: Sequence[Part]) -> Iterator[tuple[Any, ...]]:
+def _class_rows(parts: Sequence[LayerQuality]) -> Iterator[tuple[Any, ...]]:
     for part in parts:
         for number, name in enumerate(part.quality.classes):
             yield part.layer, part.split, name, *part.quality.of_class(number).values()
 
 
-def _image_rows(parts: Sequence[Part]) -> Iterator[tuple[Any, ...]]:
+def _image_rows(parts: Sequence[LayerQuality]) -> Iterator[tuple[Any, ...]]:
     for part in parts:
-        found = part.quality
+        quality = part.quality
         for i, name in enumerate(part.ids):
             yield (
                 part.layer,
                 part.split,
                 name,
-                found.classes[found.labels[i]],
-                f"{found.silhouettes[i]:.6g}",
-                found.classes[found.nearest[i]],
-                f"{found.purities[i]:.6g}" if np.isfinite(found.purities[i]) else "",
-                found.kmeans.clusters[i],
-                "" if found.hdbscan is None else found.hdbscan.clusters[i],
+                quality.classes[quality.labels[i]],
+                f"{quality.silhouettes[i]:.6g}",
+                quality.classes[quality.nearest[i]],
+                f"{quality.purities[i]:.6g}" if np.isfinite(quality.purities[i]) else "",
+                quality.kmeans.clusters[i],
+                "" if quality.hdbscan is None else quality.hdbscan.clusters[i],
             )
 
 
 def _picture(
-    stem: Path, parts: Sequence[Part], by: str, draw: Callable[[Part, str, Axes], Axes], size: tuple[float, float]
+    stem: Path,
+    parts: Sequence[LayerQuality],
+    by: str,
+    draw: Callable[[LayerQuality, str, Axes], Axes],
+    size: tuple[float, float],
 ) -> list[Path]:
     figure, axes = plots.new_figure(size[0] * len(parts), size[1], len(parts))
     for part, ax in zip(parts, np.atleast_1d(axes), strict=True):
-        what = "" if by == "label" else f"{by}: "
-        draw(part, f"{what}{part.layer} features, {part.split}", ax)
+        column = "" if by == "label" else f"{by}: "
+        draw(part, f"{column}{part.layer} features, {part.split}", ax)
     first: Axes = figure.axes[0]
     return [
         write_file(stem.with_suffix(ending), lambda draft: plots.save(first, draft)) for ending in (".png", ".svg")
     ]
 
 
-def _draw_silhouette(part: Part, title: str, ax: Axes) -> Axes:
-    found = part.quality
-    chance = (found.silhouette.low, found.silhouette.high)
-    return plots.silhouette(found.silhouettes, found.labels, found.classes, title, chance, ax)
+def _draw_silhouette(part: LayerQuality, title: str, ax: Axes) -> Axes:
+    quality = part.quality
+    chance = (quality.silhouette.low, quality.silhouette.high)
+    return plots.silhouette(quality.silhouettes, quality.labels, quality.classes, title, chance, ax)
 
 
-def _draw_pairs(part: Part, title: str, ax: Axes) -> Axes:
+def _draw_pairs(part: LayerQuality, title: str, ax: Axes) -> Axes:
     return plots.pairs(part.quality.ratios, part.quality.classes, title, ax)

@@ -10,5 +10,5 @@ from .parameters import map_parameters as map_parameters
 from .quality import NEIGHBOURS as NEIGHBOURS
 from .quality import trustworthiness as trustworthiness
 from .result import Map as Map
-from .result import Points as Points
+from .result import MapPoints as MapPoints
 from .writing import FORMATS as FORMATS

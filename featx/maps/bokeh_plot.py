@@ -1,4 +1,4 @@
-"""The plot of an interactive map: points in groups, as a Bokeh document that a page's own script brings to life."""
+"""The plot of an interactive map as a Bokeh document; the page's script adds the behaviour."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.plots import style
+from featx.plots import class_style
 
-# Bokeh's names of Matplotlib's markers; its own "x" has no area to fill.
+# Bokeh's names of Matplotlib's markers. Bokeh's own "x" has no area to fill.
 BOKEH_MARKERS = {
     "o": "circle",
     "s": "square",
@@ -22,21 +22,21 @@ BOKEH_MARKERS = {
     "X": "square_pin",
     "*": "star",
 }
-# Shapes that fill less of their box are drawn larger, so that all are seen alike.
+# Shapes that fill less of their box are drawn larger, so that all look equally large.
 LARGER = {"diamond": 1.4, "star": 1.35, "triangle": 1.15, "inverted_triangle": 1.15, "plus": 1.15, "square_pin": 1.3}
-MUTED = 0.12  # opacity of what is not among the selected
+MUTED = 0.12  # opacity of points that are not selected, when others are
 
 
 @dataclass(frozen=True)
-class Group:
-    """Points that are shown and hidden together: those of one label, placed at first or added later.
+class LegendEntry:
+    """The points of one label that made the map, or those added to it; they are shown and hidden together.
 
     Attributes:
         label: Their label.
         added: Whether they were placed on the map afterwards.
         colour: As `#rrggbb`.
-        marker: Bokeh's name of it.
-        index: Numbers of the points.
+        marker: Bokeh's name of the marker.
+        index: Indices of the points.
     """
 
     label: str
@@ -46,105 +46,98 @@ class Group:
     index: NDArray[np.int64]
 
 
-def grouped(labels: Sequence[str], added: Sequence[bool] | None) -> tuple[Group, ...]:
-    """Return the groups of a map: by label in sorted order, each label's added points after its own."""
+def legend_entries(labels: Sequence[str], added: Sequence[bool] | None) -> tuple[LegendEntry, ...]:
+    """Return the entries of a legend, sorted by label; the added points of a label follow its others."""
     names = np.array(labels, dtype=object)
     late = np.zeros(len(labels), bool) if added is None else np.array(added, bool)
-    groups = []
+    entries = []
     for number, label in enumerate(sorted(set(labels))):
-        colour, marker = style(number)
+        colour, marker = class_style(number)
         for flag in (False, True):
             index = np.flatnonzero((names == label) & (late == flag))
             if len(index):
-                groups.append(Group(label, flag, colour, BOKEH_MARKERS[marker], index))
-    return tuple(groups)
+                entries.append(LegendEntry(label, flag, colour, BOKEH_MARKERS[marker], index))
+    return tuple(entries)
 
 
 def document(
-    points: NDArray[np.floating[Any]], groups: Sequence[Group], wrong: NDArray[np.bool_], key: str
+    points: NDArray[np.floating[Any]], entries: Sequence[LegendEntry], wrong: NDArray[np.bool_], key: str
 ) -> dict[str, Any]:
     """Return Bokeh's JSON of the plot, which depends on the arguments alone.
 
     Args:
         points: (n, 2) coordinates.
-        groups: Of the points; renderers are named `points-<number>` and `rings-<number>` after them.
+        entries: The legend; renderers are named `points-<number>` and `rings-<number>` by the number of the entry.
         wrong: (n,) whether a ring is drawn around a point.
-        key: Comes into every id, so that several plots can stand on one page.
+        key: Part of every id, so that several plots can stand on one page.
     """
     from bokeh.embed import json_item
 
-    return dict(_renamed(json_item(_plot(points, groups, wrong)), key, {}))
+    return dict(_renamed(json_item(_plot(points, entries, wrong)), key, {}))
 
 
-def _plot(points: NDArray[np.floating[Any]], groups: Sequence[Group], wrong: NDArray[np.bool_]) -> Any:
+def _plot(points: NDArray[np.floating[Any]], entries: Sequence[LegendEntry], wrong: NDArray[np.bool_]) -> Any:
     from bokeh.models import ColumnDataSource, Plot, Range1d
 
     source = ColumnDataSource({"x": points[:, 0].astype(np.float32), "y": points[:, 1].astype(np.float32)})
     plot = Plot(
-        x_range=Range1d(start=-1, end=1),  # set by the script, which knows how much room there is
+        x_range=Range1d(start=-1, end=1),  # set by the script, which knows the size of the window
         y_range=Range1d(start=-1, end=1),
         sizing_mode="stretch_both",
-        toolbar_location=None,  # the page has buttons of its own, which a keyboard reaches
+        toolbar_location=None,  # the page has its own buttons, which the keyboard reaches
         min_border=2,  # Bokeh does not wipe the canvas's outermost half pixel
         outline_line_color=None,
         background_fill_color=None,
         border_fill_color=None,
-        # The WebGL backend compiles code from text, which the page's policy forbids; canvas is fast enough.
+        # The WebGL backend compiles code from text, and the page's policy forbids that. Canvas is fast enough.
         output_backend="canvas",
     )
     size = float(np.clip(11 - 1.5 * np.log10(max(len(points), 1) / 100), 5, 11))
-    hit = [_add_points(plot, source, group, number, size) for number, group in enumerate(groups)]
-    for number, group in enumerate(groups):
-        rings = group.index[wrong[group.index]]
-        if len(rings):
-            _add_rings(plot, source, rings, number, size)
-    plot.add_tools(*_tools(hit))
+    for number, entry in enumerate(entries):
+        _add_points(plot, source, entry, f"points-{number}", size)
+    tools = _tools(list(plot.renderers))
+    for number, entry in enumerate(entries):
+        ringed = entry.index[wrong[entry.index]]
+        if len(ringed):
+            _add_rings(plot, source, ringed, f"rings-{number}", size)
+    plot.add_tools(*tools)
     return plot
 
 
-def _add_points(plot: Any, source: Any, group: Group, number: int, size: float) -> Any:
+def _add_points(plot: Any, source: Any, entry: LegendEntry, name: str, size: float) -> None:
+    colours: dict[str, Any] = {"fill_color": entry.colour, "line_color": None}
+    if entry.added:  # hollow: filled with the page's background, so that they are seen among other points
+        colours = {"fill_color": "white", "line_color": entry.colour, "line_width": 2.0}
+    look = {"size": size * LARGER.get(entry.marker, 1.0), "marker": entry.marker, "fill_alpha": 0.85, **colours}
+    muted = {"fill_alpha": MUTED * 0.85, "line_alpha": MUTED}
+    _add_glyph(plot, source, entry.index, name, look, muted, hit_dilation=1.5)
+
+
+def _add_rings(plot: Any, source: Any, index: NDArray[np.int64], name: str, size: float) -> None:
+    look = {"size": size + 6, "marker": "circle", "fill_color": None, "line_width": 1.5, "line_color": "#222222"}
+    _add_glyph(plot, source, index, name, look, {"line_alpha": MUTED})
+
+
+def _add_glyph(
+    plot: Any,
+    source: Any,
+    index: NDArray[np.int64],
+    name: str,
+    look: dict[str, Any],
+    muted: dict[str, Any],
+    **options: Any,
+) -> None:
+    """Draw the points of an index, with the look `muted` if others are selected."""
     from bokeh.models import CDSView, IndexFilter, Scatter
 
-    # Added points are hollow.
-    line: dict[str, Any] = {"line_color": group.colour, "line_width": 2.0} if group.added else {"line_color": None}
-    side = size * LARGER.get(group.marker, 1.0)
-    look: dict[str, Any] = {
-        "x": "x",
-        "y": "y",
-        "size": side,
-        "marker": group.marker,
-        "fill_color": group.colour,
-        **line,
-    }
-    alpha = 0.12 if group.added else 0.85
-    return plot.add_glyph(
-        source,
-        Scatter(**look, fill_alpha=alpha, hit_dilation=1.5),
-        selection_glyph=Scatter(**look, fill_alpha=alpha),
-        nonselection_glyph=Scatter(**look, fill_alpha=MUTED * alpha, line_alpha=MUTED),
-        view=CDSView(filter=IndexFilter(group.index.tolist())),
-        name=f"points-{number}",
-    )
-
-
-def _add_rings(plot: Any, source: Any, index: NDArray[np.int64], number: int, size: float) -> None:
-    from bokeh.models import CDSView, IndexFilter, Scatter
-
-    look: dict[str, Any] = {
-        "x": "x",
-        "y": "y",
-        "size": size + 6,
-        "marker": "circle",
-        "fill_color": None,
-        "line_width": 1.5,
-    }
+    look = {"x": "x", "y": "y", **look}
     plot.add_glyph(
         source,
-        Scatter(**look, line_color="#222222"),
-        selection_glyph=Scatter(**look, line_color="#222222"),
-        nonselection_glyph=Scatter(**look, line_color="#222222", line_alpha=MUTED),
+        Scatter(**look, **options),
+        selection_glyph=Scatter(**look),
+        nonselection_glyph=Scatter(**{**look, **muted}),
         view=CDSView(filter=IndexFilter(index.tolist())),
-        name=f"rings-{number}",
+        name=name,
     )
 
 
@@ -162,7 +155,7 @@ def _tools(renderers: list[Any]) -> list[Any]:
 
 
 def _renamed(value: Any, key: str, ids: dict[str, str]) -> Any:
-    """The JSON with ids counted from 0; Bokeh counts on in a process, and draws random ones."""
+    """Return the JSON with ids counted from 0; Bokeh's are random or depend on earlier plots of the process."""
     if isinstance(value, dict):
         return {name: _renamed_field(name, inner, key, ids) for name, inner in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Rows to a map: principal components, t-SNE or UMAP, and new rows placed on it."""
+"""Make a map of rows by PCA, t-SNE or UMAP, and place new rows on it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from featx.errors import DataError
 from featx.maps.methods import place_by_tsne, place_by_umap, tsne, tsne_2020, umap
 from featx.maps.parameters import Parameters
 
-# Beyond this many columns, distances are taken after PCA, as van der Maaten and Hinton (2008) did.
+# Rows with more columns are reduced to this many by PCA first, as van der Maaten and Hinton (2008) did.
 PCA_COLUMNS = 50
 
 
@@ -22,9 +22,9 @@ class Reduction:
     """A projection onto principal components (Pearson 1901; Hotelling 1933).
 
     Attributes:
-        mean: (d,) of the rows it was made from.
-        components: (columns, d) unit vectors. In each, the entry of largest size is positive, which fixes the signs.
-        shares: Each component's share of the variance, 0 to 1.
+        mean: (d,) mean of the rows that it was made from.
+        components: (columns, d) unit vectors; in each, the entry of largest absolute value is positive.
+        shares: The share of the variance that each component explains, 0 to 1.
     """
 
     mean: NDArray[np.float64]
@@ -33,25 +33,22 @@ class Reduction:
 
     @classmethod
     def fit(cls, rows: NDArray[np.float64], columns: int, seed: int) -> Reduction:
-        """Return the components of (n, d) rows, of which there are at most n and at most d.
+        """Return the first components of (n, d) rows, at most n and at most d of them.
 
-        One column, which has one component, is given a second that is zero everywhere.
+        Rows with one column get a second component, which is zero, because a map needs two.
         """
         from sklearn.decomposition import PCA
 
-        found = PCA(min(columns, *rows.shape), random_state=seed).fit(rows)
-        components = np.asarray(found.components_)
-        largest = np.abs(components).argmax(axis=1)
-        components = components * np.where(components[np.arange(len(largest)), largest] < 0, -1.0, 1.0)[:, None]
-        shares = [float(share) for share in found.explained_variance_ratio_]
-        lacking = max(2 - len(components), 0)
-        components = np.vstack([components, np.zeros((lacking, rows.shape[1]))])
-        # Kept in single precision, and used so from the start: what is read back gives the same points.
-        return cls(found.mean_.astype(np.float64), components.astype(np.float32), (*shares, *[0.0] * lacking))
+        pca = PCA(min(columns, *rows.shape), random_state=seed).fit(rows)
+        missing = max(2 - len(pca.components_), 0)
+        components = np.vstack([pca.components_, np.zeros((missing, rows.shape[1]))])
+        shares = (*map(float, pca.explained_variance_ratio_), *[0.0] * missing)
+        # They are stored in single precision. Rounding them here already makes a stored map place rows alike.
+        return cls(pca.mean_.astype(np.float64), components.astype(np.float32), shares)
 
     @property
     def columns(self) -> int:
-        """How many components there are."""
+        """The number of components."""
         return len(self.components)
 
     def apply(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -61,13 +58,13 @@ class Reduction:
 
 @dataclass(frozen=True)
 class Embedding:
-    """A map of n rows, and all that places further rows on it.
+    """A map of n rows, with what is needed to place further rows on it.
 
     Attributes:
         points: (n, 2) coordinates, without a unit.
-        parameters: What made it.
-        reduction: The principal components that the features went through first, or, for the method `pca`, those
-            that are the map; None where there were none.
+        parameters: The method and its parameters.
+        reduction: The principal components to which the features were reduced first. For the method `pca`, they are
+            the axes of the map. None if there was no reduction.
     """
 
     points: NDArray[np.float64]
@@ -76,16 +73,15 @@ class Embedding:
 
     @property
     def method(self) -> str:
-        """What made the map, in words."""
+        """The method and its parameters in words."""
         parameters, reduction = self.parameters, self.reduction
         if parameters.method == "pca":
             return "PCA" if reduction is None else f"PCA, {100 * sum(reduction.shares):.0f} % of the variance"
-        reduced = "" if reduction is None else f" after PCA to {reduction.columns}"
-        return parameters.words(reduced)
+        return parameters.description("" if reduction is None else f" after PCA to {reduction.columns}")
 
     @property
     def axes(self) -> tuple[str, str]:
-        """What the axes are: the components with their share of the variance; empty for other methods."""
+        """Labels of the axes: for PCA, the components with their share of the variance; else empty."""
         if self.parameters.method != "pca" or self.reduction is None:
             return "", ""
         first, second = (f"component {k} ({100 * share:.1f} %)" for k, share in enumerate(self.reduction.shares, 1))
@@ -93,32 +89,34 @@ class Embedding:
 
 
 def embed(X: NDArray[np.float32], parameters: Parameters) -> Embedding:
-    """Map rows to a plane; the same rows and parameters give the same points.
+    """Map rows to a plane. The same rows and parameters give the same points.
+
+    For t-SNE and UMAP, more than 50 columns are first reduced to 50 by PCA, as van der Maaten and Hinton (2008) did.
+    The setting 2020 has no such step.
 
     Args:
-        X: (n, d) features. For t-SNE and UMAP, more than 50 columns go through PCA to 50 first, as van der Maaten
-            and Hinton (2008) did; not with the setting 2020, which had no such step.
-        parameters: What `map_parameters` returns; they are fitted to n.
+        X: (n, d) features.
+        parameters: From `map_parameters`; values too large for n are lowered, with a notice.
 
     Raises:
         DataError: There are fewer than 4 rows, all rows are the same, or some are not finite.
     """
-    check(X)
-    parameters = parameters.fitted(len(X))
+    check_rows(X)
+    parameters = parameters.for_images(len(X))
     with _one_thread():
         wide = np.asarray(X, np.float64)
         if parameters.method == "pca":
             reduction = Reduction.fit(wide, 2, parameters.seed)
             return Embedding(reduction.apply(wide), parameters, reduction)
         reduce = X.shape[1] > PCA_COLUMNS and parameters.setting is None
-        to_50 = Reduction.fit(wide, PCA_COLUMNS, parameters.seed) if reduce else None
-        return Embedding(_points(_reduced(wide, to_50), parameters), parameters, to_50)
+        first = Reduction.fit(wide, PCA_COLUMNS, parameters.seed) if reduce else None
+        return Embedding(_points(_reduced(wide, first), parameters), parameters, first)
 
 
 def place(embedding: Embedding, X: NDArray[np.float32], new: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return where new rows belong on a map, whose own points stay where they are.
+    """Return the places of new rows on a map. The points of the map do not move.
 
-    A place depends on the map and on the row alone, not on the other new rows.
+    The place of a row depends only on the map and the row, not on the other new rows.
 
     Args:
         embedding: The map.
@@ -129,7 +127,7 @@ def place(embedding: Embedding, X: NDArray[np.float32], new: NDArray[np.float32]
         (m, 2) coordinates.
 
     Raises:
-        DataError: The rows are not those of the map, or the new ones have another width.
+        DataError: X has not as many rows as the map has points, or the new rows have another width.
     """
     if len(X) != len(embedding.points) or new.shape[1:] != X.shape[1:]:
         raise DataError(
@@ -142,8 +140,21 @@ def place(embedding: Embedding, X: NDArray[np.float32], new: NDArray[np.float32]
         old, added = (_reduced(np.asarray(rows, np.float64), embedding.reduction) for rows in (X, new))
         if embedding.parameters.method == "pca":
             return added
-        by = place_by_tsne if embedding.parameters.method == "tsne" else place_by_umap
-        return by(embedding.points, old, added, embedding.parameters)
+        place_rows = place_by_tsne if embedding.parameters.method == "tsne" else place_by_umap
+        return place_rows(embedding.points, old, added, embedding.parameters)
+
+
+def check_rows(X: NDArray[np.float32]) -> None:
+    """Raise DataError if there can be no map: fewer than 4 rows, all rows the same, or values that are not finite."""
+    if len(X) < 4:
+        raise DataError(f"A map needs at least 4 images, and there are {len(X)}.")
+    if not np.isfinite(X).all():
+        raise DataError("A map needs finite features, and some are not; check how the head was trained.")
+    if (X[0] == X).all():
+        raise DataError(
+            f"A map needs images that differ, and all {len(X)} have the same features; check how the head was "
+            "trained."
+        )
 
 
 def _points(rows: NDArray[np.float64], parameters: Parameters) -> NDArray[np.float64]:
@@ -155,29 +166,13 @@ def _points(rows: NDArray[np.float64], parameters: Parameters) -> NDArray[np.flo
 def _reduced(rows: NDArray[np.float64], reduction: Reduction | None) -> NDArray[np.float64]:
     if reduction is not None:
         return reduction.apply(rows)
-    # The start of a map takes two components.
+    # A map starts from two columns.
     return np.hstack([rows, np.zeros_like(rows)]) if rows.shape[1] == 1 else rows
-
-
-def check(X: NDArray[np.float32]) -> None:
-    """Check that there can be a map of rows.
-
-    Raises:
-        DataError: There are fewer than 4 rows, all rows are the same, or some are not finite.
-    """
-    if len(X) < 4:
-        raise DataError(f"A map needs at least 4 images, and there are {len(X)}.")
-    if not np.isfinite(X).all():
-        raise DataError("A map needs finite features, and some are not; check how the head was fitted.")
-    if (X[0] == X).all():
-        raise DataError(
-            f"A map needs images that differ, and all {len(X)} have the same features; check how the head was fitted."
-        )
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Keep sums in one order: their last digits grow to another map in a thousand steps of t-SNE."""
+    """Compute sums in a fixed order: a difference in the last digit grows to another map in 1000 steps of t-SNE."""
     # Only libraries that are loaded already are held to one thread.
     import sklearn.manifold  # noqa: F401
     from threadpoolctl import threadpool_limits

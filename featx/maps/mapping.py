@@ -220,11 +220,12 @@ def _new_source(
 
 
 def _extract_as_data(source: Source, paths: Sequence[str | Path], cache: str | Path, on_error: OnError) -> Extraction:
-    if source.spec is None or source.weights is None:
+    if source.space is None:
         raise DataError(f"How the features of {source.name} were made is not known; pass the data.")
-    spec = source.spec.model_copy(update={"views": source.spec.views.model_copy(update={"count": 1})})
+    spec = source.space.spec
+    spec = spec.model_copy(update={"views": spec.views.model_copy(update={"count": 1})})
     dataset = read_paths([Path(path) for path in paths], missing="keep" if on_error == "skip" else "fail")
-    return extract_dataset(dataset, spec, weights=source.weights, cache=cache, on_error=on_error)
+    return extract_dataset(dataset, spec, weights=source.space.weights, cache=cache, on_error=on_error)
 
 
 def _through_head(source: Source, run: Run, extraction: Extraction) -> Source:

@@ -1,4 +1,4 @@
-"""What decides a map besides the rows: the method and its parameters, fitted to the number of images."""
+"""The method of a map and its parameters, checked and limited to what the number of images allows."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ SEEDS = 2**32
 
 @dataclass(frozen=True)
 class Parameters:
-    """What makes a map; what a method does not have is None.
+    """The parameters of a map. Those of other methods are None.
 
     Attributes:
         method: `tsne`, `umap` or `pca`.
         setting: `2020` for t-SNE as scikit-learn 0.22 had it.
-        perplexity: Of t-SNE: the effective number of neighbours.
-        neighbors: Of UMAP: the number of neighbours.
-        min_dist: Of UMAP: how close points may come on the map, 0 to 1.
-        seed: Of all that is random.
+        perplexity: For t-SNE: the effective number of neighbours.
+        neighbors: For UMAP: the number of neighbours.
+        min_dist: For UMAP: how close points may come on the map, 0 to 1.
+        seed: Seed of everything random.
     """
 
     method: Method
@@ -38,33 +38,33 @@ class Parameters:
     min_dist: float | None = None
     seed: int = 0
 
-    def fitted(self, n: int) -> Parameters:
-        """Return the parameters of a map of n images, at least 4: those too large for n are lowered, with a notice.
+    def for_images(self, n: int) -> Parameters:
+        """Return the parameters for a map of n images, at least 4; values too large for n are lowered, with a notice.
 
-        A perplexity takes three times as many neighbours, so it is at most (n - 1) / 3. scikit-learn, which makes
-        the map of the setting 2020, asks only that it is below n.
+        t-SNE looks at three times as many neighbours as the perplexity, so the limit is (n - 1) / 3. With the setting
+        2020, scikit-learn only requires a perplexity below n.
         """
-        if self.perplexity is not None:
-            highest = (n - 1) / 3
-            if self.perplexity > highest and (self.setting is None or self.perplexity >= n):
-                told = "The perplexity %g is lowered to %.3g, which is what %d images allow."
-                log.warning(told, self.perplexity, highest, n)
-                return replace(self, perplexity=highest)
+        highest = (n - 1) / 3
+        limit = highest if self.setting is None else n - 1
+        if self.perplexity is not None and self.perplexity > limit:
+            message = "The perplexity %g is lowered to %.3g, the highest that %d images allow."
+            log.warning(message, self.perplexity, highest, n)
+            return replace(self, perplexity=highest)
         if self.neighbors is not None and self.neighbors >= n:
-            told = "The %d neighbours are lowered to %d, which is what %d images allow."
-            log.warning(told, self.neighbors, n - 1, n)
+            message = "The %d neighbours are lowered to %d, the most that %d images allow."
+            log.warning(message, self.neighbors, n - 1, n)
             return replace(self, neighbors=n - 1)
         return self
 
-    def words(self, reduced: str = "") -> str:
-        """Return t-SNE's or UMAP's parameters for people; `reduced` says what was done before."""
+    def description(self, reduced: str = "") -> str:
+        """Return the parameters of t-SNE or UMAP in words; `reduced` describes the reduction before it."""
         if self.method == "umap":
-            said = f"UMAP{reduced}, {self.neighbors} neighbours, minimal distance {self.min_dist:g}"
+            words = f"UMAP{reduced}, {self.neighbors} neighbours, minimal distance {self.min_dist:g}"
         elif self.setting is not None:
-            said = f"t-SNE as in scikit-learn 0.22 (random start, rate 200), perplexity {self.perplexity:.3g}"
+            words = f"t-SNE as in scikit-learn 0.22 (random start, rate 200), perplexity {self.perplexity:.3g}"
         else:
-            said = f"t-SNE{reduced}, perplexity {self.perplexity:.3g}"
-        return f"{said}, seed {self.seed}"
+            words = f"t-SNE{reduced}, perplexity {self.perplexity:.3g}"
+        return f"{words}, seed {self.seed}"
 
 
 def map_parameters(
@@ -76,21 +76,20 @@ def map_parameters(
     min_dist: float | None = None,
     seed: int = 0,
 ) -> Parameters:
-    """Return the parameters that a user asks for, with their defaults.
+    """Check the parameters of a map and fill in their defaults.
 
     Args:
         method: `tsne`, `umap` or `pca`.
-        setting: `2020`, of t-SNE alone, which has a perplexity of its own.
-        perplexity: Of t-SNE, above 0; 30 if not given.
-        neighbors: Of UMAP, at least 2; 15 if not given.
-        min_dist: Of UMAP, 0 to 1; 0.1 if not given.
-        seed: Of all that is random, from 0 to 2**32 - 1.
+        setting: `2020`, for t-SNE only; it fixes the perplexity.
+        perplexity: For t-SNE, above 0; default 30.
+        neighbors: For UMAP, at least 2; default 15.
+        min_dist: For UMAP, 0 to 1; default 0.1.
+        seed: Seed of everything random, from 0 to 2**32 - 1.
 
     Raises:
         UsageError: A value is out of range, or belongs to another method.
     """
-    _check_names(method, setting)
-    _check_owner(method, setting, {"perplexity": perplexity}, {"neighbors": neighbors, "min-dist": min_dist})
+    _check_method(method, setting, perplexity=perplexity, neighbors=neighbors, min_dist=min_dist)
     if perplexity is not None and not perplexity > 0:
         raise UsageError(f"Expected a perplexity above 0, received {perplexity:g}.")
     if neighbors is not None and neighbors < 2:
@@ -107,22 +106,18 @@ def map_parameters(
     return Parameters(method, seed=seed)
 
 
-def _check_names(method: str, setting: str | None) -> None:
+def _check_method(method: str, setting: str | None, **options: float | None) -> None:
+    """Raise UsageError if a name is unknown or an option does not belong to the method."""
     if method not in get_args(Method):
         raise UsageError(f"Expected the method {', '.join(get_args(Method)[:-1])} or pca, received {method!r}.")
     if setting not in (None, *get_args(Setting)):
         raise UsageError(f"Expected the setting 2020, received {setting!r}.")
-
-
-def _check_owner(
-    method: str, setting: str | None, of_tsne: dict[str, float | None], of_umap: dict[str, float | None]
-) -> None:
-    owned = {"tsne": of_tsne, "umap": of_umap, "pca": {}}
-    for owner, options in owned.items():
-        for name, value in options.items():
-            if value is not None and owner != method:
-                raise UsageError(f"Expected --{name} with --method {owner}, received it with {method}; leave it out.")
+    for name, value in options.items():
+        owner = "tsne" if name == "perplexity" else "umap"
+        if value is not None and owner != method:
+            option = name.replace("_", "-")
+            raise UsageError(f"Expected --{option} with --method {owner}, received it with {method}; leave it out.")
     if setting is not None and method != "tsne":
         raise UsageError(f"The setting {setting} is one of t-SNE; use --method tsne, or leave --setting out.")
-    if setting is not None and of_tsne["perplexity"] is not None:
+    if setting is not None and options["perplexity"] is not None:
         raise UsageError(f"The setting {setting} has the perplexity {PERPLEXITY:g}; leave --perplexity out.")

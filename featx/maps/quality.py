@@ -7,47 +7,47 @@ from numpy.typing import NDArray
 
 Matrix = NDArray[np.floating]
 
-# Neighbours that trustworthiness and stability look at, fewer where there are few images.
+# Neighbours for trustworthiness and stability; fewer if there are few images.
 NEIGHBOURS = 15
-# Of more images, distances between all are taken among this many drawn ones.
+# If there are more images, measures that need all distances use a sample of this size.
 SAMPLE = 5000
 
 
-def neighbours(n: int) -> int:
-    """Return how many neighbours of each of n images are looked at; 0 where there are too few images."""
+def neighbour_count(n: int) -> int:
+    """Return how many neighbours are used for n images; 0 if there are too few images."""
     return min(NEIGHBOURS, (n - 1) // 2)
 
 
 def sample(n: int, seed: int) -> NDArray[np.int64]:
-    """Return the numbers, in order, of at most 5000 of n images."""
+    """Return the sorted indices of all n images, or of a seeded sample of 5000 if there are more."""
     if n <= SAMPLE:
         return np.arange(n)
     return np.sort(np.random.default_rng(seed).choice(n, SAMPLE, replace=False))
 
 
 def trustworthiness(X: Matrix, points: Matrix) -> float | None:
-    """Return in what share, from 0 to 1, neighbours on the map are neighbours in feature space, by rank.
+    """Return how far neighbours on the map are neighbours in the features too, by rank, from 0 to 1.
 
     Source: J. Venna, S. Kaski, "Neighborhood preservation in nonlinear projection methods: an experimental study",
-    ICANN 2001, 485-491. Euclidean, with the 15 nearest neighbours on the map.
+    ICANN 2001, 485-491. Distances are Euclidean; the 15 nearest neighbours on the map are used.
 
     Args:
         X: (n, d) features.
         points: (n, 2), the map.
 
     Returns:
-        The share; None for fewer than 4 rows.
+        The trustworthiness; None for fewer than 4 rows.
     """
     from sklearn import manifold
 
-    k = neighbours(len(X))
+    k = neighbour_count(len(X))
     return float(manifold.trustworthiness(X, points, n_neighbors=k)) if k else None
 
 
 def stability(one: Matrix, other: Matrix) -> float | None:
-    """Return the mean share, from 0 to 1, of an image's 15 nearest neighbours that two maps have in common.
+    """Return the share of an image's 15 nearest neighbours that two maps have in common, 0 to 1, as a mean.
 
-    By chance alone it is 15 / (n - 1). The measure is Q_NX(K) of J. A. Lee, M. Verleysen, "Quality assessment of
+    By chance it is 15 / (n - 1). The measure is Q_NX(K) of J. A. Lee, M. Verleysen, "Quality assessment of
     dimensionality reduction: rank-based criteria", Neurocomputing 72 (2009), 1431-1443, taken between two maps
     instead of between features and a map.
 
@@ -60,7 +60,7 @@ def stability(one: Matrix, other: Matrix) -> float | None:
     """
     from sklearn.neighbors import NearestNeighbors
 
-    k = neighbours(len(one))
+    k = neighbour_count(len(one))
     if not k:
         return None
     near = [NearestNeighbors(n_neighbors=k).fit(points).kneighbors(return_distance=False) for points in (one, other)]
@@ -70,7 +70,7 @@ def stability(one: Matrix, other: Matrix) -> float | None:
 def silhouette(X: Matrix, labels: tuple[str, ...]) -> float | None:
     """Return the mean silhouette coefficient, -1 to 1 (Rousseeuw 1987), with Euclidean distances.
 
-    None where it is not defined: fewer than two classes, or as many classes as rows.
+    It is None if it is not defined: fewer than two classes, or as many classes as rows.
     """
     from sklearn.metrics import silhouette_score
 

@@ -1,9 +1,10 @@
-"""A map that was drawn: its points with what is known of their images, and how far to trust them."""
+"""The result of drawing a map: its points with what is known of their images, and how far to trust it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +14,27 @@ from numpy.typing import NDArray
 from featx.features import Failure
 from featx.frames import frame
 from featx.maps.embedding import Embedding, place
-from featx.maps.quality import neighbours
+from featx.maps.quality import neighbour_count
 from featx.runs import Layer, Source
 
 LABEL = "label"
-COLUMNS = ("path", "label", "predicted", "split", "added", "x", "y")
 
 
 @dataclass(frozen=True)
-class Points:
-    """Points, the map's own first and then those placed on it, and a value each of everything else.
+class MapPoints:
+    """The n points of a map: first those that made it, then those placed on it.
 
     Attributes:
         xy: (n, 2) coordinates.
         ids: Each image's path, as the data names it, or as it was given.
-        labels: Each image's class; "" where it is not known.
-        predicted: The class that the run's head gives it; None where there is no head.
-        confidence: The probability of that class; None where there is no head.
-        splits: `train`, `val` or `test`; "" for images that are not of the data.
+        labels: Each image's class; "" if it is not known.
+        predicted: The class that the run's head predicts; None if there is no head.
+        confidence: The probability of that class, 0 to 1; None if there is no head.
+        splits: `train`, `val` or `test`; "" for new images.
         added: Whether the image was placed on the map afterwards.
         by: The column that colours the points.
-        groups: Each image's value in that column; "" where it has none.
-        files: Where each image lay when it was last read.
+        categories: Each image's value in that column; "" if it has none.
+        files: Where each image was when it was last read.
         digests: SHA-256 of each image's bytes.
     """
 
@@ -46,7 +46,7 @@ class Points:
     splits: tuple[str, ...]
     added: tuple[bool, ...]
     by: str
-    groups: tuple[str, ...]
+    categories: tuple[str, ...]
     files: tuple[Path, ...]
     digests: tuple[str, ...]
 
@@ -55,7 +55,7 @@ class Points:
 
     @property
     def wrong(self) -> tuple[bool, ...] | None:
-        """Whether the head's class is not the image's own; None where there is no head."""
+        """Whether each image is misclassified by the head; None if there is no head."""
         if self.predicted is None:
             return None
         return tuple(
@@ -63,21 +63,19 @@ class Points:
         )
 
     def columns(self) -> dict[str, Sequence[Any]]:
-        """Return path, label, predicted, split, added, x, y, and the column that colours if it is not the label."""
-        predicted = self.predicted if self.predicted is not None else ("",) * len(self)
-        known: tuple[Sequence[Any], ...] = (
-            self.ids,
-            self.labels,
-            predicted,
-            self.splits,
-            self.added,
-            list(self.xy[:, 0]),
-            list(self.xy[:, 1]),
-        )
-        columns: dict[str, Sequence[Any]] = dict(zip(COLUMNS, known, strict=True))
+        """Return the table: path, label, predicted, split, added, x, y, and the colouring column if not the label."""
+        columns: dict[str, Sequence[Any]] = {
+            "path": self.ids,
+            "label": self.labels,
+            "predicted": ("",) * len(self) if self.predicted is None else self.predicted,
+            "split": self.splits,
+            "added": self.added,
+            "x": list(self.xy[:, 0]),
+            "y": list(self.xy[:, 1]),
+        }
         if self.by != LABEL:
-            # A column of the user's may be named like one of ours.
-            columns[f"extra_{self.by}" if self.by in columns else self.by] = self.groups
+            # A column of the user may have the name of one of these.
+            columns[f"extra_{self.by}" if self.by in columns else self.by] = self.categories
         return columns
 
 
@@ -86,25 +84,25 @@ class Map:
     """A map that was drawn.
 
     Attributes:
-        embedding: The map's own points and how they were made.
-        points: Every point, those placed afterwards last, with what is known of its image.
-        name: The run's or the data's, for titles.
-        layer: Which features.
-        split: Which images the map was made of.
+        embedding: The points that made the map, and how they were made.
+        points: All points, also those placed on the map, with what is known of their images.
+        name: The name of the run or the data, for titles.
+        layer: `penultimate` or `backbone`.
+        split: The images that the map was made of: `train`, `val`, `test` or `all`.
         by: The column that colours the points.
-        trustworthiness: 0 to 1, see `featx.map_quality.trustworthiness`; None for too few images.
-        stability: 0 to 1, see `featx.map_quality.stability`; None for PCA, which has nothing random, and for more
-            than 10,000 images.
-        silhouette: Of the groups that are coloured, in the `features` and on the `map`; -1 to 1, None where there
-            are not two groups.
-        stored: The file that further images are placed by; None where nothing is written.
+        trustworthiness: 0 to 1, see `trustworthiness`; None for too few images.
+        stability: 0 to 1, see `featx.maps.quality`; None for PCA, which is not random, and for more than 10,000
+            images.
+        silhouette: The silhouette of the colours in the `features` and on the `map`, -1 to 1; None if there are not
+            two colours.
+        stored: The file of the stored map; None if nothing is written.
         failed: Images that could not be used.
-        files: What was written for people.
+        files: Pictures, page and table.
         seconds: Wall time.
     """
 
     embedding: Embedding
-    points: Points
+    points: MapPoints
     name: str
     layer: Layer
     split: str
@@ -119,11 +117,11 @@ class Map:
 
     @property
     def n(self) -> int:
-        """How many images the map was made of."""
+        """The number of images that the map was made of."""
         return len(self.embedding.points)
 
     def to_frame(self) -> Any:
-        """Return a pandas DataFrame with a row an image: the columns of the CSV file.
+        """Return a pandas DataFrame with one row for each image and the columns of the CSV file.
 
         Raises:
             UsageError: pandas is not installed.
@@ -150,42 +148,35 @@ class Map:
             "seed": parameters.seed,
             "trustworthiness": self.trustworthiness,
             "stability": self.stability,
-            "k": neighbours(self.n),
+            "k": neighbour_count(self.n),
             "silhouette": self.silhouette,
             "failed": [failure.to_json() for failure in self.failed],
             "seconds": round(self.seconds, 3),
         }
 
 
-def points_of(base: Source, new: Sequence[Source], embedding: Embedding, by: str) -> Points:
-    """Return a map's points, and those of new images where they belong on it.
-
-    Args:
-        base: What the map was made of.
-        new: What is placed on it.
-        embedding: The map.
-        by: The column that colours the points, which `base` has.
-    """
-    sources = [base, *new]
-    places = [place(embedding, base.table.X, source.table.X) for source in new]
-    known = base.predicted is not None
-    return Points(
+def points_of(base: Source, added: Sequence[Source], embedding: Embedding, by: str) -> MapPoints:
+    """Return the points of a map of `base`, and those of the images placed on it; `base` has the column `by`."""
+    sources = [base, *added]
+    places = [place(embedding, base.table.X, source.table.X) for source in added]
+    has_head = base.predicted is not None
+    return MapPoints(
         xy=np.concatenate([embedding.points, *places]),
-        ids=_joined([source.table.ids for source in sources]),
-        labels=_joined([source.column(LABEL) for source in sources]),
-        predicted=_joined([_predicted(source) for source in sources]) if known else None,
-        confidence=_joined([_confidence(source) for source in sources]) if known else None,
-        splits=_joined([source.table.splits for source in sources]),
-        added=_joined([(number > 0,) * len(source.table) for number, source in enumerate(sources)]),
+        ids=_joined(source.table.ids for source in sources),
+        labels=_joined(source.column(LABEL) for source in sources),
+        predicted=_joined(map(_predicted, sources)) if has_head else None,
+        confidence=_joined(map(_confidence, sources)) if has_head else None,
+        splits=_joined(source.table.splits for source in sources),
+        added=_joined((number > 0,) * len(source.table) for number, source in enumerate(sources)),
         by=by,
-        groups=_joined([base.column(by), *(_group(source, by) for source in new)]),
-        files=_joined([source.files for source in sources]),
-        digests=_joined([source.table.digests for source in sources]),
+        categories=_joined(_categories(source, by) for source in sources),
+        files=_joined(source.files for source in sources),
+        digests=_joined(source.table.digests for source in sources),
     )
 
 
-def _joined(parts: Sequence[Sequence[Any]]) -> tuple[Any, ...]:
-    return tuple(value for part in parts for value in part)
+def _joined(parts: Iterable[Sequence[Any]]) -> tuple[Any, ...]:
+    return tuple(chain.from_iterable(parts))
 
 
 def _predicted(source: Source) -> tuple[str, ...]:
@@ -198,6 +189,6 @@ def _confidence(source: Source) -> tuple[float, ...]:
     return tuple(map(float, source.predicted.probabilities.max(axis=1)))
 
 
-def _group(source: Source, by: str) -> tuple[str, ...]:
-    """Return a column that new images need not have."""
+def _categories(source: Source, by: str) -> tuple[str, ...]:
+    # New images need not have the column, so a missing one is no error here.
     return source.column(LABEL) if by == LABEL else tuple(columns.get(by, "") for columns in source.extra)

@@ -1,4 +1,4 @@
-"""Maps kept beside the files of a run or in a folder, read back when nothing has changed."""
+"""Maps stored in `.npz` files and used again if nothing has changed."""
 
 from __future__ import annotations
 
@@ -15,25 +15,30 @@ import numpy as np
 
 from featx.errors import DataError
 from featx.files import write_file
-from featx.maps.embedding import Embedding, Reduction, check, embed
+from featx.maps.embedding import Embedding, Reduction, check_rows, embed
 from featx.maps.parameters import SEEDS, Parameters
 from featx.maps.quality import sample, stability, trustworthiness
 from featx.progress import report_progress
 from featx.runs import Source
 
+log = logging.getLogger("featx")
+
 # Raised by hand when the file's contents change their meaning.
 SCHEMA = 1
+ENDING = ".npz"
+# Stability needs a second map, which takes long for many images and changes little.
+STABILITY_LIMIT = 10_000
 
 
 @dataclass(frozen=True)
 class StoredMap:
-    """A map with what it is of and how far to trust it.
+    """A map, what it was made of, and how far to trust it.
 
     Attributes:
         embedding: The map.
         feature_set: The id of the features in the store.
         digests: SHA-256 of each point's image.
-        quality: Trustworthiness and stability, see `featx.map_quality`; None where there is no figure.
+        quality: Trustworthiness and stability, see `featx.maps.quality`; None where there is no value.
     """
 
     embedding: Embedding
@@ -41,9 +46,37 @@ class StoredMap:
     digests: tuple[str, ...]
     quality: Mapping[str, float | None]
 
-    def is_of(self, parameters: Parameters, feature_set: str, digests: tuple[str, ...]) -> bool:
-        """Tell whether it is the map of these images, features and parameters."""
+    def matches(self, parameters: Parameters, feature_set: str, digests: tuple[str, ...]) -> bool:
+        """Return whether this is the map of these images and features, made with these parameters."""
         return (self.embedding.parameters, self.feature_set, self.digests) == (parameters, feature_set, digests)
+
+
+def stored_map(
+    source: Source, parameters: Parameters, folder: Path | None, split: str
+) -> tuple[StoredMap, Path | None]:
+    """Return the map of a source's rows and its file; a new map is made if the folder does not have this one.
+
+    If the folder is None, nothing is read or written. `split` is part of the file's name.
+
+    Raises:
+        DataError: There can be no map of these rows.
+        StoreError: The folder cannot be written.
+    """
+    check_rows(source.table.X)
+    parameters = parameters.for_images(len(source.table))
+    if folder is None:
+        return _new_map(source, parameters), None
+    path = folder / f"{stem_of(parameters, source.layer, split)}{ENDING}"
+    stored = _load_if_readable(path)
+    if stored is None or not stored.matches(parameters, source.feature_set, source.table.digests):
+        stored = _new_map(source, parameters)
+        write_file(path, partial(save_map, stored))
+    return stored, path
+
+
+def stem_of(parameters: Parameters, layer: str, split: str) -> str:
+    """Return the name of a map's files without their ending."""
+    return f"{parameters.method}{parameters.setting or ''}-{layer}-{split}"
 
 
 def save_map(stored: StoredMap, path: Path) -> None:
@@ -70,20 +103,20 @@ def load_map(path: Path) -> StoredMap:
     """Read a map that `save_map` wrote.
 
     Raises:
-        DataError: The file is not one, or is damaged.
+        DataError: The file is not a stored map, or is damaged.
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return _stored({name: arrays[name] for name in arrays.files})
+            return _from_arrays({name: arrays[name] for name in arrays.files})
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise DataError(
             f"Expected a map stored by featx visualize in {path}, but it cannot be read ({reason}); remove it, and "
-            "the map is made anew."
+            "the map is made again."
         ) from None
 
 
-def _stored(arrays: Mapping[str, Any]) -> StoredMap:
+def _from_arrays(arrays: Mapping[str, Any]) -> StoredMap:
     about = json.loads(str(arrays["about"]))
     if about["schema"] != SCHEMA:
         raise ValueError(f"its schema is {about['schema']}, not {SCHEMA}")
@@ -112,49 +145,7 @@ def _reduction(arrays: Mapping[str, Any]) -> Reduction | None:
     return Reduction(mean, components, shares)
 
 
-log = logging.getLogger("featx")
-
-ENDING = ".npz"
-# Stability takes a second map, which for many images takes long and says little that is new.
-STABILITY_LIMIT = 10_000
-
-
-def stem_of(parameters: Parameters, layer: str, split: str) -> str:
-    """Return how the files of a map are called, without their ending."""
-    return f"{parameters.method}{parameters.setting or ''}-{layer}-{split}"
-
-
-def stored_map(
-    source: Source, parameters: Parameters, folder: Path | None, split: str
-) -> tuple[StoredMap, Path | None]:
-    """Return the map of a source's rows: the one in the folder if it is of the same, else a new one, put there.
-
-    Args:
-        source: The rows.
-        parameters: What makes the map.
-        folder: Where maps are kept; None keeps none.
-        split: What the source's images are of the data.
-
-    Returns:
-        The map and its file.
-
-    Raises:
-        DataError: There can be no map of these rows.
-        StoreError: The folder cannot be written.
-    """
-    check(source.table.X)
-    fitted = parameters.fitted(len(source.table))
-    path = None if folder is None else folder / f"{stem_of(fitted, source.layer, split)}{ENDING}"
-    kept = None if path is None else _kept(path)
-    if kept is not None and kept.is_of(fitted, source.feature_set, source.table.digests):
-        return kept, path
-    made = _made(source, fitted)
-    if path is not None:
-        write_file(path, partial(save_map, made))
-    return made, path
-
-
-def _kept(path: Path) -> StoredMap | None:
+def _load_if_readable(path: Path) -> StoredMap | None:
     if not path.exists():
         return None
     try:
@@ -164,7 +155,7 @@ def _kept(path: Path) -> StoredMap | None:
         return None
 
 
-def _made(source: Source, parameters: Parameters) -> StoredMap:
+def _new_map(source: Source, parameters: Parameters) -> StoredMap:
     X = source.table.X
     report_progress("map", 0, 2)
     embedding = embed(X, parameters)
@@ -183,7 +174,7 @@ def _stability(source: Source, embedding: Embedding) -> float | None:
     if parameters.method == "pca":
         return None
     if len(source.table) > STABILITY_LIMIT:
-        log.info("Stability, which takes a second map, is left out beyond %d images.", STABILITY_LIMIT)
+        log.info("Stability is left out for more than %d images, because it needs a second map.", STABILITY_LIMIT)
         return None
     other = embed(source.table.X, replace(parameters, seed=(parameters.seed + 1) % SEEDS))
     return stability(embedding.points, other.points)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from featx import plots
-from featx.clustering import Clusters, Part, measure_clusters
+from featx.clustering import Clusters, LayerQuality, measure_clusters
 from featx.reports.blocks import Block, Figure, Note, Table
 from featx.reports.opened import SPLIT_NAMES, OpenedRun
 from featx.text import NOTHING, count, decimal, images, percent, probability
@@ -35,11 +35,11 @@ def clusters_blocks(opened: OpenedRun, *, seed: int) -> tuple[Block, ...]:
     )
 
 
-def _split(part: Part) -> str:
+def _split(part: LayerQuality) -> str:
     return SPLIT_NAMES.get(part.split, part.split)
 
 
-def _what(part: Part) -> str:
+def _what(part: LayerQuality) -> str:
     return f"{part.layer} features of {images(len(part.ids), _split(part))}"
 
 
@@ -56,7 +56,7 @@ def _overview(measured: Clusters) -> Table:
     return Table(caption, header, rows)
 
 
-def _permuted(part: Part) -> Table:
+def _permuted(part: LayerQuality) -> Table:
     rows = tuple(
         (
             MEASURE_TITLES.get(name, name),
@@ -75,7 +75,7 @@ def _permuted(part: Part) -> Table:
     return Table(caption, header, rows, fold=f"Compared with permuted labels: {_what(part)}")
 
 
-def _by_class(part: Part) -> Table:
+def _by_class(part: LayerQuality) -> Table:
     rows = []
     for number, name in enumerate(part.quality.classes):
         own = part.quality.of_class(number)

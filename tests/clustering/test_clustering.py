@@ -80,14 +80,14 @@ def test_both_layers_and_the_test_split_are_measured(fitted: FitResult, cache: P
     assert document["layers"]["backbone"]["silhouette"] == found.parts[1].quality.silhouette.value
     assert document["layers"]["penultimate"]["test"]["n"] == 12
     assert document["silhouette"] == document["layers"]["penultimate"]["silhouette"]
-    assert any("have seen the labels" in note for note in found.notes)
+    assert any("was trained with the labels" in note for note in found.notes)
     assert json.loads(json.dumps(files.finite(document), allow_nan=False))
 
 
 def test_one_layer_or_the_test_split_alone(fitted: FitResult, cache: Path) -> None:
     only = clusters(fitted.run, layer="backbone", split="test", cache=cache, permutations=5)
     assert [(part.layer, part.split) for part in only.parts] == [("backbone", "test")]
-    assert not any("have seen the labels" in note for note in only.notes)
+    assert not any("was trained with the labels" in note for note in only.notes)
     whole = clusters(fitted.run, layer="penultimate", split="all", cache=cache, permutations=5)
     assert [(part.split, len(part.ids)) for part in whole.parts] == [("all", 36)]
 
@@ -113,10 +113,10 @@ def test_names_and_the_order_of_files_move_nothing(
     assert again.main.ids != plain.main.ids
 
 
-def test_patients_swap_labels_as_wholes_and_are_no_neighbours(fitted: FitResult, cache: Path) -> None:
+def test_images_of_a_patient_keep_a_common_label(fitted: FitResult, cache: Path) -> None:
     found = clusters(fitted.run, layer="backbone", cache=cache, permutations=5)
     assert len(found.main.quality.blocks.labels) == 12
-    assert any("Labels of the split 'train' are permuted by unit: 12 blocks" in note for note in found.notes)
+    assert any("Labels of the split 'train' are permuted by group: 12 blocks" in note for note in found.notes)
 
 
 def test_another_column_is_measured_without_the_images_that_lack_it(
@@ -132,8 +132,8 @@ def test_another_column_is_measured_without_the_images_that_lack_it(
     expected = "4 of 24 images of the split 'train' have no scanner and are left out."
     assert expected in found.notes
     assert [record.getMessage() for record in caplog.records].count(expected) == 1
-    assert any("one of each class where a unit has several" in note for note in found.notes)
-    assert any("whatever goes with the label" in note for note in found.notes)
+    assert any("a group with several classes is one block for each class" in note for note in found.notes)
+    assert any("everything related to the label" in note for note in found.notes)
 
 
 def test_more_images_than_wanted_are_sampled(fitted: FitResult, cache: Path) -> None:
@@ -167,7 +167,7 @@ def test_a_test_split_without_numbers_does_not_take_those_of_the_training_split(
     found = clusters(data, spec=small_recipe(tiny_model), cache=cache, permutations=5)
     assert [part.split for part in found.parts] == ["train"]
     assert any(
-        "No numbers of the backbone features of the split 'test': Clusters are" in note for note in found.notes
+        "No values for the backbone features of the split 'test': Clusters are" in note for note in found.notes
     )
 
 
@@ -267,7 +267,7 @@ def test_the_command_prints_tables_for_people(
     expected = [part.quality.silhouette.value for part in found.parts]
     np.testing.assert_allclose([float(line[place]) for place in (1, 4, 5, 6)], expected, atol=5e-4)
     assert all(len(line) <= 80 for line in out.splitlines() if str(tmp_path) not in line)
-    assert "have seen the labels" in err
+    assert "was trained with the labels" in err
     assert all(str(tmp_path / name) in out for name in FILES)
 
 

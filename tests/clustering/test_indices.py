@@ -14,13 +14,13 @@ from sklearn.metrics import (
 )
 from sklearn.neighbors import NearestNeighbors
 
-from featx.clustering.indices import COLUMNS, NONE, distances, nearest_rows, purity, scatter, silhouettes
+from featx.clustering.indices import BLOCK_COLUMNS, NONE, distances, nearest_rows, purity, silhouettes, spread
 from featx.clustering.partitions import adjusted_rand, contingency, hdbscan, k_means, normalised_information
-from featx.clustering.permutation import blocks, measured
+from featx.clustering.permutation import blocks, compared
 from featx.errors import DataError
 
 
-@pytest.mark.parametrize("columns", [1, 6, COLUMNS + 5])
+@pytest.mark.parametrize("columns", [1, 6, BLOCK_COLUMNS + 5])
 def test_distances_are_those_of_the_features_as_they_are(columns: int) -> None:
     X, _ = blobs((20, 20), columns)
     # Far from the origin, where squares would swallow the differences.
@@ -38,7 +38,7 @@ def test_equal_rows_are_at_no_distance() -> None:
     assert (found == 0).sum() == 240
 
 
-def test_features_without_distances_are_said() -> None:
+def test_features_without_distances_are_refused() -> None:
     with pytest.raises(DataError, match="need images that differ, and all 5 have the same features"):
         distances(np.ones((5, 3), np.float32))
     for value in (np.nan, np.inf):
@@ -53,19 +53,19 @@ def test_indices_are_those_of_scikit_learn(sizes: tuple[int, ...]) -> None:
     wide = X.astype(np.float64)
     shape = silhouettes(between, labels[None], len(sizes))
     np.testing.assert_allclose(shape.values[0], silhouette_samples(wide, labels), atol=1e-9)
-    spread = scatter(between, labels[None], len(sizes))
-    assert spread.davies_bouldin[0] == pytest.approx(davies_bouldin_score(wide, labels), rel=1e-8)
-    assert spread.calinski_harabasz[0] == pytest.approx(calinski_harabasz_score(wide, labels), rel=1e-8)
+    spreads = spread(between, labels[None], len(sizes))
+    assert spreads.davies_bouldin[0] == pytest.approx(davies_bouldin_score(wide, labels), rel=1e-8)
+    assert spreads.calinski_harabasz[0] == pytest.approx(calinski_harabasz_score(wide, labels), rel=1e-8)
 
 
 def test_many_labellings_at_once_are_each_their_own() -> None:
     X, labels = blobs((10, 12, 8))
     generator = np.random.default_rng(3)
     many = np.stack([generator.permutation(labels) for _ in range(5)])
-    shape, spread = silhouettes(distances(X), many, 3), scatter(distances(X), many, 3)
+    shape, spreads = silhouettes(distances(X), many, 3), spread(distances(X), many, 3)
     for number, own in enumerate(many):
         np.testing.assert_allclose(shape.values[number], silhouette_samples(X.astype(np.float64), own), atol=1e-9)
-        assert spread.davies_bouldin[number] == pytest.approx(davies_bouldin_score(X, own), rel=1e-5)
+        assert spreads.davies_bouldin[number] == pytest.approx(davies_bouldin_score(X, own), rel=1e-5)
 
 
 def test_the_nearest_other_class_is_the_one_at_the_least_mean_distance() -> None:
@@ -81,7 +81,7 @@ def test_ratios_of_pairs_are_by_hand() -> None:
     # Radii 1 and 3 about centroids 10 apart; the third class is a point, 5 from the first and on the way.
     X = np.array([[-1.0], [1.0], [7.0], [13.0], [5.0], [5.0]], np.float32)
     labels = np.array([0, 0, 1, 1, 2, 2])
-    found = scatter(distances(X), labels[None], 3)
+    found = spread(distances(X), labels[None], 3)
     np.testing.assert_allclose(found.radii[0], [1, 3, 0], atol=1e-6)
     expected = [[np.nan, 10 / 4, 5 / 1], [10 / 4, np.nan, 5 / 3], [5 / 1, 5 / 3, np.nan]]
     np.testing.assert_allclose(found.ratios[0], expected, rtol=1e-6)
@@ -89,12 +89,12 @@ def test_ratios_of_pairs_are_by_hand() -> None:
     assert found.davies_bouldin[0] == pytest.approx((0.4 + 0.6 + 0.6) / 3)
 
 
-def test_classes_in_one_place_are_as_alike_as_can_be() -> None:
+def test_classes_in_one_place_are_as_similar_as_possible() -> None:
     X = np.array([[-1.0], [1.0], [-1.0], [1.0]], np.float32)
-    found = scatter(distances(X), np.array([[0, 0, 1, 1]]), 2)
+    found = spread(distances(X), np.array([[0, 0, 1, 1]]), 2)
     assert np.isinf(found.davies_bouldin[0])
     assert found.ratios[0, 0, 1] == 0
-    points = scatter(distances(X), np.array([[0, 1, 0, 1]]), 2)
+    points = spread(distances(X), np.array([[0, 1, 0, 1]]), 2)
     assert points.davies_bouldin[0] == 0
     assert np.isinf(points.calinski_harabasz[0])
 
@@ -113,7 +113,7 @@ def test_purity_is_that_of_the_neighbours_of_scikit_learn() -> None:
     np.testing.assert_allclose(found[1], (other[expected] == other[:, None]).mean(axis=1))
 
 
-def test_images_of_a_unit_are_no_neighbours() -> None:
+def test_images_of_a_group_are_no_neighbours() -> None:
     """Pairs of the same patient lie close together; without the rule each would be its twin's neighbour."""
     places = np.array([0.0, 0.1, 1.0, 1.1, 2.5, 2.6])
     nearby = nearest_rows(distances(places[:, None].astype(np.float32)), ["a", "a", "b", "b", "c", "c"], 2)
@@ -178,36 +178,36 @@ def test_agreement_is_that_of_scikit_learn() -> None:
 
 def test_a_p_value_counts_the_permutations_that_are_as_good() -> None:
     permuted = np.array([0.1, 0.2, 0.3, 0.4])
-    assert measured(0.3, permuted).p_value == 3 / 5
-    assert measured(0.5, permuted).p_value == 1 / 5
-    assert measured(0.3, permuted, lower_is_better=True).p_value == 4 / 5
-    found = measured(0.3, np.arange(1001) / 1000)
+    assert compared(0.3, permuted).p_value == 3 / 5
+    assert compared(0.5, permuted).p_value == 1 / 5
+    assert compared(0.3, permuted, lower_is_better=True).p_value == 4 / 5
+    found = compared(0.3, np.arange(1001) / 1000)
     assert (found.mean, found.low, found.high) == pytest.approx((0.5, 0.025, 0.975))
-    assert measured(0.1 + 0.2, np.array([0.3])).p_value == 1
+    assert compared(0.1 + 0.2, np.array([0.3])).p_value == 1
 
 
-def test_whole_units_swap_labels() -> None:
+def test_labels_are_permuted_by_group() -> None:
     labels = np.array([0, 0, 0, 1, 1, 2, 2, 2])
-    units = ["p", "p", "q", "r", "r", "s", "s", "t"]
-    found = blocks(labels, units)
+    groups = ["p", "p", "q", "r", "r", "s", "s", "t"]
+    found = blocks(labels, groups)
     assert (found.grouped, found.mixed, len(found.labels)) == (True, False, 5)
     many = found.permuted(200, seed=0)
     for one, other in ((0, 1), (3, 4), (5, 6)):
         np.testing.assert_array_equal(many[:, one], many[:, other])
-    of_units = many[:, [0, 2, 3, 5, 7]]
-    assert (np.sort(of_units) == [0, 0, 1, 2, 2]).all()
+    of_blocks = many[:, [0, 2, 3, 5, 7]]
+    assert (np.sort(of_blocks) == [0, 0, 1, 2, 2]).all()
     # 5! / (2! 1! 2!) of them, and 200 draws find all.
     assert found.labellings == pytest.approx(30)
     assert len(np.unique(many, axis=0)) == 30
 
 
-def test_a_unit_of_several_classes_is_a_block_for_each() -> None:
+def test_a_group_of_several_classes_is_a_block_for_each() -> None:
     found = blocks(np.array([0, 1, 0, 1]), ["p", "p", "p", "q"])
     assert (found.grouped, found.mixed, len(found.labels)) == (True, True, 3)
     assert (found.permuted(50, seed=0)[:, 0] == found.permuted(50, seed=0)[:, 2]).all()
 
 
-def test_single_images_swap_labels_where_nothing_hangs_together() -> None:
+def test_labels_are_permuted_by_image_without_groups() -> None:
     labels = np.array([0, 1, 1, 2])
     found = blocks(labels, list("abcd"))
     assert (found.grouped, found.mixed) == (False, False)

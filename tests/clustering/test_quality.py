@@ -12,10 +12,10 @@ from featx.errors import DataError, UsageError
 from featx.files import finite
 
 
-def test_classes_that_are_apart_are_told_from_chance_and_others_are_not() -> None:
+def test_separated_classes_differ_from_chance() -> None:
     X, codes = blobs((30, 25, 20), apart=3)
-    units = [str(i) for i in range(75)]
-    found = measure(X, [f"class {code}" for code in codes], units, permutations=99)
+    groups = [str(i) for i in range(75)]
+    found = measure(X, [f"class {code}" for code in codes], groups, permutations=99)
     assert found.classes == ("class 0", "class 1", "class 2")
     assert found.silhouette.value == pytest.approx(silhouette_score(X, codes), rel=1e-5)
     assert {own.p_value for own in found.measures().values()} == {0.01}
@@ -25,8 +25,8 @@ def test_classes_that_are_apart_are_told_from_chance_and_others_are_not() -> Non
 def test_p_values_of_meaningless_labels_are_spread_evenly() -> None:
     X, codes = blobs((14, 12), apart=3)
     generator = np.random.default_rng(8)
-    units = [str(i) for i in range(26)]
-    drawn = [measure(X, list(map(str, generator.permutation(codes))), units, permutations=39) for _ in range(13)]
+    groups = [str(i) for i in range(26)]
+    drawn = [measure(X, list(map(str, generator.permutation(codes))), groups, permutations=39) for _ in range(13)]
     for name in ("silhouette", "davies_bouldin", "knn_purity"):
         p_values = np.array([found.measures()[name].p_value for found in drawn])
         assert 0.3 < np.median(p_values) < 0.7, name
@@ -42,28 +42,28 @@ def test_labels_that_go_with_patients_alone_are_chance() -> None:
     labels = np.repeat(generator.permutation(["a", "b"] * 8), 8).tolist()
     patients = np.repeat(np.arange(16), 8).astype(str).tolist()
     one_by_one = measure(X, labels, [str(i) for i in range(128)], permutations=99)
-    by_unit = measure(X, labels, patients, permutations=99)
-    assert one_by_one.silhouette.value == by_unit.silhouette.value
+    by_group = measure(X, labels, patients, permutations=99)
+    assert one_by_one.silhouette.value == by_group.silhouette.value
     assert one_by_one.silhouette.p_value == one_by_one.knn_purity.p_value == 0.01  # type: ignore[union-attr]
-    assert by_unit.knn_purity is not None
-    assert by_unit.silhouette.p_value > 0.05
-    assert by_unit.knn_purity.p_value > 0.05
+    assert by_group.knn_purity is not None
+    assert by_group.silhouette.p_value > 0.05
+    assert by_group.knn_purity.p_value > 0.05
 
 
 def test_the_same_seed_gives_the_same_numbers() -> None:
     X, codes = blobs((12, 10), apart=1)
-    labels, units = [str(code) for code in codes], [str(i) for i in range(22)]
-    assert measure(X, labels, units, seed=3).to_json() == measure(X, labels, units, seed=3).to_json()
-    other = measure(X, labels, units, seed=4)
-    assert measure(X, labels, units, seed=3).silhouette.mean != other.silhouette.mean
+    labels, groups = [str(code) for code in codes], [str(i) for i in range(22)]
+    assert measure(X, labels, groups, seed=3).to_json() == measure(X, labels, groups, seed=3).to_json()
+    other = measure(X, labels, groups, seed=4)
+    assert measure(X, labels, groups, seed=3).silhouette.mean != other.silhouette.mean
 
 
 def test_permutations_in_parts_are_those_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     X, codes = blobs((12, 10, 5))
-    labels, units = [str(code) for code in codes], [str(i) for i in range(27)]
-    whole = measure(X, labels, units, permutations=20)
+    labels, groups = [str(code) for code in codes], [str(i) for i in range(27)]
+    whole = measure(X, labels, groups, permutations=20)
     monkeypatch.setattr("featx.clustering.quality.VALUES_AT_ONCE", 3 * 27 * 3)
-    parts = measure(X, labels, units, permutations=20)
+    parts = measure(X, labels, groups, permutations=20)
     assert VALUES_AT_ONCE > 20 * 27 * 3
     assert astuple(parts.silhouette) == pytest.approx(astuple(whole.silhouette))
     np.testing.assert_allclose(parts.ratios_permuted, whole.ratios_permuted)
@@ -85,10 +85,10 @@ def test_numbers_of_a_class_are_those_of_its_rows() -> None:
 
 def test_neighbours_are_as_many_as_classes_allow() -> None:
     X, codes = blobs((30, 30))
-    labels, units = [str(code) for code in codes], [str(i) for i in range(60)]
-    assert measure(X, labels, units, neighbours=7, permutations=2).neighbours == 7
-    assert measure(X, labels, units, neighbours=40, permutations=2).neighbours == 15
-    assert measure(X[:3], ["a", "b", "b"], units[:3], permutations=2).neighbours == 1
+    labels, groups = [str(code) for code in codes], [str(i) for i in range(60)]
+    assert measure(X, labels, groups, neighbours=7, permutations=2).neighbours == 7
+    assert measure(X, labels, groups, neighbours=40, permutations=2).neighbours == 15
+    assert measure(X[:3], ["a", "b", "b"], groups[:3], permutations=2).neighbours == 1
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_few_images_have_numbers_where_they_are_defined(labels: list[str]) -> No
     assert all(-1 <= own["silhouette"] <= 1 for own in document["per_class"].values())
 
 
-def test_images_of_one_unit_alone_have_no_purity() -> None:
+def test_images_of_a_single_group_have_no_purity() -> None:
     X, codes = blobs((8, 8))
     found = measure(X, [str(code) for code in codes], ["one"] * 16, permutations=9)
     assert found.knn_purity is None

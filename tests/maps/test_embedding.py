@@ -152,7 +152,7 @@ def test_parameters_of_umap_matter_and_are_said(caplog: pytest.LogCaptureFixture
     assert not caplog.records
     few = embed(X[:12], map_parameters("umap"))
     assert "11 neighbours" in few.method
-    assert caplog.messages == ["The 15 neighbours are lowered to 11, which is what 12 images allow."]
+    assert caplog.messages == ["The 15 neighbours are lowered to 11, the most that 12 images allow."]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -236,7 +236,7 @@ def test_a_perplexity_too_large_is_lowered_with_a_notice(
     assert found.method == f"t-SNE, perplexity {lowered}, seed 0"
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
-    assert record.getMessage() == f"The perplexity 30 is lowered to {lowered}, which is what {n} images allow."
+    assert record.getMessage() == f"The perplexity 30 is lowered to {lowered}, the highest that {n} images allow."
 
 
 def test_a_perplexity_that_fits_is_kept(caplog: pytest.LogCaptureFixture) -> None:
@@ -267,7 +267,7 @@ def test_too_few_rows(n: int) -> None:
 @pytest.mark.parametrize("width", [1, 5, 100])
 def test_rows_that_are_all_the_same(width: int) -> None:
     """Such as the zeros of a hidden layer whose units have all died."""
-    with pytest.raises(DataError, match="all 9 have the same features; check how the head was fitted"):
+    with pytest.raises(DataError, match="all 9 have the same features; check how the head was trained"):
         tsne(np.zeros((9, width), np.float32))
 
 

@@ -304,7 +304,7 @@ def test_files_are_found_and_copied(browser: Browser, tmp_path: Path) -> None:
     view.wait(lambda: view.listed() == ["train/image-0.png", "train/image-1.png"])
     field.clear()
     field.send_keys("nowhere")
-    view.wait(lambda: view.status() == "Nothing is called “nowhere”.")
+    view.wait(lambda: view.status() == "No file or class matches “nowhere”.")
     view.click("[data-do=wrong]")
     assert view.listed() == ["train/image-1.png", "train/image-4.png"]
     browser.run("window.copied = []; navigator.clipboard.writeText = async (text) => { window.copied.push(text) }")

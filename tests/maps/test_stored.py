@@ -33,10 +33,10 @@ def test_a_map_read_back_is_the_same_and_places_the_same(method: Method, tmp_pat
     assert other.embedding.method == one.embedding.method
     np.testing.assert_array_equal(place(other.embedding, X, X[:3] + 1), place(one.embedding, X, X[:3] + 1))
     parameters = one.embedding.parameters
-    assert other.is_of(parameters, "features", DIGESTS)
-    assert not other.is_of(map_parameters(method, seed=1).fitted(N), "features", DIGESTS)
-    assert not other.is_of(parameters, "others", DIGESTS)
-    assert not other.is_of(parameters, "features", DIGESTS[::-1])
+    assert other.matches(parameters, "features", DIGESTS)
+    assert not other.matches(map_parameters(method, seed=1).for_images(N), "features", DIGESTS)
+    assert not other.matches(parameters, "others", DIGESTS)
+    assert not other.matches(parameters, "features", DIGESTS[::-1])
 
 
 def test_the_same_map_is_the_same_bytes(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_damaged_file_is_said(tmp_path: Path) -> None:
     path = tmp_path / "map.npz"
     for content in (b"", b"no map", b"PK\x03\x04 cut"):
         path.write_bytes(content)
-        with pytest.raises(DataError, match=r"remove it, and the map is made anew\.$"):
+        with pytest.raises(DataError, match=r"remove it, and the map is made again\.$"):
             load_map(path)
     save_map(stored("pca"), path)
     found = arrays(path)

@@ -1,4 +1,4 @@
-/* Brings the maps of a page to life. Text of users is set as text, never as markup. */
+/* The behaviour of the maps of a page. Text from users is set as text, never as markup. */
 (() => {
   "use strict";
   const LISTED = 500; // selected images that are listed; all are counted and copied
@@ -209,12 +209,13 @@
 
     colour() {
       const ink = DARK.matches ? "#f0f3f6" : "#1b1f24";
+      const ground = DARK.matches ? "#0f1318" : "#ffffff";
       const own = (colour) => (DARK.matches && colour === "#000000" ? "#ffffff" : colour);
       this.data.groups.forEach((group, number) => {
         const glyphs = ({ glyph, selection_glyph, nonselection_glyph }) => [glyph, selection_glyph, nonselection_glyph];
         const rings = this.renderers[`rings-${number}`];
         for (const glyph of glyphs(this.renderers[`points-${number}`])) {
-          glyph.fill_color = own(group.colour);
+          glyph.fill_color = group.added ? ground : own(group.colour);
           if (group.added) glyph.line_color = own(group.colour);
         }
         if (rings) for (const glyph of glyphs(rings)) glyph.line_color = ink;
@@ -254,7 +255,7 @@
       const [x, y] = this.placeOf(image);
       if (!this.shown(image) || x < 0 || y < 0 || x > width || y > height) return;
       this.current = indices.join();
-      this.tip.replaceChildren(...this.told(image, indices.length - 1));
+      this.tip.replaceChildren(...this.description(image, indices.length - 1));
       this.tip.hidden = false;
       this.mark.hidden = false;
       this.mark.style.left = `${x}px`;
@@ -278,7 +279,7 @@
       this.tip.style.transform = `translate(${Math.round(left)}px, ${Math.round(top)}px)`;
     }
 
-    told(image, others) {
+    description(image, others) {
       const { data } = this;
       const text = element("div");
       text.append(element("div", "featx-file", data.names[image]));
@@ -327,7 +328,7 @@
         });
       }
       this.select(found);
-      if (wanted && !found.length) this.say(`Nothing is called “${text.trim()}”.`);
+      if (wanted && !found.length) this.say(`No file or class matches “${text.trim()}”.`);
     }
 
     chosen() {
