@@ -1,4 +1,4 @@
-"""Digests of bytes, and of descriptions by their canonical JSON: the one way in which featx makes a key."""
+"""Digests of bytes and of canonical JSON, the only way in which featx makes a key."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def canonical_json(value: Any) -> str:
 
     Raises:
         ValueError: A number is NaN or infinite.
-        TypeError: The value holds something that JSON does not know.
+        TypeError: The value holds something that JSON does not have.
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 

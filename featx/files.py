@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, listed, measured and removed, with the sentence for each failure."""
+"""Files: written whole or not at all, listed, measured and removed; with the sentence for each failure."""
 
 from __future__ import annotations
 
@@ -23,17 +23,13 @@ if TYPE_CHECKING:
 
 SCHEMA = 1  # raised by hand whenever the columns of a shard or the fields of a JSON file change
 TEMPORARY = ".tmp-"
-"""How the names of unfinished files, and of folders being removed, begin."""
+"""Start of the names of unfinished files, and of folders that are being removed."""
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def write_atomically(folder: Path, name: str, content: bytes | pa.Buffer) -> Path:
-    """Write a file so that it appears under its name only when complete; returns its path.
-
-    Raises:
-        OSError: The file cannot be written; what was written of it is removed if possible.
-    """
+    """Write a file so that it appears under its name only when complete; returns its path."""
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f"{TEMPORARY}{secrets.token_hex(8)}"
     try:
@@ -62,11 +58,7 @@ def write_failure(error: OSError, root: Path, kept: int | None = None) -> StoreE
 
 
 def names_in(folder: Path) -> list[str]:
-    """Names in a folder, sorted; none if it does not exist.
-
-    Raises:
-        StoreError: It may not be read.
-    """
+    """Names in a folder, sorted; none if it does not exist. Raises StoreError if it cannot be read."""
     try:
         return sorted(entry.name for entry in folder.iterdir())
     except FileNotFoundError:
@@ -79,17 +71,10 @@ def names_in(folder: Path) -> list[str]:
 
 
 def remove(path: Path, *, dry_run: bool = False) -> int | None:
-    """Remove a file or a folder with all that is in it.
-
-    Args:
-        path: The file or folder.
-        dry_run: Only look how large it is.
+    """Remove a file or a folder with all that is in it; with `dry_run`, only look how large it is.
 
     Returns:
-        Its bytes on disk; None if another process was quicker and it is gone.
-
-    Raises:
-        OSError: It cannot be removed.
+        Its bytes on disk; None if another process has removed it.
     """
     try:
         freed = size(path)
@@ -102,11 +87,7 @@ def remove(path: Path, *, dry_run: bool = False) -> int | None:
 
 
 def size(path: Path) -> int:
-    """Bytes on disk of a file, or of a folder with all that is in it; 0 of what does not exist.
-
-    Raises:
-        OSError: It cannot be read.
-    """
+    """Bytes on disk of a file, or of a folder with all that is in it; 0 if it does not exist."""
     total = 0
     for file in [path] if path.is_file() else path.rglob("*"):
         with suppress(FileNotFoundError):  # another process was quicker
@@ -115,14 +96,14 @@ def size(path: Path) -> int:
 
 
 def check_folder(folder: Path, what: str, marks: Collection[str], earlier: str = "", option: str = "--out") -> None:
-    """Check that something may be written to a folder: absent, empty, or one with an earlier one of its kind.
+    """Check that results may be written to a folder: it is absent, empty, or holds earlier results of the same kind.
 
     Args:
-        folder: Where it is to go.
-        what: What it is, such as `run`.
-        marks: Names in the folder, any of which shows that there is an earlier one.
-        earlier: What an earlier one is called, if not the same.
-        option: By which the folder is chosen.
+        folder: Where the results are to go.
+        what: What they are, such as `run`.
+        marks: Names of files, any of which shows that the folder holds earlier results.
+        earlier: What earlier results are called, if not the same.
+        option: The option that chooses the folder.
 
     Raises:
         RunError: It is a file, or holds other things.
@@ -139,16 +120,12 @@ def check_folder(folder: Path, what: str, marks: Collection[str], earlier: str =
         )
 
 
-def write_file(path: Path, write: Callable[[Path], None]) -> Path:
-    """Let `write` fill a temporary file beside `path`, then put it in place.
-
-    Raises:
-        StoreError: The folder cannot be written.
-    """
+def write_file(path: Path, write: Callable[[Path], object]) -> Path:
+    """Let `write` fill a temporary file beside `path`, then put it in place; raises StoreError if that fails."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=TEMPORARY) as folder:
-            # The name is kept, because writers choose the format by its ending.
+            # The draft has the same name, because writers choose the format by its ending.
             draft = Path(folder) / path.name
             write(draft)
             draft.replace(path)
@@ -158,12 +135,12 @@ def write_file(path: Path, write: Callable[[Path], None]) -> Path:
 
 
 def write_text(path: Path, text: str) -> Path:
-    """Write a UTF-8 text file at once or not at all."""
-    return write_file(path, lambda draft: _write_text(draft, text))
+    """Write a UTF-8 text file, whole or not at all."""
+    return write_file(path, lambda draft: draft.write_bytes(text.encode()))
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> Path:
-    """Write an indented JSON file; numbers that JSON does not know become null."""
+    """Write an indented JSON file; numbers that JSON does not have become null."""
     return write_text(path, json.dumps(finite(document), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -193,7 +170,3 @@ def finite(value: Any) -> Any:
 def unwritable(path: Path, error: OSError) -> StoreError:
     """Return the error for a file or folder that cannot be written."""
     return StoreError(f"{path} cannot be written: {error.strerror or error}; choose another place.")
-
-
-def _write_text(draft: Path, text: str) -> None:
-    draft.write_text(text, encoding="utf-8")

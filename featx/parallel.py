@@ -1,4 +1,4 @@
-"""Work in threads beside a consumer, in order and bounded."""
+"""Work done ahead by threads, in order and within bounds."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ R = TypeVar("R")
 
 
 def bounded_map(work: Callable[[T], R], tasks: Iterable[T], *, workers: int, ahead: int) -> Iterator[R]:
-    """Yield `work(task)` in the order of the tasks, computed by threads at most `ahead` tasks in front.
+    """Yield `work(task)` in the order of the tasks; threads work at most `ahead` tasks in advance.
 
-    `Executor.map` would take in all tasks at once and hold every result that is not yet consumed; here
-    memory is bounded by `ahead`. An error of a task is raised in its turn; tasks not yet begun are dropped.
+    `Executor.map` takes in all tasks at once and keeps every result that is not yet used; here `ahead` bounds the
+    memory. An error of a task is raised when its result is due; tasks that have not begun are then dropped.
     """
     remaining = iter(tasks)
     with ThreadPoolExecutor(workers, thread_name_prefix="featx") as pool:

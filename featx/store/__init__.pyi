@@ -1,16 +1,10 @@
-from .admin import CacheInfo as CacheInfo
 from .admin import gc as gc
 from .admin import info as info
 from .admin import verify as verify
 from .documents import load_document as load_document
 from .documents import save_document as save_document
-from .networks import KIND as KIND
-from .networks import stored_networks as stored_networks
 from .rows import Rows as Rows
-from .shards import SUFFIX as SUFFIX
-from .shards import Fault as Fault
 from .shards import RowKey as RowKey
-from .shards import open_shard as open_shard
 from .stat_cache import StatCache as StatCache
 from .store import Space as Space
 from .store import Store as Store

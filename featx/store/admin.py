@@ -1,4 +1,4 @@
-"""Care of the cache: what is in it, whether it is sound, and what may go."""
+"""What is in the cache, whether it is sound, and what can be removed."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class SpaceInfo:
 
     Attributes:
         id: 32 hexadecimal digits.
-        description: What the rows are of; empty if its space.json is missing or damaged.
-        rows: Distinct rows.
+        description: What decides the rows; empty if its space.json is missing or damaged.
+        rows: Number of different rows.
         dim: Width of a row; None if there are none.
         dtype: "float32", "float16" or "float16+float32", as stored; None if there are no rows.
         bytes: Size of its shards.
@@ -52,15 +52,15 @@ class CacheInfo:
     Attributes:
         root: Its folder.
         spaces: The feature spaces.
-        rows: Of all spaces.
+        rows: Rows in all spaces.
         bytes: Size of their shards.
         shards: Number of their shards.
-        networks: Converted networks.
-        network_bytes: Size of them.
+        networks: Number of converted networks.
+        network_bytes: Their size.
         set_aside: Damaged shards and networks, which `gc` removes.
         leftovers: Unfinished files, which `gc` removes when they are old enough.
-        known_files: Image files whose digest is recorded.
-        known_files_bytes: Size of that record.
+        known_files: Image files in the stat cache.
+        known_files_bytes: Size of the stat cache.
     """
 
     root: str
@@ -82,10 +82,10 @@ class Verification:
 
     Attributes:
         spaces: Number of feature spaces.
-        shards: Shards hashed.
-        rows: Distinct rows of the sound ones.
-        known_files: Image files whose digest is soundly recorded.
-        damaged: Files that were damaged, as "<space id>/<name>" or "known-files/<name>".
+        shards: Number of shards, which were all hashed.
+        rows: Number of different rows in undamaged shards.
+        known_files: Image files in the stat cache.
+        damaged: Files that were damaged, as "<space id>/<name>" or "stat-cache/<name>".
     """
 
     spaces: int
@@ -102,12 +102,12 @@ class Collection:
     Attributes:
         dry_run: Nothing was changed.
         dropped: Ids of the spaces dropped.
-        networks: Converted networks removed, of which no rows are left.
+        networks: Converted networks removed, because no rows of them are left.
         set_aside: Damaged shards and networks removed.
-        leftovers: Unfinished files of killed writers removed.
-        merged: Small shards that went into others.
-        written: Shards they went into.
-        forgotten: Image files that are gone, whose digest is no longer recorded.
+        leftovers: Unfinished files removed, which writers left that were killed.
+        merged: Small shards that were merged.
+        written: Shards that they were merged into.
+        forgotten: Image files that are gone and were removed from the stat cache.
         bytes_freed: Bytes on disk given back.
     """
 
@@ -123,7 +123,7 @@ class Collection:
 
 
 def info(store: Store) -> CacheInfo:
-    """Count what the cache holds, verifying what this process has not verified yet."""
+    """Count what the cache holds; shards that this process has not verified yet are verified."""
     spaces = [_space_info(space) for space in store.spaces()]
     stat_cache = StatCache(store.root)
     networks = stored_networks(store.root)
@@ -143,9 +143,9 @@ def info(store: Store) -> CacheInfo:
 
 
 def verify(store: Store) -> Verification:
-    """Hash every shard again and set the damaged ones aside; their rows are then computed anew.
+    """Hash every shard again and set the damaged ones aside; their rows are then computed again.
 
-    Damaged records of known files are removed; the files are then read again.
+    A damaged stat cache is removed; the image files are then read again.
     """
     spaces = store.spaces()
     damaged = [f"{space.id}/{name}" for space in spaces for name in space.refresh(rehash=True)]
@@ -163,48 +163,52 @@ def verify(store: Store) -> Verification:
 def gc(
     store: Store, *, drop: Sequence[str] = (), dry_run: bool = False, older_than_seconds: float = 3600
 ) -> Collection:
-    """Drop spaces, remove what damage and killed writers left, merge small shards, forget files that are gone.
+    """Remove damaged and unfinished files and the named spaces, merge small shards, forget files that are gone.
 
-    A converted network goes when the last rows of it have gone; it is made again where it is needed.
+    A converted network is removed when no rows of it are left; it is made again when it is needed.
 
-    Safe beside readers and writers: a merged shard is in place before those it replaces go, and a reader
-    whose shard has gone lists the folder again.
+    Other processes may read and write meanwhile: a merged shard is in place before those that it replaces are
+    removed, and a reader that misses a shard lists the folder again.
 
     Args:
         store: The cache.
-        drop: Ids of spaces to remove with all their rows, or beginnings of ids that fit one space alone.
-        dry_run: Change nothing and say what would be done.
-        older_than_seconds: Age from which an unfinished file is taken to be a killed writer's.
+        drop: Ids of spaces to remove with all their rows, or beginnings of ids that fit only one space.
+        dry_run: Change nothing, only report what would be done.
+        older_than_seconds: Age from which an unfinished file counts as left by a writer that was killed.
 
     Raises:
-        UsageError: An item of `drop` fits no space, or several.
+        UsageError: An item of `drop` fits no space, or several spaces.
         StoreError: The cache cannot be written.
     """
     spaces = store.spaces()
-    doomed = sorted({_resolve(prefix, spaces) for prefix in drop})
-    done = Collection(dry_run=dry_run, dropped=doomed)
+    done = Collection(dry_run=dry_run, dropped=sorted({_resolved(prefix, spaces) for prefix in drop}))
     try:
-        for space in spaces:
-            if space.id in doomed:
-                _drop(space, done)
-            else:
-                _merge(space, done)
-        kept = [space for space in spaces if space.id not in doomed]
-        for key in _unused_networks(store, kept, older_than_seconds):
-            done.networks += _remove(store.root / NETWORKS / f"{key}.json", done)
-            _remove(store.root / NETWORKS / key, done)
-        for path in _set_aside(store, kept):
-            done.set_aside += _remove(path, done)
-        for path in _leftovers(store, kept, older_than_seconds):
-            done.leftovers += _remove(path, done)
-        stat_cache = StatCache(store.root)
-        for path in [*(store.root / name for name in OBSOLETE), *stat_cache.outdated()]:
-            _remove(path, done)
-        done.forgotten, freed = stat_cache.drop_gone(dry_run=dry_run)
+        _collect(store, spaces, older_than_seconds, done)
     except OSError as error:
         raise write_failure(error, store.root) from error
-    done.bytes_freed += freed
     return done
+
+
+def _collect(store: Store, spaces: Sequence[Space], older_than_seconds: float, done: Collection) -> None:
+    kept = [space for space in spaces if space.id not in done.dropped]
+    for space in spaces:
+        if space in kept:
+            _merge(space, done)
+        else:
+            _drop(space, done)
+    networks = store.root / NETWORKS
+    for key in _unused_networks(store, kept, older_than_seconds):
+        done.networks += _remove(networks / f"{key}.json", done)
+        _remove(networks / key, done)
+    for path in _set_aside(store, kept):
+        done.set_aside += _remove(path, done)
+    for path in _leftovers(store, kept, older_than_seconds):
+        done.leftovers += _remove(path, done)
+    stat_cache = StatCache(store.root)
+    for path in [*(store.root / name for name in OBSOLETE), *stat_cache.outdated()]:
+        _remove(path, done)
+    done.forgotten, freed = stat_cache.drop_gone(dry_run=done.dry_run)
+    done.bytes_freed += freed
 
 
 def _space_info(space: Space) -> SpaceInfo:
@@ -226,7 +230,7 @@ def _set_aside(store: Store, spaces: Sequence[Space]) -> list[Path]:
 
 
 def _unused_networks(store: Store, spaces: Sequence[Space], older_than_seconds: float) -> list[str]:
-    """Keys of converted networks of which there are no rows, but not of those that have just been made."""
+    """Keys of converted networks that have no rows, except those that have just been made."""
     latest = time.time() - older_than_seconds
     used = [
         {**space.description["backbone"], "size": space.description["images"]["size"]}
@@ -250,14 +254,14 @@ def _leftovers(store: Store, spaces: Sequence[Space], older_than_seconds: float)
 
 
 def _modified(path: Path) -> float:
-    """When the file was last written, in seconds of the clock; now, if its writer has just finished."""
+    """When the file was last written, in seconds of the clock; now, if its writer has just finished it."""
     try:
         return path.stat().st_mtime
     except FileNotFoundError:
         return time.time()
 
 
-def _resolve(prefix: str, spaces: Sequence[Space]) -> str:
+def _resolved(prefix: str, spaces: Sequence[Space]) -> str:
     fitting = [space.id for space in spaces if prefix and space.id.startswith(prefix)]
     if len(fitting) == 1:
         return fitting[0]
@@ -285,7 +289,7 @@ def _drop(space: Space, done: Collection) -> None:
 
 
 def _remove(path: Path, done: Collection) -> int:
-    """Remove a file or folder; returns how many went: 1, or 0 if it was gone."""
+    """Remove a file or folder; returns how many were removed: 1, or 0 if another process was quicker."""
     freed = remove(path, dry_run=done.dry_run)
     done.bytes_freed += freed or 0
     return 0 if freed is None else 1

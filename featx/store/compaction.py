@@ -1,4 +1,4 @@
-"""Compaction: many small shards of a feature space become few, each row kept once."""
+"""Compaction: the small shards of a feature space are merged into few, in which each row is stored once."""
 
 from __future__ import annotations
 
@@ -13,21 +13,15 @@ from featx.store.shards import Shard, encode, write_shard
 from featx.store.store import Space
 
 SMALL_SHARD = 32 * 2**20
-"""Bytes below which a shard is merged with others."""
+"""Size in bytes below which a shard is merged with others."""
 
 LARGEST_SHARD = 256 * 2**20
-"""Bytes that shards merged into one do not exceed together."""
+"""Size in bytes that a merged shard does not exceed."""
 
 
 @dataclass
 class Merged:
-    """What a merge did, or would do.
-
-    Attributes:
-        shards: Small shards that went into others.
-        written: Shards they went into.
-        bytes_freed: Bytes on disk given back.
-    """
+    """What a merge did, or would do: shards merged, shards they were merged into, bytes on disk given back."""
 
     shards: int = 0
     written: int = 0
@@ -35,22 +29,11 @@ class Merged:
 
 
 def merge(space: Space, *, dry_run: bool) -> Merged:
-    """Merge the small shards of a space, leaving out what is stored twice.
-
-    A merged shard is in place before those it replaces go. So readers and writers may be at work, and a
-    reader whose shard has gone lists the folder again.
-
-    Args:
-        space: One feature space.
-        dry_run: Change nothing and say what would be done.
-
-    Raises:
-        OSError: The cache cannot be written.
-    """
+    """Merge the small shards of a space, without rows that are stored twice; see `gc`."""
     done = Merged()
     shards = space.shards()
-    # A row may be left out only if it is in a shard that no collection ever removes or that this one
-    # has written: two collections at once could otherwise each rely on what the other removes.
+    # A row may be left out only if it is in a shard that no `gc` ever removes, or that this one has written:
+    # otherwise two at once could each rely on what the other removes.
     held = np.unique(np.concatenate([encode([]), *(s.keys for s in shards if s.size >= SMALL_SHARD)]))
     for group in _groups([shard for shard in shards if shard.size < SMALL_SHARD]):
         index = Index(group)
@@ -87,14 +70,14 @@ def _replace(space: Space, index: Index, positions: Positions, done: Merged, dry
         keys = np.concatenate([shard.keys for shard in index.shards])[positions]
         try:
             features = index.gather(positions, np.empty((len(positions), first.dim), first.dtype))
-        except FileNotFoundError:  # another collection is merging these
+        except FileNotFoundError:  # another process is merging these
             return
         merged = write_shard(space.path, keys, features)
         size, name = merged.size, merged.path.name
     done.written += bool(len(positions))
     done.bytes_freed -= size
     for shard in index.shards:
-        if shard.path.name == name:  # all the others' rows were in it: it was written over itself
+        if shard.path.name == name:  # it held the rows of all others, so it was written over itself
             done.bytes_freed += size
         elif (freed := remove(shard.path, dry_run=dry_run)) is not None:
             done.shards += 1

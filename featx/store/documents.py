@@ -1,7 +1,7 @@
-"""Documents: small JSON files of the cache that show whether they are what was written.
+"""Documents: small JSON files of the cache in which damage is noticed.
 
-A feature space's `space.json` lies in a folder named by the digest of the description in it; every other
-document carries its own checksum.
+A feature space's `space.json` is in a folder named by the digest of the description in it. Every other document
+has its own checksum.
 """
 
 from __future__ import annotations
@@ -17,16 +17,12 @@ from featx.digests import canonical_json, digest_of
 from featx.errors import StoreError
 from featx.files import SCHEMA, write_atomically, write_failure
 
-_log = logging.getLogger("featx")
+log = logging.getLogger("featx")
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 
 def plain_json(value: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of the value as it is read back from JSON: with lists for tuples, and text for keys.
-
-    Raises:
-        StoreError: The value holds something JSON cannot, such as NaN or an array.
-    """
+    """A copy as it is read back from JSON, with lists for tuples; raises StoreError for NaN, arrays and such."""
     try:
         plain: dict[str, Any] = json.loads(canonical_json(dict(value)).encode())
     except (TypeError, ValueError) as error:
@@ -40,23 +36,19 @@ def space_id(description: Mapping[str, Any]) -> str:
 
 
 def read_description(folder: Path) -> dict[str, Any] | None:
-    """The description of the space in this folder; None if missing or not that of the folder's id."""
+    """The description of the space in this folder; None if it is missing or does not fit the folder's name."""
     description = (_read_json(folder / "space.json") or {}).get("description")
     fits = isinstance(description, dict) and space_id(description) == folder.name
     return description if fits else None
 
 
 def write_description(folder: Path, description: Mapping[str, Any]) -> None:
-    """Write the `space.json` of a folder named by the description's id.
-
-    Raises:
-        OSError: It cannot be written.
-    """
+    """Write the `space.json` of a folder named by the description's id."""
     _write_json(folder / "space.json", {"schema": SCHEMA, "id": folder.name, "description": description})
 
 
 def load_document(root: Path, kind: str, key: str) -> dict[str, Any] | None:
-    """The document `<root>/<kind>/<key>.json`, or None if it is missing or damaged (then a warning is logged).
+    """Return the document `<root>/<kind>/<key>.json`; None if it is missing, or damaged (with a warning).
 
     Raises:
         StoreError: The kind or key is not a plain name.
@@ -67,13 +59,13 @@ def load_document(root: Path, kind: str, key: str) -> dict[str, Any] | None:
         return None
     document = entry.get("document")
     if not isinstance(document, dict) or entry.get("sha256") != digest_of(document):
-        _log.warning("%s is damaged and is ignored; what it held is computed again", path)
+        log.warning("%s is damaged and is ignored; what it held is computed again", path)
         return None
     return document
 
 
 def save_document(root: Path, kind: str, key: str, document: Mapping[str, Any]) -> None:
-    """Write the document `<root>/<kind>/<key>.json`, beside its own checksum.
+    """Write the document `<root>/<kind>/<key>.json`, with its own checksum.
 
     Raises:
         StoreError: The kind or key is not a plain name, the document is not JSON, or the cache cannot be

@@ -1,4 +1,4 @@
-"""The index of a feature space: in which shard, and where in it, a row is."""
+"""The index of a feature space: in which shard a row is, and where in it."""
 
 from __future__ import annotations
 
@@ -18,29 +18,30 @@ from featx.files import names_in
 from featx.store.shards import SUFFIX, Fault, Features, Keys, Shard, decode, encode, open_shard, write_shard
 
 Positions: TypeAlias = NDArray[np.int64]
-"""Numbers of rows, those of all shards of an index laid end to end."""
+"""Numbers of rows, counted through all shards of an index in their order."""
+
+SET_ASIDE = "set-aside"
+"""Name of the folder for damaged shards, within the folder they were in."""
+
+ATTEMPTS = 5  # at reading what another process is merging; a second is rare, a third rarer
+_HASHING_THREADS = 4  # hashing releases the interpreter; more threads only compete for the disk
+log = logging.getLogger("featx")
 
 
 class Index:
-    """Finds rows in a sequence of shards by key: sorted arrays of bytes, no Python object a row.
-
-    A position counts the rows of all shards laid end to end. Where a key is stored twice, the first
-    shard in the order given has it.
+    """Finds rows by their keys in shards of one width. Of a key that is stored twice, the first shard's row counts.
 
     Attributes:
-        shards: Those given.
+        shards: As given.
         keys: Each encoded key that is stored, once, sorted.
         positions: Where its row is, same shape.
-
-    Args:
-        shards: Shards of one width.
     """
 
     def __init__(self, shards: Sequence[Shard]) -> None:
         self.shards = list(shards)
         self._starts = np.cumsum([0, *(len(shard.keys) for shard in self.shards)])
-        laid_out = np.concatenate([encode([]), *(shard.keys for shard in self.shards)])
-        self.keys, self.positions = np.unique(laid_out, return_index=True)
+        all_keys = np.concatenate([encode([]), *(shard.keys for shard in self.shards)])
+        self.keys, self.positions = np.unique(all_keys, return_index=True)
 
     def find(self, keys: Keys) -> Positions:
         """Position of each key, shape (len(keys),); -1 where no shard holds it."""
@@ -50,17 +51,13 @@ class Index:
         return np.where(self.keys[at] == keys, self.positions[at], -1).astype(np.int64)
 
     def views(self, digest: str) -> list[int]:
-        """The views stored of an image, ascending."""
+        """The stored views of an image, ascending."""
         first, last = np.searchsorted(self.keys, encode([(digest, 0), (digest, 2**31 - 1)]))
-        found = decode(self.keys[first : last + 1])  # the last may be of the next digest
-        return [view for other, view in found if other == digest.lower()]
+        keys = decode(self.keys[first : last + 1])  # the last may be of the next digest
+        return [view for other, view in keys if other == digest.lower()]
 
     def gather(self, positions: Positions, out: Features) -> Features:
-        """Copy the rows at `positions`, shape (n,), into `out`, shape (n, d), and return it.
-
-        Raises:
-            OSError: A shard has vanished or cannot be read.
-        """
+        """Copy rows into `out`, shape (len(positions), d); raises OSError if a shard is gone or cannot be read."""
         for shard, places, rows in self._by_shard(positions):
             out[places] = shard.features[rows]
         return out
@@ -72,42 +69,24 @@ class Index:
             yield self.shards[owner], places, positions[places] - self._starts[owner]
 
 
-SET_ASIDE = "set-aside"
-"""Name of the folder for damaged shards, within the folder they were in."""
-
-ATTEMPTS = 5  # at reading what another process merges meanwhile; a second is rare, a third rarer
-_HASHING_THREADS = 4  # hashing releases the interpreter; more threads only compete for the disk
-_log = logging.getLogger("featx")
-
-
 class ShardSet:
-    """The shards in a folder.
+    """The shards in the folder of a feature space, which need not exist.
 
-    What is on disk is listed and verified when first asked for, then remembered until `refresh`.
-
-    Attributes:
-        folder: Where the shards are; named by the id of the feature space.
-
-    Args:
-        folder: As above; it need not exist.
+    They are listed and verified when first asked for, then remembered until `refresh`.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._known: dict[str, Shard] | None = None
+        self._shards: dict[str, Shard] | None = None
         self._ignored: set[str] = set()
         self._index: Index | None = None
 
     def index(self) -> Index:
-        """The index of what is on disk, read if it has not been.
-
-        Raises:
-            StoreError: The folder cannot be read, or its shards are of several widths.
-        """
-        if self._known is None:
+        """The index of the shards; raises StoreError if the folder cannot be read or widths differ."""
+        if self._shards is None:
             self.refresh()
         if self._index is None:
-            shards = [shard for _, shard in sorted((self._known or {}).items())]
+            shards = [shard for _, shard in sorted((self._shards or {}).items())]
             widths = sorted({shard.dim for shard in shards})
             if len(widths) > 1:
                 name = self.folder.name
@@ -124,17 +103,11 @@ class ShardSet:
         return next((shard.dim for shard in self.index().shards), None)
 
     def locate(self, keys: Keys, *, again: bool = False) -> tuple[Index, Positions]:
-        """Where the rows of these keys are; lists the folder again before a row is called missing.
+        """An index, and the position in it of each row; raises StoreError if a row is not stored.
 
         Args:
             keys: Encoded keys, shape (n,).
-            again: List the folder again in any case.
-
-        Returns:
-            An index, and the rows' positions in it, shape (n,).
-
-        Raises:
-            StoreError: A row is not stored.
+            again: List the folder again in any case, not only if a row is missing.
         """
         for _ in range(ATTEMPTS):
             if again:
@@ -152,41 +125,24 @@ class ShardSet:
         )
 
     def add(self, keys: Keys, features: Features) -> None:
-        """Write rows as one more shard.
-
-        Args:
-            keys: Encoded keys, shape (n,).
-            features: float32 or float16, shape (n, d).
-
-        Raises:
-            OSError: The shard cannot be written.
-        """
+        """Write rows, shape (n, d), with encoded keys, shape (n,), as one more shard."""
         shard = write_shard(self.folder, keys, features)
-        if self._known is not None:
-            self._known[shard.path.name] = shard
+        if self._shards is not None:
+            self._shards[shard.path.name] = shard
             self._index = None
 
     def refresh(self, *, rehash: bool = False) -> list[str]:
-        """See what this or another process has written, merged or dropped since; nothing is verified twice.
-
-        A damaged shard is moved into the folder `set-aside`, with a warning; its rows count as missing.
-
-        Args:
-            rehash: Verify every shard again.
-
-        Returns:
-            Names of the shards found damaged.
-        """
-        known: dict[str, Shard] = {} if rehash or self._known is None else self._known
+        """List the folder again and verify new shards, or all of them; see `Space.refresh`."""
+        shards: dict[str, Shard] = {} if rehash or self._shards is None else self._shards
         damaged: list[str] = []
         if rehash:
             self._ignored.clear()
         for _ in range(ATTEMPTS):
             names = [name for name in names_in(self.folder) if name.endswith(SUFFIX)]
-            known = {name: known[name] for name in names if name in known}
-            fresh = [name for name in names if name not in known and name not in self._ignored]
-            opened = self._open(fresh, rehash=rehash)
-            known |= {name: shard for name, shard in opened.items() if isinstance(shard, Shard)}
+            shards = {name: shards[name] for name in names if name in shards}
+            new = [name for name in names if name not in shards and name not in self._ignored]
+            opened = self._open(new, rehash=rehash)
+            shards |= {name: shard for name, shard in opened.items() if isinstance(shard, Shard)}
             faults = {name: fault for name, fault in opened.items() if isinstance(fault, Fault)}
             damaged += [name for name, fault in faults.items() if fault is Fault.DAMAGED]
             for name, fault in faults.items():
@@ -194,7 +150,7 @@ class ShardSet:
                     self._reject(name, fault)
             if Fault.GONE not in faults.values():
                 break
-        self._known, self._index = known, None
+        self._shards, self._index = shards, None
         return damaged
 
     def _open(self, names: list[str], *, rehash: bool) -> dict[str, Shard | Fault]:
@@ -203,7 +159,7 @@ class ShardSet:
             return dict(zip(names, pool.map(partial(open_shard, rehash=rehash), paths), strict=True))
 
     def _reject(self, name: str, fault: Fault) -> None:
-        """Set a damaged shard aside, or ignore it where that is not possible; say so."""
+        """Move a damaged shard away; ignore it where that is not possible; log a warning."""
         self._ignored.add(name)
         done = "is ignored"
         if fault is Fault.DAMAGED:
@@ -213,4 +169,4 @@ class ShardSet:
                 done = f"was moved into the folder {SET_ASIDE}"
                 self._ignored.remove(name)  # the same rows written again have the same name
         text = "the cache's shard %s %s and %s; its rows count as missing and are computed again"
-        _log.warning(text, self.folder / name, fault.value, done)
+        log.warning(text, self.folder / name, fault.value, done)

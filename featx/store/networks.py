@@ -1,7 +1,7 @@
-"""Converted networks in the cache: written whole, checked against their digest, and what was compiled of them.
+"""Converted networks in the cache, checked against their digests.
 
-`<root>/openvino/<key>.json` names the files of a network, which lie in `<root>/openvino/<key>/` under the
-sha256 of their content; `compiled/` beside them is OpenVINO's own cache of what it compiled on this machine.
+`<root>/openvino/<key>.json` names the files of a network, which are in `<root>/openvino/<key>/` under the SHA-256
+of their content. `compiled/` beside them is OpenVINO's own cache of networks that it compiled on this machine.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from featx.files import TEMPORARY, names_in, write_atomically, write_failure
 from featx.store.documents import load_document, save_document
 from featx.store.index import SET_ASIDE
 
-_log = logging.getLogger("featx")
+log = logging.getLogger("featx")
 
 KIND = "openvino"
 SEAL = ".sha256"
@@ -30,7 +30,7 @@ class NetworkFiles(NamedTuple):
 
     Attributes:
         model: Topology (.xml); the weights (.bin) are beside it under the same name.
-        compiled: Folder of what OpenVINO compiled of it.
+        compiled: Folder in which OpenVINO keeps it compiled.
     """
 
     model: Path
@@ -38,10 +38,9 @@ class NetworkFiles(NamedTuple):
 
 
 def load_network(root: Path, key: str) -> NetworkFiles | None:
-    """Return a network's files, each as it was written; None if there are none.
+    """A network's files, each as it was written; see `Store.load_network`.
 
-    Damaged ones are moved into the folder `set-aside`, with a warning. A compiled network that is not as it
-    was when it was made is removed: OpenVINO itself would not notice.
+    A compiled network that has changed since it was made is removed, because OpenVINO itself would not notice.
     """
     document = load_document(root, KIND, key)
     if document is None:
@@ -60,17 +59,7 @@ def load_network(root: Path, key: str) -> NetworkFiles | None:
 
 
 def save_network(root: Path, key: str, about: Mapping[str, Any], write: Callable[[Path], None]) -> NetworkFiles:
-    """Keep a network.
-
-    Args:
-        root: The cache.
-        key: What the network is found by.
-        about: What it is, as JSON values, kept beside the names of its files.
-        write: Writes the topology to the path that it is given, and the weights beside it with the ending .bin.
-
-    Raises:
-        StoreError: The cache cannot be written.
-    """
+    """Keep a network; see `Store.save_network`."""
     folder = root / KIND / key
     temporary = root / KIND / f"{TEMPORARY}{secrets.token_hex(8)}"
     try:
@@ -94,11 +83,7 @@ def save_network(root: Path, key: str, about: Mapping[str, Any], write: Callable
 
 
 def seal_compiled(root: Path, files: NetworkFiles) -> None:
-    """Write down the digests of what OpenVINO has compiled, for `load_network` to check.
-
-    Raises:
-        StoreError: The cache cannot be written.
-    """
+    """Record the digests of what OpenVINO has compiled; see `Store.seal_compiled`."""
     for path in _blobs(files.compiled):
         if not path.with_name(path.name + SEAL).exists():
             try:
@@ -110,7 +95,7 @@ def seal_compiled(root: Path, files: NetworkFiles) -> None:
 
 
 def stored_networks(root: Path) -> dict[str, dict[str, Any]]:
-    """Return what is said of each network on disk, by key; of one whose document is damaged, nothing."""
+    """The description of each network on disk, by key; empty if its document is damaged."""
     folders = [name for name in names_in(root / KIND) if name != SET_ASIDE and not name.startswith(TEMPORARY)]
     keys = sorted({name.removesuffix(".json") for name in folders})
     return {key: (load_document(root, KIND, key) or {}).get("network", {}) for key in keys}
@@ -122,7 +107,7 @@ def _check_compiled(folder: Path) -> None:
         sealed = seal.read_text("ascii", "replace").strip() if seal.is_file() else None
         if sealed != _digest(path):
             if sealed is not None:
-                _log.warning("%s does not match its checksum and is compiled again", path)
+                log.warning("%s does not match its checksum and is compiled again", path)
             path.unlink(missing_ok=True)
             seal.unlink(missing_ok=True)
 
@@ -138,7 +123,7 @@ def _digest(path: Path) -> str:
 
 def _set_aside(root: Path, path: Path) -> None:
     target = root / KIND / SET_ASIDE
-    _log.warning(
+    log.warning(
         "the cache's network %s does not match its checksum and was moved into the folder %s; it is made again",
         path,
         SET_ASIDE,

@@ -1,4 +1,4 @@
-"""Rows of a feature space: read lazily in any order, and written a shard at a time."""
+"""Rows of a feature space: read in any order as they are needed, and written one shard at a time."""
 
 from __future__ import annotations
 
@@ -19,13 +19,10 @@ DType: TypeAlias = Literal["float32", "float16"]
 
 
 class Rows:
-    """Rows of a space in a chosen order, read from its memory-mapped shards only as they are indexed.
+    """Rows of a space in a chosen order, read from its memory-mapped shards only when they are indexed.
 
-    `rows[i]` is one row of shape (d,); `rows[a:b]` and `rows[[3, 1, 2]]` are (m, d). Each is a new float32
-    array, whatever the rows are stored as.
-
-    Attributes:
-        dtype: float32.
+    `rows[i]` is one row of shape (d,); `rows[a:b]` and `rows[[3, 1, 2]]` have the shape (m, d). Each is a new
+    float32 array, also if the rows are stored as float16.
 
     Args:
         shards: Where the rows are.
@@ -77,17 +74,10 @@ class Rows:
 
 
 class RowWriter:
-    """Adds rows to a space, a shard at a time; made by `Space.writer` and used in a `with` statement.
+    """Adds rows to a space, one shard at a time; made by `Space.writer` and used in a `with` statement.
 
-    Leaving the block writes what is still held, also when it is left by an exception or an interrupt, so
-    that nothing computed is lost; only a failure to write itself is not tried again.
-
-    Args:
-        shards: The rows that are there already.
-        write: Adds encoded keys, shape (n,), and their rows, shape (n, d), to the space.
-        dtype: How rows are stored.
-        flush_bytes: As in `Space.writer`.
-        flush_seconds: As in `Space.writer`.
+    At the end of the block the rows still held are written, also after an exception or an interrupt, so that no
+    computed row is lost. Only if writing itself fails, it is not tried again.
     """
 
     def __init__(
@@ -120,11 +110,11 @@ class RowWriter:
             self.flush()
 
     def add(self, keys: Sequence[RowKey], rows: ArrayLike) -> None:
-        """Hold rows until they are written; they are copied.
+        """Hold a copy of rows until they are written.
 
         Args:
-            keys: One key a row.
-            rows: Finite numbers, shape (len(keys), d), d being that of the space's other rows.
+            keys: One key for each row.
+            rows: Finite numbers, shape (len(keys), d), as wide as the space's other rows.
 
         Raises:
             StoreError: The rows do not fit the keys or the space, are not finite, or cannot be written.
@@ -142,11 +132,7 @@ class RowWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Write the rows held as one shard; they are then seen by the space.
-
-        Raises:
-            StoreError: They cannot be written: no space left, no permission.
-        """
+        """Write the rows held as one shard, which the space then has; raises StoreError if that is not possible."""
         if not self._held:
             return
         keys, features = (np.concatenate(parts) for parts in zip(*self._held, strict=True))

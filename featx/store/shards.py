@@ -1,4 +1,4 @@
-"""Shards: immutable Arrow IPC files of rows, and the keys that rows are found by."""
+"""Shards: immutable Arrow IPC files of rows, named by the SHA-256 of their bytes, and the keys of the rows."""
 
 from __future__ import annotations
 
@@ -18,70 +18,24 @@ from featx.errors import StoreError
 from featx.files import SCHEMA, write_atomically
 
 RowKey: TypeAlias = tuple[str, int]
-"""(sha256 of an image's bytes as 64 hex digits, view number >= 0)."""
+"""(SHA-256 of an image's bytes as 64 hexadecimal digits, number of the view >= 0)."""
 
 Keys: TypeAlias = NDArray[np.bytes_]
-"""Encoded row keys."""
-
-# 32 bytes of digest and the view as a big-endian integer: sorts as (digest, view).
-_DIGEST = 32
-_KEY = np.dtype("S36")
-
-
-def encode(keys: Sequence[RowKey]) -> Keys:
-    """Row keys as an array of fixed-width bytes, shape (len(keys),), that sorts by digest, then view.
-
-    Raises:
-        StoreError: A digest is not 64 hexadecimal digits or a view is not in [0, 2**31).
-    """
-    parts = []
-    for digest, view in keys:
-        try:
-            raw = bytes.fromhex(digest)
-        except ValueError:
-            raw = b""
-        if len(raw) != _DIGEST or not 0 <= view < 2**31:
-            raise StoreError(
-                "a row key must be a sha256 of 64 hexadecimal digits and a view in [0, 2**31), "
-                f"but ({digest!r}, {view!r}) was given; compute the digest from the image's bytes"
-            )
-        parts.append(raw + int(view).to_bytes(4, "big"))
-    return np.array(parts, dtype=_KEY)
-
-
-def decode(keys: Keys) -> list[RowKey]:
-    """The row keys that `encode` made these of."""
-    raw = [bytes(key).ljust(_KEY.itemsize, b"\0") for key in keys]  # NumPy strips trailing zeros
-    return [(key[:_DIGEST].hex(), int.from_bytes(key[_DIGEST:], "big")) for key in raw]
-
-
-def to_columns(keys: Keys) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """The digests, shape (n, 32), and the views, shape (n,), of encoded keys of shape (n,)."""
-    raw = keys.view(np.uint8).reshape(-1, _KEY.itemsize)
-    views = np.ascontiguousarray(raw[:, _DIGEST:]).view(">i4").ravel().astype(np.int32)
-    return np.ascontiguousarray(raw[:, :_DIGEST]), views
-
-
-def from_columns(digests: NDArray[np.uint8], views: NDArray[np.int32]) -> Keys:
-    """The encoded keys, shape (n,), that `to_columns` made these of."""
-    raw = np.empty((len(views), _KEY.itemsize), np.uint8)
-    raw[:, :_DIGEST] = digests
-    raw[:, _DIGEST:] = views.astype(">i4").view(np.uint8).reshape(-1, 4)
-    return raw.view(_KEY).ravel()
-
-
-SUFFIX = ".arrow"
+"""Encoded row keys: 32 bytes of digest and the view as a big-endian integer, so they sort by digest, then view."""
 
 Features: TypeAlias = NDArray[np.floating[Any]]
 """Rows, shape (n, d), float32 or float16."""
 
-# Files this process has already hashed. Shards never change, so a file whose size and time are
-# the same is not hashed again, by whichever store or space it is read.
+SUFFIX = ".arrow"
+_DIGEST = 32
+_KEY = np.dtype("S36")
+
+# Files that this process has hashed: path, size, mtime. Shards never change, so none is hashed twice.
 _verified: set[tuple[str, int, int]] = set()
 
 
 class Fault(Enum):
-    """Why a listed shard is not used."""
+    """Why a shard is not used."""
 
     GONE = "vanished since it was listed"
     DAMAGED = "does not match its checksum"
@@ -109,63 +63,34 @@ class Shard:
 
     @cached_property
     def features(self) -> Features:
-        """The rows, shape (n, dim), memory-mapped: nothing is read before it is used.
-
-        Raises:
-            FileNotFoundError: The shard has been merged into another since it was listed.
-        """
+        """The rows, shape (n, dim), memory-mapped; FileNotFoundError if another process has merged the shard."""
         column = _read_batch(self.path).column("features")
         flat: Features = column.flatten().to_numpy(zero_copy_only=True)
         return flat.reshape(-1, self.dim)
 
 
-def layout(dim: int, dtype: str) -> pa.Schema:
-    """The columns of a shard of rows of width `dim` stored as `dtype` ("float32" or "float16")."""
-    value = pa.float16() if dtype == "float16" else pa.float32()
-    columns = [
-        ("digest", pa.binary(32)),
-        ("view", pa.int32()),
-        ("features", pa.list_(value, dim)),
-    ]
-    return pa.schema(columns, metadata={"featx.schema": str(SCHEMA)})
-
-
 def write_shard(folder: Path, keys: Keys, features: Features) -> Shard:
-    """Write rows as one shard into `folder`, made if absent.
-
-    Args:
-        folder: The space's folder.
-        keys: Encoded keys, shape (n,).
-        features: float32 or float16, shape (n, d).
-
-    Raises:
-        OSError: The file cannot be written.
-    """
+    """Write rows, shape (n, d), with encoded keys, shape (n,), as one shard into a folder, made if absent."""
     dim, dtype = features.shape[1], features.dtype.name
-    digests, views = to_columns(keys)
+    digests, views = _to_columns(keys)
     columns = [
-        pa.FixedSizeBinaryArray.from_buffers(pa.binary(32), len(keys), [None, pa.py_buffer(digests)]),
+        pa.FixedSizeBinaryArray.from_buffers(pa.binary(_DIGEST), len(keys), [None, pa.py_buffer(digests)]),
         pa.array(views),
         pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(features).ravel()), dim),
     ]
-    schema = layout(dim, dtype)
+    schema = _schema(dim, dtype)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, schema) as writer:
         writer.write_batch(pa.record_batch(columns, schema=schema))
     content = sink.getvalue()
-    # The name comes from the bytes meant, not from the file, so that a disk which loses some is found out.
+    # The name comes from the bytes in memory, not from the file: so a disk that loses some is noticed.
     path = write_atomically(folder, hashlib.sha256(content).hexdigest() + SUFFIX, content)
     _verified.add(_identity(path))
     return Shard(path, keys, dim, dtype, content.size)
 
 
 def open_shard(path: Path, *, rehash: bool = False) -> Shard | Fault:
-    """Verify a shard, unless this process already has, and read its key columns alone.
-
-    Args:
-        path: A file named by the sha256 of its bytes.
-        rehash: Hash the file even if this process has verified it before.
-    """
+    """Verify a shard and read its keys; a file that this process has verified is hashed again only if `rehash`."""
     try:
         identity = _identity(path)
         if rehash or identity not in _verified:
@@ -183,9 +108,38 @@ def open_shard(path: Path, *, rehash: bool = False) -> Shard | Fault:
         return Fault.FOREIGN
     dim = getattr(batch.schema.types[-1], "list_size", 0)
     for dtype in ("float32", "float16"):
-        if dim and batch.schema.equals(layout(dim, dtype), check_metadata=True):
+        if dim and batch.schema.equals(_schema(dim, dtype), check_metadata=True):
             return Shard(path, _keys_of(batch), dim, dtype, identity[1])
     return Fault.FOREIGN
+
+
+def encode(keys: Sequence[RowKey]) -> Keys:
+    """Row keys as an array of bytes, shape (len(keys),); raises StoreError if one is not a digest and a view."""
+    parts = []
+    for digest, view in keys:
+        try:
+            raw = bytes.fromhex(digest)
+        except ValueError:
+            raw = b""
+        if len(raw) != _DIGEST or not 0 <= view < 2**31:
+            raise StoreError(
+                "a row key must be a sha256 of 64 hexadecimal digits and a view in [0, 2**31), "
+                f"but ({digest!r}, {view!r}) was given; compute the digest from the image's bytes"
+            )
+        parts.append(raw + int(view).to_bytes(4, "big"))
+    return np.array(parts, dtype=_KEY)
+
+
+def decode(keys: Keys) -> list[RowKey]:
+    """The row keys that `encode` made these of."""
+    raw = [bytes(key).ljust(_KEY.itemsize, b"\0") for key in keys]  # NumPy strips trailing zeros
+    return [(key[:_DIGEST].hex(), int.from_bytes(key[_DIGEST:], "big")) for key in raw]
+
+
+def _schema(dim: int, dtype: str) -> pa.Schema:
+    value = pa.float16() if dtype == "float16" else pa.float32()
+    columns = [("digest", pa.binary(_DIGEST)), ("view", pa.int32()), ("features", pa.list_(value, dim))]
+    return pa.schema(columns, metadata={"featx.schema": str(SCHEMA)})
 
 
 def _identity(path: Path) -> tuple[str, int, int]:
@@ -198,7 +152,18 @@ def _read_batch(path: Path) -> pa.RecordBatch:
     return pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
 
 
+def _to_columns(keys: Keys) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """The digests, shape (n, 32), and the views, shape (n,), of encoded keys, shape (n,)."""
+    raw = keys.view(np.uint8).reshape(-1, _KEY.itemsize)
+    views = np.ascontiguousarray(raw[:, _DIGEST:]).view(">i4").ravel().astype(np.int32)
+    return np.ascontiguousarray(raw[:, :_DIGEST]), views
+
+
 def _keys_of(batch: pa.RecordBatch) -> Keys:
-    digests = np.frombuffer(batch.column("digest").buffers()[1], np.uint8).reshape(-1, 32)
+    """The encoded keys of a shard, shape (n,)."""
     # Not by `to_numpy`, which would load pandas: half a second for a command that only looks rows up.
-    return from_columns(digests, np.frombuffer(batch.column("view").buffers()[1], np.int32))
+    digests, views = (np.frombuffer(batch.column(name).buffers()[1], np.uint8) for name in ("digest", "view"))
+    raw = np.empty((batch.num_rows, _KEY.itemsize), np.uint8)
+    raw[:, :_DIGEST] = digests.reshape(-1, _DIGEST)
+    raw[:, _DIGEST:] = views.view(np.int32).astype(">i4").view(np.uint8).reshape(-1, 4)
+    return raw.view(_KEY).ravel()

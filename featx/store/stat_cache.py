@@ -48,7 +48,7 @@ OUTDATED_SECONDS = 90 * 86400
 
 _COARSE_NS = 10**7
 _TOGETHER = 500  # paths in one query; SQLite before 3.32 takes at most 999
-_log = logging.getLogger("featx")
+log = logging.getLogger("featx")
 T = TypeVar("T")
 
 
@@ -194,7 +194,7 @@ class StatCache:
             with closing(sqlite3.connect(self._path, timeout=WAIT_SECONDS)) as database:
                 return work(database) if _has_layout(database, create=create) else default
         except (OSError, sqlite3.Error) as error:
-            _log.debug("the stat cache %s is not used: %s", self._path, error)
+            log.debug("the stat cache %s is not used: %s", self._path, error)
             # For damage sqlite3 raises its base class, for what may pass, such as a lock, a class of its own.
             if type(error) is sqlite3.DatabaseError:
                 self._remove_damaged()
@@ -202,7 +202,7 @@ class StatCache:
 
     def _remove_damaged(self) -> None:
         if not self._damaged:
-            _log.warning("%s is damaged and is not used; the image files that it lists are read again", self._path)
+            log.warning("%s is damaged and is not used; the image files that it lists are read again", self._path)
         self._damaged = True
         with suppress(OSError):  # a cache that may only be read
             self._path.unlink()

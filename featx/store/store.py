@@ -1,8 +1,8 @@
 """The store: rows of features on disk, found again by content.
 
 `<root>/features/<space id>/` holds the rows of one feature space: `space.json`, which describes it, and
-immutable shards. A row is keyed by its image's bytes (sha256) and the view's number; everything else that
-moves its numbers is in the space's description, whose sha256 is the space's id.
+immutable shards. The key of a row is the SHA-256 of its image's bytes and the number of the view. Everything else
+that changes its values is in the space's description, whose SHA-256 is the space's id.
 """
 
 from __future__ import annotations
@@ -27,8 +27,6 @@ from featx.store.networks import NetworkFiles, load_network, save_network, seal_
 from featx.store.rows import DType, Rows, RowWriter
 from featx.store.shards import Features, Keys, RowKey, Shard, encode
 
-__all__ = ["NetworkFiles", "RowKey", "RowWriter", "Rows", "Space", "Store"]
-
 LOCK = "compute.lock"
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -47,7 +45,7 @@ class Store:
         """The feature space of this description, whether or not it holds rows yet; touches no disk.
 
         Args:
-            description: JSON values: all that moves a row's numbers besides the image and the view.
+            description: JSON values: all that changes a row's values, except the image and the view.
 
         Raises:
             StoreError: The description is not JSON.
@@ -62,7 +60,7 @@ class Store:
         return [Space(self.root, path.name, read_description(path) or {}) for path in folders if path.is_dir()]
 
     def load_document(self, kind: str, key: str) -> dict[str, Any] | None:
-        """A small JSON document, or None if it is missing or damaged (then a warning is logged).
+        """A small JSON document; None if it is missing, or damaged (with a warning).
 
         Raises:
             StoreError: The kind or key is not a plain name.
@@ -70,7 +68,7 @@ class Store:
         return load_document(self.root, kind, key)
 
     def save_document(self, kind: str, key: str, document: Mapping[str, Any]) -> None:
-        """Write a small JSON document under `<root>/<kind>/<key>.json`, beside its own checksum.
+        """Write a small JSON document to `<root>/<kind>/<key>.json`, with its own checksum.
 
         Raises:
             StoreError: The kind or key is not a plain name, the document is not JSON, or the cache cannot
@@ -79,10 +77,12 @@ class Store:
         save_document(self.root, kind, key, document)
 
     def load_network(self, key: str) -> NetworkFiles | None:
-        """A converted network's files, or None if they are missing or damaged (then a warning is logged).
+        """A converted network's files; None if they are missing, or damaged.
+
+        Damaged files are moved into the folder `set-aside`, with a warning.
 
         Raises:
-            StoreError: The cache cannot be read, or a damaged file not be moved.
+            StoreError: The cache cannot be read, or a damaged file cannot be moved.
         """
         return load_network(self.root, key)
 
@@ -90,8 +90,8 @@ class Store:
         """Keep a converted network under `<root>/openvino`.
 
         Args:
-            key: What it is found by.
-            about: JSON values that say what it is: those that `describe` says of the network in a feature space.
+            key: The name to find it by.
+            about: JSON values that describe it, as in the description of a feature space.
             write: Writes the topology to the path that it is given, and the weights beside it (.bin).
 
         Raises:
@@ -100,7 +100,7 @@ class Store:
         return save_network(self.root, key, about, write)
 
     def seal_compiled(self, files: NetworkFiles) -> None:
-        """Write down the digests of what was compiled of a network, to be checked when it is loaded.
+        """Record the digests of the compiled network, which are checked when it is loaded.
 
         Raises:
             StoreError: The cache cannot be written.
@@ -125,12 +125,12 @@ class Store:
 class Space:
     """The rows of one feature space; made by `Store.space` and `Store.spaces`.
 
-    What is on disk is listed and verified when first asked for, then remembered until `refresh`.
-    A space is not to be used by two threads at once; any number of processes may.
+    Shards are listed and verified when first asked for, then remembered until `refresh`. A space must not be used
+    by two threads at once; any number of processes may use the same one.
 
     Attributes:
         id: 32 hexadecimal digits, from the description.
-        path: The folder of its shards, which exists once something has been written.
+        path: The folder of its shards, which need not exist.
         description: JSON values; empty if the space was found on disk without a readable one.
     """
 
@@ -142,7 +142,7 @@ class Space:
         self._shards = ShardSet(self.path)
 
     def missing(self, keys: Sequence[RowKey]) -> list[RowKey]:
-        """The keys whose rows are not stored: their order kept, each once."""
+        """The keys whose rows are not stored, in their order, each once."""
         absent = self._shards.index().find(encode(keys)) < 0
         return list(dict.fromkeys(key for key, gone in zip(keys, absent, strict=True) if gone))
 
@@ -151,15 +151,15 @@ class Space:
         return not self.missing([key])
 
     def views(self, digest: str) -> list[int]:
-        """The views stored of the image with this sha256, ascending."""
+        """The stored views of the image with this SHA-256, ascending."""
         return self._shards.index().views(digest)
 
     def stored(self) -> int:
-        """Number of rows, a key that is stored twice counted once."""
+        """Number of rows; a row that is stored twice counts once."""
         return len(self._shards.index().keys)
 
     def rows(self, keys: Sequence[RowKey]) -> Rows:
-        """The rows of these keys, in this order, read only as they are used.
+        """The rows of these keys, in this order, read only when they are used.
 
         Raises:
             StoreError: A row is not stored.
@@ -176,9 +176,9 @@ class Space:
         """A context manager that adds rows.
 
         Args:
-            dtype: How rows are stored; they are read as float32 either way.
-            flush_bytes: A shard is written when the rows held exceed this.
-            flush_seconds: A shard is written when rows are added and the oldest held is older than this.
+            dtype: How rows are stored; they are always read as float32.
+            flush_bytes: A shard is written when the rows held take more bytes than this.
+            flush_seconds: A shard is written when rows are added and the oldest row held is older than this.
         """
         return RowWriter(self._shards, self._write, dtype=dtype, flush_bytes=flush_bytes, flush_seconds=flush_seconds)
 
@@ -192,7 +192,7 @@ class Space:
         return self._shards.index().shards
 
     def refresh(self, *, rehash: bool = False) -> list[str]:
-        """See what this or another process has written, merged or dropped since; nothing is verified twice.
+        """Take in what any process has written, merged or dropped since; no shard is verified twice.
 
         A damaged shard is moved into the folder `set-aside`, with a warning; its rows count as missing.
 
