@@ -1,4 +1,4 @@
-"""Which engine fits a head, and that its run is the same whichever did."""
+"""Which engine trains a head, and that both give the same run."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def recipe_of(head: HeadPart, seed: int = 0) -> Recipe:
 # The choice.
 
 
-def test_auto_is_fused_where_it_knows_all_layers(caplog: pytest.LogCaptureFixture) -> None:
+def test_auto_is_fused_where_it_supports_all_layers(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "featx"):
         for head in (KNOWN, HeadPart(), HeadPart(output="sigmoid")):
             assert make_fitter("auto", recipe_of(head), 7, 2).name == "fused"
@@ -63,7 +63,7 @@ def test_auto_is_keras_for_another_activation_and_says_which(caplog: pytest.LogC
         fitter = make_fitter("auto", recipe_of(GELU), 7, 3)
     assert (fitter.name, type(fitter)) == ("keras", KerasFitter)
     assert [record.levelname for record in caplog.records] == ["INFO"]
-    assert "engine keras: layer soft has the activation gelu" in caplog.text
+    assert "The engine keras trains the head, because layer soft has the activation gelu." in caplog.text
 
 
 def test_auto_is_keras_on_a_gpu_and_says_so(
@@ -72,18 +72,18 @@ def test_auto_is_keras_on_a_gpu_and_says_so(
     monkeypatch.setattr(fit_engines, "has_gpu", lambda: True)
     with caplog.at_level(logging.INFO, "featx"):
         assert make_fitter("auto", recipe_of(KNOWN), 7, 3).name == "keras"
-    assert caplog.messages == ["The head is fitted by the engine keras: there is a GPU."]
+    assert caplog.messages == ["The engine keras trains the head, because there is a GPU."]
     assert make_fitter("fused", recipe_of(KNOWN), 7, 3).name == "fused"
 
 
-def test_what_is_asked_for_is_taken(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_named_engine_is_used(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "featx"):
         assert [make_fitter(name, recipe_of(KNOWN), 7, 3).name for name in ENGINES] == list(ENGINES)
     assert caplog.messages == []
 
 
 @pytest.mark.parametrize("activation", ["gelu", "elu", "selu", "silu", "tanh", "sigmoid"])
-def test_fused_refuses_what_it_does_not_know(activation: Activation) -> None:
+def test_fused_refuses_layers_that_it_does_not_support(activation: Activation) -> None:
     head = HeadPart(layers=(DenseLayer(type="dense", units=4, activation=activation),))
     with pytest.raises(RecipeError, match=f"layer dense_1 has the activation {activation}; use keras or auto"):
         check_engine("fused", head)
@@ -253,7 +253,7 @@ def test_a_fit_that_diverges_is_refused(engine: FitEngine, runs: dict[str, FitRe
     result = runs[engine]
     recipe = result.recipe.replaced({"fit.learning_rate": 1e30})
     root = result.run.parent
-    with pytest.raises(UntrustedError, match=r"in epoch 0 the fit diverged at a learning rate of 1e\+30"):
+    with pytest.raises(UntrustedError, match=r"in epoch 0 the training diverged at a learning rate of 1e\+30"):
         fit_head(root / "data", recipe, tmp_path / "run", cache=root / "cache", engine=engine)
     assert not (tmp_path / "run").exists()
 
@@ -262,7 +262,7 @@ def test_a_fit_that_diverges_is_refused(engine: FitEngine, runs: dict[str, FitRe
 
 
 def test_the_engine_keras_needs_no_numba(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("featx.heads.fused.network", "featx.heads.fused.layers", "featx.fused_kernels", "numba"):
+    for name in ("featx.heads.fused.network", "featx.heads.fused.layers", "numba"):
         monkeypatch.setitem(sys.modules, name, None)  # importing it is an error
     X, y = np.ones((8, 5), np.float32), np.arange(8) % 2
     fitter = make_fitter("keras", recipe_of(KNOWN), 5, 2)

@@ -51,7 +51,7 @@ def test_every_image_once_an_epoch(batch_size: int, sizes: list[int]) -> None:
     assert all(np.array_equal(labels, rows[:, 0].astype(int) % 3) for rows, labels in epoch)
 
 
-def test_each_epoch_draws_anew() -> None:
+def test_each_epoch_has_another_order_and_other_views() -> None:
     one = batches()
     epochs = [drawn(list(one.epoch(number))) for number in range(10)]
     assert len({tuple(image for image, _ in epoch) for epoch in epochs}) == 10
@@ -193,7 +193,7 @@ def test_copies_stay_together_whatever_their_groups_say() -> None:
     assert mask.any()
 
 
-def test_what_hangs_together_over_others_stays_together() -> None:
+def test_images_that_are_linked_through_others_stay_together() -> None:
     """Patient p's first image is a copy of one of q's, whose other image is a copy of one of r's."""
     linked = [("p", "1"), ("p", "2"), ("q", "2"), ("q", "3"), ("r", "3"), ("r", "4"), (None, "4"), ("s", "1")]
     rest = [(None, f"alone {i}") for i in range(60)]
@@ -215,7 +215,7 @@ def test_what_hangs_together_over_others_stays_together() -> None:
     ],
 )
 def test_a_class_that_cannot_be_divided(labels: list[str], groups: Any, message: str) -> None:
-    with pytest.raises(DataError, match=rf"{message}.*whole groups kept together; choose another --validation"):
+    with pytest.raises(DataError, match=rf"{message}.*without dividing a group; choose another --validation"):
         mask_of(labels, groups=groups)
 
 

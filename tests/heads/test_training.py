@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from training_by_hand import ByHand
 
+from featx.heads.fused.layers import SeededMasks
 from featx.heads.head import Head
 from featx.heads.sampling import TrainingBatches
 from featx.heads.training import Batches, Epoch, KerasLoop, fit_epochs
@@ -55,63 +57,22 @@ def fit_with_keras(
     return fit_epochs(KerasLoop(model, fit).run_epoch, batches, validate, fit, on_epoch)
 
 
-class Adam:
-    """Kingma and Ba (2015), Algorithm 1, with the constants of Keras."""
-
-    def __init__(self) -> None:
-        self.t = 0
-        self.m: list[Any] = [0.0, 0.0]
-        self.v: list[Any] = [0.0, 0.0]
-
-    def step(self, weights: list[NDArray[np.float64]], gradients: list[NDArray[np.float64]], rate: float) -> None:
-        self.t += 1
-        for i, (weight, gradient) in enumerate(zip(weights, gradients, strict=True)):
-            self.m[i] = 0.9 * self.m[i] + 0.1 * gradient
-            self.v[i] = 0.999 * self.v[i] + 0.001 * gradient**2
-            corrected = rate * np.sqrt(1 - 0.999**self.t) / (1 - 0.9**self.t)
-            weight -= corrected * self.m[i] / (np.sqrt(self.v[i]) + 1e-7)
-
-
-def fit_by_hand(
-    start: list[Matrix], batches: TrainingBatches, fit: FitPart
-) -> tuple[list[NDArray[np.float64]], list[tuple[float, float]]]:
-    """Fit a linear head in float64; loss and accuracy by epoch, of each batch before its step."""
-    weights = [weight.astype(np.float64) for weight in start]
-    adam = Adam()
-    history = []
-    for number in range(fit.epochs):
-        losses, hits = [], []
-        for X, y in batches.epoch(number):
-            logits = X @ weights[0] + weights[1]
-            if logits.shape[1] == 1:
-                p = 1 / (1 + np.exp(-logits[:, 0]))
-                losses += list(-np.log(np.where(y == 1, p, 1 - p)))
-                hits += list((p > 0.5) == y)
-                error = (p - y)[:, None] / len(y)
-            else:
-                p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-                losses += list(-np.log(p[np.arange(len(y)), y]))
-                hits += list(p.argmax(1) == y)
-                error = (p - np.eye(p.shape[1])[y]) / len(y)
-            adam.step(weights, [X.T @ error, error.sum(0)], fit.rate(number))
-        history.append((float(np.mean(losses)), float(np.mean(hits))))
-    return weights, history
-
-
 SCHEDULE = SchedulePart(kind="factor", boundaries=(1, 3), values=(1.0, 0.1, 3.0))
 
 
 @pytest.mark.parametrize(("output", "classes"), [("softmax", 3), ("softmax", 2), ("sigmoid", 2)])
 @pytest.mark.parametrize("batch_size", [1, 5, 23])
-def test_a_fit_is_what_a_hand_computes(output: str, classes: int, batch_size: int) -> None:
+def test_training_is_that_in_plain_numpy(output: str, classes: int, batch_size: int) -> None:
     """Adam's constants, the loss, the schedule, the last partial batch, and the epoch's means, all at once."""
     fit = FitPart(epochs=4, batch_size=batch_size, learning_rate=0.02, schedule=SCHEDULE)
     X, y = rows(classes=classes)
-    head = Head.build(LINEAR.model_copy(update={"output": output}), X.shape[1], classes, 0)
+    head_spec = LINEAR.model_copy(update={"output": output})
+    head = Head.build(head_spec, X.shape[1], classes, 0)
     batches = TrainingBatches(X, y, 1, batch_size, seed=3)
-    weights, expected = fit_by_hand(head.model.get_weights(), batches, fit)
+    hand = ByHand(head_spec, head.model.get_weights(), SeededMasks(head_spec, 0))
+    expected = [hand.run_epoch(batches, number, fit.rate(number), False) for number in range(fit.epochs)]
     history = fit_with_keras(head.logits_model, batches, nothing_held_out, fit, lambda epoch: None)
-    for found, wanted in zip(head.model.get_weights(), weights, strict=True):
+    for found, wanted in zip(head.model.get_weights(), hand.weights, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-4)
     assert [epoch.epoch for epoch in history] == [0, 1, 2, 3]
     np.testing.assert_allclose([(epoch.loss, epoch.accuracy) for epoch in history], expected, rtol=1e-4)
@@ -119,7 +80,7 @@ def test_a_fit_is_what_a_hand_computes(output: str, classes: int, batch_size: in
     assert {(epoch.val_loss, epoch.val_accuracy) for epoch in history} == {(None, None)}
 
 
-def test_the_optimiser_is_kerass_adam() -> None:
+def test_the_optimizer_is_adam_of_keras() -> None:
     head, _ = fitted(FitPart(epochs=1, learning_rate=0.5))
     name = {"name": "adam"}
     expected = load_keras().optimizers.Adam(0.5).get_config()
@@ -127,7 +88,7 @@ def test_the_optimiser_is_kerass_adam() -> None:
 
 
 @pytest.mark.parametrize("kind", ["absolute", "factor"])
-def test_the_schedule_reaches_the_optimiser(kind: Any) -> None:
+def test_the_schedule_reaches_the_optimizer(kind: Any) -> None:
     """A rate of nearly nothing in epochs 1 and 2 leaves the weights where they are, to the bit."""
     schedule = SchedulePart(kind=kind, boundaries=(1, 3), values=(0.1, 1e-30, 0.2))
     fit = FitPart(epochs=5, learning_rate=0.5, schedule=schedule)
@@ -152,20 +113,20 @@ def test_the_schedule_reaches_the_optimiser(kind: Any) -> None:
     assert rates == pytest.approx([factor * value for value in (0.1, 1e-30, 1e-30, 0.2, 0.2)])
 
 
-def test_each_epoch_is_told_as_it_ends() -> None:
+def test_each_epoch_is_reported_as_it_ends() -> None:
     X, y = rows()
     head = Head.build(LINEAR, X.shape[1], 3)
-    told: list[Epoch] = []
+    reported: list[Epoch] = []
     validated: list[int] = []
 
     def validate() -> Score:
-        validated.append(len(told))
+        validated.append(len(reported))
         return Score(1, 1, 0.25)
 
     history = fit_with_keras(
-        head.logits_model, TrainingBatches(X, y, 1, 8, 0), validate, FitPart(epochs=3), told.append
+        head.logits_model, TrainingBatches(X, y, 1, 8, 0), validate, FitPart(epochs=3), reported.append
     )
-    assert told == history
+    assert reported == history
     assert validated == [0, 1, 2]
     assert [(epoch.val_loss, epoch.val_accuracy) for epoch in history] == [(0.25, 1.0)] * 3
 

@@ -1,4 +1,4 @@
-"""What the fused engine compiles, each kernel alone against NumPy in double precision."""
+"""Each kernel of the fused engine against NumPy in double precision."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from featx.heads.fused import adam as fused_adam
 from featx.heads.fused import entries as fused_entries
-from featx.heads.fused.adam import BETA_1, BETA_2, Adam, Pass, adam, adam_pass, catch_up
-from featx.heads.fused.entries import CHUNKS, Entries, Matrix, compiled, dropped, entries_of, products, total
+from featx.heads.fused.adam import BETA_1, BETA_2, AdamState, Pass, adam, adam_pass, catch_up
+from featx.heads.fused.entries import CHUNKS, Entries, Matrix, compiled, dropped, entries_of, products, sum_chunks
 
 NOTHING = np.empty((0, 0), np.float32)
 
@@ -39,9 +39,9 @@ def rates_of(steps: int, rate: float = 0.01) -> Matrix:
     return np.asarray(rate * np.sqrt(1 - BETA_2**t) / (1 - BETA_1**t), np.float32)
 
 
-def layer(d: int, h: int, seed: int = 5) -> Adam:
+def layer(d: int, h: int, seed: int = 5) -> AdamState:
     w = np.random.default_rng(seed).normal(size=(d, h)).astype(np.float32)
-    return Adam(w, np.zeros_like(w), np.zeros_like(w), np.full(d, -1, np.int64))
+    return AdamState(w, np.zeros_like(w), np.zeros_like(w), np.full(d, -1, np.int64))
 
 
 def no_entries(d: int) -> Entries:
@@ -51,39 +51,39 @@ def no_entries(d: int) -> Entries:
 def product(rows: Matrix, weights: Matrix) -> Matrix:
     sums = np.full((CHUNKS, len(rows), weights.shape[1]), np.nan, np.float32)
     products(entries_of(rows), weights, sums)
-    return total(sums)
+    return sum_chunks(sums)
 
 
 class Step:
     """One pass over a layer, with what it fills."""
 
     def __init__(
-        self, adam_of: Adam, number: int, rates: Matrix, rows: Matrix, delta: Matrix, upcoming: Matrix, defer: bool
+        self, state: AdamState, number: int, rates: Matrix, rows: Matrix, delta: Matrix, upcoming: Matrix, defer: bool
     ) -> None:
         h = delta.shape[1]
         sums = np.full((CHUNKS, len(upcoming), h), np.nan, np.float32)
         # Where rows are deferred, their old weights are not at hand to be multiplied with.
         self.back = np.full((0 if defer else len(rows), rows.shape[1]), np.nan, np.float32)
         work = Pass(number, rates, delta, sums, self.back, defer)
-        adam_pass(adam_of, entries_of(rows), entries_of(upcoming), work)
-        self.product = total(sums)
+        adam_pass(state, entries_of(rows), entries_of(upcoming), work)
+        self.product = sum_chunks(sums)
 
 
 # Compiling.
 
 
-def test_what_has_no_place_to_be_kept_in_is_compiled_all_the_same() -> None:
+def test_a_function_without_a_file_is_compiled_but_not_kept() -> None:
     """As in an installation that may only be read, with no home folder to write to."""
     namespace: dict[str, Any] = {}
     exec("def doubled(x):\n    return 2 * x\n", namespace)
     assert compiled()(namespace["doubled"])(3) == 6
 
 
-def test_kernels_are_kept() -> None:
+def test_machine_code_is_kept() -> None:
     vector = np.ones(3, np.float32)
     adam(vector, vector.copy(), vector.copy(), vector.copy(), np.float32(0.1))
     folder = Path(adam.stats.cache_path)  # type: ignore[attr-defined]
-    assert list(folder.glob("fused_adam.adam-*.nbc"))
+    assert list(folder.glob("adam.adam-*.nbc"))
 
 
 # Entries.
@@ -110,8 +110,8 @@ def test_entries_of_nothing() -> None:
         assert len(entries.row) == len(entries.value) == 0
 
 
-def test_what_is_no_number_is_kept() -> None:
-    """Else a fit that has diverged would look like one that has not."""
+def test_nan_and_infinity_are_kept() -> None:
+    """Otherwise training that has diverged would look as if it had not."""
     rows = np.array([[np.nan, 0, -np.inf], [0, 1e-45, 2]], np.float32)
     entries = entries_of(rows)
     assert entries.start.tolist() == [0, 1, 2, 4]
@@ -121,7 +121,7 @@ def test_what_is_no_number_is_kept() -> None:
     assert np.isnan(product(rows, np.ones((3, 2), np.float32))[0]).all()
 
 
-def test_rows_that_cannot_be_written_to_are_read() -> None:
+def test_read_only_rows_can_be_read() -> None:
     rows = drawn(3, 20)
     expected = entries_of(rows)
     rows.flags.writeable = False
@@ -156,10 +156,10 @@ def test_weights_of_inputs_that_are_zero_are_not_read() -> None:
     np.testing.assert_array_equal(product(rows, weights), expected)
 
 
-def test_total_adds_up_every_part() -> None:
+def test_every_partial_sum_is_added() -> None:
     sums = np.random.default_rng(0).normal(size=(CHUNKS, 3, 5)).astype(np.float32)
     before = sums.copy()
-    np.testing.assert_allclose(total(sums), sums.astype(np.float64).sum(0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(sum_chunks(sums), sums.astype(np.float64).sum(0), rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(sums, before)
 
 
@@ -167,7 +167,7 @@ def test_total_adds_up_every_part() -> None:
 
 
 def test_adam_is_its_formula_for_gradients_of_all_sizes() -> None:
-    """Tiny gradients tell where epsilon stands: beside the root of the moment that is not corrected."""
+    """Tiny gradients show where epsilon is added: to the root of the uncorrected moment."""
     generator = np.random.default_rng(0)
     size = 10.0 ** np.arange(-9, 4).repeat(3)
     w, m, v = (np.zeros(len(size), np.float32) for _ in range(3))
@@ -179,11 +179,10 @@ def test_adam_is_its_formula_for_gradients_of_all_sizes() -> None:
         expected[2] = BETA_2 * expected[2] + (1 - BETA_2) * gradient.astype(np.float64) ** 2
         expected[0] -= float(rate) * expected[1] / (np.sqrt(expected[2]) + 1e-7)
     for found, wanted in zip((w, m, v), expected, strict=True):
-        # Where summands cancel, rounding shows against the largest of them.
         np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=0)
 
 
-class Dense:
+class DoubleAdam:
     """A dense layer's weights under Adam in double precision."""
 
     def __init__(self, weights: Matrix) -> None:
@@ -205,7 +204,7 @@ SHAPES = [(1, 1, 1), (4, 15, 3), (5, 16, 17), (7, 101, 33), (12, 40, 1)]
 def test_passes_are_adam_and_the_next_product(b: int, d: int, h: int, defer: bool) -> None:
     steps = 9
     rates, found = rates_of(steps), layer(d, h)
-    expected = Dense(found.weights)
+    expected = DoubleAdam(found.weights)
     for number in range(steps):
         rows, upcoming = drawn(b, d, seed=number), drawn(b, d, seed=number + 1)
         delta = drawn(b, h, seed=100 + number, zeros=0)
@@ -234,7 +233,7 @@ def test_the_derivative_by_the_input_is_of_the_old_weights() -> None:
     assert np.abs(found.weights - old)[active].min() > 10
 
 
-# Rows that are left where they stand.
+# Rows that are skipped.
 
 
 def sparse_steps(b: int, d: int, steps: int) -> list[Matrix]:
@@ -245,17 +244,17 @@ def sparse_steps(b: int, d: int, steps: int) -> list[Matrix]:
     return batches
 
 
-def run(adam_of: Adam, batches: list[Matrix], defer: bool, caught_up_after: tuple[int, ...] = ()) -> list[Matrix]:
+def run(state: AdamState, batches: list[Matrix], defer: bool, caught_up_after: tuple[int, ...] = ()) -> list[Matrix]:
     """Take a step a batch, deltas drawn by the step; return the next batch's product of each."""
     rates = rates_of(len(batches))
     out = []
     for number, rows in enumerate(batches):
         upcoming = batches[(number + 1) % len(batches)]
-        delta = drawn(len(rows), adam_of.weights.shape[1], seed=100 + number, zeros=0)
-        out.append(Step(adam_of, number, rates, rows, delta, upcoming, defer).product)
+        delta = drawn(len(rows), state.weights.shape[1], seed=100 + number, zeros=0)
+        out.append(Step(state, number, rates, rows, delta, upcoming, defer).product)
         if number in caught_up_after:
-            catch_up(adam_of, number, rates)
-    catch_up(adam_of, len(batches) - 1, rates)
+            catch_up(state, number, rates)
+    catch_up(state, len(batches) - 1, rates)
     return out
 
 
@@ -266,19 +265,19 @@ def check_same_bits(one: Any, other: Any) -> None:
 
 @pytest.mark.parametrize("caught_up_after", [(), (0,), (3, 4, 17), tuple(range(40))])
 @pytest.mark.parametrize("h", [1, 21, 64])
-def test_rows_that_were_left_catch_up_to_the_bit(h: int, caught_up_after: tuple[int, ...]) -> None:
+def test_skipped_rows_catch_up_to_the_bit(h: int, caught_up_after: tuple[int, ...]) -> None:
     batches = sparse_steps(3, 45, 40)
-    at_once, left = layer(45, h), layer(45, h)
-    check_same_bits(run(at_once, batches, defer=False), run(left, batches, True, caught_up_after))
-    check_same_bits(at_once, left)
-    assert left.stands_at.tolist() == [39] * 40 + [-1] * 5
+    at_once, skipped = layer(45, h), layer(45, h)
+    check_same_bits(run(at_once, batches, defer=False), run(skipped, batches, True, caught_up_after))
+    check_same_bits(at_once, skipped)
+    assert skipped.last_step.tolist() == [39] * 40 + [-1] * 5
 
 
-def test_steps_that_were_missed_are_made_up_for() -> None:
-    """Momentum goes on without a gradient: a row that is left for good would stand elsewhere."""
+def test_skipped_steps_are_taken_later() -> None:
+    """Momentum moves weights without a gradient, so skipping a step for good would give other weights."""
     batches = sparse_steps(3, 45, 40)
     found = layer(45, 8)
-    expected = Dense(found.weights)
+    expected = DoubleAdam(found.weights)
     start = found.weights.copy()
     run(found, batches, defer=True)
     for number, (rows, rate) in enumerate(zip(batches, rates_of(40), strict=True)):
@@ -302,8 +301,8 @@ def test_only_rows_that_are_needed_are_touched() -> None:
         Step(found, number, rates, features[[now]], delta, features[[then]], defer=True)
         touched = (found.weights != before).any(1)
         assert touched.tolist() == [i == now or (i == then and found.first[i].any()) for i in range(4)]
-        places.append(found.stands_at.tolist())
-    # A row that the next batch is the first to read has no moments yet, and nothing to make up for.
+        places.append(found.last_step.tolist())
+    # A row that no batch has read before has no moments yet, and no step to take.
     assert places == [[0, -1, -1, -1], [0, 1, -1, -1], [2, 1, 2, -1], [2, 3, 3, -1]]
 
 
@@ -312,7 +311,7 @@ def test_only_rows_that_are_needed_are_touched() -> None:
 
 @pytest.mark.parametrize(("b", "d", "h"), [*SHAPES, (6, 300, 130)])
 @pytest.mark.parametrize("defer", [False, True])
-def test_the_number_of_threads_moves_no_bit(
+def test_the_number_of_threads_changes_no_bit(
     b: int, d: int, h: int, defer: bool, most_threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def outcome() -> list[NDArray[Any]]:

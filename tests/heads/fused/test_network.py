@@ -1,4 +1,4 @@
-"""The fused engine against Keras, and against the same fit written out in double precision."""
+"""The fused engine against Keras, and against the same training in plain NumPy in double precision."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import tracemalloc
 import weakref
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from training_by_hand import ByHand, dense, dropout, rows
 
-from featx.heads.fused import adam as fused_adam
-from featx.heads.fused import entries as fused_entries
+from featx.heads.fused import adam, entries
 from featx.heads.fused.layers import Masks, SeededMasks
 from featx.heads.fused.network import FusedNetwork, cross_entropy
 from featx.heads.head import Head, initial_weights
@@ -29,7 +29,7 @@ from featx.heads.sampling import TrainingBatches
 from featx.heads.training import Batches, KerasLoop, RunEpoch, fit_epochs
 from featx.networks import load_keras
 from featx.recipes import DenseLayer, DropoutLayer, FitPart, HeadPart
-from featx.recipes.schema import Activation, SchedulePart
+from featx.recipes.schema import SchedulePart
 from featx.stats import Score
 
 Matrix = NDArray[np.float32]
@@ -38,29 +38,12 @@ Batch = tuple[Matrix, Labels]
 History = list[tuple[float, float]]
 
 
-def dense(units: int, activation: Activation = "relu") -> DenseLayer:
-    return DenseLayer(type="dense", units=units, activation=activation)
-
-
-def dropout(rate: float) -> DropoutLayer:
-    return DropoutLayer(type="dropout", rate=rate)
-
-
 LINEAR = HeadPart()
 SIGMOID = HeadPart(output="sigmoid")
 ONE_LAYER = HeadPart(layers=(dense(19),))
 DEEP = HeadPart(layers=(dense(24), dense(9, "linear"), dense(17)))
 DEEP_SIGMOID = HeadPart(layers=(dense(13, "linear"), dense(16)), output="sigmoid")
 WITH_DROPOUT = HeadPart(layers=(dropout(0.4), dense(18), dropout(0.3), dense(7, "linear")))
-
-
-def rows(n: int, width: int, classes: int, zeros: float = 0.0, seed: int = 0) -> Batch:
-    """Rows whose classes lie a little apart, with a share of zeros."""
-    generator = np.random.default_rng(seed)
-    labels = generator.integers(classes, size=n)
-    centres = generator.normal(size=(classes, width))
-    X = (centres[labels] + generator.normal(size=(n, width))) * (generator.random((n, width)) >= zeros)
-    return X.astype(np.float32), labels
 
 
 def drawn_weights(spec: HeadPart, width: int, classes: int, seed: int = 0) -> list[Matrix]:
@@ -93,7 +76,7 @@ def apart(found: Any, expected: Any) -> float:
 
 
 class Script:
-    """Batches as they are written down, the same in every epoch."""
+    """Given batches, the same in every epoch."""
 
     def __init__(self, *batches: Batch) -> None:
         self.batches = batches
@@ -102,14 +85,14 @@ class Script:
         return iter(self.batches)
 
 
-# The engine keras, with the same weights and batches.
+# Against the engine keras, with the same weights and batches.
 
 SCHEDULE = SchedulePart(kind="factor", boundaries=(2, 5), values=(1.0, 0.2, 2.0))
 
 
 @dataclass(frozen=True)
 class Case:
-    """A fit, of at least 50 steps."""
+    """A training of at least 50 steps."""
 
     spec: HeadPart
     classes: int
@@ -134,7 +117,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_numbers_are_those_of_the_engine_keras(name: str) -> None:
+def test_losses_and_weights_are_those_of_the_engine_keras(name: str) -> None:
     case, width = CASES[name], 37
     X, y = rows(case.n, width, case.classes, case.zeros)
     batches = TrainingBatches(X, y, 1, case.batch_size, seed=4)
@@ -161,8 +144,8 @@ def test_the_numbers_are_those_of_the_engine_keras(name: str) -> None:
     assert min(map(apart, start, expected)) > 0.05  # they have moved far
 
 
-def test_epsilon_stands_where_keras_has_it() -> None:
-    """Features so small that Adam's epsilon decides how far their weights move, beside others so large that not."""
+def test_epsilon_is_added_where_keras_adds_it() -> None:
+    """Some features are so small that Adam's epsilon decides how far their weights move; others are large."""
     scale = 10.0 ** np.arange(-9, 4)
     X, y = rows(20, len(scale), 3)
     X = (X * scale).astype(np.float32)
@@ -243,7 +226,7 @@ class _Masked:
     ],
     ids=["at the input", "at the end", "between layers", "twice in a row"],
 )
-def test_the_same_masks_give_the_numbers_of_keras(spec: HeadPart) -> None:
+def test_the_same_masks_give_the_values_of_keras(spec: HeadPart) -> None:
     classes = 2 if spec.output == "sigmoid" else 3
     X, y = rows(45, 30, classes)
     batches = TrainingBatches(X, y, 1, 8, seed=1)
@@ -257,7 +240,7 @@ def test_the_same_masks_give_the_numbers_of_keras(spec: HeadPart) -> None:
     assert min(map(apart, weights, expected)) > 0.05
 
 
-def test_masks_keep_what_they_should_and_are_a_function_of_where_they_are() -> None:
+def test_masks_keep_their_share_and_depend_on_seed_epoch_step_and_place() -> None:
     masks, shape = SeededMasks(WITH_DROPOUT, 3), (50, 400)
     kept = masks(0, 0, 0, shape)
     assert kept.mean() == pytest.approx(0.6, abs=0.02)
@@ -266,93 +249,11 @@ def test_masks_keep_what_they_should_and_are_a_function_of_where_they_are() -> N
     others = [masks(1, 0, 0, shape), masks(0, 1, 0, shape), SeededMasks(WITH_DROPOUT, 4)(0, 0, 0, shape)]
     twice = SeededMasks(HeadPart(layers=(dropout(0.4), dropout(0.4))), 3)
     for other in (*others, twice(0, 0, 1, shape)):
-        # Two masks that have nothing to do with one another agree by chance.
+        # Independent masks agree by chance.
         assert (other == kept).mean() == pytest.approx(0.52, abs=0.03)
 
 
-# The same fit in double precision.
-
-
-@dataclass
-class ByHand:
-    """A head fitted as the textbooks write it: forward, backward, and Adam with the constants of Keras."""
-
-    spec: HeadPart
-    weights: list[Any]
-    masks: Masks
-    # The smallest distance of a value from where ReLU or a comparison turns over, but for values exactly there,
-    # and of a probability from 0 or 1, where single precision, be it Keras's, loses the gradient.
-    margin: float = np.inf
-    steps: int = 0
-    moments: list[list[Any]] = field(default_factory=lambda: [[0.0, 0.0] for _ in range(100)])
-
-    def __post_init__(self) -> None:
-        self.weights = [weight.astype(np.float64) for weight in self.weights]
-
-    def run_epoch(self, batches: Batches, number: int, rate: float, last: bool) -> tuple[float, float]:
-        sums = np.zeros(3)
-        for step, (X, y) in enumerate(batches.epoch(number)):
-            records, logits = self._forward(X, (number, step))
-            losses, hits, delta = self._loss(logits, y)
-            self._adam(self._backward(records, delta / len(y)), rate)
-            sums += losses.sum(), hits.sum(), len(y)
-        return float(sums[0] / sums[2]), float(sums[1] / sums[2])
-
-    def logits(self, X: Matrix) -> Any:
-        return self._forward(X, None)[1]
-
-    def _forward(self, X: Matrix, place_in_fit: tuple[int, int] | None) -> tuple[list[Any], Any]:
-        values: Any = X.astype(np.float64)
-        records, weights = [], iter(self.weights)
-        for place, layer in enumerate([*self.spec.layers, dense(1, "linear")]):
-            if isinstance(layer, DropoutLayer):
-                kept = self.masks(*place_in_fit, place, values.shape) if place_in_fit else 1 - layer.rate
-                records.append((kept / (1 - layer.rate), None))
-                values = values * records[-1][0]
-            else:
-                entering, values = values, values @ next(weights) + next(weights)
-                slope = values > 0 if layer.activation == "relu" else np.ones_like(values)
-                if layer.activation == "relu":
-                    self._keep_away(values)
-                records.append((slope, entering))
-                values = values * slope
-        return records, values
-
-    def _backward(self, records: list[Any], delta: Any) -> list[Any]:
-        gradients: list[Any] = []
-        kernels = iter(self.weights[-2::-2])
-        for factor, entering in reversed(records):
-            delta = delta * factor
-            if entering is not None:
-                gradients[:0] = [entering.T @ delta, delta.sum(0)]
-                delta = delta @ next(kernels).T
-        return gradients
-
-    def _adam(self, gradients: list[Any], rate: float) -> None:
-        self.steps += 1
-        corrected = rate * np.sqrt(1 - 0.999**self.steps) / (1 - 0.9**self.steps)
-        for weight, moments, gradient in zip(self.weights, self.moments, gradients, strict=False):
-            moments[0] = 0.9 * moments[0] + 0.1 * gradient
-            moments[1] = 0.999 * moments[1] + 0.001 * gradient**2
-            weight -= corrected * moments[0] / (np.sqrt(moments[1]) + 1e-7)
-
-    def _loss(self, logits: Any, y: Labels) -> tuple[Any, Any, Any]:
-        """Losses, hits, and the derivative of each row's loss."""
-        if logits.shape[1] == 1:
-            self._keep_away(logits)
-            p = 1 / (1 + np.exp(-logits[:, 0]))
-            self._keep_away(p - y)
-            return -np.log(np.where(y == 1, p, 1 - p)), (logits[:, 0] > 0) == y, (p - y)[:, None]
-        best = np.sort(logits, axis=1)
-        self._keep_away(best[:, -1] - best[:, -2])
-        p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-        own = p[np.arange(len(y)), y]
-        self._keep_away(1 - own)
-        return -np.log(own), logits.argmax(1) == y, p - np.eye(logits.shape[1])[y]
-
-    def _keep_away(self, values: Any) -> None:
-        distances = np.abs(values[values != 0])
-        self.margin = min(self.margin, distances.min(initial=np.inf))
+# Against plain NumPy in double precision.
 
 
 HEADS = st.builds(
@@ -378,7 +279,7 @@ HEADS = st.builds(
     rates=st.lists(st.sampled_from([1e-2, 3e-3, 1e-4]), min_size=1, max_size=3),
     seed=st.integers(0, 99),
 )
-def test_any_fit_is_what_a_hand_computes(
+def test_any_training_is_that_in_plain_numpy(
     spec: HeadPart,
     width: int,
     classes: int,
@@ -409,7 +310,7 @@ def test_any_fit_is_what_a_hand_computes(
 
 @pytest.mark.parametrize("sigmoid", [False, True])
 def test_the_loss_of_any_logits(sigmoid: bool) -> None:
-    """Also of such as would overflow on their way through exp."""
+    """Also for logits whose exponential overflows."""
     z = np.array([0.0, -0.5, 3.0, 40.0, -40.0, 90.0, -90.0, 2e4, -2e4])
     logits = z[:, None] if sigmoid else np.stack([np.zeros_like(z), z], axis=1)
     for label in (0, 1):
@@ -425,7 +326,7 @@ def test_the_loss_of_any_logits(sigmoid: bool) -> None:
             np.testing.assert_allclose(delta.sum(1), 0, atol=1e-8)
 
 
-# Rows of weights that are left until they are needed.
+# Rows of weights that are skipped until they are needed.
 
 
 def rare_features(steps: int = 30) -> Script:
@@ -441,8 +342,8 @@ ACTIVE = 30  # features of `rare_features` that are active at all
 
 
 @pytest.mark.parametrize("spec", [LINEAR, DEEP], ids=["linear", "deep"])
-def test_features_that_are_seldom_active_are_fitted_as_all_others(spec: HeadPart) -> None:
-    """Row by row of the first kernel: one that is wrong would not show in the whole."""
+def test_rarely_active_features_are_trained_like_all_others(spec: HeadPart) -> None:
+    """Row by row of the first kernel: in a norm of the whole, one wrong row would not show."""
     batches, rates = rare_features(), [1e-2, 1e-4, 1e-2]
     weights = drawn_weights(spec, 45, 3)
     hand, fused = ByHand(spec, list(weights), SeededMasks(spec, 0)), network(spec, weights)
@@ -452,21 +353,6 @@ def test_features_that_are_seldom_active_are_fitted_as_all_others(spec: HeadPart
     assert moved[:ACTIVE].min() > 0.01
     assert (np.linalg.norm(found - expected, axis=1) < 1e-3 * moved)[:ACTIVE].all()
     np.testing.assert_array_equal(found[ACTIVE:], start[ACTIVE:])
-
-
-def test_a_feature_that_is_active_in_a_single_batch() -> None:
-    """The first, one amid the others, or the last of all: its weights move on by momentum to the fit's end."""
-    for place in (0, 7, 19):
-        X, y = rows(20 * 4, 6, 3)
-        X[:, 2] = 0
-        X[4 * place : 4 * place + 2, 2] = 1.5
-        batches = Script(*((X[k : k + 4], y[k : k + 4]) for k in range(0, len(X), 4)))
-        weights = drawn_weights(LINEAR, 6, 3)
-        hand, fused = ByHand(LINEAR, list(weights), SeededMasks(LINEAR, 0)), network(LINEAR, weights)
-        fit(hand.run_epoch, batches, [1e-2])
-        fit(fused.run_epoch, batches, [1e-2])
-        found, expected = fused.take_weights()[0][2], hand.weights[0][2]
-        assert apart(found - weights[0][2], expected - weights[0][2]) < 1e-3
 
 
 def test_a_feature_is_active_again_after_a_thousand_steps() -> None:
@@ -484,19 +370,21 @@ def test_a_feature_is_active_again_after_a_thousand_steps() -> None:
 
 
 @pytest.mark.parametrize("spec", [LINEAR, WITH_DROPOUT], ids=["linear", "dropout"])
-def test_asking_for_logits_amid_a_fit_changes_nothing(spec: HeadPart) -> None:
+def test_logits_during_training_change_nothing(spec: HeadPart) -> None:
     batches, rates = rare_features(), [1e-2] * 4
     weights, masks = drawn_weights(spec, 45, 3), SeededMasks(spec, 0)
     X = np.concatenate([batch for batch, _ in batches.batches])
-    hand, asked, left = ByHand(spec, list(weights), masks), network(spec, weights), network(spec, weights)
-    asked.logits([X])
+    hand, interrupted, plain = ByHand(spec, list(weights), masks), network(spec, weights), network(spec, weights)
+    interrupted.logits([X])
     for number, rate in enumerate(rates):
         last = number == len(rates) - 1
         hand.run_epoch(batches, number, rate, last)
-        assert asked.run_epoch(batches, number, rate, last) == left.run_epoch(batches, number, rate, last)
-        # They are those of the weights as they now stand, dropout off.
-        np.testing.assert_allclose(asked.logits([X[:50], X[50:51], X[51:]]), hand.logits(X), rtol=1e-3, atol=1e-3)
-    check_same_bits(asked.take_weights(), left.take_weights())
+        assert interrupted.run_epoch(batches, number, rate, last) == plain.run_epoch(batches, number, rate, last)
+        # They are those of the current weights, without dropout.
+        np.testing.assert_allclose(
+            interrupted.logits([X[:50], X[50:51], X[51:]]), hand.logits(X), rtol=1e-3, atol=1e-3
+        )
+    check_same_bits(interrupted.take_weights(), plain.take_weights())
 
 
 def test_logits_of_no_rows() -> None:
@@ -522,17 +410,15 @@ def fitted(seed: int = 0) -> list[Any]:
     return [history, logits, *fused.take_weights()]
 
 
-def test_the_seed_of_the_masks_decides_the_fit() -> None:
+def test_the_seed_decides_the_masks() -> None:
     check_same_bits(fitted(seed=5), fitted(seed=5))
     assert apart(fitted(seed=6)[2], fitted(seed=5)[2]) > 1e-2
 
 
-@pytest.mark.parametrize("small", [0, 1000, 10**6])
-def test_the_number_of_threads_moves_no_bit(small: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether all layers, the widest or none is divided among the threads."""
+def test_the_number_of_threads_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     expected, most = fitted(), numba.get_num_threads()
-    for kernels in (fused_adam, fused_entries):
-        monkeypatch.setattr(kernels, "SMALL", small)
+    for kernels in (adam, entries):
+        monkeypatch.setattr(kernels, "SMALL", 1000)  # only the widest layer is divided among the threads
     try:
         for number in range(1, most + 1):
             numba.set_num_threads(number)
@@ -544,10 +430,10 @@ def test_the_number_of_threads_moves_no_bit(small: int, monkeypatch: pytest.Monk
 FITS_AT_ONCE = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from featx import fused_adam, fused_entries
-from test_fused import check_same_bits, fitted
+from featx.heads.fused import adam, entries
+from test_network import check_same_bits, fitted
 
-fused_adam.SMALL = fused_entries.SMALL = 0
+adam.SMALL = entries.SMALL = 0
 expected = fitted()
 sys.setswitchinterval(1e-5)
 with ThreadPoolExecutor(4) as threads:
@@ -558,7 +444,7 @@ print("the same")
 
 
 def test_several_fits_at_once_in_one_process() -> None:
-    """With Numba's own threads, which end the process when two Python threads meet in them."""
+    """With Numba's own threads, which end the process if two Python threads use them at the same time."""
     environment = os.environ | {
         "NUMBA_THREADING_LAYER": "workqueue",
         "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
@@ -567,11 +453,11 @@ def test_several_fits_at_once_in_one_process() -> None:
     assert (ended.returncode, ended.stdout) == (0, "the same\n"), ended.stderr
 
 
-# What is held in memory.
+# Memory.
 
 
 class Store:
-    """Rows that tell how many are asked for at once, and how many batches of them are alive."""
+    """Rows that record how many are read at once, and how many batches of them are in memory."""
 
     def __init__(self, X: Matrix) -> None:
         self.X = X
@@ -588,19 +474,18 @@ class Store:
 
 
 @pytest.mark.parametrize("spec", [LINEAR, WITH_DROPOUT], ids=["linear", "dropout"])
-def test_rows_are_asked_for_a_batch_at_a_time(spec: HeadPart) -> None:
+def test_rows_are_read_one_batch_at_a_time(spec: HeadPart) -> None:
     X, y = rows(103, 12, 3)
     store = Store(X)
     fused = network(spec, drawn_weights(spec, 12, 3))
     fit(fused.run_epoch, TrainingBatches(store, y, 1, 10, seed=0), [1e-3] * 3)
     # The first batch of an epoch is read with the last one of the epoch before.
     assert sorted(store.lengths) == [3] * 3 + [10] * (3 * 10 + 2)
-    # That of the step, the next one, the one that is prepared beside them, and the one just read.
+    # The current batch, the next one, the one that is being prepared, and the one just read.
     assert store.most_alive <= 4
 
 
-def test_weights_are_fitted_where_they_are() -> None:
-    """The largest thing there is: no copy of it is made."""
+def test_weights_are_trained_in_place() -> None:
     X, y = rows(20, 12, 3)
     kernel, bias = drawn_weights(LINEAR, 12, 3)
     fused = FusedNetwork(LINEAR, [(kernel, bias)], SeededMasks(LINEAR, 0))
@@ -610,7 +495,7 @@ def test_weights_are_fitted_where_they_are() -> None:
     assert found[1] is bias
 
 
-def test_memory_is_the_weights_their_moments_and_little_else() -> None:
+def test_memory_is_weights_and_moments_and_little_else() -> None:
     """No gradient of the kernel is stored, nor a copy of it."""
     X, y = rows(16, 1024, 3, zeros=0.75)
     spec = HeadPart(layers=(dropout(0.4), dense(1024)))
@@ -627,12 +512,12 @@ def test_memory_is_the_weights_their_moments_and_little_else() -> None:
     assert moments <= peak < moments + weights[0].nbytes / 4
 
 
-# A fit that diverges.
+# Training that diverges.
 
 
 @pytest.mark.parametrize("spec", [LINEAR, SIGMOID, DEEP, WITH_DROPOUT], ids=["linear", "sigmoid", "deep", "dropout"])
 @pytest.mark.parametrize("rate", [1e30, 1e300])
-def test_a_fit_that_diverges_has_no_finite_loss_and_does_not_warn(spec: HeadPart, rate: float) -> None:
+def test_training_that_diverges_has_no_finite_loss_and_does_not_warn(spec: HeadPart, rate: float) -> None:
     classes = 2 if spec.output == "sigmoid" else 3
     X, y = rows(30, 12, classes)
     fused = network(spec, drawn_weights(spec, 12, classes))

@@ -32,7 +32,7 @@ CLEAN = [
 ]
 
 
-def test_images_and_groups_on_one_side_each() -> None:
+def test_images_and_groups_in_one_split_each() -> None:
     refuse_leaks(CLEAN)
     refuse_leaks([])
 
@@ -50,7 +50,7 @@ def test_a_copy_in_another_split(one: str, two: str) -> None:
     message = sentence([*CLEAN, image("x", one, "9"), image("y", two, "9")])
     assert message.startswith("Expected every image in one split only, but 1 is in two: the same image is ")
     assert f"{one}/x.png in {one} and {two}/y.png in {two};" in message
-    assert message.endswith("cannot be trusted, so keep each on one side.")
+    assert message.endswith("cannot be trusted, so keep each image in one split.")
 
 
 def test_a_group_in_another_split() -> None:
