@@ -1,3 +1,4 @@
+from .admin import CacheInfo as CacheInfo
 from .admin import gc as gc
 from .admin import info as info
 from .admin import verify as verify

@@ -332,9 +332,9 @@ def test_cache_commands_count_the_stat_cache(
     data = Path(shutil.copytree(data, tmp_path / "data"))
     monkeypatch.setattr(stat_cache, "now_ns", lambda: time.time_ns() + 3600 * 10**9)  # the files are old
     featx("extract", data, "--recipe", recipe, "--cache", cache)
-    assert f"{len(files_of(data))} image files are known by digest" in featx("cache", "info", "--cache", cache).out
+    assert f"{len(files_of(data))} image files in the stat cache" in featx("cache", "info", "--cache", cache).out
     files_of(data)[0].unlink()
-    assert "1 vanished images forgotten" in featx("cache", "gc", "--cache", cache).out
+    assert "1 deleted images forgotten" in featx("cache", "gc", "--cache", cache).out
 
 
 def test_notices_are_silent_with_quiet(featx: Featx, recipe: Path, cache: Path, tmp_path: Path) -> None:
