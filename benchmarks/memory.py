@@ -1,9 +1,9 @@
-"""Peak memory of `featx extract` must not grow with the number of images.
+"""Peak memory of `featx extract`, which must not grow with the number of images.
 
     python benchmarks/memory.py [--counts 500,5000] [--backbone mobilenetv2] [--weights random] [--engine auto]
 
-Generates 224 x 224 JPEGs of seeded noise, extracts them in a process of its own each time, and prints the peak
-resident memory and the rate.
+Generates 224 × 224 JPEGs of seeded noise, extracts each number of them in a process of its own, and prints the peak
+resident memory and the images a second.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ def main() -> None:
     for count in map(int, options.counts.split(",")):
         with tempfile.TemporaryDirectory() as folder:
             data = generated(Path(folder) / "data", count)
-            megabytes, found = measured(
+            megabytes, extraction = measured(
                 data, Path(folder) / "cache", options.backbone, options.weights, options.engine
             )
             row = {
                 "images": count,
-                "engine": found["engine"],
+                "engine": extraction["engine"],
                 "peak_mb": round(megabytes),
-                "images_per_second": found["images_per_second"],
+                "images_per_second": extraction["images_per_second"],
             }
             print(json.dumps(row), flush=True)
 

@@ -1,10 +1,10 @@
-"""What each fitting engine reaches, seed by seed: test accuracy, loss, seconds, and the process's peak memory.
+"""Test accuracy, loss, seconds and peak memory of each engine that trains heads, for several seeds.
 
     python benchmarks/seeds.py DATA [--recipe covid4-vgg16] [--seeds 5] [--epochs 30] [--engines fused,keras]
                                [--cache cache]
 
-Every fit is a process of its own; the features are computed once and reused. Prints a JSON line a fit and a line
-an engine at the end.
+Each training runs in a process of its own; the features are computed once and reused. Prints one line of JSON for
+each training, and at the end one line for each engine.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ def fit(options: argparse.Namespace, engine: str, seed: int) -> dict[str, Any]:
         command += ["--engine", engine, "--out", f"{folder}/run", "--cache", str(options.cache)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE)
         output = process.stdout.read() if process.stdout else b""
-        # Unlike `wait`, this tells what the one process needed.
+        # Unlike `wait`, this gives the peak of this process alone.
         _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"featx fit-head ended with the status {status}")
     row: dict[str, Any] = {**json.loads(output), "peak_mb": usage.ru_maxrss // 1024}
-    told = {key: row[key] for key in ("engine", "test", "validation", "seconds", "peak_mb")}
-    print(json.dumps({"seed": seed, **told}), flush=True)
+    shown = {key: row[key] for key in ("engine", "test", "validation", "seconds", "peak_mb")}
+    print(json.dumps({"seed": seed, **shown}), flush=True)
     return row
 
 

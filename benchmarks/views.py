@@ -1,9 +1,9 @@
-"""How many augmented views pay: time and cross-validated accuracy on the training images for several K.
+"""Time and cross-validated accuracy on the training images for several numbers K of augmented views.
 
     python benchmarks/views.py DATA [--recipe covid4-vgg16] [--views 1,2,4,8] [--epochs 30] [--folds 3] [--seeds 1]
 
-The test split is never read. Every fold is fitted from fresh weights on the other folds' views and scored on
-its own images as they are (view 0). Prints a JSON line a fit and a table at the end.
+The test split is never read. For each fold a new head is trained on the views of the other folds and scored on the
+fold's original images (view 0). Prints one line of JSON for each number of views, and a table at the end.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def extracted(data: Path, recipe: Recipe, counts: list[int], cache: Path) -> tuple[Extraction, dict[int, float]]:
-    """Extract the largest K step by step; return it and the seconds that each K takes from nothing."""
+    """Extract the largest K step by step; return it and the seconds that each K takes from an empty cache."""
     train = read_data(data)
     train = replace(train, items=train.split("train"))
     seconds: dict[int, float] = {}
