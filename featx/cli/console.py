@@ -6,12 +6,20 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from featx.errors import FeatxError
 
 # Work that is shorter than this shows no progress.
 PATIENCE_SECONDS = 1.0
+# The exit code where some images were skipped.
+SKIPPED = 3
 
 
 class _Lines(logging.Handler):
@@ -48,6 +56,36 @@ def _one_line(kind: type[BaseException], error: BaseException, trace: Any) -> No
         f"featx came upon something it did not expect ({kind.__name__}: {text}); run the command again with --debug "
         "for the traceback, and please report it. What was computed is kept.\n"
     )
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command ends with.
+
+    Attributes:
+        document: Its JSON; images under `failed`, each with path and reason, were skipped.
+        show: Prints it for people.
+        refusal: Raised after the result is printed, which cannot be trusted.
+    """
+
+    document: Mapping[str, Any]
+    show: Callable[[], None]
+    refusal: FeatxError | None = None
+
+
+def finish(result: Result, *, json: bool) -> None:
+    """Print a result as JSON or for people, name the images that were skipped, and exit with 3 if there are any."""
+    failed: Sequence[Mapping[str, str]] = result.document.get("failed") or ()
+    if json:
+        print_json(result.document)
+    else:
+        result.show()
+        if failed:
+            print_lines([f"{len(failed)} skipped:", *(f"  {row['path']}: {row['reason']}" for row in failed)])
+    if result.refusal is not None:
+        raise result.refusal
+    if failed:
+        raise typer.Exit(SKIPPED)
 
 
 def print_json(document: Mapping[str, Any]) -> None:

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from featx.phantoms import Demo
 
 
+@options.command
 def command(
+    *,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for data, run, map and report.")] = Path(
         "featx-demo"
     ),
@@ -23,23 +25,22 @@ def command(
         Path | None, typer.Option(envvar="FEATX_CACHE", help="Folder of cached features; DIR/cache if not given.")
     ] = None,
     seed: options.Seed = None,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
-) -> None:
+    output: options.Output,
+) -> console.Result:
     """Extract features of generated radiographs, train and test a head, draw a map, write a report; no download."""
-    console.start(quiet=quiet, debug=debug)
-    from featx.phantoms import EPOCHS, RECIPE, demo
+    from featx.phantoms import EPOCHS, demo
 
-    with console.progress_bars(quiet=quiet):
-        result = demo(
-            out, cache=cache, weights=options.weights_for("vgg16", weights), epochs=epochs or EPOCHS, seed=seed or 0
-        )
-    if json:
-        console.print_json(result.to_json())
-        return
+    result = demo(
+        out, cache=cache, weights=options.weights_for("vgg16", weights), epochs=epochs or EPOCHS, seed=seed or 0
+    )
+    return console.Result(result.to_json(), lambda: _show(result))
+
+
+def _show(result: Demo) -> None:
+    from featx.phantoms import RECIPE
+
     console.print_lines([f"{RECIPE} on generated radiographs (phantoms, not patients), weights: {_weights(result)}."])
-    fit_head.tell(result.fit)
+    fit_head.show(result.fit)
     console.print_lines(_next_steps(result))
 
 

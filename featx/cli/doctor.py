@@ -20,21 +20,21 @@ MEGA, GIGA = 1e6, 1e9
 WIDTH = 100
 
 
+@options.command
 def command(
+    *,
     cache: options.Cache = options.CACHE_DEFAULT,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
-) -> None:
+    output: options.Output,
+) -> console.Result:
     """Check versions, devices, engines, weights and the cache; list problems and how to fix them."""
-    console.start(quiet=quiet, debug=debug)
     with _broken_installation(ImportError, AttributeError, ValueError):
         from featx.diagnosis import doctor
-    with console.progress_bars(quiet=quiet), _broken_installation(ImportError):
+    with _broken_installation(ImportError):
         diagnosis = doctor(cache=cache)
-    if json:
-        console.print_json(diagnosis.to_json())
-        return
+    return console.Result(diagnosis.to_json(), lambda: _show(diagnosis))
+
+
+def _show(diagnosis: Diagnosis) -> None:
     _print_machine(diagnosis)
     _print_packages(diagnosis)
     _print_engines_and_weights(diagnosis)

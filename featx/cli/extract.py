@@ -7,46 +7,37 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from featx.cli import console, features, options
+from featx.cli import console, options
 
 if TYPE_CHECKING:
     from featx.features import Extraction
 
-SKIPPED = 3
 
-
+@options.command
 def command(
     data: options.Data,
-    recipe: options.RecipeChoice = None,
-    backbone: options.BackboneChoice = None,
-    pooling: options.PoolingChoice = None,
-    preprocess: options.PreprocessChoice = None,
-    size: options.Size = None,
-    views: Annotated[
-        int | None,
-        typer.Option(help="Views of each training image, itself included.", rich_help_panel=options.FEATURES),
-    ] = None,
+    *,
+    features: options.Features,
+    views: options.Views = None,
     cut: Annotated[
-        str | None, typer.Option(help="Layer whose output is taken.", rich_help_panel=options.FEATURES)
+        str | None,
+        typer.Option(help="Layer whose output is used, instead of the last.", rich_help_panel=options.FEATURES),
     ] = None,
     dtype: Annotated[
-        str | None, typer.Option(help="float32 or float16, as stored.", rich_help_panel=options.FEATURES)
+        str | None, typer.Option(help="float32 or float16, on disk.", rich_help_panel=options.FEATURES)
     ] = None,
     precision: options.Precision = None,
-    weights: options.WeightsChoice = None,
     engine: Annotated[
         options.NetworkEngine,
         typer.Option(
-            help="What runs the network; auto: openvino where installed, unless there is a GPU.",
+            help="What runs the network; auto: openvino where it is installed, unless there is a GPU.",
             rich_help_panel=options.RUNNING,
         ),
     ] = options.NetworkEngine.auto,
     batch_size: Annotated[
         int | None,
         typer.Option(
-            min=1,
-            help="Images a call of the network; the engine's own if not given.",
-            rich_help_panel=options.RUNNING,
+            min=1, help="Images in a batch; the engine's default if not given.", rich_help_panel=options.RUNNING
         ),
     ] = None,
     export: Annotated[
@@ -54,65 +45,33 @@ def command(
     ] = None,
     on_error: options.OnError = options.OnErrorChoice.fail,
     cache: options.Cache = options.CACHE_DEFAULT,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            help="Accepted as everywhere, but changes no feature: views are drawn by the recipe's views.seed.",
-            rich_help_panel=options.RUNNING,
-        ),
-    ] = None,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
-) -> None:
+    output: options.Output,
+) -> console.Result:
     """Compute the features that the cache lacks."""
-    console.start(quiet=quiet, debug=debug)
     from featx.features import check_export, export_rows, extract
 
     if export is not None:
         check_export(export)
-    spec = features.spec(
-        recipe,
-        backbone,
-        weights,
-        {
-            "backbone.pooling": pooling,
-            "backbone.cut": cut,
-            "backbone.precision": precision,
-            "preprocess.mode": preprocess,
-            "images.size": size,
-            "views.count": views,
-            "fit.seed": seed,
-            "features.dtype": dtype,
-        },
+    extraction = extract(
+        data,
+        features.spec(views__count=views, backbone__cut=cut, features__dtype=dtype, backbone__precision=precision),
+        cache=cache,
+        engine=engine.value,
+        batch_size=batch_size,
+        on_error=on_error.value,
     )
-    with console.progress_bars(quiet=quiet):
-        result = extract(data, spec, cache=cache, engine=engine.value, batch_size=batch_size, on_error=on_error.value)
-        if export is not None:
-            export_rows(result, export)
-    if json:
-        console.print_json(result.to_json())
-    else:
-        _tell(result, export)
-    if result.failed:
-        raise typer.Exit(SKIPPED)
+    if export is not None:
+        export_rows(extraction, export)
+    return console.Result(extraction.to_json(), lambda: _show(extraction, export))
 
 
-def _tell(result: Extraction, export: Path | None) -> None:
-    json = result.to_json()
+def _show(extraction: Extraction, export: Path | None) -> None:
+    document = extraction.to_json()
     lines = [
-        f"{json['images']} images, {json['rows']} rows of {json['dim']} features: {json['computed']} computed, "
-        f"{json['reused']} reused, in {json['seconds']:.1f} s.",
-        f"Feature set {json['feature_set']} in {result.store.root}.",
+        f"{document['images']} images, {document['rows']} rows of {document['dim']} features: "
+        f"{document['computed']} computed, {document['reused']} reused, in {document['seconds']:.1f} s.",
+        f"Feature set {document['feature_set']} in {extraction.store.root}.",
     ]
     if export is not None:
         lines.append(f"Written to {export}.")
-    console.print_lines(lines + skipped_lines(json["failed"]))
-
-
-def skipped_lines(failed: list[dict[str, str]]) -> list[str]:
-    """Return what is said of images that were skipped."""
-    if not failed:
-        return []
-    return [f"{len(failed)} skipped:", *(f"  {row['path']}: {row['reason']}" for row in failed)]
+    console.print_lines(lines)

@@ -8,42 +8,42 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featx.cli import console, options
-from featx.cli.extract import SKIPPED, skipped_lines
 
 if TYPE_CHECKING:
     from featx.runs import FitResult
 
 
+@options.command
 def command(
     data: options.Data,
-    recipe: Annotated[str, typer.Option(help="Name or TOML file.", rich_help_panel=options.FEATURES)],
+    *,
+    recipe: options.RecipeNeeded,
     out: Annotated[Path, typer.Option(metavar="RUN", help="Folder for the run.", rich_help_panel=options.RUNNING)],
-    epochs: Annotated[int | None, typer.Option(rich_help_panel=options.FITTING)] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Rows a step.", rich_help_panel=options.FITTING)] = None,
-    learning_rate: Annotated[float | None, typer.Option(rich_help_panel=options.FITTING)] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Number of epochs of training.", rich_help_panel=options.FITTING)
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Images in a training step.", rich_help_panel=options.FITTING)
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Learning rate of Adam.", rich_help_panel=options.FITTING)
+    ] = None,
     validation: Annotated[
         float | None,
-        typer.Option(help="Share of the train split to hold out.", rich_help_panel=options.FITTING),
+        typer.Option(
+            help="Share of the train split that is held out for validation, 0 to 1.", rich_help_panel=options.FITTING
+        ),
     ] = None,
-    views: Annotated[
-        int | None,
-        typer.Option(help="Views of each training image, itself included.", rich_help_panel=options.FEATURES),
-    ] = None,
+    views: options.Views = None,
     precision: options.Precision = None,
     weights: options.WeightsChoice = None,
-    engine: Annotated[
-        options.FitEngineChoice,
-        typer.Option(help="What fits the head; auto: fused where it applies.", rich_help_panel=options.RUNNING),
-    ] = options.FitEngineChoice.auto,
+    engine: options.FitEngineOption = options.FitEngineChoice.auto,
     on_error: options.OnError = options.OnErrorChoice.fail,
     cache: options.Cache = options.CACHE_DEFAULT,
     seed: options.Seed = None,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
-) -> None:
-    """Fit the head that a recipe specifies, test it, and write the run."""
-    console.start(quiet=quiet, debug=debug)
+    output: options.Output,
+) -> console.Result:
+    """Train the head that a recipe specifies, test it, and write the run."""
     from featx.recipes import load_recipe, override
     from featx.runs import fit_head
 
@@ -61,18 +61,12 @@ def command(
             "backbone.weights": options.weights_for(resolved.backbone.name, weights),
         },
     )
-    with console.progress_bars(quiet=quiet):
-        result = fit_head(data, resolved, out, cache=cache, engine=engine.value, on_error=on_error.value)
-    if json:
-        console.print_json(result.to_json())
-    else:
-        tell(result)
-    if result.extraction.failed:
-        raise typer.Exit(SKIPPED)
+    result = fit_head(data, resolved, out, cache=cache, engine=engine.value, on_error=on_error.value)
+    return console.Result(result.to_json(), lambda: show(result))
 
 
-def tell(result: FitResult) -> None:
-    """Print what a fit found, for people."""
+def show(result: FitResult) -> None:
+    """Print the result of a fit for people."""
     parameters = result.parameters
     seconds = result.seconds
     console.print_table(
@@ -87,4 +81,3 @@ def tell(result: FitResult) -> None:
         ]
     )
     console.print_lines(["In parentheses: 95 % intervals (Wilson)."])
-    console.print_lines(skipped_lines([failure.to_json() for failure in result.extraction.failed]))

@@ -1,12 +1,21 @@
-"""Options that several commands share, each declared once."""
+"""Options that several commands share, each declared once, and the frame that all commands run in."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
+
+from featx.cli import console
+
+if TYPE_CHECKING:
+    from featx.recipes import FeatureSpec
 
 # Help panels, in the order in which a reader needs them.
 FEATURES = "What features"
@@ -15,7 +24,7 @@ RUNNING = "How to run"
 
 
 class Pooling(StrEnum):
-    """What is done to the network's last map."""
+    """Pooling of the network's last feature map."""
 
     none = "none"
     avg = "avg"
@@ -23,7 +32,7 @@ class Pooling(StrEnum):
 
 
 class Preprocess(StrEnum):
-    """What is done to pixels."""
+    """Preprocessing of pixels."""
 
     rescale = "rescale"
     imagenet = "imagenet"
@@ -31,7 +40,7 @@ class Preprocess(StrEnum):
 
 
 class PrecisionChoice(StrEnum):
-    """What the network computes in."""
+    """Precision of the network."""
 
     float32 = "float32"
     mixed = "mixed"
@@ -53,14 +62,14 @@ class NetworkEngine(StrEnum):
 
 
 class LayerChoice(StrEnum):
-    """Which features are looked at."""
+    """Which features."""
 
     penultimate = "penultimate"
     backbone = "backbone"
 
 
 class SplitChoice(StrEnum):
-    """Which images are looked at."""
+    """Which images."""
 
     train = "train"
     val = "val"
@@ -69,7 +78,7 @@ class SplitChoice(StrEnum):
 
 
 class MapMethod(StrEnum):
-    """How a map is made."""
+    """The map method."""
 
     tsne = "tsne"
     umap = "umap"
@@ -77,13 +86,13 @@ class MapMethod(StrEnum):
 
 
 class MapSetting(StrEnum):
-    """Named parameters of a map."""
+    """Named settings of a map."""
 
     of_2020 = "2020"
 
 
 class FitEngineChoice(StrEnum):
-    """What fits the head."""
+    """What trains the head."""
 
     auto = "auto"
     fused = "fused"
@@ -100,28 +109,44 @@ Place = Annotated[
     Path,
     typer.Argument(metavar="RUN|DATA", help="Folder that fit-head wrote, or a folder or manifest of images."),
 ]
-RecipeChoice = Annotated[str | None, typer.Option("--recipe", help="Name or TOML file.", rich_help_panel=FEATURES)]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder that fit-head wrote.")]
+RecipeChoice = Annotated[
+    str | None, typer.Option("--recipe", help="Name of a recipe, or its TOML file.", rich_help_panel=FEATURES)
+]
+RecipeNeeded = Annotated[
+    str, typer.Option("--recipe", help="Name of a recipe, or its TOML file.", rich_help_panel=FEATURES)
+]
 BackboneChoice = Annotated[
     str | None,
     typer.Option(
         "--backbone",
-        help="Name, or a .keras file, instead of a recipe; vgg16 without either.",
+        help="Name of a backbone, or a .keras file, instead of a recipe; vgg16 without either.",
         rich_help_panel=FEATURES,
     ),
 ]
 PoolingChoice = Annotated[
     Pooling | None,
-    typer.Option("--pooling", help="Of the last map; none flattens it.", rich_help_panel=FEATURES),
+    typer.Option("--pooling", help="Pooling of the last feature map; none flattens it.", rich_help_panel=FEATURES),
 ]
 PreprocessChoice = Annotated[
-    Preprocess | None, typer.Option("--preprocess", help="Of the pixels.", rich_help_panel=FEATURES)
+    Preprocess | None, typer.Option("--preprocess", help="Preprocessing of the pixels.", rich_help_panel=FEATURES)
 ]
-Size = Annotated[int | None, typer.Option("--size", help="Width and height in pixels.", rich_help_panel=FEATURES)]
+Size = Annotated[
+    int | None, typer.Option("--size", help="Width and height of the input in pixels.", rich_help_panel=FEATURES)
+]
+Views = Annotated[
+    int | None,
+    typer.Option(
+        "--views",
+        help="Augmented views of each training image, including the image itself.",
+        rich_help_panel=FEATURES,
+    ),
+]
 LayerOption = Annotated[
     LayerChoice | None,
     typer.Option(
         "--layer",
-        help="Which features; if not given a run's penultimate ones, and the backbone's of data.",
+        help="Which features; the default is penultimate for a run that has them, else backbone.",
         rich_help_panel=FEATURES,
     ),
 ]
@@ -129,47 +154,141 @@ Precision = Annotated[
     PrecisionChoice | None,
     typer.Option(
         "--precision",
-        help="mixed: products in half precision, for GPUs with units for it; such rows are kept apart.",
+        help="mixed: products in half precision, for GPUs with units for it; such rows are kept separately.",
         rich_help_panel=FEATURES,
     ),
-]
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder that fit-head wrote.")]
-Cache = Annotated[
-    Path, typer.Option("--cache", envvar="FEATX_CACHE", help="Where features are kept.", rich_help_panel=RUNNING)
 ]
 WeightsChoice = Annotated[
     list[str] | None,
     typer.Option(
         "--weights",
         metavar="imagenet|random[:SEED]|FILE",
-        help="The backbone's weights; BACKBONE=… where several are used. FEATX_WEIGHTS_DIR is searched for "
+        help="Weights of the backbone; BACKBONE=… where several are used. FEATX_WEIGHTS_DIR is searched for "
         "BACKBONE_notop.weights.h5 before any download.",
         rich_help_panel=FEATURES,
     ),
 ]
-Seed = Annotated[
-    int | None, typer.Option("--seed", min=0, max=2**32 - 1, help="Of all that is random.", rich_help_panel=RUNNING)
+FitEngineOption = Annotated[
+    FitEngineChoice,
+    typer.Option("--engine", help="What trains the head; auto: fused where it can.", rich_help_panel=RUNNING),
 ]
 OnError = Annotated[
     OnErrorChoice,
-    typer.Option(help="skip: go on without images that cannot be used, and exit with 3.", rich_help_panel=RUNNING),
+    typer.Option(
+        "--on-error", help="skip: leave out images that cannot be used, exit with 3.", rich_help_panel=RUNNING
+    ),
+]
+Cache = Annotated[
+    Path,
+    typer.Option("--cache", envvar="FEATX_CACHE", help="Folder of cached features.", rich_help_panel=RUNNING),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of everything random.", rich_help_panel=RUNNING),
 ]
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on standard output.", rich_help_panel=RUNNING)
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notices.", rich_help_panel=RUNNING)]
-Debug = Annotated[bool, typer.Option("--debug", help="Errors with their traceback.", rich_help_panel=RUNNING)]
+Debug = Annotated[bool, typer.Option("--debug", help="Show errors with their traceback.", rich_help_panel=RUNNING)]
 CACHE_DEFAULT = Path("cache")
 
 
+@dataclass(frozen=True)
+class Output:
+    """The options of every command: how it speaks."""
+
+    json: Json = False
+    quiet: Quiet = False
+    debug: Debug = False
+
+
+@dataclass(frozen=True)
+class Features:
+    """The options that choose features: a recipe or a backbone, and single fields of it."""
+
+    recipe: RecipeChoice = None
+    backbone: BackboneChoice = None
+    pooling: PoolingChoice = None
+    preprocess: PreprocessChoice = None
+    size: Size = None
+    weights: WeightsChoice = None
+
+    def spec(self, **further: Any) -> FeatureSpec:
+        """Return the features that the options mean.
+
+        Args:
+            further: More fields of a recipe to replace, `__` for the dot in their names; those that are None are
+                left as they are.
+
+        Raises:
+            UsageError: Recipe and backbone are both given.
+            RecipeError: The recipe or a field is not valid.
+        """
+        from featx.features import base_recipe, chosen_recipe
+
+        base = base_recipe(self.recipe, self.backbone)
+        changes = {
+            "backbone.pooling": self.pooling,
+            "preprocess.mode": self.preprocess,
+            "images.size": self.size,
+            "backbone.weights": weights_for(base.backbone.name, self.weights),
+            **{name.replace("__", "."): value for name, value in further.items()},
+        }
+        plain = {name: value.value if isinstance(value, StrEnum) else value for name, value in changes.items()}
+        return chosen_recipe(base, None, plain)
+
+    def spec_if_given(self) -> FeatureSpec | None:
+        """Return the features that the options mean, or None where none is given: a run has its own features."""
+        return self.spec() if any(getattr(self, field.name) for field in fields(self)) else None
+
+
 def weights_for(backbone: str, choices: list[str] | None) -> str | None:
-    """Return what `--weights` says of one backbone: `BACKBONE=…` before a choice for all, the last one wins."""
-    found = None
-    named = None
+    """Return the choice of `--weights` for one backbone: `BACKBONE=…` before a choice for all, the last one wins."""
+    for_all = None
+    for_this = None
     for choice in choices or []:
         name, equals, source = choice.partition("=")
         if not equals:
-            found = choice
+            for_all = choice
         elif name.lower() == backbone.lower():
-            named = source
-    return named if named is not None else found
+            for_this = source
+    return for_this if for_this is not None else for_all
+
+
+def command(function: Callable[..., console.Result]) -> Callable[..., None]:
+    """Make a command of a function: with groups of options, notices, progress bars, and one way to end.
+
+    A parameter whose type is `Output` or `Features` becomes the options that are its fields. What the function
+    returns is printed, as JSON or for people, by `console.finish`.
+    """
+    parameters: list[inspect.Parameter] = []
+    groups: dict[str, Any] = {}
+    for parameter in inspect.signature(function, eval_str=True).parameters.values():
+        group = parameter.annotation
+        if not is_dataclass(group):
+            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+            continue
+        groups[parameter.name] = group
+        hints = get_type_hints(group, include_extras=True)
+        parameters += [
+            inspect.Parameter(
+                field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+            )
+            for field in fields(group)
+        ]
+
+    @wraps(function)
+    def run(**given: Any) -> None:
+        made = {
+            name: group(**{field.name: given.pop(field.name) for field in fields(group)})
+            for name, group in groups.items()
+        }
+        output = next(group for group in made.values() if isinstance(group, Output))
+        console.start(quiet=output.quiet, debug=output.debug)
+        with console.progress_bars(quiet=output.quiet):
+            result = function(**given, **made)
+        console.finish(result, json=output.json)
+
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return run

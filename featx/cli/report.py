@@ -10,8 +10,10 @@ import typer
 from featx.cli import console, options
 
 
+@options.command
 def command(
     run: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders that fit-head wrote.")],
+    *,
     out: Annotated[
         Path | None, typer.Option(metavar="F.html", help="The page; RUN/report.html if not given, for one run.")
     ] = None,
@@ -20,19 +22,13 @@ def command(
     ] = None,
     cache: options.Cache = options.CACHE_DEFAULT,
     seed: options.Seed = None,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
-) -> None:
+    output: options.Output,
+) -> console.Result:
     """Write one self-contained HTML page about a run, or about several side by side."""
-    console.start(quiet=quiet, debug=debug)
     from featx.reports import report
     from featx.text import size
 
     sections = [name.strip() for name in (without or "").split(",") if name.strip()]
-    with console.progress_bars(quiet=quiet):
-        found = report(*run, out=out, without=sections, cache=cache, seed=seed or 0)
-    if json:
-        console.print_json(found.to_json())
-        return
-    console.print_lines([f"{found.file} ({size(found.bytes)}), in {found.seconds:.1f} s."])
+    page = report(*run, out=out, without=sections, cache=cache, seed=seed or 0)
+    line = f"{page.file} ({size(page.bytes)}), in {page.seconds:.1f} s."
+    return console.Result(page.to_json(), lambda: console.print_lines([line]))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featx.cli import console, options
-from featx.cli.extract import SKIPPED, skipped_lines
 from featx.errors import UntrustedError, UsageError
 
 if TYPE_CHECKING:
@@ -18,9 +17,11 @@ if TYPE_CHECKING:
 VALUES = "What to vary"
 
 
+@options.command
 def command(
     data: options.Data,
-    recipe: Annotated[str, typer.Option(help="Name or TOML file.", rich_help_panel=options.FEATURES)],
+    *,
+    recipe: options.RecipeNeeded,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the sweep.", rich_help_panel=options.RUNNING)],
     batch_size: Annotated[
         str | None,
@@ -58,10 +59,7 @@ def command(
         ),
     ] = 3,
     weights: options.WeightsChoice = None,
-    engine: Annotated[
-        options.FitEngineChoice,
-        typer.Option(help="What trains the heads; auto: fused where it can.", rich_help_panel=options.RUNNING),
-    ] = options.FitEngineChoice.auto,
+    engine: options.FitEngineOption = options.FitEngineChoice.auto,
     jobs: Annotated[
         int,
         typer.Option(
@@ -71,12 +69,9 @@ def command(
     on_error: options.OnError = options.OnErrorChoice.fail,
     cache: options.Cache = options.CACHE_DEFAULT,
     seed: options.Seed = None,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
-) -> None:
+    output: options.Output,
+) -> console.Result:
     """Fit a recipe for every value and several seeds, and say whether the values make a difference."""
-    console.start(quiet=quiet, debug=debug)
     from featx.recipes import load_recipe, with_fields
     from featx.sweeps import check_weights_once, sweep
 
@@ -96,27 +91,22 @@ def command(
     sources = {name: options.weights_for(name, weights) for name in backbones}
     if weights:
         check_weights_once(wanted)
-    with console.progress_bars(quiet=quiet):
-        result = sweep(
-            data,
-            base,
-            grid,
-            out,
-            seeds=seeds,
-            weights={name: source for name, source in sources.items() if source is not None},
-            cache=cache,
-            engine=engine.value,
-            jobs=jobs,
-            on_error=on_error.value,
-        )
-    if json:
-        console.print_json(result.to_json())
-    else:
-        _print(result)
+    result = sweep(
+        data,
+        base,
+        grid,
+        out,
+        seeds=seeds,
+        weights={name: source for name, source in sources.items() if source is not None},
+        cache=cache,
+        engine=engine.value,
+        jobs=jobs,
+        on_error=on_error.value,
+    )
+    refusal = None
     if result.refused == len(result.scores):
-        raise UntrustedError(f"All {result.refused} fits were refused; the first: {result.scores[0].refused}")
-    if result.failed:
-        raise typer.Exit(SKIPPED)
+        refusal = UntrustedError(f"All {result.refused} fits were refused; the first: {result.scores[0].refused}")
+    return console.Result(result.to_json(), lambda: _show(result), refusal)
 
 
 def _wanted(chosen: dict[str, str | None], settings: list[str]) -> dict[str, list[Any]]:
@@ -141,7 +131,7 @@ def _split(wanted: dict[str, list[Any]]) -> tuple[dict[str, Any], dict[str, list
     return {field: values[0] for field, values in wanted.items() if field not in several}, several
 
 
-def _print(result: Sweep) -> None:
+def _show(result: Sweep) -> None:
     from featx.sweeps import as_text, column_names
 
     names = column_names(result.fields).values()
@@ -162,7 +152,6 @@ def _print(result: Sweep) -> None:
     header = [*names, result.role, "95 % over seeds", "correct, by seed", "loss"]
     console.print_table(rows, [*header, "validation"] if held_out else header)
     console.print_lines([result.conclusion(), *(f"  {path}" for path in result.files)])
-    console.print_lines(skipped_lines([failure.to_json() for failure in result.failed]))
 
 
 def _mean(mean: float | None, sd: float | None) -> str:
