@@ -12,19 +12,20 @@ from featx.stats import Score
 
 def test_numbers_have_units_and_thousands() -> None:
     assert numbers.count(51_907_844) == "51,907,844"
-    assert (numbers.images(1), numbers.images(1200)) == ("1 image", "1,200 images")
+    assert (numbers.images(1), numbers.images(1200, "test")) == ("1 image", "1,200 test images")
     assert numbers.percent(0.9166) == "91.7 %"
-    assert numbers.span((0.7817, 0.9713)) == "78.2–97.1 %"
-    assert numbers.share_of(27, 36) == "27/36 = 75.0 % (58.9–86.2 %)"
-    assert numbers.sentence_of(Score(36, 27, 0.5)) == "27 of 36 images right: 75.0 % (95 % interval 58.9–86.2 %)"
+    assert numbers.interval_percent((0.7817, 0.9713)) == "78.2–97.1 %"
+    assert numbers.fraction_interval(27, 36) == "27/36 = 75.0 % (58.9–86.2 %)"
+    words = numbers.accuracy_words(Score(36, 27, 0.5))
+    assert words == "75.0 % (27 of 36 images correct, 95 % interval 58.9–86.2 %)"
     assert (numbers.size(491_234), numbers.size(2_812_000)) == ("491 kB", "2.8 MB")
 
 
 @pytest.mark.parametrize("nothing", [None, math.nan])
 def test_what_is_not_there_is_a_dash(nothing: float | None) -> None:
     assert numbers.percent(nothing) == numbers.decimal(nothing) == "–"
-    assert numbers.span(None) == numbers.duration(None) == numbers.probability(None) == "–"
-    assert numbers.fraction(0, 0) == numbers.share_of(0, 0) == "–"
+    assert numbers.interval_percent(None) == numbers.duration(None) == numbers.probability(None) == "–"
+    assert numbers.fraction(0, 0) == numbers.fraction_interval(0, 0) == "–"
 
 
 @pytest.mark.parametrize(

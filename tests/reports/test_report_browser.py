@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 from browser import DESKTOP, PHONE, Browser
-from pipeline_data import small_data, small_recipe
 from selenium.webdriver.support.wait import WebDriverWait
 
 from featx.reports.reporting import report
-from featx.runs import fit_head
+from featx.runs import FitResult
 
 WIDER = """
 return [...document.querySelectorAll("main *, header *")]
@@ -20,31 +19,27 @@ return [...document.querySelectorAll("main *, header *")]
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
-    root = tmp_path_factory.mktemp("report")
-    small_data(root / "data", train=6, test=3)
-    # Two epochs leave enough images that are got wrong.
-    recipe = small_recipe(tiny_model, {"fit.epochs": 2})
-    run = fit_head(root / "data", recipe, root / "run", cache=root / "cache").run
-    return report(run, without=["comparison"], cache=root / "cache").file
+def written(root: Path, cache: Path, brief: FitResult) -> Path:
+    """A page of a run that was trained for one epoch, so that there are enough misclassified images."""
+    return report(brief.run, out=root / "brief.html", without=["comparison"], cache=cache).file
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("size", [DESKTOP, PHONE, (360, 740)], ids=["desktop", "phone", "narrow"])
-def test_it_fits_and_loads_nothing(browser: Browser, page: Path, size: tuple[int, int], dark: bool) -> None:
-    browser.open(page, size, dark=dark)
+def test_it_fits_and_loads_nothing(browser: Browser, written: Path, size: tuple[int, int], dark: bool) -> None:
+    browser.open(written, size, dark=dark)
     ready = "return document.querySelectorAll('.featx-map[data-ready]').length == 2"
     WebDriverWait(browser.driver, 30).until(lambda _: browser.run(ready))
     assert browser.errors() == []
-    assert browser.requests() == [page.as_uri()]
+    assert browser.requests() == [written.as_uri()]
     assert browser.run("return document.documentElement.scrollWidth") == size[0]
     assert browser.run(WIDER) == []
     assert browser.run("return [...document.images].every((one) => one.complete && one.naturalWidth > 0)")
 
 
-def test_colours_are_far_enough_apart(browser: Browser, page: Path) -> None:
+def test_colours_are_far_enough_apart(browser: Browser, written: Path) -> None:
     for dark in (False, True):
-        browser.open(page, dark=dark)
+        browser.open(written, dark=dark)
         assert browser.run(CONTRAST) == []
 
 
@@ -79,8 +74,8 @@ return found;
 """
 
 
-def test_paper_has_drawings_for_maps(browser: Browser, page: Path) -> None:
-    browser.open(page)
+def test_paper_has_drawings_for_maps(browser: Browser, written: Path) -> None:
+    browser.open(written)
     shown = "return [...document.querySelectorAll(arguments[0])].map((one) => getComputedStyle(one).display)"
     assert set(browser.run(shown, ".print-only")) == {"none"}
     browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
@@ -89,8 +84,8 @@ def test_paper_has_drawings_for_maps(browser: Browser, page: Path) -> None:
     browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
 
-def test_the_first_key_leads_to_the_content(browser: Browser, page: Path) -> None:
-    browser.open(page)
+def test_the_first_key_leads_to_the_content(browser: Browser, written: Path) -> None:
+    browser.open(written)
     from selenium.webdriver.common.keys import Keys
 
     body = browser.driver.find_element("tag name", "body")
