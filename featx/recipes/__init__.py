@@ -1,4 +1,4 @@
-"""Recipes: what decides features, head and fit, as TOML."""
+"""Recipes: everything that decides the features, the head and its training, as TOML."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Recipes as TOML files: the ones that come with featx, and any path; errors that name the field."""
+"""Read and write recipes as TOML: those that come with featx, and files of the user; errors name the field."""
 
 from __future__ import annotations
 
@@ -31,42 +31,49 @@ def recipe_names() -> list[str]:
 def load_recipe(name_or_path: str | Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
     """Read a recipe by its name, or from a TOML file.
 
-    A recipe may start with `base = "NAME"` to take all that it does not say from one that comes with featx.
+    A file may start with `base = "NAME"`: all fields that it does not set are then those of this recipe of featx.
 
     Args:
-        name_or_path: A name that `recipe_names` lists, or a path; what ends in `.toml` or has a separator is one.
-        overrides: Dotted fields (`"fit.epochs"`) and their values, which win over the file's. `None` values
-            are left out.
+        name_or_path: A name that `recipe_names` lists, or a path, which ends in `.toml` or contains a separator.
+        overrides: Values by dotted field (`"fit.epochs"`), used instead of those of the file; `None` changes nothing.
 
     Raises:
         UsageError: No recipe has that name, or an override is not valid.
         RecipeError: The file cannot be read, is not TOML, or a field is unknown or not valid.
     """
     source = str(name_or_path)
-    recipe = _validated(_document(source), source)
+    try:
+        # TOML has arrays where the recipe has tuples, and 1 where it means 1.0: JSON's rules allow both.
+        recipe = Recipe.model_validate_json(json.dumps(_document(source), default=str))
+    except ValidationError as error:
+        raise RecipeError(_sentence(error, source)) from None
     return override(recipe, overrides or {})
 
 
 def override(recipe: Recipe, overrides: Mapping[str, Any]) -> Recipe:
-    """Return a recipe with some fields replaced.
+    """Return a copy of a recipe with some fields replaced.
 
     Args:
-        recipe: Stays as it is.
-        overrides: Dotted fields (`"fit.epochs"`) and their values; `None` values are left out.
+        recipe: The recipe, which does not change.
+        overrides: Values by dotted field (`"fit.epochs"`); `None` changes nothing.
 
     Raises:
-        UsageError: What `with_fields` raises.
+        UsageError: See `with_fields`.
     """
-    wanted = {field: value for field, value in overrides.items() if value is not None}
-    return with_fields(recipe, wanted) if wanted else recipe
+    changes = {field: value for field, value in overrides.items() if value is not None}
+    return with_fields(recipe, changes) if changes else recipe
 
 
 def with_fields(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
-    """Do what `override` does, with `None` for a value as any other: it leaves a field empty.
+    """Return a copy of a recipe with some fields replaced, where `None` is a value: it empties a field.
+
+    Args:
+        recipe: The recipe, which does not change.
+        changes: Values by dotted field (`"fit.epochs"`).
 
     Raises:
-        UsageError: There is no such field, its value is not valid, or it is a learning rate where the schedule
-            has rates of its own.
+        UsageError: There is no such field, its value is not valid, or it is the learning rate of a recipe whose
+            schedule gives absolute rates.
     """
     try:
         changed = recipe.replaced(dict(changes))
@@ -82,7 +89,7 @@ def with_fields(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
 
 
 def dump_recipe(recipe: Recipe) -> str:
-    """Return the recipe as TOML with every default written out; `load_recipe` reads it back."""
+    """Return a recipe as TOML with every default written out; `load_recipe` reads it back."""
     return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))
 
 
@@ -91,7 +98,11 @@ def _shipped() -> Traversable:
 
 
 def _document(source: str) -> dict[str, Any]:
-    document = _parse(_text(source), source)
+    """Return a recipe's TOML document, merged with its base."""
+    try:
+        document = tomllib.loads(_text(source))
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"Recipe {source} is not valid TOML: {error}.") from None
     base = document.pop(BASE, None)
     if base is None:
         return document
@@ -115,14 +126,7 @@ def _text(source: str) -> str:
 def _unknown(name: str) -> str:
     near = difflib.get_close_matches(name, recipe_names(), n=1)
     hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(recipe_names())}."
-    return f"No recipe is named {name!r}; {hint} (A file of your own is passed by its path, ending in .toml.)"
-
-
-def _parse(text: str, source: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"Recipe {source} is not valid TOML: {error}.") from None
+    return f"No recipe is named {name!r}; {hint} (For your own file, pass its path, which ends in .toml.)"
 
 
 def _merged(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,16 +137,9 @@ def _merged(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _validated(document: dict[str, Any], source: str) -> Recipe:
-    try:
-        # TOML has arrays where the recipe has tuples, and 1 where it means 1.0: JSON's rules allow both.
-        return Recipe.model_validate_json(json.dumps(document, default=str))
-    except ValidationError as error:
-        raise RecipeError(_sentence(error, source)) from None
-
-
 def _sentence(error: ValidationError, source: str) -> str:
-    # A misspelt field is also a missing one: name what is there, not what is not.
+    """Return a sentence about the first error of a recipe."""
+    # A misspelt field also leaves one missing: name the one that is there.
     details = [_detail(item) for item in error.errors(include_url=False)]
     first = min(details, key=lambda item: item["type"] == "missing")
     place = _place(first["loc"])
@@ -157,7 +154,7 @@ def _sentence(error: ValidationError, source: str) -> str:
 
 
 def _detail(item: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return pydantic's detail, with a layer's wrong or missing type told as that of any other field."""
+    """Return an error of pydantic; a wrong or missing `type` of a layer becomes an error of an ordinary field."""
     if item["type"] == "union_tag_not_found":
         return {**item, "type": "missing", "loc": (*item["loc"], "type")}
     if item["type"] == "union_tag_invalid":
@@ -168,7 +165,7 @@ def _detail(item: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _place(loc: Sequence[int | str]) -> list[int | str]:
-    """Return where the user finds the field: pydantic also tells a layer's type, after its number."""
+    """Return a field's place in the file: after the index of a layer, pydantic adds the layer's type."""
     pairs = zip(("", *loc), loc, strict=False)
     return [part for before, part in pairs if not (isinstance(before, int) and part in LAYER_TYPES)]
 

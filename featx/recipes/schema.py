@@ -1,7 +1,7 @@
-"""What a recipe says: from the image's size to the head's last layer, as validated, immutable parts.
+"""The tables and fields of a recipe, from the size of the images to the last layer of the head.
 
-A `FeatureSpec` decides the features of an image; a `Recipe` adds the head and how it is fitted.
-`featx.recipe_files` reads and writes them.
+A `FeatureSpec` decides the features of an image; a `Recipe` adds the head and its training. Both are validated and
+immutable. `featx.recipes.files` reads and writes them.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ Precision = Literal["float32", "mixed"]
 PreprocessMode = Literal["rescale", "imagenet", "featurewise"]
 Activation = Literal["linear", "relu", "gelu", "elu", "selu", "silu", "tanh", "sigmoid"]
 Triple = tuple[float, float, float]
-# What a built head calls the layers that the recipe does not name.
+# Names of the layers that a head has besides the dense layers of the recipe.
 RESERVED_NAMES = re.compile(r"features|logits|probabilities|dropout_\d+")
 
 
 class Part(BaseModel):
-    """A table of the recipe: unknown fields are errors, values do not change."""
+    """A table of a recipe: unknown fields are errors, and values cannot be changed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class ImagesPart(Part):
-    """How images are brought to the network's input size."""
+    """How images are resized to the network's input size."""
 
     size: Annotated[int, Field(ge=8, le=4096, description="width and height in pixels")] = 224
     resize: Annotated[Resize, Field(description="antialiased method")] = "bilinear"
 
 
 class ViewsPart(Part):
-    """Augmented views of each training image; `count = 1` is the image alone."""
+    """Augmented views of each training image; with `count = 1` the image alone."""
 
-    count: Annotated[int, Field(ge=1, le=10_000, description="views an image, the image itself included")] = 1
-    rotation: Annotated[float, Field(ge=0, le=180, description="degrees, either way")] = 0.0
-    shift: Annotated[float, Field(ge=0, le=1, description="fraction of width and height, either way")] = 0.0
-    shear: Annotated[float, Field(ge=0, lt=90, description="degrees, either way")] = 0.0
-    zoom: Annotated[float, Field(ge=0, lt=1, description="0.1 draws factors from 0.9 to 1.1")] = 0.0
-    channel_shift: Annotated[float, Field(ge=0, le=255, description="of 255, either way")] = 0.0
+    count: Annotated[int, Field(ge=1, le=10_000, description="views of each image, including the image itself")] = 1
+    rotation: Annotated[float, Field(ge=0, le=180, description="degrees, in both directions")] = 0.0
+    shift: Annotated[float, Field(ge=0, le=1, description="fraction of width and height, in both directions")] = 0.0
+    shear: Annotated[float, Field(ge=0, lt=90, description="degrees, in both directions")] = 0.0
+    zoom: Annotated[float, Field(ge=0, lt=1, description="0.1 means factors from 0.9 to 1.1")] = 0.0
+    channel_shift: Annotated[float, Field(ge=0, le=255, description="grey levels of 255, up and down")] = 0.0
     horizontal_flip: bool = False
     vertical_flip: bool = False
     fill: Annotated[int, Field(ge=0, le=255, description="grey level outside the image")] = 0
@@ -52,10 +52,10 @@ class ViewsPart(Part):
 
 
 class PreprocessPart(Part):
-    """What is done to pixels (0 to 255) before the network.
+    """How pixel values (0 to 255) are scaled before the network.
 
-    `featurewise` needs the training images' channel means and deviations; `mean` and `std` (in
-    units of 1/255) fix them, otherwise they are computed from the train split.
+    `featurewise` needs the channel means and standard deviations of the training images. `mean` and `std`, after
+    division by 255, give them; otherwise they are computed from the train split.
     """
 
     mode: PreprocessMode = "imagenet"
@@ -65,9 +65,9 @@ class PreprocessPart(Part):
     @model_validator(mode="after")
     def _statistics_belong_to_featurewise(self) -> PreprocessPart:
         if (self.mean is None) != (self.std is None):
-            raise ValueError("mean and std are given together or not at all")
+            raise ValueError("mean and std must be given together or not at all")
         if self.mean is not None and self.mode != "featurewise":
-            raise ValueError(f"mean and std belong to mode 'featurewise', not '{self.mode}'")
+            raise ValueError(f"mean and std belong to mode 'featurewise', not to '{self.mode}'")
         if self.std is not None and min(self.std) <= 0:
             raise ValueError("std must be positive in each channel")
         return self
@@ -79,20 +79,20 @@ class BackbonePart(Part):
     name: Annotated[str, Field(min_length=1)]
     weights: Annotated[str, Field(min_length=1, description="imagenet, random, or a weights file")] = "imagenet"
     pooling: Pooling = "none"
-    cut: Annotated[str | None, Field(description="layer whose output is taken; None is the last")] = None
+    cut: Annotated[str | None, Field(description="layer whose output is the features; None: the last layer")] = None
     precision: Annotated[
-        Precision, Field(description="mixed: products in half precision, for GPUs with units for it")
+        Precision, Field(description="mixed: half precision where that is safe, for GPUs with units for it")
     ] = "float32"
 
 
 class FeaturesPart(Part):
-    """How rows are stored."""
+    """How features are stored."""
 
     dtype: Literal["float32", "float16"] = "float32"
 
 
 class DropoutLayer(Part):
-    """Inverted dropout: at fitting, each value is zeroed with probability `rate`, the rest scaled up."""
+    """Inverted dropout: in training, each value is set to 0 with probability `rate` and the rest is scaled up."""
 
     type: Literal["dropout"]
     rate: Annotated[float, Field(ge=0, lt=1)]
@@ -111,20 +111,22 @@ HeadLayer = Annotated[DropoutLayer | DenseLayer, Field(discriminator="type")]
 
 
 class HeadPart(Part):
-    """Layers between the features and the classes; the last dense layer onto the classes is implied."""
+    """Layers between the features and the classes; a last dense layer with one unit per class is added to them."""
 
     layers: tuple[HeadLayer, ...] = ()
-    output: Annotated[Literal["softmax", "sigmoid"], Field(description="sigmoid: one unit, for two classes")] = (
+    output: Annotated[Literal["softmax", "sigmoid"], Field(description="sigmoid: one unit for two classes")] = (
         "softmax"
     )
-    penultimate: Annotated[str | None, Field(description="dense layer whose output maps show")] = None
+    penultimate: Annotated[str | None, Field(description="dense layer whose output is the penultimate features")] = (
+        None
+    )
 
     @model_validator(mode="after")
     def _penultimate_is_a_layer(self) -> HeadPart:
         names = self.dense_names()
         taken = [name for name in names if RESERVED_NAMES.fullmatch(name)]
         if taken:
-            raise ValueError(f"a dense layer cannot be named '{taken[0]}', which is a name of featx's own layers")
+            raise ValueError(f"a dense layer cannot be named '{taken[0]}', because featx uses that name")
         if len(set(names)) < len(names):
             raise ValueError("names of dense layers must differ (without a name they are dense_1, dense_2, …)")
         if self.penultimate is not None and self.penultimate not in names:
@@ -135,13 +137,13 @@ class HeadPart(Part):
         return self
 
     def dense_names(self) -> list[str]:
-        """Return the names of the dense layers in order: their own, or `dense_1`, `dense_2` and so on."""
+        """Return the names of the dense layers in order; without a name in the recipe, number i is `dense_i`."""
         dense = [layer for layer in self.layers if isinstance(layer, DenseLayer)]
         return [layer.name or f"dense_{number}" for number, layer in enumerate(dense, 1)]
 
 
 class SchedulePart(Part):
-    """The learning rate by epoch (counted from 0): `values[i]` holds before `boundaries[i]`.
+    """The learning rate by epoch (counted from 0): `values[i]` applies before epoch `boundaries[i]`.
 
     `absolute` values are rates; `factor` values multiply `fit.learning_rate`.
     """
@@ -155,7 +157,7 @@ class SchedulePart(Part):
         if len(self.values) != len(self.boundaries) + 1:
             raise ValueError(
                 f"values must be one more than boundaries, received {len(self.values)} values "
-                f"for {len(self.boundaries)} boundaries"
+                f"and {len(self.boundaries)} boundaries"
             )
         if any(a >= b for a, b in zip(self.boundaries, self.boundaries[1:], strict=False)):
             raise ValueError("boundaries must increase")
@@ -163,14 +165,14 @@ class SchedulePart(Part):
 
 
 class FitPart(Part):
-    """How the head is fitted."""
+    """How the head is trained."""
 
     optimizer: Literal["adam"] = "adam"
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     schedule: SchedulePart | None = None
     epochs: Annotated[int, Field(ge=1)] = 30
     batch_size: Annotated[int, Field(ge=1)] = 32
-    validation: Annotated[float, Field(ge=0, lt=1, description="share of the train split")] = 0.2
+    validation: Annotated[float, Field(ge=0, lt=1, description="share of the train split to hold out")] = 0.2
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
 
     def rate(self, epoch: int) -> float:
@@ -183,7 +185,7 @@ class FitPart(Part):
 
 
 class FeatureSpec(Part):
-    """Everything that decides an image's features."""
+    """Everything that decides the features of an image."""
 
     images: ImagesPart = ImagesPart()
     views: ViewsPart = ViewsPart()
@@ -193,7 +195,7 @@ class FeatureSpec(Part):
 
 
 class Recipe(FeatureSpec):
-    """Features, a head on them, and how it is fitted."""
+    """Features, a head on them, and its training."""
 
     name: Annotated[str, Field(min_length=1)] = "unnamed"
     description: str = ""
@@ -201,14 +203,14 @@ class Recipe(FeatureSpec):
     fit: FitPart = FitPart()
 
     def replaced(self, changes: dict[str, Any]) -> Recipe:
-        """Return a copy with dotted fields replaced, validated again.
+        """Return a copy with some fields replaced, validated again.
 
         Args:
-            changes: Values by field, such as `fit.epochs`; a number counts from 0 what a list holds, as in
-                `head.layers.1.units`.
+            changes: Values by dotted field, such as `fit.epochs`; a number is an index of a list, counted from 0,
+                as in `head.layers.1.units`.
 
         Raises:
-            pydantic.ValidationError: A value does not fit its field, or a list has no such place.
+            pydantic.ValidationError: A value is not valid for its field, or a list has no such index.
         """
         document: Any = self.model_dump()
         for dotted, value in changes.items():
@@ -217,20 +219,20 @@ class Recipe(FeatureSpec):
 
 
 def _with(table: Any, path: Sequence[str], value: Any, above: tuple[str, ...]) -> Any:
-    """Return a table or list with one value in it replaced."""
+    """Return a table or list with the value at a path replaced."""
     if not path:
         return _with_tuples(value)
     name, *rest = path
     if isinstance(table, tuple):
         place = _place_in(table, name, above)
         return (*table[:place], _with(table[place], rest, value, (*above, name)), *table[place + 1 :])
-    # Where there is no table, validation says what is wrong with the one that is made.
-    known = table if isinstance(table, dict) else {}
-    return {**known, name: _with(known.get(name), rest, value, (*above, name))}
+    # A table that does not belong here is made all the same; validation says what is wrong with it.
+    fields = table if isinstance(table, dict) else {}
+    return {**fields, name: _with(fields.get(name), rest, value, (*above, name))}
 
 
 def _with_tuples(value: Any) -> Any:
-    """Return a value with tuples for lists, which are what JSON has for them."""
+    """Return a value with tuples instead of lists."""
     if isinstance(value, dict):
         return {key: _with_tuples(inner) for key, inner in value.items()}
     return tuple(map(_with_tuples, value)) if isinstance(value, (list, tuple)) else value

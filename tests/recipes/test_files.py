@@ -78,14 +78,14 @@ def test_every_value_survives_being_written_and_read(changes: dict[str, Any], wr
     assert load_recipe(write(dump_recipe(recipe))) == recipe
 
 
-def test_a_written_recipe_says_every_default() -> None:
+def test_a_written_recipe_has_every_default() -> None:
     text = dump_recipe(load_recipe("covid2-vgg16"))
     for line in ("fill = 0", "seed = 0", 'dtype = "float32"', 'resize = "bilinear"', 'optimizer = "adam"'):
         assert line in text
     assert "base" not in text
 
 
-def test_what_the_reports_recipes_say() -> None:
+def test_the_recipes_of_the_report() -> None:
     two, four, resnet = map(load_recipe, ("covid2-vgg16", "covid4-vgg16", "covid4-resnet50v2"))
     relu = DenseLayer(type="dense", units=2048, activation="relu")
     linear = DenseLayer(type="dense", units=256)
@@ -128,7 +128,7 @@ def test_a_path_wins_over_a_name_and_needs_no_folder(tmp_path: Path, monkeypatch
     assert load_recipe("./plain").name == "mine"
 
 
-def test_a_base_gives_what_a_recipe_does_not_say(write: Write) -> None:
+def test_a_base_gives_the_fields_that_a_recipe_does_not_set(write: Write) -> None:
     path = write('base = "covid4-resnet50v2-factors"\nname = "mine"\n[fit]\nepochs = 5\n[views]\ncount = 2\n')
     base = load_recipe("covid4-resnet50v2-factors")
     assert load_recipe(path) == base.replaced({"name": "mine", "fit.epochs": 5, "views.count": 2})
@@ -141,7 +141,7 @@ def test_a_base_that_is_not_there(write: Write) -> None:
 
 
 @pytest.mark.parametrize("base", ["3", '["covid4-vgg16"]', '""'])
-def test_a_base_that_is_no_name(base: str, write: Write) -> None:
+def test_a_base_that_is_not_a_name(base: str, write: Write) -> None:
     assert "base must be one of" in str(refusal(write(f"base = {base}\n")))
 
 
@@ -175,7 +175,7 @@ def test_a_misspelt_field_is_named_with_its_nearest(text: str, field: str, near:
     assert str(error).startswith(f"Recipe {path}: there is no field {field}; did you mean {near}?")
 
 
-def test_a_field_that_is_near_to_none_lists_those_beside_it(write: Write) -> None:
+def test_a_field_without_a_similar_name_lists_all_fields_of_the_table(write: Write) -> None:
     error = refusal(write(BACKBONE + "zzz = 3\n"))
     assert str(error).endswith("there is no field backbone.zzz; there are cut, name, pooling, precision, weights.")
     error = refusal(write(layer('type = "dense", units = 3, dropout = 0.5')))
@@ -210,7 +210,7 @@ def test_a_field_that_is_near_to_none_lists_those_beside_it(write: Write) -> Non
         (layer('type = "dense", units = 3, name = "1a"'), "head.layers[0].name: string should match pattern"),
     ],
 )
-def test_a_wrong_value_is_told_with_its_field(text: str, says: str, write: Write) -> None:
+def test_a_wrong_value_is_reported_with_its_field(text: str, says: str, write: Write) -> None:
     path = write(text)
     assert str(refusal(path)).startswith(f"Recipe {path}: {says}")
 
@@ -226,7 +226,7 @@ def test_a_wrong_value_is_told_with_its_field(text: str, says: str, write: Write
         (layer('type = "dens", units = 3'), "head.layers[0].type", "dens", "dense"),
     ],
 )
-def test_a_wrong_literal_is_told_with_its_nearest(
+def test_a_wrong_choice_is_reported_with_the_nearest(
     text: str, field: str, received: str, near: str, write: Write
 ) -> None:
     message = str(refusal(write(text)))
@@ -256,7 +256,7 @@ def test_further_errors_are_counted(write: Write) -> None:
     assert message.endswith("(2 more after this one.)")
 
 
-def test_text_that_is_not_toml_is_told_with_its_place(write: Write) -> None:
+def test_text_that_is_not_toml_is_reported_with_its_line(write: Write) -> None:
     path = write("[backbone\n")
     error = refusal(path)
     assert isinstance(error, RecipeError)

@@ -144,7 +144,7 @@ def test_the_range_of_a_field(field: str) -> None:
             recipe.replaced({field: value})
 
 
-def test_replacing_leaves_the_recipe_as_it_is() -> None:
+def test_replacing_fields_does_not_change_the_recipe() -> None:
     recipe = load_recipe("covid4-vgg16")
     before = recipe.model_dump()
     changed = recipe.replaced({"fit.epochs": 3, "name": "other", "backbone.cut": "block4_pool"})
@@ -174,7 +174,7 @@ STATISTICS = {"mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6)}
         ({"mode": "featurewise", **STATISTICS, "mean": (0.1, 0.2)}, "mean"),
     ],
 )
-def test_statistics_that_cannot_be_used(fields: dict[str, Any], says: str) -> None:
+def test_statistics_that_are_not_valid(fields: dict[str, Any], says: str) -> None:
     with pytest.raises(ValidationError, match=says):
         PreprocessPart(**fields)
 
@@ -198,7 +198,7 @@ def test_a_dense_layer_cannot_take_a_name_that_a_head_uses(name: str) -> None:
 
 
 def test_names_of_dense_layers_differ() -> None:
-    # The second one is dense_2 without being told so.
+    # The second one is dense_2 by default.
     layers = tuple(DenseLayer(type="dense", units=2, name=name) for name in ("dense_2", None))
     with pytest.raises(ValidationError, match="must differ"):
         HeadPart(layers=layers)
@@ -219,7 +219,7 @@ def test_a_recipe_is_a_feature_spec_with_more() -> None:
     assert isinstance(recipe, FeatureSpec)
 
 
-def test_a_backbone_is_all_that_a_recipe_must_say() -> None:
+def test_a_recipe_needs_only_a_backbone() -> None:
     recipe = Recipe(backbone=BackbonePart(name="vgg16"))
     assert (recipe.images.size, recipe.preprocess.mode, recipe.views.count) == (224, "imagenet", 1)
     assert recipe.head.layers == ()
