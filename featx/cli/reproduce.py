@@ -22,14 +22,16 @@ def command(
     quick: Annotated[
         bool,
         typer.Option(
-            "--quick", help="Minutes: few epochs, views, seeds and batch sizes.", rich_help_panel=options.FITTING
+            "--quick",
+            help="Use few epochs, views, seeds and batch sizes; takes minutes.",
+            rich_help_panel=options.FITTING,
         ),
     ] = False,
     backbones: Annotated[
         str | None,
         typer.Option(
             metavar="A,B",
-            help="Further backbones to compare, names or .keras files.",
+            help="Further backbones to compare: names or .keras files.",
             rich_help_panel=options.FEATURES,
         ),
     ] = None,
@@ -38,27 +40,26 @@ def command(
         typer.Option(
             "--recipe",
             metavar="NAME=R",
-            help="A recipe in place of one of the report's, such as covid4-vgg16=mine.toml; repeatable.",
+            help="Recipe in place of one of the report's, such as covid4-vgg16=mine.toml; repeatable.",
             rich_help_panel=options.FEATURES,
         ),
     ] = None,
     weights: options.WeightsChoice = None,
     seeds: Annotated[
         int | None,
-        typer.Option(min=1, help="Fits for each batch size; 3, or 2 if quick.", rich_help_panel=options.FITTING),
-    ] = None,
-    yardstick: Annotated[
-        int,
         typer.Option(
-            metavar="N",
-            min=0,
-            help="Time N steps of the report's own way, and reckon what all of them would take.",
-            rich_help_panel=options.FITTING,
+            min=1, help="Number of fits for each batch size; 3, or 2 with --quick.", rich_help_panel=options.FITTING
         ),
-    ] = 0,
+    ] = None,
     jobs: Annotated[
         int,
-        typer.Option("--jobs", "-j", min=1, help="Fits at once, as memory allows.", rich_help_panel=options.RUNNING),
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            help="Most fits at once for the batch sizes, as memory allows.",
+            rich_help_panel=options.RUNNING,
+        ),
     ] = 1,
     cache: options.Cache = options.CACHE_DEFAULT,
     seed: options.Seed = None,
@@ -66,14 +67,14 @@ def command(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Do the report of 2020 again, resuming where it stopped, and tell what is reproduced."""
+    """Do the report of 2020 again, continuing where it stopped, and say which figures are reproduced."""
     console.start(quiet=quiet, debug=debug)
     from featx.networks import BACKBONES
     from featx.reproduction import reproduce
 
     chosen = {name: options.weights_for(name, weights) for name in BACKBONES}
     with console.progress_bars(quiet=quiet):
-        found = reproduce(
+        result = reproduce(
             root,
             out,
             quick=quick,
@@ -82,16 +83,15 @@ def command(
             recipes=dict(_named(text) for text in recipe or []),
             seeds=seeds,
             seed=seed or 0,
-            yardstick=yardstick,
             cache=cache,
             jobs=jobs,
         )
     if json:
-        console.print_json(found.to_json())
+        console.print_json(result.to_json())
     else:
-        _tell(found)
-    if found.failed:
-        raise RunError(found.failures)
+        _print(result)
+    if result.failed:
+        raise RunError(result.failures)
 
 
 def _named(text: str) -> tuple[str, str]:
@@ -101,13 +101,11 @@ def _named(text: str) -> tuple[str, str]:
     return name.strip(), source.strip()
 
 
-def _tell(found: Reproduction) -> None:
+def _print(result: Reproduction) -> None:
     rows = [
-        (f"§{judged.figure.section}", judged.figure.quantity, judged.ours.shown, judged.verdict)
-        for judged in found.table
-        if judged.figure.kind != "count" or judged.verdict != "reproduced"
+        (f"§{row.figure.section}", row.figure.quantity, row.ours.shown, row.verdict)
+        for row in result.table
+        if row.figure.kind != "count" or row.verdict != "reproduced"
     ]
     console.print_table(rows, ("section", "quantity", "ours", "verdict"))
-    console.print_lines(
-        [f"Of {len(found.table)} figures of the report: {found.tally}.", *(f"  {f}" for f in found.files[:2])]
-    )
+    console.print_lines([f"The report has {len(result.table)} figures: {result.tally}.", f"  {result.files[0]}"])

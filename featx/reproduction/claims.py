@@ -1,4 +1,4 @@
-"""Measurements that stand in for what the report claims in words, each with the rule that would bear it out."""
+"""Measurements that confirm or refute what the report claims in words, each with its rule."""
 
 from __future__ import annotations
 
@@ -7,163 +7,180 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from featx.clustering import Quality
-from featx.reports import Told, paired, score_of
+from featx.reports import OpenedRun, paired, score_of
 from featx.reproduction.data import BACTERIAL, VIRAL
-from featx.reproduction.found import Found
 from featx.reproduction.plan import RESNET, TASK1, VGG16
-from featx.reproduction.verdicts import Ours, groups_of
+from featx.reproduction.state import ReproductionState
+from featx.reproduction.verdicts import Measured, not_measured
 from featx.stats import SIGNIFICANT, difference_interval
 from featx.text import decimal, fraction, p_words, percent
 
 HALF = 0.5
-# Less than this between training and validation accuracy is no overfitting worth the name.
+# A smaller gap between training and validation accuracy is not called overfitting.
 MARGIN = 0.1
 GAP = (
-    "the 95 % interval (R. G. Newcombe 1998) of the difference of training (dropout on) and validation accuracy, "
-    "means of the second half of the epochs,"
+    "Training accuracy (with dropout) and validation accuracy are averaged over the second half of the epochs, and "
+    "their difference has a 95 % interval (R. G. Newcombe 1998)."
 )
+OVERFITTING = f"{GAP} Confirmed if the interval is above 0."
+NO_OVERFITTING = (
+    f"{GAP} Confirmed if the interval begins at or below 0 and ends below {100 * MARGIN:.0f} points; refuted if it "
+    "is above 0."
+)
+DISTINCT = "Confirmed if the ratio of the two classes is 1 or more."
+GROUPS = "Confirmed if the two pneumonias overlap (ratio below 1) and no other pair of classes does."
+MORE_ACCURATE = (
+    "Confirmed if VGG16 classifies more test images correctly and McNemar's exact test on the same images gives "
+    "p < 0.05."
+)
+FROZEN = "Confirmed if ResNet50V2 has 1.45 to 1.55 times as many non-trainable parameters as VGG16."
+COMPLEX = "Confirmed if ResNet50V2 has more parameters in total than VGG16."
+BOUNDARY = "Confirmed if VGG16 has the larger mean ratio over the pairs of classes, however small the difference."
 
 
-def claims_of(found: Found) -> Iterator[tuple[str, Ours]]:
-    """Yield what stands in for each claim."""
-    yield "task1.clusters", _distinct(found)
+def measured_claims(state: ReproductionState) -> Iterator[tuple[str, Measured]]:
+    """Yield the measurement for each claim, by the claim's id."""
+    yield "task1.clusters", _distinct(state)
     for name in (TASK1, VGG16):
-        yield f"{name}.overfitting", _not_overfitting(found, name)
-    yield f"{RESNET}.overfitting", _overfitting(found, RESNET)
+        yield f"{name}.overfitting", _no_overfitting(state, name)
+    yield f"{RESNET}.overfitting", _overfitting(state, RESNET)
     for name in (VGG16, RESNET):
-        yield f"{name}.groups", _groups(found, name)
-    yield "models.accuracy", _more_accurate(found)
-    yield "models.frozen", _half_as_many_more(found)
-    yield "models.complexity", _more_complex(found)
-    yield "models.boundary", _wider(found)
+        yield f"{name}.groups", _three_groups(state, name)
+    yield "models.accuracy", _more_accurate(state)
+    yield "models.frozen", _times_as_many(state, "non_trainable", FROZEN, 1.45, 1.55)
+    yield "models.complexity", _times_as_many(state, "total", COMPLEX, 1, float("inf"))
+    yield "models.boundary", _wider_boundary(state)
 
 
-def quality_of(found: Found, name: str, layer: str = "penultimate", split: str = "train") -> Quality | None:
-    """Return the cluster quality of a fit's features, where it was measured."""
-    parts = found.clusters[name].parts if name in found.clusters else ()
-    return next((part.quality for part in parts if (part.layer, part.split) == (layer, split)), None)
+def quality_of(state: ReproductionState, name: str, layer: str = "penultimate") -> Quality | None:
+    """Return the cluster quality of a fit's training images; None if it was not measured."""
+    parts = state.clusters[name].parts if name in state.clusters else ()
+    return next((part.quality for part in parts if (part.layer, part.split) == (layer, "train")), None)
 
 
 def mean_ratio(quality: Quality) -> float:
-    """Return the mean over pairs of classes of the between/within ratio."""
+    """Return the mean of the between/within ratio over the pairs of classes."""
     return float(np.nanmean(quality.ratios))
 
 
-def late(told: Told, column: str, first: float) -> float | None:
-    """Return the mean of a column of the history from a share of the epochs on; None where nothing was held out."""
-    history = told.history
+def late(opened: OpenedRun, column: str, first: float) -> float | None:
+    """Return the mean of a column of the history over the epochs from a share of them on; None if it is empty."""
+    history = opened.history
     values = [epoch[column] for epoch in history[min(round(first * len(history)), len(history) - 1) :]]
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
+    numbers = [value for value in values if value is not None]
+    return float(np.mean(numbers)) if numbers else None
 
 
-def _distinct(found: Found) -> Ours:
-    rule = "Borne out if the pair's ratio is 1 or more."
-    quality = quality_of(found, TASK1)
+def groups_of(ratios: Sequence[Sequence[float]], classes: Sequence[str]) -> list[list[str]]:
+    """Return groups of classes: a pair with a ratio below 1 is in one group, and so are chains of such pairs.
+
+    The ratio is the distance between two classes' centroids over the sum of their radii, the mean distances to the
+    centroid (the inverse of Davies and Bouldin's similarity, 1979).
+
+    Args:
+        ratios: (k, k), symmetric; the diagonal is ignored.
+        classes: (k,) names.
+    """
+    group = list(range(len(classes)))
+    for one in range(len(classes)):
+        for other in range(one):
+            if ratios[one][other] < 1:
+                old, new = group[one], group[other]
+                group = [new if number == old else number for number in group]
+    numbered = list(zip(classes, group, strict=True))
+    return [[name for name, its_group in numbered if its_group == number] for number in dict.fromkeys(group)]
+
+
+def _distinct(state: ReproductionState) -> Measured:
+    quality = quality_of(state, TASK1)
     if quality is None:
-        return _missing(found, rule, TASK1)
+        return _missing(state, DISTINCT, TASK1)
     ratio = mean_ratio(quality)
     shown = f"ratio {decimal(ratio, 2)}, silhouette {decimal(quality.silhouette.value, 2)}"
-    return Ours(shown, float(ratio >= 1), rule=rule, apart=found.apart(TASK1))
+    return Measured(shown, float(ratio >= 1), rule=DISTINCT, not_comparable=state.not_comparable(TASK1))
 
 
-def _groups(found: Found, name: str) -> Ours:
-    rule = "Borne out if the two pneumonias overlap (ratio below 1) and no other pair does."
-    quality, data = quality_of(found, name), found.plan.data["all"]
+def _three_groups(state: ReproductionState, name: str) -> Measured:
+    quality, data = quality_of(state, name), state.plan.data["all"]
     if quality is None or not data.classes:
-        return _missing(found, rule, name)
+        return _missing(state, GROUPS, name)
     groups = groups_of(quality.ratios.tolist(), quality.classes)
     pneumonias = {data.classes[BACTERIAL], data.classes[VIRAL]}
-    borne_out = len(groups) == len(quality.classes) - 1 and pneumonias in [set(group) for group in groups]
+    confirmed = len(groups) == len(quality.classes) - 1 and pneumonias in [set(group) for group in groups]
     ratios = {
         frozenset((quality.classes[i], quality.classes[j])): float(quality.ratios[i, j])
         for i, j in zip(*np.triu_indices(len(quality.classes), 1), strict=True)
     }
-    own = ratios.pop(frozenset(pneumonias))
-    shown = f"{_listed(groups)}; ratio of the pneumonias {own:.2f}, of other pairs from {min(ratios.values()):.2f} on"
-    return Ours(shown, float(borne_out), rule=rule, apart=found.apart(name))
-
-
-def _listed(groups: Sequence[Sequence[str]]) -> str:
-    return f"{len(groups)} group{'s' * (len(groups) != 1)}: {', '.join(' + '.join(group) for group in groups)}"
-
-
-def _overfitting(found: Found, name: str) -> Ours:
-    rule = f"Borne out if training accuracy is above validation accuracy: {GAP} is above 0."
-    gap = _gap(found, name)
-    if gap is None:
-        return _missing(found, rule, name)
-    shown, low, _ = gap
-    return Ours(shown, float(low > 0), rule=rule, apart=found.apart(name))
-
-
-def _not_overfitting(found: Found, name: str) -> Ours:
-    rule = (
-        f"Borne out if training accuracy is not above validation accuracy by {100 * MARGIN:.0f} points or more, and "
-        f"refuted if it is above it: {GAP} ends below that, or begins above 0."
+    between_pneumonias = ratios.pop(frozenset(pneumonias))
+    listed = f"{len(groups)} group{'s' * (len(groups) != 1)}: {', '.join(' + '.join(group) for group in groups)}"
+    shown = (
+        f"{listed}; ratio of the pneumonias {between_pneumonias:.2f}, smallest ratio of other pairs "
+        f"{min(ratios.values()):.2f}"
     )
-    gap = _gap(found, name)
+    return Measured(shown, float(confirmed), rule=GROUPS, not_comparable=state.not_comparable(name))
+
+
+def _overfitting(state: ReproductionState, name: str) -> Measured:
+    gap = _gap(state, name)
     if gap is None:
-        return _missing(found, rule, name)
+        return _missing(state, OVERFITTING, name)
+    shown, low, _ = gap
+    return Measured(shown, float(low > 0), rule=OVERFITTING, not_comparable=state.not_comparable(name))
+
+
+def _no_overfitting(state: ReproductionState, name: str) -> Measured:
+    gap = _gap(state, name)
+    if gap is None:
+        return _missing(state, NO_OVERFITTING, name)
     shown, low, high = gap
-    apart = found.apart(name)
-    if not apart and low <= 0 and high >= MARGIN:
-        apart = f"The validation images are too few to tell: the gap may be none or {100 * high:.0f} points."
-    return Ours(shown, float(low <= 0), rule=rule, apart=apart)
+    reason = state.not_comparable(name)
+    if not reason and low <= 0 and high >= MARGIN:
+        reason = f"The validation images are too few to decide: the gap may be 0 or {100 * high:.0f} points."
+    return Measured(shown, float(low <= 0), rule=NO_OVERFITTING, not_comparable=reason)
 
 
-def _gap(found: Found, name: str) -> tuple[str, float, float] | None:
-    """Return training less validation accuracy in words, and both ends of its interval."""
-    told = found.runs.get(name)
-    train, validation = (None if told is None else late(told, c, HALF) for c in ("accuracy", "val_accuracy"))
-    if told is None or train is None or validation is None:
+def _gap(state: ReproductionState, name: str) -> tuple[str, float, float] | None:
+    """Return training minus validation accuracy in words, and both ends of its interval."""
+    opened = state.runs.get(name)
+    train, validation = (None if opened is None else late(opened, c, HALF) for c in ("accuracy", "val_accuracy"))
+    if opened is None or train is None or validation is None:
         return None
-    low, high = difference_interval(train, score_of(told, "train").n, validation, score_of(told, "validation").n)
+    low, high = difference_interval(train, score_of(opened, "train").n, validation, score_of(opened, "validation").n)
     gap = f"gap {100 * low:+.0f} to {100 * high:+.0f} points"
     return f"training {percent(train)}, validation {percent(validation)}, {gap}", low, high
 
 
-def _more_accurate(found: Found) -> Ours:
-    rule = "Borne out if VGG16 has more test images right and McNemar's exact test on the same images gives p < 0.05."
-    if not {VGG16, RESNET} <= set(found.runs):
-        return _missing(found, rule, VGG16, RESNET)
-    one, other = found.runs[VGG16], found.runs[RESNET]
-    counts = paired(one, other)
-    if counts is None:
-        return _missing(found, rule, VGG16, RESNET)
+def _more_accurate(state: ReproductionState) -> Measured:
+    one, other = state.runs.get(VGG16), state.runs.get(RESNET)
+    counts = None if one is None or other is None else paired(one, other)
+    if one is None or other is None or counts is None:
+        return _missing(state, MORE_ACCURATE, VGG16, RESNET)
     _, first, second, p = counts
-    scores = [score_of(told, "test") for told in (one, other)]
+    scores = [score_of(opened, "test") for opened in (one, other)]
     shown = f"{' against '.join(fraction(s.correct, s.n) for s in scores)}, {p_words(p)}"
-    borne_out = first > second and p < SIGNIFICANT
-    return Ours(shown, float(borne_out), rule=rule, apart=found.apart(VGG16, RESNET))
+    confirmed = first > second and p < SIGNIFICANT
+    reason = state.not_comparable(VGG16, RESNET)
+    return Measured(shown, float(confirmed), rule=MORE_ACCURATE, not_comparable=reason)
 
 
-def _half_as_many_more(found: Found) -> Ours:
-    return _times_as_many(found, "non_trainable", "Borne out if it is 1.45 to 1.55 times as many.", 1.45, 1.55)
+def _times_as_many(state: ReproductionState, part: str, rule: str, low: float, high: float) -> Measured:
+    """Compare numbers of parameters, which do not depend on the weights."""
+    if not {VGG16, RESNET} <= set(state.runs):
+        return _missing(state, rule, VGG16, RESNET)
+    ratio = state.runs[RESNET].metrics["parameters"][part] / state.runs[VGG16].metrics["parameters"][part]
+    reason = state.plan.deviation(VGG16) or state.plan.deviation(RESNET)
+    return Measured(f"{ratio:.2f} times as many", float(low < ratio < high), rule=rule, not_comparable=reason)
 
 
-def _more_complex(found: Found) -> Ours:
-    return _times_as_many(found, "total", "Borne out if it has more parameters in all.", 1, float("inf"))
+def _wider_boundary(state: ReproductionState) -> Measured:
+    one, other = quality_of(state, VGG16), quality_of(state, RESNET)
+    if one is None or other is None:
+        return _missing(state, BOUNDARY, VGG16, RESNET)
+    first, second = mean_ratio(one), mean_ratio(other)
+    shown = f"mean ratio {first:.2f} against {second:.2f}"
+    reason = state.not_comparable(VGG16, RESNET)
+    return Measured(shown, float(first > second), rule=BOUNDARY, not_comparable=reason)
 
 
-def _times_as_many(found: Found, part: str, rule: str, low: float, high: float) -> Ours:
-    if not {VGG16, RESNET} <= set(found.runs):
-        return _missing(found, rule, VGG16, RESNET)
-    ratio = found.runs[RESNET].metrics["parameters"][part] / found.runs[VGG16].metrics["parameters"][part]
-    # Parameters are counted, whatever the weights are.
-    apart = next((told for name in (VGG16, RESNET) if (told := found.plan.other(name))), "")
-    return Ours(f"{ratio:.2f} times as many", float(low < ratio < high), rule=rule, apart=apart)
-
-
-def _wider(found: Found) -> Ours:
-    rule = "Borne out if VGG16 has the larger mean ratio over the pairs of classes, by however little."
-    pair = [quality_of(found, name) for name in (VGG16, RESNET)]
-    if pair[0] is None or pair[1] is None:
-        return _missing(found, rule, VGG16, RESNET)
-    one, other = mean_ratio(pair[0]), mean_ratio(pair[1])
-    shown = f"mean ratio {one:.2f} against {other:.2f}"
-    return Ours(shown, float(one > other), rule=rule, apart=found.apart(VGG16, RESNET))
-
-
-def _missing(found: Found, rule: str, *names: str) -> Ours:
-    return Ours("–", None, rule=rule, apart=found.apart(*names) or "It was not measured.")
+def _missing(state: ReproductionState, rule: str, *names: str) -> Measured:
+    return not_measured(state.not_comparable(*names) or "It was not measured.", rule)

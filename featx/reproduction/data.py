@@ -1,4 +1,4 @@
-"""The data of a reproduction, `two` and `all`, and whether it is the report's."""
+"""The data of a reproduction, `two` and `all`, and whether it may be the report's."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from featx.data import read_data
 from featx.errors import DataError
 
 CLASSES = {"two": 2, "all": 4}
-# What the names of the report's classes have in them.
+# Parts of the class names by which the report's classes are recognised.
 COVID, NORMAL, BACTERIAL, VIRAL = "covid", "normal", "bac", "vir"
-# Training and test images of the report, by class.
+# The report's numbers of images, by split and class.
 IMAGES = {
     "two": {"train": {COVID: 60, NORMAL: 70}, "test": {COVID: 9, NORMAL: 9}},
     "all": {
@@ -24,49 +24,43 @@ IMAGES = {
 
 
 @dataclass(frozen=True)
-class Data:
-    """What `two` or `all` holds.
+class TaskData:
+    """The contents of `two` or `all`.
 
     Attributes:
-        counts: Images by split and class.
-        classes: The report's classes, by what their names have in them; empty where that is not clear.
+        counts: Number of images by split and class.
+        classes: Class names by the part that they are recognised by; empty if they are not recognised.
     """
 
     counts: Mapping[tuple[str, str], int]
     classes: Mapping[str, str]
 
-    def count(self, split: str, of: str) -> int | None:
-        """Return the images of one of the report's classes in a split; None where classes are not recognised."""
-        return self.counts.get((split, self.classes[of]), 0) if of in self.classes else None
+    def count(self, split: str, name: str) -> int | None:
+        """Return the number of images of one of the report's classes; None if classes are not recognised."""
+        return self.counts.get((split, self.classes[name]), 0) if name in self.classes else None
 
-    def other(self, name: str) -> str:
-        """Return why this is not the report's data; "" where it may be."""
-        expected = {(split, of): n for split, own in IMAGES[name].items() for of, n in own.items()}
+    def deviation(self, folder: str) -> str:
+        """Return why this is not the report's data; "" if it may be."""
+        expected = {(split, name): n for split, counts in IMAGES[folder].items() for name, n in counts.items()}
         if not self.classes:
-            return (
-                f"The classes of {name} are not recognised: one name each with "
-                f"{', '.join(dict.fromkeys(of for _, of in expected))} in it was expected."
-            )
-        if sum(self.counts.values()) == sum(expected.values()) and all(
-            self.count(split, of) == n for (split, of), n in expected.items()
-        ):
+            names = ", ".join(dict.fromkeys(name for _, name in expected))
+            return f"The classes of {folder} are not recognised: expected one class name with each of {names} in it."
+        same = all(self.count(split, name) == n for (split, name), n in expected.items())
+        if same and sum(self.counts.values()) == sum(expected.values()):
             return ""
-        told = ", ".join(f"{n} {split} images" for split, n in self._by_split().items())
-        theirs = " and ".join(f"{sum(own.values())} {split}" for split, own in IMAGES[name].items())
-        return f"Other data: {told} in {name}, where the report has {theirs} images with classes of its own sizes."
-
-    def _by_split(self) -> dict[str, int]:
-        found: Counter[str] = Counter()
+        totals: Counter[str] = Counter()
         for (split, _), n in self.counts.items():
-            found[split] += n
-        return dict(sorted(found.items(), reverse=True))
+            totals[split] += n
+        here = ", ".join(f"{n} {split} images" for split, n in sorted(totals.items(), reverse=True))
+        report = " and ".join(f"{sum(counts.values())} {split}" for split, counts in IMAGES[folder].items())
+        return f"Other data: {here} in {folder}. The report has {report} images, and its own number of each class."
 
 
-def read_root(root: Path) -> dict[str, Data]:
-    """Return what `two` and `all` hold.
+def read_root(root: Path) -> dict[str, TaskData]:
+    """Return the contents of `two` and `all`.
 
     Raises:
-        DataError: One is missing, or has no `train` or `test`, or not as many classes as it must have.
+        DataError: A folder is missing, or has another number of classes than the report.
     """
     held = {}
     for name, classes in CLASSES.items():
@@ -77,20 +71,19 @@ def read_root(root: Path) -> dict[str, Data]:
                 f"{missing[0]}; pass the folder that holds two and all."
             )
         dataset = read_data(root / name)
-        found = dataset.classes
-        if len(found) != classes:
+        names = dataset.classes
+        if len(names) != classes:
             raise DataError(
-                f"Expected {classes} classes in {root / name}, found {len(found)} ({', '.join(found)}); the report "
-                "tells COVID-19 from normal in two, and these and two pneumonias in all."
+                f"Expected {classes} classes in {root / name}, found {len(names)} ({', '.join(names)}); the report "
+                "has COVID-19 and normal in two, and also two pneumonias in all."
             )
-
         counts = Counter((item.split, str(item.label)) for item in dataset.items)
-        held[name] = Data(counts, _recognised(found, tuple(IMAGES[name]["train"])))
+        held[name] = TaskData(counts, _recognised(names, tuple(IMAGES[name]["train"])))
     return held
 
 
 def _recognised(classes: Sequence[str], expected: Sequence[str]) -> dict[str, str]:
-    """Return which class is which of the report's; nothing if that is not clear for each of them."""
-    named = {of: [name for name in classes if of in name.lower()] for of in expected}
-    found = {of: names[0] for of, names in named.items() if len(names) == 1}
-    return found if sorted(found.values()) == sorted(classes) else {}
+    """Return the class name for each of the report's classes; nothing if one of them is not clear."""
+    candidates = {part: [name for name in classes if part in name.lower()] for part in expected}
+    recognised = {part: names[0] for part, names in candidates.items() if len(names) == 1}
+    return recognised if sorted(recognised.values()) == sorted(classes) else {}

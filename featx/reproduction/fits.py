@@ -42,7 +42,7 @@ def _finished(fit: PlannedFit, folder: Path, cache: Path) -> OpenedRun | None:
         return None
     try:
         opened = _opened(fit, folder, cache)
-        opened.metrics, opened.history
+        _ = opened.metrics, opened.history
         for layer in opened.layers:
             opened.source(layer)
     except (RunError, RecipeError, KeyError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,19 +26,19 @@ from featx.reports import (
 from featx.reproduction.comparisons import (
     batch_section,
     comparison_section,
+    missing_section,
     schedule_section,
-    settings_section,
     time_section,
+    variants_section,
 )
 from featx.reproduction.drawings import TITLES, Drawings
-from featx.reproduction.found import THEN, TODAY, Found
-from featx.reproduction.markdown import LIMITS, limits_of, merged, notes_of, shown_of
 from featx.reproduction.plan import RESNET, TASK1, VGG16
-from featx.reproduction.reported import Reported
-from featx.reproduction.verdicts import RULES, Judged, tally
-from featx.text import NOTHING, decimal
+from featx.reproduction.reported import Reported, ReportedFigure
+from featx.reproduction.state import THEN, TODAY, ReproductionState
+from featx.reproduction.verdicts import RULES, FigureVerdict, tally
+from featx.text import NOTHING, count, decimal, fraction, percent
 
-# The numbers that the report's sections and figures have, by fit: its data, model, fit and test; its curves and map.
+# Numbers of the report's sections by fit (data, model, training, test), and of its figures (curves, map).
 SECTIONS = {
     TASK1: ("3.1", "3.2", "3.3", "3.4"),
     VGG16: ("4.1", "4.2", "4.3", "4.4"),
@@ -47,61 +47,84 @@ SECTIONS = {
 FIGURES = {TASK1: ((2, 3), 4), VGG16: ((5, 6), 7), RESNET: ((8, 9), 10)}
 HEADINGS = {TASK1: "3 Task 1", VGG16: "4 Task 2: VGG16", RESNET: "4.5 Task 2: ResNet50V2"}
 
+LIMITS = (
+    (
+        "Classes and sources.",
+        "The COVID-19 images come from one collection and the others from another, with other hospitals, devices, "
+        "file formats and years. A network can tell the collections apart without looking at the lungs. The test "
+        "images come from the same two collections and would not show this (DeGrave, Janizek and Lee, Nature Machine "
+        "Intelligence 3, 2021).",
+    ),
+    (
+        "Adults and children.",
+        "The images of normal lungs and of both pneumonias show small children, those of COVID-19 adults. Body size "
+        "alone separates them.",
+    ),
+    (
+        "Size of the test.",
+        "There are 36 test images: one is worth 2.8 points of accuracy, and 27 of 36 correct is compatible with "
+        "59 to 86 %.",
+    ),
+    (
+        "One split.",
+        "The report has one fit of each model on one split. A difference between two such fits is not a difference "
+        "between models.",
+    ),
+    ("Clinical use.", "None. This is not a medical device, and none of these numbers says anything about a patient."),
+)
+# These are known only of the report's data.
+OF_THE_DATA = LIMITS[:3]
 
-def write_page(found: Found, reported: Reported, table: Sequence[Judged]) -> tuple[Page, list[Path]]:
-    """Return the page, and write its figures as files.
 
-    Args:
-        found: What came of each stage.
-        reported: The report.
-        table: The verdicts.
-
-    Returns:
-        The page and the files.
+def write_page(
+    state: ReproductionState, reported: Reported, table: Sequence[FigureVerdict]
+) -> tuple[Page, list[Path]]:
+    """Write the page's figures as files; return the page and these files.
 
     Raises:
         StoreError: The folder cannot be written.
     """
-    drawings = Drawings(found.out)
+    drawings = Drawings(state.out)
     sections = [
         _verdicts(table),
-        settings_section(found),
-        _task(found, TASK1, drawings),
-        _task(found, VGG16, drawings, batch_section(found, reported, drawings)),
-        _task(found, RESNET, drawings, schedule_section(found, drawings)),
-        comparison_section(found),
-        time_section(found, reported),
-        _limits(found),
-        _provenance(found),
+        variants_section(state),
+        _task(state, TASK1, drawings),
+        _task(state, VGG16, drawings, batch_section(state, reported, drawings)),
+        _task(state, RESNET, drawings, schedule_section(state, drawings)),
+        comparison_section(state),
+        time_section(state, reported),
+        _limits(state),
+        _provenance(state),
     ]
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     page = Page(
-        title="A report of 2020, done again",
+        title="The report of 2020, reproduced",
         headline=(
             f"“{reported.title}”, {reported.date}.",
-            f"Of {len(table)} figures of the report: {tally(table)}.",
+            f"The report has {len(table)} figures: {tally(table)}.",
         ),
         tiles=None,
-        notes=tuple(Note(line, loud=True) for line in notes_of(found)),
+        notes=tuple(Note(line, loud=True) for line in notes_of(state)),
         sections=tuple(sections),
         footer=(
             f"Written {now} by featx {featx.__version__}. The page is one file and loads nothing from elsewhere.",
-            "It holds small copies of images and the names of files: think before you pass it on.",
+            "It contains small copies of images and the names of files: think before you share it.",
         ),
     )
     return page, drawings.files
 
 
-def _verdicts(table: Sequence[Judged]) -> Section:
+def _verdicts(table: Sequence[FigureVerdict]) -> Section:
     counts = [judged for judged in table if judged.figure.kind == "count"]
     batches = [judged for judged in table if judged.figure.kind == "batch"]
     others = [judged for judged in table if judged.figure.kind not in ("count", "batch")]
-    # The verdict comes early, so that it is in sight where a narrow screen shows half of the table.
+    # The verdict is the second column, so that narrow screens show it.
     header = ("quantity", "verdict", "the report", "ours", "difference in points")
     words = frozenset({1, 2, 3, 4})
     caption = (
-        "What the report states beside what was measured here, with the 95 % interval of ours in parentheses; of "
-        "shares, the difference of ours, of several fits the nearest, to the report's, with its own."
+        "The report's values and ours, with the 95 % interval of ours in parentheses. For accuracies, the last "
+        "column has the difference, ours minus the report's, and its own 95 % interval; where there are several fits "
+        "of ours, it is the difference to the nearest one."
     )
     blocks: list[Block] = [
         Table(caption, header, tuple(_cells(judged) for judged in others), words=words),
@@ -116,84 +139,132 @@ def _verdicts(table: Sequence[Judged]) -> Section:
     return Section("Verdicts", "verdicts", tuple(blocks))
 
 
-def _cells(judged: Judged) -> tuple[str, ...]:
+def _cells(judged: FigureVerdict) -> tuple[str, ...]:
     figure = judged.figure
-    told = NOTHING
+    difference = NOTHING
     if judged.difference is not None:
-        told = "{:+.1f} ({:+.1f} to {:+.1f})".format(*(100 * value for value in judged.difference))
-        told = told.replace("-", "\N{MINUS SIGN}")
-    return f"§{figure.section} {figure.quantity}", judged.verdict, shown_of(figure), judged.ours.shown, told
+        difference = "{:+.1f} ({:+.1f} to {:+.1f})".format(*(100 * value for value in judged.difference))
+        difference = difference.replace("-", "\N{MINUS SIGN}")
+    return f"§{figure.section} {figure.quantity}", judged.verdict, shown_of(figure), judged.ours.shown, difference
 
 
-def _reasons(table: Sequence[Judged]) -> list[Block]:
-    """Why claims are borne out or not, why numbers cannot be compared, and what the report says against itself."""
+def _reasons(table: Sequence[FigureVerdict]) -> list[Block]:
+    """Return why figures are not comparable, how claims were tested, and where the report contradicts itself."""
     blocks: list[Block] = []
-    apart = [judged for judged in table if judged.verdict == "not comparable"]
-    claims = [judged for judged in table if judged.figure.kind == "claim" and judged not in apart]
-    for text, chosen in (("Not comparable, and why:", apart), ("Claims in words:", claims)):
+    not_comparable = [judged for judged in table if judged.verdict == "not comparable"]
+    claims = [judged for judged in table if judged.figure.kind == "claim" and judged not in not_comparable]
+    for text, chosen in (("Why figures are not comparable:", not_comparable), ("How claims were tested:", claims)):
         if chosen:
             blocks += [Text(text), Points(merged((judged.figure.quantity, judged.why) for judged in chosen))]
     noted = merged((judged.figure.quantity, judged.figure.note) for judged in table if judged.figure.note)
-    blocks += [Text("What the report's own numbers say once they are held against each other:"), Points(noted)]
+    blocks += [Text("What the report's own numbers show when they are compared with each other:"), Points(noted)]
     return blocks
 
 
-def _task(found: Found, name: str, drawings: Drawings, extra: Section | None = None) -> Section:
-    """The sections of one of the report's models."""
-    title, told = HEADINGS[name], found.runs.get(name)
-    if told is None:
-        text = f"This part could not be made. {found.stages.failed.get(name, '')}"
-        return Section(title, f"part-{name}", (Note(text),), (extra,) if extra else ())
+def _task(state: ReproductionState, name: str, drawings: Drawings, extra: Section | None = None) -> Section:
+    """Return the sections of one of the report's models."""
+    title, opened = HEADINGS[name], state.runs.get(name)
+    if opened is None:
+        missing = missing_section(title, f"part-{name}", state.stages.failed.get(name, ""))
+        return replace(missing, sections=(extra,) if extra else ())
     data, model, fit, test = SECTIONS[name]
-    drawings.curves(told, FIGURES[name][0])
+    drawings.curves(opened, FIGURES[name][0])
     sections = [
-        *([_numbered(data_section(told), data)] if data else []),
-        _numbered(model_section(told), model),
-        _numbered(curves_section(told), fit),
+        *([_numbered(data_section(opened), data)] if data else []),
+        _numbered(model_section(opened), model),
+        _numbered(curves_section(opened), fit),
         *([extra] if extra else []),
-        _numbered(results_section(told), test),
-        _maps(found, name, drawings),
+        _numbered(results_section(opened), test),
+        _maps(state, name, drawings),
     ]
-    return Section(f"{title}{' (random weights)' if found.random(name) else ''}", f"part-{name}", (), tuple(sections))
+    return Section(f"{title}{' (random weights)' if state.random(name) else ''}", f"part-{name}", (), tuple(sections))
 
 
 def _numbered(section: Section, number: str) -> Section:
     return replace(section, title=f"{number} {section.title}")
 
 
-def _maps(found: Found, name: str, drawings: Drawings) -> Section:
-    told, number = found.runs[name], FIGURES[name][1]
-    drawn = {how: found.maps[name, how] for how in (THEN, TODAY) if (name, how) in found.maps}
+def _maps(state: ReproductionState, name: str, drawings: Drawings) -> Section:
+    opened, number = state.runs[name], FIGURES[name][1]
+    title, anchor = f"Maps (figure {number})", f"maps-{name}"
+    drawn = {how: state.maps[name, how] for how in (THEN, TODAY) if (name, how) in state.maps}
     if not drawn:
-        text = f"This part could not be made. {found.stages.error(f'maps/{name}') or found.stages.error('maps')}"
-        return Section(f"Maps (figure {number})", f"maps-{name}", (Note(text),))
-    blocks: list[Block] = [drawings.maps(told, drawn, f"figure-{number}-tsne")]
+        return missing_section(title, anchor, state.stages.error(f"maps/{name}") or state.stages.error("maps"))
     rows = []
     for how, one in drawn.items():
         quality = (one.trustworthiness, one.stability, one.silhouette["features"], one.silhouette["map"])
         rows.append((TITLES[how], *map(decimal, quality)))
     header = ("t-SNE", "trustworthiness", "stability", "silhouette of features", "silhouette on map")
-    blocks.append(Table("How far to trust the maps of the training images.", header, tuple(rows)))
-    blocks.append(
+    blocks: tuple[Block, ...] = (
+        drawings.maps(opened, drawn, f"figure-{number}-tsne"),
+        Table("How reliable the maps of the training images are.", header, tuple(rows)),
         Text(
-            "These features have seen the labels of the images fitted on: classes lie apart on such a map even where "
-            "new images do not, so that a clean map is no evidence of a good classifier."
-        )
+            "The head was trained with the labels of these images, so the classes are separated on this map even if "
+            "they are not in new images. A clear map is no evidence of a good classifier."
+        ),
     )
-    return Section(f"Maps (figure {number})", f"maps-{name}", tuple(blocks))
+    return Section(title, anchor, blocks)
 
 
-def _limits(found: Found) -> Section:
-    """What is known of the report's data, and what any run's page says besides."""
-    items = list(limits_of(found))
-    known = {head for head, _ in items} | ({"Source of the images."} if len(items) == len(LIMITS) else set())
-    if VGG16 in found.runs:
-        for block in limits_section(found.runs[VGG16]).blocks:
+def _limits(state: ReproductionState) -> Section:
+    """Return what is known of the report's data, and the limits of any run."""
+    items = list(limits_of(state))
+    heads = {head for head, _ in items} | ({"Source of the images."} if len(items) == len(LIMITS) else set())
+    if VGG16 in state.runs:
+        for block in limits_section(state.runs[VGG16]).blocks:
             if isinstance(block, Points):
-                items += [item for item in block.items if item[0] not in known]
+                items += [item for item in block.items if item[0] not in heads]
     return Section("What these numbers cannot show", "limits", (Points(tuple(items)),))
 
 
-def _provenance(found: Found) -> Section:
-    parts = tuple(replace(provenance_section(told), title=told.name) for told in found.runs.values())
+def limits_of(state: ReproductionState) -> tuple[tuple[str, str], ...]:
+    """Return what the numbers cannot show; less is known of data that is not the report's."""
+    own = not any(data.deviation(name) for name, data in state.plan.data.items())
+    return LIMITS if own else tuple(limit for limit in LIMITS if limit not in OF_THE_DATA)
+
+
+def _provenance(state: ReproductionState) -> Section:
+    parts = tuple(replace(provenance_section(opened), title=opened.name) for opened in state.runs.values())
     return Section("Provenance", "provenance", (), parts)
+
+
+def shown_of(figure: ReportedFigure) -> str:
+    """Return what the report states, as text."""
+    if figure.claim:
+        return figure.claim
+    value = float(figure.number or 0)
+    if figure.unit == "share":
+        exact = "" if figure.correct is None or figure.n is None else f" ({fraction(figure.correct, figure.n)})"
+        return percent(value) + exact
+    if figure.unit == "s":
+        return f"{value:,.0f} s" if value >= 1 else f"{1000 * value:.0f} ms"
+    return decimal(value, 4) if figure.unit == "nats" else count(int(value))
+
+
+def merged(remarks: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Return remarks with their quantities; quantities with the same remark are put together."""
+    quantities: dict[str, list[str]] = {}
+    for quantity, text in remarks:
+        quantities.setdefault(text, []).append(quantity)
+    return tuple(
+        (f"{'; '.join(names) if len(names) < 4 else f'{names[0]} and {len(names) - 1} more'}.", text)
+        for text, names in quantities.items()
+    )
+
+
+def notes_of(state: ReproductionState) -> list[str]:
+    """Return what readers must know first: a quick reproduction, random weights, failures."""
+    lines = []
+    if state.plan.quick:
+        lines.append(
+            "Quick: few epochs, views, seeds and batch sizes. These are not the accuracies of the report's models."
+        )
+    random = [fit.title for fit in state.plan.fits if state.random(fit.name)]
+    if random:
+        lines.append(
+            f"Random weights: {'; '.join(random)}. These networks were never trained; their results only show that "
+            "the steps work."
+        )
+    for names, error in state.stages.failures():
+        lines.append(f"{'; '.join(state.stages.titles[name] for name in names)} failed: {error}")
+    return lines

@@ -1,4 +1,4 @@
-"""What a reproduction fits, on what data, for how long."""
+"""The plan of a reproduction: what it fits, on which data, for how long."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from featx.digests import digest_of
 from featx.errors import UsageError
 from featx.networks import BACKBONES, is_model_file
 from featx.recipes import Recipe, dump_recipe, load_recipe, override
-from featx.reproduction.data import Data, read_root
+from featx.reproduction.data import TaskData, read_root
 
 TASK1, VGG16, RESNET, FACTORS, ASRUN = "task1", "vgg16", "resnet50v2", "resnet50v2-factors", "vgg16-rescaled"
 BARE, BARE_ASRUN = "vgg16-no-views", "vgg16-rescaled-no-views"
@@ -39,14 +39,14 @@ QUICK_EPOCHS, QUICK_VIEWS, QUICK_BATCH_SIZES, QUICK_SEEDS, QUICK_SWEEP_EPOCHS = 
 
 
 @dataclass(frozen=True)
-class Fit:
-    """A head to fit.
+class PlannedFit:
+    """A fit of the reproduction.
 
     Attributes:
-        name: Of the stage and of its folder.
-        title: For people.
-        data: `two` or `all` of the root.
-        recipe: With the weights and the seed asked for.
+        name: Name of the stage and of the run's folder.
+        title: Title for people.
+        data: The folder `two` or `all`.
+        recipe: Recipe with the chosen weights and seed.
     """
 
     name: str
@@ -57,51 +57,49 @@ class Fit:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that a reproduction does.
+    """Everything that a reproduction does.
 
     Attributes:
-        root: Holds `two` and `all`.
-        fits: In order.
+        root: Folder with `two` and `all`.
+        fits: The fits, in order.
         others: Names of the fits of further backbones.
-        sweep: What the batch sizes are tried with.
-        batch_sizes: In order.
-        seeds: Fits a batch size.
-        data: What `two` and `all` hold.
-        replaced: Names of fits with a recipe in place of one that comes with featx.
-        epochs: Of each recipe before it was cut short, by the fit's name.
-        quick: Whether it was.
-        seed: Of the first fit, and of all else that is random.
-        steps: Of the report's way that are timed; 0 for none.
+        sweep: Recipe of the sweep over batch sizes.
+        batch_sizes: Batch sizes, in order.
+        seeds: Number of fits for each batch size.
+        data: Contents of `two` and `all`.
+        replaced: Names of the fits whose recipe is not the report's.
+        epochs: Epochs of each recipe before `quick` shortened it, by the fit's name.
+        quick: Whether recipes are shortened.
+        seed: Seed of the first fit, of maps and of permutations.
     """
 
     root: Path
-    fits: tuple[Fit, ...]
+    fits: tuple[PlannedFit, ...]
     others: tuple[str, ...]
     sweep: Recipe
     batch_sizes: tuple[int, ...]
     seeds: int
-    data: Mapping[str, Data]
+    data: Mapping[str, TaskData]
     replaced: frozenset[str]
     epochs: Mapping[str, int]
     quick: bool
     seed: int
-    steps: int
 
-    def fit(self, name: str) -> Fit:
+    def fit(self, name: str) -> PlannedFit:
         """Return a fit by its name."""
         return next(fit for fit in self.fits if fit.name == name)
 
-    def other(self, name: str) -> str:
-        """Return in what a fit is not one of the report's, data or recipe; "" where it is one."""
+    def deviation(self, name: str) -> str:
+        """Return how the data or recipe of a fit is not the report's; "" if it may be."""
         if name in self.replaced:
             return "Another recipe than the report's."
         folder = self.fit(name).data.name
-        return self.data[folder].other(folder)
+        return self.data[folder].deviation(folder)
 
     def settled(self) -> dict[str, Any]:
-        """Return what a folder's reproduction cannot change without losing what it has.
+        """Return the choices that cannot change without fits being done again.
 
-        Where weights are is not part of it: those that could not be had may be given next time.
+        The place of weights is not one of them: weights that were missing may be given in the next call.
         """
         place = {"backbone.weights": "imagenet", "name": "any", "description": ""}
         recipes = {fit.name: dump_recipe(fit.recipe.replaced(place)) for fit in self.fits if fit.name in RECIPES}
@@ -117,39 +115,39 @@ def plan_of(
     weights: Mapping[str, str],
     backbones: Sequence[str],
     recipes: Mapping[str, Recipe | str],
-    steps: int,
 ) -> Plan:
-    """Return what a reproduction does, see `featx.reproduce`.
+    """Return the plan for the arguments of `featx.reproduce`.
 
     Raises:
-        UsageError: A recipe, backbone or number is not one that can be.
-        DataError: The root does not hold what is needed.
+        UsageError: A recipe, backbone or number is not valid.
+        DataError: A folder of the root is missing or has other classes.
     """
-    _check(recipes, weights, seeds, steps)
+    _check(recipes, weights, seeds)
     data = read_root(root)
-    found = {name: _loaded(recipes.get(recipe, recipe)) for name, recipe in RECIPES.items()}
-    found[BARE] = override(found[VGG16], {"views.count": 1})
-    found[BARE_ASRUN] = override(found[ASRUN], {"views.count": 1})
+    loaded = {name: _loaded(recipes.get(recipe, recipe)) for name, recipe in RECIPES.items()}
+    loaded[BARE] = override(loaded[VGG16], {"views.count": 1})
+    loaded[BARE_ASRUN] = override(loaded[ASRUN], {"views.count": 1})
     titles = dict(TITLES)
     others = {}
     for choice in backbones:
-        name, title, recipe = _other(choice, found[RESNET])
-        if name in found:
+        name, title, recipe = _other(choice, loaded[RESNET])
+        if name in loaded:
             raise UsageError(
                 f"Expected further backbones with names of their own, received {choice!r}, whose name {name} is "
                 "taken; leave it out, or rename the file."
             )
-        found[name], titles[name], others[name] = recipe, title, choice
-    epochs = {name: recipe.fit.epochs for name, recipe in found.items()}
-    made = {name: _made(recipe, weights, seed) for name, recipe in found.items()}
+        loaded[name], titles[name], others[name] = recipe, title, choice
+    epochs = {name: recipe.fit.epochs for name, recipe in loaded.items()}
+    planned = {name: _planned(recipe, weights, seed) for name, recipe in loaded.items()}
     if quick:
-        # Views are most of the work: one fit has them, and those that differ in pixels alone go without.
-        del made[ASRUN]
-        made = {name: _shortened(recipe, QUICK_VIEWS if name == VGG16 else 1) for name, recipe in made.items()}
+        # Views are most of the work, so only one fit has them; without views, two fits would be the same.
+        del planned[ASRUN]
+        planned = {name: _shortened(recipe, QUICK_VIEWS if name == VGG16 else 1) for name, recipe in planned.items()}
     fits = tuple(
-        Fit(name, titles[name], root / ("two" if name == TASK1 else "all"), recipe) for name, recipe in made.items()
+        PlannedFit(name, titles[name], root / ("two" if name == TASK1 else "all"), recipe)
+        for name, recipe in planned.items()
     )
-    sweep = override(made[VGG16], {"fit.epochs": QUICK_SWEEP_EPOCHS}) if quick else made[VGG16]
+    sweep = override(planned[VGG16], {"fit.epochs": QUICK_SWEEP_EPOCHS}) if quick else planned[VGG16]
     return Plan(
         root=root,
         fits=fits,
@@ -162,11 +160,10 @@ def plan_of(
         epochs=epochs,
         quick=quick,
         seed=seed,
-        steps=steps,
     )
 
 
-def _check(recipes: Mapping[str, Recipe | str], weights: Mapping[str, str], seeds: int | None, steps: int) -> None:
+def _check(recipes: Mapping[str, Recipe | str], weights: Mapping[str, str], seeds: int | None) -> None:
     unknown = sorted(set(recipes) - set(RECIPES.values()))
     if unknown:
         raise UsageError(
@@ -175,8 +172,8 @@ def _check(recipes: Mapping[str, Recipe | str], weights: Mapping[str, str], seed
     strange = sorted(set(weights) - set(BACKBONES))
     if strange:
         raise UsageError(f"Expected weights of {', '.join(BACKBONES)}, received some of {strange[0]!r}.")
-    if (seeds is not None and seeds < 1) or steps < 0:
-        raise UsageError(f"Expected at least one seed and no negative number of steps, received {seeds} and {steps}.")
+    if seeds is not None and seeds < 1:
+        raise UsageError(f"Expected at least one seed, received {seeds}.")
 
 
 def _loaded(recipe: Recipe | str) -> Recipe:
@@ -184,9 +181,9 @@ def _loaded(recipe: Recipe | str) -> Recipe:
 
 
 def _other(choice: str, like: Recipe) -> tuple[str, str, Recipe]:
-    """Return the name, title and recipe of a further backbone: ResNet50V2's head on it, at a constant rate."""
+    """Return the name, title and recipe of a further backbone, with ResNet50V2's head and a constant rate."""
     if is_model_file(choice):
-        # What it is called goes into the names of files and of the page's parts.
+        # This name is part of file names and of ids on the page.
         short = "model-" + re.sub(r"[^A-Za-z0-9]+", "-", Path(choice).stem).strip("-")
         title, size = Path(choice).name, None
     else:
@@ -200,20 +197,20 @@ def _other(choice: str, like: Recipe) -> tuple[str, str, Recipe]:
     # A recipe in place of the report's may name ResNet50V2's own file or layer.
     like = like.replaced({"fit.schedule": None, "backbone.cut": None, "backbone.weights": "imagenet"})
     recipe = override(like, changes | {"name": f"covid4-{short}"})
-    told = f"{title} in place of ResNet50V2, average pooling, one hidden layer, a constant learning rate."
-    return short, f"Task 2, {title}", override(recipe, {"description": told})
+    description = f"{title} in place of ResNet50V2, average pooling, one hidden layer, a constant learning rate."
+    return short, f"Task 2, {title}", override(recipe, {"description": description})
 
 
-def _made(recipe: Recipe, weights: Mapping[str, str], seed: int) -> Recipe:
+def _planned(recipe: Recipe, weights: Mapping[str, str], seed: int) -> Recipe:
     return override(recipe, {"fit.seed": seed, "backbone.weights": weights.get(recipe.backbone.name.lower())})
 
 
 def _shortened(recipe: Recipe, views: int) -> Recipe:
-    """Return a recipe of few epochs and views, its schedule pressed together alike."""
+    """Return a recipe with few epochs and views; its schedule is shortened in proportion."""
     epochs = min(recipe.fit.epochs, QUICK_EPOCHS)
     changes: dict[str, Any] = {"fit.epochs": epochs, "views.count": min(recipe.views.count, views)}
     if recipe.fit.schedule is not None:
-        # No two boundaries may fall together.
+        # No two boundaries may be the same.
         bounds: list[int] = []
         for bound in recipe.fit.schedule.boundaries:
             scaled = round(bound * epochs / recipe.fit.epochs)

@@ -1,4 +1,4 @@
-"""What a published report states, figure by figure, as data that comes with featx."""
+"""The figures that a published report states, read from a file that comes with featx."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ Kind = Literal["count", "accuracy", "loss", "batch", "claim", "time"]
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One statement of the report.
+class ReportedFigure:
+    """A number or a claim of the report.
 
     Attributes:
-        id: Such as `vgg16.test`.
-        section: Of the report.
-        quantity: What it is about.
-        kind: By which rule it is judged, see `featx.verdicts`.
-        unit: `images`, `parameters`, `share` (0 to 1), `nats`, `s`; "" for a claim.
-        value: The number; None for a claim.
-        correct: Of a share, how many images it must be; None where the report does not give so much away.
-        n: Of a share or loss, images; None otherwise.
-        claim: The sentence; "" for a number.
-        note: What must be known of it, such as a misprint.
+        id: Its name, such as `vgg16.test`.
+        section: Section of the report, such as `4.4`.
+        quantity: What the figure is about.
+        kind: The kind of figure, which decides by which rule it is judged.
+        unit: `images`, `parameters`, `share` (0 to 1), `nats` or `s`; "" for a claim.
+        value: The number; None for a claim, or if `correct` and `n` give it.
+        correct: For a share, the number of correct images; None if it cannot be worked out.
+        n: For a share or a loss, the number of images; None otherwise.
+        claim: The claim as a sentence; "" for a number.
+        note: What readers must know about the figure, such as a misprint; "" if nothing.
     """
 
     id: str
@@ -40,7 +40,7 @@ class Figure:
 
     @property
     def number(self) -> float | None:
-        """The value, of a share the exact fraction where that is known."""
+        """The number: for a share, the exact fraction if it is known. None for a claim."""
         if self.correct is not None and self.n:
             return self.correct / self.n
         return self.value
@@ -52,10 +52,10 @@ class Reported:
 
     title: str
     date: str
-    figures: tuple[Figure, ...]
+    figures: tuple[ReportedFigure, ...]
 
-    def figure(self, name: str) -> Figure:
-        """Return the figure of an id."""
+    def figure(self, name: str) -> ReportedFigure:
+        """Return the figure with an id."""
         return next(figure for figure in self.figures if figure.id == name)
 
     def numbers(self) -> dict[str, float | None]:
@@ -64,7 +64,9 @@ class Reported:
 
 
 def read_reported(name: str = "cs542") -> Reported:
-    """Return a report that comes with featx."""
+    """Read a report that comes with featx."""
     text = (resources.files("featx.reproduction") / f"{name}.toml").read_text("utf-8")
     document = tomllib.loads(text)
-    return Reported(document["title"], document["date"], tuple(Figure(**entry) for entry in document["figure"]))
+    return Reported(
+        document["title"], document["date"], tuple(ReportedFigure(**entry) for entry in document["figure"])
+    )

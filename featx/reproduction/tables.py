@@ -1,4 +1,4 @@
-"""The tables of a reproduction as CSV files, and its verdicts as a page of Markdown."""
+"""The tables of a reproduction as CSV files."""
 
 from __future__ import annotations
 
@@ -7,36 +7,33 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from featx.errors import StoreError
-from featx.files import write_csv, write_text
+from featx.files import write_csv
 from featx.reports import layers_of, loss_interval, paired, score_of
 from featx.reproduction.claims import mean_ratio, quality_of
-from featx.reproduction.found import THEN, TODAY, Found
-from featx.reproduction.judging import sizes_of
-from featx.reproduction.markdown import markdown_of
+from featx.reproduction.measuring import sizes_of
 from featx.reproduction.plan import VGG16
 from featx.reproduction.reported import Reported
-from featx.reproduction.settings import settings_of
-from featx.reproduction.verdicts import Judged
+from featx.reproduction.state import THEN, TODAY, ReproductionState
+from featx.reproduction.variants import variants_of
+from featx.reproduction.verdicts import FigureVerdict
 
 TABLES = "tables"
-MARKDOWN = "reproduction.md"
-# Files that there is not always something to write into.
+# Files that not every call writes; earlier versions wrote the first one.
 STALE = (
+    "reproduction.md",
     *("tables/epochs-*.csv", "tables/layers-*.csv", "tables/batch-sizes.csv"),
     *("figures/figure-*.png", "figures/figure-*.svg", "figures/batch-sizes.*", "figures/schedules.*"),
 )
-# What a run's metrics and its images call the parts of the data.
+# Names of the parts of the data in a run's metrics and for its images.
 ROLES = {"train": "fit", "validation": "validation", "test": "test"}
 
 
-def judged_json(judged: Judged) -> dict[str, Any]:
-    """Return a figure with ours and the verdict as one flat object."""
-    figure, ours = judged.figure, judged.ours
+def verdict_json(row: FigureVerdict) -> dict[str, Any]:
+    """Return a figure with our value and the verdict as one flat object."""
+    figure, ours = row.figure, row.ours
     low, high = ours.interval or (None, None)
-    difference = judged.difference or (None, None, None)
+    difference = row.difference or (None, None, None)
     return {
         "section": figure.section,
         "id": figure.id,
@@ -50,51 +47,54 @@ def judged_json(judged: Judged) -> dict[str, Any]:
         "low": low,
         "high": high,
         **dict(zip(("difference", "difference_low", "difference_high"), difference, strict=True)),
-        "verdict": judged.verdict,
-        "why": judged.why,
+        "verdict": row.verdict,
+        "why": row.why,
         "note": figure.note,
     }
 
 
-def write_tables(found: Found, reported: Reported, table: Sequence[Judged]) -> list[Path]:
+def write_tables(state: ReproductionState, reported: Reported, table: Sequence[FigureVerdict]) -> list[Path]:
     """Write every table.
 
     Raises:
         StoreError: The folder cannot be written.
     """
-    folder = found.out / TABLES
-    rows = [judged_json(judged) for judged in table]
+    folder = state.out / TABLES
+    rows = [verdict_json(row) for row in table]
     written = [
-        write_text(found.out / MARKDOWN, markdown_of(found, reported, table)),
         write_csv(folder / "verdicts.csv", list(rows[0]), [list(row.values()) for row in rows]),
-        write_csv(folder / "accuracy.csv", _ACCURACY, _accuracy(found)),
-        write_csv(folder / "models.csv", _MODELS, _models(found)),
-        write_csv(folder / "pairs-of-models.csv", _PAIRS, _pairs(found)),
-        write_csv(folder / "pairs-of-classes.csv", _RATIOS, _ratios(found)),
-        write_csv(folder / "stages.csv", ("stage", "seconds", "failed"), _stages(found)),
-        write_csv(folder / "settings.csv", _SETTINGS, _settings(found)),
+        write_csv(folder / "accuracy.csv", _ACCURACY, _accuracy(state)),
+        write_csv(folder / "models.csv", _MODELS, _models(state)),
+        write_csv(folder / "pairs-of-models.csv", _PAIRS, _pairs(state)),
+        write_csv(folder / "pairs-of-classes.csv", _RATIOS, _ratios(state)),
+        write_csv(folder / "stages.csv", ("stage", "seconds", "failed"), _stages(state)),
+        write_csv(folder / "settings.csv", _VARIANTS, _variants(state)),
     ]
-    for name, told in found.runs.items():
-        history = told.history
-        layers = [(row.name, "x".join(map(str, row.shape)), row.parameters, row.trainable) for row in layers_of(told)]
+    for name, opened in state.runs.items():
+        history = opened.history
+        layers = [
+            (row.name, "x".join(map(str, row.shape)), row.parameters, row.trainable) for row in layers_of(opened)
+        ]
         header = ("layer", "output", "parameters", "fitted")
         written += [
             write_csv(folder / f"epochs-{name}.csv", list(history[0]), [list(row.values()) for row in history]),
             write_csv(folder / f"layers-{name}.csv", header, layers),
         ]
-    if found.sweep is not None:
-        written.append(write_csv(folder / "batch-sizes.csv", _BATCHES, _batches(found, reported)))
+    if state.sweep is not None:
+        written.append(write_csv(folder / "batch-sizes.csv", _BATCHES, _batches(state, reported)))
     return written
 
 
-def _weights(found: Found, name: str) -> str:
-    """Where a fit's weights are from: `random` where they are, the file of a network of one's own."""
-    told = found.runs.get(name)
-    return found.plan.fit(name).recipe.backbone.weights if told is None else told.run.manifest["weights"]["source"]
+def _weights(state: ReproductionState, name: str) -> str:
+    """Return the source of a fit's weights, such as `imagenet`, `random` or a file."""
+    opened = state.runs.get(name)
+    return (
+        state.plan.fit(name).recipe.backbone.weights if opened is None else opened.run.manifest["weights"]["source"]
+    )
 
 
 def remove_stale(out: Path, files: Sequence[Path]) -> None:
-    """Remove tables and figures that an earlier call wrote and this one did not, such as those of a fit that failed.
+    """Remove files that an earlier call wrote and this one did not, such as those of a fit that failed.
 
     Raises:
         StoreError: One cannot be removed.
@@ -112,13 +112,13 @@ _ACCURACY = (
 )
 
 
-def _accuracy(found: Found) -> Iterator[tuple[Any, ...]]:
-    for name, told in found.runs.items():
+def _accuracy(state: ReproductionState) -> Iterator[tuple[Any, ...]]:
+    for name, opened in state.runs.items():
         for part, role in ROLES.items():
-            score = score_of(told, part)
-            ends = loss_interval(told.of_role(role), told.run.classes) or (None, None)
+            score = score_of(opened, part)
+            ends = loss_interval(opened.of_role(role), opened.run.classes) or (None, None)
             yield (
-                *(name, told.name, _weights(found, name), part, score.n, score.correct, score.accuracy),
+                *(name, opened.name, _weights(state, name), part, score.n, score.correct, score.accuracy),
                 *(*(score.interval or (None, None)), score.loss, *ends),
             )
 
@@ -130,15 +130,15 @@ _MODELS = (
 )
 
 
-def _models(found: Found) -> Iterator[tuple[Any, ...]]:
-    for name in found.models():
-        told = found.runs[name]
-        score, metrics = score_of(told, "test"), told.metrics
+def _models(state: ReproductionState) -> Iterator[tuple[Any, ...]]:
+    for name in state.models():
+        opened = state.runs[name]
+        score, metrics = score_of(opened, "test"), opened.metrics
         parameters = (metrics["parameters"][part] for part in ("trainable", "non_trainable", "total"))
-        quality = [quality_of(found, name, layer) for layer in ("backbone", "penultimate")]
-        maps = [found.maps.get((name, setting)) for setting in (THEN, TODAY)]
+        quality = [quality_of(state, name, layer) for layer in ("backbone", "penultimate")]
+        maps = [state.maps.get((name, setting)) for setting in (THEN, TODAY)]
         yield (
-            *(name, told.name, _weights(found, name), *parameters),
+            *(name, opened.name, _weights(state, name), *parameters),
             *(score.n, score.correct, score.accuracy, *(score.interval or (None, None))),
             *(metrics["seconds"]["extract"], metrics["seconds"]["fit"]),
             *(None if one is None else one.silhouette.value for one in quality),
@@ -148,53 +148,46 @@ def _models(found: Found) -> Iterator[tuple[Any, ...]]:
 
 
 _PAIRS = (
-    "first",
-    "first_weights",
-    "second",
-    "second_weights",
-    "n",
-    "only_first_right",
-    "only_second_right",
-    "p_value",
+    *("first", "first_weights", "second", "second_weights", "n", "only_first_right", "only_second_right", "p_value"),
 )
 
 
-def _pairs(found: Found) -> Iterator[tuple[Any, ...]]:
-    for one, other in combinations(found.models(), 2):
-        counts = paired(found.runs[one], found.runs[other])
+def _pairs(state: ReproductionState) -> Iterator[tuple[Any, ...]]:
+    for one, other in combinations(state.models(), 2):
+        counts = paired(state.runs[one], state.runs[other])
         if counts is not None:
-            yield one, _weights(found, one), other, _weights(found, other), *counts
+            yield one, _weights(state, one), other, _weights(state, other), *counts
 
 
 _RATIOS = ("fit", "weights", "layer", "split", "first", "second", "ratio", "permuted_mean")
 
 
-def _ratios(found: Found) -> Iterator[tuple[Any, ...]]:
-    for name, clusters in found.clusters.items():
+def _ratios(state: ReproductionState) -> Iterator[tuple[Any, ...]]:
+    for name, clusters in state.clusters.items():
         for part in clusters.parts:
-            own = part.quality
-            for i, j in zip(*np.triu_indices(len(own.classes), 1), strict=True):
-                pair = (own.classes[i], own.classes[j], own.ratios[i, j], own.ratios_permuted[i, j])
-                yield name, _weights(found, name), part.layer, part.split, *pair
+            quality = part.quality
+            for i, j in combinations(range(len(quality.classes)), 2):
+                pair = (quality.classes[i], quality.classes[j], quality.ratios[i, j], quality.ratios_permuted[i, j])
+                yield name, _weights(state, name), part.layer, part.split, *pair
 
 
-def _stages(found: Found) -> Iterator[tuple[Any, ...]]:
-    for name, seconds in found.stages.seconds.items():
-        yield name, round(seconds, 3), found.stages.error(name)
+def _stages(state: ReproductionState) -> Iterator[tuple[Any, ...]]:
+    for name, seconds in state.stages.seconds.items():
+        yield name, round(seconds, 3), state.stages.error(name)
 
 
-_SETTINGS = (
+_VARIANTS = (
     *("fit", "title", "weights", "preprocessing", "views", "test_n", "test_correct", "test_accuracy", "low", "high"),
     *("validation_n", "validation_accuracy", "validation_views_n", "validation_views_accuracy", "p_value"),
 )
 
 
-def _settings(found: Found) -> Iterator[tuple[Any, ...]]:
-    for row in settings_of(found):
+def _variants(state: ReproductionState) -> Iterator[tuple[Any, ...]]:
+    for row in variants_of(state):
         ends = row.test.interval or (None, None)
         views = (None, None) if row.augmented is None else (row.augmented.n, row.augmented.accuracy)
         yield (
-            *(row.name, row.title, _weights(found, row.name), row.preprocessing, row.views),
+            *(row.name, row.title, _weights(state, row.name), row.preprocessing, row.views),
             *(row.test.n, row.test.correct, row.test.accuracy, *ends),
             *(row.validation.n, row.validation.accuracy, *views, row.p_value),
         )
@@ -206,10 +199,10 @@ _BATCHES = (
 )
 
 
-def _batches(found: Found, reported: Reported) -> Iterator[tuple[Any, ...]]:
-    theirs = reported.numbers()
-    for size, one in sizes_of(found.sweep).items() if found.sweep is not None else ():
+def _batches(state: ReproductionState, reported: Reported) -> Iterator[tuple[Any, ...]]:
+    report = reported.numbers()
+    for size, one in sizes_of(state.sweep).items() if state.sweep is not None else ():
         yield (
-            *(size, _weights(found, VGG16), theirs.get(f"batch.{size}"), len(one.accuracies), one.refused, one.n),
+            *(size, _weights(state, VGG16), report.get(f"batch.{size}"), len(one.accuracies), one.refused, one.n),
             *(one.mean, one.low, one.high, *(one.interval or (None, None)), one.loss),
         )

@@ -1,4 +1,4 @@
-"""Verdicts on a reproduction of the report's own data, in which the outcome of the fits is made up."""
+"""Verdicts on a reproduction of the report's own data with made-up results of the fits."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import cast
 import numpy as np
 import pytest
 from pipeline_data import small_data
-from reproduction_data import clusters_of, data_of_the_report, found_in, told_of
+from reproduction_data import clusters_of, data_of_the_report, run_of, state_in
 
 from featx.errors import DataError
 from featx.reports import loss_interval
-from featx.reproduction.claims import claims_of
-from featx.reproduction.data import Data, read_root
-from featx.reproduction.found import Found
-from featx.reproduction.markdown import limits_of
+from featx.reproduction.claims import measured_claims
+from featx.reproduction.data import TaskData, read_root
+from featx.reproduction.page import limits_of
 from featx.reproduction.reported import read_reported
-from featx.reproduction.settings import sentences, settings_of
 from featx.reproduction.stages import Stages
-from featx.reproduction.verdicts import Judged, judge
+from featx.reproduction.state import ReproductionState
+from featx.reproduction.variants import variant_sentences, variants_of
+from featx.reproduction.verdicts import FigureVerdict, judge
 from featx.runs import RunImage
 from featx.stats import Score, difference_interval, mcnemar, spread_of
 from featx.store import save_document
 from featx.sweeps import Sweep
 
 
-def judged(found: Found, name: str) -> Judged:
-    return judge(read_reported().figure(name), dict(claims_of(found))[name])
+def judged(state: ReproductionState, name: str) -> FigureVerdict:
+    return judge(read_reported().figure(name), dict(measured_claims(state))[name])
 
 
 # --- overfitting: training less validation accuracy, 216 against 54 images ---
@@ -46,23 +46,23 @@ def judged(found: Found, name: str) -> Judged:
 def test_overfitting_is_a_gap_that_the_images_can_show(
     train: float, validation: float, not_overfitting: str, overfitting: str, tmp_path: Path
 ) -> None:
-    found = found_in(tmp_path)
+    state = state_in(tmp_path)
     # The first half of the epochs does not count.
-    told = told_of(train=(0.1, 0.1, train, train), validation=(0.9, 0.9, validation, validation))
-    found.runs = {"task1": told, "vgg16": told, "resnet50v2": told}
+    told = run_of(train=(0.1, 0.1, train, train), validation=(0.9, 0.9, validation, validation))
+    state.runs = {"task1": told, "vgg16": told, "resnet50v2": told}
     low, high = difference_interval(train, 216, validation, 54)
     assert (low > 0) == (overfitting == "reproduced")
     assert (low <= 0 and high < 0.1) == (not_overfitting == "reproduced")
     for name in ("task1", "vgg16"):
-        assert judged(found, f"{name}.overfitting").verdict == not_overfitting
-    assert judged(found, "resnet50v2.overfitting").verdict == overfitting
+        assert judged(state, f"{name}.overfitting").verdict == not_overfitting
+    assert judged(state, "resnet50v2.overfitting").verdict == overfitting
 
 
-def test_what_cannot_be_told_says_so(tmp_path: Path) -> None:
-    found = found_in(tmp_path)
-    found.runs = {"vgg16": told_of(train=(0.93,), validation=(0.88,))}
-    assert "too few to tell" in judged(found, "vgg16.overfitting").why
-    assert judged(found, "resnet50v2.overfitting").why == "It was not measured."
+def test_what_cannot_be_decided_says_so(tmp_path: Path) -> None:
+    state = state_in(tmp_path)
+    state.runs = {"vgg16": run_of(train=(0.93,), validation=(0.88,))}
+    assert "too few to decide" in judged(state, "vgg16.overfitting").why
+    assert judged(state, "resnet50v2.overfitting").why == "It was not measured."
 
 
 # --- groups and boundaries ---
@@ -80,36 +80,36 @@ def test_what_cannot_be_told_says_so(tmp_path: Path) -> None:
 def test_three_groups_are_the_pneumonias_and_the_others(
     ratios: dict[tuple[str, str], float], verdict: str, tmp_path: Path
 ) -> None:
-    found = found_in(tmp_path)
-    found.runs["vgg16"] = told_of()
-    found.clusters["vgg16"] = clusters_of(ratios)
-    assert judged(found, "vgg16.groups").verdict == verdict
+    state = state_in(tmp_path)
+    state.runs["vgg16"] = run_of()
+    state.clusters["vgg16"] = clusters_of(ratios)
+    assert judged(state, "vgg16.groups").verdict == verdict
 
 
 def test_groups_of_classes_that_are_not_recognised_are_not_judged(tmp_path: Path) -> None:
     names = ("covid", "normal", "PB", "PV")
-    other = Data({("train", name): 60 for name in names}, {})
-    found = found_in(tmp_path, data={**data_of_the_report(), "all": other})
-    found.runs["vgg16"] = told_of()
-    found.clusters["vgg16"] = clusters_of({}, names)
-    verdict = judged(found, "vgg16.groups")
+    other = TaskData({("train", name): 60 for name in names}, {})
+    state = state_in(tmp_path, data={**data_of_the_report(), "all": other})
+    state.runs["vgg16"] = run_of()
+    state.clusters["vgg16"] = clusters_of({}, names)
+    verdict = judged(state, "vgg16.groups")
     assert (verdict.verdict, "not recognised" in verdict.why) == ("not comparable", True)
 
 
 @pytest.mark.parametrize(("ratio", "verdict"), [(0.9, "not reproduced"), (1.0, "reproduced")])
 def test_two_classes_are_distinct_from_a_ratio_of_one_on(ratio: float, verdict: str, tmp_path: Path) -> None:
-    found = found_in(tmp_path)
-    found.runs["task1"] = told_of()
-    found.clusters["task1"] = clusters_of({("covid", "normal"): ratio}, ("covid", "normal"))
-    assert judged(found, "task1.clusters").verdict == verdict
+    state = state_in(tmp_path)
+    state.runs["task1"] = run_of()
+    state.clusters["task1"] = clusters_of({("covid", "normal"): ratio}, ("covid", "normal"))
+    assert judged(state, "task1.clusters").verdict == verdict
 
 
 @pytest.mark.parametrize(("vgg16", "verdict"), [(3.0, "reproduced"), (1.5, "not reproduced")])
 def test_the_wider_boundary_is_the_larger_mean_ratio(vgg16: float, verdict: str, tmp_path: Path) -> None:
-    found = found_in(tmp_path)
-    found.runs = {"vgg16": told_of(), "resnet50v2": told_of()}
-    found.clusters = {"vgg16": clusters_of({("covid", "normal"): vgg16}), "resnet50v2": clusters_of({})}
-    assert judged(found, "models.boundary").verdict == verdict
+    state = state_in(tmp_path)
+    state.runs = {"vgg16": run_of(), "resnet50v2": run_of()}
+    state.clusters = {"vgg16": clusters_of({("covid", "normal"): vgg16}), "resnet50v2": clusters_of({})}
+    assert judged(state, "models.boundary").verdict == verdict
 
 
 # --- two models ---
@@ -121,11 +121,11 @@ def test_the_wider_boundary_is_the_larger_mean_ratio(vgg16: float, verdict: str,
 )
 def test_more_accurate_is_more_than_chance(vgg16: int, resnet: int, verdict: str, tmp_path: Path) -> None:
     right = {name: [n < correct for n in range(36)] for name, correct in (("vgg16", vgg16), ("resnet50v2", resnet))}
-    found = found_in(tmp_path)
-    found.runs = {name: told_of(right=answers) for name, answers in right.items()}
+    state = state_in(tmp_path)
+    state.runs = {name: run_of(right=answers) for name, answers in right.items()}
     p_value = mcnemar(np.array(right["vgg16"]), np.array(right["resnet50v2"]))
     assert (vgg16 > resnet and p_value < 0.05) == (verdict == "reproduced")
-    assert judged(found, "models.accuracy").verdict == verdict
+    assert judged(state, "models.accuracy").verdict == verdict
 
 
 @pytest.mark.parametrize(
@@ -136,13 +136,13 @@ def test_more_accurate_is_more_than_chance(vgg16: int, resnet: int, verdict: str
         ((14_714_688, 51_907_844), (23_564_800, 525_572), "not reproduced", "not reproduced"),
     ],
 )
-def test_parameters_are_held_against_each_other(
+def test_parameters_are_compared(
     vgg16: tuple[int, int], resnet: tuple[int, int], frozen: str, complexity: str, tmp_path: Path
 ) -> None:
-    found = found_in(tmp_path)
-    found.runs = {"vgg16": told_of(parameters=vgg16), "resnet50v2": told_of(parameters=resnet)}
-    assert judged(found, "models.frozen").verdict == frozen
-    assert judged(found, "models.complexity").verdict == complexity
+    state = state_in(tmp_path)
+    state.runs = {"vgg16": run_of(parameters=vgg16), "resnet50v2": run_of(parameters=resnet)}
+    assert judged(state, "models.frozen").verdict == frozen
+    assert judged(state, "models.complexity").verdict == complexity
 
 
 # --- data ---
@@ -154,11 +154,11 @@ def test_classes_are_recognised_by_their_names(tmp_path: Path) -> None:
     data = read_root(tmp_path)
     assert data["all"].classes["bac"] == "pneumonia_bac"
     assert (data["two"].count("train", "covid"), data["all"].count("test", "vir")) == (2, 1)
-    assert "8 train images, 4 test images in all" in data["all"].other("all")
+    assert "8 train images, 4 test images in all" in data["all"].deviation("all")
     for split in ("train", "test"):
         (tmp_path / "all" / split / "pneumonia_bac").rename(tmp_path / "all" / split / "PB")
     assert read_root(tmp_path)["all"].count("train", "bac") is None
-    assert "not recognised" in read_root(tmp_path)["all"].other("all")
+    assert "not recognised" in read_root(tmp_path)["all"].deviation("all")
     # "vir" is in both names: which is which is not clear.
     for split in ("train", "test"):
         (tmp_path / "all" / split / "PB").rename(tmp_path / "all" / split / "bac-or-virus")
@@ -167,55 +167,55 @@ def test_classes_are_recognised_by_their_names(tmp_path: Path) -> None:
         read_root(tmp_path / "all")
 
 
-def test_the_reports_data_is_told_by_class_and_split() -> None:
+def test_the_reports_data_is_recognised_by_class_and_split() -> None:
     own = data_of_the_report()["all"]
-    assert own.other("all") == ""
+    assert own.deviation("all") == ""
     swapped = {**own.counts, ("train", "covid"): 70, ("train", "normal"): 60}
-    assert "Other data" in Data(swapped, own.classes).other("all")
+    assert "Other data" in TaskData(swapped, own.classes).deviation("all")
     held_out = {**own.counts, ("val", "covid"): 5}
-    assert "5 val images" in Data(held_out, own.classes).other("all")
+    assert "5 val images" in TaskData(held_out, own.classes).deviation("all")
 
 
-def test_limits_of_the_reports_data_are_not_told_of_other_data(tmp_path: Path) -> None:
-    assert any("adults" in text for _, text in limits_of(found_in(tmp_path)))
-    other = found_in(tmp_path, data={**data_of_the_report(), "two": Data({}, {})})
+def test_limits_of_the_reports_data_are_not_run_of_other_data(tmp_path: Path) -> None:
+    assert any("adults" in text for _, text in limits_of(state_in(tmp_path)))
+    other = state_in(tmp_path, data={**data_of_the_report(), "two": TaskData({}, {})})
     assert [head for head, _ in limits_of(other)] == ["One split.", "Clinical use."]
 
 
-# --- as described against as run ---
+# --- as described and as run ---
 
 
-def settings(tmp_path: Path, right: dict[str, int], augmented: dict[str, int]) -> list[str]:
-    found = found_in(tmp_path)
-    found.runs = {name: told_of(right=[n < correct for n in range(36)]) for name, correct in right.items()}
-    found.validation = {name: (Score(54, 27, 0.5), Score(54, correct, 0.5)) for name, correct in augmented.items()}
-    return sentences(found, settings_of(found))
+def sentences_on(tmp_path: Path, right: dict[str, int], augmented: dict[str, int]) -> list[str]:
+    state = state_in(tmp_path)
+    state.runs = {name: run_of(right=[n < correct for n in range(36)]) for name, correct in right.items()}
+    state.validation = {name: (Score(54, 27, 0.5), Score(54, correct, 0.5)) for name, correct in augmented.items()}
+    return variant_sentences(state, variants_of(state))
 
 
-def test_sentences_say_which_choice_moves_the_accuracy(tmp_path: Path) -> None:
-    lines = settings(tmp_path, {"vgg16": 36, "vgg16-rescaled": 35, "vgg16-no-views": 20}, {"vgg16": 21})
+def test_sentences_say_which_choice_changes_the_accuracy(tmp_path: Path) -> None:
+    lines = sentences_on(tmp_path, {"vgg16": 36, "vgg16-rescaled": 35, "vgg16-no-views": 20}, {"vgg16": 21})
     assert "from 55.6 % to 100.0 %" in lines[0]
-    assert "beyond chance is: no views (McNemar" in lines[0]
-    assert "come out 11.1 to 11.1 points lower" in lines[1]
-    alike = settings(tmp_path, {"vgg16": 36, "vgg16-rescaled": 35}, {"vgg16": 27})
-    assert "none of the choices moves it" in alike[0]
-    assert "come out the same" in alike[1]
-    higher = settings(tmp_path, {"vgg16": 36}, {"vgg16": 54})
+    assert "by more than chance: no views (McNemar" in lines[0]
+    assert "accuracy is 11.1 to 11.1 points lower than on the images" in lines[1]
+    alike = sentences_on(tmp_path, {"vgg16": 36, "vgg16-rescaled": 35}, {"vgg16": 27})
+    assert "no choice changes it by more than chance" in alike[0]
+    assert "accuracy is the same as on the images" in alike[1]
+    higher = sentences_on(tmp_path, {"vgg16": 36}, {"vgg16": 54})
     assert len(higher) == 1
     assert "50.0 to 50.0 points higher" in higher[0]
 
 
 def test_nothing_is_said_of_what_is_missing(tmp_path: Path) -> None:
-    assert settings(tmp_path, {"vgg16-rescaled": 35, "vgg16-no-views": 20}, {}) == []
+    assert sentences_on(tmp_path, {"vgg16-rescaled": 35, "vgg16-no-views": 20}, {}) == []
 
 
-def test_seeds_alone_are_told_beside(tmp_path: Path) -> None:
-    found = found_in(tmp_path)
-    found.runs = {"vgg16": told_of()}
+def test_the_effect_of_seeds_alone_is_reported(tmp_path: Path) -> None:
+    state = state_in(tmp_path)
+    state.runs = {"vgg16": run_of()}
     spread = spread_of([Score(36, 27, 0.5), Score(36, 33, 0.5)])
-    found.sweep = cast("Sweep", SimpleNamespace(spreads=lambda: [({"fit.batch_size": 10}, spread)]))
-    assert sentences(found, settings_of(found)) == [
-        "Seeds alone take the fit as described from 75.0 % to 91.7 % (2 seeds, 100 epochs)."
+    state.sweep = cast("Sweep", SimpleNamespace(spreads=lambda: [({"fit.batch_size": 10}, spread)]))
+    assert variant_sentences(state, variants_of(state)) == [
+        "Seeds alone change the test accuracy of the fit as described from 75.0 % to 91.7 % (2 seeds, 100 epochs)."
     ]
 
 
@@ -241,12 +241,12 @@ def test_a_part_that_fails_leaves_the_others(tmp_path: Path) -> None:
     assert "maps/task1: No two rows differ." in stages.sentence()
 
 
-def test_time_of_what_is_done_anew_is_not_added_up(tmp_path: Path) -> None:
+def test_time_of_repeated_stages_is_not_added_up(tmp_path: Path) -> None:
     for name in ("fit", "page"):
         save_document(tmp_path, "stages", name, {"seconds": 1000.0})
     stages = Stages(tmp_path, 2)
     stages.run("fit", "A fit", lambda: None)
-    stages.run("page", "The page", lambda: None, anew=True)
+    stages.run("page", "The page", lambda: None, repeated=True)
     assert stages.seconds["fit"] > 999 > stages.seconds["page"]
 
 

@@ -19,18 +19,19 @@ from featx.cli import app
 from featx.errors import DataError, RunError, UsageError
 from featx.machine import this_machine
 from featx.recipes import Recipe, dump_recipe, load_recipe
-from featx.reports import Told
+from featx.reports import OpenedRun
 from featx.reproduction import fits
 from featx.reproduction.fits import fitted, validation_scores
-from featx.reproduction.found import Found
-from featx.reproduction.judging import verdicts
-from featx.reproduction.markdown import notes_of
-from featx.reproduction.plan import Fit, plan_of
+from featx.reproduction.measuring import judge_figures
+from featx.reproduction.page import notes_of
+from featx.reproduction.plan import PlannedFit, plan_of
 from featx.reproduction.reported import read_reported
 from featx.reproduction.reproducing import Reproduction, reproduce
 from featx.reproduction.stages import Stages
+from featx.reproduction.state import ReproductionState
 from featx.runs import fit_head, read_run, read_source
 from featx.stats import mcnemar
+from featx.store import save_document
 
 VIEWS = {"views.count": 2, "views.horizontal_flip": True, "views.rotation": 20.0, "preprocess.mode": "featurewise"}
 SCHEDULE = {"kind": "absolute", "boundaries": (2, 3), "values": (1e-3, 1e-1, 1e-2)}
@@ -39,7 +40,7 @@ FACTORS = {"kind": "factor", "boundaries": (2, 3), "values": (1.0, 1e-1, 1e-2)}
 
 @dataclass
 class Place:
-    """Data of two and of all, small recipes in place of the report's, and a cache."""
+    """TaskData of two and of all, small recipes in place of the report's, and a cache."""
 
     root: Path
     cache: Path
@@ -85,19 +86,26 @@ def watched() -> Iterator[Watch]:
         yield watch
 
 
+def leave_what_earlier_versions_wrote(out: Path) -> None:
+    save_document(out, "stages", "yardstick", {"seconds": 3.0})
+    save_document(out, "yardstick", "0" * 64, {"steps": 1, "step": 1.7})
+    (out / "reproduction.md").write_text("verdicts as Markdown", "utf-8")
+
+
 @pytest.fixture(scope="module")
 def made(place: Place, watched: Watch) -> Reproduction:
     """A reproduction that was interrupted in its third fit, and then went on."""
     out = place.root.parent / "out"
     how: dict[str, Any] = {
-        "recipes": place.recipes, "cache": place.cache, "seeds": 1, "backbones": [str(place.other)], "yardstick": 1,
+        "recipes": place.recipes, "cache": place.cache, "seeds": 1, "backbones": [str(place.other)],
     }  # fmt: skip
     watched.stop_at = 3
     with pytest.raises(KeyboardInterrupt):
         reproduce(place.root, out, **how)
-    found = reproduce(place.root, out, **how)
+    leave_what_earlier_versions_wrote(out)
+    result = reproduce(place.root, out, **how)
     watched.stop_at = 0
-    return found
+    return result
 
 
 def test_an_interrupted_reproduction_fits_nothing_twice(made: Reproduction, watched: Watch) -> None:
@@ -113,7 +121,8 @@ def test_an_interrupted_reproduction_fits_nothing_twice(made: Reproduction, watc
 def test_everything_is_written(made: Reproduction) -> None:
     assert made.failed == {}
     names = {str(path.relative_to(made.out)) for path in made.files}
-    assert {"report.html", "reproduction.md", "tables/verdicts.csv", "tables/batch-sizes.csv"} <= names
+    assert {"report.html", "tables/verdicts.csv", "tables/batch-sizes.csv"} <= names
+    assert not (made.out / "reproduction.md").exists()
     assert {f"figures/figure-{n}-accuracy.png" for n in (2, 5, 8)} <= names
     assert {f"figures/figure-{n}-loss.svg" for n in (3, 6, 9)} <= names
     assert {f"figures/figure-{n}-tsne-{how}.png" for n in (4, 7, 10) for how in ("2020", "today")} <= names
@@ -146,9 +155,7 @@ def test_tables_hold_what_the_runs_say(made: Reproduction) -> None:
         assert (int(row["n"]), int(row["correct"])) == (score["n"], score["correct"])
         assert float(row["loss"]) == pytest.approx(score["loss"])
     right = {
-        name: np.array(
-            [i.predicted == i.label for i in sorted(run.images, key=lambda i: i.path) if i.role == "test"]
-        )
+        name: np.array([i.predicted == i.label for i in sorted(run.images, key=lambda i: i.path) if i.role == "test"])
         for name, run in runs.items()
     }
     pairs = read_table(made.out / "tables" / "pairs-of-models.csv")
@@ -219,10 +226,9 @@ def test_the_page_and_its_sections(made: Reproduction) -> None:
     text = (made.out / "report.html").read_text("utf-8")
     page = parse(text)
     assert page
-    for title in ("3.2 Model", "4.3.1 Batch sizes", "4.8 VGG16 against", "5 Time and devices", "2 As described"):
+    for title in ("3.2 Model", "4.3.1 Batch sizes", "4.8 VGG16, ResNet50V2", "5 Time and devices", "2 As described"):
         assert title in text, title
     assert "<script" not in text
-    assert "extrapolated to 4 epochs of" in text
     assert "Two line charts of accuracy and learning rate" in text
 
 
@@ -230,7 +236,7 @@ def test_time_is_kept_over_interruptions(made: Reproduction) -> None:
     kept = {
         path.stem: json.loads(path.read_text("utf-8"))["document"] for path in (made.out / "stages").glob("*.json")
     }
-    assert set(kept) == {*made.seconds, "settled"}
+    assert set(kept) == {*made.seconds, "settled", "yardstick"}
     for name, seconds in made.seconds.items():
         assert kept[name]["seconds"] == pytest.approx(seconds, abs=0.01)
     fit = read_run(made.out / "runs" / "task1").metrics["seconds"]
@@ -241,11 +247,11 @@ def test_time_is_kept_over_interruptions(made: Reproduction) -> None:
 
 
 @pytest.fixture
-def one_fit(place: Place) -> Fit:
-    return Fit("task1", "Task 1", place.root / "two", place.recipes["covid2-vgg16"])
+def one_fit(place: Place) -> PlannedFit:
+    return PlannedFit("task1", "Task 1", place.root / "two", place.recipes["covid2-vgg16"])
 
 
-def fit_again(fit: Fit, made: Reproduction, cache: Path, watched: Watch, tmp_path: Path) -> bool:
+def fit_again(fit: PlannedFit, made: Reproduction, cache: Path, watched: Watch, tmp_path: Path) -> bool:
     """Whether a copy of Task 1's run is fitted anew."""
     folder = tmp_path / "task1"
     shutil.copytree(made.out / "runs" / "task1", folder, dirs_exist_ok=True)
@@ -255,28 +261,28 @@ def fit_again(fit: Fit, made: Reproduction, cache: Path, watched: Watch, tmp_pat
 
 
 def test_a_run_is_taken_as_it_is_if_it_is_the_same(
-    one_fit: Fit, made: Reproduction, place: Place, watched: Watch, tmp_path: Path
+    one_fit: PlannedFit, made: Reproduction, place: Place, watched: Watch, tmp_path: Path
 ) -> None:
     assert not fit_again(one_fit, made, place.cache, watched, tmp_path)
 
 
 @pytest.mark.parametrize("changes", [{"fit.epochs": 2}, {"fit.seed": 1}, {"preprocess.mode": "rescale"}])
 def test_another_recipe_is_fitted(
-    changes: dict[str, Any], one_fit: Fit, made: Reproduction, place: Place, watched: Watch, tmp_path: Path
+    changes: dict[str, Any], one_fit: PlannedFit, made: Reproduction, place: Place, watched: Watch, tmp_path: Path
 ) -> None:
-    other = Fit(one_fit.name, one_fit.title, one_fit.data, one_fit.recipe.replaced(changes))
+    other = PlannedFit(one_fit.name, one_fit.title, one_fit.data, one_fit.recipe.replaced(changes))
     assert fit_again(other, made, place.cache, watched, tmp_path)
     assert read_run(tmp_path / "task1").recipe.fit.seed == other.recipe.fit.seed
 
 
 def test_other_data_weights_and_caches_are_fitted(
-    one_fit: Fit, made: Reproduction, place: Place, watched: Watch, tmp_path: Path
+    one_fit: PlannedFit, made: Reproduction, place: Place, watched: Watch, tmp_path: Path
 ) -> None:
     data = small_data(tmp_path / "two", train=8, test=3, classes=2, seed=9)
-    assert fit_again(Fit("task1", "", data, one_fit.recipe), made, place.cache, watched, tmp_path / "a")
+    assert fit_again(PlannedFit("task1", "", data, one_fit.recipe), made, place.cache, watched, tmp_path / "a")
     # The same data elsewhere is the same data.
     moved = shutil.copytree(place.root / "two", tmp_path / "moved")
-    assert not fit_again(Fit("task1", "", moved, one_fit.recipe), made, place.cache, watched, tmp_path / "b")
+    assert not fit_again(PlannedFit("task1", "", moved, one_fit.recipe), made, place.cache, watched, tmp_path / "b")
     assert fit_again(one_fit, made, tmp_path / "cache", watched, tmp_path / "c")
     path = Path(one_fit.recipe.backbone.name)
     bytes_before = path.read_bytes()
@@ -288,7 +294,7 @@ def test_other_data_weights_and_caches_are_fitted(
 
 
 def test_a_damaged_run_is_fitted_again(
-    one_fit: Fit, made: Reproduction, place: Place, watched: Watch, tmp_path: Path
+    one_fit: PlannedFit, made: Reproduction, place: Place, watched: Watch, tmp_path: Path
 ) -> None:
     folder = tmp_path / "task1"
     shutil.copytree(made.out / "runs" / "task1", folder)
@@ -299,7 +305,7 @@ def test_a_damaged_run_is_fitted_again(
 
 
 def test_validation_views_are_scored_apart(made: Reproduction, place: Place) -> None:
-    fit = Fit("vgg16", "Task 2", place.root / "all", place.recipes["covid4-vgg16"])
+    fit = PlannedFit("vgg16", "Task 2", place.root / "all", place.recipes["covid4-vgg16"])
     told = fitted(fit, made.out / "runs" / "vgg16", place.cache)
     plain, views = validation_scores(told, fit.data, fit.recipe.views, place.cache)
     metrics = told.metrics["validation"]
@@ -314,7 +320,7 @@ def test_validation_views_are_scored_apart(made: Reproduction, place: Place) -> 
 
 def plan(root: Path, **changes: Any) -> Any:
     how: dict[str, Any] = {"quick": False, "seeds": None, "seed": 0, "weights": {}, "backbones": (), "recipes": {}}
-    return plan_of(root, **{**how, "steps": 0, **changes})
+    return plan_of(root, **{**how, **changes})
 
 
 def test_the_plan_is_the_reports(place: Place) -> None:
@@ -442,8 +448,8 @@ def test_the_command_quick_with_a_stage_that_fails(place: Place, tmp_path: Path)
     assert len(document["table"]) == len(read_reported().figures)
     assert not (tables / "epochs-model-lost.csv").exists()
     assert (tables / "notes.txt").exists()
-    assert "lost.keras failed" in (tmp_path / "out" / "report.html").read_text("utf-8")
-    text = (tmp_path / "out" / "reproduction.md").read_text("utf-8")
+    text = (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert "lost.keras failed" in text
     assert "Quick: few epochs" in text
     sweep = json.loads((tmp_path / "out" / "batch-sizes" / "sweep.json").read_text("utf-8"))
     assert [row["batch_size"] for row in sweep["rows"]] == [5, 10, 15]
@@ -459,17 +465,17 @@ def test_the_command_refuses_a_recipe_without_a_name(place: Place, tmp_path: Pat
 def test_random_weights_are_marked_and_not_compared(made: Reproduction, place: Place, tmp_path: Path) -> None:
     whole = plan(place.root, weights={"resnet50v2": "random"})
     whole = replace(whole, data=data_of_the_report())
-    found = Found(whole, tmp_path, Stages(tmp_path, 1), this_machine())
+    state = ReproductionState(whole, tmp_path, Stages(tmp_path, 1), this_machine())
     for name in ("vgg16", "resnet50v2"):
         folder = shutil.copytree(made.out / "runs" / name, tmp_path / name)
         manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
         manifest["weights"]["source"] = "random" if name == "resnet50v2" else "imagenet"
         (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
-        found.runs[name] = Told(read_run(folder), "", name)
-    assert "random weights" in found.title("resnet50v2")
-    assert "random" not in found.title("vgg16")
-    assert any("Random weights: Task 2, ResNet50V2" in line for line in notes_of(found))
-    by_id = {judged.figure.id: judged for judged in verdicts(found, read_reported())}
+        state.runs[name] = OpenedRun(read_run(folder), "", name, place.cache)
+    assert "random weights" in state.title("resnet50v2")
+    assert "random" not in state.title("vgg16")
+    assert any("Random weights: Task 2, ResNet50V2" in line for line in notes_of(state))
+    by_id = {judged.figure.id: judged for judged in judge_figures(state, read_reported())}
     for name in ("resnet50v2.test", "resnet50v2.training", "models.accuracy"):
         assert by_id[name].verdict == "not comparable"
         assert by_id[name].ours.shown.endswith("; random weights")

@@ -4,25 +4,26 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from featx.reproduction.markdown import own_spread
-from featx.reproduction.reported import Figure, Kind, read_reported
-from featx.reproduction.verdicts import RULES, Ours, groups_of, judge
+from featx.reproduction.claims import groups_of
+from featx.reproduction.comparisons import own_spread
+from featx.reproduction.reported import Kind, ReportedFigure, read_reported
+from featx.reproduction.verdicts import RULES, Measured, judge
 from featx.stats import difference_interval, homogeneity_p, mean_interval, wilson
 
 
-def figure(kind: Kind, **fields: object) -> Figure:
-    return Figure("x.y", "4.4", "test accuracy", kind, "share", **fields)  # type: ignore[arg-type]
+def figure(kind: Kind, **fields: object) -> ReportedFigure:
+    return ReportedFigure("x.y", "4.4", "test accuracy", kind, "share", **fields)  # type: ignore[arg-type]
 
 
-def accuracy(*correct: int, n: int = 36) -> Ours:
+def accuracy(*correct: int, n: int = 36) -> Measured:
     shares = tuple(number / n for number in correct)
-    return Ours("", shares[0], wilson(correct[0], n), shares, n)
+    return Measured("", shares[0], wilson(correct[0], n), shares, n)
 
 
 def test_a_count_is_reproduced_if_it_is_the_same() -> None:
     theirs = figure("count", value=14_714_688, note="A misprint.")
-    assert judge(theirs, Ours("14,714,688", 14_714_688)).verdict == "reproduced"
-    wrong = judge(theirs, Ours("23,564,800", 23_564_800))
+    assert judge(theirs, Measured("14,714,688", 14_714_688)).verdict == "reproduced"
+    wrong = judge(theirs, Measured("23,564,800", 23_564_800))
     assert wrong.verdict == "not reproduced"
     assert wrong.why == "Not equal. A misprint."
 
@@ -54,7 +55,7 @@ def test_an_accuracy_is_reproduced_if_the_difference_may_be_none(correct: int, v
 
 
 def test_an_accuracy_of_no_images_cannot_be_compared() -> None:
-    assert judge(figure("accuracy", correct=27, n=36), Ours("", 0.75)).verdict == "not comparable"
+    assert judge(figure("accuracy", correct=27, n=36), Measured("", 0.75)).verdict == "not comparable"
     assert judge(figure("accuracy", value=0.75), accuracy(27)).verdict == "not comparable"
 
 
@@ -63,7 +64,7 @@ def test_a_percentage_stands_for_a_fraction() -> None:
     assert figure("accuracy", value=0.95, n=26).number == 0.95
 
 
-def test_a_batch_size_is_held_against_the_nearest_fit() -> None:
+def test_a_batch_size_is_compared_with_the_nearest_fit() -> None:
     ours = accuracy(30, 26, 34)
     inside = judge(figure("batch", correct=29, n=36), ours)
     assert (inside.verdict, inside.why) == ("reproduced", "Inside the range of our fits.")
@@ -75,33 +76,37 @@ def test_a_batch_size_is_held_against_the_nearest_fit() -> None:
     assert judge(figure("batch", correct=16, n=36), ours).verdict == "not reproduced"
 
 
-def test_a_loss_is_held_against_the_interval_of_the_mean() -> None:
+def test_a_loss_is_compared_with_the_interval_of_the_mean() -> None:
     losses = np.random.default_rng(0).exponential(0.8, 36)
     expected = stats.t.interval(0.95, 35, losses.mean(), stats.sem(losses))
     interval = mean_interval(list(losses))
     assert interval == pytest.approx(expected)
-    assert judge(figure("loss", value=losses.mean()), Ours("", 1.0, interval)).verdict == "reproduced"
-    high = judge(figure("loss", value=9.0), Ours("", 1.0, interval))
+    assert judge(figure("loss", value=losses.mean()), Measured("", 1.0, interval)).verdict == "reproduced"
+    high = judge(figure("loss", value=9.0), Measured("", 1.0, interval))
     assert (high.verdict, high.why) == ("not reproduced", "The report's value is above our interval.")
-    assert "below" in judge(figure("loss", value=0.01), Ours("", 1.0, interval)).why
+    assert "below" in judge(figure("loss", value=0.01), Measured("", 1.0, interval)).why
     assert mean_interval([1.0]) is None
-    assert judge(figure("loss", value=9.0), Ours("", 1.0)).verdict == "not comparable"
+    assert judge(figure("loss", value=9.0), Measured("", 1.0)).verdict == "not comparable"
 
 
 def test_a_claim_is_what_its_measurement_says() -> None:
     claim = figure("claim", claim="Two clusters.")
     for value, verdict in ((1.0, "reproduced"), (0.0, "not reproduced")):
-        judged = judge(claim, Ours("ratio", value, rule="Ratio of 1 or more."))
+        judged = judge(claim, Measured("ratio", value, rule="Ratio of 1 or more."))
         assert (judged.verdict, judged.why) == (verdict, "Ratio of 1 or more.")
 
 
 def test_what_cannot_be_compared_says_why() -> None:
-    random = judge(figure("accuracy", correct=27, n=36), Ours("", 0.75, (0.6, 0.9), apart="Random weights."))
+    random = judge(
+        figure("accuracy", correct=27, n=36), Measured("", 0.75, (0.6, 0.9), not_comparable="Random weights.")
+    )
     assert (random.verdict, random.why) == ("not comparable", "Random weights.")
-    assert judge(figure("time", value=2786), Ours("60 s", 60.0)).verdict == "not comparable"
+    assert judge(figure("time", value=2786), Measured("60 s", 60.0)).verdict == "not comparable"
     nothing = judge(figure("accuracy", correct=27, n=36), None)
     assert (nothing.verdict, nothing.ours.shown) == ("not comparable", "–")
-    failed = judge(figure("accuracy", correct=27, n=36), Ours("–", None, apart="It could not be fitted."))
+    failed = judge(
+        figure("accuracy", correct=27, n=36), Measured("–", None, not_comparable="It could not be fitted.")
+    )
     assert failed.why == "It could not be fitted."
 
 
@@ -157,6 +162,6 @@ def test_the_reports_batch_sizes_differ_no_more_than_chance() -> None:
     p = sum(correct) / (36 * 11)
     chi2 = sum((number - 36 * p) ** 2 for number in correct) / (36 * p * (1 - p))
     assert homogeneity_p(correct, 36) == pytest.approx(stats.chi2.sf(chi2, 10))
-    assert "17 to 28 of 36, differ no more than chance alone" in own_spread(read_reported())
+    assert "17 to 28 of 36, differ by no more than chance alone" in own_spread(read_reported())
     assert homogeneity_p([5, 35, 20], 36) < 0.001
     assert homogeneity_p([36, 36], 36) == homogeneity_p([0, 0], 36) == 1.0

@@ -1,4 +1,4 @@
-"""The report's data by its counts, and what was found in fits that were never done."""
+"""The report's data by its counts, and results of fits that were never done."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import numpy as np
 
 from featx.machine import Machine
 from featx.recipes import load_recipe, override
-from featx.reports import Told
-from featx.reproduction.data import IMAGES, Data
-from featx.reproduction.found import Found
-from featx.reproduction.plan import RECIPES, Fit, Plan
+from featx.reports import OpenedRun
+from featx.reproduction.data import IMAGES, TaskData
+from featx.reproduction.plan import RECIPES, Plan, PlannedFit
 from featx.reproduction.stages import Stages
+from featx.reproduction.state import ReproductionState
 
 CLASSES = ("covid", "normal", "bac", "vir")
-MACHINE = Machine("Linux", "a processor", 2, None, None, (), (), "", {})
+MACHINE = Machine("Linux", "a processor", 2, 8 * 10**9, 4 * 10**9, (), {})
 
 
-def data_of_the_report() -> dict[str, Data]:
+def data_of_the_report() -> dict[str, TaskData]:
     """As many images of each class and split as the report has."""
     return {
-        name: Data(
+        name: TaskData(
             {(split, of): n for split, own in splits.items() for of, n in own.items()},
             {of: of for of in splits["test"]},
         )
@@ -32,31 +32,32 @@ def data_of_the_report() -> dict[str, Data]:
     }
 
 
-def found_in(out: Path, **changes: Any) -> Found:
+def state_in(out: Path, **changes: Any) -> ReproductionState:
     """A reproduction of the report's own data and recipes in which nothing has been done."""
     recipes = {name: load_recipe(recipe) for name, recipe in RECIPES.items()}
     recipes["vgg16-no-views"] = override(recipes["vgg16"], {"views.count": 1})
     fits = tuple(
-        Fit(name, name, out / ("two" if name == "task1" else "all"), recipe) for name, recipe in recipes.items()
+        PlannedFit(name, name, out / ("two" if name == "task1" else "all"), recipe)
+        for name, recipe in recipes.items()
     )
     fields: dict[str, Any] = {
         "root": out, "fits": fits, "others": (), "sweep": recipes["vgg16"], "batch_sizes": (10,), "seeds": 3,
-        "data": data_of_the_report(), "replaced": frozenset(), "quick": False, "seed": 0, "steps": 0,
+        "data": data_of_the_report(), "replaced": frozenset(), "quick": False, "seed": 0,
         "epochs": {name: recipe.fit.epochs for name, recipe in recipes.items()},
     }  # fmt: skip
     plan = Plan(**{**fields, **changes})
-    return Found(plan, out, Stages(out, 1), MACHINE)
+    return ReproductionState(plan, out, Stages(out, 1), MACHINE)
 
 
-def told_of(
+def run_of(
     *,
     train: Sequence[float] = (0.9,),
     validation: Sequence[float] = (0.9,),
     right: Sequence[bool] = (True,) * 36,
     parameters: tuple[int, int] = (100, 10),
     mode: str = "featurewise",
-) -> Told:
-    """A run of 216 images to fit and 54 held out, with accuracies by epoch and right answers on test images."""
+) -> OpenedRun:
+    """A run of 216 training and 54 validation images, with accuracies by epoch and correct answers on test images."""
     images = [
         SimpleNamespace(role="test", digest=str(n), label="covid", predicted="covid" if ok else "vir")
         for n, ok in enumerate(right)
@@ -74,14 +75,14 @@ def told_of(
         "parameters": {"non_trainable": frozen, "trainable": trainable, "total": frozen + trainable},
     }
     history = [{"accuracy": one, "val_accuracy": other} for one, other in zip(train, validation, strict=True)]
-    told = SimpleNamespace(
+    opened = SimpleNamespace(
         run=run,
         metrics=metrics,
         history=history,
         name="a run",
         of_role=lambda role: [image for image in images if image.role == role],
     )
-    return cast("Told", told)
+    return cast("OpenedRun", opened)
 
 
 def clusters_of(ratios: dict[tuple[str, str], float], classes: Sequence[str] = CLASSES) -> Any:
