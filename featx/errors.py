@@ -1,52 +1,52 @@
-"""What goes wrong for users: one sentence that says what was expected, what was found and what to do."""
+"""Errors for users: one sentence that says what was expected, what was found, and what to do next."""
 
 from __future__ import annotations
 
 
 class FeatxError(Exception):
-    """Base of all errors that featx raises on purpose.
+    """Base class of the errors that featx raises.
 
-    The message is one sentence for a person: what was expected, what was found, what to do next.
-    On the command line it is printed as it is and `exit_code` ends the process.
+    The message is one sentence: what was expected, what was found, what to do next. The command line prints it and
+    exits with `exit_code`.
     """
 
     exit_code = 1
 
 
 class UsageError(FeatxError):
-    """The command or call itself is wrong: an unknown name, options that exclude each other."""
+    """A wrong command or call: an unknown name, or options that exclude each other."""
 
     exit_code = 2
 
 
 class RecipeError(FeatxError):
-    """A recipe that cannot be read, or a field of it that is not valid."""
+    """A recipe cannot be read, or one of its fields is not valid."""
 
 
 class DataError(FeatxError):
-    """A data folder or manifest that does not hold what is needed."""
+    """A data folder or manifest does not hold what is needed."""
 
 
 class ImageError(FeatxError):
-    """One image that cannot be used.
+    """An image cannot be used.
 
-    Args:
+    Attributes:
         path: The image's file, as the user named it.
-        reason: A clause without the path, such as "is empty (zero bytes)".
+        reason: What is wrong with it, such as "is empty (zero bytes)".
     """
 
     def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"{path} {reason}; images that cannot be used are passed over with --on-error skip.")
+        super().__init__(f"{path} {reason}; use --on-error skip to go on without such images.")
         self.path = path
         self.reason = reason
 
 
 class WeightsError(FeatxError):
-    """Weights that cannot be found, downloaded or loaded."""
+    """Weights cannot be found, downloaded or loaded."""
 
 
 class EngineError(FeatxError):
-    """A network that the engine asked for cannot run."""
+    """The chosen engine cannot run the network."""
 
 
 class StoreError(FeatxError):
@@ -54,10 +54,15 @@ class StoreError(FeatxError):
 
 
 class RunError(FeatxError):
-    """A run folder that is missing, incomplete or of another kind."""
+    """A run folder is missing, incomplete or of another kind."""
 
 
 class UntrustedError(FeatxError):
-    """A result that could be computed but not trusted, and is therefore refused."""
+    """A result could be computed but not trusted, so it is refused."""
 
     exit_code = 4
+
+
+def reason_of(error: Exception) -> str:
+    """Return what an error says, on one line of at most 200 characters, or else its type's name."""
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,4 +1,4 @@
-"""Results as pandas data frames, for those who have pandas: it is loaded when one is asked for."""
+"""Results as pandas data frames; pandas is optional and loaded only here."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from featx.errors import UsageError
 
 
 def frame(columns: Mapping[str, Sequence[Any]]) -> Any:
-    """Return a `pandas.DataFrame` of these columns, in their order.
+    """Return a `pandas.DataFrame` with these columns, in this order.
 
     Raises:
         UsageError: pandas is not installed.

@@ -24,7 +24,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> FitRes
     return featx.fit_head(data, small_recipe(tiny_model), folder / "run", cache=folder / "cache")
 
 
-def test_columns_keep_their_order_and_kinds() -> None:
+def test_columns_keep_their_order_and_types() -> None:
     found = frame({"b": ["x", None], "a": (1, 2), "c": list(np.array([0.5, 1.5], np.float32))})
     assert found.columns.tolist() == ["b", "a", "c"]
     assert found["a"].tolist() == [1, 2]
@@ -33,7 +33,7 @@ def test_columns_keep_their_order_and_kinds() -> None:
 
 
 def test_without_pandas_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pandas", None)  # as Python has it where an import is to fail
+    monkeypatch.setitem(sys.modules, "pandas", None)  # makes the import fail
     with pytest.raises(UsageError, match=r"pip install 'featx\[pandas\]'"):
         frame({"a": [1]})
 

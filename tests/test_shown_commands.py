@@ -30,7 +30,7 @@ WALKED = {"tutorial.md", "own-images-networks-heads.md", "python.md"}
 SNIPPETS = {"README.md", "reproduction.md"}
 # What the pages' placeholders stand for here, where a folder of that name will not do.
 STANDS_FOR = [
-    (r"\bDATA(?= .*--by\b)", "films.csv"),
+    (r"\bDATA(?= .*--by\b)", "xrays.csv"),
     (r"\bresnet50v2=FILE\b", "resnet50v2=weights/resnet50v2_notop.weights.h5"),
     (r"\bfeatx-demo/cache\b", "cache"),
 ]
@@ -102,13 +102,13 @@ def write_images(folder: Path) -> None:
     small_data(folder / "new", train=1, test=0, seed=1)
     (folder / "new" / "train").rename(folder / "new-images")
     images = sorted((folder / "DATA").rglob("*.png"))
-    shutil.copy(images[0], folder / "film.png")
+    shutil.copy(images[0], folder / "xray.png")
     rows = [
         ",".join([image.relative_to(folder).as_posix(), image.parent.name, image.parts[-3], "AB"[number % 2]])
         for number, image in enumerate(images)
     ]
-    (folder / "films.csv").write_text("\n".join(["path,label,split,scanner", *rows]), "utf-8")
-    (folder / "more.csv").write_text("path\nfilm.png\n", "utf-8")
+    (folder / "xrays.csv").write_text("\n".join(["path,label,split,scanner", *rows]), "utf-8")
+    (folder / "more.csv").write_text("path\nxray.png\n", "utf-8")
 
 
 def run(command: str) -> None:

@@ -66,17 +66,17 @@ def command(
 
 
 def show(result: FitResult) -> None:
-    """Print the result of a fit for people."""
+    """Print a trained run for people."""
     parameters = result.parameters
     seconds = result.seconds
     console.print_table(
         [
             ("parameters", f"{parameters['total']:,} ({parameters['trainable']:,} trainable)"),
-            ("fitted", f"{len(result.history)} epochs of {result.steps} steps, engine {result.engine}"),
+            ("trained", f"{len(result.history)} epochs of {result.steps} steps, engine {result.engine}"),
             ("train", str(result.train)),
             ("validation", str(result.validation)),
             ("test", str(result.test)),
-            ("time", f"features {seconds['extract']:.1f} s, fit {seconds['fit']:.1f} s"),
+            ("time", f"features {seconds['extract']:.1f} s, training {seconds['fit']:.1f} s"),
             ("run", str(result.run)),
         ]
     )
