@@ -334,10 +334,10 @@ def _find_weight_file(backbone: networks.Backbone) -> WeightsFile:
     looked: list[str] = []
     path = digest = fault = None
     try:
-        looked = list(map(str, networks.places(backbone)))
+        looked = list(map(str, networks.weights_places(backbone)))
         path = networks.find_imagenet(backbone)
         if path is not None:
-            fault = networks.fault_in(path)
+            fault = networks.weights_problem(path)
             digest = networks.file_digest(path)
     except WeightsError:  # the file cannot be read, as the fault says
         pass

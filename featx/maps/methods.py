@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.maps.parameters import Parameters
-from featx.networks import hidden
+from featx.networks import hidden_module
 
 Points = NDArray[np.float64]
 
@@ -105,7 +105,7 @@ def load_umap() -> ModuleType:
 
     umap-learn has a substitute for the case that the variant is absent, so the variant is hidden.
     """
-    with hidden("umap.parametric_umap"), warnings.catch_warnings():
+    with hidden_module("umap.parametric_umap"), warnings.catch_warnings():
         # umap-learn warns that the variant is absent.
         warnings.simplefilter("ignore", ImportWarning)
         import umap

@@ -1,4 +1,4 @@
-"""The table of networks that featx knows by name, and what each declares about itself. No Keras is loaded here."""
+"""The networks that featx knows by name, and their properties. Keras is not loaded here."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from featx.recipes import Pooling
 
 @dataclass(frozen=True)
 class Backbone:
-    """One row: a convolutional network of `keras.applications` without its classifier.
+    """A convolutional network of `keras.applications` without its classifier.
 
     Attributes:
-        name: What recipes and the command line call it.
+        name: Its name in recipes and on the command line.
         builder: Its function in `keras.applications`.
-        preprocessing: The rule its ImageNet weights were trained with.
-        channels: Width after average or maximum pooling.
-        weights_file: The file's name in Keras's own cache.
+        preprocessing: The rule with which its ImageNet weights were trained.
+        channels: Number of features after average or maximum pooling.
+        weights_file: The name of its ImageNet weights in Keras's own cache.
         options: Further arguments of the builder.
-        size: Default width and height in pixels.
-        stride: Pixels a step of the last map, which is (size / stride)² × channels values.
+        size: Default width and height of its images in pixels.
+        stride: Pixels for one step of the last feature map, which has (size / stride)² × channels values.
     """
 
     name: str
@@ -38,10 +38,10 @@ class Backbone:
     stride: int = 32
 
     def width(self, pooling: Pooling, size: int | None = None) -> int:
-        """Return the number of features an image.
+        """Return the number of features of an image.
 
         Args:
-            pooling: `none` flattens the last map.
+            pooling: `none` flattens the last feature map.
             size: Width and height in pixels, a multiple of `stride`; the default size if not given.
         """
         if pooling != "none":
@@ -50,8 +50,8 @@ class Backbone:
 
 
 _KERNELS = "weights_tf_dim_ordering_tf_kernels"
-# These two carry their preprocessing as layers; featx leaves those out and does the same to the
-# pixels itself, so that every preprocessing mode means the same for every backbone.
+# Two networks have their preprocessing as layers. featx leaves these layers out and preprocesses the pixels itself,
+# so that every preprocessing rule means the same for every backbone.
 _BARE = {"include_preprocessing": False}
 
 BACKBONES: Mapping[str, Backbone] = {
@@ -70,26 +70,26 @@ BACKBONES: Mapping[str, Backbone] = {
 
 
 def is_model_file(name: str) -> bool:
-    """Tell whether a backbone's name is the path of a Keras model."""
+    """Tell whether a backbone's name is the path of a Keras model file (`.keras`)."""
     return name.endswith(".keras")
 
 
 def find_backbone(name: str) -> Backbone:
-    """Return the table's row of that name.
+    """Return the backbone with this name, in any case.
 
     Raises:
-        UsageError: There is no such row.
+        UsageError: There is no such backbone.
     """
-    row = BACKBONES.get(name.lower())
-    if row is None:
+    backbone = BACKBONES.get(name.lower())
+    if backbone is None:
         near = difflib.get_close_matches(name.lower(), BACKBONES, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(BACKBONES)}."
-        raise UsageError(f"No backbone is named {name!r}; {hint} (A model of your own is passed as a .keras file.)")
-    return row
+        raise UsageError(f"No backbone is named {name!r}; {hint} (For your own model, give its .keras file.)")
+    return backbone
 
 
 def imagenet_rule(name: str) -> Rule:
-    """Return the preprocessing rule that belongs to a backbone's ImageNet weights.
+    """Return the preprocessing rule of a backbone's ImageNet weights.
 
     Raises:
         RecipeError: The backbone is a model file, whose preprocessing featx cannot know.
@@ -97,7 +97,7 @@ def imagenet_rule(name: str) -> Rule:
     """
     if is_model_file(name):
         raise RecipeError(
-            f"Preprocessing 'imagenet' is the one that belongs to a backbone of the table, and {Path(name).name} "
-            "is a model file; choose preprocess.mode 'rescale' or 'featurewise'."
+            f"Preprocessing 'imagenet' is for networks that featx knows by name, but {Path(name).name} is a model "
+            "file; choose preprocess.mode 'rescale' or 'featurewise'."
         )
     return find_backbone(name).preprocessing

@@ -1,4 +1,4 @@
-"""The one place that loads Keras and TensorFlow, which takes seconds, and OpenVINO."""
+"""Loads Keras with TensorFlow, which takes seconds, and OpenVINO; nothing else in featx does."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ _quiet = False
 
 
 def quieten() -> None:
-    """Hold back what TensorFlow's native code writes to standard error while it loads.
+    """Hide what TensorFlow's native code writes to standard error while it loads.
 
-    For command lines: the file descriptor is the whole process's, so a library call does not touch it
-    unless it was asked to.
+    Only for the command line: this redirects the file descriptor of the whole process.
     """
     global _quiet
     _quiet = True
@@ -34,17 +33,28 @@ def load_keras() -> ModuleType:
         with _native_stderr_held():
             import keras
 
-            # The first tensor makes TensorFlow look for devices, which it tells of as well.
+            # At the first tensor TensorFlow looks for devices, and writes about them, too.
             keras.ops.convert_to_tensor(0.0)
     return sys.modules["keras"]
 
 
 def has_gpu() -> bool:
-    """Tell whether TensorFlow, which this loads, can use a GPU."""
+    """Load TensorFlow and tell whether it can use a GPU."""
     load_keras()
     import tensorflow as tf
 
     return bool(tf.config.list_physical_devices("GPU"))
+
+
+def gpu_is_there() -> bool:
+    """Tell, without loading TensorFlow, whether this machine has a GPU that TensorFlow might use.
+
+    The drivers of NVIDIA, AMD and Windows (for Linux) each have a device file. CUDA_VISIBLE_DEVICES hides GPUs if it
+    is empty or -1.
+    """
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
+        return False
+    return any(Path(device).exists() for device in GPU_DEVICES)
 
 
 def has_openvino() -> bool:
@@ -53,20 +63,20 @@ def has_openvino() -> bool:
 
 
 def load_openvino() -> ModuleType:
-    """Import OpenVINO and return it; `has_openvino` must hold.
+    """Import OpenVINO and return it; `has_openvino` must be true.
 
-    `import openvino` by itself reports its use over the network and leaves files in the home folder. It does
-    neither where the package openvino-telemetry is absent, for which it has a stand-in; so it is hidden.
+    A plain `import openvino` reports its use over the network and leaves files in the home folder. It does neither if
+    the package openvino-telemetry cannot be imported.
     """
     if "openvino" not in sys.modules:
-        with hidden("openvino_telemetry"):
+        with hidden_module("openvino_telemetry"):
             import openvino  # noqa: F401
     return sys.modules["openvino"]
 
 
 @contextmanager
-def hidden(name: str) -> Iterator[None]:
-    """Let imports of a module fail within the block as if it were not installed, unless it is loaded already."""
+def hidden_module(name: str) -> Iterator[None]:
+    """Within the block, let imports of a module fail as if it were not installed, unless it is already loaded."""
     if name in sys.modules:
         yield
         return
@@ -75,17 +85,6 @@ def hidden(name: str) -> Iterator[None]:
         yield
     finally:
         del sys.modules[name]
-
-
-def gpu_is_there() -> bool:
-    """Tell whether this machine has a GPU that TensorFlow might use, without loading TensorFlow.
-
-    Read from the drivers' device files (NVIDIA's, AMD's, and Windows's for Linux); CUDA_VISIBLE_DEVICES set
-    to nothing or -1 hides them, as everywhere.
-    """
-    if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
-        return False
-    return any(Path(device).exists() for device in GPU_DEVICES)
 
 
 @contextmanager
@@ -100,7 +99,7 @@ def _native_stderr_held() -> Iterator[None]:
         try:
             yield
         except BaseException:
-            # What was held may be the reason.
+            # What was held back may say why.
             held.seek(0)
             os.write(kept, held.read())
             raise

@@ -1,4 +1,4 @@
-"""Run a frozen network over batches of preprocessed images: the engine `keras`."""
+"""The engine `keras`: a frozen network run by Keras over batches of preprocessed images."""
 
 from __future__ import annotations
 
@@ -14,18 +14,25 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.errors import EngineError, RecipeError, WeightsError
+from featx.errors import EngineError, RecipeError, WeightsError, reason_of
 from featx.networks.backbones import find_backbone, is_model_file
 from featx.networks.framework import load_keras
 from featx.networks.weights import Weights
 from featx.recipes import BackbonePart
 
-# What Keras and h5py raise of files that are not what they should be; RuntimeError is h5py's of damaged ones.
+# What Keras and h5py raise for files that they cannot read; RuntimeError comes from h5py for damaged files.
 UNREADABLE = (OSError, ValueError, TypeError, KeyError, RuntimeError, zipfile.BadZipFile)
 
 
 class Network(Protocol):
-    """A frozen network: preprocessed images in, rows of features out."""
+    """A frozen network: preprocessed images in, rows of features out.
+
+    Attributes:
+        name: The engine.
+        batch_size: The most images of a batch.
+        width: Features of an image.
+        parameters: Number of weights.
+    """
 
     name: str
     batch_size: int
@@ -37,24 +44,24 @@ class Network(Protocol):
         ...
 
     def stream(self, batches: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
-        """Yield the rows of each batch, in order; batches are taken in ahead of the rows that are given out."""
+        """Yield the rows of each batch, in order; batches may be read before the rows of earlier ones are yielded."""
         ...
 
 
 class KerasNetwork:
     """The backbone as a Keras model, always in inference mode.
 
-    Batches have one fixed shape, the last one padded: the graph is traced once, and an image's row does
-    not depend on how many others came with it.
+    All batches have the same shape, and the last one is padded. So the graph is traced once, and an image's row does
+    not depend on the number of images in its batch.
 
     Attributes:
         model: The Keras model.
 
     Args:
-        backbone: Which network, cut and pooling.
+        backbone: Name, cut layer, pooling and precision of the network.
         size: Width and height of its input in pixels.
-        weights: What `find_weights` found for it.
-        batch_size: Images a call.
+        weights: What `find_weights` returned for it.
+        batch_size: Images of a batch.
 
     Raises:
         WeightsError: The file does not hold weights of this network.
@@ -69,13 +76,13 @@ class KerasNetwork:
             if is_model_file(backbone.name):
                 model = _pooled(keras, _model_file(keras, weights), backbone, size)
             else:
-                model = _from_table(keras, backbone, size, weights)
+                model = _named_model(keras, backbone, size, weights)
         model.trainable = False
         self.model = model
         self._size = size
         self.label = backbone.name
         self.batch_size = batch_size
-        # A model that takes images of any size has no output shape of its own.
+        # A model for images of any size has no fixed output shape.
         self.width = math.prod(model.compute_output_shape((1, size, size, 3))[1:])
         self.parameters = int(model.count_params())
 
@@ -98,7 +105,7 @@ class KerasNetwork:
         """
         if load_keras().backend.backend() != "tensorflow":
             raise EngineError(
-                f"Expected Keras on TensorFlow to convert {self.label} for OpenVINO, but it runs on "
+                f"Expected Keras with TensorFlow to convert {self.label} for OpenVINO, but it runs with "
                 f"{load_keras().backend.backend()}; unset KERAS_BACKEND, or use the engine keras (--engine keras)."
             )
         import tensorflow as tf
@@ -110,11 +117,11 @@ class KerasNetwork:
 
 @contextmanager
 def _precision(keras: ModuleType, backbone: BackbonePart) -> Iterator[None]:
-    """Let layers be made in the backbone's precision, whatever policy the user has set for others."""
+    """Make layers in the backbone's precision, whatever policy the user has set."""
     if backbone.precision == "mixed" and is_model_file(backbone.name):
         raise RecipeError(
-            f"Expected precision 'float32' for the model file {Path(backbone.name).name}, whose layers carry "
-            "their own, received 'mixed'; save the model with the policy that you want."
+            f"Expected precision 'float32' for the model file {Path(backbone.name).name}, whose layers have "
+            "their own, received 'mixed'; save the model with the precision that you want."
         )
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_float16" if backbone.precision == "mixed" else "float32")
@@ -124,7 +131,7 @@ def _precision(keras: ModuleType, backbone: BackbonePart) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def _from_table(keras: ModuleType, backbone: BackbonePart, size: int, weights: Weights) -> Any:
+def _named_model(keras: ModuleType, backbone: BackbonePart, size: int, weights: Weights) -> Any:
     row = find_backbone(backbone.name)
     build = getattr(keras.applications, row.builder)
     pooling = None if backbone.pooling == "none" or backbone.cut else backbone.pooling
@@ -142,25 +149,20 @@ def _from_table(keras: ModuleType, backbone: BackbonePart, size: int, weights: W
 def _load_weights(model: Any, path: Path, name: str) -> None:
     try:
         with warnings.catch_warnings():
-            # Keras warns of layer after layer before it raises the error that sums them up.
+            # Keras warns about every layer before it raises one error for all.
             warnings.filterwarnings("ignore", "Skipping nested container", UserWarning)
             model.load_weights(path)
     except UNREADABLE as error:
         raise WeightsError(
             f"Expected the weights of {name} without its classifier in {path}, but they do not load; pass another "
-            f"file, or remove this one so that it is found elsewhere or downloaded: {_reason(error)}"
+            f"file, or remove this one so that it is found elsewhere or downloaded: {reason_of(error)}"
         ) from error
 
 
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
-
-
 def _randomise(model: Any, seed: int) -> None:
-    """Draw kernels from He's normal distribution (He et al. 2015, arXiv:1502.01852); keep the rest as made.
+    """Draw kernels from He's normal distribution (He et al. 2015, arXiv:1502.01852); keep all other weights.
 
-    Drawn by NumPy and in the model's order, so that the same seed gives the same network with any version
-    of Keras.
+    NumPy draws them, in the model's order, so that a seed gives the same network with any version of Keras.
     """
     generator = np.random.Generator(np.random.PCG64(seed))
     drawn = []
@@ -168,7 +170,7 @@ def _randomise(model: Any, seed: int) -> None:
         if value.ndim < 2:
             drawn.append(value)
             continue
-        # A depthwise kernel (height, width, channels, 1) sums over its window only.
+        # A depthwise kernel (height, width, channels, 1) sums over its window, not over channels.
         fan_in = math.prod(value.shape[:-1]) if value.shape[-1] > 1 else math.prod(value.shape[:-2])
         drawn.append((generator.standard_normal(value.shape) * math.sqrt(2 / fan_in)).astype(np.float32))
     model.set_weights(drawn)
@@ -176,28 +178,28 @@ def _randomise(model: Any, seed: int) -> None:
 
 def _model_file(keras: ModuleType, weights: Weights) -> Any:
     try:
-        # safe_mode refuses files that bring code with them.
+        # safe_mode refuses files that contain code.
         return keras.models.load_model(weights.path, compile=False, safe_mode=True)
     except UNREADABLE as error:
         raise WeightsError(
             f"Expected a Keras model of Keras's own layers in {weights.path}, but it does not load; save it again "
-            f"with model.save: {_reason(error)}"
+            f"with model.save: {reason_of(error)}"
         ) from error
 
 
 def _pooled(keras: ModuleType, model: Any, backbone: BackbonePart, size: int) -> Any:
-    """Cut the model at the named layer and pool what is a map there."""
+    """The model up to the cut layer, with its feature map pooled."""
     _check_input(model, backbone, size)
     # A Sequential model has outputs, but no output before it has been called.
     outputs = model.outputs if backbone.cut is None else [_cut(model, backbone.cut)]
     if len(outputs) != 1 or isinstance(outputs[0], (list, tuple, dict)):
-        raise RecipeError(f"Backbone {backbone.name} has several outputs; name the layer to take with backbone.cut.")
+        raise RecipeError(f"Backbone {backbone.name} has several outputs; choose a layer with backbone.cut.")
     output = outputs[0]
     rank = len(output.shape)
     if backbone.pooling != "none":
         if rank != 4:
             raise RecipeError(
-                f"Pooling {backbone.pooling!r} needs a map of height, width and channels, and the output of "
+                f"Pooling {backbone.pooling!r} needs a feature map of height, width and channels, but the output of "
                 f"{backbone.name} has the shape {tuple(output.shape[1:])}; use pooling 'none'."
             )
         layer = "GlobalAveragePooling2D" if backbone.pooling == "avg" else "GlobalMaxPooling2D"
@@ -206,24 +208,25 @@ def _pooled(keras: ModuleType, model: Any, backbone: BackbonePart, size: int) ->
 
 
 def _check_input(model: Any, backbone: BackbonePart, size: int) -> None:
-    # A Sequential model that was saved before it saw data knows no inputs.
+    # A Sequential model that was saved before it saw data has no known inputs.
     shapes = [tuple(tensor.shape[1:]) for tensor in getattr(model, "inputs", ())]
     fitting = [(n, m, 3) for n in (size, None) for m in (size, None)]
     if len(shapes) != 1 or shapes[0] not in fitting:
-        found = f"has the shape {' and '.join(map(str, shapes))}" if shapes else "is not known"
+        actual = f"has the shape {' and '.join(map(str, shapes))}" if shapes else "is not known"
         raise RecipeError(
-            f"Backbone {backbone.name} must take RGB images of {size} × {size} pixels, and its input "
-            f"{found}; set images.size (--size) to the model's own, or pass another model."
+            f"Backbone {backbone.name} must take RGB images of {size} × {size} pixels, but its input "
+            f"{actual}; set images.size (--size) to the model's own, or pass another model."
         )
 
 
 def _cut(model: Any, name: str) -> Any:
+    """The output of the layer with this name."""
     names = [layer.name for layer in model.layers]
     if name not in names:
         raise RecipeError(f"Backbone has no layer {name!r} to cut at; its layers are {', '.join(names)}.")
     layer = model.get_layer(name)
     if hasattr(layer, "layers"):
         raise RecipeError(
-            f"Backbone's layer {name!r} is a model in itself; cut at another, or save that model alone."
+            f"Layer {name!r} of the backbone is itself a model; cut at another layer, or save that model alone."
         )
     return layer.output

@@ -1,4 +1,4 @@
-"""Run a frozen network over batches of preprocessed images: the engine `openvino`."""
+"""The engine `openvino`: a converted network run by OpenVINO over batches of preprocessed images."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.errors import EngineError
+from featx.errors import EngineError, reason_of
 from featx.networks.framework import load_openvino
 from featx.networks.keras import KerasNetwork
 
-# Raised by hand when networks converted before must not be used any more.
+# Raised by hand when networks that were converted earlier must not be used any more.
 CONVERSION_RULE = 1
-# Single precision wherever it runs: processors with bfloat16 would else use that.
+# Single precision everywhere: on processors with bfloat16 OpenVINO would otherwise use that.
 SETTINGS = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"}
 
 
 class OpenVINONetwork:
     """A converted network, compiled for this machine's CPU; neither Keras nor TensorFlow is loaded.
 
-    Batches have one fixed shape, the last one padded. Several are computed at once, one on each of the
-    streams that OpenVINO finds best for this machine.
+    All batches have the same shape, and the last one is padded. Several batches are computed at once, as many
+    as OpenVINO finds best for this machine.
 
     Args:
-        model: Topology of the converted network, as `convert` wrote it, with its weights beside it (.bin).
-        parameters: Of the network.
-        batch_size: Images a request.
-        compiled: A folder where OpenVINO keeps what it compiled; None keeps nothing.
+        model: The converted network's topology (.xml), as `convert` wrote it, with its weights (.bin) beside it.
+        parameters: Number of weights.
+        batch_size: Images of a batch.
+        compiled: A folder in which OpenVINO keeps the compiled network; None keeps nothing.
 
     Raises:
         EngineError: OpenVINO cannot read or compile the network.
@@ -49,10 +49,10 @@ class OpenVINONetwork:
             self._compiled = core.compile_model(network, "CPU", settings)
         except RuntimeError as error:
             raise EngineError(
-                f"Expected a network that OpenVINO can run in {model}, but it cannot: {_reason(error)}; remove the "
-                "file to have it made again, or use the engine keras (--engine keras)."
+                f"Expected a network that OpenVINO can run in {model}, but it cannot: {reason_of(error)}; remove the "
+                "file to have it converted again, or use the engine keras (--engine keras)."
             ) from error
-        # One more than run at once, so that the next batch is at hand when a stream is done.
+        # One more than run at once, so that the next batch is ready when one is done.
         count = self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS") + 1
         self._requests = [self._compiled.create_infer_request() for _ in range(count)]
         self.batch_size = batch_size
@@ -64,9 +64,9 @@ class OpenVINONetwork:
         return next(self.stream([images]))
 
     def stream(self, batches: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
-        """Yield the rows of each batch, in order; as many are in work as there are requests.
+        """Yield the rows of each batch, in order.
 
-        A batch is taken in while those before it are computed, so what makes batches need not wait.
+        The next batch is read while earlier ones are computed.
         """
         idle, running = deque(self._requests), deque[tuple[Any, int]]()
         try:
@@ -82,7 +82,7 @@ class OpenVINONetwork:
             while running:
                 yield self._finished(running, idle)
         finally:
-            # Nobody asks for these any more, but the next stream will use their requests.
+            # Their rows are not needed any more, but the next stream will use these requests.
             for request, _ in running:
                 request.wait()
 
@@ -97,7 +97,7 @@ class OpenVINONetwork:
 def convert(network: KerasNetwork, target: Path) -> None:
     """Convert a Keras network in memory and write it in OpenVINO's format, in single precision.
 
-    Done by the reader that `openvino.convert_model` uses too, but without what that reports over the network.
+    The same reader as in `openvino.convert_model`, which would report its use over the network.
 
     Args:
         network: The network.
@@ -113,12 +113,12 @@ def convert(network: KerasNetwork, target: Path) -> None:
     from openvino.frontend.tensorflow.graph_iterator import GraphIteratorTFGraph
 
     frontend = openvino.frontend
-    # Held until the conversion is over: OpenVINO does not keep it alive itself.
+    # This variable keeps the graph alive until the conversion is over; OpenVINO does not.
     graph = GraphIteratorTFGraph(traced.graph, True)
     reader = FrontEndManager().load_by_framework("tf")
     try:
         model = reader.convert(reader.load(graph))
-        # Some activations leave results of their own behind, which nobody asked for.
+        # Some activations add results of their own; only the network's output is needed.
         result = model.output(traced.outputs[0].name).get_node()
         model = openvino.Model([result], model.get_parameters())
     except (
@@ -129,14 +129,10 @@ def convert(network: KerasNetwork, target: Path) -> None:
         frontend.GeneralFailure,
     ) as error:
         raise EngineError(
-            f"Expected a network that OpenVINO can run, but {network.label} cannot be converted: {_reason(error)}; "
+            f"Expected a network that OpenVINO can run, but {network.label} cannot be converted: {reason_of(error)}; "
             "use the engine keras (--engine keras)."
         ) from error
     try:
         openvino.save_model(model, target, compress_to_fp16=False)
     except RuntimeError as error:
-        raise OSError(_reason(error)) from error
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+        raise OSError(reason_of(error)) from error

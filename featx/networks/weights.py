@@ -1,6 +1,6 @@
-"""Where a backbone's weights come from, and the digest that stands for them in the cache's keys.
+"""Weights of a backbone: where they are, their digest for the cache's keys, and whether a file is whole.
 
-Only `download` loads Keras; all else works on files.
+Only `download` loads Keras.
 """
 
 from __future__ import annotations
@@ -21,19 +21,31 @@ from featx.networks.framework import load_keras
 log = logging.getLogger("featx")
 
 WEIGHTS_DIR = "FEATX_WEIGHTS_DIR"
-# Raised by hand when the way in which random weights are drawn changes.
-RANDOM_RULE = 1
+RANDOM_RULE = 1  # raised by hand when random weights are drawn in another way
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+# For each file name in Keras's cache an MD5, or a SHA-256 if it is longer. Source: the argument `file_hash` and the
+# tables WEIGHTS_HASHES in keras/src/applications, which have none for MobileNetV2.
+KERAS_DIGESTS = {
+    "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5": "6d6bbae143d832006294945121d1f1fc",
+    "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5": "253f8cb515780f3b799900260a226db6",
+    "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5": "4d473c1dd8becc155b73f8504c6f6626",
+    "resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5": "fac2f116257151a9d068a22e544a4917",
+    "densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5": "30ee3e1110167f948a6b9946edeeb738",
+    "efficientnetv2-b0_notop.h5": "893217f2bb855e2983157299931e43ff",
+    "convnext_tiny_notop.h5": "d547c096cabd03329d7be5562c5e14798aa39ed24b474157cef5e85ab9e49ef1",
+}
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights that were found.
+    """The weights of a backbone.
 
     Attributes:
-        source: As it was asked for: `imagenet`, `random`, `random:SEED` or a path.
+        source: What the user chose: `imagenet`, `random`, `random:SEED` or a path.
         path: The file; None for random weights.
-        digest: SHA-256 of the file's bytes, or of the seed and the rule of drawing.
-        seed: Of random weights; None otherwise.
+        digest: SHA-256 of the file's bytes; for random weights, of the seed and the rule by which they are drawn.
+        seed: The seed of random weights; None otherwise.
     """
 
     source: str
@@ -45,12 +57,15 @@ class Weights:
 def find_weights(backbone: str, source: str = "imagenet") -> Weights:
     """Find a backbone's weights without loading Keras, unless they must be downloaded.
 
-    `imagenet` looks in the folder named by FEATX_WEIGHTS_DIR, for `<backbone>_notop.weights.h5` or the file
-    under Keras's own name, then in Keras's cache, then lets Keras download them.
+    For `imagenet`, featx looks in the folder FEATX_WEIGHTS_DIR, for `<backbone>_notop.weights.h5` or the file with
+    Keras's own name, and then in Keras's cache. If there is none, Keras downloads it.
 
     Args:
-        backbone: A name of the table, or the path of a `.keras` model, which holds its own weights.
+        backbone: The name of a backbone, or the path of a `.keras` model, which has its own weights.
         source: `imagenet`, `random`, `random:SEED` or a weights file.
+
+    Returns:
+        The weights.
 
     Raises:
         UsageError: The backbone is unknown, or the seed is not a number.
@@ -62,23 +77,23 @@ def find_weights(backbone: str, source: str = "imagenet") -> Weights:
     row = find_backbone(backbone)
     if source == "imagenet":
         path = find_imagenet(row) or download(row)
-        return Weights(source, path, file_digest(path, "the weights file"))
+        return Weights(source, path, file_digest(path))
     if is_random(source):
         return _random(row, source)
-    return Weights(source, Path(source), file_digest(Path(source), "the weights file"))
+    return Weights(source, Path(source), file_digest(Path(source)))
 
 
 def find_imagenet(row: Backbone) -> Path | None:
     """Return the file of a backbone's ImageNet weights on this machine, or None."""
-    return next((path for path in places(row) if path.is_file()), None)
+    return next((path for path in weights_places(row) if path.is_file()), None)
 
 
-def places(row: Backbone) -> list[Path]:
-    """Return the files as which a backbone's ImageNet weights are looked for, in this order."""
+def weights_places(row: Backbone) -> list[Path]:
+    """Return the files in which featx looks for a backbone's ImageNet weights, in this order."""
     candidates = [keras_cache() / row.weights_file]
     folder = os.environ.get(WEIGHTS_DIR)
     if folder:
-        # Keras tells its old format from the new one by the file's name, so each keeps its own.
+        # Keras distinguishes its old file format from the new one by the file's name.
         candidates = [Path(folder) / f"{row.name}_notop.weights.h5", Path(folder) / row.weights_file, *candidates]
     return candidates
 
@@ -90,24 +105,24 @@ def keras_cache() -> Path:
 
 
 def download(row: Backbone) -> Path:
-    """Let Keras download a backbone's ImageNet weights into its cache, checksum checked.
+    """Let Keras download a backbone's ImageNet weights into its cache; Keras verifies the checksum.
 
     Raises:
-        WeightsError: The download failed; the sentence names the file and the ways to provide it.
+        WeightsError: The download failed.
     """
     log.info("Downloading the ImageNet weights of %s (%s).", row.name, row.weights_file)
     build = getattr(load_keras().applications, row.builder)
     shape = (row.size, row.size, 3)
     try:
-        # Keras tells of the download on standard output, which belongs to results.
+        # Keras writes about the download to standard output, which is for results.
         with redirect_stdout(sys.stderr):
             build(include_top=False, weights="imagenet", input_shape=shape, **row.options)
     except Exception as error:
-        # Keras raises a bare Exception, made while it handled the network's error, and a ValueError
-        # where the checksum is wrong.
+        # Keras raises a bare Exception while it handles the network's error, and a ValueError if the checksum is
+        # wrong.
         if not isinstance(error, (OSError, ValueError)) and not isinstance(error.__context__, OSError):
             raise
-        # Keras leaves a file whose checksum is wrong, and the next search would find it.
+        # Keras does not delete a file with a wrong checksum, and the next search would find it.
         (keras_cache() / row.weights_file).unlink(missing_ok=True)
         raise WeightsError(_no_download(row)) from error
     path = find_imagenet(row)
@@ -116,37 +131,20 @@ def download(row: Backbone) -> Path:
     return path
 
 
-def _no_download(row: Backbone) -> str:
-    return (
-        f"Expected the ImageNet weights of {row.name}, but they are not on this machine and could not be downloaded; "
-        f"put {row.weights_file} into {keras_cache()} or into the folder named by {WEIGHTS_DIR}, or pass "
-        "--weights FILE, or --weights random to try things out."
-    )
-
-
 def is_random(source: str) -> bool:
-    """Tell whether a choice of weights is `random` or `random:SEED`, and no file of such a name."""
+    """Tell whether a choice of weights is `random` or `random:SEED`."""
     return source.split(":")[0] == "random"
 
 
-def _random(row: Backbone, source: str) -> Weights:
-    _, _, text = source.partition(":")
-    try:
-        seed = int(text or "0")
-    except ValueError:
-        seed = -1
-    if seed < 0:
-        raise UsageError(f"Expected --weights random or random:SEED with a whole number, received {source!r}.")
-    log.warning("The weights of %s are random (seed %d): features will be poor.", row.name, seed)
-    digest = digest_of({"random": RANDOM_RULE, "backbone": row.name, "seed": seed})
-    return Weights(source, None, digest, seed)
-
-
 def file_digest(path: Path, what: str = "the weights file") -> str:
-    """Return the SHA-256 of a file's bytes.
+    """Return the SHA-256 of a file's bytes, in hexadecimal.
+
+    Args:
+        path: The file.
+        what: What the file is, for the message.
 
     Raises:
-        WeightsError: It cannot be read.
+        WeightsError: The file cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -156,3 +154,67 @@ def file_digest(path: Path, what: str = "the weights file") -> str:
         raise WeightsError(
             f"Expected {what} at {path}, but it cannot be read: {reason}; check --weights and the recipe's backbone."
         ) from None
+
+
+def weights_problem(path: Path) -> str | None:
+    """Check that a weights file is whole: HDF5 that opens and, if Keras publishes its digest, has this digest.
+
+    Args:
+        path: The file.
+
+    Returns:
+        What is wrong, to follow the file's name in a sentence; None if nothing is.
+    """
+    try:
+        with path.open("rb") as file:
+            if file.read(len(SIGNATURE)) != SIGNATURE:
+                return "is not an HDF5 file"
+        if not _opens(path):
+            return "is a damaged HDF5 file, such as an interrupted download"
+        published = KERAS_DIGESTS.get(path.name)
+        if published is not None and _digest(path, published) != published:
+            return "does not match the digest that Keras publishes for it"
+    except OSError as error:
+        return f"cannot be read: {(error.strerror or str(error)).lower()}"
+    return None
+
+
+def _no_download(row: Backbone) -> str:
+    return (
+        f"Expected the ImageNet weights of {row.name}, but they are not on this machine and could not be downloaded; "
+        f"put {row.weights_file} into {keras_cache()} or into the folder named by {WEIGHTS_DIR}, or pass "
+        "--weights FILE, or --weights random for a trial."
+    )
+
+
+def _random(row: Backbone, source: str) -> Weights:
+    _, _, text = source.partition(":")
+    try:
+        seed = int(text or "0")
+    except ValueError:
+        seed = -1
+    if seed < 0:
+        raise UsageError(f"Expected --weights random or random:SEED with a whole number from 0, received {source!r}.")
+    log.warning("The weights of %s are random (seed %d): features will be poor.", row.name, seed)
+    digest = digest_of({"random": RANDOM_RULE, "backbone": row.name, "seed": seed})
+    return Weights(source, None, digest, seed)
+
+
+def _opens(path: Path) -> bool:
+    """Whether an HDF5 file opens and holds something."""
+    try:
+        import h5py
+    except (ImportError, AttributeError, ValueError):  # without h5py, Keras will say what is wrong
+        return True
+    try:
+        with h5py.File(path, "r") as file:
+            return len(file) > 0
+    except (OSError, RuntimeError):
+        return False
+
+
+def _digest(path: Path, published: str) -> str:
+    """A file's digest, of the same kind as a published one."""
+    kind = "md5" if len(published) == 32 else "sha256"
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()

@@ -110,7 +110,7 @@ def test_a_cut_at_a_model_inside_the_model(save: Save) -> None:
     inputs = keras.Input((32, 32, 3))
     path = save(inputs, keras.layers.Flatten()(inner(inputs)))
     assert network(path).width == 30 * 30 * 2
-    with pytest.raises(RecipeError, match="layer 'inner' is a model in itself"):
+    with pytest.raises(RecipeError, match="Layer 'inner' of the backbone is itself a model"):
         network(path, cut="inner")
 
 
@@ -121,7 +121,7 @@ def test_a_cut_at_a_model_inside_the_model(save: Save) -> None:
 def test_another_input_than_the_recipes_images(shape: tuple[int, int, int], says: str, save: Save) -> None:
     inputs = load_keras().Input(shape)
     path = save(inputs, load_keras().layers.Flatten()(inputs))
-    with pytest.raises(RecipeError, match=f"32 × 32 pixels, and its input has the shape {says}; set images.size"):
+    with pytest.raises(RecipeError, match=f"32 × 32 pixels, but its input has the shape {says}; set images.size"):
         network(path)
 
 
@@ -135,7 +135,7 @@ def test_a_model_of_several_outputs_needs_a_cut(save: Save) -> None:
     keras = load_keras()
     inputs = keras.Input((32, 32, 3))
     path = save(inputs, [keras.layers.Conv2D(2, 3, name=name)(inputs) for name in ("left", "right")])
-    with pytest.raises(RecipeError, match=r"has several outputs; name the layer to take with backbone\.cut"):
+    with pytest.raises(RecipeError, match=r"has several outputs; choose a layer with backbone\.cut"):
         network(path)
     assert network(path, cut="right").width == 30 * 30 * 2
 
@@ -143,7 +143,7 @@ def test_a_model_of_several_outputs_needs_a_cut(save: Save) -> None:
 def test_pooling_what_is_no_map(save: Save) -> None:
     inputs = load_keras().Input((32, 32, 3))
     path = save(inputs, load_keras().layers.GlobalAveragePooling2D()(inputs))
-    with pytest.raises(RecipeError, match=r"Pooling 'max' needs a map .* has the shape \(3,\); use pooling 'none'"):
+    with pytest.raises(RecipeError, match=r"Pooling 'max' needs a feature map .* has the shape \(3,\); use pooling 'none'"):
         network(path, pooling="max")
     pixels = some_pixels()
     np.testing.assert_allclose(network(path).rows(pixels), pixels.mean(axis=(1, 2)), rtol=1e-4, atol=1e-6)
@@ -171,7 +171,7 @@ def test_a_sequential_model_that_never_saw_an_image(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "You are saving a model that has not yet been built")
         model.save(path)
-    with pytest.raises(RecipeError, match="must take RGB images of 32 × 32 pixels, and its input is not known"):
+    with pytest.raises(RecipeError, match="must take RGB images of 32 × 32 pixels, but its input is not known"):
         network(str(path))
 
 

@@ -96,7 +96,7 @@ def test_real_vgg16_features_are_those_of_keras(shared_weights: Path, tmp_path: 
     y, x = np.mgrid[:224, :224]
     image = np.stack([x, y, 255 - (x + y) // 2], axis=-1).astype(np.uint8)
     pixels = Preprocessing("caffe")(image[None])
-    # The two share a numerical class, since they differ by less than Keras does from its own compiled form.
+    # The two share cached rows, since they differ by less than Keras does from its own compiled form.
     assert relative(openvino.rows(pixels), keras.rows(pixels)) < 1e-5
 
 
@@ -219,7 +219,7 @@ import multiprocessing.process
 multiprocessing.process.BaseProcess.start = refuse
 import numpy as np
 from pathlib import Path
-from featx.engine_openvino import OpenVINONetwork
+from featx.networks.openvino import OpenVINONetwork
 
 rows = OpenVINONetwork(Path(sys.argv[1]), 0, 2, Path(sys.argv[2])).rows(np.ones((1, 32, 32, 3), np.float32))
 import json

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import logging
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -15,7 +18,14 @@ from featx.errors import UsageError, WeightsError
 from featx.networks.backbones import BACKBONES
 from featx.networks.framework import load_keras
 from featx.networks.keras import KerasNetwork
-from featx.networks.weights import download, find_imagenet, find_weights, keras_cache
+from featx.networks.weights import (
+    KERAS_DIGESTS,
+    download,
+    find_imagenet,
+    find_weights,
+    keras_cache,
+    weights_problem,
+)
 from featx.recipes import BackbonePart
 
 VGG16, MOBILENETV2 = BACKBONES["vgg16"], BACKBONES["mobilenetv2"]
@@ -262,3 +272,59 @@ def test_the_files_name_in_keras_cache_is_the_one_that_keras_asks_for(
         download(BACKBONES[name])
     assert isinstance(caught.value.__cause__, AskedError)
     assert str(caught.value.__cause__) == BACKBONES[name].weights_file
+
+
+# Whole files
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Path:
+    path = tmp_path / "vgg16_notop.weights.h5"
+    with h5py.File(path, "w") as file:
+        file["layers/conv"] = np.zeros((3, 3, 3, 64), np.float32)
+    return path
+
+
+def test_a_file_that_opens_is_whole(whole: Path) -> None:
+    assert weights_problem(whole) is None
+
+
+def test_what_is_wrong_with_a_file_is_said(whole: Path, tmp_path: Path) -> None:
+    content = whole.read_bytes()
+    whole.write_bytes(content[: len(content) // 2])
+    assert "damaged HDF5 file" in str(weights_problem(whole))
+    whole.write_bytes(b"<html>404 Not Found</html>")
+    assert weights_problem(whole) == "is not an HDF5 file"
+    whole.write_bytes(b"")
+    assert weights_problem(whole) == "is not an HDF5 file"
+    assert "cannot be read: no such file" in str(weights_problem(tmp_path / "gone.h5"))
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="permissions do not stop root")
+def test_a_file_that_may_not_be_read(whole: Path) -> None:
+    whole.chmod(0)
+    assert weights_problem(whole) == "cannot be read: permission denied"
+
+
+@pytest.mark.parametrize("kind", ["md5", "sha256"])
+def test_a_file_with_kerass_name_must_have_kerass_digest(
+    whole: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = hashlib.new(kind, whole.read_bytes(), usedforsecurity=False).hexdigest()
+    monkeypatch.setitem(KERAS_DIGESTS, whole.name, digest)
+    assert weights_problem(whole) is None
+    with h5py.File(whole, "a") as file:
+        file["layers/conv"][0] = 1
+    assert weights_problem(whole) == "does not match the digest that Keras publishes for it"
+
+
+def test_the_digests_are_kerass() -> None:
+    """Read from its source, without loading it."""
+    keras = importlib.util.find_spec("keras")
+    assert keras is not None
+    assert keras.origin is not None
+    sources = (Path(keras.origin).parent / "src" / "applications").glob("*.py")
+    published = "".join(path.read_text("utf-8") for path in sources)
+    for name, digest in KERAS_DIGESTS.items():
+        assert f'"{digest}"' in published, name
+    assert set(KERAS_DIGESTS) <= {row.weights_file for row in BACKBONES.values()}
