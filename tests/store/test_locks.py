@@ -15,7 +15,6 @@ from pipeline_data import SIZE, small_data
 
 import featx
 from featx.features import transformer
-from featx.store.admin import gc, info
 from featx.store.store import Store
 
 
@@ -49,27 +48,6 @@ def test_a_killed_process_releases_the_lock(tmp_path: Path) -> None:
         process.kill()
         with Store(tmp_path).lock():
             pass
-
-
-def test_an_error_releases_the_lock(tmp_path: Path) -> None:
-    for _ in range(2):
-        with pytest.raises(OSError, match="of the block"), Store(tmp_path).lock():
-            raise OSError("of the block")
-
-
-def test_two_caches_have_two_locks(tmp_path: Path) -> None:
-    with Store(tmp_path / "a").lock(), Store(tmp_path / "b").lock():
-        pass
-
-
-def test_info_and_gc_need_no_lock(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    with store.space({"kind": "test"}).writer() as writer:
-        writer.add([("ab" * 32, 0)], np.ones((1, 3)))
-    before = info(store)
-    with store.lock():
-        assert info(store) == before
-        assert gc(store, older_than_seconds=0).leftovers == 0
 
 
 def test_a_folder_that_cannot_be_made_is_no_obstacle(tmp_path: Path) -> None:

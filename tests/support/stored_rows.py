@@ -1,4 +1,4 @@
-"""What the tests of the store share: rows that tell from which key they are, in a cache of several shards."""
+"""Shared by the tests of the store: rows whose values show their key, in a cache of several shards."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def some_keys(n: int, view: int = 0) -> list[RowKey]:
 
 
 def rows_of(keys: Sequence[RowKey], dim: int = 8) -> NDArray[np.float32]:
-    """Rows that tell from which key they are."""
+    """Rows whose values show their key."""
     seeds = [int(digest[:4], 16) + view for digest, view in keys]
     return np.add.outer(np.array(seeds, np.float32), np.arange(dim, dtype=np.float32)).astype(np.float32)
 
