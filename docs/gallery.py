@@ -2,7 +2,7 @@
 
     FEATX_WEIGHTS_DIR=... python docs/gallery.py [--backbone mobilenetv2] [--keep FOLDER]
 
-Films are phantoms, half of them as if of a second scanner. Screenshots need Chromium.
+The images are phantoms, half of them as if from a second scanner. Screenshots need Chromium.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ HERE = Path(__file__).resolve().parent
 PAGE = HERE / "gallery.md"
 PICTURES = HERE / "images" / "gallery"
 RECIPE = "gallery.toml"
-# What the commands write, by the picture that is made of it; of a page, a screenshot.
+# For each picture, the file of a command that it is made from; for a page, by a screenshot.
 SOURCES = {
     "curves.png": "run/curves.png",
     "confusion.png": "run/confusion.png",
@@ -46,7 +46,7 @@ SOURCES = {
     "sweep.png": "sweep/sweep.png",
     "report.png": "run/report.html",
 }
-# Standard deviation in pixels of what blurs the films of scanner B.
+# Standard deviation, in pixels, of the blur of scanner B.
 SOFTNESS = 0.8
 WIDTH = 800
 MOST_BYTES = 60_000
@@ -62,7 +62,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = (options.keep or Path(temporary)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
-        write_films(folder)
+        write_images(folder)
         (folder / RECIPE).write_text(recipe_text().replace("mobilenetv2", options.backbone), "utf-8")
         for command in commands():
             run(command, folder)
@@ -70,47 +70,47 @@ def main() -> None:
             write_picture(folder / source, PICTURES / name)
 
 
-def write_films(folder: Path) -> None:
-    """Write phantoms and a manifest; every second film is softer and darker, as of scanner B."""
-    featx.write_phantoms(folder / "films", train=40, test=12, seed=0)
+def write_images(folder: Path) -> None:
+    """Write phantoms and a manifest; every second image is softer and darker, as if from scanner B."""
+    featx.write_phantoms(folder / "xrays", train=40, test=12, seed=0)
     rows = []
-    for number, path in enumerate(sorted((folder / "films").rglob("*.png"))):
+    for number, path in enumerate(sorted((folder / "xrays").rglob("*.png"))):
         scanner = "AB"[number % 2]
         if scanner == "B":
-            with Image.open(path) as film:
-                soft = film.filter(ImageFilter.GaussianBlur(SOFTNESS))
+            with Image.open(path) as image:
+                soft = image.filter(ImageFilter.GaussianBlur(SOFTNESS))
             changed = soft.point([round(220 * (grey / 255) ** 1.2) for grey in range(256)])
             changed.save(path)
         rows.append([path.relative_to(folder).as_posix(), path.parent.name, path.parts[-3], scanner])
-    with (folder / "films.csv").open("w", encoding="utf-8", newline="") as file:
+    with (folder / "xrays.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([["path", "label", "split", "scanner"], *rows])
 
 
 def recipe_text() -> str:
     """Return the recipe that the page shows."""
-    found = re.search(r"^```toml\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
-    if found is None:
+    block = re.search(r"^```toml\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    if block is None:
         raise SystemExit(f"Expected a recipe in {PAGE}, found none.")
-    return found[1]
+    return block[1]
 
 
 def commands() -> list[str]:
-    """Return the commands that the page shows, in their order."""
+    """Return the commands on the page, in their order."""
     blocks = re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
     return [line for block in blocks for line in block.splitlines() if line.startswith("featx ")]
 
 
 def run(command: str, folder: Path) -> None:
-    """Run a command of featx, as installed beside this Python."""
+    """Run a command of the featx that is installed in this Python."""
     print(command, flush=True)
     program = shutil.which("featx", path=str(Path(sys.executable).parent))
     if program is None:
-        raise SystemExit("Expected featx beside this Python, found none; install it there.")
+        raise SystemExit("Expected featx to be installed in this Python, but found none; install it there.")
     subprocess.run([program, *shlex.split(command)[1:]], cwd=folder, check=True)
 
 
 def write_picture(source: Path, target: Path) -> None:
-    """Write a picture, or a page's screenshot, at most 800 pixels wide and of at most 60 kB."""
+    """Write a picture, or a screenshot of a page, with at most 800 pixels in width and 60 kB."""
     if source.suffix == ".html":
         source = screenshot(source)
     with Image.open(source) as opened:
@@ -130,7 +130,7 @@ def write_picture(source: Path, target: Path) -> None:
 
 
 def screenshot(page: Path) -> Path:
-    """Return a picture of a page as a window of 1280 × 900 pixels shows it."""
+    """Return a screenshot of a page in a window of 1280 × 900 pixels."""
     browser = next((path for path in map(shutil.which, BROWSERS) if path), None)
     if browser is None:
         raise SystemExit(f"Expected a browser to make screenshots with, such as {BROWSERS[0]}, found none.")
