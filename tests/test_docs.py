@@ -95,7 +95,7 @@ def test_python_page_runs(
     )
     assert all((tmp_path / file).is_file() for file in names["drawn"].files)
     assert all((tmp_path / file).is_file() for file in (*names["drawn"].files, *names["files"]))
-    assert [len(part.ids) for part in names["apart"].parts] == [24, 24, 8, 8]
+    assert [len(part.ids) for part in names["measured"].parts] == [24, 24, 8, 8]
 
 
 def test_cache_page_reads_what_the_store_wrote(

@@ -113,8 +113,8 @@ def _picture(
 def _draw_silhouette(part: LayerQuality, title: str, ax: Axes) -> Axes:
     quality = part.quality
     chance = (quality.silhouette.low, quality.silhouette.high)
-    return plots.silhouette(quality.silhouettes, quality.labels, quality.classes, title, chance, ax)
+    return plots.draw_silhouettes(quality.silhouettes, quality.labels, quality.classes, title, chance, ax)
 
 
 def _draw_pairs(part: LayerQuality, title: str, ax: Axes) -> Axes:
-    return plots.pairs(part.quality.ratios, part.quality.classes, title, ax)
+    return plots.draw_pairs(part.quality.ratios, part.quality.classes, title, ax)

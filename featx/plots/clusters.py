@@ -1,4 +1,4 @@
-"""Pictures of cluster quality: arrays and an Axes in, the Axes out."""
+"""Drawings of cluster quality: arrays and an Axes in, the Axes out."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.plots.figure import class_style, new_figure
+from featx.text import decimal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-
-# Beyond these, names and numbers would lie on top of one another.
+# More names or numbers than these would overlap.
 MOST_NAMES = 40
 MOST_NUMBERS = 12
 
 
-def silhouette(
+def draw_silhouettes(
     values: NDArray[np.float64],
     labels: NDArray[np.int64],
     classes: Sequence[str],
@@ -27,15 +27,15 @@ def silhouette(
     chance: tuple[float, float] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the silhouette of every image, sorted within its class (Rousseeuw 1987); classes by their mean.
+    """Draw the silhouette of every image, sorted within its class (Rousseeuw 1987). Classes are sorted by their mean.
 
     Args:
         values: (n,) silhouettes, -1 to 1.
         labels: (n,) class numbers.
-        classes: Their names.
-        title: A line above.
-        chance: Range of the mean under permuted labels, shaded.
-        ax: Where to draw; a new figure's axes if not given.
+        classes: Names of the classes.
+        title: The line above.
+        chance: The range of the mean under permuted labels, which is shaded.
+        ax: Where to draw; the default is a new figure.
     """
     axes: Axes = ax if ax is not None else new_figure(*silhouette_size(len(classes)))[1]
     means = [float(values[labels == number].mean()) for number in range(len(classes))]
@@ -44,15 +44,15 @@ def silhouette(
     places = []
     line = "\n" if len(classes) <= MOST_NUMBERS else " "
     for number in sorted(range(len(classes)), key=lambda number: -means[number]):
-        # Steps, so that each image is a bar of its own.
-        own = np.sort(values[labels == number])[::-1]
-        edges = bottom + np.arange(len(own) + 1)
-        axes.stairs(own, edges, orientation="horizontal", fill=True, color=class_style(number)[0])
-        places.append((bottom + len(own) / 2, f"{classes[number]} ({len(own)}){line}{_signed(means[number])}"))
-        bottom += len(own) + gap
+        members = np.sort(values[labels == number])[::-1]
+        edges = bottom + np.arange(len(members) + 1)
+        axes.stairs(members, edges, orientation="horizontal", fill=True, color=class_style(number)[0])
+        name = f"{classes[number]} ({len(members)}){line}{decimal(means[number], 2)}"
+        places.append((bottom + len(members) / 2, name))
+        bottom += len(members) + gap
     mean = float(values.mean())
     axes.axvline(0, color="0.3", linewidth=0.8)
-    axes.axvline(mean, color="black", linestyle="--", linewidth=1, label=f"mean {_signed(mean)}")
+    axes.axvline(mean, color="black", linestyle="--", linewidth=1, label=f"mean {decimal(mean, 2)}")
     if chance is not None:
         axes.axvspan(*chance, color="0.6", alpha=0.6, linewidth=0, label="mean by chance (95 %)")
     _named(axes, places)
@@ -66,14 +66,14 @@ def silhouette(
     return axes
 
 
-def pairs(ratios: NDArray[np.float64], classes: Sequence[str], title: str, ax: Axes | None = None) -> Axes:
-    """Draw the between/within ratio of pairs of classes as a matrix; dark pairs are hard to tell apart.
+def draw_pairs(ratios: NDArray[np.float64], classes: Sequence[str], title: str, ax: Axes | None = None) -> Axes:
+    """Draw the between/within ratio of pairs of classes as a matrix; dark pairs are hard to separate.
 
     Args:
-        ratios: (k, k), 0 or more; the diagonal is left empty.
-        classes: Their names.
-        title: A line above.
-        ax: Where to draw; a new figure's axes if not given.
+        ratios: (k, k), at least 0; the diagonal is left empty.
+        classes: Names of the classes.
+        title: The line above.
+        ax: Where to draw; the default is a new figure.
     """
     axes: Axes = ax if ax is not None else new_figure(*pairs_size(len(classes)))[1]
     shown = np.ma.masked_invalid(ratios)
@@ -98,12 +98,12 @@ def pairs(ratios: NDArray[np.float64], classes: Sequence[str], title: str, ax: A
 
 
 def silhouette_size(classes: int) -> tuple[float, float]:
-    """Return width and height in inches in which the names of so many classes can be read."""
+    """Return width and height in inches at which the names of this many classes can be read."""
     return 3.7, max(4.2, 0.17 * min(classes, MOST_NAMES) + 1.4)
 
 
 def pairs_size(classes: int) -> tuple[float, float]:
-    """Return width and height in inches in which a matrix of so many classes can be read."""
+    """Return width and height in inches at which a matrix of this many classes can be read."""
     side = max(3.7, 0.2 * min(classes, MOST_NAMES) + 1.6) if classes > MOST_NUMBERS else max(3.7, 0.5 * classes + 1.4)
     return side, side
 
@@ -115,8 +115,3 @@ def _named(axes: Axes, places: Sequence[tuple[float, str]]) -> None:
     size = "small" if len(places) <= MOST_NUMBERS else "xx-small"
     axes.set_yticks([place for place, _ in places], [text for _, text in places], fontsize=size)
     axes.tick_params(axis="y", length=0)
-
-
-def _signed(value: float) -> str:
-    """Two digits with a proper minus."""
-    return f"{round(value, 2) + 0.0:.2f}".replace("-", "\N{MINUS SIGN}")

@@ -102,7 +102,7 @@ def _silhouettes(opened: OpenedRun, measured: Clusters) -> Figure:
         quality = part.quality
         chance = (quality.silhouette.low, quality.silhouette.high)
         names = list(plots.short_names(quality.classes).values())
-        plots.silhouette(quality.silhouettes, quality.labels, names, f"{part.layer} features", chance, ax)
+        plots.draw_silhouettes(quality.silhouettes, quality.labels, names, f"{part.layer} features", chance, ax)
         means = [quality.of_class(number)["silhouette"] for number in range(len(quality.classes))]
         listed = ", ".join(f"{name} {decimal(v, 2)}" for name, v in zip(quality.classes, means, strict=True))
         descriptions.append(f"{part.layer} features: {listed}")

@@ -15,7 +15,7 @@ LABELS = np.array([0, 0, 0, 1, 1, 1])
 
 
 def test_each_image_is_a_bar_sorted_within_its_class_and_classes_by_their_mean() -> None:
-    axes = plots.silhouette(VALUES, LABELS, ["weak", "strong"], "title", (-0.1, 0.1))
+    axes = plots.draw_silhouettes(VALUES, LABELS, ["weak", "strong"], "title", (-0.1, 0.1))
     drawn: list[Any] = [patch.get_data() for patch in axes.patches if isinstance(patch, StepPatch)]
     strong, weak = drawn
     np.testing.assert_allclose(strong.values, [0.9, 0.8, 0.4])
@@ -30,13 +30,13 @@ def test_each_image_is_a_bar_sorted_within_its_class_and_classes_by_their_mean()
 
 
 def test_a_mean_of_nothing_has_no_sign() -> None:
-    axes = plots.silhouette(np.array([-0.001, -0.5]), np.array([0, 1]), ["a", "b"], "")
+    axes = plots.draw_silhouettes(np.array([-0.001, -0.5]), np.array([0, 1]), ["a", "b"], "")
     assert [text.get_text() for text in axes.get_yticklabels()] == ["a (1)\n0.00", "b (1)\n\N{MINUS SIGN}0.50"]
 
 
 def test_a_matrix_shows_the_ratio_of_each_pair_and_no_diagonal() -> None:
     ratios = np.array([[np.nan, 2.0, 0.5], [2.0, np.nan, 1.25], [0.5, 1.25, np.nan]])
-    axes = plots.pairs(ratios, ["a", "b", "c"], "title")
+    axes = plots.draw_pairs(ratios, ["a", "b", "c"], "title")
     cells = {text.get_position(): text.get_text() for text in axes.texts}
     assert cells == {(1, 0): "2.00", (2, 0): "0.50", (0, 1): "2.00", (2, 1): "1.25", (0, 2): "0.50", (1, 2): "1.25"}
     assert [text.get_text() for text in axes.get_yticklabels()] == ["a", "b", "c"]
@@ -47,9 +47,9 @@ def test_many_classes_are_drawn_without_what_would_lie_on_top_of_one_another(cla
     names = [f"class {number}" for number in range(classes)]
     labels = np.repeat(np.arange(classes), 3)
     values = np.linspace(-1, 1, 3 * classes)
-    axes = plots.silhouette(values, labels, names, "")
+    axes = plots.draw_silhouettes(values, labels, names, "")
     assert len(axes.get_yticklabels()) == (classes if classes <= MOST_NAMES else 0)
-    matrix = plots.pairs(np.ones((classes, classes)), names, "")
+    matrix = plots.draw_pairs(np.ones((classes, classes)), names, "")
     assert len(matrix.texts) == 0
     # A scale says what the numbers would have.
     assert [ax.get_ylabel() for ax in matrix.figure.axes] == ["", "between/within ratio"]
@@ -57,5 +57,5 @@ def test_many_classes_are_drawn_without_what_would_lie_on_top_of_one_another(cla
 
 def test_the_same_picture_has_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a.svg", "b.svg"):
-        plots.save(plots.silhouette(VALUES, LABELS, ["a", "b"], ""), tmp_path / name)
+        plots.save(plots.draw_silhouettes(VALUES, LABELS, ["a", "b"], ""), tmp_path / name)
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
