@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.classifiers.tree_bounds import check_trees
-from featx.errors import RunError, UntrustedError
+from featx.errors import RunError, UntrustedError, reason_of
 
 # What skops does not trust by itself and scikit-learn's classifiers are made of. It leaves trees out because their
 # node numbers are not checked when they are used; `check_trees` checks them.
@@ -85,8 +85,9 @@ def load_estimator(path: Path, width: int, classes: int) -> Any:
         check_trees(estimator, str(path))
         _try(estimator, width, classes)
     except _DAMAGE as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise RunError(f"Expected a classifier in {path}, but it does not load ({reason}); save it again.") from error
+        raise RunError(
+            f"Expected a classifier in {path}, but it does not load ({reason_of(error)}); save it again."
+        ) from error
     return estimator
 
 

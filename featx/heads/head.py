@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.digests import digest_of
-from featx.errors import RecipeError, RunError
+from featx.errors import RecipeError, RunError, reason_of
 from featx.networks import load_keras
 from featx.recipes import DenseLayer, DropoutLayer, HeadPart
 
@@ -84,8 +84,7 @@ class Head:
             model = load_keras().models.load_model(path, compile=False, safe_mode=True)
             return cls(model, penultimate_layer)
         except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise RunError(f"Expected a head in {path}, but it does not load: {reason}") from error
+            raise RunError(f"Expected a head in {path}, but it does not load: {reason_of(error)}") from error
 
     def save(self, path: Path) -> None:
         """Write the head as a `.keras` file that plain Keras loads."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from featx.errors import DataError
+from featx.errors import DataError, reason_of
 from featx.files import write_file
 from featx.maps.embedding import Embedding, Reduction, check_rows, embed
 from featx.maps.parameters import SEEDS, Parameters
@@ -109,10 +109,9 @@ def load_map(path: Path) -> StoredMap:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return _from_arrays({name: arrays[name] for name in arrays.files})
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise DataError(
-            f"Expected a map stored by featx visualize in {path}, but it cannot be read ({reason}); remove it, and "
-            "the map is made again."
+            f"Expected a map stored by featx visualize in {path}, but it cannot be read ({reason_of(error)}); "
+            "remove it, and the map is made again."
         ) from None
 
 
