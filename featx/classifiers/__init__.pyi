@@ -2,12 +2,12 @@ from .comparing import compare as compare
 from .comparing import compare_source as compare_source
 from .comparison import ClassifierResult as ClassifierResult
 from .comparison import Comparison as Comparison
-from .comparison import Estimate as Estimate
+from .comparison import MetricEstimate as MetricEstimate
+from .drawing import write_pictures as write_pictures
 from .saved import ClassifierModel as ClassifierModel
 from .saved import check_out as check_out
 from .saved import is_saved_classifier as is_saved_classifier
 from .saved import read_classifier as read_classifier
 from .winning import fit_winner as fit_winner
-from .writing import save_best as save_best
-from .writing import write_pictures as write_pictures
+from .winning import save_best as save_best
 from .writing import write_tables as write_tables

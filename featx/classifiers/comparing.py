@@ -1,4 +1,4 @@
-"""Classical classifiers beside the head: the same folds, the same test images; nothing here loads TensorFlow."""
+"""Compare classical classifiers with one another and with a run's head: the same folds, the same test images."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.classifiers.comparison import Comparison
-from featx.classifiers.folds import Fold, numbered, possible_folds, repeated_folds
+from featx.classifiers.folds import Fold, fold_numbers, possible_folds, repeated_folds
 from featx.classifiers.models import Classifier, find_classifiers
-from featx.classifiers.nested_cv import Outcome, Rows, evaluate
+from featx.classifiers.nested_cv import HeldOutResult, Rows, evaluate
 from featx.classifiers.pixels import pixel_rows
-from featx.classifiers.ranking import Paired, head_probabilities, rank
+from featx.classifiers.ranking import EvaluationData, head_probabilities, rank
 from featx.data import first_few
 from featx.errors import DataError, UsageError
 from featx.features import OnError
@@ -28,28 +28,29 @@ from featx.store import Store
 
 log = logging.getLogger("featx")
 
-# Beyond this many training images, classifiers whose work grows with their square are left out unless named.
+# With more training images than this, classifiers whose work grows with their square are left out unless named.
 MANY = 20_000
 
 PENULTIMATE = (
-    "The head has seen the labels of the training images whose penultimate features these are, so that "
-    "cross-validation on them flatters every classifier; trust the test columns alone, or compare with --layer "
+    "The head was trained with the labels of the training images whose penultimate features these are, so "
+    "cross-validation on them flatters every classifier; trust only the test columns, or compare with --layer "
     "backbone."
 )
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is compared on what, rows in the source's order.
+    """What is compared on which rows; all rows are in the source's order.
 
     Attributes:
         source: All images.
         train: Numbers of the images of the splits train and val.
         test: Those of the split test; may be empty.
-        classes: Of the training images, in alphabetical order.
+        classes: The classes of the training images, in alphabetical order.
         y: (n,) class numbers.
-        classifiers: To compare.
-        rows: (n, d) features by False, raw pixels by True where they are wanted.
+        groups: (n,) groups; images of one group, or with the same bytes, stay together.
+        classifiers: The classifiers to compare.
+        rows: (n, d) features by False, grey pixels by True where they are needed.
     """
 
     source: Source
@@ -57,6 +58,7 @@ class Task:
     test: NDArray[np.int64]
     classes: tuple[str, ...]
     y: NDArray[np.int64]
+    groups: tuple[str, ...]
     classifiers: tuple[Classifier, ...]
     rows: Rows
 
@@ -78,27 +80,27 @@ def compare(
 ) -> Comparison:
     """Compare classifiers on cached features by nested, repeated cross-validation and on the test images.
 
-    Parameters are chosen within each fold's own training rows. Then each classifier is fitted on the whole training
-    part, splits train and val, its parameters chosen there anew, and tested on the split test. Images of one group,
-    or with the same bytes, are never on both sides.
+    Parameters are chosen inside each fold, on its training rows only. Then parameters are chosen again on the whole
+    training part (splits train and val), each classifier is fitted on it and tested on the split test. Images of one
+    group, or with the same bytes, are never on both sides.
 
     Args:
-        place: A folder that `fit_head` wrote, whose head is then compared too, or data: a folder or a manifest.
+        place: A folder that `fit_head` wrote, whose head is then compared, too, or data: a folder or a manifest.
         layer: `backbone`, or a run's `penultimate` features, on which cross-validation flatters.
-        classifiers: Names out of `featx.classifiers.CLASSIFIERS`; all of them if not given. The majority baseline
-            is always among them.
-        folds: Folds a repeat, at least 2; lowered, with a notice, to the units of the smallest class.
-        repeats: How often the training part is divided anew, at least 1.
-        jobs: Folds worked on at a time; as many as there are processors if not given. It moves no number.
-        seed: The same seed gives the same numbers.
-        spec: What features data has, see `extract`; VGG16 as it comes if not given. A run has its own.
+        classifiers: Names of `--classifiers`; all if not given. The majority baseline is always included.
+        folds: Folds per repeat, at least 2; lowered, with a notice, to the number of groups in the smallest class.
+        repeats: How often the training part is divided again, at least 1.
+        jobs: Folds worked on at the same time; the number of processors if not given. It does not change the values.
+        seed: The same seed gives the same values.
+        spec: How features of data are made, see `extract`; VGG16 with its default settings if not given. A run has
+            its own.
         cache: The store's folder.
-        on_error: What to do about data's images that cannot be read, see `extract`.
-        progress: Told how far the work is.
+        on_error: What to do about images of data that cannot be read, see `extract`.
+        progress: Called with how far the work is.
 
     Raises:
         UsageError: An unknown classifier, or numbers out of range.
-        DataError: Too few units in a class, an image without a class, or a test class without training images.
+        DataError: Too few groups in a class, an image without a class, or a test class without training images.
         FeatxError: What `extract` or reading a run raises.
     """
     start = time.perf_counter()
@@ -139,15 +141,14 @@ def compare_source(
     start = time.perf_counter()
     _check(classifiers, folds, repeats, jobs)
     task = _task(source, classifiers, Store(Path(cache)))
-    units = source.group_ids()
-    own = [units[number] for number in task.train]
-    y_train = task.y[task.train]
-    folds = possible_folds(y_train, own, task.classes, folds)
-    divided = repeated_folds(y_train, own, folds, repeats, seed)
-    *in_folds, final = _evaluate_all(task, units, divided, seed, jobs)
+    y_train, y_test = task.y[task.train], task.y[task.test]
+    train_groups = [task.groups[number] for number in task.train]
+    folds = possible_folds(y_train, train_groups, task.classes, folds)
+    divided = repeated_folds(y_train, train_groups, folds, repeats, seed)
+    *in_folds, final = _evaluate_all(task, divided, seed, jobs)
     train, test = source.take(task.train), source.take(task.test) if len(task.test) else None
-    paired = Paired(divided, y_train, task.y[task.test], () if test is None else test.group_ids(), seed)
-    rows, best = rank(task.classifiers, paired, in_folds, final, head_probabilities(test, task.classes))
+    data = EvaluationData(divided, y_train, y_test, [task.groups[number] for number in task.test], seed)
+    rows, best = rank(task.classifiers, data, in_folds, final, head_probabilities(test, task.classes))
     repeat_folds = [divided[first : first + folds] for first in range(0, len(divided), folds)]
     return Comparison(
         name=source.name,
@@ -159,8 +160,8 @@ def compare_source(
         repeats=repeats,
         seed=seed,
         y_train=y_train,
-        y_test=task.y[task.test],
-        fold_of=np.stack([numbered(each, len(y_train)) for each in repeat_folds]),
+        y_test=y_test,
+        fold_of=np.stack([fold_numbers(each, len(y_train)) for each in repeat_folds]),
         train=train,
         test=test,
         notes=_notes(source.layer, test),
@@ -184,26 +185,25 @@ def _task(source: Source, names: Sequence[str] | None, store: Store) -> Task:
     train, test = np.flatnonzero(~is_test), np.flatnonzero(is_test)
     labels = _labels(source)
     classes = tuple(sorted({labels[i] for i in train}))
-    strange = sorted({labels[i] for i in test} - set(classes))
-    if len(classes) < 2 or strange:
+    untrained = sorted({labels[i] for i in test} - set(classes))
+    if len(classes) < 2 or untrained:
         raise DataError(
             f"Expected training images (splits train and val) of at least two classes, and of each class of the test "
             f"images, in {source.name}, found {first_few(classes) or 'none'}"
-            f"{f' and test images of {first_few(strange)}' if strange else ''}; add training images."
+            f"{f' and test images of {first_few(untrained)}' if untrained else ''}; add training images."
         )
-    number = {name: i for i, name in enumerate(classes)}
     chosen = find_classifiers(names)
     if names is None and len(train) > MANY:
         chosen = _without_kernels(chosen, len(train))
     rows: dict[bool, NDArray[np.float32]] = {False: source.table.X}
-    if any(row.pixels for row in chosen):
+    if any(classifier.pixels for classifier in chosen):
         pixels = pixel_rows(source, store)
         if pixels is None:
-            chosen = tuple(row for row in chosen if not row.pixels)
+            chosen = tuple(classifier for classifier in chosen if not classifier.pixels)
         else:
             rows[True] = pixels
-    y = np.array([number[label] for label in labels], np.int64)
-    return Task(source, train, test, classes, y, chosen, rows)
+    y = np.array([classes.index(label) for label in labels], np.int64)
+    return Task(source, train, test, classes, y, source.group_ids(), chosen, rows)
 
 
 def _labels(source: Source) -> tuple[str, ...]:
@@ -217,61 +217,49 @@ def _labels(source: Source) -> tuple[str, ...]:
 def _without_kernels(classifiers: tuple[Classifier, ...], n: int) -> tuple[Classifier, ...]:
     log.warning(
         "Left out, because their work grows with the square of the %d training images: %s; name them in "
-        "--classifiers to have them all the same.",
+        "--classifiers to include them.",
         n,
-        ", ".join(row.name for row in classifiers if row.kernel),
+        ", ".join(classifier.name for classifier in classifiers if classifier.kernel),
     )
-    return tuple(row for row in classifiers if not row.kernel)
+    return tuple(classifier for classifier in classifiers if not classifier.kernel)
 
 
-def _evaluate_all(
-    task: Task, units: Sequence[str], divided: Sequence[Fold], seed: int, jobs: int | None
-) -> list[dict[str, Outcome]]:
+def _evaluate_all(task: Task, divided: Sequence[Fold], seed: int, jobs: int | None) -> list[dict[str, HeldOutResult]]:
     """Evaluate the folds and, last, the whole training part against the test part."""
     from joblib import Parallel, delayed
     from threadpoolctl import threadpool_limits
 
     parts = [*((task.train[fit], task.train[held]) for fit, held in divided), (task.train, task.test)]
-    calls = (
-        delayed(_evaluate)(task.classifiers, task.rows, task.y, units, part, [seed, number])
-        for number, part in enumerate(parts)
-    )
-    found = []
-    # Sums over another number of threads would be rounded otherwise.
-    with threadpool_limits(1), warnings.catch_warnings(record=True) as warned:
+    calls = (delayed(_evaluate_fold)(task, part, [seed, number]) for number, part in enumerate(parts))
+    results = []
+    # With another number of threads sums would be rounded differently.
+    with threadpool_limits(1), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        for outcome in Parallel(n_jobs=jobs or -1, prefer="threads", return_as="generator")(calls):
-            found.append(outcome)
-            report_progress("folds", len(found), len(parts))
-    for text in sorted({str(warning.message).split("\n")[0] for warning in warned}):
+        for result in Parallel(n_jobs=jobs or -1, prefer="threads", return_as="generator")(calls):
+            results.append(result)
+            report_progress("folds", len(results), len(parts))
+    for text in sorted({str(warning.message).split("\n")[0] for warning in caught}):
         log.info("scikit-learn says: %s", text)
-    return found
+    return results
 
 
-def _evaluate(
-    classifiers: Sequence[Classifier],
-    rows: Rows,
-    y: NDArray[np.int64],
-    units: Sequence[str],
-    fold: Fold,
-    seed: Sequence[int],
-) -> dict[str, Outcome]:
+def _evaluate_fold(task: Task, fold: Fold, seed: Sequence[int]) -> dict[str, HeldOutResult]:
     from threadpoolctl import threadpool_limits
 
-    # OpenMP's limit is each thread's own.
+    # Each thread has its own limit for OpenMP.
     with threadpool_limits(1, "openmp"):
-        return evaluate(classifiers, rows, y, units, fold, seed)
+        return evaluate(task.classifiers, task.rows, task.y, task.groups, fold, seed)
 
 
 def _notes(layer: Layer, test: Source | None) -> tuple[str, ...]:
     notes = [PENULTIMATE] if layer == "penultimate" else []
     if test is None:
-        notes.append("There are no images of the split test, so that cross-validation stands alone.")
-    elif (units := len(set(test.group_ids()))) < len(test.table):
+        notes.append("There are no images of the split test, so there are only the results of cross-validation.")
+    elif (groups := len(set(test.group_ids()))) < len(test.table):
         notes.append(
-            f"The {len(test.table)} test images are of {units} units (groups, or equal bytes): Wilson's intervals "
-            "and McNemar's tests take images as independent and claim too much; the other test intervals draw whole "
-            "units."
+            f"The {len(test.table)} test images belong to {groups} groups (images with the same bytes count as one "
+            "group): Wilson's intervals are too narrow and McNemar's p-values too small, because both take images as "
+            "independent; the other test intervals resample whole groups."
         )
     for note in notes:
         log.warning("%s", note)

@@ -1,29 +1,27 @@
-"""What a comparison of classifiers found: numbers and arrays for tables, pictures and files."""
+"""The result of a comparison of classifiers: values and arrays for tables, pictures and files."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.frames import frame
+from featx.plots import ClassifierKind, ScoreRow, Standing
 from featx.runs import Layer, Source
 from featx.stats import METRICS, WITHOUT_INTERVAL
 
-Kind = Literal["classifier", "baseline", "head"]
-Verdict = Literal["best", "indistinguishable", "worse", "better"]
-
 
 @dataclass(frozen=True)
-class Estimate:
-    """A figure with its 95 % interval.
+class MetricEstimate:
+    """The value of a metric with its 95 % interval.
 
     Attributes:
-        value: The figure; NaN where it is not defined.
-        interval: Both ends; None where none can be given.
+        value: The value; NaN where it is not defined.
+        interval: Lower and upper end; None where there is no interval.
     """
 
     value: float
@@ -33,6 +31,17 @@ class Estimate:
         """Return `{name: value, interval}`."""
         return {name: self.value, "interval": None if self.interval is None else list(self.interval)}
 
+    def with_ends(self) -> tuple[float, float, float]:
+        """Return the value and both ends, which are the value itself where there is no interval."""
+        return (self.value, *(self.interval or (self.value, self.value)))
+
+    def percent(self) -> str:
+        """Return a share of 0 to 1 as `83.3 (79–88)`, in per cent."""
+        text = f"{100 * self.value:.1f}"
+        return (
+            text if self.interval is None else f"{text} ({100 * self.interval[0]:.0f}–{100 * self.interval[1]:.0f})"
+        )
+
 
 @dataclass(frozen=True)
 class ClassifierResult:
@@ -40,63 +49,70 @@ class ClassifierResult:
 
     Attributes:
         name: As in `--classifiers`; `head` is the run's own head.
-        kind: A classifier, a baseline, or the head.
-        description: What it is and what its rows go through, in a sentence.
-        fold_scores: By metric, (repeats * folds,) figures on the held-out rows, repeat by repeat; None for the head.
-        fold_parameters: What was chosen inside each of these folds.
+        kind: `classifier`, `baseline` or `head`.
+        description: What it is and how its features are transformed, in a sentence.
+        fold_scores: By metric, (repeats * folds,) values on the held-out images, repeat by repeat; None for the head.
+        fold_parameters: The parameters chosen in each of these folds.
         cv: By metric, mean and interval over the folds; None for the head.
-        cv_probabilities: (repeats, n_train, classes) probabilities of each training image by the model that had not
-            seen it; None for the head.
-        parameters: What was chosen on the whole training part.
-        test: By metric, figure and interval on the test images; None where there are none.
-        test_probabilities: (n_test, classes), rows adding up to 1; None where there are none.
-        p_value_vs_best: Of the corrected resampled t on accuracy in the folds, after Holm's correction; the head's
-            is that of the test images. None for the best itself and where there is nothing to test.
-        test_p_value_vs_best: Of McNemar's exact test, after Holm's correction; None in the same cases.
-        verdict: Against the best, at 5 %.
-        seconds: Of choosing, fitting and predicting in all folds and on the test part; None for the head.
+        cv_probabilities: (repeats, n_train, classes) probabilities of each training image, from the fold that held it
+            out; None for the head.
+        parameters: The parameters chosen on the whole training part.
+        test: By metric, value and interval on the test images; None where there are none.
+        test_probabilities: (n_test, classes), rows adding up to 1; None where there are no test images.
+        p_value_vs_best: The corrected resampled t-test of the accuracies in the folds against the best, after Holm's
+            correction; for the head, McNemar's test on the test images. None for the best itself and where there is
+            nothing to test.
+        test_p_value_vs_best: McNemar's exact test on the test images, after Holm's correction; None likewise.
+        verdict: `best`, `indistinguishable`, `worse` or (the head) `better`, at the 5 % level.
+        seconds: Processor time for choosing, fitting and predicting in all folds and on the test part; None for the
+            head.
     """
 
     name: str
-    kind: Kind
+    kind: ClassifierKind
     description: str
     fold_scores: Mapping[str, NDArray[np.float64]] | None
     fold_parameters: tuple[Mapping[str, Any], ...]
-    cv: Mapping[str, Estimate] | None
+    cv: Mapping[str, MetricEstimate] | None
     cv_probabilities: NDArray[np.float64] | None
     parameters: Mapping[str, Any]
-    test: Mapping[str, Estimate] | None
+    test: Mapping[str, MetricEstimate] | None
     test_probabilities: NDArray[np.float64] | None
     p_value_vs_best: float | None = None
     test_p_value_vs_best: float | None = None
-    verdict: Verdict | None = None
+    verdict: Standing | None = None
     seconds: float | None = None
 
     @property
     def test_predicted(self) -> NDArray[np.int64] | None:
-        """(n_test,) numbers of the most probable classes; None where there is no test part."""
+        """(n_test,) numbers of the most probable classes; None where there are no test images."""
         return None if self.test_probabilities is None else self.test_probabilities.argmax(axis=1)
+
+    @property
+    def cv_accuracy(self) -> float:
+        """The mean accuracy in the folds; minus infinity for the head."""
+        return float("-inf") if self.cv is None else self.cv["accuracy"].value
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Classifiers beside one another, on the same folds and the same test images.
+    """Classifiers evaluated on the same folds and the same test images.
 
     Attributes:
         name: The run's or the data's folder name, for titles.
-        layer: Which features were classified.
-        classes: In the order of the probabilities' columns.
-        rows: By mean accuracy in the folds, best first, baselines in their place; a run's head stands last.
+        layer: The features that were classified.
+        classes: The classes, in the order of the probabilities' columns.
+        rows: Best mean accuracy in the folds first, baselines among them; a run's head stands last.
         best: The name of the row with the highest mean accuracy in the folds.
-        folds: Folds a repeat.
-        repeats: How often the training part was divided anew.
-        seed: Of all that is random.
+        folds: Folds per repeat.
+        repeats: How often the training part was divided.
+        seed: The seed of everything random.
         y_train: (n_train,) class numbers.
-        y_test: (n_test,) class numbers; empty where there is no test part.
+        y_test: (n_test,) class numbers; empty where there are no test images.
         fold_of: (repeats, n_train) the fold in which each training image was held out.
-        train: The training part's images: splits train and val; it also knows those that could not be read.
-        test: The test part's images; None where there are none.
-        notes: What a reader must know before believing the numbers, in sentences.
+        train: The images of the splits train and val; its `failed` lists images that could not be read.
+        test: The test images; None where there are none.
+        notes: What a reader must know before trusting the values, in sentences.
         seconds: Wall time.
     """
 
@@ -117,15 +133,15 @@ class Comparison:
     seconds: float = 0.0
 
     def row(self, name: str) -> ClassifierResult:
-        """Return the row of a classifier's name.
+        """Return the row of a classifier.
 
         Raises:
-            KeyError: It is not among the rows.
+            KeyError: There is no row of that name.
         """
         return {row.name: row for row in self.rows}[name]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the JSON of `featx compare`."""
+        """Return what `featx compare --json` prints, without its files."""
         return {
             "name": self.name,
             "layer": self.layer,
@@ -143,7 +159,7 @@ class Comparison:
         }
 
     def to_frame(self) -> Any:
-        """Return a pandas DataFrame with a line a row, as in `comparison.csv`.
+        """Return the table of `comparison.csv` as a pandas DataFrame.
 
         Raises:
             UsageError: pandas is not installed.
@@ -151,14 +167,27 @@ class Comparison:
         lines = [self.line(row) for row in self.rows]
         return frame({name: [line[name] for line in lines] for name in lines[0]})
 
+    def score_rows(self) -> list[ScoreRow]:
+        """Return the accuracies for `featx.plots.draw_scores`."""
+        return [
+            ScoreRow(
+                row.name,
+                None if row.cv is None else row.cv["accuracy"].with_ends(),
+                None if row.test is None else row.test["accuracy"].with_ends(),
+                row.kind,
+                row.verdict,
+            )
+            for row in self.rows
+        ]
+
     def line(self, row: ClassifierResult) -> dict[str, Any]:
         """Return a row as one line of a table; None where a cell is empty."""
         cells: dict[str, Any] = {"classifier": row.name, "kind": row.kind}
         for part, estimates in (("cv", row.cv), ("test", row.test)):
             for metric in METRICS:
-                known = None if estimates is None else estimates.get(metric)
-                low, high = (None, None) if known is None or known.interval is None else known.interval
-                cells[f"{part}_{metric}"] = None if known is None else known.value
+                estimate = None if estimates is None else estimates.get(metric)
+                low, high = (None, None) if estimate is None or estimate.interval is None else estimate.interval
+                cells[f"{part}_{metric}"] = None if estimate is None else estimate.value
                 if metric not in WITHOUT_INTERVAL:
                     cells |= {f"{part}_{metric}_low": low, f"{part}_{metric}_high": high}
         cells |= {"test_n": len(self.y_test), "test_correct": self.correct(row)}
@@ -166,11 +195,10 @@ class Comparison:
         return {**cells, "verdict": row.verdict, "seconds": row.seconds}
 
     def correct(self, row: ClassifierResult) -> int | None:
-        """Return how many test images a row gets right; None where there are none."""
+        """Return how many test images a row predicts correctly; None where there are none."""
         return None if row.test_predicted is None else int(np.sum(row.test_predicted == self.y_test))
 
     def _row_json(self, row: ClassifierResult) -> dict[str, Any]:
-        parts = {"cv": row.cv, "test": row.test}
         return {
             "classifier": row.name,
             "kind": row.kind,
@@ -180,8 +208,8 @@ class Comparison:
             "p_value_vs_best": row.p_value_vs_best,
             "verdict": row.verdict,
             "metrics": {
-                part: None if known is None else {name: figure.to_json() for name, figure in known.items()}
-                for part, known in parts.items()
+                part: None if estimates is None else {name: each.to_json() for name, each in estimates.items()}
+                for part, estimates in (("cv", row.cv), ("test", row.test))
             },
             "parameters": dict(row.parameters),
             "seconds": None if row.seconds is None else round(row.seconds, 3),

@@ -1,4 +1,4 @@
-"""Folds for cross-validation: stratified by class, units whole, every class in every training part."""
+"""Folds for cross-validation: stratified by class, with whole groups, every class in every training part."""
 
 from __future__ import annotations
 
@@ -13,101 +13,90 @@ from featx.errors import DataError
 
 log = logging.getLogger("featx")
 
-# A training part without a class is met where units are few and large; another shuffle may do.
+# With few large groups a training part may lack a class; another shuffle may do.
 ATTEMPTS = 20
 
+# Numbers of the training rows and of the held-out rows.
 Fold = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
-def repeated_folds(y: NDArray[np.int64], units: Sequence[str], folds: int, repeats: int, seed: int) -> list[Fold]:
-    """Divide rows several times anew, in the same way for whoever asks with the same seed.
-
-    Args:
-        y: (n,) class numbers.
-        units: (n,) images of one unit stay on one side.
-        folds: Folds a repeat, at least 2; see `possible_folds`.
-        repeats: How often, at least 1.
-        seed: Another seed divides otherwise.
-
-    Returns:
-        `repeats * folds` pairs of row numbers: to fit on, held out.
+def repeated_folds(y: NDArray[np.int64], groups: Sequence[str], folds: int, repeats: int, seed: int) -> list[Fold]:
+    """Divide rows `repeats` times; return `repeats * folds` folds, repeat by repeat.
 
     Raises:
-        DataError: A class cannot be on both sides without dividing a unit.
+        DataError: A class cannot be on both sides without dividing a group.
     """
-    return [fold for repeat in range(repeats) for fold in unit_folds(y, units, folds, [seed, repeat])]
+    return [fold for repeat in range(repeats) for fold in grouped_folds(y, groups, folds, [seed, repeat])]
 
 
-def unit_folds(y: NDArray[np.int64], units: Sequence[str], folds: int, seed: Sequence[int]) -> list[Fold]:
-    """Divide rows once, stratified by class and with units whole.
+def grouped_folds(y: NDArray[np.int64], groups: Sequence[str], folds: int, seed: Sequence[int]) -> list[Fold]:
+    """Divide rows once, stratified by class and with whole groups.
 
-    Without larger units these are scikit-learn's StratifiedKFold, else its StratifiedGroupKFold, drawn again
-    where a training part lacks a class.
+    If every group is a single row, these are scikit-learn's StratifiedKFold, else its StratifiedGroupKFold, drawn
+    again where a training part lacks a class.
 
     Args:
         y: (n,) class numbers.
-        units: (n,) images of one unit stay on one side.
-        folds: At least 2.
+        groups: (n,) rows of one group stay on one side.
+        folds: At least 2; see `possible_folds`.
         seed: Numbers that decide together.
 
-    Returns:
-        `folds` pairs of row numbers: to fit on, held out.
-
     Raises:
-        DataError: A class cannot be on both sides without dividing a unit.
+        DataError: A class cannot be on both sides without dividing a group.
     """
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-    numbers = np.unique(np.asarray(units), return_inverse=True)[1]
+    numbers = np.unique(np.asarray(groups), return_inverse=True)[1]
     single = len(set(numbers.tolist())) == len(numbers)
     kind = StratifiedKFold if single else StratifiedGroupKFold
     states = np.random.SeedSequence(list(seed)).generate_state(ATTEMPTS)
     for state in states:
         splitter = kind(folds, shuffle=True, random_state=int(state))
         with warnings.catch_warnings():
-            # A class that is in fewer units than folds is missing from some held-out parts, which may be.
+            # Held-out parts may lack a class that has fewer groups than there are folds.
             warnings.simplefilter("ignore", UserWarning)
-            found = list(splitter.split(np.zeros((len(y), 1)), y, None if single else numbers))
-        if all(len(held) and len(set(y[fit].tolist())) == len(set(y.tolist())) for fit, held in found):
-            return found
+            divided = list(splitter.split(np.zeros((len(y), 1)), y, None if single else numbers))
+        if all(len(held) and len(set(y[fit].tolist())) == len(set(y.tolist())) for fit, held in divided):
+            return divided
     raise DataError(
-        f"Expected every class in the training part of each of {folds} folds, which whole units of images (of a "
-        "group, or of the same bytes) do not allow; add images of more units to the smallest class, or lower --folds."
+        f"Expected every class in the training part of each of {folds} folds, but whole groups (images of one group, "
+        "or with the same bytes) do not allow that; add images of more groups to the smallest class, or lower "
+        "--folds."
     )
 
 
 def possible_folds(
-    y: NDArray[np.int64], units: Sequence[str], classes: Sequence[str], wanted: int, least: int = 3
+    y: NDArray[np.int64], groups: Sequence[str], classes: Sequence[str], wanted: int, least: int = 3
 ) -> int:
-    """Return how many folds the classes' units allow: at most one for each unit of the smallest class.
+    """Return how many folds the classes' groups allow: at most one for each group of the smallest class.
 
     Args:
         y: (n,) class numbers.
-        units: (n,) units.
+        groups: (n,) groups.
         classes: Their names.
-        wanted: Folds asked for; lowered with a notice.
-        least: Units that each class must have; with 3, the training part of a fold can itself be divided.
+        wanted: The number of folds to lower, with a notice.
+        least: Groups that each class must have; with 3, the training part of a fold can itself be divided.
 
     Raises:
-        DataError: A class has fewer units.
+        DataError: A class has fewer groups.
     """
-    numbers = np.unique(np.asarray(units), return_inverse=True)[1]
+    numbers = np.unique(np.asarray(groups), return_inverse=True)[1]
     counts = {name: len(set(numbers[y == number].tolist())) for number, name in enumerate(classes)}
     few = [f"{name} ({count})" for name, count in counts.items() if count < least]
     if few:
         raise DataError(
-            f"Expected training images of at least {least} units (groups, or single images) in each class to choose "
-            f"and compare classifiers by cross-validation, found fewer for {', '.join(few)}; add images."
+            f"Expected training images of at least {least} groups (an image without a group counts as one) in each "
+            f"class to compare classifiers by cross-validation, found fewer for {', '.join(few)}; add images."
         )
     allowed = min(wanted, *counts.values())
     if allowed < wanted:
-        log.warning("The folds %d are lowered to %d, which is what the smallest class allows.", wanted, allowed)
+        log.warning("%d folds are used instead of %d: the smallest class has no more groups.", allowed, wanted)
     return allowed
 
 
-def numbered(folds: Sequence[Fold], n: int) -> NDArray[np.int64]:
+def fold_numbers(folds: Sequence[Fold], n: int) -> NDArray[np.int64]:
     """Return (n,) the number of the fold in which each row is held out."""
-    found = np.empty(n, np.int64)
+    numbers = np.empty(n, np.int64)
     for number, (_, held) in enumerate(folds):
-        found[held] = number
-    return found
+        numbers[held] = number
+    return numbers

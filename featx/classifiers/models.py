@@ -1,4 +1,4 @@
-"""The classifiers that are compared: a table of what each is, what its rows go through, and what is tried."""
+"""The table of the classifiers: what each is, how its features are transformed, which parameters are tried."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from difflib import get_close_matches
 from itertools import product
 from typing import Any, Literal
 
-from featx.classifiers.shrinkage import LedoitWolfOfWidth
+import numpy as np
+from numpy.typing import NDArray
+
 from featx.errors import UsageError
 
-# Rows standardised (and turned, where that changes nothing), their principal components, or as they are.
+# Standardised rows, their principal components, or rows as they are; see `FoldRows`.
 Space = Literal["standardised", "components", "plain"]
 Parameters = Mapping[str, Any]
 
@@ -19,40 +21,40 @@ COSTS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What is known of the rows that a classifier is fitted on.
+class RowFacts:
+    """What a classifier must know of the rows it is fitted on, apart from the rows themselves.
 
     Attributes:
         width: Columns of the rows before any reduction.
-        varying: Total variance of the rows as standardised: how many columns vary.
-        seed: Of what a classifier draws.
+        total_variance: Of the standardised rows: how many columns vary.
+        seed: For classifiers that draw random numbers.
     """
 
     width: int
-    varying: float
+    total_variance: float
     seed: int
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """One row of the table.
+    """One line of the table.
 
     Attributes:
         name: As in `--classifiers`.
-        description: What it is and what its rows go through.
-        space: Which rows it takes.
-        build: A new scikit-learn classifier of parameters and facts.
-        grid: Parameters to choose from, the simplest model first; one entry leaves no choice.
-        calibrated: Whether its probabilities come of a calibration within the training part.
-        kernel: Whether its work grows with the square of the rows.
-        baseline: Whether it is there to show what the others add.
-        pixels: Whether it takes raw pixels instead of features.
+        description: What it is and how its features are transformed.
+        space: The rows that it takes.
+        build: Makes an unfitted scikit-learn classifier.
+        grid: Parameters to choose from, the simplest model first; with one entry there is no choice.
+        calibrated: Whether its probabilities come from a calibration within the training part.
+        kernel: Whether its work grows with the square of the number of rows.
+        baseline: Whether it shows what the others gain.
+        pixels: Whether it takes grey pixels instead of features.
     """
 
     name: str
     description: str
     space: Space
-    build: Callable[[Parameters, Facts], Any]
+    build: Callable[[Parameters, RowFacts], Any]
     grid: Sequence[Parameters] = ({},)
     calibrated: bool = False
     kernel: bool = False
@@ -64,51 +66,51 @@ def _grid(**values: Sequence[Any]) -> tuple[dict[str, Any], ...]:
     return tuple(dict(zip(values, chosen, strict=True)) for chosen in product(*values.values()))
 
 
-def _logreg(parameters: Parameters, facts: Facts) -> Any:
+def _logreg(parameters: Parameters, facts: RowFacts) -> Any:
     from sklearn.linear_model import LogisticRegression
 
     return LogisticRegression(**parameters, tol=1e-5, max_iter=1000)
 
 
-def _svm_linear(parameters: Parameters, facts: Facts) -> Any:
+def _svm_linear(parameters: Parameters, facts: RowFacts) -> Any:
     from sklearn.svm import SVC
 
     return SVC(kernel="linear", **parameters)
 
 
-def _svm_rbf(parameters: Parameters, facts: Facts) -> Any:
+def _svm_rbf(parameters: Parameters, facts: RowFacts) -> Any:
     from sklearn.svm import SVC
 
-    # A gamma of 1 by total variance is scikit-learn's "scale", which would see the turned columns.
-    return SVC(kernel="rbf", C=parameters["C"], gamma=parameters["gamma_scale"] / max(facts.varying, 1.0))
+    # With gamma_scale 1 this is scikit-learn's gamma="scale".
+    return SVC(kernel="rbf", C=parameters["C"], gamma=parameters["gamma_scale"] / max(facts.total_variance, 1.0))
 
 
-def _knn(parameters: Parameters, facts: Facts) -> Any:
+def _knn(parameters: Parameters, facts: RowFacts) -> Any:
     from sklearn.neighbors import KNeighborsClassifier
 
     return KNeighborsClassifier(**parameters, algorithm="brute")
 
 
-def _lda(parameters: Parameters, facts: Facts) -> Any:
+def _lda(parameters: Parameters, facts: RowFacts) -> Any:
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-    return LinearDiscriminantAnalysis(solver="lsqr", covariance_estimator=LedoitWolfOfWidth(facts.width))
+    return LinearDiscriminantAnalysis(solver="lsqr", covariance_estimator=ReducedLedoitWolf(facts.width))
 
 
-def _forest(parameters: Parameters, facts: Facts) -> Any:
+def _forest(parameters: Parameters, facts: RowFacts) -> Any:
     from sklearn.ensemble import RandomForestClassifier
 
     return RandomForestClassifier(**parameters, random_state=facts.seed)
 
 
-def _boosting(parameters: Parameters, facts: Facts) -> Any:
+def _boosting(parameters: Parameters, facts: RowFacts) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    # Its own early stopping would hold out rows without regard to units.
+    # Its own early stopping would divide groups.
     return HistGradientBoostingClassifier(**parameters, early_stopping=False, random_state=facts.seed)
 
 
-def _majority(parameters: Parameters, facts: Facts) -> Any:
+def _majority(parameters: Parameters, facts: RowFacts) -> Any:
     from sklearn.dummy import DummyClassifier
 
     return DummyClassifier(strategy="prior")
@@ -196,11 +198,40 @@ CLASSIFIERS: Mapping[str, Classifier] = {
 }
 
 
+class ReducedLedoitWolf:
+    """Scikit-learn's LedoitWolf for rows of `width` columns, given the same rows reduced by kernel PCA.
+
+    The formula needs only inner products of the rows and the number of columns. Source: Ledoit and Wolf, "A
+    well-conditioned estimator for large-dimensional covariance matrices", Journal of Multivariate Analysis 88 (2004),
+    365-411.
+    """
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+
+    def fit(self, X: NDArray[np.float64]) -> ReducedLedoitWolf:
+        """Estimate `covariance_`, (k, k), and `shrinkage_`, 0 to 1, from (n, k) rows."""
+        n, width = len(X), self.width
+        rows = X - X.mean(axis=0)
+        norms = np.sum(rows**2, axis=1)
+        # The covariance has the same sum of squares as the inner products.
+        products = rows @ rows.T if n < X.shape[1] else rows.T @ rows
+        squares = float(np.sum(products**2)) / n**2
+        mean_variance = float(norms.sum()) / n / width
+        noise = (float(np.sum(norms**2)) / n - squares) / (width * n)
+        distance = squares / width - mean_variance**2
+        # Equal rows have nothing to shrink.
+        self.shrinkage_ = min(noise, distance) / distance if noise > 0 and distance > 0 else 0.0
+        self.covariance_ = (1 - self.shrinkage_) * (rows.T @ rows / n)
+        self.covariance_.flat[:: X.shape[1] + 1] += self.shrinkage_ * mean_variance
+        return self
+
+
 def find_classifiers(names: Sequence[str] | None) -> tuple[Classifier, ...]:
-    """Return the rows of these names and the majority baseline, in the table's order; all of them for None.
+    """Return the classifiers of these names and the majority baseline, in the table's order; all for None.
 
     Raises:
-        UsageError: A name is not known, or there is none.
+        UsageError: A name is unknown, or there is none.
     """
     if names is None:
         return tuple(CLASSIFIERS.values())

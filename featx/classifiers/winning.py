@@ -1,7 +1,9 @@
-"""A compared classifier to keep: fitted on the whole training part, for features as they are."""
+"""The classifier of a comparison that is kept: fitted on the whole training part, as one pipeline or as a folder."""
 
 from __future__ import annotations
 
+import logging
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,32 +11,76 @@ import numpy as np
 from featx.classifiers.comparison import Comparison
 from featx.classifiers.models import CLASSIFIERS
 from featx.classifiers.nested_cv import inner_folds
-from featx.classifiers.plain_fits import fit_plain
+from featx.classifiers.pipelines import fit_pipeline
+from featx.classifiers.saved import save_classifier
 from featx.errors import UsageError
+
+log = logging.getLogger("featx")
 
 
 def fit_winner(comparison: Comparison, name: str | None = None) -> Any:
-    """Return a compared classifier as a plain scikit-learn Pipeline, fitted on the whole training part.
+    """Return a compared classifier as a scikit-learn Pipeline, fitted on the whole training part.
 
-    It takes (n, d) features as they are, predicts class names, and gives the probabilities that the comparison has
-    of the test images, up to rounding.
+    It takes (n, d) features as they are and predicts class names. Its probabilities for the test images are those of
+    the comparison, up to rounding.
 
     Args:
-        comparison: Which has the images, and the parameters that were chosen on them.
-        name: Of a row; the best one's if not given.
+        comparison: The comparison, with the training images and the parameters that were chosen on them.
+        name: The name of a row; the best one if not given.
 
     Raises:
-        UsageError: There is no such row, or it is the head or the raw pixels, which do not take these features.
+        UsageError: There is no such row, or it is the head or the grey pixels, which do not take these features.
     """
     wanted = comparison.best if name is None else name
     possible = [row.name for row in comparison.rows if row.name in CLASSIFIERS and not CLASSIFIERS[row.name].pixels]
     if wanted not in possible:
-        raise UsageError(f"Expected a classifier on features out of {', '.join(possible)}, received {wanted!r}.")
+        raise UsageError(f"Expected a classifier of features out of {', '.join(possible)}, received {wanted!r}.")
     from threadpoolctl import threadpool_limits
 
-    row, train = comparison.row(wanted), comparison.train
-    # As in the comparison: the division after those of all repeats.
-    inner = inner_folds(comparison.y_train, train.group_ids(), [comparison.seed, comparison.folds * comparison.repeats])
+    train, seed = comparison.train, comparison.seed
+    # In the comparison, too, the whole training part follows the folds of all repeats.
+    inner = inner_folds(comparison.y_train, train.group_ids(), [seed, comparison.folds * comparison.repeats])
     labels = np.array(comparison.classes)[comparison.y_train]
+    parameters = comparison.row(wanted).parameters
     with threadpool_limits(1):
-        return fit_plain(CLASSIFIERS[wanted], train.table.X, labels, row.parameters, inner, comparison.seed)
+        return fit_pipeline(CLASSIFIERS[wanted], train.table.X, labels, parameters, inner, seed)
+
+
+def save_best(comparison: Comparison, out: str | Path) -> Path:
+    """Fit the best classifier on the whole training part and save it in a folder that `predict` takes.
+
+    A baseline does not take the features, and the head is in its run: where one of them is best, the best of the
+    other classifiers is saved, with a notice.
+
+    Args:
+        comparison: A comparison of a run or of data.
+        out: A folder: absent, empty, or an earlier saved classifier, which is replaced.
+
+    Returns:
+        The folder.
+
+    Raises:
+        RunError: The folder holds other files.
+        UsageError: Only baselines were compared.
+        StoreError: The folder cannot be written.
+    """
+    classifiers = [row for row in comparison.rows if row.kind == "classifier"]
+    if not classifiers:
+        raise UsageError(
+            "Expected a classifier of features to save, but only baselines were compared; name one with "
+            "--classifiers."
+        )
+    row = max(classifiers, key=lambda each: each.cv_accuracy)
+    if row.name != comparison.best:
+        log.warning("The best row, %s, is not a classifier of features; %s is saved.", comparison.best, row.name)
+    scores = next(line for line in comparison.to_json()["rows"] if line["classifier"] == row.name)
+    return save_classifier(
+        out,
+        fit_winner(comparison, row.name),
+        comparison.train,
+        name=row.name,
+        classes=comparison.classes,
+        parameters=row.parameters,
+        seed=comparison.seed,
+        scores={part: scores[part] for part in ("cv", "test")},
+    )

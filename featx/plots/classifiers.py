@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.plots.figure import COLOURS, new_figure
-from featx.plots.runs import confusion
+from featx.plots.runs import draw_confusion
 from featx.stats import wilson
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-Kind = Literal["classifier", "baseline", "head"]
+ClassifierKind = Literal["classifier", "baseline", "head"]
 Standing = Literal["best", "indistinguishable", "worse", "better"]
-# A value with the ends of its interval.
+# A value with the lower and upper end of its interval.
 PointWithInterval = tuple[float, float, float]
 
 CV_STYLE: dict[str, Any] = {"fmt": "o", "color": COLOURS[0], "markersize": 6}
@@ -28,55 +28,56 @@ TEST_STYLE: dict[str, Any] = {"fmt": "D", "color": COLOURS[5], "markersize": 5, 
 BAND = "0.92"
 SMALL: dict[str, Any] = {"fontsize": "small"}
 LINES = ("-", "--", "-.", ":")
-# Cells of a confusion matrix with more classes than this are too small for a number.
+# With more classes than this the cells of a confusion matrix are too small for a number.
 MOST_COUNTED = 20
+# Confusion matrices in one line of the figure.
 COLUMNS = 4
 
 
 @dataclass(frozen=True)
-class Scored:
-    """One row of `score_intervals`.
+class ScoreRow:
+    """One row of `draw_scores`.
 
     Attributes:
-        name: Of the classifier.
-        cv: Accuracy in cross-validation, its mean and interval; None where there is none.
-        test: Accuracy on the test images and its interval; None where there are none.
+        name: The classifier's name.
+        cv: Mean accuracy in cross-validation with its interval; None where there is none.
+        test: Accuracy on the test images with its interval; None where there are none.
         kind: What it is.
-        standing: Beside the best; None where it was not tested against it.
+        standing: The verdict against the best; None where it was not tested against it.
     """
 
     name: str
     cv: PointWithInterval | None
     test: PointWithInterval | None
-    kind: Kind = "classifier"
+    kind: ClassifierKind = "classifier"
     standing: Standing | None = None
 
 
-def score_intervals(rows: Sequence[Scored], title: str = "", ax: Axes | None = None) -> Axes:
-    """Draw accuracies as dots with their intervals, one line a classifier, the first at the top.
+def draw_scores(rows: Sequence[ScoreRow], title: str = "", ax: Axes | None = None) -> Axes:
+    """Draw accuracies as dots with their intervals, one line for each classifier, the first at the top.
 
-    What cannot be told from the best, and the best itself in bold, stands on a grey band.
+    The best (in bold) and those indistinguishable from it have a grey background.
 
     Args:
-        rows: The classifiers, in the order wanted.
-        title: A line above.
+        rows: The classifiers, in the order of the lines.
+        title: Title of the figure.
         ax: Where to draw; a new figure's axes if not given.
     """
     axes: Axes = ax if ax is not None else new_figure(6.2, 1.5 + 0.42 * len(rows))[1]
     parts = (("cv", -0.15, CV_STYLE, "cross-validation"), ("test", 0.15, TEST_STYLE, "test images"))
     for part, shift, style, label in parts:
-        drawn = [(y, found) for y, row in enumerate(rows) if (found := getattr(row, part)) is not None]
+        drawn = [(y, point) for y, row in enumerate(rows) if (point := getattr(row, part)) is not None]
         if drawn:
-            value, low, high = np.array([found for _, found in drawn], np.float64).T
-            # Rounding may put a value beyond its own interval.
+            value, low, high = np.array([point for _, point in drawn], np.float64).T
+            # Rounding may put a value outside its own interval.
             reach = np.maximum([value - low, high - value], 0)
             places = [y + shift for y, _ in drawn]
             axes.errorbar(value, places, xerr=reach, label=label, capsize=2.5, elinewidth=1.4, **style)
     _bands(axes, rows)
     _names(axes, rows)
-    known = [end for row in rows for found in (row.cv, row.test) if found is not None for end in found[1:]]
-    lowest = max(0.0, floor(10 * min(known, default=0.0)) / 10)
-    axes.set(ylim=(len(rows) - 0.5, -0.5), xlim=(lowest, max(1.0, *known) + 0.01), xlabel="accuracy")
+    ends = [end for row in rows for point in (row.cv, row.test) if point is not None for end in point[1:]]
+    lowest = max(0.0, floor(10 * min(ends, default=0.0)) / 10)
+    axes.set(ylim=(len(rows) - 0.5, -0.5), xlim=(lowest, max(1.0, *ends) + 0.01), xlabel="accuracy")
     axes.set_title(title, fontsize="medium")
     axes.grid(axis="x", alpha=0.3)
     axes.set_axisbelow(True)
@@ -86,7 +87,7 @@ def score_intervals(rows: Sequence[Scored], title: str = "", ax: Axes | None = N
     return axes
 
 
-def _bands(axes: Axes, rows: Sequence[Scored]) -> None:
+def _bands(axes: Axes, rows: Sequence[ScoreRow]) -> None:
     label: str | None = "indistinguishable from the best"
     for y, row in enumerate(rows):
         if row.standing in ("best", "indistinguishable"):
@@ -94,22 +95,22 @@ def _bands(axes: Axes, rows: Sequence[Scored]) -> None:
             label = None
 
 
-def _names(axes: Axes, rows: Sequence[Scored]) -> None:
-    told = {"classifier": "", "baseline": " (baseline)", "head": " (the run's own)"}
-    axes.set_yticks(range(len(rows)), [row.name + told[row.kind] for row in rows])
+def _names(axes: Axes, rows: Sequence[ScoreRow]) -> None:
+    notes = {"classifier": "", "baseline": " (baseline)", "head": " (the run's own)"}
+    axes.set_yticks(range(len(rows)), [row.name + notes[row.kind] for row in rows])
     for text, row in zip(axes.get_yticklabels(), rows, strict=True):
         text.set_color("0.35" if row.kind == "baseline" else "black")
         text.set_fontstyle("italic" if row.kind == "baseline" else "normal")
         text.set_fontweight("bold" if row.standing == "best" else "normal")
 
 
-def confusion_grid(counts: Sequence[NDArray[np.int64]], titles: Sequence[str], classes: Sequence[str]) -> Axes:
-    """Draw a confusion matrix a classifier on a figure of its own, at most four in a line.
+def draw_confusions(counts: Sequence[NDArray[np.int64]], titles: Sequence[str], classes: Sequence[str]) -> Axes:
+    """Draw the confusion matrices of several classifiers in a new figure, at most four in a line.
 
     Args:
         counts: One matrix each: (classes, classes) images by true class (rows) and predicted class (columns).
-        titles: A line above each.
-        classes: Their names.
+        titles: The title of each.
+        classes: Names of the classes.
 
     Returns:
         The first matrix's axes.
@@ -126,7 +127,7 @@ def confusion_grid(counts: Sequence[NDArray[np.int64]], titles: Sequence[str], c
         if place >= len(counts):
             axes.set_visible(False)
             continue
-        confusion(counts[place], classes, "", axes)
+        draw_confusion(counts[place], classes, "", axes)
         axes.set_title(titles[place], fontsize="medium")
         _fit_text(axes, len(classes))
         if place % columns:
@@ -145,7 +146,7 @@ def _fit_text(axes: Axes, classes: int) -> None:
             text.set_fontsize(9 if classes <= 8 else 6)
 
 
-def roc_curves(
+def draw_roc(
     labels: NDArray[np.int64],
     probabilities: NDArray[np.float64],
     classes: Sequence[str],
@@ -154,13 +155,13 @@ def roc_curves(
 ) -> Axes:
     """Draw the receiver operating characteristic of each class against the rest, with the area under it.
 
-    Of two classes only the second is drawn, since the first's curve is its mirror image and has the same area.
+    With two classes only the second is drawn: the first's curve is its mirror image with the same area.
 
     Args:
         labels: (n,) class indices.
         probabilities: (n, classes).
-        classes: Their names.
-        title: A line above.
+        classes: Names of the classes.
+        title: Title of the drawing.
         ax: Where to draw; a new figure's axes if not given.
     """
     from sklearn.metrics import roc_auc_score, roc_curve
@@ -187,51 +188,42 @@ def roc_curves(
     return axes
 
 
-def reliability(
+def draw_reliability(
     labels: NDArray[np.int64],
     probabilities: NDArray[np.float64],
     title: str = "",
     bins: int = 10,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw how often a classifier is right, by how sure it says it is of the most probable class.
+    """Draw a reliability diagram: the accuracy against the probability of the predicted class, the confidence.
 
-    Each dot is a bin of images: their mean confidence, the share that is right and Wilson's 95 % interval of it, with
-    the number of images above. Source: Guo et al., "On calibration of modern neural networks", ICML 2017.
+    Each dot is a bin of images: their mean confidence, their accuracy with Wilson's 95 % interval, and the number of
+    images above. Source: Guo et al., "On calibration of modern neural networks", ICML 2017.
 
     Args:
         labels: (n,) class indices.
         probabilities: (n, classes).
-        title: A line above.
-        bins: Of equal width, from 0 to 1; a confidence on an edge counts to the bin below it.
+        title: Title of the drawing.
+        bins: Number of bins of equal width from 0 to 1; a confidence on an edge counts to the lower bin.
         ax: Where to draw; a new figure's axes if not given.
     """
     axes: Axes = ax if ax is not None else new_figure(4.4, 4.4)[1]
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == labels
-    places = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
     axes.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle=(0, (1, 3)), label="perfectly calibrated")
+    confidence = probabilities.max(axis=1)
+    correct = probabilities.argmax(axis=1) == labels
+    bin_of = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
     points = []
-    for place in np.unique(places):
-        chosen = places == place
-        n, correct = int(chosen.sum()), int(right[chosen].sum())
-        points.append((confidence[chosen].mean(), correct / n, *wilson(correct, n)))
-        axes.text((place + 0.5) / bins, 1.03, str(n), ha="center", va="bottom", fontsize="x-small", color="0.35")
-    x, share, low, high = np.array(points).reshape(-1, 4).T
-    reach = np.maximum([share - low, high - share], 0)
-    axes.errorbar(
-        x,
-        share,
-        yerr=reach,
-        fmt="o-",
-        color=COLOURS[0],
-        capsize=2.5,
-        elinewidth=1.2,
-        label="found, with number of images",
-    )
-    axes.set(xlim=(0, 1.03), ylim=(-0.03, 1.1), xlabel="confidence", ylabel="share that is right", title=title)
-    axes.set_xticks(np.linspace(0, 1, 6))
-    axes.set_yticks(np.linspace(0, 1, 6))
+    for number in np.unique(bin_of):
+        own = bin_of == number
+        count, hits = int(own.sum()), int(correct[own].sum())
+        points.append((confidence[own].mean(), hits / count, *wilson(hits, count)))
+        axes.text((number + 0.5) / bins, 1.03, str(count), ha="center", va="bottom", fontsize="x-small", color="0.35")
+    x, accuracy, low, high = np.array(points).reshape(-1, 4).T
+    reach = np.maximum([accuracy - low, high - accuracy], 0)
+    style: dict[str, Any] = {"fmt": "o-", "color": COLOURS[0], "capsize": 2.5, "elinewidth": 1.2}
+    axes.errorbar(x, accuracy, yerr=reach, label="observed, with number of images", **style)
+    axes.set(xlim=(0, 1.03), ylim=(-0.03, 1.1), xlabel="confidence", ylabel="accuracy", title=title)
+    axes.set(xticks=np.linspace(0, 1, 6), yticks=np.linspace(0, 1, 6))
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.16), **SMALL)
     return axes

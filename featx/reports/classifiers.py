@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from featx.classifiers import ClassifierResult, Comparison, Estimate, compare_source
-from featx.plots import Scored, inline_svg, score_intervals
+from featx.classifiers import Comparison, MetricEstimate, compare_source
+from featx.plots import draw_scores, inline_svg
 from featx.reports.blocks import Block, Figure, Note, Table
 from featx.reports.opened import OpenedRun
 from featx.text import (
@@ -33,7 +33,7 @@ METRIC_TITLES = {
 def classifiers_blocks(opened: OpenedRun, *, seed: int) -> tuple[Block, ...]:
     """Return the comparison of classifiers on the backbone's features with the run's head, on the same images."""
     comparison = compare_source(opened.source("backbone"), seed=seed, cache=opened.cache)
-    axes = score_intervals([_scored(row) for row in comparison.rows])
+    axes = draw_scores(comparison.score_rows())
     caption = (
         f"Accuracy with 95 % intervals, in cross-validation ({comparison.repeats} × {comparison.folds} folds of "
         f"{images(len(comparison.y_train))}) and on {images(len(comparison.y_test), 'test')}."
@@ -46,23 +46,11 @@ def classifiers_blocks(opened: OpenedRun, *, seed: int) -> tuple[Block, ...]:
     )
 
 
-def _scored(row: ClassifierResult) -> Scored:
-    standing = row.verdict if row.verdict in ("best", "indistinguishable", "worse") else None
-    return Scored(row.name, _with_interval(row.cv), _with_interval(row.test), row.kind, standing)
-
-
-def _with_interval(estimates: Mapping[str, Estimate] | None) -> tuple[float, float, float] | None:
-    if estimates is None:
-        return None
-    accuracy = estimates["accuracy"]
-    return accuracy.value, *(accuracy.interval or (accuracy.value, accuracy.value))
-
-
-def _accuracy(estimates: Mapping[str, Estimate] | None) -> Estimate | None:
+def _accuracy(estimates: Mapping[str, MetricEstimate] | None) -> MetricEstimate | None:
     return None if estimates is None else estimates["accuracy"]
 
 
-def _value_and_interval(estimate: Estimate | None) -> tuple[str, str]:
+def _value_and_interval(estimate: MetricEstimate | None) -> tuple[str, str]:
     return (NOTHING, NOTHING) if estimate is None else (percent(estimate.value), interval_percent(estimate.interval))
 
 

@@ -2,47 +2,26 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from comparison_data import drawn, write_run
-from pipeline_data import read_table
+from comparison_data import TEST, TRAIN, drawn, write_run
+from pipeline_data import small_data, small_recipe
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from typer.testing import CliRunner
 
 import featx
-from featx.classifiers.comparing import compare
-from featx.classifiers.comparison import Comparison
-from featx.classifiers.winning import fit_winner
-from featx.classifiers.writing import write_tables
+from featx.classifiers import Comparison, compare, compare_source
 from featx.cli import app
 from featx.errors import DataError, UsageError
+from featx.runs import FitResult, fit_head, read_source
 
-TRAIN, TEST = 60, 30
 QUICK = ["logreg", "svm-linear", "knn", "lda", "forest"]
-
-
-def splits(train: int = TRAIN, test: int = TEST) -> list[str]:
-    return ["val" if i % 5 == 0 else "train" for i in range(train)] + ["test"] * test
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run on 300 columns, whose head is right on the first 24 of 30 test images."""
-    root = tmp_path_factory.mktemp("comparing")
-    X, y = drawn(TRAIN + TEST, 300, classes=3, distance=6.0)
-    head = np.eye(3)[y]
-    head[TRAIN + 24 :] = np.roll(head[TRAIN + 24 :], 1, axis=1)
-    return write_run(root, X, y.tolist(), splits(), head=head)
-
-
-@pytest.fixture(scope="module")
-def compared(place: Path) -> Comparison:
-    return compare(place, cache=place.parent / "cache", folds=2, jobs=2)
 
 
 def everything(comparison: Comparison) -> list[Any]:
@@ -103,6 +82,15 @@ def test_numbers_do_not_depend_on_the_workers_but_on_the_seed(place: Path) -> No
     assert other.fold_of.tolist() != one.fold_of.tolist()
 
 
+def test_rows_that_are_open_already_are_compared_alike(place: Path) -> None:
+    cache = place.parent / "cache"
+    one = compare(place, classifiers=["lda"], folds=2, cache=cache)
+    other = compare_source(
+        read_source(place, layer="backbone", cache=cache), classifiers=["lda"], folds=2, cache=cache
+    )
+    assert everything(one) == everything(other)
+
+
 def test_parameters_are_chosen_without_the_rows_held_out(tmp_path: Path) -> None:
     """Labels without meaning: what is chosen on the rows that it is tested on would look better than chance."""
     X, y = drawn(90, 400, distance=0)
@@ -142,23 +130,6 @@ def test_images_of_a_group_are_never_on_both_sides(tmp_path: Path) -> None:
     for row, low, high in ((one.row("knn"), 0, 0.75), (other.row("knn"), 0.9, 1)):
         assert row.cv is not None
         assert low <= row.cv["accuracy"].value <= high
-
-
-@pytest.mark.parametrize("name", ["logreg", "svm-linear", "svm-rbf", "knn", "lda", "forest", "boosting", "majority"])
-def test_a_winner_predicts_as_it_was_compared(compared: Comparison, name: str) -> None:
-    assert compared.test is not None
-    pipeline, row = fit_winner(compared, name), compared.row(name)
-    assert row.test_probabilities is not None
-    assert row.test_predicted is not None
-    X = compared.test.table.X
-    np.testing.assert_allclose(pipeline.predict_proba(X), row.test_probabilities, atol=1e-5)
-    assert [str(label) for label in pipeline.predict(X)] == [compared.classes[i] for i in row.test_predicted]
-    assert pipeline.n_features_in_ == 300
-
-
-def test_the_head_is_no_winner_to_keep(compared: Comparison) -> None:
-    with pytest.raises(UsageError, match="received 'head'"):
-        fit_winner(compared, "head")
 
 
 def test_penultimate_features_come_with_a_note(place: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -208,32 +179,6 @@ def test_many_images_are_compared_without_kernels(
     assert "60 training images: svm-linear, svm-rbf, knn;" in caplog.text
 
 
-def test_tables_say_what_was_found(compared: Comparison, tmp_path: Path) -> None:
-    files = write_tables(compared, tmp_path)
-    assert [path.name for path in files] == ["comparison.csv", "folds.csv", "predictions.csv"]
-    summary, folds, predictions = (read_table(path) for path in files)
-    assert [row["classifier"] for row in summary] == [row.name for row in compared.rows]
-    best = compared.rows[0]
-    assert best.cv is not None
-    assert float(summary[0]["cv_accuracy"]) == pytest.approx(best.cv["accuracy"].value, rel=1e-5)
-    assert summary[-1]["cv_accuracy"] == ""
-    assert len(folds) == 8 * 4
-    own = [float(row["accuracy"]) for row in folds if row["classifier"] == best.name]
-    assert np.mean(own) == pytest.approx(best.cv["accuracy"].value, rel=1e-5)
-    assert len(predictions) == 9 * TEST
-    right = [row for row in predictions if row["classifier"] == "head" and row["predicted"] == row["label"]]
-    assert len(right) == 24
-
-
-def test_a_frame_is_the_summary(compared: Comparison, tmp_path: Path) -> None:
-    pandas = pytest.importorskip("pandas")
-    found = compared.to_frame()
-    write_tables(compared, tmp_path)
-    pandas.testing.assert_frame_equal(
-        found, pandas.read_csv(tmp_path / "comparison.csv"), check_dtype=False, rtol=1e-5
-    )
-
-
 def test_the_command_line(place: Path, tmp_path: Path) -> None:
     arguments = ["compare", str(place), "--cache", str(place.parent / "cache"), "--classifiers", "logreg, lda"]
     done = CliRunner().invoke(app, [*arguments, "--folds", "3", "-j", "1", "--json", "--out", str(tmp_path / "out")])
@@ -253,3 +198,38 @@ def test_the_command_line(place: Path, tmp_path: Path) -> None:
     assert shown.exit_code == 0, shown.output
     assert "best" in shown.stdout
     assert "24 = 80.0 (63–90)" in shown.stdout
+
+
+def test_raw_pixels_are_compared_as_they_are(comparison: Comparison) -> None:
+    row = comparison.row("pixels")
+    assert (row.kind, row.test_probabilities is not None) == ("baseline", True)
+    assert comparison.row("logreg").test_probabilities is not None
+    assert not np.allclose(row.test_probabilities, comparison.row("logreg").test_probabilities)  # type: ignore[arg-type]
+
+
+def test_without_its_images_a_run_is_compared_without_pixels(
+    tmp_path: Path, tiny_model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = small_data(tmp_path / "data", train=6, test=2, classes=2)
+    fit_head(data, small_recipe(tiny_model, {"fit.epochs": 1}), tmp_path / "run", cache=tmp_path / "cache")
+    shutil.rmtree(data)
+    with caplog.at_level(logging.WARNING, "featx"):
+        found = compare(
+            tmp_path / "run", classifiers=["logreg", "pixels"], folds=2, repeats=1, cache=tmp_path / "cache"
+        )
+    assert {row.name for row in found.rows} == {"logreg", "majority", "head"}
+    assert [record for record in caplog.records if "baseline of raw pixels is left out" in record.getMessage()]
+
+
+def test_the_command_line_writes_and_saves(fitted: FitResult, cache: Path, tmp_path: Path) -> None:
+    out, best = tmp_path / "out", tmp_path / "best"
+    arguments = ["compare", str(fitted.run), "--classifiers", "logreg", "--folds", "2", "--repeats", "1", "--json"]
+    places = ["--cache", str(cache), "--out", str(out), "--save-best", str(best)]
+    done = CliRunner().invoke(app, [*arguments, *places])
+    assert done.exit_code == 0, done.output
+    files = [Path(name) for name in json.loads(done.stdout)["files"]]
+    assert all(path.exists() for path in files)
+    assert {path.name for path in files} >= {"comparison.csv", "comparison.tex", "comparison.png", "best"}
+    image = next((fitted.extraction.dataset.root / "test").rglob("*.png"))
+    again = CliRunner().invoke(app, ["predict", str(best), str(image), "--cache", str(cache), "--json"])
+    assert len(json.loads(again.stdout)["predictions"]) == 1

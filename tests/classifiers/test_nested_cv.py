@@ -57,8 +57,8 @@ def test_parameters_and_probabilities_are_those_of_a_grid_search() -> None:
     np.testing.assert_allclose(outcome.probabilities, pipeline.predict_proba(X[held]), atol=1e-4)
 
 
-def test_of_equally_accurate_parameters_the_probabilities_decide() -> None:
-    """Classes far apart are told apart with any C, but with a tiny one no probability is near 1."""
+def test_log_loss_decides_between_equally_accurate_parameters() -> None:
+    """Any C separates classes that lie far apart, but with a tiny one no probability is near 1."""
     X, y = drawn(apart=40)
     outcome = evaluate(CHOSEN, {False: X}, y, alone(len(y)), half(len(y)), [0, 0])
     assert outcome["logreg"].parameters == {"C": max(row["C"] for row in CLASSIFIERS["logreg"].grid)}
@@ -78,21 +78,21 @@ def test_without_probabilities_the_simplest_of_equals_is_taken() -> None:
     assert found.parameters == {"C": costs[right.index(max(right))]}
 
 
-def test_labels_of_rows_held_out_move_nothing() -> None:
+def test_labels_of_held_out_rows_change_nothing() -> None:
     X, y = drawn()
     fit, held = half(len(y))
     other = y.copy()
     other[held] = (y[held] + 1) % 3
-    units = alone(len(y))
-    one, two = (evaluate(CHOSEN, {False: X}, labels, units, (fit, held), [0, 0]) for labels in (y, other))
+    groups = alone(len(y))
+    one, two = (evaluate(CHOSEN, {False: X}, labels, groups, (fit, held), [0, 0]) for labels in (y, other))
     for name in NAMES:
         assert one[name].parameters == two[name].parameters
         np.testing.assert_array_equal(one[name].probabilities, two[name].probabilities)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_rows_held_out_are_predicted_one_by_one(name: str) -> None:
-    """What else is held out, or how it lies, has no part in a row's probabilities."""
+def test_held_out_rows_are_predicted_one_by_one(name: str) -> None:
+    """A row's probabilities do not depend on the other held-out rows."""
     X, y = drawn()
     fit, held = half(len(y))
     row = (CLASSIFIERS[name],)
@@ -106,13 +106,13 @@ def test_rows_held_out_are_predicted_one_by_one(name: str) -> None:
     assert none.parameters == whole.parameters
 
 
-def test_units_stay_whole_when_parameters_are_chosen() -> None:
+def test_groups_stay_whole_when_parameters_are_chosen() -> None:
     """Copies of a row on both sides would make one neighbour look best."""
     X, y = drawn(n=90)
     X, y = np.repeat(X, 3, axis=0), np.repeat(y, 3)
-    units = [f"patient {i // 3}" for i in range(len(y))]
+    groups = [f"patient {i // 3}" for i in range(len(y))]
     knn = (replace(CLASSIFIERS["knn"], grid=({"n_neighbors": 45}, {"n_neighbors": 1})),)
-    whole = choose(knn, {False: X}, y, inner_folds(y, units, [0]), 0)["knn"][0]
+    whole = choose(knn, {False: X}, y, inner_folds(y, groups, [0]), 0)["knn"][0]
     leaking = choose(knn, {False: X}, y, inner_folds(y, alone(len(y)), [0]), 0)["knn"][0]
     assert (whole["n_neighbors"], leaking["n_neighbors"]) == (45, 1)
 

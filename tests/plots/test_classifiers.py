@@ -11,15 +11,15 @@ from matplotlib.container import ErrorbarContainer
 from sklearn.metrics import roc_auc_score
 
 from featx import plots
-from featx.plots.classifiers import Scored, confusion_grid, reliability, roc_curves, score_intervals
+from featx.plots.classifiers import ScoreRow, draw_confusions, draw_reliability, draw_roc, draw_scores
 from featx.stats import wilson
 
 ROWS = [
-    Scored("svm-rbf", (0.86, 0.80, 0.92), (0.92, 0.78, 0.97), standing="best"),
-    Scored("logreg", (0.85, 0.79, 0.91), (0.86, 0.71, 0.94), standing="indistinguishable"),
-    Scored("knn", (0.72, 0.66, 0.78), None, standing="worse"),
-    Scored("head", None, (0.91, 0.77, 0.96), kind="head", standing="indistinguishable"),
-    Scored("majority", (0.26, 0.25, 0.27), (0.25, 0.14, 0.41), kind="baseline", standing="worse"),
+    ScoreRow("svm-rbf", (0.86, 0.80, 0.92), (0.92, 0.78, 0.97), standing="best"),
+    ScoreRow("logreg", (0.85, 0.79, 0.91), (0.86, 0.71, 0.94), standing="indistinguishable"),
+    ScoreRow("knn", (0.72, 0.66, 0.78), None, standing="worse"),
+    ScoreRow("head", None, (0.91, 0.77, 0.96), kind="head", standing="indistinguishable"),
+    ScoreRow("majority", (0.26, 0.25, 0.27), (0.25, 0.14, 0.41), kind="baseline", standing="worse"),
 ]
 CLASSES = ["covid", "normal", "viral"]
 LABELS = np.repeat(np.arange(3), 9)
@@ -48,7 +48,7 @@ def ends(bar: ErrorbarContainer) -> list[tuple[float, float]]:
 
 
 def test_scores_and_intervals_stand_where_they_are() -> None:
-    axes = score_intervals(ROWS, "title")
+    axes = draw_scores(ROWS, "title")
     drawn = bars(axes)
     assert set(drawn) == {"cross-validation", "test images"}
     cv = [row.cv for row in ROWS if row.cv is not None]
@@ -64,7 +64,7 @@ def test_scores_and_intervals_stand_where_they_are() -> None:
 
 
 def test_the_best_and_what_is_like_it_can_be_seen() -> None:
-    axes = score_intervals(ROWS)
+    axes = draw_scores(ROWS)
     banded = sorted(round(patch.get_y() + 0.5) for patch in axes.patches)  # type: ignore[attr-defined]
     assert banded == [0, 1, 3]
     names = axes.get_yticklabels()
@@ -79,13 +79,13 @@ def test_the_best_and_what_is_like_it_can_be_seen() -> None:
 
 
 def test_scores_without_a_test_part_are_drawn() -> None:
-    axes = score_intervals([Scored("a", (0.5, 0.4, 0.6), None), Scored("b", (0.6, 0.6, 0.6), None)])
+    axes = draw_scores([ScoreRow("a", (0.5, 0.4, 0.6), None), ScoreRow("b", (0.6, 0.6, 0.6), None)])
     assert set(bars(axes)) == {"cross-validation"}
 
 
 def test_a_matrix_a_classifier() -> None:
     counts = [np.diag([number, 9, 9]) for number in range(7)]
-    axes = confusion_grid(counts, [f"c{number}" for number in range(7)], CLASSES)
+    axes = draw_confusions(counts, [f"c{number}" for number in range(7)], CLASSES)
     figure = axes.get_figure(root=True)
     assert figure is not None
     seen = [one for one in figure.axes if one.get_visible()]
@@ -99,14 +99,14 @@ def test_a_matrix_a_classifier() -> None:
 
 
 def test_many_classes_have_shades_and_no_numbers() -> None:
-    axes = confusion_grid([np.eye(30, dtype=np.int64)], ["c"], [str(number) for number in range(30)])
+    axes = draw_confusions([np.eye(30, dtype=np.int64)], ["c"], [str(number) for number in range(30)])
     assert not axes.texts
     np.testing.assert_array_equal(np.asarray(axes.images[0].get_array()), np.eye(30))
 
 
 def test_roc_curves_have_the_areas_of_scikit_learn() -> None:
     p = shares()
-    axes = roc_curves(LABELS, p, CLASSES)
+    axes = draw_roc(LABELS, p, CLASSES)
     legend = axes.get_legend()
     assert legend is not None
     areas = [roc_auc_score(number == LABELS, p[:, number]) for number in range(3)]
@@ -121,7 +121,7 @@ def test_roc_curves_have_the_areas_of_scikit_learn() -> None:
 
 
 def test_two_classes_have_one_curve() -> None:
-    axes = roc_curves(LABELS % 2, shares(classes=2), ["a", "b"])
+    axes = draw_roc(LABELS % 2, shares(classes=2), ["a", "b"])
     legend = axes.get_legend()
     assert legend is not None
     (text,) = legend.get_texts()
@@ -129,7 +129,7 @@ def test_two_classes_have_one_curve() -> None:
 
 
 def test_a_class_without_images_is_said() -> None:
-    axes = roc_curves(np.minimum(LABELS, 1), shares(), CLASSES)
+    axes = draw_roc(np.minimum(LABELS, 1), shares(), CLASSES)
     legend = axes.get_legend()
     assert legend is not None
     assert legend.get_texts()[2].get_text() == "viral: no images"
@@ -139,7 +139,7 @@ def test_reliability_counts_and_shares() -> None:
     # Confidences 0.55 three times (two right) and 0.95 twice (both right).
     confidence = np.array([0.55, 0.55, 0.55, 0.95, 0.95])
     p = np.column_stack([confidence, 1 - confidence])
-    axes = reliability(np.array([0, 0, 1, 0, 0]), p)
+    axes = draw_reliability(np.array([0, 0, 1, 0, 0]), p)
     (bar,) = bars(axes).values()
     assert values(bar)[0] == pytest.approx([0.55, 0.95])
     assert values(bar)[1] == pytest.approx([2 / 3, 1])
@@ -149,15 +149,15 @@ def test_reliability_counts_and_shares() -> None:
 
 def test_a_confidence_on_an_edge_counts_to_the_bin_below() -> None:
     p = np.array([[0.5, 0.5], [0.6, 0.4], [1.0, 0.0]])
-    axes = reliability(np.zeros(3, np.int64), p)
+    axes = draw_reliability(np.zeros(3, np.int64), p)
     assert [text.get_text() for text in axes.texts] == ["1", "1", "1"]
     assert [text.get_position()[0] for text in axes.texts] == pytest.approx([0.45, 0.55, 0.95])
 
 
 DRAW: list[Callable[[Axes | None], Axes]] = [
-    lambda ax: score_intervals(ROWS, ax=ax),
-    lambda ax: roc_curves(LABELS, shares(), CLASSES, ax=ax),
-    lambda ax: reliability(LABELS, shares(), ax=ax),
+    lambda ax: draw_scores(ROWS, ax=ax),
+    lambda ax: draw_roc(LABELS, shares(), CLASSES, ax=ax),
+    lambda ax: draw_reliability(LABELS, shares(), ax=ax),
 ]
 
 
@@ -176,6 +176,6 @@ def test_the_same_figure_gives_the_same_bytes(number: int, ending: str, tmp_path
     paths = [tmp_path / f"{name}{ending}" for name in "ab"]
     for path in paths:
         grid = number == len(DRAW)
-        axes = confusion_grid([np.eye(3, dtype=np.int64)] * 2, ["a", "b"], CLASSES) if grid else DRAW[number](None)
+        axes = draw_confusions([np.eye(3, dtype=np.int64)] * 2, ["a", "b"], CLASSES) if grid else DRAW[number](None)
         plots.save(axes, path)
     assert paths[0].read_bytes() == paths[1].read_bytes()

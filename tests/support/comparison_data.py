@@ -14,6 +14,13 @@ from featx.recipes import dump_recipe, load_recipe
 from featx.runs import folder as runs
 from featx.store import RowKey, Store
 
+TRAIN, TEST = 60, 30
+
+
+def split_names(train: int = TRAIN, test: int = TEST) -> list[str]:
+    """Names of splits, every fifth training image for validation."""
+    return ["val" if i % 5 == 0 else "train" for i in range(train)] + ["test"] * test
+
 
 def drawn(
     n: int, width: int, classes: int = 2, distance: float = 1.5, seed: int = 0
@@ -34,7 +41,7 @@ def write_run(
     groups: Sequence[str] | None = None,
     head: NDArray[np.float64] | None = None,
 ) -> Path:
-    """Write `root/cache` and `root/run`, whose head has given these probabilities."""
+    """Write `root/cache` and `root/run`, whose head gave these probabilities."""
     digests = [hashlib.sha256(str(i).encode()).hexdigest() for i in range(len(X))]
     keys: list[RowKey] = [(digest, 0) for digest in digests]
     store = Store(root / "cache")
@@ -44,7 +51,7 @@ def write_run(
         with space.writer() as writer:
             writer.add(keys, X)
         spaces[kind] = space.id
-    names = ["abc"[number] for number in range(max(y) + 1)]
+    names = list("abc"[: max(y) + 1])
     run = root / "run"
     manifest = {
         "classes": names,
@@ -58,17 +65,8 @@ def write_run(
     roles = {"train": "fit", "val": "validation", "test": "test"}
     header = ["path", "split", "role", "label", "predicted", *(f"p_{name}" for name in names), "sha256", "group"]
     rows = [
-        [
-            f"{i}.png",
-            splits[i],
-            roles[splits[i]],
-            names[y[i]],
-            "a",
-            *shares[i],
-            digests[i],
-            groups[i] if groups else "",
-        ]
-        for i in range(len(X))
+        [f"{i}.png", split, roles[split], names[label], "a", *shares[i], digests[i], groups[i] if groups else ""]
+        for i, (split, label) in enumerate(zip(splits, y, strict=True))
     ]
     files.write_csv(run / runs.PREDICTIONS, header, rows)
     return run
