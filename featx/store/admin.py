@@ -249,8 +249,8 @@ def _leftovers(store: Store, spaces: Sequence[Space], older_than_seconds: float)
     """Unfinished files, and spaces whose dropping was interrupted, of at least this age."""
     latest = time.time() - older_than_seconds
     folders = [*store.root.glob("*"), *(space.path for space in spaces)]
-    found = [path for folder in folders for path in folder.glob(f"{TEMPORARY}*")]
-    return sorted(path for path in found if older_than_seconds <= 0 or _modified(path) <= latest)
+    unfinished = [path for folder in folders for path in folder.glob(f"{TEMPORARY}*")]
+    return sorted(path for path in unfinished if older_than_seconds <= 0 or _modified(path) <= latest)
 
 
 def _modified(path: Path) -> float:
@@ -265,9 +265,9 @@ def _resolved(prefix: str, spaces: Sequence[Space]) -> str:
     fitting = [space.id for space in spaces if prefix and space.id.startswith(prefix)]
     if len(fitting) == 1:
         return fitting[0]
-    found = "none does" if not fitting else f"{len(fitting)} do: {', '.join(each[:12] for each in fitting)}"
+    number = "none does" if not fitting else f"{len(fitting)} do: {', '.join(each[:12] for each in fitting)}"
     raise UsageError(
-        f"one feature space was expected whose id begins with {prefix!r}, but {found}; "
+        f"one feature space was expected whose id begins with {prefix!r}, but {number}; "
         "see featx cache info for their ids"
     )
 

@@ -29,7 +29,7 @@ log = logging.getLogger("featx")
 
 
 class Index:
-    """Finds rows by their keys in shards of one width. Of a key that is stored twice, the first shard's row counts.
+    """Finds rows by their keys in shards of one width. If a row is stored twice, the first one counts.
 
     Attributes:
         shards: As given.

@@ -180,7 +180,7 @@ class StatCache:
     def outdated(self) -> list[Path]:
         """Databases of other computers that have not changed for `OUTDATED_SECONDS`."""
         latest = time.time() - OUTDATED_SECONDS
-        others = [path for path in self._folder.glob("*.sqlite*") if not path.name.startswith(self._path.name)]
+        others = set(self._folder.glob("*.sqlite")) - {self._path}
         return sorted(path for path in others if path.stat().st_mtime < latest)
 
     def _use(self, work: Callable[[sqlite3.Connection], T], default: T, *, create: bool = False) -> T:
