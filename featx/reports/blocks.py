@@ -1,4 +1,4 @@
-"""What a report's page is made of: sections of blocks, which hold plain text and numbers as they are shown."""
+"""The parts of a report's page: sections of blocks, which hold plain text and numbers as they are shown."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from typing import ClassVar
 
 @dataclass(frozen=True)
 class Block:
-    """One thing on the page. `kind` names the macro of the template that shows it."""
+    """One thing on the page. `kind` is what the template chooses its HTML by."""
 
     kind: ClassVar[str]
 
 
 @dataclass(frozen=True)
 class Text(Block):
-    """A paragraph."""
+    """A paragraph.
+
+    Attributes:
+        text: What it says.
+    """
 
     kind = "text"
     text: str
@@ -23,7 +27,12 @@ class Text(Block):
 
 @dataclass(frozen=True)
 class Note(Block):
-    """A paragraph set apart; a loud one is for what changes the meaning of all the rest."""
+    """A paragraph set apart.
+
+    Attributes:
+        text: What it says.
+        loud: Whether it changes the meaning of all the rest.
+    """
 
     kind = "note"
     text: str
@@ -32,7 +41,11 @@ class Note(Block):
 
 @dataclass(frozen=True)
 class Points(Block):
-    """A list of paragraphs, each with a few words in front that name its subject."""
+    """A list of paragraphs.
+
+    Attributes:
+        items: For each paragraph, a few words that name its subject, and the text.
+    """
 
     kind = "points"
     items: tuple[tuple[str, str], ...]
@@ -40,7 +53,7 @@ class Points(Block):
 
 @dataclass(frozen=True)
 class Tiles(Block):
-    """A few figures that are read first: what, the value, and a line below it."""
+    """A few figures that are read first: name, value, and a line below."""
 
     kind = "tiles"
     tiles: tuple[tuple[str, str, str], ...]
@@ -52,11 +65,11 @@ class Table(Block):
 
     Attributes:
         caption: What it shows.
-        header: A name a column; empty for a table of names and values.
+        header: The names of the columns.
         rows: Cells as they are shown.
-        words: The numbers of the columns, from 1, that hold words and not figures, and are set flush left.
-        fold: Words to open it by, where it starts closed; "" for a table that is open.
-        last_is_total: The last row adds up the others.
+        words: The numbers of the columns, from 1, that hold words and are set flush left.
+        fold: The words that open a table that is closed at first; "" for one that is open.
+        last_is_total: Whether the last row adds up the others.
     """
 
     kind = "table"
@@ -74,8 +87,8 @@ class Facts(Block):
 
     Attributes:
         caption: What they are about.
-        pairs: Name and value.
-        fold: As of a table.
+        pairs: Names and values.
+        fold: See `Table`.
     """
 
     kind = "facts"
@@ -86,7 +99,7 @@ class Facts(Block):
 
 @dataclass(frozen=True)
 class ConfusionCell:
-    """A count, and its share, 0 to 1, of the true class, by which it is shaded."""
+    """A count, and its share of the true class, 0 to 1, which is its shade."""
 
     count: str
     share: float
@@ -95,12 +108,12 @@ class ConfusionCell:
 
 @dataclass(frozen=True)
 class Confusion(Block):
-    """A confusion matrix as a table: a row a true class, a column a predicted one.
+    """A confusion matrix as a table: true classes in rows, predicted ones in columns.
 
     Attributes:
         caption: What it shows.
         classes: Their names.
-        rows: For each true class its cells and, as shown, how many of its images are right.
+        rows: For each true class its name, its cells, and its share of correct images as shown.
     """
 
     kind = "confusion"
@@ -114,10 +127,10 @@ class Figure(Block):
     """A drawing.
 
     Attributes:
-        svg: The element `<svg>`, of which no part has a name that another on the page has.
-        alt: What it shows, for those who do not see it.
+        svg: The element `<svg>`; its ids must be unique on the page.
+        alt: A description for readers who do not see it.
         caption: A line below.
-        print_only: Shown on paper alone, in place of what needs a screen.
+        print_only: Whether it is shown on paper only, in place of something interactive.
     """
 
     kind = "figure"
@@ -132,11 +145,11 @@ class Picture:
     """A small image.
 
     Attributes:
-        source: A data URI; None where the image could not be read.
+        source: A data URI; None if the image could not be read.
         name: The image, as the data names it.
-        shares: Class and probability, the largest first; empty where only the image is shown.
-        title: A line below, such as "covid, taken for normal".
-        label: Its class, among `shares`.
+        shares: Classes and probabilities, the largest first; empty to show the image only.
+        title: A line below, such as "covid, predicted as normal".
+        label: Its true class, which `shares` contain.
     """
 
     source: str | None
@@ -157,11 +170,11 @@ class Gallery(Block):
 
 @dataclass(frozen=True)
 class Interactive(Block):
-    """A drawing that answers to the mouse: HTML and its script, made by `featx.interactive`.
+    """An interactive map, as `featx.maps.components` makes it.
 
     Attributes:
-        div: Where it goes.
-        script: What fills it.
+        div: The element that holds the map.
+        script: The element with its data.
     """
 
     kind = "interactive"
@@ -171,7 +184,7 @@ class Interactive(Block):
 
 @dataclass(frozen=True)
 class Code(Block):
-    """Text as it stands in a file, folded away behind a few words."""
+    """Text as it stands in a file, closed at first and opened by the words `fold`."""
 
     kind = "code"
     fold: str
@@ -184,7 +197,7 @@ class Section:
 
     Attributes:
         title: The heading.
-        id: What links point to; letters, digits and hyphens, no two the same on a page.
+        id: What links point to; letters, digits and hyphens, unique on the page.
         blocks: What it shows, in order.
         sections: Parts of it.
     """
@@ -200,13 +213,13 @@ class Page:
     """A whole page.
 
     Attributes:
-        title: Its only heading of the first rank.
-        headline: The sentence that tells the result.
-        tiles: The figures that are read first; None for none.
-        notes: What must be known before all else.
+        title: The only heading of level 1.
+        headline: The sentences that give the result.
+        tiles: The figures that are read first, or None.
+        notes: What must be known first.
         sections: In order.
         footer: Lines at the end.
-        resources: Elements `<script>` and `<style>` that interactive blocks need, once.
+        resources: The elements `<script>` and `<style>` that all interactive maps share.
     """
 
     title: str

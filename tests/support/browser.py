@@ -1,4 +1,4 @@
-"""A real browser for tests of pages: headless Chromium, as Debian's chromium and chromium-driver bring it."""
+"""A real browser for tests of pages: headless Chromium from Debian's chromium and chromium-driver."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ PHONE = (390, 844)
 
 
 class Browser:
-    """One window, with what tests of pages ask of it.
+    """One window.
 
     Attributes:
-        driver: Selenium's own.
+        driver: Selenium's driver.
     """
 
     def __init__(self, driver: Any) -> None:
         self.driver = driver
 
     def open(self, path: Path, size: tuple[int, int] = DESKTOP, *, dark: bool = False) -> None:
-        """Load a file in a window of CSS pixels, with nothing left of earlier pages."""
+        """Load a file in a window of this size in CSS pixels, and forget the errors and requests of earlier pages."""
         self.driver.get("about:blank")
         self.look(size, dark=dark)
         self.errors()
@@ -56,19 +56,19 @@ class Browser:
         return self.driver.execute_script(script, *arguments)
 
     def errors(self) -> list[str]:
-        """Return the console's errors, among them what the page's policy refused, since it was last asked."""
+        """Return the console's errors since the last call, with what the page's policy refused."""
         return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
 
     def requests(self) -> list[str]:
-        """Return the addresses that were asked for since it was last asked, those within the page left out."""
+        """Return the addresses that were requested since the last call, except those within the page."""
         events = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
-        asked = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
-        return [url for url in asked if not url.startswith(("data:", "blob:", "about:"))]
+        urls = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+        return [url for url in urls if not url.startswith(("data:", "blob:", "about:"))]
 
 
 @pytest.fixture(scope="session")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Selenium's driver of one Chromium for all tests, with a profile of its own."""
+    """The driver of one Chromium for all tests, with its own profile."""
     paths = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
     missing = [name for name, path in paths.items() if path is None]
     if missing:
@@ -79,7 +79,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    # With a path of the driver, Selenium looks for none and downloads none.
+    # With the path of a driver, Selenium does not download one.
     driver = webdriver.Chrome(options, webdriver.ChromeService(executable_path=paths["chromedriver"]))
     driver.set_page_load_timeout(120)
     driver.set_script_timeout(60)

@@ -1,4 +1,4 @@
-"""A page of HTML as a tree, for tests that read what is on it."""
+"""An HTML page as a tree, for tests that read it."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ class Node:
         return " ".join(" ".join(parts).split())
 
     def table(self, caption: str) -> list[list[str]]:
-        """The cells of the table whose caption begins so, row by row, its header first."""
-        found = [table for table in self.all("table") if table.all("caption")[0].text.startswith(caption)]
-        assert len(found) == 1, f"{len(found)} tables begin with {caption!r}"
-        return [[cell.text for cell in row.all("th", "td")] for row in found[0].all("tr")]
+        """The cells of the only table whose caption begins with this text, by row, the header first."""
+        tables = [table for table in self.all("table") if table.all("caption")[0].text.startswith(caption)]
+        assert len(tables) == 1, f"{len(tables)} tables begin with {caption!r}"
+        return [[cell.text for cell in row.all("th", "td")] for row in tables[0].all("tr")]
 
 
 class _Tree(HTMLParser):
@@ -74,7 +74,7 @@ class _Tree(HTMLParser):
 
 
 def parse(text: str) -> Node:
-    """Read a page; elements that are not closed, or not in turn, are errors."""
+    """Read a page; elements that are not closed, or not in the right order, are errors."""
     tree = _Tree()
     tree.feed(text)
     tree.close()
