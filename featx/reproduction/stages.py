@@ -12,7 +12,6 @@ from typing import TypeVar
 from featx.errors import FeatxError
 from featx.progress import report_progress
 from featx.store import load_document, save_document
-from featx.sweeps import without_statistics_notice
 
 log = logging.getLogger("featx")
 
@@ -89,10 +88,24 @@ class Stages:
             self.seconds[name] = float(kept["seconds"])
         start = time.perf_counter()
         try:
-            with self.part(name, title), without_statistics_notice():
+            with self.part(name, title), _without_statistics_notice():
                 return work()
             return None
         finally:
             # Time is also kept of a stage that is interrupted.
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
             save_document(self.out, KIND, name, {"seconds": round(self.seconds[name], 3)})
+
+
+@contextmanager
+def _without_statistics_notice() -> Iterator[None]:
+    """Hide the notice that cached rows have other channel statistics: `two` and `all` share images by design."""
+
+    def is_shown(record: logging.LogRecord) -> bool:
+        return "channel statistics" not in record.getMessage()
+
+    log.addFilter(is_shown)
+    try:
+        yield
+    finally:
+        log.removeFilter(is_shown)

@@ -1,5 +1,4 @@
 from .fits import FitScores as FitScores
-from .fits import without_statistics_notice as without_statistics_notice
 from .grid import as_text as as_text
 from .grid import check_weights_once as check_weights_once
 from .grid import column_names as column_names

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,8 +20,6 @@ from featx.recipes import FeatureSpec, Recipe
 from featx.stats import Score
 from featx.store import load_document, save_document
 from featx.sweeps.grid import Point
-
-log = logging.getLogger("featx")
 
 FITS = "fits"
 # Raised by hand when the same recipe gives other scores.
@@ -124,8 +120,7 @@ class Fits:
         spec = FeatureSpec.model_validate(recipe.model_dump(include=set(FeatureSpec.model_fields)))
         key = digest_of(spec.model_dump(mode="json"))
         if key not in self._extractions:
-            with without_statistics_notice():
-                extraction = extract_to_fit(self.dataset, recipe, self.cache, self.engine, self.on_error)
+            extraction = extract_to_fit(self.dataset, recipe, self.cache, self.engine, self.on_error)
             groups = sorted([image.digest, image.item.group or ""] for image in extraction.images)
             self._extractions[key] = extraction, digest_of([data_digest(extraction.images), groups])
         return self._extractions[key]
@@ -183,17 +178,3 @@ class Fits:
                 "engine": self.engine,
             }
         )
-
-
-@contextmanager
-def without_statistics_notice() -> Iterator[None]:
-    """Do not warn that rows with other channel statistics are not reused: every seed has its own training images."""
-
-    def keep(record: logging.LogRecord) -> bool:
-        return record.funcName != "_tell_of_statistics"
-
-    log.addFilter(keep)
-    try:
-        yield
-    finally:
-        log.removeFilter(keep)

@@ -304,6 +304,20 @@ def test_a_damaged_run_is_fitted_again(
     assert len(watched.names) == before + 1
 
 
+def test_channel_statistics_of_other_data_are_no_notice(
+    one_fit: PlannedFit, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    stages, cache = Stages(tmp_path / "out", 2), tmp_path / "cache"
+    data = shutil.copytree(one_fit.data, tmp_path / "data")
+    fit = replace(one_fit, data=data)
+    for _ in range(2):
+        stages.run("task1", "Task 1", lambda: fitted(fit, tmp_path / "run", cache))
+        next(data.rglob("train/*/*.png")).unlink()
+    assert "channel statistics" not in caplog.text
+    fitted(fit, tmp_path / "run", cache)
+    assert "channel statistics" in caplog.text
+
+
 def test_validation_views_are_scored_apart(made: Reproduction, place: Place) -> None:
     fit = PlannedFit("vgg16", "Task 2", place.root / "all", place.recipes["covid4-vgg16"])
     told = fitted(fit, made.out / "runs" / "vgg16", place.cache)

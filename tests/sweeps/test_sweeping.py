@@ -200,16 +200,6 @@ def test_features_are_extracted_for_what_moves_them_alone(
     assert len(set(losses.values())) == 4
 
 
-def test_channel_statistics_of_other_seeds_are_no_notice(
-    data: Path, tmp_path: Path, recipe: Recipe, caplog: pytest.LogCaptureFixture
-) -> None:
-    featurewise = recipe.replaced({"preprocess.mode": "featurewise", "fit.epochs": 1})
-    sweep(data, featurewise, {"fit.batch_size": [4]}, tmp_path / "out", seeds=2, cache=tmp_path / "cache")
-    assert "channel statistics" not in caplog.text
-    fit_head(data, featurewise.replaced({"fit.seed": 9}), tmp_path / "run", cache=tmp_path / "cache")
-    assert "channel statistics" in caplog.text
-
-
 def test_a_fit_that_diverges_has_no_scores_and_does_not_end_the_sweep(
     data: Path, cache: Path, recipe: Recipe, tmp_path: Path
 ) -> None:
