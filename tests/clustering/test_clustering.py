@@ -19,7 +19,7 @@ from featx.cli import console, main
 from featx.clustering.clustering import clusters
 from featx.errors import DataError, RunError, UsageError
 from featx.recipes import dump_recipe
-from featx.runs import FitResult, fit_head, read_source
+from featx.runs import FitResult, fit_head, read_run, read_source
 
 CLASSES = ["covid", "normal", "pneumonia_bac", "pneumonia_vir"]
 FILES = {
@@ -101,7 +101,7 @@ def test_data_has_the_same_numbers_as_the_backbone_of_the_run_on_it(
     assert found.to_json()["layers"] == run.to_json()["layers"]
 
 
-def test_names_and_the_order_of_files_move_nothing(
+def test_names_and_the_order_of_files_change_nothing(
     fitted: FitResult, cache: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
     data = small_data(tmp_path / "data", train=6, test=3)
@@ -145,7 +145,7 @@ def test_more_images_than_wanted_are_sampled(fitted: FitResult, cache: Path) -> 
     assert clusters(fitted.run, seed=1, **given).main.ids != found.main.ids
 
 
-def test_what_cannot_be_measured_is_said(fitted: FitResult, cache: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_measured_is_refused(fitted: FitResult, cache: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"column 'hospital' in the manifest of run, found scanner, site;"):
         clusters(fitted.run, by="hospital", cache=cache)
     with pytest.raises(DataError, match="all 24 images are of 'one'; choose another --split or --by"):
@@ -200,7 +200,16 @@ def test_tables_and_pictures(fitted: FitResult, cache: Path, tmp_path: Path) -> 
         assert picture.width > 1.5 * picture.height
 
 
-def test_nothing_is_written_unless_asked(fitted: FitResult, cache: Path) -> None:
+def test_both_layers_of_a_run_are_measured_from_one_reading(
+    fitted: FitResult, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readings: list[Path] = []
+    monkeypatch.setattr("featx.runs.source.read_run", lambda path: readings.append(path) or read_run(path))
+    assert len(clusters(fitted.run, cache=cache, permutations=1).parts) == 4
+    assert readings == [fitted.run]
+
+
+def test_nothing_is_written_without_a_folder(fitted: FitResult, cache: Path) -> None:
     before = set(fitted.run.rglob("*"))
     assert clusters(fitted.run, cache=cache, permutations=5).files == ()
     assert set(fitted.run.rglob("*")) == before
@@ -271,7 +280,7 @@ def test_the_command_prints_tables_for_people(
     assert all(str(tmp_path / name) in out for name in FILES)
 
 
-def test_images_that_are_skipped_are_told_by_the_exit_code(
+def test_skipped_images_set_the_exit_code(
     tiny_model: Path,
     cache: Path,
     tmp_path: Path,

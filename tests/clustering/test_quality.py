@@ -123,7 +123,7 @@ def test_points_in_few_places_have_no_warnings() -> None:
     assert finite(mixed.to_json())["davies_bouldin"] is None
 
 
-def test_what_cannot_be_measured_is_said() -> None:
+def test_what_cannot_be_measured_is_refused() -> None:
     X = np.eye(4, dtype=np.float32)
     with pytest.raises(DataError, match="at least two classes, and all 4 images are of 'a'"):
         measure(X, ["a"] * 4, list("1234"))

@@ -87,17 +87,17 @@ def test_the_page_says_in_words_what_the_map_shows() -> None:
     assert [name for name, _ in legend] == ["a", "a, added", "b", "b, added"]
 
 
-def test_the_script_is_told_each_image() -> None:
+def test_the_script_has_the_data_of_each_image() -> None:
     data = some_map(atlas=some_atlas(6, blank=3))
-    told = payload(components(data)[0])
-    assert told["names"] == list(data.names)
-    assert [told["classes"][i] for i in told["labels"]] == list(data.labels)
-    assert [told["classes"][i] for i in told["predicted"]] == list(data.predicted or ())
-    assert told["confidence"] == pytest.approx(data.confidence)
-    assert told["wrong"] == [1, 3, 5]
-    assert [group["index"] for group in told["groups"]] == [[0, 2, 4], [1, 3, 5]]
-    assert told["atlas"]["blank"] == [3]
-    assert (told["atlas"]["columns"], told["atlas"]["rows"]) == (3, 2)
+    script_data = payload(components(data)[0])
+    assert script_data["names"] == list(data.names)
+    assert [script_data["classes"][i] for i in script_data["labels"]] == list(data.labels)
+    assert [script_data["classes"][i] for i in script_data["predicted"]] == list(data.predicted or ())
+    assert script_data["confidence"] == pytest.approx(data.confidence)
+    assert script_data["wrong"] == [1, 3, 5]
+    assert [group["index"] for group in script_data["groups"]] == [[0, 2, 4], [1, 3, 5]]
+    assert script_data["atlas"]["blank"] == [3]
+    assert (script_data["atlas"]["columns"], script_data["atlas"]["rows"]) == (3, 2)
 
 
 def test_wrong_is_measured_by_the_class_whatever_colours_the_points() -> None:
@@ -142,8 +142,8 @@ def test_names_end_no_element() -> None:
     )
     script, body = components(data)
     assert "<script>alert" not in script + body
-    told = payload(script)
-    assert told["names"] == [HOSTILE] * 6
+    script_data = payload(script)
+    assert script_data["names"] == [HOSTILE] * 6
     shown = Page(body)
     assert HOSTILE in shown.text["h3"]
     assert not [tag for tag, _ in shown.elements if tag == "script"]
@@ -153,7 +153,7 @@ def test_names_end_no_element() -> None:
     )
 
 
-def test_nothing_is_asked_of_other_places() -> None:
+def test_nothing_is_loaded_from_elsewhere() -> None:
     shown = Page(page(some_map(atlas=some_atlas(6))))
     policies = [one["content"] for tag, one in shown.elements if one.get("http-equiv") == "Content-Security-Policy"]
     assert policies == ["default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"]
@@ -166,7 +166,7 @@ def test_nothing_is_asked_of_other_places() -> None:
     assert "url(" not in resources().split("<script")[0]
 
 
-def test_too_many_images_for_thumbnails_are_said() -> None:
+def test_too_many_images_for_thumbnails_are_reported() -> None:
     n = MAX_THUMBNAILS + 1
     data = MapData(np.zeros((n, 2)), ("a",) * n, ("x",) * n, "large")
     assert summary(data).endswith("Thumbnails are left out of maps of more than 28,900 images.")
@@ -174,7 +174,7 @@ def test_too_many_images_for_thumbnails_are_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"labels": ("a",)}, "labels of the 6 points of a map, received 1"),
         ({"confidence": (0.5,) * 7}, "confidence of the 6 points of a map, received 7"),
@@ -183,6 +183,6 @@ def test_too_many_images_for_thumbnails_are_said() -> None:
         ({"points": np.full((6, 2), np.nan)}, "finite pairs"),
     ],
 )
-def test_what_does_not_fit_together_is_refused(change: dict[str, Any], said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_what_does_not_fit_together_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         some_map(**change)

@@ -134,7 +134,7 @@ def shown(
     return Shown(browser)
 
 
-def test_a_point_tells_its_image(browser: Browser, tmp_path: Path) -> None:
+def test_a_point_names_its_image(browser: Browser, tmp_path: Path) -> None:
     view = shown(browser, tmp_path, some_map())
     assert view.hover(0, 0) == ["train/image-0.png", "class", "covid", "predicted", "covid", "probability", "91.2 %"]
     assert view.hover(4, 3) == ["train/image-4.png", "class", "normal", "predicted", "covid", "probability", "25.0 %"]
@@ -161,14 +161,14 @@ def test_a_point_shows_its_image(browser: Browser, tmp_path: Path) -> None:
         assert np.abs(inner.astype(int) - COLOURS[number]).max() <= 6
 
 
-def test_a_missing_file_is_said(browser: Browser, tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(browser: Browser, tmp_path: Path) -> None:
     view = shown(browser, tmp_path, some_map())
     assert view.hover(8, 3)[:2] == ["image not found", "train/image-5.png"]
     assert view.hover(8, 3)[-1] == "> 99.9 %"
     assert "1 image without a thumbnail" in view.run("return map.innerText")
 
 
-def test_empty_space_tells_nothing(browser: Browser, tmp_path: Path) -> None:
+def test_empty_space_shows_nothing(browser: Browser, tmp_path: Path) -> None:
     view = shown(browser, tmp_path, some_map())
     view.mouse((2, 1.4), (2, 1.5))
     assert view.tip() is None
@@ -185,7 +185,7 @@ def test_points_in_one_place_are_counted(browser: Browser, tmp_path: Path) -> No
     assert view.hover(0, 0)[-1] == "and 2 more here"
 
 
-def test_of_points_close_together_the_nearest_is_told(browser: Browser, tmp_path: Path) -> None:
+def test_the_nearest_of_close_points_is_shown(browser: Browser, tmp_path: Path) -> None:
     points = POINTS.copy()
     points[4] = (0.03, 0)
     points[5] = (-0.03, 0)

@@ -12,7 +12,7 @@ from sklearn.metrics import silhouette_score
 
 from featx.errors import DataError, RunError, UsageError
 from featx.features import extract
-from featx.maps.mapping import visualize
+from featx.maps.mapping import draw_map, visualize
 from featx.maps.quality import stability, trustworthiness
 from featx.maps.stored import load_map
 from featx.prediction import predict
@@ -57,7 +57,7 @@ def test_a_map_is_three_files_of_the_training_images(fitted: FitResult, cache: P
     assert json["k"] == (N_TRAIN - 1) // 2
 
 
-def test_coefficients_are_of_the_features_and_of_the_map(fitted: FitResult, cache: Path, tmp_path: Path) -> None:
+def test_silhouettes_are_those_of_the_features_and_of_the_map(fitted: FitResult, cache: Path, tmp_path: Path) -> None:
     found = visualize(fitted.run, layer="backbone", out=tmp_path, perplexity=5, cache=cache)
     table = fitted.extraction.table("train")
     row = dict(zip(table.ids, table.X, strict=True))
@@ -65,6 +65,15 @@ def test_coefficients_are_of_the_features_and_of_the_map(fitted: FitResult, cach
     labels = found.points.labels
     assert found.silhouette["features"] == pytest.approx(silhouette_score(features, labels), rel=1e-5)
     assert found.silhouette["map"] == pytest.approx(silhouette_score(found.embedding.points, labels), rel=1e-6)
+
+
+def test_rows_that_are_open_are_drawn_without_files(fitted: FitResult, cache: Path) -> None:
+    before = set(fitted.run.iterdir())
+    drawn = draw_map(read_source(fitted.run, cache=cache), method="pca", add_split="test")
+    theirs = visualize(fitted.run, method="pca", add_split="test", formats=(), cache=cache)
+    np.testing.assert_array_equal(drawn.points.xy, theirs.points.xy)
+    assert (drawn.files, drawn.stored) == ((), None)
+    assert set(fitted.run.iterdir()) == before
 
 
 def test_layers_and_splits_have_maps_of_their_own(fitted: FitResult, cache: Path, tmp_path: Path) -> None:
@@ -111,12 +120,12 @@ def test_a_moved_run_and_other_rows_in_the_cache_do_not_matter(
     np.testing.assert_array_equal(ours.embedding.points, theirs.embedding.points)
 
 
-def test_a_split_without_images_is_said(fitted: FitResult, cache: Path, tmp_path: Path) -> None:
+def test_a_split_without_images_is_refused(fitted: FitResult, cache: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no images of the split 'val'; choose another --split"):
         visualize(fitted.run, split="val", out=tmp_path, cache=cache)
 
 
-def test_features_that_are_not_in_the_cache_are_said(fitted: FitResult, tmp_path: Path) -> None:
+def test_features_that_are_not_in_the_cache_are_reported(fitted: FitResult, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"penultimate features .* are not all in the cache .* pass the cache"):
         visualize(fitted.run, out=tmp_path, cache=tmp_path / "empty")
     with pytest.raises(RunError, match="backbone features"):
@@ -133,7 +142,7 @@ def test_a_part_of_the_features_is_not_enough(fitted: FitResult, tmp_path: Path)
         visualize(fitted.run, layer="backbone", out=tmp_path / "out", cache=tmp_path / "part")
 
 
-def test_an_unknown_layer_is_said(fitted: FitResult, cache: Path, tmp_path: Path) -> None:
+def test_an_unknown_layer_is_refused(fitted: FitResult, cache: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="penultimate or backbone, received 'first'"):
         visualize(fitted.run, layer="first", out=tmp_path, cache=cache)  # type: ignore[arg-type]
 
@@ -220,6 +229,7 @@ def test_another_split_is_placed_and_the_map_stays(fitted: FitResult, cache: Pat
     assert found.points.added == (False,) * N_TRAIN + (True,) * N_TEST
     assert set(found.points.splits[N_TRAIN:]) == {"test"}
     assert found.trustworthiness == alone.trustworthiness
+    assert "run: penultimate features, training images with test images added" in found.files[-2].read_text("utf-8")
     rows = read_table(found.files[-1])
     assert found.files[-1].name == "pca-penultimate-train-added.csv"
     assert [row["added"] for row in rows] == ["false"] * N_TRAIN + ["true"] * N_TEST
@@ -284,7 +294,7 @@ def test_a_stored_map_is_used_again_and_a_map_of_other_images_is_not(
     assert load_map(first.stored).embedding.parameters.seed == 1
 
 
-def test_a_damaged_stored_map_is_said_and_made_anew(
+def test_a_damaged_stored_map_is_reported_and_made_again(
     fitted: FitResult, cache: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = visualize(fitted.run, perplexity=5, out=tmp_path, cache=cache)
@@ -321,6 +331,6 @@ def test_the_frame_has_the_columns_of_the_table(fitted: FitResult, cache: Path, 
     pandas.testing.assert_frame_equal(found.to_frame(), pandas.read_csv(found.files[0]), rtol=1e-5, check_dtype=False)
 
 
-def test_a_format_that_is_none_is_said(fitted: FitResult, cache: Path) -> None:
+def test_an_unknown_format_is_refused(fitted: FitResult, cache: Path) -> None:
     with pytest.raises(UsageError, match="Expected formats of png, svg, html, csv, received 'pdf'"):
         visualize(fitted.run, formats=["png", "pdf"], cache=cache)

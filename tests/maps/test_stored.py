@@ -51,7 +51,7 @@ def arrays(path: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "message"),
     [
         ("points", np.zeros((3, 2)), "do not match"),
         ("points", np.full((N, 2), np.nan), "not finite"),
@@ -63,15 +63,15 @@ def arrays(path: Path) -> dict[str, Any]:
         ("about", np.array("[]"), "cannot be read"),
     ],
 )
-def test_a_file_that_is_no_map_is_said(name: str, value: Any, said: str, tmp_path: Path) -> None:
+def test_a_file_that_is_no_map_is_refused(name: str, value: Any, message: str, tmp_path: Path) -> None:
     path = tmp_path / "map.npz"
     save_map(stored("pca"), path)
     np.savez(path, **(arrays(path) | {name: value}))
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         load_map(path)
 
 
-def test_a_damaged_file_is_said(tmp_path: Path) -> None:
+def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "map.npz"
     for content in (b"", b"no map", b"PK\x03\x04 cut"):
         path.write_bytes(content)
