@@ -42,13 +42,11 @@ class Dataset:
         root: The folder of the data, absolute.
         items: All images, sorted by split (train, val, test) and id.
         classes: All labels, sorted.
-        others: Files left out because they do not have an image's ending, sorted.
     """
 
     root: Path
     items: tuple[Item, ...]
     classes: tuple[str, ...]
-    others: tuple[str, ...]
 
     def split(self, name: str) -> tuple[Item, ...]:
         """Return the items of one split; none if the dataset does not have it."""

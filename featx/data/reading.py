@@ -93,7 +93,7 @@ def _dataset(root: Path, listing: Listing) -> Dataset:
         log.warning("Images outside of class folders were left out (%d): %s", len(loose), first_few(loose))
     items = sorted(listing.items, key=lambda item: (SPLITS.index(item.split), item.id))
     classes = sorted({item.label for item in items if item.label is not None})
-    return Dataset(root, tuple(items), tuple(classes), tuple(sorted(others)))
+    return Dataset(root, tuple(items), tuple(classes))
 
 
 def _listed(manifest: Path, split: str, missing: str, *, labelled: bool) -> list[Item]:

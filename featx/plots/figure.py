@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -88,7 +88,7 @@ def short_names(names: Sequence[str], length: int = 20) -> dict[str, str]:
     return short_of
 
 
-def _write(axes: Axes, target: Path | IO[str], settings: dict[str, str] | None = None, **options: Any) -> None:
+def _write(axes: Axes, target: Path | IO[str], settings: Mapping[Any, str] | None = None, **options: Any) -> None:
     from matplotlib import rc_context
 
     figure = axes.get_figure(root=True)

@@ -117,8 +117,8 @@ def draw_sweep(
     short = list(short_names(names, MOST_LETTERS).values())
     places = range(0, len(names), ceil(len(names) / MOST_NAMES))
     slanted = max(map(len, names)) >= 6
-    look = {"rotation": 30, "ha": "right"} if slanted else {"rotation": 0, "ha": "center"}
-    axes.set_xticks(places, [short[place] for place in places], **look)
+    rotation, alignment = (30, "right") if slanted else (0, "center")
+    axes.set_xticks(places, [short[place] for place in places], rotation=rotation, ha=alignment)
     axes.set(xlabel=xlabel, ylabel=ylabel, xlim=(-0.6, len(names) - 0.4), ylim=(0, 102))
     axes.grid(axis="y", alpha=0.3)
     axes.legend(frameon=False, loc="lower right", fontsize="small")

@@ -17,7 +17,7 @@ def dataset(**counts: dict[str, int]) -> Dataset:
         for i in range(n)
     )
     labels = sorted({item.label for item in items if item.label})
-    return Dataset(Path("/data"), items, tuple(labels), ())
+    return Dataset(Path("/data"), items, tuple(labels))
 
 
 @pytest.mark.parametrize(

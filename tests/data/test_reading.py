@@ -49,7 +49,6 @@ def test_class_folders_are_training_data(tmp_path: Path) -> None:
         Item("covid/ž.Tiff", tmp_path / "covid/ž.Tiff", "covid", "train"),
         Item("normal/b.PNG", tmp_path / "normal/b.PNG", "normal", "train"),
     )
-    assert data.others == ()
 
 
 @pytest.mark.parametrize("val", ["val", "valid", "validation", "Validation"])
@@ -64,7 +63,7 @@ def test_split_folders(tmp_path: Path, val: str) -> None:
     assert data.counts() == counts
 
 
-def test_all_image_endings_and_no_others(tmp_path: Path) -> None:
+def test_all_image_endings_and_no_others(tmp_path: Path, notices: pytest.LogCaptureFixture) -> None:
     endings = ["jpg", "jpeg", "jpe", "jfif", "png", "tif", "tiff", "bmp", "dib", "webp", "gif"]
     make(
         tmp_path,
@@ -72,9 +71,8 @@ def test_all_image_endings_and_no_others(tmp_path: Path) -> None:
         *(f"x/u{i}.{e.upper()}" for i, e in enumerate(endings)),
     )
     make(tmp_path, "x/png", "x/a.png.txt", "x/b.dcm")
-    data = read_data(tmp_path)
-    assert len(data.items) == 22
-    assert data.others == ("x/a.png.txt", "x/b.dcm", "x/png")
+    assert len(read_data(tmp_path).items) == 22
+    assert notices.messages[0].endswith("left out: x/a.png.txt, x/b.dcm, x/png")
 
 
 def test_order_does_not_depend_on_the_order_of_making(tmp_path: Path) -> None:
@@ -87,8 +85,7 @@ def test_order_does_not_depend_on_the_order_of_making(tmp_path: Path) -> None:
 
 def test_files_of_other_kinds_give_one_notice(tmp_path: Path, notices: pytest.LogCaptureFixture) -> None:
     make(tmp_path, "train/x/a.png", "train/x/notes.txt", "test/x/a.png", "test/Thumbs.db", "README.md")
-    data = read_data(tmp_path)
-    assert data.others == ("README.md", "test/Thumbs.db", "train/x/notes.txt")
+    read_data(tmp_path)
     assert [(r.levelname, r.message) for r in notices.records] == [
         (
             "INFO",
@@ -108,7 +105,7 @@ def test_many_files_of_other_kinds_are_counted(tmp_path: Path, notices: pytest.L
 def test_hidden_files_are_ignored_silently(tmp_path: Path, notices: pytest.LogCaptureFixture) -> None:
     make(tmp_path / ".here", "x/a.png", "x/._a.png", "x/.DS_Store", ".git/b.png", "__MACOSX/x/a.png", "x/.d/c.png")
     data = read_data(tmp_path / ".here")
-    assert (ids(data.items), data.others, notices.messages) == (["x/a.png"], (), [])
+    assert (ids(data.items), notices.messages) == (["x/a.png"], [])
 
 
 def test_an_empty_class_folder_is_no_class(tmp_path: Path, notices: pytest.LogCaptureFixture) -> None:
@@ -237,7 +234,7 @@ def test_manifest_items(tmp_path: Path) -> None:
         "images/a b.png,covid,train,p1,54",
     )
     data = read_data(manifest)
-    assert (data.root, data.classes, data.others) == (tmp_path, ("covid", "normal"), ())
+    assert (data.root, data.classes) == (tmp_path, ("covid", "normal"))
     far = tmp_path / "far/c.png"
     assert data.items == (
         Item("images/a b.png", tmp_path / "images/a b.png", "covid", "train", "p1", {"age": 54}),
