@@ -71,8 +71,8 @@ def inline_svg(axes: Axes, prefix: str) -> str:
 
 def class_style(number: int) -> tuple[str, str]:
     """Return the colour and the marker of a class, given its number from 0; no two of 64 classes have the same."""
-    turn, place = divmod(number, len(COLOURS))
-    return COLOURS[place], MARKERS[(place + turn) % len(MARKERS)]
+    repeats, place = divmod(number, len(COLOURS))
+    return COLOURS[place], MARKERS[(place + repeats) % len(MARKERS)]
 
 
 def short_names(names: Sequence[str], length: int = 20) -> dict[str, str]:

@@ -424,6 +424,14 @@ def test_a_damaged_exif_block_costs_neither_the_pixels_nor_a_warning() -> None:
         assert any(np.array_equal(pixels, upright(plain, value)) for value in (1, 6))
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_an_orientation_in_xmp_alone_is_not_applied(kind: str) -> None:
+    """Pillow's `exif_transpose` applies it, and cached rows would no longer be those of the pixels."""
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    image = Image.fromarray(COLOUR)
+    assert np.array_equal(decode(encoded(image, kind, xmp=xmp), kind), decode(encoded(image, kind), kind))
+
+
 # What is refused
 
 

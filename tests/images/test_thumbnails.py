@@ -63,7 +63,7 @@ def test_every_file_has_its_thumbnail(tmp_path: Path, caplog: pytest.LogCaptureF
     assert not caplog.records
 
 
-def test_what_is_gone_or_changed_or_no_image_is_blank_and_said_once(
+def test_missing_changed_and_damaged_images_are_blank_with_one_notice(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     files = [solid(tmp_path, colour, number) for number, colour in enumerate(COLOURS)]
@@ -121,8 +121,7 @@ def test_a_large_jpeg_gives_nearly_the_same_thumbnail_as_its_full_size(tmp_path:
     assert atlas is not None
     with Image.open(path) as image:
         wanted = np.asarray(image.convert("RGB").resize((96, 77), Image.Resampling.LANCZOS)).astype(int)
-    found = cell(atlas, 0)[9:86]
-    assert np.abs(found - wanted).mean() < 3
+    assert np.abs(cell(atlas, 0)[9:86] - wanted).mean() < 3
 
 
 @pytest.mark.parametrize(
@@ -177,7 +176,7 @@ def test_each_image_is_in_its_own_cell(side: int) -> None:
     assert base64.b64decode(atlas.uri().removeprefix("data:image/jpeg;base64,")) == atlas.data
 
 
-def test_a_blank_cell_moves_no_other() -> None:
+def test_a_blank_cell_leaves_the_others_in_place() -> None:
     def cells() -> Iterator[NDArray[np.uint8] | None]:
         yield None
         yield np.full((24, 24, 3), 250, np.uint8)

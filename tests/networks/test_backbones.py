@@ -113,7 +113,7 @@ def test_an_unknown_backbone_near_to_none_lists_all() -> None:
         find_backbone("alexnet")
 
 
-def test_a_model_file_is_told_by_its_suffix_and_has_no_imagenet_rule() -> None:
+def test_a_model_file_is_known_by_its_suffix_and_has_no_imagenet_rule() -> None:
     assert is_model_file("models/own.keras")
     assert not any(map(is_model_file, BACKBONES))
     with pytest.raises(RecipeError, match=r"own\.keras is a model file; choose preprocess\.mode 'rescale'") as caught:

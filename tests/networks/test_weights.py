@@ -103,7 +103,7 @@ def test_a_folder_of_that_name_is_no_weights_file(weights_dir: Path) -> None:
     assert find_imagenet(VGG16) is None
 
 
-def test_a_file_of_ones_own(no_weights: Path) -> None:
+def test_a_file_of_the_users(no_weights: Path) -> None:
     path = write(no_weights / "mine.h5", b"mine" * 1000)
     found = find_weights("vgg16", str(path))
     assert (found.source, found.path, found.digest) == (str(path), path, sha256(b"mine" * 1000))
@@ -134,7 +134,7 @@ def test_an_unknown_backbone_names_the_nearest() -> None:
         find_weights("vgg-16", "random")
 
 
-def test_random_weights_are_told_apart_by_seed_and_backbone(caplog: pytest.LogCaptureFixture) -> None:
+def test_random_weights_differ_by_seed_and_backbone(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "featx"):
         plain, zero, one, other = (
             find_weights(*choice)
