@@ -221,7 +221,7 @@ def _new_source(
 
 def _extract_as_data(source: Source, paths: Sequence[str | Path], cache: str | Path, on_error: OnError) -> Extraction:
     if source.space is None:
-        raise DataError(f"How the features of {source.name} were made is not known; pass the data.")
+        raise DataError(f"It is not known how the features of {source.name} were computed; pass the data instead.")
     spec = source.space.spec
     spec = spec.model_copy(update={"views": spec.views.model_copy(update={"count": 1})})
     dataset = read_paths([Path(path) for path in paths], missing="keep" if on_error == "skip" else "fail")
