@@ -106,6 +106,7 @@ def _show(result: Comparison, files: list[str]) -> None:
         [
             "Accuracy in %. p: corrected resampled t-test over the folds (for the head: McNemar's test on the test",
             "images), with Holm's correction.",
+            *(f"  {path}" for path in files),
         ]
     )
 
