@@ -8,16 +8,7 @@ from featx.classifiers import Comparison, MetricEstimate, compare_source
 from featx.plots import draw_scores, inline_svg
 from featx.reports.blocks import Block, Figure, Note, Table
 from featx.reports.opened import OpenedRun
-from featx.text import (
-    NOTHING,
-    decimal,
-    duration,
-    fraction_percent,
-    images,
-    interval_percent,
-    percent,
-    probability,
-)
+from featx.text import NOTHING, decimal, duration, fraction_percent, images, interval_percent, percent, probability
 
 BASELINE = " (baseline)"
 METRIC_TITLES = {
@@ -46,34 +37,31 @@ def classifiers_blocks(opened: OpenedRun, *, seed: int) -> tuple[Block, ...]:
     )
 
 
-def _accuracy(estimates: Mapping[str, MetricEstimate] | None) -> MetricEstimate | None:
-    return None if estimates is None else estimates["accuracy"]
-
-
-def _value_and_interval(estimate: MetricEstimate | None) -> tuple[str, str]:
-    return (NOTHING, NOTHING) if estimate is None else (percent(estimate.value), interval_percent(estimate.interval))
+def _accuracy(estimates: Mapping[str, MetricEstimate] | None) -> tuple[str, str]:
+    """Return the accuracy and its interval, a dash each for none."""
+    if estimates is None:
+        return NOTHING, NOTHING
+    return percent(estimates["accuracy"].value), interval_percent(estimates["accuracy"].interval)
 
 
 def _alt(comparison: Comparison) -> str:
-    parts = []
-    for row in comparison.rows:
-        in_folds, on_test = (_value_and_interval(_accuracy(part))[0] for part in (row.cv, row.test))
-        parts.append(f"{row.name} {in_folds} in cross-validation, {on_test} on test images")
+    parts = (
+        f"{row.name} {_accuracy(row.cv)[0]} in cross-validation, {_accuracy(row.test)[0]} on test images"
+        for row in comparison.rows
+    )
     return f"Points with intervals, one line for each classifier: {'; '.join(parts)}."
 
 
 def _accuracies(comparison: Comparison) -> Table:
     rows = []
     for row in comparison.rows:
-        on_test = NOTHING
-        if row.test is not None:
-            on_test = fraction_percent(comparison.correct(row) or 0, len(comparison.y_test))
+        correct = comparison.correct(row)
         rows.append(
             (
                 row.name + (BASELINE if row.kind == "baseline" else ""),
-                *_value_and_interval(_accuracy(row.cv)),
-                on_test,
-                _value_and_interval(_accuracy(row.test))[1],
+                *_accuracy(row.cv),
+                NOTHING if correct is None else fraction_percent(correct, len(comparison.y_test)),
+                _accuracy(row.test)[1],
                 probability(row.p_value_vs_best),
                 row.verdict or NOTHING,
             )

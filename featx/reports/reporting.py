@@ -39,11 +39,7 @@ from featx.text import accuracy_words, count, duration, images, interval_percent
 log = logging.getLogger("featx")
 
 # Sections that take time and may be left out, with their headings.
-OPTIONAL = {
-    "maps": "Maps",
-    "comparison": "Other classifiers on the same features",
-    "clusters": "Cluster quality",
-}
+OPTIONAL = {"maps": "Maps", "comparison": "Other classifiers on the same features", "clusters": "Cluster quality"}
 # Classes that the headline names.
 NAMED_CLASSES = 8
 
@@ -144,14 +140,13 @@ class _PageBuilder:
 
     def page(self) -> Page:
         """Return the page."""
-        single = self.runs[0] if len(self.runs) == 1 else None
-        sections = self._side_by_side() if single is None else (*self._run(single), limits_section(single))
+        alone = len(self.runs) == 1
         return Page(
-            title=f"{len(self.runs)} models side by side" if single is None else _title(single),
-            headline=tuple(map(_model_headline, self.runs)) if single is None else _headline(single),
-            tiles=None if single is None else _tiles(single),
+            title=_title(self.runs),
+            headline=_headline(self.runs),
+            tiles=_tiles(self.runs[0]) if alone else None,
             notes=_notes(self.runs),
-            sections=sections,
+            sections=self._alone() if alone else self._side_by_side(),
             footer=(
                 f"Written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC by featx {featx.__version__}. This page is a single "
                 "file and loads nothing from the internet.",
@@ -160,6 +155,9 @@ class _PageBuilder:
             ),
             resources=resources() if self.thumbnails.atlases else "",
         )
+
+    def _alone(self) -> tuple[Section, ...]:
+        return (*self._run(self.runs[0]), limits_section(self.runs[0]))
 
     def _side_by_side(self) -> tuple[Section, ...]:
         same_data = self._same_data()
@@ -210,12 +208,15 @@ class _PageBuilder:
         return [Section(OPTIONAL[name], opened.id(name), blocks)]
 
 
-def _title(opened: OpenedRun) -> str:
-    return f"{opened.run.recipe.name}: {opened.name}"
+def _title(runs: Sequence[OpenedRun]) -> str:
+    return f"{runs[0].run.recipe.name}: {runs[0].name}" if len(runs) == 1 else f"{len(runs)} models side by side"
 
 
-def _headline(opened: OpenedRun) -> tuple[str, str]:
+def _headline(runs: Sequence[OpenedRun]) -> tuple[str, ...]:
     """Return what was trained on what, and the accuracy with its interval."""
+    if len(runs) > 1:
+        return tuple(f"{opened.name}, on {backbone_title(opened)}. {_accuracy(opened)}" for opened in runs)
+    opened = runs[0]
     classes = opened.run.classes
     more = f" and {len(classes) - NAMED_CLASSES} more" if len(classes) > NAMED_CLASSES else ""
     listed = ", ".join(classes[:NAMED_CLASSES])
@@ -225,10 +226,6 @@ def _headline(opened: OpenedRun) -> tuple[str, str]:
         f"{listed}{more}."
     )
     return model, _accuracy(opened)
-
-
-def _model_headline(opened: OpenedRun) -> str:
-    return f"{opened.name}, on {backbone_title(opened)}. {_accuracy(opened)}"
 
 
 def _accuracy(opened: OpenedRun) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -118,10 +119,7 @@ def test_layers_of_a_sigmoid_for_two_classes(tiny_model: Path, tmp_path: Path) -
 def test_data_is_counted_and_shown(page: Node, fitted: FitResult) -> None:
     data = page.id("data")
     held_out = f"Images by class and split; {fitted.validation.n} of the training images were held out"
-    assert data.table(held_out)[1:] == [
-        *([name, "6", "3", "9"] for name in CLASSES),
-        ["all", "24", "12", "36"],
-    ]
+    assert data.table(held_out)[1:] == [*([name, "6", "3", "9"] for name in CLASSES), ["all", "24", "12", "36"]]
     gallery = data.all("figure", class_="gallery")[0]
     shown = [item.all("p", class_="name")[0].text for item in gallery.all("li")]
     assert len(shown) == len(set(shown)) == 20
@@ -175,13 +173,13 @@ def test_cluster_quality_is_that_of_both_layers(page: Node, fitted: FitResult) -
 def test_other_classifiers_are_those_of_compare(
     fitted: FitResult, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    few = {"classifiers": ["logreg", "knn"], "folds": 2, "repeats": 1}
+    few: dict[str, Any] = {"classifiers": ["logreg", "knn"], "folds": 2, "repeats": 1}
     monkeypatch.setattr("featx.reports.classifiers.compare_source", partial(compare_source, **few))
     written = report(fitted.run, out=tmp_path / "page.html", cache=cache, without=["maps", "clusters"])
     section = read_page(written.file).id("comparison")
     rows = {row[0]: row[1:] for row in section.table("Classifiers on the backbone features")[1:]}
     assert set(rows) == {"logreg", "knn", "majority (baseline)", "head"}
-    comparison = compare(fitted.run, cache=cache, **few)  # type: ignore[arg-type]
+    comparison = compare(fitted.run, cache=cache, **few)
     for row in comparison.rows:
         own = rows[row.name + (" (baseline)" if row.kind == "baseline" else "")]
         assert own[2].startswith(f"{comparison.correct(row)}/12 = ")
