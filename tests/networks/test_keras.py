@@ -143,7 +143,9 @@ def test_a_model_of_several_outputs_needs_a_cut(save: Save) -> None:
 def test_pooling_what_is_no_map(save: Save) -> None:
     inputs = load_keras().Input((32, 32, 3))
     path = save(inputs, load_keras().layers.GlobalAveragePooling2D()(inputs))
-    with pytest.raises(RecipeError, match=r"Pooling 'max' needs a feature map .* has the shape \(3,\); use pooling 'none'"):
+    with pytest.raises(
+        RecipeError, match=r"Pooling 'max' needs a feature map .* has the shape \(3,\); use pooling 'none'"
+    ):
         network(path, pooling="max")
     pixels = some_pixels()
     np.testing.assert_allclose(network(path).rows(pixels), pixels.mean(axis=(1, 2)), rtol=1e-4, atol=1e-6)
