@@ -98,7 +98,7 @@ def write_page(
     ]
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     page = Page(
-        title="The report of 2020, reproduced",
+        title="The report of 2020, done again",
         headline=(
             f"“{reported.title}”, {reported.date}.",
             f"The report has {len(table)} figures: {tally(table)}.",
