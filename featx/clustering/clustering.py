@@ -227,7 +227,7 @@ def _labelled(source: Source, by: str, sample: int, seed: int, notes: _Notes) ->
         raise DataError(f"None of the {len(values)} images {where} has a value of {by!r}; choose another --by.")
     if len(index) > sample:
         notes.add(
-            f"Measured on a sample of {sample} of {len(index)} images {where}, seed {seed}; --sample takes more."
+            f"Measured on a sample of {sample} of {len(index)} images {where}, seed {seed}; use --sample for more."
         )
         index = np.sort(np.random.default_rng(seed).choice(index, sample, replace=False))
     return source.take(index), [values[i] for i in index]

@@ -19,7 +19,7 @@ from featx.cli import console, main
 from featx.clustering.clustering import clusters
 from featx.errors import DataError, RunError, UsageError
 from featx.recipes import dump_recipe
-from featx.runs import FitResult, fit_head, read_run, read_source
+from featx.runs import FitResult, Run, fit_head, read_run, read_source
 
 CLASSES = ["covid", "normal", "pneumonia_bac", "pneumonia_vir"]
 FILES = {
@@ -140,7 +140,9 @@ def test_more_images_than_wanted_are_sampled(fitted: FitResult, cache: Path) -> 
     given: dict[str, Any] = {"layer": "backbone", "cache": cache, "permutations": 5, "sample": 16}
     found = clusters(fitted.run, **given)
     assert found.to_json()["n"] == 16
-    assert "Measured on a sample of 16 of 24 images of the split 'train', seed 0; --sample takes more." in found.notes
+    assert (
+        "Measured on a sample of 16 of 24 images of the split 'train', seed 0; use --sample for more." in found.notes
+    )
     assert clusters(fitted.run, **given).main.ids == found.main.ids
     assert clusters(fitted.run, seed=1, **given).main.ids != found.main.ids
 
@@ -204,7 +206,12 @@ def test_both_layers_of_a_run_are_measured_from_one_reading(
     fitted: FitResult, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     readings: list[Path] = []
-    monkeypatch.setattr("featx.runs.source.read_run", lambda path: readings.append(path) or read_run(path))
+
+    def read(path: Path) -> Run:
+        readings.append(path)
+        return read_run(path)
+
+    monkeypatch.setattr("featx.runs.source.read_run", read)
     assert len(clusters(fitted.run, cache=cache, permutations=1).parts) == 4
     assert readings == [fitted.run]
 

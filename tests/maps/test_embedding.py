@@ -43,7 +43,8 @@ def test_each_method_keeps_clusters_apart(method: Method, width: int) -> None:
     X, y = clusters(width=width)
     before = X.copy()
     embedding = embed(X, map_parameters(method))
-    assert (embedding.points.shape, embedding.points.dtype) == ((120, 2), np.float64)
+    assert embedding.points.shape == (120, 2)
+    assert embedding.points.dtype == np.float64
     assert purity(embedding.points, y) == 1.0
     assert silhouette_score(embedding.points, y) > 0.5
     np.testing.assert_array_equal(embedding.points, embed(X, map_parameters(method)).points)
