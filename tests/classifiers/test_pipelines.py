@@ -95,7 +95,7 @@ def test_shrinkage_is_that_of_all_columns() -> None:
     model = ReducedLedoitWolf(500).fit(train)
     assert model.shrinkage_ == pytest.approx(full.shrinkage_)
     np.testing.assert_allclose(model.covariance_, full.covariance_, atol=1e-12)
-    reduced = ReducedLedoitWolf(500).fit(np.linalg.qr(train.T, mode="r").T)
+    reduced = ReducedLedoitWolf(500).fit(np.asarray(np.linalg.qr(train.T, mode="r")).T)
     assert reduced.shrinkage_ == pytest.approx(full.shrinkage_)
     # The others of the 500 eigenvalues are the smallest of these.
     np.testing.assert_allclose(
