@@ -29,14 +29,14 @@ def command(
     place: options.Place,
     *,
     layer: Annotated[
-        options.LayerChoice | None,
+        options.Layer | None,
         typer.Option(
             help="Measure this layer only; the default is both for a run, and backbone for data.",
             rich_help_panel=options.FEATURES,
         ),
     ] = None,
     features: options.Features,
-    split: Annotated[options.SplitChoice, typer.Option(help="Images to measure.")] = options.SplitChoice.train,
+    split: Annotated[options.Split, typer.Option(help="Images to measure.")] = "train",
     by: Annotated[str, typer.Option(metavar="COLUMN", help="Column of the manifest with the classes.")] = "label",
     neighbours: Annotated[int, typer.Option(min=1, help="Number of neighbours for kNN purity.")] = 10,
     permutations: Annotated[
@@ -44,7 +44,7 @@ def command(
     ] = 199,
     sample: Annotated[int, typer.Option(min=2, help="Largest number of images to measure.")] = 5000,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for tables and pictures.")] = None,
-    on_error: options.OnError = options.OnErrorChoice.fail,
+    on_error: options.OnError = "fail",
     cache: options.Cache = options.CACHE_DEFAULT,
     seed: options.Seed = None,
     output: options.Output,
@@ -55,8 +55,8 @@ def command(
     measured = clusters(
         place,
         out=out,
-        layer=None if layer is None else layer.value,
-        split=split.value,
+        layer=layer,
+        split=split,
         by=by,
         neighbours=neighbours,
         permutations=permutations,
@@ -64,7 +64,7 @@ def command(
         seed=seed or 0,
         spec=features.spec_if_given(),
         cache=cache,
-        on_error=on_error.value,
+        on_error=on_error,
     )
     return console.Result(measured.to_json(), lambda: _show(measured))
 

@@ -20,8 +20,8 @@ def command(
     place: options.Place,
     *,
     layer: Annotated[
-        options.LayerChoice, typer.Option(help="Features to classify.", rich_help_panel=options.FEATURES)
-    ] = options.LayerChoice.backbone,
+        options.Layer, typer.Option(help="Features to classify.", rich_help_panel=options.FEATURES)
+    ] = "backbone",
     classifiers: Annotated[
         str | None,
         typer.Option(
@@ -62,7 +62,7 @@ def command(
         ),
     ] = None,
     features: options.Features,
-    on_error: options.OnError = options.OnErrorChoice.fail,
+    on_error: options.OnError = "fail",
     cache: options.Cache = options.CACHE_DEFAULT,
     seed: options.Seed = None,
     output: options.Output,
@@ -76,7 +76,7 @@ def command(
 
     result = compare(
         place,
-        layer=layer.value,
+        layer=layer,
         classifiers=None if classifiers is None else [name.strip() for name in classifiers.split(",")],
         folds=folds,
         repeats=repeats,
@@ -84,7 +84,7 @@ def command(
         seed=seed or 0,
         spec=features.spec_if_given(),
         cache=cache,
-        on_error=on_error.value,
+        on_error=on_error,
     )
     files = () if out is None else (*write_tables(result, out), *write_pictures(result, out))
     if save_best is not None:

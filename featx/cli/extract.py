@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -28,12 +28,12 @@ def command(
     ] = None,
     precision: options.Precision = None,
     engine: Annotated[
-        options.NetworkEngine,
+        Literal["auto", "keras", "openvino"],
         typer.Option(
             help="What runs the network; auto: openvino where it is installed, unless there is a GPU.",
             rich_help_panel=options.RUNNING,
         ),
-    ] = options.NetworkEngine.auto,
+    ] = "auto",
     batch_size: Annotated[
         int | None,
         typer.Option(
@@ -43,7 +43,7 @@ def command(
     export: Annotated[
         Path | None, typer.Option(help="Also write the rows to F.npz or F.parquet.", rich_help_panel=options.RUNNING)
     ] = None,
-    on_error: options.OnError = options.OnErrorChoice.fail,
+    on_error: options.OnError = "fail",
     cache: options.Cache = options.CACHE_DEFAULT,
     output: options.Output,
 ) -> console.Result:
@@ -56,9 +56,9 @@ def command(
         data,
         features.spec(views__count=views, backbone__cut=cut, features__dtype=dtype, backbone__precision=precision),
         cache=cache,
-        engine=engine.value,
+        engine=engine,
         batch_size=batch_size,
-        on_error=on_error.value,
+        on_error=on_error,
     )
     if export is not None:
         export_rows(extraction, export)

@@ -37,8 +37,8 @@ def command(
     views: options.Views = None,
     precision: options.Precision = None,
     weights: options.WeightsChoice = None,
-    engine: options.FitEngineOption = options.FitEngineChoice.auto,
-    on_error: options.OnError = options.OnErrorChoice.fail,
+    engine: options.FitEngineOption = "auto",
+    on_error: options.OnError = "fail",
     cache: options.Cache = options.CACHE_DEFAULT,
     seed: options.Seed = None,
     output: options.Output,
@@ -57,11 +57,11 @@ def command(
             "fit.validation": validation,
             "fit.seed": seed,
             "views.count": views,
-            "backbone.precision": precision and precision.value,
+            "backbone.precision": precision,
             "backbone.weights": options.weights_for(resolved.backbone.name, weights),
         },
     )
-    result = fit_head(data, resolved, out, cache=cache, engine=engine.value, on_error=on_error.value)
+    result = fit_head(data, resolved, out, cache=cache, engine=engine, on_error=on_error)
     return console.Result(result.to_json(), lambda: show(result))
 
 

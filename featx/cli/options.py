@@ -5,10 +5,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
-from enum import StrEnum
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
@@ -23,82 +22,8 @@ FITTING = "How to fit"
 RUNNING = "How to run"
 
 
-class Pooling(StrEnum):
-    """Pooling of the network's last feature map."""
-
-    none = "none"
-    avg = "avg"
-    max = "max"
-
-
-class Preprocess(StrEnum):
-    """Preprocessing of pixels."""
-
-    rescale = "rescale"
-    imagenet = "imagenet"
-    featurewise = "featurewise"
-
-
-class PrecisionChoice(StrEnum):
-    """Precision of the network."""
-
-    float32 = "float32"
-    mixed = "mixed"
-
-
-class OnErrorChoice(StrEnum):
-    """What to do about an image that cannot be used."""
-
-    fail = "fail"
-    skip = "skip"
-
-
-class NetworkEngine(StrEnum):
-    """What runs the network."""
-
-    auto = "auto"
-    keras = "keras"
-    openvino = "openvino"
-
-
-class LayerChoice(StrEnum):
-    """Which features."""
-
-    penultimate = "penultimate"
-    backbone = "backbone"
-
-
-class SplitChoice(StrEnum):
-    """Which images."""
-
-    train = "train"
-    val = "val"
-    test = "test"
-    all = "all"
-
-
-class MapMethod(StrEnum):
-    """The map method."""
-
-    tsne = "tsne"
-    umap = "umap"
-    pca = "pca"
-
-
-class MapSetting(StrEnum):
-    """Named settings of a map."""
-
-    of_2020 = "2020"
-
-
-class FitEngineChoice(StrEnum):
-    """What trains the head."""
-
-    auto = "auto"
-    fused = "fused"
-    keras = "keras"
-
-
+Layer = Literal["penultimate", "backbone"]
+Split = Literal["train", "val", "test", "all"]
 Data = Annotated[
     Path,
     typer.Argument(
@@ -125,11 +50,12 @@ BackboneChoice = Annotated[
     ),
 ]
 PoolingChoice = Annotated[
-    Pooling | None,
+    Literal["none", "avg", "max"] | None,
     typer.Option("--pooling", help="Pooling of the last feature map; none flattens it.", rich_help_panel=FEATURES),
 ]
 PreprocessChoice = Annotated[
-    Preprocess | None, typer.Option("--preprocess", help="Preprocessing of the pixels.", rich_help_panel=FEATURES)
+    Literal["rescale", "imagenet", "featurewise"] | None,
+    typer.Option("--preprocess", help="Preprocessing of the pixels.", rich_help_panel=FEATURES),
 ]
 Size = Annotated[
     int | None, typer.Option("--size", help="Width and height of the input in pixels.", rich_help_panel=FEATURES)
@@ -143,7 +69,7 @@ Views = Annotated[
     ),
 ]
 LayerOption = Annotated[
-    LayerChoice | None,
+    Layer | None,
     typer.Option(
         "--layer",
         help="Which features; the default is penultimate for a run that has them, else backbone.",
@@ -151,7 +77,7 @@ LayerOption = Annotated[
     ),
 ]
 Precision = Annotated[
-    PrecisionChoice | None,
+    Literal["float32", "mixed"] | None,
     typer.Option(
         "--precision",
         help="mixed: products in half precision, for GPUs with units for it; such rows are kept separately.",
@@ -169,11 +95,11 @@ WeightsChoice = Annotated[
     ),
 ]
 FitEngineOption = Annotated[
-    FitEngineChoice,
+    Literal["auto", "fused", "keras"],
     typer.Option("--engine", help="What trains the head; auto: fused where it can.", rich_help_panel=RUNNING),
 ]
 OnError = Annotated[
-    OnErrorChoice,
+    Literal["fail", "skip"],
     typer.Option(
         "--on-error", help="skip: leave out images that cannot be used, exit with 3.", rich_help_panel=RUNNING
     ),
@@ -235,8 +161,7 @@ class Features:
             "backbone.weights": weights_for(base.backbone.name, self.weights),
             **{name.replace("__", "."): value for name, value in further.items()},
         }
-        plain = {name: value.value if isinstance(value, StrEnum) else value for name, value in changes.items()}
-        return chosen_recipe(base, None, plain)
+        return chosen_recipe(base, None, changes)
 
     def spec_if_given(self) -> FeatureSpec | None:
         """Return the features that the options mean, or None where none is given: a run has its own features."""

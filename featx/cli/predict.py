@@ -21,7 +21,7 @@ def command(
         Path | None, typer.Option(metavar="F.csv", help="Also write a CSV file.", rich_help_panel=options.RUNNING)
     ] = None,
     weights: options.WeightsChoice = None,
-    on_error: options.OnError = options.OnErrorChoice.fail,
+    on_error: options.OnError = "fail",
     cache: options.Cache = options.CACHE_DEFAULT,
     output: options.Output,
 ) -> console.Result:
@@ -29,7 +29,7 @@ def command(
     from featx.prediction import backbone_of, predict
 
     source = options.weights_for(backbone_of(run), weights)
-    predictions = predict(run, paths, cache=cache, weights=source, on_error=on_error.value)
+    predictions = predict(run, paths, cache=cache, weights=source, on_error=on_error)
     if out is not None:
         predictions.write(out)
     rows = [(row.path, row.label, f"{max(row.probabilities.values()):.3f}") for row in predictions.rows]

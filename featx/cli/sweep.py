@@ -59,14 +59,14 @@ def command(
         ),
     ] = 3,
     weights: options.WeightsChoice = None,
-    engine: options.FitEngineOption = options.FitEngineChoice.auto,
+    engine: options.FitEngineOption = "auto",
     jobs: Annotated[
         int,
         typer.Option(
             "--jobs", "-j", min=1, help="Most fits at once, as memory allows.", rich_help_panel=options.RUNNING
         ),
     ] = 1,
-    on_error: options.OnError = options.OnErrorChoice.fail,
+    on_error: options.OnError = "fail",
     cache: options.Cache = options.CACHE_DEFAULT,
     seed: options.Seed = None,
     output: options.Output,
@@ -99,9 +99,9 @@ def command(
         seeds=seeds,
         weights={name: source for name, source in sources.items() if source is not None},
         cache=cache,
-        engine=engine.value,
+        engine=engine,
         jobs=jobs,
-        on_error=on_error.value,
+        on_error=on_error,
     )
     refusal = None
     if result.refused == len(result.scores):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -22,11 +22,9 @@ def command(
     place: options.Place,
     *,
     method: Annotated[
-        options.MapMethod, typer.Option(help="Method of the map.", rich_help_panel=MAP)
-    ] = options.MapMethod.tsne,
-    split: Annotated[
-        options.SplitChoice, typer.Option(help="Images that make the map.", rich_help_panel=MAP)
-    ] = options.SplitChoice.train,
+        Literal["tsne", "umap", "pca"], typer.Option(help="Method of the map.", rich_help_panel=MAP)
+    ] = "tsne",
+    split: Annotated[options.Split, typer.Option(help="Images that make the map.", rich_help_panel=MAP)] = "train",
     by: Annotated[
         str,
         typer.Option(
@@ -36,7 +34,7 @@ def command(
         ),
     ] = "label",
     setting: Annotated[
-        options.MapSetting | None, typer.Option(help="2020: t-SNE as scikit-learn 0.22 had it.", rich_help_panel=MAP)
+        Literal["2020"] | None, typer.Option(help="2020: t-SNE as scikit-learn 0.22 had it.", rich_help_panel=MAP)
     ] = None,
     perplexity: Annotated[
         float | None,
@@ -58,7 +56,7 @@ def command(
         ),
     ] = None,
     add_split: Annotated[
-        options.SplitChoice | None,
+        options.Split | None,
         typer.Option(help="Split whose images are placed on the map.", rich_help_panel=PLACING),
     ] = None,
     layer: options.LayerOption = None,
@@ -80,7 +78,7 @@ def command(
             rich_help_panel=options.RUNNING,
         ),
     ] = None,
-    on_error: options.OnError = options.OnErrorChoice.fail,
+    on_error: options.OnError = "fail",
     cache: options.Cache = options.CACHE_DEFAULT,
     seed: options.Seed = None,
     output: options.Output,
@@ -96,15 +94,15 @@ def command(
         features = replace(features, weights=None)
     drawn = visualize(
         place,
-        method=method.value,
-        layer=None if layer is None else layer.value,
-        split=split.value,
+        method=method,
+        layer=layer,
+        split=split,
         by=by,
         add=add or (),
-        add_split=None if add_split is None else add_split.value,
+        add_split=add_split,
         out=out,
         formats=[name for text in formats for name in text.split(",")] if formats else FORMATS,
-        setting=None if setting is None else "2020",
+        setting=setting,
         perplexity=perplexity,
         neighbors=neighbors,
         min_dist=min_dist,
@@ -112,7 +110,7 @@ def command(
         spec=features.spec_if_given(),
         weights=weights,
         cache=cache,
-        on_error=on_error.value,
+        on_error=on_error,
     )
     return console.Result(drawn.to_json(), lambda: _show(drawn))
 
