@@ -2,6 +2,7 @@ from .choice import DEFAULT_BACKBONE as DEFAULT_BACKBONE
 from .choice import base_recipe as base_recipe
 from .choice import chosen_recipe as chosen_recipe
 from .choice import default_recipe as default_recipe
+from .decoding import STATISTICS as STATISTICS
 from .decoding import pixels as pixels
 from .export import check_export as check_export
 from .export import export_rows as export_rows

@@ -12,7 +12,7 @@ from typing import Any
 from featx.data import Dataset, read_data
 from featx.errors import DataError
 from featx.features.compute import compute
-from featx.features.decoding import Work, with_statistics
+from featx.features.decoding import STATISTICS, Work, with_statistics
 from featx.features.hashing import Failure, Image, OnError, hash_images
 from featx.features.spaces import FeatureSpace, ViewRows
 from featx.features.table import FeatureTable
@@ -226,7 +226,8 @@ def _explain_new_statistics(space: FeatureSpace, missing: Sequence[RowKey]) -> N
             log.warning(
                 "The cache has rows of these images, but with the channel statistics of other training images, so "
                 "'featurewise' does not reuse them. To reuse them, set preprocess.mean and preprocess.std in the "
-                "recipe to the values in a run's recipe.toml."
+                "recipe to the values in a run's recipe.toml.",
+                extra={"subject": STATISTICS},
             )
             return
 

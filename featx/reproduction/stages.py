@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from featx.errors import FeatxError
+from featx.features import STATISTICS
 from featx.progress import report_progress
 from featx.store import load_document, save_document
 
@@ -102,7 +103,7 @@ def _without_statistics_notice() -> Iterator[None]:
     """Hide the notice that cached rows have other channel statistics: `two` and `all` share images by design."""
 
     def is_shown(record: logging.LogRecord) -> bool:
-        return "channel statistics" not in record.getMessage()
+        return getattr(record, "subject", None) != STATISTICS
 
     log.addFilter(is_shown)
     try:
