@@ -82,7 +82,7 @@ def _write_pictures(drawn: Map, path: Path, formats: Sequence[str]) -> list[Path
     if not formats:
         return []
     points = drawn.points
-    axes = plots.draw_map(
+    axes = plots.draw_scatter(
         points.xy,
         points.categories,
         title_of(drawn),

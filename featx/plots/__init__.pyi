@@ -15,7 +15,7 @@ from .figure import inline_svg as inline_svg
 from .figure import new_figure as new_figure
 from .figure import save as save
 from .figure import short_names as short_names
-from .maps import draw_map as draw_map
+from .maps import draw_scatter as draw_scatter
 from .runs import draw_confusion as draw_confusion
 from .runs import draw_curve as draw_curve
 from .runs import draw_sweep as draw_sweep

@@ -23,7 +23,7 @@ UNLABELLED = "0.45"  # a grey, by Matplotlib's name
 RING: Mapping[str, Any] = {"marker": "o", "facecolors": "none", "edgecolors": "black", "linewidths": 0.6}
 
 
-def draw_map(
+def draw_scatter(
     points: NDArray[np.floating[Any]],
     labels: Sequence[str],
     title: str,

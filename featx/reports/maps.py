@@ -105,7 +105,7 @@ def _drawing(opened: OpenedRun, drawn: Map) -> Figure:
     classes = sorted(set(points.labels))
     short = plots.short_names(classes)
     labels = [short[name] for name in points.labels]
-    axes = plots.draw_map(points.xy, labels, "", drawn.embedding.method, wrong=points.wrong, added=points.added)
+    axes = plots.draw_scatter(points.xy, labels, "", drawn.embedding.method, wrong=points.wrong, added=points.added)
     counts = ", ".join(f"{name} {count(points.labels.count(name))}" for name in classes)
     alt = (
         f"Scatter plot of {images(len(points))}: {counts}. Silhouette of the classes on the map: "

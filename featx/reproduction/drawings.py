@@ -73,9 +73,9 @@ class Drawings:
         for ax, (setting, one) in zip(np.atleast_1d(grid), drawn.items(), strict=True):
             points, how = one.points, TITLES[setting]
             dots = (points.xy, points.labels)
-            alone = plots.draw_map(*dots, f"{opened.name}, {how}", one.embedding.method, wrong=points.wrong)
+            alone = plots.draw_scatter(*dots, f"{opened.name}, {how}", one.embedding.method, wrong=points.wrong)
             self.write(f"{stem}-{setting}", alone)
-            plots.draw_map(*dots, how, one.embedding.method, ax, wrong=points.wrong)
+            plots.draw_scatter(*dots, how, one.embedding.method, ax, wrong=points.wrong)
             parts.append(f"{how}, silhouette of the classes {decimal(one.silhouette['map'], 2)}")
         points = next(iter(drawn.values())).points
         counts = ", ".join(f"{name} {points.labels.count(name):,}" for name in sorted(set(points.labels)))

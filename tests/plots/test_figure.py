@@ -30,7 +30,7 @@ def confusion(ax: Axes | None = None) -> Axes:
 
 def image_map(ax: Axes | None = None) -> Axes:
     points = np.random.default_rng(0).normal(size=(30, 2))
-    return plots.draw_map(points, NAMES * 10, "a map", "t-SNE", ax)
+    return plots.draw_scatter(points, NAMES * 10, "a map", "t-SNE", ax)
 
 
 DRAW: list[Callable[..., Axes]] = [curve, confusion, image_map]
@@ -62,7 +62,7 @@ def test_nothing_touches_pyplot(tmp_path: Path) -> None:
         "assert 'matplotlib' not in sys.modules\n"
         "plots.draw_curve([1.0], [None], 'loss')\n"
         "plots.draw_confusion(np.eye(2, dtype=int), ['a', 'b'], '')\n"
-        "axes = plots.draw_map(np.zeros((2, 2)), ['a', 'b'], '')\n"
+        "axes = plots.draw_scatter(np.zeros((2, 2)), ['a', 'b'], '')\n"
         f"plots.save(axes, Path({str(tmp_path / 'map.png')!r}))\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
     )
