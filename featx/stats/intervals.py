@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 Z_95 = 1.959963984540054
 
 
-def wilson(correct: float, n: int, z: float = Z_95) -> tuple[float, float]:
-    """Return Wilson's score interval of a proportion, both ends in [0, 1].
+def wilson(correct: float, n: int) -> tuple[float, float]:
+    """Return Wilson's 95 % score interval of a proportion, both ends in [0, 1].
 
     It holds its level for small samples and for proportions near 0 and 1. Source: E. B. Wilson, "Probable
     inference, the law of succession, and statistical inference", JASA 22 (1927), 209-212.
@@ -23,9 +23,8 @@ def wilson(correct: float, n: int, z: float = Z_95) -> tuple[float, float]:
     Args:
         correct: Successes, from 0 to n; a fraction where a share was read off a curve.
         n: Trials, at least 1.
-        z: Quantile of the standard normal distribution; the default gives 95 %.
     """
-    p = correct / n
+    p, z = correct / n, Z_95
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     # The formula gives exactly 0 and 1 there; rounding would not.

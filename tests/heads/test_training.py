@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -78,39 +77,6 @@ def test_training_is_that_in_plain_numpy(output: str, classes: int, batch_size: 
     np.testing.assert_allclose([(epoch.loss, epoch.accuracy) for epoch in history], expected, rtol=1e-4)
     assert [epoch.learning_rate for epoch in history] == pytest.approx([0.02, 0.002, 0.002, 0.06])
     assert {(epoch.val_loss, epoch.val_accuracy) for epoch in history} == {(None, None)}
-
-
-def test_the_optimizer_is_adam_of_keras() -> None:
-    head, _ = fitted(FitPart(epochs=1, learning_rate=0.5))
-    name = {"name": "adam"}
-    expected = load_keras().optimizers.Adam(0.5).get_config()
-    assert head.logits_model.optimizer.get_config() | name == expected | name
-
-
-@pytest.mark.parametrize("kind", ["absolute", "factor"])
-def test_the_schedule_reaches_the_optimizer(kind: Any) -> None:
-    """A rate of nearly nothing in epochs 1 and 2 leaves the weights where they are, to the bit."""
-    schedule = SchedulePart(kind=kind, boundaries=(1, 3), values=(0.1, 1e-30, 0.2))
-    fit = FitPart(epochs=5, learning_rate=0.5, schedule=schedule)
-    X, y = rows()
-    head = Head.build(LINEAR, X.shape[1], 3)
-    weights = [head.model.get_weights()[0]]
-    rates = []
-
-    def on_epoch(epoch: Epoch) -> None:
-        weights.append(head.model.get_weights()[0])
-        rates.append(float(head.logits_model.optimizer.learning_rate))
-
-    fit_with_keras(head.logits_model, TrainingBatches(X, y, 1, 8, 0), nothing_held_out, fit, on_epoch)
-    assert [not np.array_equal(a, b) for a, b in pairwise(weights)] == [
-        True,
-        False,
-        False,
-        True,
-        True,
-    ]
-    factor = 0.5 if kind == "factor" else 1.0
-    assert rates == pytest.approx([factor * value for value in (0.1, 1e-30, 1e-30, 0.2, 0.2)])
 
 
 def test_each_epoch_is_reported_as_it_ends() -> None:

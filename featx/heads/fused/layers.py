@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +12,6 @@ from numpy.typing import NDArray
 from featx.heads.fused.adam import AdamState, Pass, adam, adam_pass, catch_up
 from featx.heads.fused.entries import CHUNKS, Entries, Matrix, dropped, products, sum_chunks
 from featx.recipes import DropoutLayer, HeadPart
-
-
-class Masks(Protocol):
-    """Where dropout keeps values."""
-
-    def __call__(self, epoch: int, step: int, place: int, shape: tuple[int, int], /) -> NDArray[np.bool_]:
-        """Return which input values of the recipe's layer number `place` are kept."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -30,7 +22,7 @@ class SeededMasks:
     seed: int
 
     def __call__(self, epoch: int, step: int, place: int, shape: tuple[int, int], /) -> NDArray[np.bool_]:
-        """Return True with probability 1 - rate."""
+        """Return which input values of the recipe's layer number `place` are kept, each with probability 1 - rate."""
         dropout = self.spec.layers[place]
         rate = dropout.rate if isinstance(dropout, DropoutLayer) else 0.0
         return np.random.default_rng([self.seed, epoch, step, place]).random(shape, np.float32) >= np.float32(rate)
@@ -88,7 +80,7 @@ class Dense:
         self._adam = AdamState(self.kernel, first, second, np.full(len(self.kernel), -1, np.int64))
         self._bias_moments = (np.zeros_like(self.bias), np.zeros_like(self.bias))
 
-    def dropout_masks(self, masks: Masks, epoch: int, step: int, shape: tuple[int, ...]) -> list[DropoutMask]:
+    def dropout_masks(self, masks: SeededMasks, epoch: int, step: int, shape: tuple[int, ...]) -> list[DropoutMask]:
         """Return the masks of the dropout before the layer, for (b, d) values in a step."""
         return [
             DropoutMask(masks(epoch, step, place, (shape[0], shape[1])), np.float32(1 / (1 - rate)))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from featx.heads.fused.adam import BETA_1, BETA_2
 from featx.heads.fused.entries import Entries, Matrix, entries_of
-from featx.heads.fused.layers import Masks, Steps, drop, make_layers
+from featx.heads.fused.layers import SeededMasks, Steps, drop, make_layers
 from featx.heads.training import Batches
 from featx.parallel import bounded_map
 from featx.recipes import HeadPart
@@ -50,7 +50,7 @@ class FusedNetwork:
         masks: Where dropout keeps values.
     """
 
-    def __init__(self, spec: HeadPart, weights: Iterable[tuple[Matrix, Matrix]], masks: Masks) -> None:
+    def __init__(self, spec: HeadPart, weights: Iterable[tuple[Matrix, Matrix]], masks: SeededMasks) -> None:
         self._layers = make_layers(spec, weights)
         self._masks = masks
         self._steps = Steps(0, np.empty(1024, np.float32))

@@ -13,7 +13,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -21,8 +20,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from training_by_hand import ByHand, dense, dropout, rows
 
-from featx.heads.fused import adam, entries
-from featx.heads.fused.layers import Masks, SeededMasks
+from featx.heads.fused.layers import SeededMasks
 from featx.heads.fused.network import FusedNetwork, cross_entropy
 from featx.heads.head import Head, initial_weights
 from featx.heads.sampling import TrainingBatches
@@ -58,7 +56,7 @@ def drawn_weights(spec: HeadPart, width: int, classes: int, seed: int = 0) -> li
     return weights
 
 
-def network(spec: HeadPart, weights: Sequence[Matrix], masks: Masks | None = None) -> FusedNetwork:
+def network(spec: HeadPart, weights: Sequence[Matrix], masks: SeededMasks | None = None) -> FusedNetwork:
     """A network with weights of its own."""
     pairs = [(kernel.copy(), bias.copy()) for kernel, bias in zip(weights[::2], weights[1::2], strict=True)]
     return FusedNetwork(spec, pairs, masks or SeededMasks(spec, 0))
@@ -177,7 +175,7 @@ def widths_before(spec: HeadPart, width: int) -> list[int]:
 class KerasWithMasks:
     """Keras fits a model in which dropout is a product with an input."""
 
-    def __init__(self, spec: HeadPart, weights: list[Matrix], masks: Masks) -> None:
+    def __init__(self, spec: HeadPart, weights: list[Matrix], masks: SeededMasks) -> None:
         keras = load_keras()
         x = rows = keras.Input((len(weights[0]),))
         self.spec, self.masks, self.inputs = spec, masks, [rows]
@@ -415,18 +413,6 @@ def test_the_seed_decides_the_masks() -> None:
     assert apart(fitted(seed=6)[2], fitted(seed=5)[2]) > 1e-2
 
 
-def test_the_number_of_threads_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
-    expected, most = fitted(), numba.get_num_threads()
-    for kernels in (adam, entries):
-        monkeypatch.setattr(kernels, "SMALL", 1000)  # only the widest layer is divided among the threads
-    try:
-        for number in range(1, most + 1):
-            numba.set_num_threads(number)
-            check_same_bits(fitted(), expected)
-    finally:
-        numba.set_num_threads(most)
-
-
 FITS_AT_ONCE = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -483,16 +469,6 @@ def test_rows_are_read_one_batch_at_a_time(spec: HeadPart) -> None:
     assert sorted(store.lengths) == [3] * 3 + [10] * (3 * 10 + 2)
     # The current batch, the next one, the one that is being prepared, and the one just read.
     assert store.most_alive <= 4
-
-
-def test_weights_are_trained_in_place() -> None:
-    X, y = rows(20, 12, 3)
-    kernel, bias = drawn_weights(LINEAR, 12, 3)
-    fused = FusedNetwork(LINEAR, [(kernel, bias)], SeededMasks(LINEAR, 0))
-    fit(fused.run_epoch, TrainingBatches(X, y, 1, 5, seed=0), [1e-3])
-    found = fused.take_weights()
-    assert found[0] is kernel
-    assert found[1] is bias
 
 
 def test_memory_is_weights_and_moments_and_little_else() -> None:
