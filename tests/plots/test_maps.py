@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.collections import Collection
 
 from featx import plots
-from featx.plots.maps import draw_map
+from featx.plots.maps import draw_scatter
 
 NAMES = ["covid", "normal", "viral"]
 
@@ -26,7 +26,7 @@ def outline(collection: Collection) -> bytes:
 def test_a_map_shows_each_class_in_its_own_style() -> None:
     labels = [f"class {number:02}" for number in range(12)] * 3
     points = some_points(36)
-    axes = draw_map(points, labels, "title", "note")
+    axes = draw_scatter(points, labels, "title", "note")
     drawn = axes.collections
     assert len(drawn) == 12
     for number, collection in enumerate(drawn):
@@ -44,8 +44,8 @@ def test_a_map_shows_each_class_in_its_own_style() -> None:
 
 def test_the_classes_order_is_not_the_images_order() -> None:
     points = some_points(4)
-    one = draw_map(points, ["b", "a", "b", "a"], "")
-    other = draw_map(points[::-1], ["a", "b", "a", "b"], "")
+    one = draw_scatter(points, ["b", "a", "b", "a"], "")
+    other = draw_scatter(points[::-1], ["a", "b", "a", "b"], "")
     assert (
         [c.get_label() for c in one.collections] == [c.get_label() for c in other.collections] == ["a (2)", "b (2)"]
     )
@@ -56,7 +56,7 @@ def test_images_placed_afterwards_are_hollow_and_errors_are_ringed() -> None:
     labels = ["a", "b", "a", "b", "", "a"]
     added = [False, False, True, True, True, False]
     wrong = [False, True, True, False, False, False]
-    axes = draw_map(points, labels, "", wrong=wrong, added=added)
+    axes = draw_scatter(points, labels, "", wrong=wrong, added=added)
     drawn = {str(collection.get_label()): collection for collection in axes.collections}
     expected = {
         "a (2)": [0, 5],
@@ -82,14 +82,14 @@ def test_images_placed_afterwards_are_hollow_and_errors_are_ringed() -> None:
 
 
 def test_a_map_has_names_for_its_axes_where_they_are_something() -> None:
-    axes = draw_map(some_points(), NAMES * 10, "", "PCA", directions=("component 1", "component 2"))
+    axes = draw_scatter(some_points(), NAMES * 10, "", "PCA", directions=("component 1", "component 2"))
     assert axes.get_xlabel() == "component 1\nPCA"
     assert axes.get_ylabel() == "component 2"
 
 
 def test_text_and_legend_of_a_map_stay_within_the_picture_and_off_one_another() -> None:
     labels = [f"a class with a name {number}" for number in range(10)] * 3
-    axes = draw_map(some_points(), labels, "title", "words " * 40, directions=("across", "up"))
+    axes = draw_scatter(some_points(), labels, "title", "words " * 40, directions=("across", "up"))
     figure = axes.get_figure(root=True)
     assert figure is not None
     figure.draw_without_rendering()
@@ -104,14 +104,14 @@ def test_text_and_legend_of_a_map_stay_within_the_picture_and_off_one_another() 
 
 def test_other_points_give_other_files(tmp_path: Path) -> None:
     for name, points in {"a": some_points(), "b": -some_points()}.items():
-        plots.save(draw_map(points, NAMES * 10, ""), tmp_path / f"{name}.svg")
+        plots.save(draw_scatter(points, NAMES * 10, ""), tmp_path / f"{name}.svg")
     assert (tmp_path / "a.svg").read_bytes() != (tmp_path / "b.svg").read_bytes()
 
 
 def test_a_map_keeps_its_room_beside_long_names(tmp_path: Path) -> None:
     names = ["Pneumothorax, large, right-sided, with chest tube", "Pneumothorax, large, right-sided, without it"]
     points = np.random.default_rng(0).normal(size=(40, 2))
-    axes = draw_map(points, [names[i % 2] for i in range(40)], "a run of a long name: " * 6)
+    axes = draw_scatter(points, [names[i % 2] for i in range(40)], "a run of a long name: " * 6)
     figure = axes.get_figure(root=True)
     assert figure is not None
     plots.save(axes, tmp_path / "map.png", dpi=int(figure.dpi))
