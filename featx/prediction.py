@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from featx.classifiers import ClassifierModel, is_saved_classifier, read_classifier
+from featx.classifiers import is_saved_classifier, read_classifier
 from featx.data import is_manifest
 from featx.features import Failure, Image, OnError
 from featx.files import write_csv
@@ -24,7 +24,7 @@ def read_model(folder: str | Path) -> Model:
         RecipeError: Its recipe is not valid.
     """
     place = Path(folder)
-    return ClassifierModel(read_classifier(place)) if is_saved_classifier(place) else HeadModel(read_run(place))
+    return read_classifier(place) if is_saved_classifier(place) else HeadModel(read_run(place))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Fitted classifiers of scikit-learn as files that can be read without running what is in them."""
+"""Fitted scikit-learn classifiers in files that are read without running any code from them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from featx.classifiers.tree_bounds import check_trees
 from featx.errors import RunError, UntrustedError, reason_of
 
-# What skops does not trust by itself and scikit-learn's classifiers are made of. It leaves trees out because their
-# node numbers are not checked when they are used; `check_trees` checks them.
+# Types of scikit-learn's classifiers that skops does not trust. It leaves trees out because their node numbers are
+# not checked when they are used; `check_trees` checks them.
 TRUSTED = (
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
@@ -24,7 +24,7 @@ TRUSTED = (
     "sklearn.tree._tree.Tree",
 )
 
-# What reading a file that is damaged, or made up, ends in.
+# Errors from reading damaged or forged files.
 _DAMAGE = (
     ArithmeticError,
     AttributeError,
@@ -45,7 +45,7 @@ def save_estimator(estimator: Any, path: Path) -> None:
     """Write a fitted classifier in the format of skops.
 
     Raises:
-        UntrustedError: It is made of what `load_estimator` would not read.
+        UntrustedError: It contains types that `load_estimator` would not read.
         OSError: The file cannot be written.
     """
     import skops.io
@@ -57,18 +57,18 @@ def save_estimator(estimator: Any, path: Path) -> None:
 def load_estimator(path: Path, width: int, classes: int) -> Any:
     """Read a classifier that `save_estimator` wrote.
 
-    Only types of scikit-learn, NumPy and SciPy that are known to be data are made; nothing else is imported.
+    Only types of scikit-learn, NumPy and SciPy that are known to be data are created; nothing else is imported.
 
     Args:
         path: The file.
-        width: Features a row that it must take.
-        classes: How many classes it must tell apart.
+        width: Features in a row that it must take.
+        classes: How many classes it must have.
 
     Returns:
         A fitted classifier with `predict_proba` and `classes_`.
 
     Raises:
-        UntrustedError: The file asks for other types, or its trees point outside themselves.
+        UntrustedError: The file needs other types, or its trees point outside themselves.
         RunError: The file is missing, damaged, or holds no such classifier.
     """
     import skops.io
@@ -92,12 +92,12 @@ def load_estimator(path: Path, width: int, classes: int) -> Any:
 
 
 def class_probabilities(estimator: Any, X: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return what a classifier makes of (n, d) rows: (n, classes), in the order of `classes_`."""
+    """Return a classifier's probabilities for (n, d) rows: (n, classes), in the order of `classes_`."""
     return np.asarray(estimator.predict_proba(X), np.float64)
 
 
 def _try(estimator: Any, width: int, classes: int) -> None:
-    """Ask for a row's probabilities, so that what fails does so before there is work to lose."""
+    """Predict one row, so that a classifier that fails does so before there is work to lose."""
     found = class_probabilities(estimator, np.zeros((1, width), np.float32))
     if found.shape != (1, classes) or not abs(found.sum() - 1) < 1e-6:
         raise ValueError(f"it gives {found.shape[1:]} probabilities that add up to {found.sum():.6g}")
@@ -108,7 +108,7 @@ def _quietly_loaded(path: Path, types: list[str]) -> Any:
     from sklearn.exceptions import InconsistentVersionWarning
 
     with warnings.catch_warnings():
-        # There is one for each of its parts; whoever loads the file says it once.
+        # Each part would give one; `SavedClassifier` warns once.
         warnings.simplefilter("ignore", InconsistentVersionWarning)
         return skops.io.load(path, trusted=types)
 

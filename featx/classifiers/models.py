@@ -158,29 +158,29 @@ CLASSIFIERS: Mapping[str, Classifier] = {
         ),
         Classifier(
             "lda",
-            "Linear discriminant analysis on standardised features; each class's covariance shrunk as Ledoit and "
-            "Wolf (2004) estimate.",
+            "Linear discriminant analysis on standardised features; the covariance of each class is shrunk as Ledoit "
+            "and Wolf (2004) estimate.",
             "standardised",
             _lda,
         ),
         Classifier(
             "forest",
-            "Random forest of 300 trees on the features as they are.",
+            "Random forest of 300 trees on the features without standardisation.",
             "plain",
             _forest,
             ({"n_estimators": 300},),
         ),
         Classifier(
             "boosting",
-            "Gradient boosting by histograms on the features as they are; beyond 256 columns on the 50 first "
-            "principal components of the standardised training rows.",
+            "Gradient boosting by histograms on the features without standardisation; with more than 256 columns, on "
+            "the first 50 principal components of the standardised features.",
             "components",
             _boosting,
             ({"max_iter": 100, "learning_rate": 0.1},),
         ),
         Classifier(
             "pixels",
-            "Baseline: logistic regression as above on raw grey pixels, without the network.",
+            "Baseline: logistic regression on standardised grey pixels, without the network; C is chosen.",
             "standardised",
             _logreg,
             _grid(C=COSTS),
@@ -189,7 +189,7 @@ CLASSIFIERS: Mapping[str, Classifier] = {
         ),
         Classifier(
             "majority",
-            "Baseline: always the most frequent class, with the classes' shares as probabilities.",
+            "Baseline: always the most frequent class; the probabilities are the shares of the classes.",
             "plain",
             _majority,
             baseline=True,

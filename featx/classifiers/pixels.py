@@ -1,4 +1,4 @@
-"""Images as a few grey pixels: what a classifier makes of them shows what the network adds."""
+"""Images as a few grey pixels, the features of a baseline that shows what the network adds."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ log = logging.getLogger("featx")
 
 SIZE = 16
 SMALLEST = 8
-# Luma of Recommendation ITU-R BT.601 (1982); a radiograph's three channels are the same, and so is their luma.
+# Luma of Recommendation ITU-R BT.601 (1982); with three equal channels, as in radiographs, it is their value.
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 RESIZE: Resize = "bilinear"
 GREY_RULE = 1
-"""Part of the rows' key: raised by hand whenever their numbers move for the same decoded pixels."""
+"""Part of the rows' key: raised by hand whenever their values change for the same decoded pixels."""
 
 
 def pixel_rows(source: Source, store: Store, size: int = SIZE) -> NDArray[np.float32] | None:
     """Return each image of a source as a square of grey pixels, row by row from its top left corner.
 
-    The rows are kept in the store, so that a second call reads no image.
+    The rows are kept in the store, so a second call reads no image.
 
     Args:
-        source: The images, whose files are read where the store has no row of their bytes.
+        source: The images; the files of those without a row in the store are read.
         store: The cache.
         size: Width and height in pixels, at least 8.
 
     Returns:
-        (n, size * size), from 0 (black) to 1 (white), in the source's order. None, with a notice, where a row is
-        missing and its file is gone, has changed or cannot be read.
+        (n, size * size), from 0 (black) to 1 (white), in the source's order. None, with a notice, if a row is missing
+        and its file is gone, has changed or cannot be read.
 
     Raises:
         UsageError: The size is below 8.
@@ -58,7 +58,7 @@ def pixel_rows(source: Source, store: Store, size: int = SIZE) -> NDArray[np.flo
         if failure is not None:
             log.warning(
                 "The baseline of raw pixels is left out, since the image %s is gone, has changed or cannot be read; "
-                "all else comes from the cache.",
+                "everything else comes from the cache.",
                 failure.path,
             )
             return None
@@ -66,26 +66,26 @@ def pixel_rows(source: Source, store: Store, size: int = SIZE) -> NDArray[np.flo
 
 
 def describe_pixels(size: int) -> dict[str, Any]:
-    """Return all that moves a row's numbers besides the image's bytes."""
+    """Return everything that decides a row's values besides the image's bytes."""
     images = {"decode": DECODE_RULE, "size": size, "resize": RESIZE}
     return {"kind": "pixels", "images": images, "grey": GREY_RULE}
 
 
 def _images(source: Source, digests: set[str]) -> list[Image]:
-    """Return an image each of the digests; of several with the same bytes, the last."""
+    """Return one image for each of the digests."""
     table = source.table
-    found = {
+    image_of = {
         digest: Image(Item(name, path, label, split, group), digest)
         for name, path, label, split, group, digest in zip(
             table.ids, source.files, table.labels, table.splits, table.groups, table.digests, strict=True
         )
         if digest in digests
     }
-    return list(found.values())
+    return list(image_of.values())
 
 
 def _fill(space: Space, images: Sequence[Image], size: int, store: Store) -> ImageError | None:
-    """Compute and store rows; return what is wrong with the first image of which there can be none."""
+    """Compute and store rows; return the error of the first image that cannot be read."""
     part = ImagesPart(size=size, resize=RESIZE)
 
     def row(image: Image) -> NDArray[np.float32] | ImageError:
@@ -96,9 +96,9 @@ def _fill(space: Space, images: Sequence[Image], size: int, store: Store) -> Ima
 
     with space.writer() as writer:
         results = bounded_map(row, images, workers=WORKERS, ahead=2 * WORKERS)
-        for done, (image, outcome) in enumerate(zip(images, results, strict=True), 1):
-            if isinstance(outcome, ImageError):
-                return outcome
-            writer.add([(image.digest, 0)], outcome)
+        for done, (image, result) in enumerate(zip(images, results, strict=True), 1):
+            if isinstance(result, ImageError):
+                return result
+            writer.add([(image.digest, 0)], result)
             report_progress("pixels", done, len(images))
     return None

@@ -1,4 +1,4 @@
-"""A classifier of `compare` saved as a folder that classifies new images by itself."""
+"""A classifier of `compare` saved as a folder that classifies new images on its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -33,23 +33,23 @@ SKOPS = "classifier.skops"
 METADATA = "classifier.json"
 SCHEMA = 1
 PACKAGES = ("featx", "numpy", "scikit-learn", "scipy", "skops")
-# Rows on which a classifier that was read back must say the same as the one that was written.
+# Rows for which a classifier that was read back must give the same probabilities as the one that was written.
 CHECKED_ROWS = 64
 
 
 @dataclass(frozen=True)
-class SavedClassifier:
-    """A saved classifier's folder that was read.
+class SavedClassifier(Model):
+    """A saved classifier's folder; the classifier itself, and a head before it, are loaded when they are needed.
 
     Attributes:
         path: The folder.
-        recipe: How rows are made of images, with the statistics of the training images.
-        classes: In the order of the probabilities' columns.
-        dim: Features a row.
+        recipe: How features are made from images, with the statistics of the training images.
+        classes: The classes, in the order of the probabilities' columns.
+        dim: Features in a row.
         backbone_set: The id of the feature space of the backbone's rows.
         weights: The digest of the backbone's weights.
         head: Digest and layer of the head whose penultimate features it takes; None for the backbone's.
-        sha256: Of the classifier's file.
+        sha256: The digest of the classifier's file.
         scikit_learn: The version that it was fitted with.
     """
 
@@ -63,19 +63,20 @@ class SavedClassifier:
     sha256: str
     scikit_learn: str
 
+    @cached_property
     def estimator(self) -> Any:
-        """Read the fitted classifier itself.
+        """The fitted pipeline.
 
         Raises:
             RunError: Its file is missing, damaged or not the one that was saved.
-            UntrustedError: It is made of other types than a classifier of scikit-learn is.
+            UntrustedError: It contains other types than the parts of a scikit-learn classifier.
         """
         path = self.path / SKOPS
         try:
-            found = sha256(path.read_bytes())
+            digest = sha256(path.read_bytes())
         except OSError as error:
             raise _unreadable(path, error) from None
-        if found != self.sha256:
+        if digest != self.sha256:
             raise RunError(
                 f"Expected the classifier that {self.path / METADATA} describes, but {path} is damaged or another; "
                 "save it again with featx compare --save-best."
@@ -90,14 +91,44 @@ class SavedClassifier:
             )
         return load_estimator(path, self.dim, len(self.classes))
 
+    def check(self, space: FeatureSpace) -> None:
+        """Check the weights' digest and all else that decides a row, and load the classifier, see `Model`."""
+        check_weights(space, self.weights, "classifier")
+        if space.plain.id != self.backbone_set:
+            raise UntrustedError(
+                f"Expected the features that {self.path} was trained on (set {self.backbone_set[:12]}…), but its "
+                f"{RECIPE} and this version of featx make others ({space.plain.id[:12]}…); predictions would mean "
+                "nothing, so restore the recipe, or save the classifier again."
+            )
+        # If it cannot be loaded, this is known before hours of work.
+        _ = self.estimator
+
+    def probabilities(self, rows: ViewRows) -> NDArray[np.float64]:
+        """Return (n, classes) for rows of the backbone's features, see `Model`."""
+        chunks = rows.chunks(ROWS_AT_ONCE)
+        if self.head is not None:
+            chunks = self._load_head(*self.head).penultimate(chunks)
+        parts = [class_probabilities(self.estimator, chunk) for chunk in chunks]
+        return np.concatenate([np.empty((0, len(self.classes))), *parts])
+
+    def _load_head(self, digest: str, layer: str) -> Head:
+        path = self.path / HEAD
+        head = Head.load(path, layer)
+        if head.digest() != digest:
+            raise UntrustedError(
+                f"Expected the head whose features the classifier was trained on (SHA-256 {digest[:12]}…), found "
+                f"another in {path}; predictions would mean nothing, so save the classifier again."
+            )
+        return head
+
 
 def is_saved_classifier(folder: Path) -> bool:
-    """Tell whether a folder is one that `save_classifier` wrote."""
+    """Return whether `save_best` wrote a folder."""
     return (folder / METADATA).is_file()
 
 
 def read_classifier(folder: Path) -> SavedClassifier:
-    """Read a saved classifier's folder; the classifier itself is loaded when it is needed.
+    """Read a saved classifier's folder.
 
     Raises:
         RunError: It is not such a folder, is incomplete or damaged, or was written by a later featx.
@@ -105,18 +136,18 @@ def read_classifier(folder: Path) -> SavedClassifier:
     """
     path = folder / METADATA
     try:
-        known = json.loads(path.read_text("utf-8"))
-        if known["schema"] != SCHEMA:
-            raise ValueError(f"it is of schema {known['schema']}, and this version of featx reads {SCHEMA}")
-        head = known["head"]
+        metadata = json.loads(path.read_text("utf-8"))
+        if metadata["schema"] != SCHEMA:
+            raise ValueError(f"it is of schema {metadata['schema']}, and this version of featx reads {SCHEMA}")
+        head = metadata["head"]
         fields: dict[str, Any] = {
-            "classes": tuple(map(str, known["classes"])),
-            "dim": int(known["dim"]),
-            "backbone_set": str(known["features"]["backbone_set"]),
-            "weights": str(known["weights"]["sha256"]),
+            "classes": tuple(map(str, metadata["classes"])),
+            "dim": int(metadata["dim"]),
+            "backbone_set": str(metadata["features"]["backbone_set"]),
+            "weights": str(metadata["weights"]["sha256"]),
             "head": None if head is None else (str(head["sha256"]), str(head["penultimate"])),
-            "sha256": str(known["sha256"]),
-            "scikit_learn": str(known["versions"]["scikit-learn"]),
+            "sha256": str(metadata["sha256"]),
+            "scikit_learn": str(metadata["versions"]["scikit-learn"]),
         }
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _unreadable(path, error) from None
@@ -134,24 +165,21 @@ def save_classifier(
     seed: int,
     scores: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write a fitted classifier with all that is needed to classify new images.
+    """Write a fitted classifier with everything that is needed to classify new images; return the folder.
 
     Args:
         out: A folder: absent, empty, or an earlier saved classifier, which is replaced.
-        estimator: A fitted classifier of scikit-learn with `predict_proba`, that takes the source's rows.
-        source: What it was fitted on.
-        name: What it is called in a comparison.
-        classes: What its class numbers mean; not used where it was fitted on names.
-        parameters: What was chosen for it.
-        seed: Of all that was random.
-        scores: What it was worth, to be kept with it.
-
-    Returns:
-        The folder.
+        estimator: A fitted scikit-learn classifier with `predict_proba` that takes the source's rows.
+        source: The training images.
+        name: Its name in a comparison.
+        classes: The classes of its class numbers; not used if it was fitted on names.
+        parameters: The chosen parameters.
+        seed: The seed of everything random.
+        scores: Its results, to be kept with it.
 
     Raises:
-        RunError: The folder holds other things.
-        UntrustedError: The classifier is made of what is not read back, or is another once it is read back.
+        RunError: The folder holds other files.
+        UntrustedError: It contains types that are not read back, or predicts something else once it is read back.
         StoreError: The folder cannot be written.
     """
     folder = Path(out)
@@ -183,7 +211,7 @@ def save_classifier(
         "scores": dict(scores or {}),
         "versions": {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}},
     }
-    # Last, so that a folder that has it is complete.
+    # This is written last: a folder with it is complete.
     write_json(folder / METADATA, metadata)
     return folder
 
@@ -192,22 +220,20 @@ def check_out(folder: Path) -> None:
     """Check that a classifier may be written to a folder: absent, empty, or an earlier one, which is replaced.
 
     Raises:
-        RunError: It is a file, or holds other things.
+        RunError: It is a file, or holds other files.
     """
     check_folder(folder, "classifier", (METADATA, SKOPS), "saved classifier", "--save-best")
 
 
 def _origin(source: Source) -> tuple[Recipe, dict[str, Any], dict[str, Any]]:
-    """Return the recipe, the features and the weights that a source's rows come from."""
+    """Return the recipe, the features and the weights of a source's rows."""
     if source.run is not None:
         manifest = source.run.manifest
         described, weights = manifest["features"], dict(manifest["weights"])
         features = {"backbone_set": described["feature_set"], "description": described.get("description")}
         return source.run.recipe, features, weights
     if source.space is None:
-        raise RunError(
-            f"It is not known how the rows of {source.name} are made; save a classifier of a run or of data."
-        )
+        raise RunError(f"How the rows of {source.name} are made is unknown; save a classifier of a run or of data.")
     spec, found = source.space.spec, source.space.weights
     recipe = spec if isinstance(spec, Recipe) else Recipe(name=source.name, **dict(spec))
     weights = {"backbone": spec.backbone.name, "source": found.source, "sha256": found.digest}
@@ -220,13 +246,13 @@ def _save_checked(estimator: Any, draft: Path, source: Source) -> None:
     again = load_estimator(draft, source.table.X.shape[1], len(estimator.classes_))
     if not np.array_equal(class_probabilities(again, rows), class_probabilities(estimator, rows)):
         raise UntrustedError(
-            "Expected a classifier that says the same once it is saved and read back, and it does not; use another "
-            "with --classifiers."
+            "Expected a classifier that predicts the same once it is saved and read back, but this one does not; "
+            "choose another with --classifiers."
         )
 
 
 def _save_head(folder: Path, source: Source) -> dict[str, Any] | None:
-    """Copy the run's head where rows are its penultimate features."""
+    """Copy the run's head if the rows are its penultimate features; return what identifies it."""
     if source.layer != "penultimate" or source.run is None:
         (folder / HEAD).unlink(missing_ok=True)
         return None
@@ -261,46 +287,3 @@ def _unreadable(path: Path, error: Exception) -> RunError:
         f"Expected a classifier that featx compare --save-best wrote, but {path} cannot be read "
         f"({' '.join(str(error).split()) or type(error).__name__}); save it again."
     )
-
-
-class ClassifierModel(Model):
-    """A saved classifier, and before it the head whose penultimate features it takes."""
-
-    def __init__(self, saved: SavedClassifier) -> None:
-        self.saved = saved
-        self.recipe = saved.recipe
-        self.classes = saved.classes
-        self._estimator: Any = None
-
-    def check(self, space: FeatureSpace) -> None:
-        """Check the weights' digest and all else that decides a row, and load the classifier, see `Model`."""
-        check_weights(space, self.saved.weights, "classifier")
-        expected = self.saved.backbone_set
-        found = space.plain.id
-        if found != expected:
-            raise UntrustedError(
-                f"Expected the features that {self.saved.path} was fitted on (set {expected[:12]}…), but its "
-                f"{RECIPE} and this version of featx make others ({found[:12]}…); predictions would mean "
-                "nothing, so put the recipe back, or fit and save it again."
-            )
-        # Before hours of work that it may turn out to be of no use for.
-        self._estimator = self.saved.estimator()
-
-    def probabilities(self, rows: ViewRows) -> NDArray[np.float64]:
-        """Return the classifier's, see `Model`."""
-        estimator = self.saved.estimator() if self._estimator is None else self._estimator
-        chunks = rows.chunks(ROWS_AT_ONCE)
-        if self.saved.head is not None:
-            chunks = self._head(*self.saved.head).penultimate(chunks)
-        parts = [class_probabilities(estimator, chunk) for chunk in chunks]
-        return np.concatenate([np.empty((0, len(self.classes))), *parts])
-
-    def _head(self, digest: str, layer: str) -> Head:
-        path = self.saved.path / HEAD
-        head = Head.load(path, layer)
-        if head.digest() != digest:
-            raise UntrustedError(
-                f"Expected the head that the classifier was fitted behind (SHA-256 {digest[:12]}…), found another in "
-                f"{path}; predictions would mean nothing, so save the classifier again."
-            )
-        return head

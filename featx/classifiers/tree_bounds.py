@@ -1,7 +1,7 @@
-"""Whether fitted decision trees point nowhere but into themselves; scikit-learn does not look when it uses them.
+"""Check that the nodes of fitted decision trees point only into their own tree; scikit-learn does not check this.
 
-A tree that was read from a file made up to do so would read memory that is not its own, or never end; see the
-reasons that skops gives for not trusting `sklearn.tree._tree.Tree` by itself.
+A forged tree could make it read other memory, or loop for ever. This is why skops does not trust
+`sklearn.tree._tree.Tree`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ def check_trees(estimator: Any, name: str) -> None:
     """Check every tree in a fitted estimator, at any depth.
 
     Args:
-        estimator: Of scikit-learn.
-        name: Where it was read, for the message.
+        estimator: A scikit-learn estimator.
+        name: The file it was read from, for the message.
 
     Raises:
         UntrustedError: A child is not a later node of its tree, or a feature is not one of the rows'.
@@ -29,12 +29,12 @@ def check_trees(estimator: Any, name: str) -> None:
     if not _sound(estimator, ENDLESS, set()):
         raise UntrustedError(
             f"Expected decision trees in {name} whose nodes point to later nodes of their own, found others; the "
-            "file is damaged or made up: take one that featx compare --save-best wrote."
+            "file is damaged or forged: take one that featx compare --save-best wrote."
         )
 
 
 def _sound(value: Any, width: int, seen: set[tuple[int, int]]) -> bool:
-    """Go through all that a value holds; `width` is the fewest features of the estimators around it."""
+    """Check everything that a value holds; `width` is the smallest number of features of the estimators around it."""
     from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
     from sklearn.tree._tree import Tree
 

@@ -31,7 +31,7 @@ def everything(comparison: Comparison) -> list[Any]:
     return [json.dumps(rows), arrays, comparison.fold_of.tolist()]
 
 
-def test_every_classifier_is_held_against_the_same_images(compared: Comparison) -> None:
+def test_every_classifier_is_evaluated_on_the_same_images(compared: Comparison) -> None:
     names = [row.name for row in compared.rows]
     assert sorted(names) == sorted(
         ["logreg", "svm-linear", "svm-rbf", "knn", "lda", "forest", "boosting", "majority", "head"]
@@ -56,7 +56,7 @@ def test_every_classifier_is_held_against_the_same_images(compared: Comparison) 
                 assert figure == own.mean()
 
 
-def test_the_head_is_held_against_the_test_images(compared: Comparison) -> None:
+def test_the_head_is_evaluated_on_the_test_images(compared: Comparison) -> None:
     head = compared.row("head")
     assert (compared.correct(head), head.cv) == (24, None)
     assert head.test is not None
@@ -64,7 +64,7 @@ def test_the_head_is_held_against_the_test_images(compared: Comparison) -> None:
     assert head.p_value_vs_best == head.test_p_value_vs_best
 
 
-def test_the_majority_tells_the_classes_shares(compared: Comparison) -> None:
+def test_the_majority_predicts_the_shares_of_the_classes(compared: Comparison) -> None:
     row = compared.row("majority")
     assert row.kind == "baseline"
     assert row.test_probabilities is not None
@@ -72,7 +72,7 @@ def test_the_majority_tells_the_classes_shares(compared: Comparison) -> None:
     assert row.verdict == "worse"
 
 
-def test_numbers_do_not_depend_on_the_workers_but_on_the_seed(place: Path) -> None:
+def test_results_depend_on_the_seed_not_on_the_workers(place: Path) -> None:
     one, two = (
         compare(place, classifiers=QUICK, folds=2, repeats=1, jobs=jobs, cache=place.parent / "cache")
         for jobs in (1, 2)
@@ -82,7 +82,7 @@ def test_numbers_do_not_depend_on_the_workers_but_on_the_seed(place: Path) -> No
     assert other.fold_of.tolist() != one.fold_of.tolist()
 
 
-def test_rows_that_are_open_already_are_compared_alike(place: Path) -> None:
+def test_an_open_source_is_compared_like_its_path(place: Path) -> None:
     cache = place.parent / "cache"
     one = compare(place, classifiers=["lda"], folds=2, cache=cache)
     other = compare_source(
@@ -91,7 +91,7 @@ def test_rows_that_are_open_already_are_compared_alike(place: Path) -> None:
     assert everything(one) == everything(other)
 
 
-def test_parameters_are_chosen_without_the_rows_held_out(tmp_path: Path) -> None:
+def test_parameters_are_chosen_without_the_held_out_rows(tmp_path: Path) -> None:
     """Labels without meaning: what is chosen on the rows that it is tested on would look better than chance."""
     X, y = drawn(90, 400, distance=0)
     y = np.random.default_rng(3).permutation(y)
@@ -105,7 +105,7 @@ def test_parameters_are_chosen_without_the_rows_held_out(tmp_path: Path) -> None
     assert "no images of the split test" in found.notes[0]
 
 
-def test_a_fold_is_what_scikit_learn_makes_of_it(place: Path) -> None:
+def test_a_fold_gives_the_same_as_scikit_learn_alone(place: Path) -> None:
     """The whole pipeline at full width, with the parameters that were chosen in the fold."""
     found = compare(place, classifiers=["logreg"], folds=3, repeats=1, cache=place.parent / "cache")
     row, X, y = found.row("logreg"), found.train.table.X.astype(float), found.y_train
@@ -135,7 +135,7 @@ def test_images_of_a_group_are_never_on_both_sides(tmp_path: Path) -> None:
 def test_penultimate_features_come_with_a_note(place: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "featx"):
         found = compare(place, layer="penultimate", classifiers=["lda"], cache=place.parent / "cache")
-    assert "trust the test columns alone" in found.notes[0]
+    assert "trust only the test columns" in found.notes[0]
     assert found.notes[0] in caplog.text
 
 
@@ -148,7 +148,7 @@ def test_a_class_may_be_missing_from_the_test_part(tmp_path: Path) -> None:
     assert row.test["roc_auc"].value > 0.8
 
 
-def test_what_cannot_be_compared_is_said(place: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_compared_is_refused(place: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"received 'svm-lin'; did you mean svm-linear\?"):
         compare(place, classifiers=["svm-lin"], cache=place.parent / "cache")
     with pytest.raises(UsageError, match="at least 2 folds, received 1"):
@@ -162,7 +162,7 @@ def test_what_cannot_be_compared_is_said(place: Path, tmp_path: Path) -> None:
         compare(few, cache=few.parent / "cache")
 
 
-def test_three_units_a_class_are_enough(tmp_path: Path) -> None:
+def test_three_groups_per_class_are_enough(tmp_path: Path) -> None:
     X, y = drawn(6, 40, distance=9.0)
     place = write_run(tmp_path, X, y.tolist(), ["train"] * 6)
     found = compare(place, repeats=1, cache=tmp_path / "cache")
@@ -200,7 +200,7 @@ def test_the_command_line(place: Path, tmp_path: Path) -> None:
     assert "24 = 80.0 (63–90)" in shown.stdout
 
 
-def test_raw_pixels_are_compared_as_they_are(comparison: Comparison) -> None:
+def test_grey_pixels_are_compared(comparison: Comparison) -> None:
     row = comparison.row("pixels")
     assert (row.kind, row.test_probabilities is not None) == ("baseline", True)
     assert comparison.row("logreg").test_probabilities is not None

@@ -59,7 +59,7 @@ def fitted(make: Callable[[], Any]) -> Any:
 
 
 @pytest.mark.parametrize("name", MAKE)
-def test_a_classifier_read_back_says_the_same(name: str, tmp_path: Path) -> None:
+def test_a_classifier_read_back_predicts_the_same(name: str, tmp_path: Path) -> None:
     X, _ = some_rows()
     estimator = fitted(MAKE[name])
     save_estimator(estimator, tmp_path / "c.skops")
@@ -78,7 +78,7 @@ class Own(ClassifierMixin):  # type: ignore[misc]
 def test_other_types_are_neither_written_nor_read(tmp_path: Path) -> None:
     import skops.io
 
-    with pytest.raises(UntrustedError, match=r"found .*test_classifier_files\.Own"):
+    with pytest.raises(UntrustedError, match=r"found .*test_estimator_files\.Own"):
         save_estimator(Own(), tmp_path / "own.skops")
     skops.io.dump(Own(), tmp_path / "own.skops")
     with pytest.raises(UntrustedError, match=r"only scikit-learn's own types.*Own") as caught:
@@ -157,7 +157,7 @@ def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
         load_estimator(tmp_path / "nowhere.skops", WIDTH, 3)
 
 
-def test_what_is_no_such_classifier_is_refused(tmp_path: Path) -> None:
+def test_other_estimators_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "c.skops"
     for estimator in (StandardScaler().fit(some_rows()[0]), fitted(lambda: SVC())):
         save_estimator(estimator, path)

@@ -102,12 +102,12 @@ def test_without_the_files_there_is_no_baseline(
     assert f"left out, since the image {source.table.ids[3]} is gone" in record.getMessage()
 
 
-def test_a_size_that_shows_nothing_is_refused(given: Given) -> None:
+def test_a_size_that_is_too_small_is_refused(given: Given) -> None:
     with pytest.raises(UsageError, match="at least 8 pixels, received 4"):
         pixel_rows(source_of(given.data), given.store, 4)
 
 
-def test_the_cache_says_what_they_are(given: Given) -> None:
+def test_cache_info_names_them(given: Given) -> None:
     assert pixel_rows(source_of(given.data), given.store, 8) is not None
     done = CliRunner().invoke(app, ["cache", "info", "--cache", str(given.store.root)])
     assert "grey pixels, 8 × 8" in done.output

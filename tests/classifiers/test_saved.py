@@ -76,12 +76,12 @@ def saved_to(folder: Path, source: Source, *, numbers: bool = True) -> Saved:
 
 @pytest.fixture
 def saved(fitted: FitResult, cache: Path, tmp_path: Path) -> Saved:
-    """One on the backbone's features of the run."""
+    """A classifier of the backbone's features of the run."""
     return saved_to(tmp_path / "best", read_source(fitted.run, layer="backbone", cache=cache))
 
 
 def check_predictions(saved: Saved, data: Path, cache: Path) -> None:
-    """What is predicted of the files is what the classifier says of their known rows."""
+    """Predictions for the files are the classifier's for their cached rows."""
     found = predict(saved.folder, [data], cache=cache)
     known = dict(zip(saved.source.table.digests, saved.source.table.X, strict=True))
     rows = np.stack([known[digest(Path(row.path))] for row in found.rows])
@@ -95,7 +95,7 @@ def check_predictions(saved: Saved, data: Path, cache: Path) -> None:
 
 @pytest.mark.parametrize("layer", ["backbone", "penultimate"])
 @pytest.mark.parametrize("numbers", [True, False])
-def test_a_classifier_of_a_run_stands_by_itself(
+def test_a_classifier_of_a_run_needs_neither_run_nor_cache(
     layer: Any, numbers: bool, fitted: FitResult, data: Path, cache: Path, tmp_path: Path
 ) -> None:
     # The copy of the run is gone when the classifier is used, and so is the cache.
@@ -123,7 +123,7 @@ def test_a_classifier_of_data_needs_no_run(tiny_model: Path, data: Path, cache: 
     np.testing.assert_allclose(list(row.probabilities.values()), expected, atol=1e-4)
 
 
-def test_what_is_known_of_it_is_beside_it(saved: Saved, fitted: FitResult) -> None:
+def test_the_metadata_describe_it(saved: Saved, fitted: FitResult) -> None:
     known = json.loads((saved.folder / METADATA).read_text("utf-8"))
     manifest = json.loads((fitted.run / "manifest.json").read_text("utf-8"))
     assert (known["classifier"], known["parameters"], known["seed"]) == ("logreg", {"C": 1.0}, 3)
@@ -149,7 +149,9 @@ def refused(saved: Saved, data: Path, cache: Path, error: type[FeatxError], matc
 def test_other_weights_are_refused(saved: Saved, data: Path, cache: Path, tmp_path: Path) -> None:
     other = write_model(tmp_path / "other.keras", seed=9)
     change_recipe(saved, {"backbone.name": str(other)})
-    refused(saved, data, cache, UntrustedError, "that the classifier was fitted on .* predictions would mean nothing")
+    refused(
+        saved, data, cache, UntrustedError, "that the classifier was trained on .* predictions would mean nothing"
+    )
 
 
 @pytest.mark.parametrize(
@@ -165,7 +167,7 @@ def change_recipe(saved: Saved, changes: dict[str, Any]) -> None:
     path.write_text(dump_recipe(load_recipe(path, changes)), "utf-8")
 
 
-def test_statistics_that_were_taken_out_are_missed(saved: Saved, data: Path, cache: Path) -> None:
+def test_missing_statistics_are_refused(saved: Saved, data: Path, cache: Path) -> None:
     path = saved.folder / "recipe.toml"
     kept = load_recipe(path).replaced({"preprocess.mean": None, "preprocess.std": None})
     path.write_text(dump_recipe(kept), "utf-8")
@@ -202,7 +204,7 @@ def test_a_damaged_folder_is_one_sentence(
     refused(saved, data, cache, RunError, match)
 
 
-def test_another_version_of_scikit_learn_is_said(
+def test_another_version_of_scikit_learn_gives_a_notice(
     saved: Saved, data: Path, cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = saved.folder / METADATA
