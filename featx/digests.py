@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 
@@ -27,3 +28,9 @@ def digest_of(value: Any) -> str:
 def sha256(data: bytes) -> str:
     """Return the SHA-256 of bytes, 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
+
+
+def digest_of_file(path: Path, kind: str = "sha256") -> str:
+    """Return the digest of a file's bytes, in hexadecimal; it is read piece by piece."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()

@@ -20,7 +20,7 @@ from stored_rows import (
 )
 
 from featx.errors import StoreError
-from featx.store import Store
+from featx.store import save_document
 
 # Disks that are full or may not be written.
 
@@ -70,7 +70,7 @@ def test_a_full_disk_keeps_the_rows_written(small_disk: Path) -> None:
     assert not list(small_disk.rglob(".tmp-*"))
     assert reopened(small_disk).missing(keys) == keys[4:]
     with pytest.raises(StoreError, match="no space left"):
-        Store(small_disk).save_document("large", "a", {"text": "x" * 10**6})
+        save_document(small_disk, "large", "a", {"text": "x" * 10**6})
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_a_cache_that_may_only_be_read_is_read(read_only: Path, caplog: pytest.L
     with pytest.raises(StoreError, match=r"cannot be written .* use --cache DIR/FEATX_CACHE"):
         write_then(space, some_keys(1, view=1))
     with pytest.raises(StoreError, match="cannot be written"):
-        Store(read_only).save_document("statistics", "a", {})
+        save_document(read_only, "statistics", "a", {})
     with pytest.raises(StoreError, match="cannot be written"):
         fill(read_only / "below", some_keys(1))
     assert tree(read_only) == before
@@ -118,4 +118,4 @@ def test_a_cache_that_is_a_file(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="cannot be read"):
         reopened(tmp_path / "cache").stored()
     with pytest.raises(StoreError, match="cannot be written"):
-        Store(tmp_path / "cache").save_document("statistics", "a", {})
+        save_document(tmp_path / "cache", "statistics", "a", {})

@@ -14,7 +14,7 @@ from featx.networks.keras import KerasNetwork, Network
 from featx.networks.openvino import CONVERSION_RULE, OpenVINONetwork, convert
 from featx.networks.weights import Weights
 from featx.recipes import BackbonePart, Precision
-from featx.store import Store
+from featx.store import Store, load_document, load_network, save_document, save_network, seal_compiled
 
 log = logging.getLogger("featx")
 
@@ -93,12 +93,12 @@ class NetworkSource:
         if self.backbone.precision == "mixed" and not has_gpu():
             log.warning("Mixed precision is for GPUs with units for it; TensorFlow finds none here, so it is slower.")
         network = KerasNetwork(self.backbone, self.size, self.weights, batch_size)
-        self.store.save_document(NETWORKS, digest_of(self._key()), asdict(_facts_of(network)))
+        save_document(self.store.root, NETWORKS, digest_of(self._key()), asdict(_facts_of(network)))
         return network
 
     def _openvino(self, batch_size: int) -> OpenVINONetwork:
         key = digest_of({**self._key(), "engine": "openvino", "rule": CONVERSION_RULE})
-        files = self.store.load_network(key)
+        files = load_network(self.store.root, key)
         facts = self._stored_facts()
         if files is not None and facts is not None:
             try:
@@ -107,16 +107,16 @@ class NetworkSource:
                 # The file is what was written, so another version of OpenVINO has written it.
                 log.info("The network is converted again: %s", error)
             else:
-                self.store.seal_compiled(files)
+                seal_compiled(self.store.root, files)
                 return network
         original = self._keras(batch_size)
-        files = self.store.save_network(key, self._key(), lambda target: convert(original, target))
+        files = save_network(self.store.root, key, self._key(), lambda target: convert(original, target))
         network = OpenVINONetwork(files.model, original.parameters, batch_size, files.compiled)
-        self.store.seal_compiled(files)
+        seal_compiled(self.store.root, files)
         return network
 
     def _stored_facts(self) -> NetworkFacts | None:
-        document = self.store.load_document(NETWORKS, digest_of(self._key()))
+        document = load_document(self.store.root, NETWORKS, digest_of(self._key()))
         return None if document is None else NetworkFacts(**document)
 
     def _key(self) -> dict[str, Any]:

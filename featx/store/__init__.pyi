@@ -4,6 +4,9 @@ from .admin import info as info
 from .admin import verify as verify
 from .documents import load_document as load_document
 from .documents import save_document as save_document
+from .networks import load_network as load_network
+from .networks import save_network as save_network
+from .networks import seal_compiled as seal_compiled
 from .rows import Rows as Rows
 from .shards import RowKey as RowKey
 from .stat_cache import StatCache as StatCache

@@ -5,43 +5,32 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from featx.errors import UsageError
-from featx.files import TEMPORARY, remove, size, write_failure
-from featx.store.compaction import merge
+from featx.files import TEMPORARY, size, write_failure
+from featx.store.compaction import Collection, merge
 from featx.store.index import SET_ASIDE
 from featx.store.networks import KIND as NETWORKS
 from featx.store.networks import stored_networks
 from featx.store.stat_cache import StatCache
 from featx.store.store import Space, Store
 
-OBSOLETE = ("known-files", "turn.lock")
-"""What earlier versions kept in the cache and nothing reads any more."""
+OBSOLETE = ("known-files", "turn.lock")  # what earlier versions kept in the cache and nothing reads any more
 
 
 @dataclass(frozen=True)
 class SpaceInfo:
-    """One feature space on disk.
+    """One feature space on disk."""
 
-    Attributes:
-        id: 32 hexadecimal digits.
-        description: What decides the rows; empty if its space.json is missing or damaged.
-        rows: Number of different rows.
-        dim: Width of a row; None if there are none.
-        dtype: "float32", "float16" or "float16+float32", as stored; None if there are no rows.
-        bytes: Size of its shards.
-        shards: Number of its shards.
-    """
-
-    id: str
-    description: dict[str, Any]
-    rows: int
-    dim: int | None
-    dtype: str | None
-    bytes: int
+    id: str  # 32 hexadecimal digits
+    description: dict[str, Any]  # what decides the rows; empty if its space.json is missing or damaged
+    rows: int  # different ones
+    dim: int | None  # width of a row; None if there are none
+    dtype: str | None  # "float32", "float16" or "float16+float32", as stored; None if there are no rows
+    bytes: int  # size of its shards
     shards: int
 
 
@@ -78,65 +67,31 @@ class CacheInfo:
 
 @dataclass(frozen=True)
 class Verification:
-    """What `verify` found.
-
-    Attributes:
-        spaces: Number of feature spaces.
-        shards: Number of shards, which were all hashed.
-        rows: Number of different rows in undamaged shards.
-        known_files: Image files in the stat cache.
-        damaged: Files that were damaged, as "<space id>/<name>" or "stat-cache/<name>".
-    """
+    """What `verify` found."""
 
     spaces: int
-    shards: int
-    rows: int
-    known_files: int
-    damaged: list[str]
-
-
-@dataclass
-class Collection:
-    """What `gc` did, or with `dry_run` would do.
-
-    Attributes:
-        dry_run: Nothing was changed.
-        dropped: Ids of the spaces dropped.
-        networks: Converted networks removed, because no rows of them are left.
-        set_aside: Damaged shards and networks removed.
-        leftovers: Unfinished files removed, which writers left that were killed.
-        merged: Small shards that were merged.
-        written: Shards that they were merged into.
-        forgotten: Image files that are gone and were removed from the stat cache.
-        bytes_freed: Bytes on disk given back.
-    """
-
-    dry_run: bool
-    dropped: list[str] = field(default_factory=list)
-    networks: int = 0
-    set_aside: int = 0
-    leftovers: int = 0
-    merged: int = 0
-    written: int = 0
-    forgotten: int = 0
-    bytes_freed: int = 0
+    shards: int  # all of them were hashed
+    rows: int  # different ones in undamaged shards
+    known_files: int  # image files in the stat cache
+    damaged: list[str]  # "<space id>/<name>" or "stat-cache/<name>"
 
 
 def info(store: Store) -> CacheInfo:
     """Count what the cache holds; shards that this process has not verified yet are verified."""
-    spaces = [_space_info(space) for space in store.spaces()]
+    spaces = store.spaces()
+    held = [_space_info(space) for space in spaces]
     stat_cache = StatCache(store.root)
     networks = stored_networks(store.root)
     return CacheInfo(
         root=str(store.root),
-        spaces=spaces,
-        rows=sum(space.rows for space in spaces),
-        bytes=sum(space.bytes for space in spaces),
-        shards=sum(space.shards for space in spaces),
+        spaces=held,
+        rows=sum(space.rows for space in held),
+        bytes=sum(space.bytes for space in held),
+        shards=sum(space.shards for space in held),
         networks=len(networks),
         network_bytes=sum(size(store.root / NETWORKS / key) for key in networks),
-        set_aside=len(_set_aside(store, store.spaces())),
-        leftovers=len(_leftovers(store, store.spaces(), 0)),
+        set_aside=len(_set_aside(store, spaces)),
+        leftovers=len(_leftovers(store, spaces, 0)),
         known_files=stat_cache.check()[0],
         known_files_bytes=stat_cache.size(),
     )
@@ -193,20 +148,20 @@ def _collect(store: Store, spaces: Sequence[Space], older_than_seconds: float, d
     kept = [space for space in spaces if space.id not in done.dropped]
     for space in spaces:
         if space in kept:
-            _merge(space, done)
+            merge(space, done)
         else:
             _drop(space, done)
     networks = store.root / NETWORKS
     for key in _unused_networks(store, kept, older_than_seconds):
-        done.networks += _remove(networks / f"{key}.json", done)
-        _remove(networks / key, done)
+        done.networks += done.remove(networks / f"{key}.json")
+        done.remove(networks / key)
     for path in _set_aside(store, kept):
-        done.set_aside += _remove(path, done)
+        done.set_aside += done.remove(path)
     for path in _leftovers(store, kept, older_than_seconds):
-        done.leftovers += _remove(path, done)
+        done.leftovers += done.remove(path)
     stat_cache = StatCache(store.root)
     for path in [*(store.root / name for name in OBSOLETE), *stat_cache.outdated()]:
-        _remove(path, done)
+        done.remove(path)
     done.forgotten, freed = stat_cache.drop_gone(dry_run=done.dry_run)
     done.bytes_freed += freed
 
@@ -272,24 +227,10 @@ def _resolved(prefix: str, spaces: Sequence[Space]) -> str:
     )
 
 
-def _merge(space: Space, done: Collection) -> None:
-    merged = merge(space, dry_run=done.dry_run)
-    done.merged += merged.shards
-    done.written += merged.written
-    done.bytes_freed += merged.bytes_freed
-
-
 def _drop(space: Space, done: Collection) -> None:
     doomed = space.path
     if not done.dry_run:
         # Renamed first, so that a reader finds the whole space or none, and an interrupted removal
         # is finished by the next collection.
         doomed = doomed.rename(doomed.parent / f"{TEMPORARY}{secrets.token_hex(8)}")
-    _remove(doomed, done)
-
-
-def _remove(path: Path, done: Collection) -> int:
-    """Remove a file or folder; returns how many were removed: 1, or 0 if another process was quicker."""
-    freed = remove(path, dry_run=done.dry_run)
-    done.bytes_freed += freed or 0
-    return 0 if freed is None else 1
+    done.remove(doomed)

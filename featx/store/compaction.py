@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -20,17 +21,28 @@ LARGEST_SHARD = 256 * 2**20
 
 
 @dataclass
-class Merged:
-    """What a merge did, or would do: shards merged, shards they were merged into, bytes on disk given back."""
+class Collection:
+    """What `gc` did, or with `dry_run` would do."""
 
-    shards: int = 0
-    written: int = 0
+    dry_run: bool
+    dropped: list[str] = field(default_factory=list)  # ids of spaces
+    networks: int = 0  # converted networks removed, because no rows of them are left
+    set_aside: int = 0  # damaged shards and networks removed
+    leftovers: int = 0  # unfinished files removed, which writers left that were killed
+    merged: int = 0  # small shards that were merged
+    written: int = 0  # shards that they were merged into
+    forgotten: int = 0  # image files that are gone and were removed from the stat cache
     bytes_freed: int = 0
 
+    def remove(self, path: Path) -> int:
+        """Remove a file or folder; returns how many were removed: 1, or 0 if another process was quicker."""
+        freed = remove(path, dry_run=self.dry_run)
+        self.bytes_freed += freed or 0
+        return 0 if freed is None else 1
 
-def merge(space: Space, *, dry_run: bool) -> Merged:
+
+def merge(space: Space, done: Collection) -> None:
     """Merge the small shards of a space, without rows that are stored twice; see `gc`."""
-    done = Merged()
     shards = space.shards()
     # A row may be left out only if it is in a shard that no `gc` ever removes, or that this one has written:
     # otherwise two at once could each rely on what the other removes.
@@ -40,10 +52,9 @@ def merge(space: Space, *, dry_run: bool) -> Merged:
         fresh = ~np.isin(index.keys, held)
         if len(group) > 1 or not fresh.any():
             held = np.union1d(held, index.keys[fresh])
-            _replace(space, index, np.sort(index.positions[fresh]), done, dry_run)
-    if not dry_run:
+            _replace(space, index, np.sort(index.positions[fresh]), done)
+    if not done.dry_run:
         space.refresh()
-    return done
 
 
 def _groups(shards: Sequence[Shard]) -> Iterator[list[Shard]]:
@@ -60,11 +71,11 @@ def _groups(shards: Sequence[Shard]) -> Iterator[list[Shard]]:
         yield group
 
 
-def _replace(space: Space, index: Index, positions: Positions, done: Merged, dry_run: bool) -> None:
+def _replace(space: Space, index: Index, positions: Positions, done: Collection) -> None:
     """Put the rows at `positions` into one shard in place of those of the index."""
     size, name = 0, None
     first = index.shards[0]
-    if len(positions) and dry_run:
+    if len(positions) and done.dry_run:
         size = len(positions) * (np.dtype(first.dtype).itemsize * first.dim + 36)
     elif len(positions):
         keys = np.concatenate([shard.keys for shard in index.shards])[positions]
@@ -79,6 +90,5 @@ def _replace(space: Space, index: Index, positions: Positions, done: Merged, dry
     for shard in index.shards:
         if shard.path.name == name:  # it held the rows of all others, so it was written over itself
             done.bytes_freed += size
-        elif (freed := remove(shard.path, dry_run=dry_run)) is not None:
-            done.shards += 1
-            done.bytes_freed += freed
+        else:
+            done.merged += done.remove(shard.path)

@@ -70,13 +70,10 @@ class Index:
 
 
 class ShardSet:
-    """The shards in the folder of a feature space, which need not exist.
+    """The shards in a folder: listed and verified when first asked for, then remembered until `refresh`."""
 
-    They are listed and verified when first asked for, then remembered until `refresh`.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self._shards: dict[str, Shard] | None = None
         self._ignored: set[str] = set()
         self._index: Index | None = None
@@ -89,7 +86,7 @@ class ShardSet:
             shards = [shard for _, shard in sorted((self._shards or {}).items())]
             widths = sorted({shard.dim for shard in shards})
             if len(widths) > 1:
-                name = self.folder.name
+                name = self.path.name
                 raise StoreError(
                     f"rows of one width were expected in the space {name}, but {widths} were found; "
                     f"drop it with featx cache gc --drop {name[:12]} and run the same command again"
@@ -103,11 +100,9 @@ class ShardSet:
         return next((shard.dim for shard in self.index().shards), None)
 
     def locate(self, keys: Keys, *, again: bool = False) -> tuple[Index, Positions]:
-        """An index, and the position in it of each row; raises StoreError if a row is not stored.
+        """An index, and the position in it of each of these encoded keys; raises StoreError if a row is not stored.
 
-        Args:
-            keys: Encoded keys, shape (n,).
-            again: List the folder again in any case, not only if a row is missing.
+        The folder is listed again if a row is missing, or in any case if `again`.
         """
         for _ in range(ATTEMPTS):
             if again:
@@ -120,25 +115,34 @@ class ShardSet:
         absent = keys[positions < 0]
         digest, view = decode(absent[:1])[0]
         raise StoreError(
-            f"{len(keys)} rows were expected in the space {self.folder.name}, but {len(absent)} are not stored, "
+            f"{len(keys)} rows were expected in the space {self.path.name}, but {len(absent)} are not stored, "
             f"the first being view {view} of {digest[:12]}…; extract them first"
         )
 
     def add(self, keys: Keys, features: Features) -> None:
         """Write rows, shape (n, d), with encoded keys, shape (n,), as one more shard."""
-        shard = write_shard(self.folder, keys, features)
+        shard = write_shard(self.path, keys, features)
         if self._shards is not None:
             self._shards[shard.path.name] = shard
             self._index = None
 
     def refresh(self, *, rehash: bool = False) -> list[str]:
-        """List the folder again and verify new shards, or all of them; see `Space.refresh`."""
+        """Take in what any process has written, merged or dropped since; no shard is verified twice.
+
+        A damaged shard is moved into the folder `set-aside`, with a warning; its rows count as missing.
+
+        Args:
+            rehash: Verify every shard again.
+
+        Returns:
+            Names of the shards found damaged.
+        """
         shards: dict[str, Shard] = {} if rehash or self._shards is None else self._shards
         damaged: list[str] = []
         if rehash:
             self._ignored.clear()
         for _ in range(ATTEMPTS):
-            names = [name for name in names_in(self.folder) if name.endswith(SUFFIX)]
+            names = [name for name in names_in(self.path) if name.endswith(SUFFIX)]
             shards = {name: shards[name] for name in names if name in shards}
             new = [name for name in names if name not in shards and name not in self._ignored]
             opened = self._open(new, rehash=rehash)
@@ -155,7 +159,7 @@ class ShardSet:
 
     def _open(self, names: list[str], *, rehash: bool) -> dict[str, Shard | Fault]:
         with ThreadPoolExecutor(_HASHING_THREADS) as pool:
-            paths = [self.folder / name for name in names]
+            paths = [self.path / name for name in names]
             return dict(zip(names, pool.map(partial(open_shard, rehash=rehash), paths), strict=True))
 
     def _reject(self, name: str, fault: Fault) -> None:
@@ -164,9 +168,9 @@ class ShardSet:
         done = "is ignored"
         if fault is Fault.DAMAGED:
             with suppress(OSError):  # a cache that may only be read
-                (self.folder / SET_ASIDE).mkdir(exist_ok=True)
-                (self.folder / name).replace(self.folder / SET_ASIDE / name)
+                (self.path / SET_ASIDE).mkdir(exist_ok=True)
+                (self.path / name).replace(self.path / SET_ASIDE / name)
                 done = f"was moved into the folder {SET_ASIDE}"
                 self._ignored.remove(name)  # the same rows written again have the same name
         text = "the cache's shard %s %s and %s; its rows count as missing and are computed again"
-        log.warning(text, self.folder / name, fault.value, done)
+        log.warning(text, self.path / name, fault.value, done)

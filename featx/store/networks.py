@@ -6,7 +6,6 @@ of their content. `compiled/` beside them is OpenVINO's own cache of networks th
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import secrets
 import shutil
@@ -14,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from featx.digests import digest_of_file, sha256
 from featx.files import TEMPORARY, names_in, write_atomically, write_failure
 from featx.store.documents import load_document, save_document
 from featx.store.index import SET_ASIDE
@@ -26,21 +26,20 @@ _TOPOLOGY, _WEIGHTS = "network.xml", "network.bin"
 
 
 class NetworkFiles(NamedTuple):
-    """A network in OpenVINO's format.
+    """A network in OpenVINO's format."""
 
-    Attributes:
-        model: Topology (.xml); the weights (.bin) are beside it under the same name.
-        compiled: Folder in which OpenVINO keeps it compiled.
-    """
-
-    model: Path
-    compiled: Path
+    model: Path  # topology (.xml); the weights (.bin) are beside it under the same name
+    compiled: Path  # the folder in which OpenVINO keeps it compiled
 
 
 def load_network(root: Path, key: str) -> NetworkFiles | None:
-    """A network's files, each as it was written; see `Store.load_network`.
+    """Return the files of a converted network in the cache at `root`; None if they are missing, or damaged.
 
-    A compiled network that has changed since it was made is removed, because OpenVINO itself would not notice.
+    Damaged files are moved into the folder `set-aside`, with a warning. A compiled network that has changed since it
+    was made is removed, because OpenVINO itself would not notice.
+
+    Raises:
+        StoreError: The cache cannot be read, or a damaged file cannot be moved.
     """
     document = load_document(root, KIND, key)
     if document is None:
@@ -50,7 +49,7 @@ def load_network(root: Path, key: str) -> NetworkFiles | None:
         path = folder / name
         if not path.is_file():
             return None
-        if _digest(path) != digest:
+        if digest_of_file(path) != digest:
             _set_aside(root, path)
             return None
     files = NetworkFiles(folder / document["model"], folder / "compiled")
@@ -59,17 +58,27 @@ def load_network(root: Path, key: str) -> NetworkFiles | None:
 
 
 def save_network(root: Path, key: str, about: Mapping[str, Any], write: Callable[[Path], None]) -> NetworkFiles:
-    """Keep a network; see `Store.save_network`."""
+    """Keep a converted network under `<root>/openvino`.
+
+    Args:
+        root: The cache's folder.
+        key: The name to find it by.
+        about: JSON values that describe it, as in the description of a feature space.
+        write: Writes the topology to the path that it is given, and the weights beside it (.bin).
+
+    Raises:
+        StoreError: The cache cannot be written.
+    """
     folder = root / KIND / key
     temporary = root / KIND / f"{TEMPORARY}{secrets.token_hex(8)}"
     try:
         temporary.mkdir(parents=True)
         try:
             write(temporary / _TOPOLOGY)
-            digests = {name: _digest(temporary / name) for name in (_TOPOLOGY, _WEIGHTS)}
+            digests = {name: digest_of_file(temporary / name) for name in (_TOPOLOGY, _WEIGHTS)}
             # One name for both, since OpenVINO looks for the weights beside the topology; another process
             # that converts the same network need not come to the same bytes.
-            stem = hashlib.sha256("".join(digests.values()).encode()).hexdigest()
+            stem = sha256("".join(digests.values()).encode())
             folder.mkdir(exist_ok=True)
             for name in digests:
                 (temporary / name).replace(folder / f"{stem}{Path(name).suffix}")
@@ -83,11 +92,15 @@ def save_network(root: Path, key: str, about: Mapping[str, Any], write: Callable
 
 
 def seal_compiled(root: Path, files: NetworkFiles) -> None:
-    """Record the digests of what OpenVINO has compiled; see `Store.seal_compiled`."""
+    """Record the digests of what OpenVINO has compiled, which `load_network` checks.
+
+    Raises:
+        StoreError: The cache cannot be written.
+    """
     for path in _blobs(files.compiled):
         if not path.with_name(path.name + SEAL).exists():
             try:
-                write_atomically(path.parent, path.name + SEAL, f"{_digest(path)}\n".encode())
+                write_atomically(path.parent, path.name + SEAL, f"{digest_of_file(path)}\n".encode())
             except FileNotFoundError:
                 continue  # another process has removed what it found without a seal
             except OSError as error:
@@ -105,7 +118,7 @@ def _check_compiled(folder: Path) -> None:
     for path in _blobs(folder):
         seal = path.with_name(path.name + SEAL)
         sealed = seal.read_text("ascii", "replace").strip() if seal.is_file() else None
-        if sealed != _digest(path):
+        if sealed != digest_of_file(path):
             if sealed is not None:
                 log.warning("%s does not match its checksum and is compiled again", path)
             path.unlink(missing_ok=True)
@@ -114,11 +127,6 @@ def _check_compiled(folder: Path) -> None:
 
 def _blobs(folder: Path) -> list[Path]:
     return [folder / name for name in names_in(folder) if name.endswith(".blob")]
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _set_aside(root: Path, path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Literal, TypeAlias
 
@@ -23,13 +23,6 @@ class Rows:
 
     `rows[i]` is one row of shape (d,); `rows[a:b]` and `rows[[3, 1, 2]]` have the shape (m, d). Each is a new
     float32 array, also if the rows are stored as float16.
-
-    Args:
-        shards: Where the rows are.
-        keys: Encoded keys, shape (n,).
-
-    Raises:
-        StoreError: A row is not stored.
     """
 
     dtype = np.dtype(np.float32)
@@ -59,7 +52,7 @@ class Rows:
                 # Another process has merged the shard since it was listed: its rows are in a newer one.
                 if attempt == ATTEMPTS - 1:
                     raise StoreError(
-                        f"the cache folder {self._shards.folder} cannot be read ({error}); try again"
+                        f"the cache folder {self._shards.path} cannot be read ({error}); try again"
                     ) from error
                 self._index, self._positions = self._shards.locate(self._keys, again=True)
         return out
@@ -80,17 +73,8 @@ class RowWriter:
     computed row is lost. Only if writing itself fails, it is not tried again.
     """
 
-    def __init__(
-        self,
-        shards: ShardSet,
-        write: Callable[[Keys, Features], None],
-        *,
-        dtype: DType,
-        flush_bytes: int,
-        flush_seconds: float,
-    ) -> None:
-        self._space = shards.folder.name
-        self._write = write
+    def __init__(self, shards: ShardSet, dtype: DType, flush_bytes: int, flush_seconds: float) -> None:
+        self._shards = shards
         self._dtype = np.dtype(dtype)
         self._flush_bytes = flush_bytes
         self._flush_seconds = flush_seconds
@@ -137,7 +121,7 @@ class RowWriter:
             return
         keys, features = (np.concatenate(parts) for parts in zip(*self._held, strict=True))
         try:
-            self._write(keys, features)
+            self._shards.add(keys, features)
         except StoreError:
             self._failed = True
             raise
@@ -153,7 +137,7 @@ class RowWriter:
             )
         if self._dim is not None and rows.shape[1] != self._dim:
             raise StoreError(
-                f"rows of width {self._dim} were expected in the space {self._space}, but the width "
+                f"rows of width {self._dim} were expected in the space {self._shards.path.name}, but the width "
                 f"{rows.shape[1]} was given; what changed the width must be part of the space's description"
             )
         with np.errstate(over="ignore"):

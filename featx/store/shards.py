@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from featx.digests import digest_of_file
 from featx.errors import StoreError
 from featx.files import SCHEMA, write_atomically
 
@@ -45,21 +46,13 @@ class Fault(Enum):
 
 @dataclass(frozen=True)
 class Shard:
-    """One verified shard.
-
-    Attributes:
-        path: The file.
-        keys: Encoded row keys in the file's order, shape (n,).
-        dim: Width of a row.
-        dtype: "float32" or "float16", as stored.
-        size: Bytes of the file.
-    """
+    """One verified shard, with its n keys in the file's order."""
 
     path: Path
     keys: Keys
     dim: int
     dtype: str
-    size: int
+    size: int  # bytes of the file
 
     @cached_property
     def features(self) -> Features:
@@ -94,10 +87,9 @@ def open_shard(path: Path, *, rehash: bool = False) -> Shard | Fault:
     try:
         identity = _identity(path)
         if rehash or identity not in _verified:
-            with path.open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != path.stem:
-                    _verified.discard(identity)
-                    return Fault.DAMAGED
+            if digest_of_file(path) != path.stem:
+                _verified.discard(identity)
+                return Fault.DAMAGED
             _verified.add(identity)
         batch = _read_batch(path)
     except FileNotFoundError:

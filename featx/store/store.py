@@ -8,22 +8,14 @@ that changes its values is in the space's description, whose SHA-256 is the spac
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from featx.files import names_in, write_failure
-from featx.store.documents import (
-    load_document,
-    plain_json,
-    read_description,
-    save_document,
-    space_id,
-    write_description,
-)
+from featx.store.documents import plain_json, read_description, space_id, write_description
 from featx.store.index import ShardSet
-from featx.store.networks import NetworkFiles, load_network, save_network, seal_compiled
 from featx.store.rows import DType, Rows, RowWriter
 from featx.store.shards import Features, Keys, RowKey, Shard, encode
 
@@ -59,54 +51,6 @@ class Store:
         folders = [self.root / "features" / name for name in ids]
         return [Space(self.root, path.name, read_description(path) or {}) for path in folders if path.is_dir()]
 
-    def load_document(self, kind: str, key: str) -> dict[str, Any] | None:
-        """A small JSON document; None if it is missing, or damaged (with a warning).
-
-        Raises:
-            StoreError: The kind or key is not a plain name.
-        """
-        return load_document(self.root, kind, key)
-
-    def save_document(self, kind: str, key: str, document: Mapping[str, Any]) -> None:
-        """Write a small JSON document to `<root>/<kind>/<key>.json`, with its own checksum.
-
-        Raises:
-            StoreError: The kind or key is not a plain name, the document is not JSON, or the cache cannot
-                be written.
-        """
-        save_document(self.root, kind, key, document)
-
-    def load_network(self, key: str) -> NetworkFiles | None:
-        """A converted network's files; None if they are missing, or damaged.
-
-        Damaged files are moved into the folder `set-aside`, with a warning.
-
-        Raises:
-            StoreError: The cache cannot be read, or a damaged file cannot be moved.
-        """
-        return load_network(self.root, key)
-
-    def save_network(self, key: str, about: Mapping[str, Any], write: Callable[[Path], None]) -> NetworkFiles:
-        """Keep a converted network under `<root>/openvino`.
-
-        Args:
-            key: The name to find it by.
-            about: JSON values that describe it, as in the description of a feature space.
-            write: Writes the topology to the path that it is given, and the weights beside it (.bin).
-
-        Raises:
-            StoreError: The cache cannot be written.
-        """
-        return save_network(self.root, key, about, write)
-
-    def seal_compiled(self, files: NetworkFiles) -> None:
-        """Record the digests of the compiled network, which are checked when it is loaded.
-
-        Raises:
-            StoreError: The cache cannot be written.
-        """
-        seal_compiled(self.root, files)
-
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the cache's lock while a block runs; waits while another process or thread holds it.
@@ -122,11 +66,10 @@ class Store:
             yield
 
 
-class Space:
+class Space(ShardSet):
     """The rows of one feature space; made by `Store.space` and `Store.spaces`.
 
-    Shards are listed and verified when first asked for, then remembered until `refresh`. A space must not be used
-    by two threads at once; any number of processes may use the same one.
+    A space must not be used by two threads at once; any number of processes may use the same one.
 
     Attributes:
         id: 32 hexadecimal digits, from the description.
@@ -135,15 +78,14 @@ class Space:
     """
 
     def __init__(self, root: Path, id: str, description: dict[str, Any]) -> None:  # noqa: A002
+        super().__init__(root / "features" / id)
         self.root = root
         self.id = id
-        self.path = root / "features" / id
         self.description = description
-        self._shards = ShardSet(self.path)
 
     def missing(self, keys: Sequence[RowKey]) -> list[RowKey]:
         """The keys whose rows are not stored, in their order, each once."""
-        absent = self._shards.index().find(encode(keys)) < 0
+        absent = self.index().find(encode(keys)) < 0
         return list(dict.fromkeys(key for key, gone in zip(keys, absent, strict=True) if gone))
 
     def contains(self, key: RowKey) -> bool:
@@ -152,11 +94,15 @@ class Space:
 
     def views(self, digest: str) -> list[int]:
         """The stored views of the image with this SHA-256, ascending."""
-        return self._shards.index().views(digest)
+        return self.index().views(digest)
 
     def stored(self) -> int:
         """Number of rows; a row that is stored twice counts once."""
-        return len(self._shards.index().keys)
+        return len(self.index().keys)
+
+    def shards(self) -> list[Shard]:
+        """The verified shards, by name."""
+        return self.index().shards
 
     def rows(self, keys: Sequence[RowKey]) -> Rows:
         """The rows of these keys, in this order, read only when they are used.
@@ -164,7 +110,7 @@ class Space:
         Raises:
             StoreError: A row is not stored.
         """
-        return Rows(self._shards, encode(keys))
+        return Rows(self, encode(keys))
 
     def writer(
         self,
@@ -180,34 +126,13 @@ class Space:
             flush_bytes: A shard is written when the rows held take more bytes than this.
             flush_seconds: A shard is written when rows are added and the oldest row held is older than this.
         """
-        return RowWriter(self._shards, self._write, dtype=dtype, flush_bytes=flush_bytes, flush_seconds=flush_seconds)
+        return RowWriter(self, dtype, flush_bytes, flush_seconds)
 
-    @property
-    def dim(self) -> int | None:
-        """Width of a row; None while the space is empty."""
-        return self._shards.dim
-
-    def shards(self) -> list[Shard]:
-        """The verified shards, by name."""
-        return self._shards.index().shards
-
-    def refresh(self, *, rehash: bool = False) -> list[str]:
-        """Take in what any process has written, merged or dropped since; no shard is verified twice.
-
-        A damaged shard is moved into the folder `set-aside`, with a warning; its rows count as missing.
-
-        Args:
-            rehash: Verify every shard again.
-
-        Returns:
-            Names of the shards found damaged.
-        """
-        return self._shards.refresh(rehash=rehash)
-
-    def _write(self, keys: Keys, features: Features) -> None:
+    def add(self, keys: Keys, features: Features) -> None:
+        """Write rows as one more shard, and `space.json` if it is not there; raises StoreError if that fails."""
         try:
             if self.description and read_description(self.path) != self.description:
                 write_description(self.path, self.description)
-            self._shards.add(keys, features)
+            super().add(keys, features)
         except OSError as error:
             raise write_failure(error, self.root, self.stored()) from error

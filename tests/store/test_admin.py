@@ -14,6 +14,7 @@ from featx.errors import UsageError
 from featx.runs.explain import explain
 from featx.store import compaction
 from featx.store.admin import gc, info, verify
+from featx.store.documents import load_document, save_document
 from featx.store.shards import RowKey
 from featx.store.store import Store
 
@@ -137,7 +138,7 @@ def test_gc_of_a_shard_that_holds_all_of_another_keeps_it(tmp_path: Path) -> Non
 def test_gc_removes_what_damage_and_killed_writers_left(tmp_path: Path) -> None:
     space = fill(tmp_path, some_keys(6), per_shard=3)
     damage(shard_files(space)[0])
-    Store(tmp_path).save_document("statistics", "a", {})
+    save_document(tmp_path, "statistics", "a", {})
     old = [space.path / ".tmp-old", tmp_path / "statistics" / ".tmp-old"]
     young = space.path / ".tmp-young"
     for path in (*old, young):
@@ -153,7 +154,7 @@ def test_gc_removes_what_damage_and_killed_writers_left(tmp_path: Path) -> None:
     assert done.bytes_freed == planned.bytes_freed == before - disk_use(tmp_path)
     assert young.exists()
     assert gc(Store(tmp_path), older_than_seconds=0).leftovers == 1
-    assert Store(tmp_path).load_document("statistics", "a") == {}
+    assert load_document(tmp_path, "statistics", "a") == {}
 
 
 def test_gc_drops_spaces_by_the_beginning_of_their_id(tmp_path: Path) -> None:

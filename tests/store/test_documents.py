@@ -9,7 +9,7 @@ import pytest
 
 from featx import files as cache_files
 from featx.errors import StoreError
-from featx.store.documents import space_id
+from featx.store.documents import load_document, save_document, space_id
 from featx.store.store import Store
 
 
@@ -27,23 +27,22 @@ def test_a_description_must_be_json(tmp_path: Path, value: Any) -> None:
 
 
 def test_documents_come_back_and_damage_is_seen(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    store = Store(tmp_path)
     document = {"mean": [0.1, 2.5e-8], "über": {"n": 3}}
-    store.save_document("statistics", "ab-1.0", document)
+    save_document(tmp_path, "statistics", "ab-1.0", document)
     path = tmp_path / "statistics" / "ab-1.0.json"
     good = path.read_text(encoding="utf-8")
-    assert store.load_document("statistics", "ab-1.0") == document
+    assert load_document(tmp_path, "statistics", "ab-1.0") == document
     for text in ("", "[]", "{}", good[:-3], good.replace("2.5e-08", "2.6e-08"), good.replace("3", "NaN")):
         caplog.clear()
         path.write_text(text, encoding="utf-8")
-        assert store.load_document("statistics", "ab-1.0") is None
+        assert load_document(tmp_path, "statistics", "ab-1.0") is None
         assert [record.levelno for record in caplog.records] == [logging.WARNING]
-    store.save_document("statistics", "ab-1.0", document)
-    assert store.load_document("statistics", "ab-1.0") == document
-    assert store.load_document("statistics", "other") is None
+    save_document(tmp_path, "statistics", "ab-1.0", document)
+    assert load_document(tmp_path, "statistics", "ab-1.0") == document
+    assert load_document(tmp_path, "statistics", "other") is None
 
 
 @pytest.mark.parametrize(("kind", "key"), [("features", "a"), ("..", "a"), ("a/b", "a"), ("a", "../a"), ("a", "")])
 def test_a_document_stays_in_its_folder(tmp_path: Path, kind: str, key: str) -> None:
     with pytest.raises(StoreError, match="plain names"):
-        Store(tmp_path).save_document(kind, key, {})
+        save_document(tmp_path, kind, key, {})

@@ -11,7 +11,7 @@ import pytest
 
 from featx.errors import StoreError
 from featx.store import admin as cache_admin
-from featx.store.networks import NetworkFiles
+from featx.store.networks import NetworkFiles, load_network, save_network, seal_compiled
 from featx.store.shards import RowKey
 from featx.store.store import Store
 
@@ -37,7 +37,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def loaded(store: Store) -> NetworkFiles:
-    files = store.load_network(KEY)
+    files = load_network(store.root, KEY)
     assert files is not None
     return files
 
@@ -46,20 +46,20 @@ def loaded(store: Store) -> NetworkFiles:
 
 
 def test_a_network_is_read_as_it_was_written(store: Store) -> None:
-    assert store.load_network(KEY) is None
+    assert load_network(store.root, KEY) is None
     assert not store.root.exists()
-    saved = store.save_network(KEY, ABOUT, writer())
+    saved = save_network(store.root, KEY, ABOUT, writer())
     assert contents(saved) == ("topology one", "weights one")
     assert loaded(store) == saved
-    assert Store(store.root).load_network(KEY) == saved
-    assert store.load_network("ef" * 32) is None
+    assert load_network(store.root, KEY) == saved
+    assert load_network(store.root, "ef" * 32) is None
     assert not list(store.root.rglob(".tmp-*"))
 
 
 def test_two_processes_that_make_the_same_network(store: Store) -> None:
     """The later one's is found, and the earlier one's files stay as they were for whoever reads them."""
-    first = store.save_network(KEY, ABOUT, writer("one"))
-    second = store.save_network(KEY, ABOUT, writer("two"))
+    first = save_network(store.root, KEY, ABOUT, writer("one"))
+    second = save_network(store.root, KEY, ABOUT, writer("two"))
     assert contents(loaded(store)) == contents(second) == ("topology two", "weights two")
     assert contents(first) == ("topology one", "weights one")
 
@@ -70,8 +70,8 @@ def test_what_fails_while_it_is_written_leaves_nothing(store: Store) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with pytest.raises(StoreError, match="no space left to write the cache"):
-        store.save_network(KEY, ABOUT, full)
-    assert store.load_network(KEY) is None
+        save_network(store.root, KEY, ABOUT, full)
+    assert load_network(store.root, KEY) is None
     assert not [path for path in store.root.rglob("*") if path.is_file()]
 
 
@@ -90,20 +90,20 @@ def cut_short(path: Path) -> None:
 def test_a_damaged_network_is_set_aside_aloud(
     suffix: str, damage: Callable[[Path], None], store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
-    saved = store.save_network(KEY, ABOUT, writer())
+    saved = save_network(store.root, KEY, ABOUT, writer())
     damage(saved.model.with_suffix(suffix))
     damaged = saved.model.with_suffix(suffix).read_bytes()
-    assert store.load_network(KEY) is None
+    assert load_network(store.root, KEY) is None
     assert "does not match its checksum and was moved" in caplog.text
     assert [path.read_bytes() for path in (store.root / "openvino" / "set-aside").iterdir()] == [damaged]
-    assert store.load_network(KEY) is None
-    store.save_network(KEY, ABOUT, writer())
+    assert load_network(store.root, KEY) is None
+    save_network(store.root, KEY, ABOUT, writer())
     assert contents(loaded(store)) == ("topology one", "weights one")
 
 
 def test_a_network_without_its_weights_is_made_again(store: Store) -> None:
-    store.save_network(KEY, ABOUT, writer()).model.with_suffix(".bin").unlink()
-    assert store.load_network(KEY) is None
+    save_network(store.root, KEY, ABOUT, writer()).model.with_suffix(".bin").unlink()
+    assert load_network(store.root, KEY) is None
 
 
 # What was compiled of it
@@ -112,12 +112,12 @@ def test_a_network_without_its_weights_is_made_again(store: Store) -> None:
 def test_compiled_networks_are_kept_while_they_are_as_they_were_made(
     store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
-    files = store.save_network(KEY, ABOUT, writer())
+    files = save_network(store.root, KEY, ABOUT, writer())
     files.compiled.mkdir()
     good, bad, unsealed = (files.compiled / f"{number}.blob" for number in (1, 2, 3))
     for path in (good, bad):
         path.write_text(f"compiled {path.name}")
-    store.seal_compiled(files)
+    seal_compiled(store.root, files)
     unsealed.write_text("begun by a process that was killed")
     flipped(bad)
     loaded(store)
@@ -126,7 +126,7 @@ def test_compiled_networks_are_kept_while_they_are_as_they_were_made(
     assert not unsealed.exists()
     assert caplog.text.count("does not match its checksum and is compiled again") == 1
     bad.write_text("compiled again")
-    store.seal_compiled(files)
+    seal_compiled(store.root, files)
     caplog.clear()
     loaded(store)
     assert bad.exists()
@@ -151,7 +151,7 @@ def test_gc_removes_networks_whose_last_rows_have_gone(store: Store) -> None:
         for text in ("float32", "other")
     ]
     add_rows(store, {"kind": "backbone", "backbone": backbone, "images": {"size": 64}})
-    saved = store.save_network(KEY, ABOUT, writer())
+    saved = save_network(store.root, KEY, ABOUT, writer())
     saved.compiled.mkdir()
     (saved.compiled / "1.blob").write_text("compiled")
     size = sum(path.stat().st_size for path in saved.model.parent.rglob("*") if path.is_file())
@@ -159,11 +159,11 @@ def test_gc_removes_networks_whose_last_rows_have_gone(store: Store) -> None:
     assert cache_admin.gc(store, drop=spaces[:1], older_than_seconds=0).networks == 0
     planned = cache_admin.gc(store, drop=spaces[1:], dry_run=True, older_than_seconds=0)
     assert planned.networks == 1
-    assert store.load_network(KEY) == saved
+    assert load_network(store.root, KEY) == saved
     # One that has just been made may be about to get its first rows.
     assert cache_admin.gc(store, drop=spaces[1:], older_than_seconds=3600).networks == 0
     done = cache_admin.gc(store, older_than_seconds=0)
-    assert (done.networks, store.load_network(KEY)) == (1, None)
+    assert (done.networks, load_network(store.root, KEY)) == (1, None)
     assert done.bytes_freed > size
     assert not [path for path in (store.root / "openvino").rglob("*") if path.is_file()]
 
@@ -171,8 +171,8 @@ def test_gc_removes_networks_whose_last_rows_have_gone(store: Store) -> None:
 def test_gc_removes_what_was_set_aside_and_what_killed_processes_left(
     store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
-    flipped(store.save_network(KEY, ABOUT, writer()).model)
-    assert store.load_network(KEY) is None
+    flipped(save_network(store.root, KEY, ABOUT, writer()).model)
+    assert load_network(store.root, KEY) is None
     left = store.root / "openvino" / ".tmp-1"
     left.mkdir()
     (left / "network.xml").write_text("half")

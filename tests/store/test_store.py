@@ -23,6 +23,7 @@ from stored_rows import (
 )
 
 from featx.store import shards
+from featx.store.documents import load_document
 from featx.store.shards import RowKey
 from featx.store.store import Store
 
@@ -154,7 +155,7 @@ def test_reading_an_absent_cache_creates_nothing(tmp_path: Path) -> None:
     store = Store(tmp_path / "none")
     space = store.space(DESCRIPTION)
     assert (space.stored(), space.dim, store.spaces()) == (0, None, [])
-    assert store.load_document("statistics", "a") is None
+    assert load_document(store.root, "statistics", "a") is None
     assert space.missing(some_keys(2)) == some_keys(2)
     assert space.rows([]).to_array().shape == (0, 0)
     with space.writer():
