@@ -116,12 +116,10 @@ def command(
 
 
 def _show(drawn: Map) -> None:
-    document = drawn.to_json()
-    added = f" and {document['added']} placed on it" if document["added"] else ""
-    lines = [f"{document['n']} images{added} by {document['description']}, in {document['seconds']:.1f} s:"]
-    lines += [f"  {path}" for path in document["files"]]
-    trust = {"trustworthiness": drawn.trustworthiness, "stability": drawn.stability}
-    values = [f"{name} {value:.2f}" for name, value in trust.items() if value is not None]
-    if values:
-        lines.append(f"{', '.join(values).capitalize()} (1 is best).")
+    placed = len(drawn.points) - drawn.n
+    added = f" and {placed} placed on it" if placed else ""
+    lines = [f"{drawn.n} images{added} by {drawn.embedding.method}, in {drawn.seconds:.1f} s:"]
+    lines += [f"  {path}" for path in drawn.files]
+    if drawn.trust:
+        lines.append(f"{drawn.trust} (1 is best).")
     console.print_lines(lines)

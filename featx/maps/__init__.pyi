@@ -12,3 +12,4 @@ from .quality import trustworthiness as trustworthiness
 from .result import Map as Map
 from .result import MapPoints as MapPoints
 from .writing import FORMATS as FORMATS
+from .writing import map_data as map_data

@@ -29,15 +29,7 @@ MUTED = 0.12  # opacity of points that are not selected, when others are
 
 @dataclass(frozen=True)
 class LegendEntry:
-    """The points of one label that made the map, or those added to it; they are shown and hidden together.
-
-    Attributes:
-        label: Their label.
-        added: Whether they were placed on the map afterwards.
-        colour: As `#rrggbb`.
-        marker: Bokeh's name of the marker.
-        index: Indices of the points.
-    """
+    """The points of one label that made the map, or those added to it; they are shown and hidden together."""
 
     label: str
     added: bool
@@ -49,12 +41,12 @@ class LegendEntry:
 def legend_entries(labels: Sequence[str], added: Sequence[bool] | None) -> tuple[LegendEntry, ...]:
     """Return the entries of a legend, sorted by label; the added points of a label follow its others."""
     names = np.array(labels, dtype=object)
-    late = np.zeros(len(labels), bool) if added is None else np.array(added, bool)
+    is_added = np.array(added or [False] * len(labels), bool)
     entries = []
     for number, label in enumerate(sorted(set(labels))):
         colour, marker = class_style(number)
         for flag in (False, True):
-            index = np.flatnonzero((names == label) & (late == flag))
+            index = np.flatnonzero((names == label) & (is_added == flag))
             if len(index):
                 entries.append(LegendEntry(label, flag, colour, BOKEH_MARKERS[marker], index))
     return tuple(entries)
@@ -63,13 +55,10 @@ def legend_entries(labels: Sequence[str], added: Sequence[bool] | None) -> tuple
 def document(
     points: NDArray[np.floating[Any]], entries: Sequence[LegendEntry], wrong: NDArray[np.bool_], key: str
 ) -> dict[str, Any]:
-    """Return Bokeh's JSON of the plot, which depends on the arguments alone.
+    """Return Bokeh's JSON of the plot, which depends on the arguments alone; points that are `wrong` are ringed.
 
-    Args:
-        points: (n, 2) coordinates.
-        entries: The legend; renderers are named `points-<number>` and `rings-<number>` by the number of the entry.
-        wrong: (n,) whether a ring is drawn around a point.
-        key: Part of every id, so that several plots can stand on one page.
+    Renderers are named `points-<number>` and `rings-<number>` by the number of the entry. The key is part of every
+    id, so that several plots can stand on one page.
     """
     from bokeh.embed import json_item
 
@@ -95,12 +84,18 @@ def _plot(points: NDArray[np.floating[Any]], entries: Sequence[LegendEntry], wro
     size = float(np.clip(11 - 1.5 * np.log10(max(len(points), 1) / 100), 5, 11))
     for number, entry in enumerate(entries):
         _add_points(plot, source, entry, f"points-{number}", size)
-    tools = _tools(list(plot.renderers))
+    plot.add_tools(*_tools(list(plot.renderers)))
     for number, entry in enumerate(entries):
         ringed = entry.index[wrong[entry.index]]
         if len(ringed):
-            _add_rings(plot, source, ringed, f"rings-{number}", size)
-    plot.add_tools(*tools)
+            look = {
+                "size": size + 6,
+                "marker": "circle",
+                "fill_color": None,
+                "line_width": 1.5,
+                "line_color": "#222222",
+            }
+            _add_glyph(plot, source, ringed, f"rings-{number}", look, {"line_alpha": MUTED})
     return plot
 
 
@@ -111,11 +106,6 @@ def _add_points(plot: Any, source: Any, entry: LegendEntry, name: str, size: flo
     look = {"size": size * LARGER.get(entry.marker, 1.0), "marker": entry.marker, "fill_alpha": 0.85, **colours}
     muted = {"fill_alpha": MUTED * 0.85, "line_alpha": MUTED}
     _add_glyph(plot, source, entry.index, name, look, muted, hit_dilation=1.5)
-
-
-def _add_rings(plot: Any, source: Any, index: NDArray[np.int64], name: str, size: float) -> None:
-    look = {"size": size + 6, "marker": "circle", "fill_color": None, "line_width": 1.5, "line_color": "#222222"}
-    _add_glyph(plot, source, index, name, look, {"line_alpha": MUTED})
 
 
 def _add_glyph(
@@ -156,14 +146,12 @@ def _tools(renderers: list[Any]) -> list[Any]:
 
 def _renamed(value: Any, key: str, ids: dict[str, str]) -> Any:
     """Return the JSON with ids counted from 0; Bokeh's are random or depend on earlier plots of the process."""
-    if isinstance(value, dict):
-        return {name: _renamed_field(name, inner, key, ids) for name, inner in value.items()}
     if isinstance(value, list):
         return [_renamed(inner, key, ids) for inner in value]
-    return value
-
-
-def _renamed_field(name: str, value: Any, key: str, ids: dict[str, str]) -> Any:
-    if name in ("id", "root_id") and isinstance(value, str):
-        return ids.setdefault(value, f"{key}-{len(ids)}")
-    return _renamed(value, key, ids)
+    if not isinstance(value, dict):
+        return value
+    fields = {}
+    for name, inner in value.items():
+        is_id = name in ("id", "root_id") and isinstance(inner, str)
+        fields[name] = ids.setdefault(inner, f"{key}-{len(ids)}") if is_id else _renamed(inner, key, ids)
+    return fields

@@ -23,7 +23,7 @@ class Reduction:
 
     Attributes:
         mean: (d,) mean of the rows that it was made from.
-        components: (columns, d) unit vectors; in each, the entry of largest absolute value is positive.
+        components: (columns, d) unit vectors.
         shares: The share of the variance that each component explains, 0 to 1.
     """
 
@@ -46,11 +46,6 @@ class Reduction:
         # They are stored in single precision. Rounding them here already makes a stored map place rows alike.
         return cls(pca.mean_.astype(np.float64), components.astype(np.float32), shares)
 
-    @property
-    def columns(self) -> int:
-        """The number of components."""
-        return len(self.components)
-
     def apply(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return (n, columns) coordinates of (n, d) rows."""
         return np.asarray((rows - self.mean) @ self.components.T.astype(np.float64))
@@ -58,13 +53,9 @@ class Reduction:
 
 @dataclass(frozen=True)
 class Embedding:
-    """A map of n rows, with what is needed to place further rows on it.
+    """A map of n rows, (n, 2) points, with what is needed to place further rows on it.
 
-    Attributes:
-        points: (n, 2) coordinates, without a unit.
-        parameters: The method and its parameters.
-        reduction: The principal components to which the features were reduced first. For the method `pca`, they are
-            the axes of the map. None if there was no reduction.
+    The reduction is the one before t-SNE or UMAP, if any; for the method `pca`, its components are the map's axes.
     """
 
     points: NDArray[np.float64]
@@ -74,10 +65,17 @@ class Embedding:
     @property
     def method(self) -> str:
         """The method and its parameters in words."""
-        parameters, reduction = self.parameters, self.reduction
-        if parameters.method == "pca":
+        chosen, reduction = self.parameters, self.reduction
+        if chosen.method == "pca":
             return "PCA" if reduction is None else f"PCA, {100 * sum(reduction.shares):.0f} % of the variance"
-        return parameters.description("" if reduction is None else f" after PCA to {reduction.columns}")
+        reduced = "" if reduction is None else f" after PCA to {len(reduction.components)}"
+        if chosen.method == "umap":
+            words = f"UMAP{reduced}, {chosen.neighbors} neighbours, minimal distance {chosen.min_dist:g}"
+        elif chosen.setting is not None:
+            words = f"t-SNE as in scikit-learn 0.22 (random start, rate 200), perplexity {chosen.perplexity:.3g}"
+        else:
+            words = f"t-SNE{reduced}, perplexity {chosen.perplexity:.3g}"
+        return f"{words}, seed {chosen.seed}"
 
     @property
     def axes(self) -> tuple[str, str]:
@@ -108,9 +106,11 @@ def embed(X: NDArray[np.float32], parameters: Parameters) -> Embedding:
         if parameters.method == "pca":
             reduction = Reduction.fit(wide, 2, parameters.seed)
             return Embedding(reduction.apply(wide), parameters, reduction)
-        reduce = X.shape[1] > PCA_COLUMNS and parameters.setting is None
-        first = Reduction.fit(wide, PCA_COLUMNS, parameters.seed) if reduce else None
-        return Embedding(_points(_reduced(wide, first), parameters), parameters, first)
+        if parameters.setting is not None:
+            return Embedding(tsne_2020(_reduced(wide, None), parameters), parameters, None)
+        first = Reduction.fit(wide, PCA_COLUMNS, parameters.seed) if X.shape[1] > PCA_COLUMNS else None
+        method = umap if parameters.method == "umap" else tsne
+        return Embedding(method(_reduced(wide, first), parameters), parameters, first)
 
 
 def place(embedding: Embedding, X: NDArray[np.float32], new: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -155,12 +155,6 @@ def check_rows(X: NDArray[np.float32]) -> None:
             f"A map needs images that differ, and all {len(X)} have the same features; check how the head was "
             "trained."
         )
-
-
-def _points(rows: NDArray[np.float64], parameters: Parameters) -> NDArray[np.float64]:
-    if parameters.method == "umap":
-        return umap(rows, parameters)
-    return tsne(rows, parameters) if parameters.setting is None else tsne_2020(rows, parameters)
 
 
 def _reduced(rows: NDArray[np.float64], reduction: Reduction | None) -> NDArray[np.float64]:

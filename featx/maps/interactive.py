@@ -64,9 +64,13 @@ class MapData:
         n = len(self.points)
         if self.points.shape != (n, 2) or not n or not np.isfinite(self.points).all():
             raise UsageError(f"Expected the points of a map as finite pairs (n, 2), received {self.points.shape}.")
-        for name in ("labels", "names", "predicted", "confidence", "added", "truth"):
-            _check_length(name, getattr(self, name), n)
-        _check_length("thumbnails", None if self.atlas is None else self.atlas.filled, n)
+        fields = {
+            name: getattr(self, name) for name in ("labels", "names", "predicted", "confidence", "added", "truth")
+        }
+        fields["thumbnails"] = self.atlas and self.atlas.filled
+        for name, values in fields.items():
+            if values is not None and len(values) != n:
+                raise UsageError(f"Expected {name} of the {n} points of a map, received {len(values)}.")
 
     @property
     def wrong(self) -> NDArray[np.bool_]:
@@ -74,7 +78,7 @@ class MapData:
         if self.predicted is None:
             return np.zeros(len(self.names), bool)
         truth = self.labels if self.truth is None else self.truth
-        return np.array([bool(true) and true != one for true, one in zip(truth, self.predicted, strict=True)])
+        return np.array([true not in ("", one) for true, one in zip(truth, self.predicted, strict=True)])
 
 
 def page(data: MapData) -> str:
@@ -211,8 +215,3 @@ def _render(template: str, **values: Any) -> str:
         lstrip_blocks=True,
     )
     return environment.get_template(template).render(**values)
-
-
-def _check_length(name: str, values: Sequence[Any] | None, n: int) -> None:
-    if values is not None and len(values) != n:
-        raise UsageError(f"Expected {name} of the {n} points of a map, received {len(values)}.")

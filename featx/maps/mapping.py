@@ -14,7 +14,7 @@ from featx.errors import DataError, UsageError
 from featx.features import Extraction, OnError, extract_dataset
 from featx.heads import Head
 from featx.maps.embedding import Embedding
-from featx.maps.parameters import Method, Setting, map_parameters
+from featx.maps.parameters import Method, Parameters, Setting, map_parameters
 from featx.maps.quality import sample, silhouette
 from featx.maps.result import Map, points_of
 from featx.maps.stored import stored_map
@@ -94,62 +94,41 @@ def visualize(
     """
     start = time.perf_counter()
     # What is wrong with the options is said before anything is computed.
-    map_parameters(method, setting=setting, perplexity=perplexity, neighbors=neighbors, min_dist=min_dist, seed=seed)
-    folder = _folder(Path(place), out, check_formats(formats))
+    parameters = map_parameters(
+        method, setting=setting, perplexity=perplexity, neighbors=neighbors, min_dist=min_dist, seed=seed
+    )
+    check_formats(formats)
+    folder = _folder(Path(place), out, formats)
     _check_added(split, add_split)
     source = read_source(place, layer=layer, spec=spec, cache=cache, on_error=on_error)
     added = [_new_source(source, add, cache=cache, weights=weights, on_error=on_error)] if add else []
     drawn = draw_map(
-        source,
-        method=method,
-        split=split,
-        by=by,
-        added=added,
-        add_split=add_split,
-        out=folder,
-        formats=formats,
-        setting=setting,
-        perplexity=perplexity,
-        neighbors=neighbors,
-        min_dist=min_dist,
-        seed=seed,
+        source, parameters, split=split, by=by, added=added, add_split=add_split, out=folder, formats=formats
     )
     return replace(drawn, seconds=time.perf_counter() - start)
 
 
 def draw_map(
     source: Source,
+    parameters: Parameters,
     *,
-    method: Method = "tsne",
     split: str = "train",
     by: str = "label",
     added: Sequence[Source] = (),
     add_split: str | None = None,
     out: Path | None = None,
     formats: Sequence[str] = FORMATS,
-    setting: Setting | None = None,
-    perplexity: float | None = None,
-    neighbors: int | None = None,
-    min_dist: float | None = None,
-    seed: int = 0,
 ) -> Map:
     """Draw a map of rows that are already open.
 
     `source` has the rows of a run or of data, and `added` those of new images, in the same features, to place on the
-    map. `out` is the folder of the files and of the stored map; if it is None, nothing is written. The other
-    arguments are those of `visualize`.
+    map. `parameters` are from `map_parameters`. `out` is the folder of the files and of the stored map; without it
+    nothing is written. The other arguments are those of `visualize`.
 
     Raises:
-        UsageError: A name or value is not valid.
         DataError: The split has too few images, or the manifest has no such column.
         StoreError: The folder cannot be written.
     """
-    start = time.perf_counter()
-    parameters = map_parameters(
-        method, setting=setting, perplexity=perplexity, neighbors=neighbors, min_dist=min_dist, seed=seed
-    )
-    formats = check_formats(formats)
-    _check_added(split, add_split)
     base = source.of_split(split)
     placed = [*([] if add_split is None else [source.of_split(add_split)]), *added]
     base.column(by)
@@ -167,8 +146,7 @@ def draw_map(
         stored=path,
         failed=tuple(failure for opened in (source, *added) for failure in opened.failed),
     )
-    files = () if out is None else write_map(drawn, formats, out)
-    return replace(drawn, files=files, seconds=time.perf_counter() - start)
+    return drawn if out is None else replace(drawn, files=write_map(drawn, formats, out))
 
 
 def _folder(place: Path, out: str | Path | None, formats: Sequence[str]) -> Path | None:

@@ -20,16 +20,7 @@ SEEDS = 2**32
 
 @dataclass(frozen=True)
 class Parameters:
-    """The parameters of a map. Those of other methods are None.
-
-    Attributes:
-        method: `tsne`, `umap` or `pca`.
-        setting: `2020` for t-SNE as scikit-learn 0.22 had it.
-        perplexity: For t-SNE: the effective number of neighbours.
-        neighbors: For UMAP: the number of neighbours.
-        min_dist: For UMAP: how close points may come on the map, 0 to 1.
-        seed: Seed of everything random.
-    """
+    """The parameters of a map, see `map_parameters`. Those of other methods are None."""
 
     method: Method
     setting: Setting | None = None
@@ -47,24 +38,15 @@ class Parameters:
         highest = (n - 1) / 3
         limit = highest if self.setting is None else n - 1
         if self.perplexity is not None and self.perplexity > limit:
-            message = "The perplexity %g is lowered to %.3g, the highest that %d images allow."
-            log.warning(message, self.perplexity, highest, n)
+            text = "The perplexity %g is lowered to %.3g, the highest that %d images allow."
+            log.warning(text, self.perplexity, highest, n)
             return replace(self, perplexity=highest)
         if self.neighbors is not None and self.neighbors >= n:
-            message = "The %d neighbours are lowered to %d, the most that %d images allow."
-            log.warning(message, self.neighbors, n - 1, n)
+            log.warning(
+                "The %d neighbours are lowered to %d, the most that %d images allow.", self.neighbors, n - 1, n
+            )
             return replace(self, neighbors=n - 1)
         return self
-
-    def description(self, reduced: str = "") -> str:
-        """Return the parameters of t-SNE or UMAP in words; `reduced` describes the reduction before it."""
-        if self.method == "umap":
-            words = f"UMAP{reduced}, {self.neighbors} neighbours, minimal distance {self.min_dist:g}"
-        elif self.setting is not None:
-            words = f"t-SNE as in scikit-learn 0.22 (random start, rate 200), perplexity {self.perplexity:.3g}"
-        else:
-            words = f"t-SNE{reduced}, perplexity {self.perplexity:.3g}"
-        return f"{words}, seed {self.seed}"
 
 
 def map_parameters(
@@ -109,14 +91,14 @@ def map_parameters(
 def _check_method(method: str, setting: str | None, **options: float | None) -> None:
     """Raise UsageError if a name is unknown or an option does not belong to the method."""
     if method not in get_args(Method):
-        raise UsageError(f"Expected the method {', '.join(get_args(Method)[:-1])} or pca, received {method!r}.")
-    if setting not in (None, *get_args(Setting)):
+        raise UsageError(f"Expected the method tsne, umap or pca, received {method!r}.")
+    if setting not in (None, "2020"):
         raise UsageError(f"Expected the setting 2020, received {setting!r}.")
     for name, value in options.items():
         owner = "tsne" if name == "perplexity" else "umap"
         if value is not None and owner != method:
-            option = name.replace("_", "-")
-            raise UsageError(f"Expected --{option} with --method {owner}, received it with {method}; leave it out.")
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(f"Expected {option} with --method {owner}, received it with {method}; leave it out.")
     if setting is not None and method != "tsne":
         raise UsageError(f"The setting {setting} is one of t-SNE; use --method tsne, or leave --setting out.")
     if setting is not None and options["perplexity"] is not None:

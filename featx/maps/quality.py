@@ -33,10 +33,10 @@ def trustworthiness(X: Matrix, points: Matrix) -> float | None:
 
     Args:
         X: (n, d) features.
-        points: (n, 2), the map.
+        points: (n, 2) coordinates on the map.
 
     Returns:
-        The trustworthiness; None for fewer than 4 rows.
+        None for fewer than 4 rows.
     """
     from sklearn import manifold
 
@@ -47,16 +47,9 @@ def trustworthiness(X: Matrix, points: Matrix) -> float | None:
 def stability(one: Matrix, other: Matrix) -> float | None:
     """Return the share of an image's 15 nearest neighbours that two maps have in common, 0 to 1, as a mean.
 
-    By chance it is 15 / (n - 1). The measure is Q_NX(K) of J. A. Lee, M. Verleysen, "Quality assessment of
-    dimensionality reduction: rank-based criteria", Neurocomputing 72 (2009), 1431-1443, taken between two maps
-    instead of between features and a map.
-
-    Args:
-        one: (n, 2), a map.
-        other: (n, 2), a map of the same images with another seed.
-
-    Returns:
-        The share; None for fewer than 4 rows.
+    By chance it is 15 / (n - 1); it is None for fewer than 4 rows. The measure is Q_NX(K) of J. A. Lee, M. Verleysen,
+    "Quality assessment of dimensionality reduction: rank-based criteria", Neurocomputing 72 (2009), 1431-1443, taken
+    between two maps instead of between features and a map.
     """
     from sklearn.neighbors import NearestNeighbors
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from featx.frames import frame
 from featx.maps.embedding import Embedding, place
 from featx.maps.quality import neighbour_count
 from featx.runs import Layer, Source
+from featx.text import decimal
 
 LABEL = "label"
 
@@ -91,14 +92,14 @@ class Map:
         split: The images that the map was made of: `train`, `val`, `test` or `all`.
         by: The column that colours the points.
         trustworthiness: 0 to 1, see `trustworthiness`; None for too few images.
-        stability: 0 to 1, see `featx.maps.quality`; None for PCA, which is not random, and for more than 10,000
-            images.
+        stability: The share of an image's neighbours that a map of the next seed keeps, 0 to 1, as a mean; None for
+            PCA, which is not random, and for more than 10,000 images.
         silhouette: The silhouette of the colours in the `features` and on the `map`, -1 to 1; None if there are not
             two colours.
         stored: The file of the stored map; None if nothing is written.
         failed: Images that could not be used.
         files: Pictures, page and table.
-        seconds: Wall time.
+        seconds: Wall time of `visualize`.
     """
 
     embedding: Embedding
@@ -120,6 +121,12 @@ class Map:
         """The number of images that the map was made of."""
         return len(self.embedding.points)
 
+    @property
+    def trust(self) -> str:
+        """Trustworthiness and stability in words; "" if neither is known."""
+        values = {"trustworthiness": self.trustworthiness, "stability": self.stability}
+        return ", ".join(f"{name} {decimal(v, 2)}" for name, v in values.items() if v is not None).capitalize()
+
     def to_frame(self) -> Any:
         """Return a pandas DataFrame with one row for each image and the columns of the CSV file.
 
@@ -130,22 +137,16 @@ class Map:
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON of `featx visualize`."""
-        parameters = self.embedding.parameters
         return {
             "files": [str(path) for path in self.files],
             "stored": None if self.stored is None else str(self.stored),
-            "method": parameters.method,
+            **asdict(self.embedding.parameters),
             "description": self.embedding.method,
-            "setting": parameters.setting,
             "layer": self.layer,
             "split": self.split,
             "by": self.by,
             "n": self.n,
             "added": len(self.points) - self.n,
-            "perplexity": parameters.perplexity,
-            "neighbors": parameters.neighbors,
-            "min_dist": parameters.min_dist,
-            "seed": parameters.seed,
             "trustworthiness": self.trustworthiness,
             "stability": self.stability,
             "k": neighbour_count(self.n),

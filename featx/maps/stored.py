@@ -25,21 +25,13 @@ log = logging.getLogger("featx")
 
 # Raised by hand when the file's contents change their meaning.
 SCHEMA = 1
-ENDING = ".npz"
 # Stability needs a second map, which takes long for many images and changes little.
 STABILITY_LIMIT = 10_000
 
 
 @dataclass(frozen=True)
 class StoredMap:
-    """A map, what it was made of, and how far to trust it.
-
-    Attributes:
-        embedding: The map.
-        feature_set: The id of the features in the store.
-        digests: SHA-256 of each point's image.
-        quality: Trustworthiness and stability, see `featx.maps.quality`; None where there is no value.
-    """
+    """A map, the features and images that it was made of, and its `trustworthiness` and `stability`."""
 
     embedding: Embedding
     feature_set: str
@@ -57,17 +49,17 @@ def stored_map(
     """Return the map of a source's rows and its file; a new map is made if the folder does not have this one.
 
     If the folder is None, nothing is read or written. `split` is part of the file's name.
-
-    Raises:
-        DataError: There can be no map of these rows.
-        StoreError: The folder cannot be written.
     """
     check_rows(source.table.X)
     parameters = parameters.for_images(len(source.table))
     if folder is None:
         return _new_map(source, parameters), None
-    path = folder / f"{stem_of(parameters, source.layer, split)}{ENDING}"
-    stored = _load_if_readable(path)
+    path = folder / f"{stem_of(parameters, source.layer, split)}.npz"
+    try:
+        stored = load_map(path) if path.exists() else None
+    except DataError as error:
+        log.warning("%s", error)
+        stored = None
     if stored is None or not stored.matches(parameters, source.feature_set, source.table.digests):
         stored = _new_map(source, parameters)
         write_file(path, partial(save_map, stored))
@@ -100,11 +92,7 @@ def save_map(stored: StoredMap, path: Path) -> None:
 
 
 def load_map(path: Path) -> StoredMap:
-    """Read a map that `save_map` wrote.
-
-    Raises:
-        DataError: The file is not a stored map, or is damaged.
-    """
+    """Read a map that `save_map` wrote; raise DataError if it is damaged or something else."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return _from_arrays({name: arrays[name] for name in arrays.files})
@@ -142,16 +130,6 @@ def _reduction(arrays: Mapping[str, Any]) -> Reduction | None:
     if components.shape != (len(shares), len(mean)):
         raise ValueError("the components do not match")
     return Reduction(mean, components, shares)
-
-
-def _load_if_readable(path: Path) -> StoredMap | None:
-    if not path.exists():
-        return None
-    try:
-        return load_map(path)
-    except DataError as error:
-        log.warning("%s", error)
-        return None
 
 
 def _new_map(source: Source, parameters: Parameters) -> StoredMap:

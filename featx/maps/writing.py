@@ -10,7 +10,7 @@ from pathlib import Path
 from featx import plots
 from featx.errors import UsageError
 from featx.files import write_csv, write_file, write_text
-from featx.images import atlas_of
+from featx.images import Atlas, atlas_of
 from featx.maps.interactive import MapData, page
 from featx.maps.quality import neighbour_count
 from featx.maps.result import LABEL, Map
@@ -23,27 +23,46 @@ SPLIT_NAMES = {"train": "training", "val": "validation", "test": "test", "all": 
 PICTURE_DPI = 300
 
 
-def check_formats(formats: Sequence[str]) -> tuple[str, ...]:
-    """Return the formats in the order of `FORMATS`, each once; raise UsageError if one is unknown."""
+def check_formats(formats: Sequence[str]) -> None:
+    """Raise UsageError if a format is unknown."""
     unknown = [name for name in formats if name not in FORMATS]
     if unknown:
         raise UsageError(f"Expected formats of {', '.join(FORMATS)}, received {unknown[0]!r}.")
-    return tuple(name for name in FORMATS if name in formats)
 
 
 def write_map(drawn: Map, formats: Sequence[str], folder: Path) -> tuple[Path, ...]:
-    """Write a map to a folder in some of `FORMATS`, and return the files in this order.
+    """Write a map to a folder in some of `FORMATS`, and return the files in this order."""
+    stem = file_stem(drawn)
+    paths = {name: folder / f"{stem}.{name}" for name in FORMATS if name in formats}
+    pictures = [path for name, path in paths.items() if name in PICTURES]
+    if pictures:
+        _write_pictures(drawn, pictures)
+    if "html" in paths:
+        points = drawn.points
+        data = map_data(drawn, title_of(drawn), note_of(drawn), atlas_of(points.files, points.digests))
+        write_text(paths["html"], page(data))
+    if "csv" in paths:
+        _write_table(drawn, paths["csv"])
+    return tuple(paths.values())
 
-    Raises:
-        StoreError: The folder cannot be written.
-    """
-    path = folder / file_stem(drawn)
-    files = _write_pictures(drawn, path, [name for name in PICTURES if name in formats])
-    if "html" in formats:
-        files.append(_write_page(drawn, path))
-    if "csv" in formats:
-        files.append(_write_table(drawn, path))
-    return tuple(files)
+
+def map_data(drawn: Map, title: str, note: str, atlas: Atlas | None) -> MapData:
+    """Return a map's points with a title, a note and thumbnails, for an interactive map."""
+    points = drawn.points
+    by_label = drawn.by == LABEL
+    return MapData(
+        points=points.xy,
+        labels=points.categories,
+        names=points.ids,
+        title=title,
+        note=note,
+        predicted=points.predicted,
+        confidence=points.confidence,
+        added=points.added,
+        atlas=atlas,
+        by="class" if by_label else drawn.by,
+        truth=None if by_label else points.labels,
+    )
 
 
 def file_stem(drawn: Map) -> str:
@@ -68,19 +87,15 @@ def title_of(drawn: Map) -> str:
 def note_of(drawn: Map) -> str:
     """Return how the map was made and how far to trust it."""
     parts = [drawn.embedding.method]
-    trust = {"trustworthiness": drawn.trustworthiness, "stability": drawn.stability}
-    values = [f"{name} {decimal(value, 2)}" for name, value in trust.items() if value is not None]
-    if values:
-        parts.append(f"{', '.join(values).capitalize()} ({neighbour_count(drawn.n)} neighbours)")
+    if drawn.trust:
+        parts.append(f"{drawn.trust} ({neighbour_count(drawn.n)} neighbours)")
     features, on_map = drawn.silhouette["features"], drawn.silhouette["map"]
     if features is not None and on_map is not None:
         parts.append(f"Silhouette {decimal(features, 2)} in the features, {decimal(on_map, 2)} on the map")
     return ". ".join(parts)
 
 
-def _write_pictures(drawn: Map, path: Path, formats: Sequence[str]) -> list[Path]:
-    if not formats:
-        return []
+def _write_pictures(drawn: Map, paths: Sequence[Path]) -> None:
     points = drawn.points
     axes = plots.draw_scatter(
         points.xy,
@@ -91,36 +106,12 @@ def _write_pictures(drawn: Map, path: Path, formats: Sequence[str]) -> list[Path
         added=points.added,
         directions=drawn.embedding.axes,
     )
-    save = partial(plots.save, axes, dpi=PICTURE_DPI)
-    return [write_file(_with_ending(path, name), save) for name in formats]
+    for path in paths:
+        write_file(path, partial(plots.save, axes, dpi=PICTURE_DPI))
 
 
-def _write_page(drawn: Map, path: Path) -> Path:
-    points = drawn.points
-    by_label = drawn.by == LABEL
-    data = MapData(
-        points=points.xy,
-        labels=points.categories,
-        names=points.ids,
-        title=title_of(drawn),
-        note=note_of(drawn),
-        predicted=points.predicted,
-        confidence=points.confidence,
-        added=points.added,
-        atlas=atlas_of(points.files, points.digests),
-        by="class" if by_label else drawn.by,
-        truth=None if by_label else points.labels,
-    )
-    return write_text(_with_ending(path, "html"), page(data))
-
-
-def _write_table(drawn: Map, path: Path) -> Path:
+def _write_table(drawn: Map, path: Path) -> None:
     columns = drawn.points.columns()
     columns["added"] = ["true" if value else "false" for value in columns["added"]]
     columns |= {name: [f"{value:.6g}" for value in columns[name]] for name in ("x", "y")}
-    return write_csv(_with_ending(path, "csv"), list(columns), zip(*columns.values(), strict=True))
-
-
-def _with_ending(path: Path, ending: str) -> Path:
-    # The name of a column may contain a dot, and `with_suffix` would cut there.
-    return path.with_name(f"{path.name}.{ending}")
+    write_csv(path, list(columns), zip(*columns.values(), strict=True))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from featx import plots
 from featx.images import Atlas, atlas_of
-from featx.maps import NEIGHBOURS, Map, MapData, components, draw_map
+from featx.maps import NEIGHBOURS, Map, components, draw_map, map_data, map_parameters
 from featx.progress import report_progress
 from featx.reports.blocks import Block, Figure, Interactive, Table, Text
 from featx.reports.opened import OpenedRun
@@ -18,34 +16,14 @@ TITLES: dict[Layer, str] = {"penultimate": "penultimate features", "backbone": "
 UNITLESS = "The axes have no unit. Sizes of clusters and distances between clusters mean little."
 
 
-@dataclass
-class MapThumbnails:
-    """Thumbnails of the maps of one page, which holds those of the same images once."""
-
-    atlases: dict[tuple[str, ...], Atlas | None] = field(default_factory=dict)
-
-    def of(self, drawn: Map) -> tuple[Atlas | None, bool]:
-        """Return the thumbnails of a map's images, and whether the page does not have them yet."""
-        digests = drawn.points.digests
-        is_new = digests not in self.atlases
-        if is_new:
-            self.atlases[digests] = atlas_of(drawn.points.files, digests)
-        return self.atlases[digests], is_new
+Atlases = dict[tuple[str, ...], Atlas | None]
+"""The thumbnails on a page by the digests of their images; those of the same images are there once."""
 
 
 def maps_blocks(
-    opened: OpenedRun, thumbnails: MapThumbnails, *, seed: int, heading: int
+    opened: OpenedRun, atlases: Atlases, *, seed: int, heading: int
 ) -> tuple[tuple[Block, ...], Coefficients]:
-    """Return a t-SNE map of each layer, and the silhouettes of the training images.
-
-    The training images make the map; the test images are placed on it.
-
-    Args:
-        opened: The run.
-        thumbnails: Those of the page.
-        seed: Of the maps.
-        heading: The level of the maps' own headings.
-    """
+    """Return a map of each layer, its title a heading of this level, and the silhouettes of the training images."""
     add_split = "test" if opened.of_role("test") else None
     blocks: list[Block] = []
     if add_split:
@@ -55,8 +33,8 @@ def maps_blocks(
     rows = []
     for number, layer in enumerate(opened.layers):
         report_progress(f"maps of {opened.name}", number, len(opened.layers))
-        drawn = draw_map(opened.source(layer), add_split=add_split, seed=seed)
-        blocks += [_interactive(opened, drawn, thumbnails, heading), _drawing(opened, drawn)]
+        drawn = draw_map(opened.source(layer), map_parameters(seed=seed), add_split=add_split)
+        blocks += [_interactive(opened, drawn, atlases, heading), _drawing(opened, drawn)]
         quality = (drawn.trustworthiness, drawn.stability, drawn.silhouette["features"], drawn.silhouette["map"])
         rows.append((TITLES[layer], count(drawn.n), *map(decimal, quality)))
         silhouettes[layer] = drawn.silhouette["features"]
@@ -82,22 +60,13 @@ def _title(drawn: Map) -> str:
     return f"{kinds} by their {TITLES[drawn.layer]}"
 
 
-def _interactive(opened: OpenedRun, drawn: Map, thumbnails: MapThumbnails, heading: int) -> Interactive:
-    atlas, is_new = thumbnails.of(drawn)
-    points = drawn.points
-    data = MapData(
-        points=points.xy,
-        labels=points.labels,
-        names=points.ids,
-        title=_title(drawn),
-        note=f"{drawn.embedding.method}. {UNITLESS}",
-        predicted=points.predicted,
-        confidence=points.confidence,
-        added=points.added,
-        atlas=atlas,
-    )
+def _interactive(opened: OpenedRun, drawn: Map, atlases: Atlases, heading: int) -> Interactive:
+    digests = drawn.points.digests
+    if is_new := digests not in atlases:
+        atlases[digests] = atlas_of(drawn.points.files, digests)
+    data = map_data(drawn, _title(drawn), f"{drawn.embedding.method}. {UNITLESS}", atlases[digests])
     script, div = components(data, heading=heading, with_atlas=is_new, key=opened.id(f"live-{drawn.layer}"))
-    return Interactive(div, script)
+    return Interactive(div + script)
 
 
 def _drawing(opened: OpenedRun, drawn: Map) -> Figure:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,25 +12,22 @@ from featx.clustering import measure_clusters
 from featx.digests import digest_of
 from featx.errors import UsageError
 from featx.files import check_folder, write_text
-from featx.machine import this_machine
-from featx.maps import draw_map
+from featx.maps import draw_map, map_parameters
 from featx.progress import Progress, report_progress, reports_progress
 from featx.recipes import Recipe, ViewsPart
-from featx.reports import OpenedRun, render
-from featx.reproduction.data import CLASSES
+from featx.reports import render
+from featx.reproduction.data import IMAGES
 from featx.reproduction.fits import fitted, validation_scores
 from featx.reproduction.measuring import judge_figures
 from featx.reproduction.page import write_page
-from featx.reproduction.plan import Plan, PlannedFit, plan_of
-from featx.reproduction.reported import read_reported
-from featx.reproduction.stages import KIND, Stages
-from featx.reproduction.state import THEN, TODAY, ReproductionState
+from featx.reproduction.plan import VGG16, Plan, PlannedFit, plan_of
+from featx.reproduction.state import STAGES, THEN, TODAY, ReproductionState, Stages
 from featx.reproduction.tables import remove_stale, verdict_json, write_tables
 from featx.reproduction.variants import VARIANTS
-from featx.reproduction.verdicts import FigureVerdict, tally
+from featx.reproduction.verdicts import FigureVerdict, Reported, read_reported, tally
 from featx.stats import Score
 from featx.store import load_document, save_document
-from featx.sweeps import Sweep, sweep
+from featx.sweeps import sweep
 
 RUNS, SWEEP, MAPS, VALIDATION = "runs", "batch-sizes", "maps", "validation"
 # Where the choices are kept that a reproduction cannot change.
@@ -127,124 +125,113 @@ def reproduce(
     )
     _check_out(out, root)
     _check_settled(out, plan)
-    work = _Work(plan, out, cache, jobs)
-    work.do_stages()
-    return work.write()
+    # Each fit, then maps, clusters, the sweep, the validation images and the page.
+    state = ReproductionState(plan, Stages(out, len(plan.fits) + 5))
+    _do_stages(state, cache, jobs)
+    return _written(state)
 
 
-class _Work:
-    """The stages, in their order."""
+def _do_stages(state: ReproductionState, cache: Path, jobs: int) -> None:
+    """Do all stages but the page."""
+    plan, stages = state.plan, state.stages
+    for fit in plan.fits:
+        work = partial(fitted, fit, stages.out / RUNS / fit.name, cache)
+        opened = stages.run(fit.name, f"Fit: {state.title(fit.name)}", work)
+        if opened is not None:
+            state.runs[fit.name] = opened
+    stages.run(MAPS, "Maps of training images", partial(_draw_maps, state))
+    stages.run("clusters", "Separation of classes", partial(_measure_clusters, state), repeated=True)
+    grid = {"fit.batch_size": plan.batch_sizes}
+    tried = partial(sweep, plan.root / "all", plan.sweep, grid, stages.out / SWEEP)
+    state.sweep = stages.run(SWEEP, "Batch sizes", partial(tried, seeds=plan.seeds, cache=cache, jobs=jobs))
+    stages.run(VALIDATION, "Validation images and their views", partial(_validate, state, cache))
 
-    def __init__(self, plan: Plan, out: Path, cache: Path, jobs: int) -> None:
-        self.plan, self.out, self.cache, self.jobs = plan, out, cache, jobs
-        # Each fit, then maps, clusters, the sweep, the validation images and the page.
-        self.stages = Stages(out, len(plan.fits) + 5)
-        self.state = ReproductionState(plan, out, self.stages, this_machine())
 
-    def do_stages(self) -> None:
-        """Do all stages but the page."""
-        state, stages = self.state, self.stages
-        for fit in self.plan.fits:
-            opened = stages.run(fit.name, f"Fit: {state.title(fit.name)}", lambda fit=fit: self._fit(fit))  # type: ignore[misc]
-            if opened is not None:
-                state.runs[fit.name] = opened
-        stages.run("maps", "Maps of training images", self._maps)
-        stages.run("clusters", "Separation of classes", self._clusters, repeated=True)
-        state.sweep = stages.run(SWEEP, "Batch sizes", self._sweep)
-        stages.run(VALIDATION, "Validation images and their views", self._validation)
-
-    def write(self) -> Reproduction:
-        """Write the page, the tables and the figures."""
-        stages, reported = self.stages, read_reported()
-        table = judge_figures(self.state, reported)
-        files: list[Path] = []
-
-        def write() -> None:
-            page, figures = write_page(self.state, reported, table)
-            files.append(write_text(self.out / "report.html", render(page)))
-            files.extend([*write_tables(self.state, reported, table), *figures])
-
-        stages.run("page", "Tables, figures and the page", write, repeated=True)
-        report_progress("stages", stages.total, stages.total)
-        if files:
-            remove_stale(self.out, files)
-        return Reproduction(self.out, table, stages.failed, stages.sentence(), stages.seconds, tuple(files))
-
-    def _fit(self, fit: PlannedFit) -> OpenedRun:
-        return fitted(fit, self.out / RUNS / fit.name, self.cache)
-
-    def _maps(self) -> None:
-        for name, opened in self._main_runs():
-            with self.stages.part(f"maps/{name}", f"Maps of {opened.name}"):
-                source = opened.source(opened.layers[0])
-                for setting in (THEN, TODAY):
-                    self.state.maps[name, setting] = draw_map(
-                        source,
-                        setting="2020" if setting == THEN else None,
-                        out=self.out / MAPS / name,
-                        formats=(),
-                        seed=self.plan.seed,
-                    )
-
-    def _clusters(self) -> None:
-        for name, opened in self._main_runs():
-            with self.stages.part(f"clusters/{name}", f"Separation of classes, {opened.name}"):
-                self.state.clusters[name] = measure_clusters(
-                    [opened.source(layer) for layer in opened.layers],
-                    permutations=QUICK_PERMUTATIONS if self.plan.quick else PERMUTATIONS,
-                    seed=self.plan.seed,
+def _draw_maps(state: ReproductionState) -> None:
+    for name in state.main():
+        opened = state.runs[name]
+        with state.stages.part(f"{MAPS}/{name}", f"Maps of {opened.name}"):
+            source = opened.source(opened.layers[0])
+            for setting in (THEN, TODAY):
+                parameters = map_parameters(setting="2020" if setting == THEN else None, seed=state.plan.seed)
+                state.maps[name, setting] = draw_map(
+                    source, parameters, out=state.stages.out / MAPS / name, formats=()
                 )
-        for opened in self.state.runs.values():
-            opened.release_rows()
 
-    def _main_runs(self) -> Iterator[tuple[str, OpenedRun]]:
-        yield from ((name, self.state.runs[name]) for name in self.state.main() if name in self.state.runs)
 
-    def _sweep(self) -> Sweep:
-        return sweep(
-            self.plan.root / "all",
-            self.plan.sweep,
-            {"fit.batch_size": self.plan.batch_sizes},
-            self.out / SWEEP,
-            seeds=self.plan.seeds,
-            cache=self.cache,
-            jobs=self.jobs,
-        )
+def _measure_clusters(state: ReproductionState) -> None:
+    for name in state.main():
+        opened = state.runs[name]
+        with state.stages.part(f"clusters/{name}", f"Separation of classes, {opened.name}"):
+            state.clusters[name] = measure_clusters(
+                [opened.source(layer) for layer in opened.layers],
+                permutations=QUICK_PERMUTATIONS if state.plan.quick else PERMUTATIONS,
+                seed=state.plan.seed,
+            )
+    for opened in state.runs.values():
+        opened.release_rows()
 
-    def _validation(self) -> None:
-        views = self.plan.fit(next(iter(VARIANTS))).recipe.views
-        variants = [fit for fit in self.plan.fits if fit.name in VARIANTS and fit.name in self.state.runs]
-        # Views with other preprocessing are in the cache only if a fit has used them.
-        modes = {fit.recipe.preprocess.mode for fit in variants if fit.recipe.views.count == views.count > 1}
-        for fit in variants:
-            if fit.recipe.preprocess.mode in modes:
-                with self.stages.part(f"{VALIDATION}/{fit.name}", f"Validation images of {fit.title}"):
-                    self._validate(fit, views)
 
-    def _validate(self, fit: PlannedFit, views: ViewsPart) -> None:
-        opened = self.state.runs[fit.name]
-        manifest = opened.run.manifest
-        parts = (manifest["head"]["sha256"], manifest["features"]["feature_set"], manifest["data"]["sha256"])
-        key = digest_of([*parts, views.model_dump(mode="json")])
-        kept = load_document(self.out, VALIDATION, key)
-        if kept is None:
-            plain, augmented = validation_scores(opened, fit.data, views, self.cache)
-            kept = {"plain": vars(plain), "views": vars(augmented)}
-            save_document(self.out, VALIDATION, key, kept)
-        self.state.validation[fit.name] = (Score(**kept["plain"]), Score(**kept["views"]))
+def _validate(state: ReproductionState, cache: Path) -> None:
+    """Score the validation images and their augmented views with each variant of VGG16."""
+    views = state.plan.fit(VGG16).recipe.views
+    variants = [fit for fit in state.plan.fits if fit.name in VARIANTS and fit.name in state.runs]
+    # Views with other preprocessing are in the cache only if a fit has used them.
+    modes = {fit.recipe.preprocess.mode for fit in variants if fit.recipe.views.count == views.count > 1}
+    for fit in variants:
+        if fit.recipe.preprocess.mode in modes:
+            with state.stages.part(f"{VALIDATION}/{fit.name}", f"Validation images of {fit.title}"):
+                state.validation[fit.name] = _validation_scores(state, fit, views, cache)
+
+
+def _validation_scores(
+    state: ReproductionState, fit: PlannedFit, views: ViewsPart, cache: Path
+) -> tuple[Score, Score]:
+    """Return the scores of `validation_scores`, which are kept for the next call."""
+    opened, out = state.runs[fit.name], state.stages.out
+    manifest = opened.run.manifest
+    parts = (manifest["head"]["sha256"], manifest["features"]["feature_set"], manifest["data"]["sha256"])
+    key = digest_of([*parts, views.model_dump(mode="json")])
+    kept = load_document(out, VALIDATION, key)
+    if kept is not None:
+        return Score(**kept["plain"]), Score(**kept["views"])
+    plain, augmented = validation_scores(opened, fit.data, views, cache)
+    save_document(out, VALIDATION, key, {"plain": vars(plain), "views": vars(augmented)})
+    return plain, augmented
+
+
+def _written(state: ReproductionState) -> Reproduction:
+    """Write the page, the tables and the figures."""
+    stages, reported = state.stages, read_reported()
+    table = judge_figures(state, reported)
+    work = partial(_write, state, reported, table)
+    files = stages.run("page", "Tables, figures and the page", work, repeated=True) or []
+    report_progress("stages", stages.total, stages.total)
+    if files:
+        remove_stale(stages.out, files)
+    return Reproduction(stages.out, table, stages.failed, stages.sentence(), stages.seconds, tuple(files))
+
+
+def _write(state: ReproductionState, reported: Reported, table: Sequence[FigureVerdict]) -> list[Path]:
+    page, figures = write_page(state, reported, table)
+    return [
+        write_text(state.stages.out / "report.html", render(page)),
+        *write_tables(state, reported, table),
+        *figures,
+    ]
 
 
 def _check_out(out: Path, root: Path) -> None:
-    if any(out.resolve().is_relative_to((root / name).resolve()) for name in CLASSES):
+    if any(out.resolve().is_relative_to((root / name).resolve()) for name in IMAGES):
         raise UsageError(f"Expected a folder outside {root}'s two and all, received {out}; choose another --out.")
-    check_folder(out, "reproduction", (RUNS, KIND))
+    check_folder(out, "reproduction", (RUNS, STAGES))
 
 
 def _check_settled(out: Path, plan: Plan) -> None:
     """Check that a reproduction continues with its own choices; others would overwrite hours of fits."""
-    kept = load_document(out, KIND, SETTLED)
+    kept = load_document(out, STAGES, SETTLED)
     if kept is None:
-        save_document(out, KIND, SETTLED, plan.settled())
+        save_document(out, STAGES, SETTLED, plan.settled())
     elif kept != plan.settled():
         raise UsageError(
             f"Expected the recipes, --quick and --seed that the reproduction in {out} was begun with, received "

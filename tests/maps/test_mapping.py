@@ -13,6 +13,7 @@ from sklearn.metrics import silhouette_score
 from featx.errors import DataError, RunError, UsageError
 from featx.features import extract
 from featx.maps.mapping import draw_map, visualize
+from featx.maps.parameters import map_parameters
 from featx.maps.quality import stability, trustworthiness
 from featx.maps.stored import load_map
 from featx.prediction import predict
@@ -69,7 +70,7 @@ def test_silhouettes_are_those_of_the_features_and_of_the_map(fitted: FitResult,
 
 def test_rows_that_are_open_are_drawn_without_files(fitted: FitResult, cache: Path) -> None:
     before = set(fitted.run.iterdir())
-    drawn = draw_map(read_source(fitted.run, cache=cache), method="pca", add_split="test")
+    drawn = draw_map(read_source(fitted.run, cache=cache), map_parameters("pca"), add_split="test")
     theirs = visualize(fitted.run, method="pca", add_split="test", formats=(), cache=cache)
     np.testing.assert_array_equal(drawn.points.xy, theirs.points.xy)
     assert (drawn.files, drawn.stored) == ((), None)

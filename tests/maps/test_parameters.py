@@ -36,7 +36,7 @@ def test_invalid_parameters_are_refused(method: Any, options: dict[str, Any], me
 def test_a_perplexity_too_large_is_lowered_with_a_notice(
     n: int, lowered: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert map_parameters("tsne").for_images(n).description() == f"t-SNE, perplexity {lowered}, seed 0"
+    assert map_parameters("tsne").for_images(n).perplexity == (n - 1) / 3
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     message = f"The perplexity 30 is lowered to {lowered}, the highest that {n} images allow."
@@ -44,8 +44,7 @@ def test_a_perplexity_too_large_is_lowered_with_a_notice(
 
 
 def test_neighbours_too_many_are_lowered_with_a_notice(caplog: pytest.LogCaptureFixture) -> None:
-    lowered = map_parameters("umap").for_images(12)
-    assert lowered.description() == "UMAP, 11 neighbours, minimal distance 0.1, seed 0"
+    assert map_parameters("umap").for_images(12).neighbors == 11
     assert caplog.messages == ["The 15 neighbours are lowered to 11, the most that 12 images allow."]
 
 
