@@ -151,7 +151,8 @@ class Features:
             UsageError: Recipe and backbone are both given.
             RecipeError: The recipe or a field is not valid.
         """
-        from featx.features import base_recipe, chosen_recipe
+        from featx.features import base_recipe
+        from featx.recipes import override
 
         base = base_recipe(self.recipe, self.backbone)
         changes = {
@@ -161,7 +162,7 @@ class Features:
             "backbone.weights": weights_for(base.backbone.name, self.weights),
             **{name.replace("__", "."): value for name, value in further.items()},
         }
-        return chosen_recipe(base, None, changes)
+        return override(base, changes)
 
     def spec_if_given(self) -> FeatureSpec | None:
         """Return the features that the options mean, or None where none is given: a run has its own features."""

@@ -1,6 +1,5 @@
 from .choice import DEFAULT_BACKBONE as DEFAULT_BACKBONE
 from .choice import base_recipe as base_recipe
-from .choice import chosen_recipe as chosen_recipe
 from .choice import default_recipe as default_recipe
 from .decoding import STATISTICS as STATISTICS
 from .decoding import pixels as pixels
@@ -9,6 +8,7 @@ from .export import export_rows as export_rows
 from .extraction import Extraction as Extraction
 from .extraction import extract as extract
 from .extraction import extract_dataset as extract_dataset
+from .extraction import row_keys as row_keys
 from .hashing import WORKERS as WORKERS
 from .hashing import Failure as Failure
 from .hashing import Image as Image

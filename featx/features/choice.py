@@ -1,13 +1,10 @@
-"""Which features are meant: a recipe, or a backbone with its defaults, with single fields replaced."""
+"""Which features are meant: a recipe, or a backbone with its default settings."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from featx.errors import UsageError
 from featx.networks import find_backbone, is_model_file
-from featx.recipes import BackbonePart, ImagesPart, PreprocessPart, Recipe, load_recipe, override
+from featx.recipes import BackbonePart, ImagesPart, PreprocessPart, Recipe, load_recipe
 
 DEFAULT_BACKBONE = "vgg16"
 
@@ -43,13 +40,3 @@ def base_recipe(recipe: Recipe | str | None, backbone: str | None) -> Recipe:
     if recipe is None:
         return default_recipe(backbone or DEFAULT_BACKBONE)
     return recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
-
-
-def chosen_recipe(recipe: Recipe | str | None, backbone: str | None, fields: Mapping[str, Any]) -> Recipe:
-    """Return the recipe of `base_recipe` with dotted fields replaced; those that are None stay as they are.
-
-    Raises:
-        UsageError: Recipe and backbone are both given, or a field is not valid.
-        RecipeError: The recipe's file is not valid.
-    """
-    return override(base_recipe(recipe, backbone), fields)

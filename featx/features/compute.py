@@ -1,4 +1,4 @@
-"""The computing of rows: decode in threads, run the network in batches, write as it goes."""
+"""Rows are computed: images decoded in threads, the network run in batches, results written on the way."""
 
 from __future__ import annotations
 
@@ -28,23 +28,17 @@ Batch = tuple[list[RowKey], NDArray[np.float32]]
 
 @dataclass
 class Decoding:
-    """How decoding went: the reason for each image, by digest, that failed, and the failure that it stopped at."""
+    """Images that failed: the reason for each by digest, and the error that ended the decoding."""
 
     failures: dict[str, str] = field(default_factory=dict)
     error: ImageError | None = None
 
 
 def compute(work: Sequence[Work], space: FeatureSpace, network: Network, on_error: OnError) -> dict[str, str]:
-    """Compute rows and store them.
+    """Compute rows and store them; return the reason for each image, by digest, that could not be decoded.
 
     Decoding runs in threads, a few batches ahead of the network, and batches are made in another thread, so that the
-    network does not wait. Memory does not grow with the number of images.
-
-    Returns:
-        The reason for each image, by digest, that could not be decoded.
-
-    Raises:
-        ImageError: `on_error` is `fail` and an image cannot be decoded; rows of those before it are stored.
+    network does not wait. If `on_error` is `fail`, the rows of the images before the first failure are stored.
     """
     decoding = Decoding()
     total = sum(len(item.views) for item in work)
@@ -84,12 +78,7 @@ def _decoded(
     """
     most = max(len(item.views) for item in work)
     ahead = max(2, max(WORKERS, 2 * batch_size) // most)
-    results = bounded_map(
-        lambda item: decoded_views(item, space.spec.images, space.views, space.store),
-        work,
-        workers=WORKERS,
-        ahead=ahead,
-    )
+    results = bounded_map(lambda item: decoded_views(item, space), work, workers=WORKERS, ahead=ahead)
     for item, result in zip(work, results, strict=True):
         if not isinstance(result, ImageError):
             yield from (((item.image.digest, k), image) for k, image in zip(item.views, result, strict=True))
@@ -101,9 +90,7 @@ def _decoded(
 
 
 def _batches(pixels: Iterator[Pixels], space: FeatureSpace, size: int) -> Iterator[Batch]:
-    preprocess = space.preprocessing
+    def batch(views: list[Pixels]) -> Batch:
+        return [key for key, _ in views], space.preprocessing(np.stack([image for _, image in views]))
 
-    def made(views: list[Pixels]) -> Batch:
-        return [key for key, _ in views], preprocess(np.stack([image for _, image in views]))
-
-    return bounded_map(made, iter(lambda: list(islice(pixels, size)), []), workers=1, ahead=1)
+    return bounded_map(batch, iter(lambda: list(islice(pixels, size)), []), workers=1, ahead=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -11,17 +12,18 @@ from numpy.typing import NDArray
 from featx.digests import digest_of, sha256
 from featx.errors import DataError, ImageError
 from featx.features.hashing import WORKERS, Image, OnError
-from featx.images import DECODE_RULE, ChannelStatistics, ViewSpec, as_rgb, decode, read_bytes, resize, view
+from featx.features.spaces import FeatureSpace
+from featx.images import DECODE_RULE, ChannelStatistics, as_rgb, decode, read_bytes, resize, view
 from featx.parallel import bounded_map
 from featx.progress import report_progress
 from featx.recipes import FeatureSpec, ImagesPart
-from featx.store import StatCache, Store
+from featx.store import StatCache, Store, load_document, save_document
 
 STATISTICS = "statistics"
 
 
 class LostError(ImageError):
-    """The bytes that were hashed can no longer be had, which says nothing of what is in them."""
+    """The bytes that were hashed are gone, so it is not known whether they can be decoded."""
 
 
 class Work(NamedTuple):
@@ -34,16 +36,25 @@ class Work(NamedTuple):
 def pixels(image: Image, part: ImagesPart, store: Store) -> NDArray[np.uint8]:
     """Return an image at the network's input size, (size, size, 3) RGB.
 
+    If the file no longer has the bytes of its digest, the cache's stat cache forgets it.
+
     Args:
-        image: A file's bytes are checked against its digest.
-        part: The size, and how to come to it.
-        store: The cache. If the file has other bytes, its stat cache forgets the file.
+        image: A file, or an image in memory.
+        part: The size, and how images are resized.
+        store: The cache.
 
     Raises:
-        ImageError: It cannot be read or decoded, or is no longer the file that was hashed.
+        ImageError: The image cannot be read or decoded, or is no longer the file that was hashed.
     """
-    found = decode(_content(image, store), image.item.id) if image.array is None else as_rgb(image.array)
-    return resize(found, part.size, part.resize)
+    rgb = decode(_content(image, store), image.item.id) if image.array is None else as_rgb(image.array)
+    return resize(rgb, part.size, part.resize)
+
+
+def _pixels_or_error(image: Image, part: ImagesPart, store: Store) -> NDArray[np.uint8] | ImageError:
+    try:
+        return pixels(image, part, store)
+    except ImageError as error:
+        return error
 
 
 def _content(image: Image, store: Store) -> bytes:
@@ -58,33 +69,28 @@ def _content(image: Image, store: Store) -> bytes:
     return data
 
 
-def decoded_views(work: Work, part: ImagesPart, spec: ViewSpec, store: Store) -> list[NDArray[np.uint8]] | ImageError:
-    """Return the views asked for, or what is wrong with the image."""
-    try:
-        plain = pixels(work.image, part, store)
-    except ImageError as error:
-        return error
-    return [view(plain, spec, work.image.digest, k) for k in work.views]
+def decoded_views(work: Work, space: FeatureSpace) -> list[NDArray[np.uint8]] | ImageError:
+    """Return views as (size, size, 3) RGB, or what is wrong with the image."""
+    plain = _pixels_or_error(work.image, space.spec.images, space.store)
+    if isinstance(plain, ImageError):
+        return plain
+    return [view(plain, space.views, work.image.digest, k) for k in work.views]
 
 
 def with_statistics(spec: FeatureSpec, train: Sequence[Image], store: Store, on_error: OnError) -> FeatureSpec:
-    """Return the spec with the train split's channel statistics filled in where it needs them.
+    """Return the spec with the channel statistics of the training images filled in where it needs them.
 
     They are computed once for a set of images and kept in the store, so that a warm start decodes nothing.
-
-    Raises:
-        ImageError: `on_error` is `fail` and an image cannot be decoded.
-        DataError: There is no training image that can be decoded, or all are the same everywhere.
     """
     if spec.preprocess.mode != "featurewise" or spec.preprocess.mean is not None:
         return spec
     unique = {image.digest: image for image in train}
     key = digest_of({"decode": DECODE_RULE, **spec.images.model_dump(), "digests": sorted(unique)})
-    document = store.load_document(STATISTICS, key)
+    document = load_document(store.root, STATISTICS, key)
     if document is None:
         document, complete = _computed_statistics(list(unique.values()), spec.images, store, on_error)
         if complete:
-            store.save_document(STATISTICS, key, document)
+            save_document(store.root, STATISTICS, key, document)
     fitted = spec.preprocess.model_copy(update={"mean": tuple(document["mean"]), "std": tuple(document["std"])})
     return spec.model_copy(update={"preprocess": fitted})
 
@@ -93,16 +99,10 @@ def _computed_statistics(
     images: Sequence[Image], part: ImagesPart, store: Store, on_error: OnError
 ) -> tuple[dict[str, list[float]], bool]:
     """Return the statistics, and whether they will always be those of these images' bytes."""
-
-    def decoded(image: Image) -> NDArray[np.uint8] | ImageError:
-        try:
-            return pixels(image, part, store)
-        except ImageError as error:
-            return error
-
     statistics = ChannelStatistics()
     failures: list[ImageError] = []
-    results = bounded_map(decoded, images, workers=WORKERS, ahead=2 * WORKERS)
+    decode_one = partial(_pixels_or_error, part=part, store=store)
+    results = bounded_map(decode_one, images, workers=WORKERS, ahead=2 * WORKERS)
     for done, outcome in enumerate(results, 1):
         if not isinstance(outcome, ImageError):
             statistics.add(outcome)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from featx.errors import UsageError
 from featx.features.extraction import Extraction
@@ -77,13 +75,9 @@ def _write_npz(extraction: Extraction, path: Path) -> None:
         with archive.open("X.npy", "w", force_zip64=True) as file:
             header = {"descr": "<f4", "fortran_order": False, "shape": (n, extraction.dim)}
             np.lib.format.write_array_header_1_0(file, header)
-            for chunk in _chunks(sources):
-                file.write(np.ascontiguousarray(chunk, "<f4").tobytes())
-
-
-def _chunks(sources: list[tuple[ViewRows, dict[str, list[Any]]]]) -> Iterator[NDArray[np.float32]]:
-    for rows, _ in sources:
-        yield from rows.chunks(ROWS_AT_ONCE)
+            for rows, _ in sources:
+                for chunk in rows.chunks(ROWS_AT_ONCE):
+                    file.write(np.ascontiguousarray(chunk, "<f4").tobytes())
 
 
 def _write_parquet(extraction: Extraction, path: Path) -> None:

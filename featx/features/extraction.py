@@ -95,7 +95,7 @@ class Extraction:
         return self.table_of(self.select(split))
 
     def table_of(self, images: Sequence[Image]) -> FeatureTable:
-        """Return such a table of some images, in their order."""
+        """Return the features of some images in memory, in their order, see `table`."""
         rows = self.space.plain.rows([(image.digest, 0) for image in images])
         items = [image.item for image in images]
         return FeatureTable(
@@ -158,22 +158,22 @@ def extract_dataset(
     on_error: OnError = "fail",
 ) -> Extraction:
     """Do what `extract` does, for data that is already read; `weights` are those found before, if any."""
-    ran: str = chosen_engine(engine, spec.backbone.precision)
+    engine_name: str = chosen_engine(engine, spec.backbone.precision)
     start = time.perf_counter()
     store = Store(Path(cache))
     weights = weights or find_weights(spec.backbone.name, spec.backbone.weights)
     images, failed = hash_images(dataset.items, on_error, StatCache(store.root))
     _check_any(images, failed)
     train = [image for image in images if image.item.split == "train"]
-    space = FeatureSpace.of(with_statistics(spec, train, store, on_error), weights, store)
-    wanted = _wanted(images, spec.views.count)
+    space = FeatureSpace(with_statistics(spec, train, store, on_error), weights, store)
+    wanted = row_keys(images, spec.views.count)
     missing = space.missing(wanted)
     if space.spec != spec:
         _explain_new_statistics(space, missing)
     broken: dict[str, str] = {}
     if missing:
         network = space.network.build(engine, batch_size)
-        ran = network.name
+        engine_name = network.name
         broken = compute(work_of(images, missing), space, network, on_error)
     failed += [Failure(image.item.id, broken[image.digest]) for image in images if image.digest in broken]
     images = [image for image in images if image.digest not in broken]
@@ -189,11 +189,11 @@ def extract_dataset(
         dim=facts.width,
         parameters=facts.parameters,
         seconds=time.perf_counter() - start,
-        engine=ran,
+        engine=engine_name,
     )
 
 
-def _wanted(images: Iterable[Image], views: int) -> list[RowKey]:
+def row_keys(images: Iterable[Image], views: int) -> list[RowKey]:
     """Return the keys of the rows that images need, each once: all views of training images, view 0 of the others."""
     return list(
         dict.fromkeys(

@@ -1,4 +1,4 @@
-"""The digest of every image file, and which files cannot be read."""
+"""The digest of every image, and which files cannot be read."""
 
 from __future__ import annotations
 
@@ -57,12 +57,9 @@ def data_digest(images: Sequence[Image]) -> str:
 
 
 def digest_of_array(image: NDArray[np.uint8]) -> str:
-    """Return the digest of an image in memory; a grey image has the digest of its RGB pixels.
+    """Return the digest of an image in memory, (height, width) or (height, width, 3); a grey one has that of its RGB.
 
     The hashed bytes begin as no image file does, so it is never the digest of a file.
-
-    Args:
-        image: (height, width) or (height, width, 3), RGB.
     """
     height, width = image.shape[:2]
     return sha256(f"featx array RGB uint8 {height} {width}\n".encode() + as_rgb(image).tobytes())
@@ -71,10 +68,7 @@ def digest_of_array(image: NDArray[np.uint8]) -> str:
 def hash_images(items: Sequence[Item], on_error: OnError, stat_cache: StatCache) -> tuple[list[Image], list[Failure]]:
     """Return the digest of every file; those that the stat cache knows to be unchanged are not read.
 
-    Args:
-        items: The images.
-        on_error: What to do about those that cannot be read.
-        stat_cache: Files that are read here are added to it, even if an error is raised.
+    Files that are read are added to the stat cache, even if an error is raised.
 
     Raises:
         ImageError: `on_error` is `fail` and a file cannot be read or is empty.

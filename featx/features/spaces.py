@@ -6,8 +6,7 @@ A row is reused exactly when its key is the same: the image's bytes, the view's 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,15 +22,15 @@ from featx.store import RowKey, Rows, Space, Store
 NUMERICS = {"float32": "float32", "mixed": "mixed_float16"}
 
 
-@dataclass(frozen=True)
 class SpacePair:
     """View 0 of every image is in `plain`, further views are in `augmented`.
 
     So another rotation or another number of views leaves the rows of the images themselves as they are.
     """
 
-    plain: Space
-    augmented: Space
+    def __init__(self, plain: Space, augmented: Space) -> None:
+        self.plain = plain
+        self.augmented = augmented
 
     def of_view(self, view: int) -> Space:
         """Return the space that holds a view."""
@@ -48,42 +47,39 @@ class SpacePair:
         return ViewRows(self, digests, views)
 
 
-@dataclass(frozen=True)
 class FeatureSpace(SpacePair):
     """The backbone's features of a spec, and all that it takes to compute them.
 
     Attributes:
         spec: The spec with all statistics filled in.
-        weights: The backbone's.
+        weights: The backbone's weights.
         store: The cache.
+        network: What the network is built from.
+        preprocessing: The preprocessing of pixels.
+        views: How augmented views are made.
     """
 
-    spec: FeatureSpec
-    weights: Weights
-    store: Store
-
-    @classmethod
-    def of(cls, spec: FeatureSpec, weights: Weights, store: Store) -> FeatureSpace:
-        """Return the space of a spec whose statistics are known."""
-        plain, augmented = (
-            store.space(_describe(spec, weights, store, augmented=augmented)) for augmented in (False, True)
-        )
-        return cls(plain, augmented, spec, weights, store)
-
-    @property
-    def network(self) -> NetworkSource:
-        """What the network is built from."""
-        return _network(self.spec, self.weights, self.store)
-
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """The preprocessing of pixels."""
-        return _preprocessing(self.spec)
-
-    @property
-    def views(self) -> ViewSpec:
-        """How augmented views are made."""
-        return _views(self.spec)
+    def __init__(self, spec: FeatureSpec, weights: Weights, store: Store) -> None:
+        self.spec = spec
+        self.weights = weights
+        self.store = store
+        self.network = NetworkSource(spec.backbone, spec.images.size, weights, store)
+        mode = spec.preprocess.mode
+        rule = imagenet_rule(spec.backbone.name) if mode == "imagenet" else mode
+        self.preprocessing = Preprocessing(rule, spec.preprocess.mean, spec.preprocess.std)
+        self.views = ViewSpec(**spec.views.model_dump(exclude={"count"}))
+        # Everything that decides a row's values, except the image's bytes and the view's number.
+        description = {
+            "kind": "backbone",
+            "images": {"decode": DECODE_RULE, **spec.images.model_dump()},
+            "views": None,
+            "preprocess": dict(self.preprocessing.key()),
+            "backbone": self.network.identity(),
+            "dtype": spec.features.dtype,
+            "numerics": NUMERICS[spec.backbone.precision],
+        }
+        views = {"rule": VIEW_RULE, **asdict(self.views)}
+        super().__init__(store.space(description), store.space(description | {"views": views}))
 
     def penultimate(self, head: str, layer: str) -> SpacePair:
         """Return the spaces of the outputs of a head's layer on these rows; `head` is the head's digest."""
@@ -92,34 +88,6 @@ class FeatureSpace(SpacePair):
             for features in (self.plain, self.augmented)
         )
         return SpacePair(plain, augmented)
-
-
-def _describe(spec: FeatureSpec, weights: Weights, store: Store, *, augmented: bool) -> dict[str, Any]:
-    """Return everything that decides a row's values, except the image's bytes and the view's number."""
-    return {
-        "kind": "backbone",
-        "images": {"decode": DECODE_RULE, **spec.images.model_dump()},
-        "views": {"rule": VIEW_RULE, **asdict(_views(spec))} if augmented else None,
-        "preprocess": dict(_preprocessing(spec).key()),
-        "backbone": _network(spec, weights, store).identity(),
-        "dtype": spec.features.dtype,
-        "numerics": NUMERICS[spec.backbone.precision],
-    }
-
-
-def _network(spec: FeatureSpec, weights: Weights, store: Store) -> NetworkSource:
-    return NetworkSource(spec.backbone, spec.images.size, weights, store)
-
-
-def _preprocessing(spec: FeatureSpec) -> Preprocessing:
-    mode = spec.preprocess.mode
-    rule = imagenet_rule(spec.backbone.name) if mode == "imagenet" else mode
-    return Preprocessing(rule, spec.preprocess.mean, spec.preprocess.std)
-
-
-def _views(spec: FeatureSpec) -> ViewSpec:
-    """Return the augmentation of a spec; the number of views is not part of it."""
-    return ViewSpec(**spec.views.model_dump(exclude={"count"}))
 
 
 class ViewRows:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -38,18 +38,10 @@ class FeatureTable:
     views: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        lengths = {
-            "X": len(self.X),
-            "ids": len(self.ids),
-            "labels": len(self.labels),
-            "splits": len(self.splits),
-            "groups": len(self.groups),
-            "digests": len(self.digests),
-            "views": len(self.views),
-        }
+        lengths = {field.name: len(getattr(self, field.name)) for field in fields(self)}
         if self.X.ndim != 2 or len(set(lengths.values())) != 1:
-            found = ", ".join(f"{name} {length}" for name, length in lengths.items())
-            raise DataError(f"Expected a matrix of features and columns of the same length, received {found}.")
+            listed = ", ".join(f"{name} {length}" for name, length in lengths.items())
+            raise DataError(f"Expected a matrix of features and columns of the same length, received {listed}.")
 
     def __len__(self) -> int:
         return len(self.X)
@@ -67,7 +59,7 @@ class FeatureTable:
         Raises:
             UsageError: pandas is not installed.
         """
-        known = {
+        columns = {
             "id": self.ids,
             "label": self.labels,
             "split": self.splits,
@@ -75,4 +67,4 @@ class FeatureTable:
             "view": self.views,
             "sha256": self.digests,
         }
-        return frame({**known, **{f"x{number}": column for number, column in enumerate(self.X.T)}})
+        return frame({**columns, **{f"x{number}": column for number, column in enumerate(self.X.T)}})

@@ -13,14 +13,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from featx.data import Item
 from featx.errors import DataError, UntrustedError
-from featx.features.choice import base_recipe, chosen_recipe
+from featx.features.choice import base_recipe
 from featx.features.compute import compute
 from featx.features.decoding import with_statistics
 from featx.features.extraction import work_of
 from featx.features.hashing import Image, digest_of_array, hash_images
 from featx.features.spaces import FeatureSpace
 from featx.networks import Engine, Weights, chosen_engine, find_weights
-from featx.recipes import FeatureSpec, Pooling, Precision, PreprocessMode, Recipe
+from featx.recipes import FeatureSpec, Pooling, Precision, PreprocessMode, Recipe, override
 from featx.store import StatCache, Store
 
 EXPECTED = (
@@ -30,23 +30,13 @@ EXPECTED = (
 
 
 def images_of(X: Any, split: str, stat_cache: StatCache) -> list[Image]:
-    """Return an image for each element of X, in its order; equal elements are the same image.
-
-    Args:
-        X: Paths as a list, an array, a Series, or one column of shape (n, 1); or arrays of pixels, in one array or
-            in a list of (height, width) and (height, width, 3), whose sizes may differ.
-        split: What the images are used for, `train` or `test`.
-        stat_cache: The stat cache of the cache.
-
-    Raises:
-        DataError: X is something else, or empty.
-        ImageError: A file cannot be read.
-    """
+    """Return an image for each element of X (see `FeatureExtractor`), in its order; they are used for `split`."""
     if isinstance(X, (str, Path)):
         raise DataError(f"{EXPECTED}, received the one path {str(X)!r}; put it into a list.")
     pictures = _pictures(X)
     if pictures is not None:
-        return [_of_array(picture, number, split) for number, picture in enumerate(pictures)]
+        items = [Item(name, Path(name), None, split) for name in (f"image {n}" for n in range(len(pictures)))]
+        return [Image(item, digest_of_array(image), image) for item, image in zip(items, pictures, strict=True)]
     return _of_files(_paths(X), split, stat_cache)
 
 
@@ -68,11 +58,6 @@ def _checked(array: NDArray[Any], *, one: bool) -> NDArray[np.uint8]:
         hint = "X[np.newaxis]" if array.dtype == np.uint8 and not one and array.ndim == 3 else "np.uint8, 0 to 255"
         raise DataError(f"{EXPECTED}, received {array.dtype} of shape {array.shape}; pass {hint}.")
     return array
-
-
-def _of_array(array: NDArray[np.uint8], number: int, split: str) -> Image:
-    name = f"image {number}"
-    return Image(Item(name, Path(name), None, split), digest_of_array(array), array)
 
 
 def _paths(X: Any) -> list[str]:
@@ -159,7 +144,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Find the weights, compute the statistics that the preprocessing needs, and the rows of X that are missing.
 
         Args:
-            X: Images, see above.
+            X: Images, see `FeatureExtractor`.
             y: Not used.
 
         Raises:
@@ -170,23 +155,11 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def fit_transform(self, X: Any, y: Any = None) -> NDArray[np.float32]:
-        """Fit and return the rows of X, (n, d).
-
-        Args:
-            X: Images, see above.
-            y: Not used.
-
-        Raises:
-            DataError: X is not images, or empty.
-            FeatxError: What `featx.extract` raises.
-        """
+        """Fit and return the rows of X, (n, d); for arguments and errors see `fit`."""
         return self._rows(self._fitted_images(X))
 
     def transform(self, X: Any) -> NDArray[np.float32]:
         """Return the rows of X, (n, d), in its order; those that the cache lacks are computed.
-
-        Args:
-            X: Images, see above.
 
         Raises:
             sklearn.exceptions.NotFittedError: Nothing was fitted.
@@ -198,10 +171,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self._rows(images_of(X, "test", StatCache(Path(self.cache))))
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
-        """Return `<backbone>_<number>` for each column, (d,).
-
-        Args:
-            input_features: Not used.
+        """Return `<backbone>_<number>` for each column, (d,); `input_features` is not used.
 
         Raises:
             sklearn.exceptions.NotFittedError: Nothing was fitted.
@@ -233,7 +203,6 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return images
 
     def _wanted(self) -> FeatureSpec:
-        base = base_recipe(self.recipe, self.backbone)
         fields = {
             "backbone.weights": self.weights,
             "backbone.pooling": self.pooling,
@@ -243,7 +212,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             "images.size": self.size,
             "views.count": 1,
         }
-        return chosen_recipe(base, None, fields)
+        return override(base_recipe(self.recipe, self.backbone), fields)
 
     def _rows(self, images: list[Image]) -> NDArray[np.float32]:
         space = self._complete(images, self.spec_, self.weights_)
@@ -253,12 +222,12 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Compute the rows that the cache lacks, and return where all of them are."""
         store = Store(Path(self.cache))
         keys = [(image.digest, 0) for image in images]
-        space = FeatureSpace.of(spec, weights, store)
+        space = FeatureSpace(spec, weights, store)
         if not space.missing(keys):
             return space
         with store.lock():
             # Another process may have computed some while this one waited.
-            space = FeatureSpace.of(spec, _trusted(weights, spec), store)
+            space = FeatureSpace(spec, _trusted(weights, spec), store)
             missing = space.missing(keys)
             if missing:
                 compute(work_of(images, missing), space, space.network.build(self.engine, self.batch_size), "fail")
@@ -269,10 +238,10 @@ def _trusted(weights: Weights, spec: FeatureSpec) -> Weights:
     """Return the weights as they are found now, which must be those of `fit`; random ones come from their seed."""
     if weights.path is None:
         return weights
-    found = find_weights(spec.backbone.name, spec.backbone.weights)
-    if found.digest != weights.digest:
+    now = find_weights(spec.backbone.name, spec.backbone.weights)
+    if now.digest != weights.digest:
         raise UntrustedError(
             f"Expected the weights of {spec.backbone.name} that were there at fit (SHA-256 {weights.digest[:12]}…), "
-            f"found others in {found.path or found.source} ({found.digest[:12]}…); fit again, or put the first back."
+            f"found others in {now.path or now.source} ({now.digest[:12]}…); fit again, or put the first back."
         )
-    return found
+    return now

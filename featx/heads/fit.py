@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from featx.data import Dataset, check_for_fit, read_data
 from featx.errors import UntrustedError
-from featx.features import Extraction, Image, OnError, SpacePair, extract_dataset
+from featx.features import Extraction, Image, OnError, SpacePair, extract_dataset, row_keys
 from featx.heads.engines import FitEngine, Fitter, check_engine, make_fitter
 from featx.heads.head import Head, check_output
 from featx.heads.sampling import ImagesByRole, TrainingBatches, class_indices, images_by_role
@@ -232,12 +232,7 @@ def store_penultimate(head: Head, extraction: Extraction, views: int) -> Penulti
         return None
     digest = head.digest()
     target = extraction.space.penultimate(digest, layer)
-    keys = dict.fromkeys(
-        (image.digest, view)
-        for image in extraction.images
-        for view in range(views if image.item.split == "train" else 1)
-    )
-    missing = target.missing(list(keys))
+    missing = target.missing(row_keys(extraction.images, views))
     for augmented in (False, True):
         chosen = [key for key in missing if (key[1] > 0) == augmented]
         if chosen:

@@ -17,19 +17,18 @@ from featx.runs.folder import read_run
 from featx.store import Store
 
 ABSENT = "(absent)"
+STATISTICS = ("preprocess.mean", "preprocess.std")
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why a row is found or not.
+    """Whether a row is stored, and what differs from the nearest space that holds the image, if there is one.
 
     Attributes:
-        digest: sha256 of the image's bytes.
-        view: The view asked for.
-        hit: The row is stored.
-        nearest: Id of the space that holds this image and differs least; None if no other does.
-        views: The views of this image in the nearest space.
-        differences: (dotted field, value wanted, value in the nearest space) for each field that differs.
+        digest: SHA-256 of the image's bytes.
+        nearest: Id of that space.
+        views: The views of this image in it.
+        differences: (dotted field, value wanted, value in that space) for each field that differs.
     """
 
     digest: str
@@ -40,7 +39,7 @@ class Explanation:
     differences: list[tuple[str, Any, Any]]
 
     def sentences(self) -> list[str]:
-        """The explanation for people, a sentence an item."""
+        """Return the explanation for people, one sentence an item."""
         image = f"image {self.digest[:12]}…"
         if self.hit:
             return [f"View {self.view} of the {image} is stored: it is not computed again."]
@@ -61,35 +60,24 @@ class Explanation:
 
 
 def explain(store: Store, description: Mapping[str, Any], digest: str, view: int) -> Explanation:
-    """Say whether a row is stored and, if not, what differs from the nearest space that holds the image.
+    """Compare the space with this description, in which a row is wanted, with the nearest that holds the image.
 
     Spaces that hold this very view come before those that hold only others; among them the one whose
     description differs in the fewest fields is the nearest.
-
-    Args:
-        store: The cache.
-        description: Of the space in which the row is wanted.
-        digest: sha256 of the image's bytes, 64 hexadecimal digits.
-        view: The view wanted.
     """
     wanted = store.space(description)
     if wanted.contains((digest, view)):
         return Explanation(digest, view, True, wanted.id, wanted.views(digest), [])
-    nearest: tuple[bool, int, str] | None = None
-    found = Explanation(digest, view, False, None, [], [])
+    candidates: list[tuple[bool, int, str, Explanation]] = []
     for space in store.spaces():
         # Rows of another kind, such as a head's penultimate features or raw pixels, explain nothing.
         if not space.description or space.description.get("kind") != wanted.description.get("kind"):
             continue
-        views = space.views(digest)
-        if not views:
-            continue
-        differences = _differences(wanted.description, space.description)
-        rank = (view not in views, len(differences), space.id)
-        if nearest is None or rank < nearest:
-            nearest = rank
-            found = Explanation(digest, view, False, space.id, views, differences)
-    return found
+        if views := space.views(digest):
+            differences = _differences(wanted.description, space.description)
+            explanation = Explanation(digest, view, False, space.id, views, differences)
+            candidates.append((view not in views, len(differences), space.id, explanation))
+    return min(candidates)[-1] if candidates else Explanation(digest, view, False, None, [], [])
 
 
 def _differences(wanted: Mapping[str, Any], stored: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
@@ -112,16 +100,12 @@ def _plain(value: Any) -> str:
     return value if value == ABSENT else json.dumps(value, ensure_ascii=False)
 
 
-STATISTICS = ("preprocess.mean", "preprocess.std")
-
-
 def explain_image(image: str | Path, spec: FeatureSpec, *, view: int = 0, cache: str | Path = "cache") -> Explanation:
     """Compare the key of an image's row with the nearest row that the cache holds.
 
     Args:
         image: The file.
-        spec: What features are meant. Where it needs channel statistics and names none, those of the
-            nearest row are taken for the same.
+        spec: Which features. If it needs channel statistics and has none, those of the stored rows are used.
         view: Which view; 0 is the image itself.
         cache: The store's folder.
 
@@ -146,29 +130,30 @@ def explain_of_run(image: str | Path, run: str | Path, *, view: int = 0, cache: 
         ImageError: The file cannot be read.
         RunError: The folder is not a run.
     """
-    found = read_run(run)
-    known = Weights(found.recipe.backbone.weights, None, str(found.manifest["weights"]["sha256"]))
-    return _explain(sha256(read_bytes(Path(image), str(image))), found.recipe, known, view, cache)
+    opened = read_run(run)
+    weights = Weights(opened.recipe.backbone.weights, None, str(opened.manifest["weights"]["sha256"]))
+    return _explain(sha256(read_bytes(Path(image), str(image))), opened.recipe, weights, view, cache)
 
 
 def _explain(digest: str, spec: FeatureSpec, weights: Weights, view: int, cache: str | Path) -> Explanation:
     store = Store(Path(cache))
-    if spec.preprocess.mode != "featurewise" or spec.preprocess.mean is not None:
-        return explain(store, FeatureSpace.of(spec, weights, store).of_view(view).description, digest, view)
-    known = _known_statistics(digest, store)
-    fitted = known or {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
-    spec = spec.model_copy(update={"preprocess": spec.preprocess.model_copy(update=fitted)})
-    found = explain(store, FeatureSpace.of(spec, weights, store).of_view(view).description, digest, view)
-    if known:
-        return found
+    unknown = False
+    if spec.preprocess.mode == "featurewise" and spec.preprocess.mean is None:
+        stored = _stored_statistics(digest, store)
+        unknown = stored is None
+        statistics = stored or {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
+        spec = spec.model_copy(update={"preprocess": spec.preprocess.model_copy(update=statistics)})
+    explanation = explain(store, FeatureSpace(spec, weights, store).of_view(view).description, digest, view)
+    if not unknown:
+        return explanation
     # Statistics that stand in for unknown ones differ from everything and explain nothing.
-    told = [difference for difference in found.differences if difference[0] not in STATISTICS]
-    return replace(found, differences=told)
+    differences = [difference for difference in explanation.differences if difference[0] not in STATISTICS]
+    return replace(explanation, differences=differences)
 
 
-def _known_statistics(digest: str, store: Store) -> dict[str, tuple[float, ...]] | None:
+def _stored_statistics(digest: str, store: Store) -> dict[str, tuple[float, ...]] | None:
     for space in store.spaces():
-        known = space.description.get("preprocess") or {}
-        if known.get("rule") == "featurewise" and space.views(digest):
-            return {name: tuple(known[name]) for name in ("mean", "std")}
+        preprocess = space.description.get("preprocess") or {}
+        if preprocess.get("rule") == "featurewise" and space.views(digest):
+            return {name: tuple(preprocess[name]) for name in ("mean", "std")}
     return None

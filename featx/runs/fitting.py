@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from featx.features import Extraction, OnError
 from featx.frames import frame
@@ -17,7 +13,7 @@ from featx.heads import Epoch, FitEngine, Head, HeadFit, check_engine, extract_t
 from featx.progress import Progress, reports_progress
 from featx.recipes import Recipe, load_recipe
 from featx.runs.folder import check_out
-from featx.runs.writing import TrainedHead, write_run
+from featx.runs.writing import Logits, write_run
 from featx.stats import Score
 
 
@@ -120,14 +116,11 @@ def fit_head(
     seconds = {"extract": extracted - start, "fit": time.perf_counter() - extracted}
     penultimate = store_penultimate(head, extraction, recipe.views.count)
     result = _result(fit, out, head, logits, seconds)
-    trained = TrainedHead(vars(fit.images), logits, extraction.dataset.classes, head, penultimate)
-    write_run(out, fit.recipe, trained, extraction, result.history, result.to_json())
+    write_run(out, fit, head, logits, penultimate, result.to_json())
     return result
 
 
-def _result(
-    fit: HeadFit, out: Path, head: Head, logits: Mapping[str, NDArray[np.float32]], seconds: dict[str, float]
-) -> FitResult:
+def _result(fit: HeadFit, out: Path, head: Head, logits: Logits, seconds: dict[str, float]) -> FitResult:
     scores = fit.scores(logits)
     frozen = fit.extraction.parameters
     trainable = head.parameters()

@@ -5,16 +5,18 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, TypeVar
 
 from featx.errors import RunError
 from featx.files import check_folder, unwritable
 from featx.recipes import Recipe, load_recipe
 
+T = TypeVar("T")
 HEAD = "head.keras"
 RECIPE = "recipe.toml"
 MANIFEST = "manifest.json"
@@ -82,14 +84,7 @@ class Run:
         Raises:
             RunError: `predictions.csv` is missing or damaged.
         """
-        path = self.path / PREDICTIONS
-        try:
-            with path.open(encoding="utf-8", newline="") as file:
-                return [self._image(row) for row in csv.DictReader(file, strict=True)]
-        except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
-            raise RunError(
-                f"Expected the run's images in {path}, but it cannot be read ({error}); fit again."
-            ) from None
+        return self._read(PREDICTIONS, "images", lambda file: [self._image(row) for row in _table(file)])
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
@@ -98,13 +93,7 @@ class Run:
         Raises:
             RunError: `metrics.json` is missing or damaged.
         """
-        path = self.path / METRICS
-        try:
-            return dict(json.loads(path.read_text("utf-8")))
-        except (OSError, TypeError, ValueError) as error:
-            raise RunError(
-                f"Expected the run's scores in {path}, but it cannot be read ({error}); fit again."
-            ) from None
+        return self._read(METRICS, "scores", lambda file: dict(json.load(file)))
 
     @cached_property
     def history(self) -> list[dict[str, float | None]]:
@@ -113,14 +102,20 @@ class Run:
         Raises:
             RunError: `history.csv` is missing or damaged.
         """
-        path = self.path / HISTORY
+
+        def parse(file: TextIO) -> list[dict[str, float | None]]:
+            return [{name: float(value) if value else None for name, value in row.items()} for row in _table(file)]
+
+        return self._read(HISTORY, "epochs", parse)
+
+    def _read(self, name: str, what: str, parse: Callable[[TextIO], T]) -> T:
+        path = self.path / name
         try:
             with path.open(encoding="utf-8", newline="") as file:
-                rows = list(csv.DictReader(file, strict=True))
-            return [{name: float(value) if value else None for name, value in row.items()} for row in rows]
-        except (OSError, TypeError, ValueError, csv.Error) as error:
+                return parse(file)
+        except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
             raise RunError(
-                f"Expected the run's epochs in {path}, but it cannot be read ({error}); fit again."
+                f"Expected the run's {what} in {path}, but it cannot be read ({error}); fit again."
             ) from None
 
     def _image(self, row: Mapping[str, Any]) -> RunImage:
@@ -139,8 +134,12 @@ class Run:
         )
 
 
+def _table(file: TextIO) -> csv.DictReader[str]:
+    return csv.DictReader(file, strict=True)
+
+
 def is_run(folder: Path) -> bool:
-    """Tell whether a folder is one that `fit_head` wrote."""
+    """Return whether `fit_head` wrote the folder."""
     return (folder / MANIFEST).is_file() and (folder / RECIPE).is_file()
 
 
@@ -166,23 +165,14 @@ def read_run(folder: str | Path) -> Run:
 
 
 def check_out(folder: Path) -> None:
-    """Check that a run may be written to a folder: absent, empty, or an earlier run, which is replaced.
-
-    An earlier run may be one whose writing was interrupted.
-
-    Raises:
-        RunError: It is a file, or holds other things.
-    """
+    """Check that a folder is absent, empty or an earlier run, also one whose writing was interrupted."""
     check_folder(folder, "run", (MANIFEST, HEAD))
 
 
 def withdraw(folder: Path) -> None:
-    """Take an earlier run's manifest away, without which its folder is no run, before its files are replaced.
+    """Remove an earlier run's manifest, without which its folder is no run, before its files are replaced.
 
-    Its maps and its report go with it, which would be of another head. What else lies in a map's folder stays.
-
-    Raises:
-        StoreError: The folder cannot be written.
+    Its maps and its report go with it, since they show another head. Other files stay, also in a map's folder.
     """
     try:
         (folder / MANIFEST).unlink(missing_ok=True)
@@ -190,14 +180,9 @@ def withdraw(folder: Path) -> None:
             if path.is_file() and (path.name == REPORT or MAP_FILE.fullmatch(path.name)):
                 path.unlink(missing_ok=True)
             elif path.is_dir() and MAP_FOLDER.fullmatch(path.name):
-                _empty(path)
+                for name in MAP_FOLDER_FILES:
+                    (path / name).unlink(missing_ok=True)
+                with suppress(OSError):  # it holds other files, or is a link
+                    path.rmdir()
     except OSError as error:
         raise unwritable(folder, error) from error
-
-
-def _empty(folder: Path) -> None:
-    """Remove a map's files from its folder, and the folder if nothing else is in it."""
-    for name in MAP_FOLDER_FILES:
-        (folder / name).unlink(missing_ok=True)
-    if not folder.is_symlink() and not any(folder.iterdir()):
-        folder.rmdir()

@@ -14,7 +14,7 @@ from featx.errors import UntrustedError
 from featx.features import Extraction, FeatureSpace, OnError, ViewRows, extract_dataset
 from featx.heads import Head
 from featx.networks import find_weights
-from featx.recipes import Recipe
+from featx.recipes import Recipe, override
 from featx.runs.folder import HEAD, Run
 from featx.stats import probabilities
 from featx.store import Store
@@ -55,11 +55,11 @@ class HeadModel(Model):
         self.classes = run.classes
 
     def check(self, space: FeatureSpace) -> None:
-        """Check the digest of the weights, see `Model`."""
+        """Check the digest of the weights."""
         check_weights(space, str(self.run.manifest["weights"]["sha256"]), "head")
 
     def probabilities(self, rows: ViewRows) -> NDArray[np.float64]:
-        """Return the head's probabilities, see `Model`."""
+        """Return the head's probabilities."""
         return probabilities(Head.load(self.run.path / HEAD).logits(rows.chunks(ROWS_AT_ONCE)))
 
 
@@ -74,12 +74,12 @@ def check_weights(space: FeatureSpace, expected: str, model: str) -> None:
     Raises:
         UntrustedError: The backbone has others.
     """
-    found = space.weights
-    if found.digest != expected:
+    weights = space.weights
+    if weights.digest != expected:
         raise UntrustedError(
             f"Expected the weights of {space.spec.backbone.name} that the {model} was trained on (SHA-256 "
-            f"{expected[:12]}…), found others in {found.path or found.source} ({found.digest[:12]}…); predictions "
-            "would mean nothing, so pass the right file with --weights, or fit again."
+            f"{expected[:12]}…), found others in {weights.path or weights.source} ({weights.digest[:12]}…); "
+            "predictions would mean nothing, so pass the right file with --weights, or fit again."
         )
 
 
@@ -99,11 +99,8 @@ def extract_new(
     """
     # Paths are checked first, so that a typing error does not wait for a download.
     dataset = read_paths([Path(path) for path in paths], missing="keep" if on_error == "skip" else "fail")
-    spec = model.recipe
-    if weights is not None:
-        spec = spec.replaced({"backbone.weights": weights})
-    weights_now = find_weights(spec.backbone.name, spec.backbone.weights)
-    model.check(FeatureSpace.of(spec, weights_now, Store(Path(cache))))
     # No image here is a training image: augmented views are not needed.
-    spec = spec.replaced({"views.count": 1})
-    return extract_dataset(dataset, spec, weights=weights_now, cache=cache, on_error=on_error)
+    spec = override(model.recipe, {"backbone.weights": weights, "views.count": 1})
+    found_weights = find_weights(spec.backbone.name, spec.backbone.weights)
+    model.check(FeatureSpace(spec, found_weights, Store(Path(cache))))
+    return extract_dataset(dataset, spec, weights=found_weights, cache=cache, on_error=on_error)

@@ -18,14 +18,13 @@ from featx.features import (
     Failure,
     FeatureSpace,
     FeatureTable,
-    Image,
     OnError,
     default_recipe,
     extract,
 )
 from featx.recipes import FeatureSpec
-from featx.runs.folder import Run, RunImage, is_run, read_run
-from featx.store import Store
+from featx.runs.folder import Run, is_run, read_run
+from featx.store import RowKey, Store
 
 Layer = Literal["penultimate", "backbone"]
 
@@ -83,7 +82,7 @@ class Source:
     failed: tuple[Failure, ...] = ()
 
     def group_ids(self) -> tuple[str, ...]:
-        """Return for each image the id of its group: images with one id (one group, or equal bytes) stay together."""
+        """Return for each image the id of its group: images with the same id (group or bytes) must stay together."""
         return tuple(group_ids(self.table.digests, self.table.groups))
 
     def column(self, name: str) -> tuple[str, ...]:
@@ -94,14 +93,10 @@ class Source:
         """
         if name == "label":
             return tuple(label or "" for label in self.table.labels)
-        known = sorted({key for columns in self.extra for key in columns})
-        if name not in known:
-            hint = (
-                f"found {', '.join(known)}; name one of them, or label."
-                if known
-                else "found no further column; use label."
-            )
-            raise DataError(f"Expected a column {name!r} in the manifest of {self.name}, {hint}")
+        names = sorted({key for columns in self.extra for key in columns})
+        if name not in names:
+            found = f"{', '.join(names)}; name one of them, or label." if names else "no further column; use label."
+            raise DataError(f"Expected a column {name!r} in the manifest of {self.name}, found {found}")
         return tuple(columns.get(name, "") for columns in self.extra)
 
     def of_split(self, split: str) -> Source:
@@ -113,7 +108,7 @@ class Source:
         """
         if split not in (*SPLITS, "all"):
             raise UsageError(f"Expected the split {', '.join(SPLITS)} or all, received {split!r}.")
-        index = np.array([i for i, own in enumerate(self.table.splits) if split in ("all", own)], np.int64)
+        index = np.array([i for i, name in enumerate(self.table.splits) if split in ("all", name)], np.int64)
         if not len(index):
             raise DataError(f"{self.name} has no images of the split {split!r}; choose another --split.")
         return self.take(index)
@@ -176,11 +171,15 @@ def run_source(run: Run, layer: Layer | None, store: Store) -> Source:
     Raises:
         RunError: The cache lacks some, or the run has no penultimate features.
     """
-    chosen = layer or ("backbone" if run.manifest["head"]["penultimate"] is None else "penultimate")
+    penultimate = run.manifest["head"]["penultimate"]
+    chosen: Layer = layer or ("backbone" if penultimate is None else "penultimate")
+    if chosen == "penultimate" and penultimate is None:
+        raise RunError(f"The recipe of {run.path} names no penultimate layer; use --layer backbone.")
+    features = run.manifest["features"] if chosen == "backbone" else penultimate
+    feature_set = str(features["feature_set"])
     images = sorted(run.images, key=lambda image: (image.digest, image.path))
-    feature_set = _feature_set(run, chosen)
     table = FeatureTable(
-        _rows(run, [image.digest for image in images], chosen, feature_set, store),
+        _rows(run, [(image.digest, 0) for image in images], chosen, feature_set, store),
         ids=tuple(image.path for image in images),
         labels=tuple(image.label for image in images),
         splits=tuple(image.split for image in images),
@@ -188,6 +187,7 @@ def run_source(run: Run, layer: Layer | None, store: Store) -> Source:
         digests=tuple(image.digest for image in images),
         views=(0,) * len(images),
     )
+    probabilities = np.array([image.probabilities for image in images], np.float64)
     root = Path(run.manifest["data"]["root"])
     return Source(
         name=run.path.resolve().name,
@@ -196,43 +196,31 @@ def run_source(run: Run, layer: Layer | None, store: Store) -> Source:
         table=table,
         files=tuple(root / image.path for image in images),
         extra=tuple(image.extra for image in images),
-        predicted=_predicted(run, images),
+        predicted=Predicted(run.classes, probabilities, tuple(image.role for image in images)),
         run=run,
     )
 
 
 def data_source(extraction: Extraction) -> Source:
     """Return the rows of an extraction."""
-    images: list[Image] = sorted(extraction.images, key=lambda image: (image.digest, image.item.id))
-    columns = [{name: _text(value) for name, value in image.item.extra.items()} for image in images]
+
+    def text(value: object) -> str:
+        return "" if value is None else str(value)
+
+    images = sorted(extraction.images, key=lambda image: (image.digest, image.item.id))
     return Source(
         name=extraction.dataset.root.name,
         layer="backbone",
         feature_set=extraction.space.plain.id,
         table=extraction.table_of(images),
         files=tuple(image.item.path for image in images),
-        extra=tuple(columns),
+        extra=tuple({name: text(value) for name, value in image.item.extra.items()} for image in images),
         space=extraction.space,
         failed=extraction.failed,
     )
 
 
-def _predicted(run: Run, images: Sequence[RunImage]) -> Predicted:
-    shares = np.array([image.probabilities for image in images], np.float64)
-    return Predicted(run.classes, shares, tuple(image.role for image in images))
-
-
-def _feature_set(run: Run, layer: Layer) -> str:
-    if layer == "backbone":
-        return str(run.manifest["features"]["feature_set"])
-    known = run.manifest["head"]["penultimate"]
-    if known is None:
-        raise RunError(f"The recipe of {run.path} names no penultimate layer; use --layer backbone.")
-    return str(known["feature_set"])
-
-
-def _rows(run: Run, digests: Sequence[str], layer: Layer, feature_set: str, store: Store) -> NDArray[np.float32]:
-    keys = [(digest, 0) for digest in digests]
+def _rows(run: Run, keys: Sequence[RowKey], layer: Layer, feature_set: str, store: Store) -> NDArray[np.float32]:
     for space in store.spaces():
         if space.id == feature_set and not space.missing(keys):
             return space.rows(keys).to_array()
@@ -240,7 +228,3 @@ def _rows(run: Run, digests: Sequence[str], layer: Layer, feature_set: str, stor
         f"The {layer} features of the run {run.path} are not all in the cache {store.root}; pass the cache that it "
         "was fitted with (--cache), or run featx fit-head again."
     )
-
-
-def _text(value: object) -> str:
-    return "" if value is None else str(value)

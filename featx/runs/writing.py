@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, fields
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx import plots
-from featx.features import Extraction, Image, data_digest
+from featx.features import Extraction, data_digest
 from featx.files import write_csv, write_file, write_json, write_text
-from featx.heads import Epoch, Head, Penultimate, class_indices
-from featx.recipes import Recipe, dump_recipe
+from featx.heads import Epoch, Head, HeadFit, Penultimate, class_indices
+from featx.recipes import dump_recipe
 from featx.runs.folder import (
     CONFUSION,
     CURVES,
@@ -37,47 +37,23 @@ from featx.stats import confusion_matrix, probabilities, score
 PACKAGES = ("featx", "keras", "tensorflow", "numba", "numpy", "scikit-learn", "pillow", "pyarrow")
 
 
-@dataclass(frozen=True)
-class TrainedHead:
-    """A trained head and its outputs.
-
-    Attributes:
-        images: By role: `fit`, `validation` and `test`.
-        logits: By role, (images, outputs).
-        classes: In the order of the head's output.
-        head: The head.
-        penultimate: Where its penultimate features are.
-    """
-
-    images: Mapping[str, Sequence[Image]]
-    logits: Mapping[str, NDArray[np.float32]]
-    classes: tuple[str, ...]
-    head: Head
-    penultimate: Penultimate | None
+Logits = Mapping[str, NDArray[np.float32]]
+"""The head's logits by role of the images (`fit`, `validation`, `test`), (images, outputs) each."""
 
 
 def write_run(
-    out: Path,
-    recipe: Recipe,
-    trained: TrainedHead,
-    extraction: Extraction,
-    history: Sequence[Epoch],
-    metrics: Mapping[str, Any],
+    out: Path, fit: HeadFit, head: Head, logits: Logits, penultimate: Penultimate | None, metrics: Mapping[str, Any]
 ) -> None:
-    """Write the folder. The manifest is written last, so that a folder with a manifest is complete.
-
-    Raises:
-        StoreError: A file cannot be written; the folder is then no run, and can be written again.
-    """
+    """Write the folder. The manifest is written last, so that a folder with a manifest is complete."""
     withdraw(out)
-    write_file(out / HEAD, trained.head.save)
-    write_text(out / RECIPE, dump_recipe(recipe))
+    write_file(out / HEAD, head.save)
+    write_text(out / RECIPE, dump_recipe(fit.recipe))
     write_json(out / METRICS, metrics)
-    write_csv(out / HISTORY, [field.name for field in fields(Epoch)], map(astuple, history))
-    _write_predictions(out / PREDICTIONS, trained)
-    _write_curves(out / CURVES, history)
-    _write_confusion(out / CONFUSION, trained)
-    write_json(out / MANIFEST, _manifest(trained, extraction, metrics))
+    write_csv(out / HISTORY, [field.name for field in fields(Epoch)], map(astuple, fit.history))
+    _write_predictions(out / PREDICTIONS, fit, logits)
+    _write_curves(out / CURVES, fit.history)
+    _write_confusion(out / CONFUSION, fit, logits)
+    write_json(out / MANIFEST, _manifest(fit.extraction, head, penultimate, metrics))
 
 
 def data_facts(extraction: Extraction) -> dict[str, Any]:
@@ -95,27 +71,26 @@ def versions(extraction: Extraction) -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
 
-def _write_predictions(path: Path, trained: TrainedHead) -> None:
-    extra = sorted({name for images in trained.images.values() for image in images for name in image.item.extra})
+def _write_predictions(path: Path, fit: HeadFit, logits: Logits) -> None:
+    classes = fit.extraction.dataset.classes
+    extra = sorted({name for image in fit.extraction.images for name in image.item.extra})
     header = [
         *("path", "split", "role", "label", "predicted"),
-        *(f"p_{name}" for name in trained.classes),
+        *(f"p_{name}" for name in classes),
         *("sha256", "group"),
         *(f"{EXTRA}{name}" for name in extra),
     ]
     rows = []
-    for role, images in trained.images.items():
-        for image, p in zip(images, probabilities(trained.logits[role]), strict=True):
+    for role, images in vars(fit.images).items():
+        for image, p in zip(images, probabilities(logits[role]), strict=True):
             item = image.item
-            predicted = trained.classes[int(np.argmax(p))]
-            further = (item.group, *(item.extra.get(name) for name in extra))
-            cells = ["" if value is None else str(value) for value in further]
-            rows.append([item.id, item.split, role, item.label, predicted, *map(_short, p), image.digest, *cells])
+            predicted = classes[int(np.argmax(p))]
+            shares = [f"{value:.6g}" for value in p]
+            further = (item.extra.get(name) for name in extra)
+            rows.append(
+                [item.id, item.split, role, item.label, predicted, *shares, image.digest, item.group, *further]
+            )
     write_csv(path, header, sorted(rows, key=lambda row: (row[2] == "test", row[0])))
-
-
-def _short(probability: float) -> str:
-    return f"{probability:.6g}"
 
 
 def _write_curves(path: Path, history: Sequence[Epoch]) -> None:
@@ -127,21 +102,22 @@ def _write_curves(path: Path, history: Sequence[Epoch]) -> None:
     write_file(path, lambda draft: plots.save(left, draft))
 
 
-def _write_confusion(path: Path, trained: TrainedHead) -> None:
-    role = "test" if trained.images["test"] else "validation" if trained.images["validation"] else "fit"
-    labels = class_indices(trained.images[role], trained.classes)
+def _write_confusion(path: Path, fit: HeadFit, logits: Logits) -> None:
+    classes = fit.extraction.dataset.classes
+    role = "test" if fit.images.test else "validation" if fit.images.validation else "fit"
+    labels = class_indices(vars(fit.images)[role], classes)
     ones = np.ones((1, len(labels)))
-    (counts,) = confusion_matrix(labels, probabilities(trained.logits[role]), ones).astype(np.int64)
-    title = f"{role}\n{score(trained.logits[role], labels)}"
-    axes = plots.draw_confusion(counts, trained.classes, title)
+    (counts,) = confusion_matrix(labels, probabilities(logits[role]), ones).astype(np.int64)
+    axes = plots.draw_confusion(counts, classes, f"{role}\n{score(logits[role], labels)}")
     write_file(path, lambda draft: plots.save(axes, draft))
 
 
-def _manifest(trained: TrainedHead, extraction: Extraction, metrics: Mapping[str, Any]) -> dict[str, Any]:
-    penultimate = trained.penultimate
+def _manifest(
+    extraction: Extraction, head: Head, penultimate: Penultimate | None, metrics: Mapping[str, Any]
+) -> dict[str, Any]:
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "classes": list(trained.classes),
+        "classes": list(extraction.dataset.classes),
         "data": data_facts(extraction),
         "weights": {
             "backbone": extraction.spec.backbone.name,
@@ -156,7 +132,7 @@ def _manifest(trained: TrainedHead, extraction: Extraction, metrics: Mapping[str
             "description": extraction.space.plain.description,
         },
         "head": {
-            "sha256": trained.head.digest(),
+            "sha256": head.digest(),
             "penultimate": None
             if penultimate is None
             else {"layer": penultimate.layer, "feature_set": penultimate.spaces.plain.id},
@@ -170,4 +146,5 @@ def _manifest(trained: TrainedHead, extraction: Extraction, metrics: Mapping[str
 def _devices() -> dict[str, Any]:
     from featx.networks import load_keras
 
-    return {"keras_backend": load_keras().backend.backend(), "devices": load_keras().distribution.list_devices()}
+    keras = load_keras()
+    return {"keras_backend": keras.backend.backend(), "devices": keras.distribution.list_devices()}
