@@ -72,8 +72,8 @@ def check_for_fit(dataset: Dataset, validation: float) -> None:
 
     Raises:
         UsageError: The share is not in [0, 1).
-        DataError: There are fewer than two classes with training images, a class of another split is not among them,
-            or a class has too few images for both training and validation.
+        DataError: Fewer than two classes have training images, a class of another split has none, or a class has too
+            few images for both training and validation.
     """
     if not 0 <= validation < 1:
         raise UsageError(f"Expected a validation share of at least 0 and below 1, received {validation}.")

@@ -24,17 +24,11 @@ ENDINGS_TEXT = f"the endings of images are {', '.join(IMAGE_ENDINGS)}."
 
 @dataclass
 class Listing:
-    """The files that a search has met so far.
-
-    Attributes:
-        items: Images.
-        others: Ids of files that do not have an image's ending.
-        loose: Ids of images outside of class folders.
-    """
+    """The files that a search has met so far."""
 
     items: list[Item] = field(default_factory=list)
-    others: list[str] = field(default_factory=list)
-    loose: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)  # ids of files that do not have an image's ending
+    loose: list[str] = field(default_factory=list)  # ids of images outside of class folders
 
     def add(self, files: Iterable[tuple[str, str]], label: str | None, split: str) -> bool:
         """Add files, given as pairs of path and id, and tell whether an image was among them."""
@@ -54,11 +48,7 @@ class Listing:
 
 
 def search_labelled(root: Path, listing: Listing) -> None:
-    """Find the images of a folder that has split folders or, if not, class folders.
-
-    Raises:
-        DataError: The folder cannot be read, has another layout or no image for training.
-    """
+    """Find the images of a folder that has split folders or, if not, class folders."""
     folders, files = _children(str(root))
     splits = {folder.name: SPLIT_NAMES.get(folder.name.casefold()) for folder in folders}
     if any(splits.values()):
@@ -72,22 +62,14 @@ def search_labelled(root: Path, listing: Listing) -> None:
 
 
 def search_unlabelled(folder: Path, listing: Listing) -> None:
-    """Find the images at any depth of a folder, for split "test"; their ids begin with the folder as given.
-
-    Raises:
-        DataError: A folder cannot be read, or no image is found.
-    """
+    """Find the images at any depth of a folder, for split "test"; their ids begin with the folder as given."""
     prefix = "" if folder == Path() else f"{readable(folder.as_posix()).rstrip('/')}/"
     if not listing.add(_files(str(folder.absolute()), prefix), None, "test"):
         raise DataError(f"Expected images in the folder {folder}, found none; {ENDINGS_TEXT}")
 
 
 def is_folder(path: Path) -> bool:
-    """Tell whether a path is a folder.
-
-    Raises:
-        DataError: There is nothing at this path, or it may not be read.
-    """
+    """Tell whether a path is a folder; raises DataError if there is nothing, or it may not be read."""
     with _reading(path):
         return stat.S_ISDIR(path.stat().st_mode)
 

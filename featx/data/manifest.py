@@ -33,24 +33,14 @@ PARQUET_ENDINGS = (".parquet", ".pq")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a manifest.
+    """One row of a manifest; None stands for an empty cell or an absent column."""
 
-    Attributes:
-        number: The row's number. In a CSV file the header is row 1 and blank lines do not count; in a Parquet file
-            the first row is row 1.
-        path: The image's path as written, never empty.
-        label: The class in Unicode NFC without surrounding spaces, None if the cell is empty.
-        split: "train", "val" or "test", None if the manifest has no column `split`.
-        group: The patient or another group of the image; None if unknown.
-        extra: All other named columns as plain Python values.
-    """
-
-    number: int
-    path: str
-    label: str | None
-    split: str | None
+    number: int  # in a CSV file the header is row 1 and blank lines do not count; in Parquet the first row is row 1
+    path: str  # as written, never empty
+    label: str | None  # in Unicode NFC, without surrounding spaces
+    split: str | None  # "train", "val" or "test"
     group: str | None
-    extra: dict[str, Any]
+    extra: dict[str, Any]  # all other named columns as plain Python values
 
 
 def is_manifest(path: Path) -> bool:
@@ -63,15 +53,7 @@ def read_manifest(manifest: Path, *, labelled: bool = True) -> list[Row]:
 
     A CSV file is in UTF-8, with or without a byte order mark, and separated by comma, semicolon or tab. The columns
     `path`, `label`, `split` and `group` are read as text, so that the label 01 stays 01 in a CSV file. Numbers in a
-    Parquet file become text as people write them: 1 and 1.0 become "1".
-
-    Args:
-        manifest: A file for which `is_manifest` is true.
-        labelled: Whether each row must have a label.
-
-    Raises:
-        DataError: The file is not such a table, a column is missing, there are no rows, or a cell is empty or not
-            valid.
+    Parquet file become text as people write them: 1 and 1.0 become "1". If `labelled`, each row must have a label.
     """
     is_parquet = manifest.suffix.lower() in PARQUET_ENDINGS
     table = _read_table(manifest, labelled, is_parquet)
@@ -208,10 +190,7 @@ def _without_nanoseconds(table: pa.Table) -> pa.Table:
 
 
 def _checked_names(manifest: Path, names: Sequence[str], labelled: bool) -> list[str]:
-    """Column names without surrounding spaces; a DataError if a needed one is missing or one is there twice.
-
-    A column with an empty name is left out later.
-    """
+    """Column names without surrounding spaces; a column with an empty name is left out later."""
     names = [name.strip() for name in names]
     required = ["path", "label"] if labelled else ["path"]
     columns = [name for name in names if name]

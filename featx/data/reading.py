@@ -84,11 +84,8 @@ def read_paths(paths: Sequence[Path], *, missing: Literal["fail", "keep"] = "fai
 def _dataset(root: Path, listing: Listing) -> Dataset:
     """The dataset of a listing, in order; notices say which files were left out."""
     others, loose = listing.others, listing.loose
-    if len(others) == 1:
-        log.info("1 file is not an image by its ending and was left out: %s", others[0])
-    elif others:
-        text = "%d files are not images by their ending and were left out: %s"
-        log.info(text, len(others), first_few(others))
+    if others:
+        log.info("Files without the ending of an image were left out (%d): %s", len(others), first_few(others))
     if loose:
         log.warning("Images outside of class folders were left out (%d): %s", len(loose), first_few(loose))
     items = sorted(listing.items, key=lambda item: (SPLITS.index(item.split), item.id))

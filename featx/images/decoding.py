@@ -7,7 +7,6 @@ import re
 import stat
 import struct
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -30,18 +29,7 @@ MAX_PIXELS = 89_478_485
 """The most pixels an image may have by default: an RGB image of 256 MiB, about nine times the largest digital
 radiographs. From this number on Pillow itself warns of a decompression bomb."""
 
-RESIZE_METHODS = MappingProxyType(
-    {
-        "bilinear": Image.Resampling.BILINEAR,
-        "bicubic": Image.Resampling.BICUBIC,
-        "lanczos": Image.Resampling.LANCZOS,
-        "box": Image.Resampling.BOX,
-        "hamming": Image.Resampling.HAMMING,
-    }
-)
-"""The filters of `resize`, by name."""
-
-BIT_DEPTHS = (8, 10, 12, 14, 16)
+RESIZE_METHODS = ("bilinear", "bicubic", "lanczos", "box", "hamming")
 
 # What Pillow's readers raise on damaged bytes. A Warning is among them only where a program asks for it.
 _DAMAGE = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, struct.error, Warning)
@@ -71,21 +59,19 @@ _FORMATS: tuple[tuple[str, re.Pattern[bytes], type[ImageFile]], ...] = (
 
 
 def read_bytes(path: Path, name: str) -> bytes:
-    """Read a whole image file.
+    """Return the bytes of an image file, at least one.
 
     Args:
         path: The file.
         name: The file as the user named it, for messages.
 
-    Returns:
-        The file's bytes, at least one.
-
     Raises:
-        ImageError: If the file does not exist, is a folder, a pipe or a device, may not be read, is empty or fails
-            to be read.
+        ImageError: The file does not exist, is a folder, a pipe or a device, is empty or cannot be read.
     """
     try:
-        _check_regular(path, name)
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a pipe that nobody writes to would be waited for
+            raise ImageError(name, "is not a regular file")
         data = path.read_bytes()
     except FileNotFoundError as error:
         raise ImageError(name, "does not exist") from error
@@ -149,14 +135,7 @@ def decode(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS, at_least: in
 
 
 def as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return an image that is in memory as RGB; grey values are repeated in the three channels.
-
-    Args:
-        image: Shape (height, width) or (height, width, 3).
-
-    Returns:
-        Shape (height, width, 3).
-    """
+    """Return an image in memory, (height, width) or (height, width, 3), as RGB, (height, width, 3)."""
     return np.repeat(image[:, :, np.newaxis], 3, axis=2) if image.ndim == 2 else image
 
 
@@ -172,20 +151,13 @@ def resize(image: NDArray[np.uint8], size: int, method: str) -> NDArray[np.uint8
         Shape (size, size, 3), an array of its own.
 
     Raises:
-        UsageError: If the method is not known or the size is below 1.
+        UsageError: The method is not known, or the size is below 1.
     """
     if method not in RESIZE_METHODS:
         raise UsageError(f"The resize method must be one of {', '.join(RESIZE_METHODS)}; received {method!r}.")
     if size < 1:
         raise UsageError(f"The image size must be at least 1 pixel; received {size}.")
-    return np.array(Image.fromarray(image).resize((size, size), RESIZE_METHODS[method]))
-
-
-def _check_regular(path: Path, name: str) -> None:
-    """A pipe that nobody writes to would be waited for without end."""
-    mode = path.stat().st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise ImageError(name, "is not a regular file")
+    return np.array(Image.fromarray(image).resize((size, size), Image.Resampling[method.upper()]))
 
 
 def _reader(data: bytes, name: str) -> tuple[str, type[ImageFile]]:
@@ -230,7 +202,7 @@ def _integer_levels(samples: NDArray[Any]) -> NDArray[np.uint8]:
     low, high = int(samples.min()), int(samples.max())
     if low < 0 or high > 65535:
         return _stretched(samples, low, high)
-    white = next(2**bits - 1 for bits in BIT_DEPTHS if high < 2**bits)
+    white = next(2**bits - 1 for bits in (8, 10, 12, 14, 16) if high < 2**bits)
     table = (np.arange(white + 1) * 255 + white // 2) // white
     levels: NDArray[np.uint8] = table.astype(np.uint8)[samples]
     return levels

@@ -71,27 +71,16 @@ class Transform:
 
     Brightness is applied first; then the flips, the zoom, the shear and the rotation, all about the image's centre;
     last the shift.
-
-    Attributes:
-        rotation: Degrees, anticlockwise.
-        shift_x: Fraction of the width, to the right.
-        shift_y: Fraction of the height, downwards.
-        shear: Degrees by which a vertical line leans, its top to the right.
-        zoom_x: Factor of the width; above 1 magnifies.
-        zoom_y: Factor of the height.
-        channel_shift: Grey levels added to all channels, clipped to 0 to 255.
-        horizontal_flip: Whether left and right change places.
-        vertical_flip: Whether top and bottom change places.
     """
 
-    rotation: float = 0.0
-    shift_x: float = 0.0
-    shift_y: float = 0.0
-    shear: float = 0.0
-    zoom_x: float = 1.0
+    rotation: float = 0.0  # degrees, anticlockwise
+    shift_x: float = 0.0  # fraction of the width, to the right
+    shift_y: float = 0.0  # fraction of the height, downwards
+    shear: float = 0.0  # degrees by which a vertical line leans, its top to the right
+    zoom_x: float = 1.0  # factor of the width; above 1 magnifies
     zoom_y: float = 1.0
-    channel_shift: float = 0.0
-    horizontal_flip: bool = False
+    channel_shift: float = 0.0  # grey levels added to all channels, clipped to 0 to 255
+    horizontal_flip: bool = False  # left and right change places
     vertical_flip: bool = False
 
 

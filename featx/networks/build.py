@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 from featx.digests import digest_of
 from featx.errors import EngineError, UsageError
@@ -25,14 +25,8 @@ NETWORKS = "networks"
 BATCH_SIZES = {"keras": 16, "openvino": 2}
 
 
-@dataclass(frozen=True)
-class NetworkFacts:
-    """What is known about a network once it has been built.
-
-    Attributes:
-        width: Features of an image.
-        parameters: Number of weights.
-    """
+class NetworkFacts(NamedTuple):
+    """What is known about a network once it has been built: features of an image, and number of weights."""
 
     width: int
     parameters: int
@@ -93,7 +87,7 @@ class NetworkSource:
         if self.backbone.precision == "mixed" and not has_gpu():
             log.warning("Mixed precision is for GPUs with units for it; TensorFlow finds none here, so it is slower.")
         network = KerasNetwork(self.backbone, self.size, self.weights, batch_size)
-        save_document(self.store.root, NETWORKS, digest_of(self._key()), asdict(_facts_of(network)))
+        save_document(self.store.root, NETWORKS, digest_of(self._key()), _facts_of(network)._asdict())
         return network
 
     def _openvino(self, batch_size: int) -> OpenVINONetwork:
@@ -132,25 +126,21 @@ def chosen_engine(engine: str, precision: Precision = "float32") -> Literal["ker
     Raises:
         UsageError: There is no such engine, it is not installed, or it does not compute in this precision.
     """
-    if precision == "mixed" and engine in ("auto", "keras"):
-        return "keras"
+    if engine not in ("auto", "keras", "openvino"):
+        raise UsageError(f"Expected the engine auto, keras or openvino, received {engine!r}.")
+    if engine == "openvino" and precision == "mixed":
+        raise UsageError(
+            "Expected the engine keras for mixed precision, received openvino; use --engine keras, or "
+            "--precision float32."
+        )
+    if engine == "openvino" and not has_openvino():
+        raise UsageError(
+            "Expected the package openvino for the engine openvino, but it is not installed; install it with "
+            "pip install 'featx[openvino]', or use the engine keras (--engine keras)."
+        )
     if engine == "auto":
-        return "openvino" if has_openvino() and not gpu_is_there() else "keras"
-    if engine == "openvino":
-        if precision == "mixed":
-            raise UsageError(
-                "Expected the engine keras for mixed precision, received openvino; use --engine keras, or "
-                "--precision float32."
-            )
-        if not has_openvino():
-            raise UsageError(
-                "Expected the package openvino for the engine openvino, but it is not installed; install it with "
-                "pip install 'featx[openvino]', or use the engine keras (--engine keras)."
-            )
-        return "openvino"
-    if engine == "keras":
-        return "keras"
-    raise UsageError(f"Expected the engine auto, keras or openvino, received {engine!r}.")
+        engine = "openvino" if precision != "mixed" and has_openvino() and not gpu_is_there() else "keras"
+    return "openvino" if engine == "openvino" else "keras"
 
 
 def _facts_of(network: Network) -> NetworkFacts:

@@ -98,15 +98,12 @@ class KerasNetwork:
         return map(self.rows, batches)
 
     def traced(self) -> Any:
-        """Return the network as a concrete function of TensorFlow, from (n, size, size, 3) for any n.
-
-        Raises:
-            EngineError: Keras does not run on TensorFlow here.
-        """
-        if load_keras().backend.backend() != "tensorflow":
+        """Return the network as a concrete function of TensorFlow, from (n, size, size, 3) for any n."""
+        backend = load_keras().backend.backend()
+        if backend != "tensorflow":
             raise EngineError(
                 f"Expected Keras with TensorFlow to convert {self.label} for OpenVINO, but it runs with "
-                f"{load_keras().backend.backend()}; unset KERAS_BACKEND, or use the engine keras (--engine keras)."
+                f"{backend}; unset KERAS_BACKEND, or use the engine keras (--engine keras)."
             )
         import tensorflow as tf
 

@@ -25,16 +25,8 @@ class OpenVINONetwork:
     """A converted network, compiled for this machine's CPU; neither Keras nor TensorFlow is loaded.
 
     All batches have the same shape, and the last one is padded. Several batches are computed at once, as many
-    as OpenVINO finds best for this machine.
-
-    Args:
-        model: The converted network's topology (.xml), as `convert` wrote it, with its weights (.bin) beside it.
-        parameters: Number of weights.
-        batch_size: Images of a batch.
-        compiled: A folder in which OpenVINO keeps the compiled network; None keeps nothing.
-
-    Raises:
-        EngineError: OpenVINO cannot read or compile the network.
+    as OpenVINO finds best for this machine. `model` is the topology (.xml) that `convert` wrote, with its weights
+    (.bin) beside it; the network is kept compiled in the folder `compiled`, if there is one.
     """
 
     name = "openvino"
@@ -64,10 +56,7 @@ class OpenVINONetwork:
         return next(self.stream([images]))
 
     def stream(self, batches: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
-        """Yield the rows of each batch, in order.
-
-        The next batch is read while earlier ones are computed.
-        """
+        """Yield the rows of each batch, in order; the next batch is read while earlier ones are computed."""
         idle, running = deque(self._requests), deque[tuple[Any, int]]()
         try:
             for images in batches:
@@ -95,17 +84,10 @@ class OpenVINONetwork:
 
 
 def convert(network: KerasNetwork, target: Path) -> None:
-    """Convert a Keras network in memory and write it in OpenVINO's format, in single precision.
+    """Write a Keras network in OpenVINO's format, in single precision: topology (.xml), weights beside it (.bin).
 
-    The same reader as in `openvino.convert_model`, which would report its use over the network.
-
-    Args:
-        network: The network.
-        target: Path of the topology (.xml); the weights go beside it (.bin).
-
-    Raises:
-        EngineError: OpenVINO has no counterpart for something in the network.
-        OSError: The files cannot be written.
+    The same reader as in `openvino.convert_model`, which would report its use over the network. Raises EngineError if
+    OpenVINO has no counterpart for something in the network, and OSError if the files cannot be written.
     """
     traced = network.traced()
     openvino = load_openvino()

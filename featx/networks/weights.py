@@ -5,7 +5,6 @@ Only `download` loads Keras.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import sys
@@ -13,7 +12,7 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
-from featx.digests import digest_of
+from featx.digests import digest_of, digest_of_file
 from featx.errors import UsageError, WeightsError
 from featx.networks.backbones import Backbone, find_backbone, is_model_file
 from featx.networks.framework import load_keras
@@ -105,11 +104,7 @@ def keras_cache() -> Path:
 
 
 def download(row: Backbone) -> Path:
-    """Let Keras download a backbone's ImageNet weights into its cache; Keras verifies the checksum.
-
-    Raises:
-        WeightsError: The download failed.
-    """
+    """Let Keras download a backbone's ImageNet weights into its cache; Keras verifies the checksum."""
     log.info("Downloading the ImageNet weights of %s (%s).", row.name, row.weights_file)
     build = getattr(load_keras().applications, row.builder)
     shape = (row.size, row.size, 3)
@@ -137,18 +132,13 @@ def is_random(source: str) -> bool:
 
 
 def file_digest(path: Path, what: str = "the weights file") -> str:
-    """Return the SHA-256 of a file's bytes, in hexadecimal.
-
-    Args:
-        path: The file.
-        what: What the file is, for the message.
+    """Return the SHA-256 of a file's bytes, in hexadecimal; `what` says in a message what the file is.
 
     Raises:
         WeightsError: The file cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return digest_of_file(path)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise WeightsError(
@@ -158,9 +148,6 @@ def file_digest(path: Path, what: str = "the weights file") -> str:
 
 def weights_problem(path: Path) -> str | None:
     """Check that a weights file is whole: HDF5 that opens and, if Keras publishes its digest, has this digest.
-
-    Args:
-        path: The file.
 
     Returns:
         What is wrong, to follow the file's name in a sentence; None if nothing is.
@@ -172,7 +159,7 @@ def weights_problem(path: Path) -> str | None:
         if not _opens(path):
             return "is a damaged HDF5 file, such as an interrupted download"
         published = KERAS_DIGESTS.get(path.name)
-        if published is not None and _digest(path, published) != published:
+        if published and digest_of_file(path, "md5" if len(published) == 32 else "sha256") != published:
             return "does not match the digest that Keras publishes for it"
     except OSError as error:
         return f"cannot be read: {(error.strerror or str(error)).lower()}"
@@ -211,10 +198,3 @@ def _opens(path: Path) -> bool:
             return len(file) > 0
     except (OSError, RuntimeError):
         return False
-
-
-def _digest(path: Path, published: str) -> str:
-    """A file's digest, of the same kind as a published one."""
-    kind = "md5" if len(published) == 32 else "sha256"
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()
