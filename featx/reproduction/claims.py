@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from featx.clustering import Quality
 from featx.reports import OpenedRun, paired, score_of
@@ -15,7 +18,6 @@ from featx.reproduction.verdicts import Measured, not_measured
 from featx.stats import SIGNIFICANT, difference_interval
 from featx.text import decimal, fraction, p_words, percent
 
-HALF = 0.5
 # A smaller gap between training and validation accuracy is not called overfitting.
 MARGIN = 0.1
 GAP = (
@@ -40,22 +42,15 @@ BOUNDARY = "Confirmed if VGG16 has the larger mean ratio over the pairs of class
 
 def measured_claims(state: ReproductionState) -> Iterator[tuple[str, Measured]]:
     """Yield the measurement for each claim, by the claim's id."""
-    yield "task1.clusters", _distinct(state)
-    for name in (TASK1, VGG16):
-        yield f"{name}.overfitting", _no_overfitting(state, name)
-    yield f"{RESNET}.overfitting", _overfitting(state, RESNET)
+    yield "task1.clusters", _claim(state, DISTINCT, _distinct(state), TASK1)
+    for name in (TASK1, VGG16, RESNET):
+        yield f"{name}.overfitting", _overfitting(state, name)
     for name in (VGG16, RESNET):
-        yield f"{name}.groups", _three_groups(state, name)
-    yield "models.accuracy", _more_accurate(state)
+        yield f"{name}.groups", _claim(state, GROUPS, _three_groups(state, name), name)
+    yield "models.accuracy", _claim(state, MORE_ACCURATE, _more_accurate(state), VGG16, RESNET)
     yield "models.frozen", _times_as_many(state, "non_trainable", FROZEN, 1.45, 1.55)
     yield "models.complexity", _times_as_many(state, "total", COMPLEX, 1, float("inf"))
-    yield "models.boundary", _wider_boundary(state)
-
-
-def quality_of(state: ReproductionState, name: str, layer: str = "penultimate") -> Quality | None:
-    """Return the cluster quality of a fit's training images; None if it was not measured."""
-    parts = state.clusters[name].parts if name in state.clusters else ()
-    return next((part.quality for part in parts if (part.layer, part.split) == (layer, "train")), None)
+    yield "models.boundary", _claim(state, BOUNDARY, _wider_boundary(state), VGG16, RESNET)
 
 
 def mean_ratio(quality: Quality) -> float:
@@ -65,13 +60,13 @@ def mean_ratio(quality: Quality) -> float:
 
 def late(opened: OpenedRun, column: str, first: float) -> float | None:
     """Return the mean of a column of the history over the epochs from a share of them on; None if it is empty."""
-    history = opened.history
+    history = opened.run.history
     values = [epoch[column] for epoch in history[min(round(first * len(history)), len(history) - 1) :]]
     numbers = [value for value in values if value is not None]
     return float(np.mean(numbers)) if numbers else None
 
 
-def groups_of(ratios: Sequence[Sequence[float]], classes: Sequence[str]) -> list[list[str]]:
+def groups_of(ratios: NDArray[np.float64], classes: Sequence[str]) -> list[list[str]]:
     """Return groups of classes: a pair with a ratio below 1 is in one group, and so are chains of such pairs.
 
     The ratio is the distance between two classes' centroids over the sum of their radii, the mean distances to the
@@ -81,35 +76,39 @@ def groups_of(ratios: Sequence[Sequence[float]], classes: Sequence[str]) -> list
         ratios: (k, k), symmetric; the diagonal is ignored.
         classes: (k,) names.
     """
-    group = list(range(len(classes)))
-    for one in range(len(classes)):
-        for other in range(one):
-            if ratios[one][other] < 1:
-                old, new = group[one], group[other]
-                group = [new if number == old else number for number in group]
-    numbered = list(zip(classes, group, strict=True))
-    return [[name for name, its_group in numbered if its_group == number] for number in dict.fromkeys(group)]
+    from scipy.sparse.csgraph import connected_components
+
+    count, labels = connected_components(ratios < 1, directed=False)
+    return [[name for name, label in zip(classes, labels, strict=True) if label == n] for n in range(count)]
 
 
-def _distinct(state: ReproductionState) -> Measured:
-    quality = quality_of(state, TASK1)
+def _claim(state: ReproductionState, rule: str, outcome: tuple[str, bool] | None, *names: str) -> Measured:
+    """Return a claim about these fits; the outcome is what was measured, and whether it confirms the claim."""
+    reason = state.not_comparable(*names)
+    if outcome is None:
+        return not_measured(reason or "It was not measured.", rule)
+    shown, confirmed = outcome
+    return Measured(shown, float(confirmed), rule=rule, not_comparable=reason)
+
+
+def _distinct(state: ReproductionState) -> tuple[str, bool] | None:
+    quality = state.quality(TASK1)
     if quality is None:
-        return _missing(state, DISTINCT, TASK1)
+        return None
     ratio = mean_ratio(quality)
-    shown = f"ratio {decimal(ratio, 2)}, silhouette {decimal(quality.silhouette.value, 2)}"
-    return Measured(shown, float(ratio >= 1), rule=DISTINCT, not_comparable=state.not_comparable(TASK1))
+    return f"ratio {decimal(ratio, 2)}, silhouette {decimal(quality.silhouette.value, 2)}", ratio >= 1
 
 
-def _three_groups(state: ReproductionState, name: str) -> Measured:
-    quality, data = quality_of(state, name), state.plan.data["all"]
-    if quality is None or not data.classes:
-        return _missing(state, GROUPS, name)
-    groups = groups_of(quality.ratios.tolist(), quality.classes)
-    pneumonias = {data.classes[BACTERIAL], data.classes[VIRAL]}
-    confirmed = len(groups) == len(quality.classes) - 1 and pneumonias in [set(group) for group in groups]
+def _three_groups(state: ReproductionState, name: str) -> tuple[str, bool] | None:
+    quality, recognised = state.quality(name), state.plan.data["all"].classes
+    if quality is None or not recognised:
+        return None
+    classes = quality.classes
+    groups = groups_of(quality.ratios, classes)
+    pneumonias = {recognised[BACTERIAL], recognised[VIRAL]}
     ratios = {
-        frozenset((quality.classes[i], quality.classes[j])): float(quality.ratios[i, j])
-        for i, j in zip(*np.triu_indices(len(quality.classes), 1), strict=True)
+        frozenset((classes[i], classes[j])): float(quality.ratios[i, j])
+        for i, j in combinations(range(len(classes)), 2)
     }
     between_pneumonias = ratios.pop(frozenset(pneumonias))
     listed = f"{len(groups)} group{'s' * (len(groups) != 1)}: {', '.join(' + '.join(group) for group in groups)}"
@@ -117,70 +116,50 @@ def _three_groups(state: ReproductionState, name: str) -> Measured:
         f"{listed}; ratio of the pneumonias {between_pneumonias:.2f}, smallest ratio of other pairs "
         f"{min(ratios.values()):.2f}"
     )
-    return Measured(shown, float(confirmed), rule=GROUPS, not_comparable=state.not_comparable(name))
+    return shown, len(groups) == len(classes) - 1 and pneumonias in [set(group) for group in groups]
 
 
 def _overfitting(state: ReproductionState, name: str) -> Measured:
-    gap = _gap(state, name)
-    if gap is None:
-        return _missing(state, OVERFITTING, name)
-    shown, low, _ = gap
-    return Measured(shown, float(low > 0), rule=OVERFITTING, not_comparable=state.not_comparable(name))
-
-
-def _no_overfitting(state: ReproductionState, name: str) -> Measured:
-    gap = _gap(state, name)
-    if gap is None:
-        return _missing(state, NO_OVERFITTING, name)
-    shown, low, high = gap
-    reason = state.not_comparable(name)
-    if not reason and low <= 0 and high >= MARGIN:
-        reason = f"The validation images are too few to decide: the gap may be 0 or {100 * high:.0f} points."
-    return Measured(shown, float(low <= 0), rule=NO_OVERFITTING, not_comparable=reason)
-
-
-def _gap(state: ReproductionState, name: str) -> tuple[str, float, float] | None:
-    """Return training minus validation accuracy in words, and both ends of its interval."""
+    """Measure training minus validation accuracy; the report says that ResNet50V2 alone overfits."""
+    rule = OVERFITTING if name == RESNET else NO_OVERFITTING
     opened = state.runs.get(name)
-    train, validation = (None if opened is None else late(opened, c, HALF) for c in ("accuracy", "val_accuracy"))
+    train, validation = (None if opened is None else late(opened, c, 0.5) for c in ("accuracy", "val_accuracy"))
     if opened is None or train is None or validation is None:
-        return None
+        return _claim(state, rule, None, name)
     low, high = difference_interval(train, score_of(opened, "train").n, validation, score_of(opened, "validation").n)
     gap = f"gap {100 * low:+.0f} to {100 * high:+.0f} points"
-    return f"training {percent(train)}, validation {percent(validation)}, {gap}", low, high
+    shown = f"training {percent(train)}, validation {percent(validation)}, {gap}"
+    claim = _claim(state, rule, (shown, (low > 0) == (name == RESNET)), name)
+    if rule == NO_OVERFITTING and not claim.not_comparable and low <= 0 and high >= MARGIN:
+        reason = f"The validation images are too few to decide: the gap may be 0 or {100 * high:.0f} points."
+        return replace(claim, not_comparable=reason)
+    return claim
 
 
-def _more_accurate(state: ReproductionState) -> Measured:
+def _more_accurate(state: ReproductionState) -> tuple[str, bool] | None:
     one, other = state.runs.get(VGG16), state.runs.get(RESNET)
     counts = None if one is None or other is None else paired(one, other)
     if one is None or other is None or counts is None:
-        return _missing(state, MORE_ACCURATE, VGG16, RESNET)
+        return None
     _, first, second, p = counts
     scores = [score_of(opened, "test") for opened in (one, other)]
-    shown = f"{' against '.join(fraction(s.correct, s.n) for s in scores)}, {p_words(p)}"
-    confirmed = first > second and p < SIGNIFICANT
-    reason = state.not_comparable(VGG16, RESNET)
-    return Measured(shown, float(confirmed), rule=MORE_ACCURATE, not_comparable=reason)
+    shown = f"{' against '.join(fraction(score.correct, score.n) for score in scores)}, {p_words(p)}"
+    return shown, first > second and p < SIGNIFICANT
 
 
 def _times_as_many(state: ReproductionState, part: str, rule: str, low: float, high: float) -> Measured:
     """Compare numbers of parameters, which do not depend on the weights."""
     if not {VGG16, RESNET} <= set(state.runs):
-        return _missing(state, rule, VGG16, RESNET)
-    ratio = state.runs[RESNET].metrics["parameters"][part] / state.runs[VGG16].metrics["parameters"][part]
+        return _claim(state, rule, None, VGG16, RESNET)
+    larger, smaller = (state.runs[name].run.metrics["parameters"][part] for name in (RESNET, VGG16))
+    ratio = larger / smaller
     reason = state.plan.deviation(VGG16) or state.plan.deviation(RESNET)
     return Measured(f"{ratio:.2f} times as many", float(low < ratio < high), rule=rule, not_comparable=reason)
 
 
-def _wider_boundary(state: ReproductionState) -> Measured:
-    one, other = quality_of(state, VGG16), quality_of(state, RESNET)
+def _wider_boundary(state: ReproductionState) -> tuple[str, bool] | None:
+    one, other = state.quality(VGG16), state.quality(RESNET)
     if one is None or other is None:
-        return _missing(state, BOUNDARY, VGG16, RESNET)
+        return None
     first, second = mean_ratio(one), mean_ratio(other)
-    shown = f"mean ratio {first:.2f} against {second:.2f}"
-    reason = state.not_comparable(VGG16, RESNET)
-    return Measured(shown, float(first > second), rule=BOUNDARY, not_comparable=reason)
-
-
-def _missing(state: ReproductionState, rule: str, *names: str) -> Measured:
-    return not_measured(state.not_comparable(*names) or "It was not measured.", rule)
+    return f"mean ratio {first:.2f} against {second:.2f}", first > second

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
 
+from featx.machine import this_machine
 from featx.reports import (
     RANDOM_WEIGHTS,
     Block,
@@ -19,13 +20,12 @@ from featx.reports import (
     paired,
     score_of,
 )
-from featx.reproduction.claims import mean_ratio, quality_of
+from featx.reproduction.claims import mean_ratio
 from featx.reproduction.drawings import Drawings
-from featx.reproduction.measuring import sizes_of
 from featx.reproduction.plan import FACTORS, RESNET, VGG16
-from featx.reproduction.reported import Reported
 from featx.reproduction.state import THEN, ReproductionState
 from featx.reproduction.variants import variant_sentences, variants_of
+from featx.reproduction.verdicts import Reported
 from featx.stats import SIGNIFICANT, homogeneity_p
 from featx.text import NOTHING, count, decimal, duration, fraction, interval_percent, p_words, percent, probability
 
@@ -46,7 +46,7 @@ def batch_section(state: ReproductionState, reported: Reported, drawings: Drawin
             interval_percent(None if spread.low is None or spread.high is None else (spread.low, spread.high)),
             count(len(spread.accuracies)) + (f", {spread.refused} diverged" if spread.refused else ""),
         )
-        for size, spread in sizes_of(state.sweep).items()
+        for size, spread in state.sizes().items()
     )
     caption = (
         f"Test accuracy by batch size, with {state.plan.seeds} seeds each and {state.plan.sweep.fit.epochs} epochs: "
@@ -120,7 +120,7 @@ def comparison_section(state: ReproductionState) -> Section:
     for name in names:
         coefficients: Coefficients = {}
         for layer in ("backbone", "penultimate"):
-            quality = quality_of(state, name, layer)
+            quality = state.quality(name, layer)
             coefficients[layer] = None if quality is None else quality.silhouette.value
         drawn = state.maps.get((name, THEN))
         coefficients["map"] = None if drawn is None else drawn.silhouette["map"]
@@ -132,7 +132,7 @@ def comparison_section(state: ReproductionState) -> Section:
 
 def _boundaries(state: ReproductionState, names: Sequence[str]) -> Table:
     """Return how wide the boundary between each two classes is."""
-    qualities = {name: quality for name in names if (quality := quality_of(state, name)) is not None}
+    qualities = {name: quality for name in names if (quality := state.quality(name)) is not None}
     rows: list[tuple[str, ...]] = []
     if qualities:
         classes = next(iter(qualities.values())).classes
@@ -194,7 +194,7 @@ def time_section(state: ReproductionState, reported: Reported) -> Section:
 
 
 def _devices(state: ReproductionState) -> tuple[tuple[str, str], ...]:
-    machine = state.machine
+    machine = this_machine()
     opened = next(iter(state.runs.values()), None)
     devices = [] if opened is None else opened.run.manifest["device"].get("devices", [])
     return (
@@ -217,9 +217,9 @@ def _times_of_the_report(state: ReproductionState, reported: Reported) -> str:
     )
     opened = state.runs.get(VGG16)
     if opened is not None:
-        seconds = opened.metrics["seconds"]
+        seconds = opened.run.metrics["seconds"]
         text += (
             f" Here, {opened.name} took {duration(seconds['extract'])} for features that were not in the cache and "
-            f"{duration(seconds['fit'])} for {len(opened.history)} epochs."
+            f"{duration(seconds['fit'])} for {len(opened.run.history)} epochs."
         )
     return text

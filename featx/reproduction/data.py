@@ -10,7 +10,6 @@ from pathlib import Path
 from featx.data import read_data
 from featx.errors import DataError
 
-CLASSES = {"two": 2, "all": 4}
 # Parts of the class names by which the report's classes are recognised.
 COVID, NORMAL, BACTERIAL, VIRAL = "covid", "normal", "bac", "vir"
 # The report's numbers of images, by split and class.
@@ -25,14 +24,10 @@ IMAGES = {
 
 @dataclass(frozen=True)
 class TaskData:
-    """The contents of `two` or `all`.
-
-    Attributes:
-        counts: Number of images by split and class.
-        classes: Class names by the part that they are recognised by; empty if they are not recognised.
-    """
+    """The contents of `two` or `all`: numbers of images by split and class."""
 
     counts: Mapping[tuple[str, str], int]
+    # Class names by the part that they are recognised by; empty if they are not recognised.
     classes: Mapping[str, str]
 
     def count(self, split: str, name: str) -> int | None:
@@ -62,8 +57,8 @@ def read_root(root: Path) -> dict[str, TaskData]:
     Raises:
         DataError: A folder is missing, or has another number of classes than the report.
     """
-    held = {}
-    for name, classes in CLASSES.items():
+    contents = {}
+    for name, splits in IMAGES.items():
         missing = [f"{name}/{split}" for split in ("train", "test") if not (root / name / split).is_dir()]
         if missing:
             raise DataError(
@@ -71,15 +66,15 @@ def read_root(root: Path) -> dict[str, TaskData]:
                 f"{missing[0]}; pass the folder that holds two and all."
             )
         dataset = read_data(root / name)
-        names = dataset.classes
-        if len(names) != classes:
+        names, expected = dataset.classes, splits["train"]
+        if len(names) != len(expected):
             raise DataError(
-                f"Expected {classes} classes in {root / name}, found {len(names)} ({', '.join(names)}); the report "
-                "has COVID-19 and normal in two, and also two pneumonias in all."
+                f"Expected {len(expected)} classes in {root / name}, found {len(names)} ({', '.join(names)}); the "
+                "report has COVID-19 and normal in two, and also two pneumonias in all."
             )
         counts = Counter((item.split, str(item.label)) for item in dataset.items)
-        held[name] = TaskData(counts, _recognised(names, tuple(IMAGES[name]["train"])))
-    return held
+        contents[name] = TaskData(counts, _recognised(names, tuple(expected)))
+    return contents
 
 
 def _recognised(classes: Sequence[str], expected: Sequence[str]) -> dict[str, str]:

@@ -14,10 +14,9 @@ from featx.files import write_file
 from featx.maps import Map
 from featx.plots import COLOURS, draw_sweep, inline_svg
 from featx.reports import Figure, OpenedRun
-from featx.reproduction.measuring import sizes_of
 from featx.reproduction.plan import VGG16
-from featx.reproduction.reported import Reported
 from featx.reproduction.state import THEN, TODAY, ReproductionState
+from featx.reproduction.verdicts import Reported
 from featx.text import decimal, images, percent
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ class Drawings:
         labels = {"accuracy": "accuracy", "loss": "cross-entropy (nats)"}
         for number, (column, label) in zip(numbers, labels.items(), strict=True):
             train = _column(opened, column)
-            axes = plots.draw_curve(train, [epoch[f"val_{column}"] for epoch in opened.history], label)
+            axes = plots.draw_curve(train, [epoch[f"val_{column}"] for epoch in opened.run.history], label)
             axes.set_title(opened.name, fontsize=9)
             axes.set_ylim(bottom=0)
             if column == "accuracy":
@@ -93,11 +92,11 @@ class Drawings:
             (one, COLOURS[5], "-", "as printed"),
             (other, COLOURS[0], "--", "as factors"),
         ):
-            epochs = range(len(opened.history))
+            epochs = range(len(opened.run.history))
             for column, width, part in (("accuracy", 0.9, "training"), ("val_accuracy", 1.8, "validation")):
                 values = _column(opened, column)
                 left.plot(epochs, values, color=colour, linestyle=dash, linewidth=width, label=f"{name}, {part}")
-            rates = [float(epoch["learning_rate"] or 0) for epoch in opened.history]
+            rates = [float(epoch["learning_rate"] or 0) for epoch in opened.run.history]
             right.step(epochs, rates, where="mid", color=colour, linestyle=dash, linewidth=1.8, label=name)
         left.set(xlabel="epoch", ylabel="accuracy", ylim=(0, 1.02))
         right.set(xlabel="epoch", ylabel="learning rate", yscale="log")
@@ -107,7 +106,7 @@ class Drawings:
             axes.legend(frameon=False, fontsize="small")
         left.set_title(one.name, fontsize=9)
         printed, factors = (
-            f"{percent(opened.history[-1]['accuracy'])} and {percent(opened.history[-1]['val_accuracy'])}"
+            f"{percent(opened.run.history[-1]['accuracy'])} and {percent(opened.run.history[-1]['val_accuracy'])}"
             for opened in (one, other)
         )
         alt = (
@@ -125,7 +124,7 @@ class Drawings:
         """Draw our test accuracy by batch size and the report's."""
         if state.sweep is None:
             return None
-        sizes = sizes_of(state.sweep)
+        sizes = state.sizes()
         report = reported.numbers()
         axes = draw_sweep(
             [str(size) for size in sizes],
@@ -143,4 +142,4 @@ class Drawings:
 
 def _column(opened: OpenedRun, name: str) -> list[float]:
     """Return a column of the history, NaN where it is empty."""
-    return [math.nan if epoch[name] is None else float(epoch[name] or 0) for epoch in opened.history]
+    return [math.nan if epoch[name] is None else float(epoch[name] or 0) for epoch in opened.run.history]

@@ -19,11 +19,7 @@ from featx.store import StatCache, Store
 
 
 def fitted(fit: PlannedFit, folder: Path, cache: Path) -> OpenedRun:
-    """Return the run in the folder if it has this recipe, data and weights, else a new run.
-
-    Raises:
-        FeatxError: What `fit_head` raises.
-    """
+    """Return the run in the folder if it has this recipe, data and weights, else a new run."""
     opened = _finished(fit, folder, cache)
     if opened is None:
         fit_head(fit.data, fit.recipe, folder, cache=cache)
@@ -42,7 +38,7 @@ def _finished(fit: PlannedFit, folder: Path, cache: Path) -> OpenedRun | None:
         return None
     try:
         opened = _opened(fit, folder, cache)
-        _ = opened.metrics, opened.history
+        _ = opened.run.metrics, opened.run.history
         for layer in opened.layers:
             opened.source(layer)
     except (RunError, RecipeError, KeyError):
@@ -58,7 +54,7 @@ def _is_wanted(fit: PlannedFit, run: Run, store: Store) -> bool:
         and run.manifest["weights"]["sha256"] == weights.digest
         and run.manifest["data"]["sha256"] == data_digest(images)
         # A newer featx may compute other features with the same recipe.
-        and FeatureSpace.of(run.recipe, weights, store).plain.id == run.manifest["features"]["feature_set"]
+        and FeatureSpace(run.recipe, weights, store).plain.id == run.manifest["features"]["feature_set"]
     )
 
 
@@ -73,14 +69,7 @@ def _comparable(recipe: Recipe, wanted: Recipe) -> Recipe:
 
 
 def validation_scores(opened: OpenedRun, data: Path, views: ViewsPart, cache: Path) -> tuple[Score, Score]:
-    """Return a run's score on its validation images, and on their augmented views.
-
-    Args:
-        opened: The run.
-        data: The data that it was fitted to.
-        views: At least 2 views of each image; the first is the image itself.
-        cache: The store's folder.
-    """
+    """Return a run's score on its validation images, and on their augmented views; the first view is the image."""
     recipe = opened.run.recipe.model_copy(update={"views": views})
     extraction = extract(data, recipe, cache=cache)
     images = images_by_role(extraction, recipe).validation

@@ -10,19 +10,15 @@ from featx.reports import layers_of, loss_interval, score_of
 from featx.reproduction.claims import late, measured_claims
 from featx.reproduction.data import IMAGES
 from featx.reproduction.plan import RESNET, TASK1, VGG16
-from featx.reproduction.reported import Reported, ReportedFigure
 from featx.reproduction.state import ReproductionState
-from featx.reproduction.verdicts import FigureVerdict, Measured, judge, not_measured
-from featx.stats import SeedSpread, wilson
-from featx.sweeps import Sweep
+from featx.reproduction.verdicts import FigureVerdict, Measured, Reported, ReportedFigure, judge, not_measured
+from featx.stats import wilson
 from featx.text import count, decimal, duration, fraction_interval, interval_percent, percent
 
-FIELD = "fit.batch_size"
-OTHER_WAY = (
+OTHER_WORK = (
     "Another machine, and other work: featx computes features once for all epochs; the report sends every image "
     "through the whole network in every epoch."
 )
-PARAMETERS = ("backbone", "trainable", "non_trainable", "total", "dense1", "dense2", "dense3")
 # Claims on numbers of parameters, which do not depend on the weights.
 COUNTED = ("models.frozen", "models.complexity")
 # The curves that the report describes: fit, column of the history, images, and the share of epochs to start from.
@@ -43,12 +39,14 @@ def judge_figures(state: ReproductionState, reported: Reported) -> tuple[FigureV
     return tuple(judge(figure, _marked(state, figure, ours.get(figure.id))) for figure in reported.figures)
 
 
-def _marked(state: ReproductionState, figure: ReportedFigure, ours: Measured | None) -> Measured | None:
-    """Add to a value that its weights are random."""
+def _marked(state: ReproductionState, figure: ReportedFigure, ours: Measured | None) -> Measured:
+    """Return our value of a figure, which says why there is none, or that its weights are random."""
     subject = figure.id.partition(".")[0]
     names = {"models": (VGG16, RESNET), "batch": (VGG16,), "time": (VGG16,)}.get(subject, (subject,))
+    if ours is None:
+        return not_measured(state.not_comparable(*names))
     counted = figure.kind == "count" or figure.id in COUNTED
-    if ours is None or ours.value is None or counted or not any(map(state.random, names)):
+    if ours.value is None or counted or not any(map(state.random, names)):
         return ours
     return replace(ours, shown=f"{ours.shown}; random weights")
 
@@ -67,10 +65,10 @@ def _parameters(state: ReproductionState) -> Iterator[tuple[str, Measured]]:
     for name in (TASK1, VGG16, RESNET):
         opened = state.runs.get(name)
         if opened is None:
-            missing = not_measured(state.not_comparable(name))
-            yield from ((f"{name}.parameters.{part}", missing) for part in PARAMETERS)
             continue
-        numbers = {part: int(opened.metrics["parameters"][part]) for part in ("trainable", "non_trainable", "total")}
+        numbers = {
+            part: int(opened.run.metrics["parameters"][part]) for part in ("trainable", "non_trainable", "total")
+        }
         numbers["backbone"] = numbers["non_trainable"]
         dense = [layer.parameters for layer in layers_of(opened) if layer.trainable and layer.parameters]
         numbers |= {f"dense{number}": parameters for number, parameters in enumerate(dense, 1)}
@@ -80,13 +78,12 @@ def _parameters(state: ReproductionState) -> Iterator[tuple[str, Measured]]:
 
 def _accuracies(state: ReproductionState) -> Iterator[tuple[str, Measured]]:
     for name in (TASK1, VGG16, RESNET):
-        opened, reason = state.runs.get(name), state.not_comparable(name)
+        opened = state.runs.get(name)
         if opened is None:
-            yield f"{name}.test", not_measured(reason)
             continue
         score = score_of(opened, "test")
         fits = () if score.accuracy is None else (score.accuracy,)
-        shown = fraction_interval(score.correct, score.n)
+        shown, reason = fraction_interval(score.correct, score.n), state.not_comparable(name)
         yield f"{name}.test", Measured(shown, score.accuracy, score.interval, fits, score.n, not_comparable=reason)
 
 
@@ -101,20 +98,18 @@ def _loss(state: ReproductionState) -> Iterator[tuple[str, Measured]]:
 
 def _curves(state: ReproductionState) -> Iterator[tuple[str, Measured]]:
     for figure, (name, column, role, first) in CURVES.items():
-        opened, reason = state.runs.get(name), state.not_comparable(name)
+        opened = state.runs.get(name)
         value = None if opened is None else late(opened, column, first)
         if opened is None or value is None:
-            yield figure, not_measured(reason)
             continue
         n = score_of(opened, role).n
         ends = wilson(value * n, n)
         shown = f"{percent(value)} ({interval_percent(ends)})"
-        yield figure, Measured(shown, value, ends, (value,), n, not_comparable=reason)
+        yield figure, Measured(shown, value, ends, (value,), n, not_comparable=state.not_comparable(name))
 
 
 def _batches(state: ReproductionState) -> Iterator[tuple[str, Measured]]:
-    tried = {} if state.sweep is None else sizes_of(state.sweep)
-    reason = state.sweep_not_comparable()
+    tried, reason = state.sizes(), state.sweep_not_comparable()
     for size in range(5, 16):
         spread = tried.get(size)
         if spread is None:
@@ -127,24 +122,19 @@ def _batches(state: ReproductionState) -> Iterator[tuple[str, Measured]]:
         yield f"batch.{size}", Measured(shown, spread.mean, ends, fits, spread.n, not_comparable=reason)
 
 
-def sizes_of(sweep: Sweep) -> dict[int, SeedSpread]:
-    """Return the spread over seeds by batch size, in the order tried."""
-    return {int(values[FIELD]): spread for values, spread in sweep.spreads()}
-
-
 def _times(state: ReproductionState) -> Iterator[tuple[str, Measured]]:
     opened = state.runs.get(VGG16)
     if opened is None:
         return
-    seconds, epochs = opened.metrics["seconds"], len(opened.history)
+    seconds, epochs = opened.run.metrics["seconds"], len(opened.run.history)
     whole = seconds["extract"] + seconds["fit"]
     shown = (
         f"{duration(whole)} for {epochs} epochs: {duration(seconds['extract'])} for features that were not in the "
         f"cache, {duration(seconds['fit'])} for training"
     )
     for figure in ("time.cpu", "time.gpu"):
-        yield figure, Measured(shown, whole, not_comparable=OTHER_WAY)
+        yield figure, Measured(shown, whole, not_comparable=OTHER_WORK)
     epoch = seconds["fit"] / epochs
     steps = math.ceil(score_of(opened, "train").n / opened.run.recipe.fit.batch_size)
     for figure, value in (("cpu.epoch", epoch), ("gpu.epoch", epoch), ("gpu.step", epoch / steps)):
-        yield f"time.{figure}", Measured(f"{1000 * value:,.0f} ms of training", value, not_comparable=OTHER_WAY)
+        yield f"time.{figure}", Measured(f"{1000 * value:,.0f} ms of training", value, not_comparable=OTHER_WORK)

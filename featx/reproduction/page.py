@@ -33,9 +33,8 @@ from featx.reproduction.comparisons import (
 )
 from featx.reproduction.drawings import TITLES, Drawings
 from featx.reproduction.plan import RESNET, TASK1, VGG16
-from featx.reproduction.reported import Reported, ReportedFigure
 from featx.reproduction.state import THEN, TODAY, ReproductionState
-from featx.reproduction.verdicts import RULES, FigureVerdict, tally
+from featx.reproduction.verdicts import RULES, FigureVerdict, Reported, ReportedFigure, tally
 from featx.text import NOTHING, count, decimal, fraction, percent
 
 # Numbers of the report's sections by fit (data, model, training, test), and of its figures (curves, map).
@@ -79,12 +78,8 @@ OF_THE_DATA = LIMITS[:3]
 def write_page(
     state: ReproductionState, reported: Reported, table: Sequence[FigureVerdict]
 ) -> tuple[Page, list[Path]]:
-    """Write the page's figures as files; return the page and these files.
-
-    Raises:
-        StoreError: The folder cannot be written.
-    """
-    drawings = Drawings(state.out)
+    """Write the page's figures as files; return the page and these files."""
+    drawings = Drawings(state.stages.out)
     sections = [
         _verdicts(table),
         variants_section(state),
@@ -103,7 +98,6 @@ def write_page(
             f"“{reported.title}”, {reported.date}.",
             f"The report has {len(table)} figures: {tally(table)}.",
         ),
-        tiles=None,
         notes=tuple(Note(line, loud=True) for line in notes_of(state)),
         sections=tuple(sections),
         footer=(

@@ -40,14 +40,7 @@ QUICK_EPOCHS, QUICK_VIEWS, QUICK_BATCH_SIZES, QUICK_SEEDS, QUICK_SWEEP_EPOCHS = 
 
 @dataclass(frozen=True)
 class PlannedFit:
-    """A fit of the reproduction.
-
-    Attributes:
-        name: Name of the stage and of the run's folder.
-        title: Title for people.
-        data: The folder `two` or `all`.
-        recipe: Recipe with the chosen weights and seed.
-    """
+    """A fit of the reproduction: its name is that of its stage and of the run's folder, its title is for people."""
 
     name: str
     title: str
@@ -57,30 +50,20 @@ class PlannedFit:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that a reproduction does.
-
-    Attributes:
-        root: Folder with `two` and `all`.
-        fits: The fits, in order.
-        others: Names of the fits of further backbones.
-        sweep: Recipe of the sweep over batch sizes.
-        batch_sizes: Batch sizes, in order.
-        seeds: Number of fits for each batch size.
-        data: Contents of `two` and `all`.
-        replaced: Names of the fits whose recipe is not the report's.
-        epochs: Epochs of each recipe before `quick` shortened it, by the fit's name.
-        quick: Whether recipes are shortened.
-        seed: Seed of the first fit, of maps and of permutations.
-    """
+    """Everything that a reproduction does; its data is `two` and `all` in the root."""
 
     root: Path
     fits: tuple[PlannedFit, ...]
+    # Names of the fits of further backbones.
     others: tuple[str, ...]
     sweep: Recipe
     batch_sizes: tuple[int, ...]
+    # Number of fits for each batch size.
     seeds: int
     data: Mapping[str, TaskData]
+    # Names of the fits whose recipe is not the report's.
     replaced: frozenset[str]
+    # Epochs of each fit's recipe before `quick` shortened it.
     epochs: Mapping[str, int]
     quick: bool
     seed: int
@@ -124,11 +107,11 @@ def plan_of(
     """
     _check(recipes, weights, seeds)
     data = read_root(root)
-    loaded = {name: _loaded(recipes.get(recipe, recipe)) for name, recipe in RECIPES.items()}
+    chosen = {name: recipes.get(recipe, recipe) for name, recipe in RECIPES.items()}
+    loaded = {name: load_recipe(recipe) if isinstance(recipe, str) else recipe for name, recipe in chosen.items()}
     loaded[BARE] = override(loaded[VGG16], {"views.count": 1})
     loaded[BARE_ASRUN] = override(loaded[ASRUN], {"views.count": 1})
-    titles = dict(TITLES)
-    others = {}
+    titles, others = dict(TITLES), []
     for choice in backbones:
         name, title, recipe = _other(choice, loaded[RESNET])
         if name in loaded:
@@ -136,9 +119,13 @@ def plan_of(
                 f"Expected further backbones with names of their own, received {choice!r}, whose name {name} is "
                 "taken; leave it out, or rename the file."
             )
-        loaded[name], titles[name], others[name] = recipe, title, choice
+        loaded[name], titles[name] = recipe, title
+        others.append(name)
     epochs = {name: recipe.fit.epochs for name, recipe in loaded.items()}
-    planned = {name: _planned(recipe, weights, seed) for name, recipe in loaded.items()}
+    planned = {
+        name: override(recipe, {"fit.seed": seed, "backbone.weights": weights.get(recipe.backbone.name.lower())})
+        for name, recipe in loaded.items()
+    }
     if quick:
         # Views are most of the work, so only one fit has them; without views, two fits would be the same.
         del planned[ASRUN]
@@ -176,10 +163,6 @@ def _check(recipes: Mapping[str, Recipe | str], weights: Mapping[str, str], seed
         raise UsageError(f"Expected at least one seed, received {seeds}.")
 
 
-def _loaded(recipe: Recipe | str) -> Recipe:
-    return load_recipe(recipe) if isinstance(recipe, str) else recipe
-
-
 def _other(choice: str, like: Recipe) -> tuple[str, str, Recipe]:
     """Return the name, title and recipe of a further backbone, with ResNet50V2's head and a constant rate."""
     if is_model_file(choice):
@@ -199,10 +182,6 @@ def _other(choice: str, like: Recipe) -> tuple[str, str, Recipe]:
     recipe = override(like, changes | {"name": f"covid4-{short}"})
     description = f"{title} in place of ResNet50V2, average pooling, one hidden layer, a constant learning rate."
     return short, f"Task 2, {title}", override(recipe, {"description": description})
-
-
-def _planned(recipe: Recipe, weights: Mapping[str, str], seed: int) -> Recipe:
-    return override(recipe, {"fit.seed": seed, "backbone.weights": weights.get(recipe.backbone.name.lower())})
 
 
 def _shortened(recipe: Recipe, views: int) -> Recipe:

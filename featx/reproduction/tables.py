@@ -10,15 +10,12 @@ from typing import Any
 from featx.errors import StoreError
 from featx.files import write_csv
 from featx.reports import layers_of, loss_interval, paired, score_of
-from featx.reproduction.claims import mean_ratio, quality_of
-from featx.reproduction.measuring import sizes_of
+from featx.reproduction.claims import mean_ratio
 from featx.reproduction.plan import VGG16
-from featx.reproduction.reported import Reported
 from featx.reproduction.state import THEN, TODAY, ReproductionState
 from featx.reproduction.variants import variants_of
-from featx.reproduction.verdicts import FigureVerdict
+from featx.reproduction.verdicts import FigureVerdict, Reported
 
-TABLES = "tables"
 # Files that not every call writes; earlier versions wrote the first one.
 STALE = (
     "reproduction.md",
@@ -54,12 +51,8 @@ def verdict_json(row: FigureVerdict) -> dict[str, Any]:
 
 
 def write_tables(state: ReproductionState, reported: Reported, table: Sequence[FigureVerdict]) -> list[Path]:
-    """Write every table.
-
-    Raises:
-        StoreError: The folder cannot be written.
-    """
-    folder = state.out / TABLES
+    """Write every table, and return the files."""
+    folder = state.stages.out / "tables"
     rows = [verdict_json(row) for row in table]
     written = [
         write_csv(folder / "verdicts.csv", list(rows[0]), [list(row.values()) for row in rows]),
@@ -71,7 +64,7 @@ def write_tables(state: ReproductionState, reported: Reported, table: Sequence[F
         write_csv(folder / "settings.csv", _VARIANTS, _variants(state)),
     ]
     for name, opened in state.runs.items():
-        history = opened.history
+        history = opened.run.history
         layers = [
             (row.name, "x".join(map(str, row.shape)), row.parameters, row.trainable) for row in layers_of(opened)
         ]
@@ -85,20 +78,8 @@ def write_tables(state: ReproductionState, reported: Reported, table: Sequence[F
     return written
 
 
-def _weights(state: ReproductionState, name: str) -> str:
-    """Return the source of a fit's weights, such as `imagenet`, `random` or a file."""
-    opened = state.runs.get(name)
-    return (
-        state.plan.fit(name).recipe.backbone.weights if opened is None else opened.run.manifest["weights"]["source"]
-    )
-
-
 def remove_stale(out: Path, files: Sequence[Path]) -> None:
-    """Remove files that an earlier call wrote and this one did not, such as those of a fit that failed.
-
-    Raises:
-        StoreError: One cannot be removed.
-    """
+    """Remove files that an earlier call wrote and this one did not, such as those of a fit that failed."""
     for pattern in STALE:
         for path in set(out.glob(pattern)) - set(files):
             try:
@@ -118,7 +99,7 @@ def _accuracy(state: ReproductionState) -> Iterator[tuple[Any, ...]]:
             score = score_of(opened, part)
             ends = loss_interval(opened.of_role(role), opened.run.classes) or (None, None)
             yield (
-                *(name, opened.name, _weights(state, name), part, score.n, score.correct, score.accuracy),
+                *(name, opened.name, state.weights(name), part, score.n, score.correct, score.accuracy),
                 *(*(score.interval or (None, None)), score.loss, *ends),
             )
 
@@ -133,12 +114,12 @@ _MODELS = (
 def _models(state: ReproductionState) -> Iterator[tuple[Any, ...]]:
     for name in state.models():
         opened = state.runs[name]
-        score, metrics = score_of(opened, "test"), opened.metrics
+        score, metrics = score_of(opened, "test"), opened.run.metrics
         parameters = (metrics["parameters"][part] for part in ("trainable", "non_trainable", "total"))
-        quality = [quality_of(state, name, layer) for layer in ("backbone", "penultimate")]
+        quality = [state.quality(name, layer) for layer in ("backbone", "penultimate")]
         maps = [state.maps.get((name, setting)) for setting in (THEN, TODAY)]
         yield (
-            *(name, opened.name, _weights(state, name), *parameters),
+            *(name, opened.name, state.weights(name), *parameters),
             *(score.n, score.correct, score.accuracy, *(score.interval or (None, None))),
             *(metrics["seconds"]["extract"], metrics["seconds"]["fit"]),
             *(None if one is None else one.silhouette.value for one in quality),
@@ -156,7 +137,7 @@ def _pairs(state: ReproductionState) -> Iterator[tuple[Any, ...]]:
     for one, other in combinations(state.models(), 2):
         counts = paired(state.runs[one], state.runs[other])
         if counts is not None:
-            yield one, _weights(state, one), other, _weights(state, other), *counts
+            yield one, state.weights(one), other, state.weights(other), *counts
 
 
 _RATIOS = ("fit", "weights", "layer", "split", "first", "second", "ratio", "permuted_mean")
@@ -168,7 +149,7 @@ def _ratios(state: ReproductionState) -> Iterator[tuple[Any, ...]]:
             quality = part.quality
             for i, j in combinations(range(len(quality.classes)), 2):
                 pair = (quality.classes[i], quality.classes[j], quality.ratios[i, j], quality.ratios_permuted[i, j])
-                yield name, _weights(state, name), part.layer, part.split, *pair
+                yield name, state.weights(name), part.layer, part.split, *pair
 
 
 def _stages(state: ReproductionState) -> Iterator[tuple[Any, ...]]:
@@ -187,7 +168,7 @@ def _variants(state: ReproductionState) -> Iterator[tuple[Any, ...]]:
         ends = row.test.interval or (None, None)
         views = (None, None) if row.augmented is None else (row.augmented.n, row.augmented.accuracy)
         yield (
-            *(row.name, row.title, _weights(state, row.name), row.preprocessing, row.views),
+            *(row.name, row.title, state.weights(row.name), row.recipe.preprocess.mode, row.recipe.views.count),
             *(row.test.n, row.test.correct, row.test.accuracy, *ends),
             *(row.validation.n, row.validation.accuracy, *views, row.p_value),
         )
@@ -201,8 +182,8 @@ _BATCHES = (
 
 def _batches(state: ReproductionState, reported: Reported) -> Iterator[tuple[Any, ...]]:
     report = reported.numbers()
-    for size, one in sizes_of(state.sweep).items() if state.sweep is not None else ():
+    for size, one in state.sizes().items():
         yield (
-            *(size, _weights(state, VGG16), report.get(f"batch.{size}"), len(one.accuracies), one.refused, one.n),
+            *(size, state.weights(VGG16), report.get(f"batch.{size}"), len(one.accuracies), one.refused, one.n),
             *(one.mean, one.low, one.high, *(one.interval or (None, None)), one.loss),
         )

@@ -5,44 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from featx.recipes import Recipe
 from featx.reports import paired, score_of
-from featx.reproduction.measuring import sizes_of
 from featx.reproduction.plan import ASRUN, BARE, BARE_ASRUN, VGG16
 from featx.reproduction.state import ReproductionState
 from featx.stats import SIGNIFICANT, Score
 from featx.text import percent
 
+# The fit as described comes first; the others differ from it in one or two choices.
 VARIANTS = {
     VGG16: "as described",
     ASRUN: "pixels only rescaled",
     BARE: "no views",
     BARE_ASRUN: "pixels only rescaled, no views",
 }
-"""Titles of the fit as described, which comes first, and of those that differ from it in one or two choices."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A fit of VGG16 to Task 2.
-
-    Attributes:
-        name: Name of the fit.
-        title: How it differs from the fit as described.
-        preprocessing: `featurewise` as described, or `rescale` as run.
-        views: Views of each training image.
-        test: Score on the test images.
-        validation: Score on the validation images.
-        augmented: Score on augmented views of the validation images, which the assignment's published solutions
-            report; None if there are none.
-        p_value: McNemar's exact test on the test images against the fit as described; None for that fit itself.
-    """
+    """A fit of VGG16 to Task 2, with McNemar's exact test on the test images against the fit as described."""
 
     name: str
     title: str
-    preprocessing: str
-    views: int
+    recipe: Recipe
     test: Score
     validation: Score
+    # On augmented views of the validation images, which the assignment's published solutions report.
     augmented: Score | None
     p_value: float | None
 
@@ -60,8 +48,7 @@ def variants_of(state: ReproductionState) -> list[Variant]:
             Variant(
                 name=name,
                 title=title,
-                preprocessing=opened.run.recipe.preprocess.mode,
-                views=opened.run.recipe.views.count,
+                recipe=opened.run.recipe,
                 test=score_of(opened, "test"),
                 validation=score_of(opened, "validation"),
                 augmented=state.validation[name][1] if name in state.validation else None,
@@ -74,10 +61,14 @@ def variants_of(state: ReproductionState) -> list[Variant]:
 def variant_sentences(state: ReproductionState, variants: Sequence[Variant]) -> list[str]:
     """Say which choice changes which number, and how much seeds alone change it."""
     lines = []
-    tested = [variant for variant in variants if variant.test.n]
-    if any(variant.p_value is not None for variant in tested):
-        lines.append(_test_sentence(tested))
-    lines += _seed_sentence(state)
+    if any(variant.p_value is not None for variant in variants):
+        lines.append(_test_sentence([variant for variant in variants if variant.test.n]))
+    spread = state.sizes().get(state.plan.fit(VGG16).recipe.fit.batch_size)
+    if spread is not None and len(spread.accuracies) > 1:
+        lines.append(
+            f"Seeds alone change the test accuracy of the fit as described from {percent(spread.low)} to "
+            f"{percent(spread.high)} ({len(spread.accuracies)} seeds, {state.plan.sweep.fit.epochs} epochs)."
+        )
     pairs = [(variant.validation.accuracy, variant.augmented.accuracy) for variant in variants if variant.augmented]
     losses = [100 * (plain - augmented) for plain, augmented in pairs if plain is not None and augmented is not None]
     if losses:
@@ -103,18 +94,6 @@ def _test_sentence(variants: Sequence[Variant]) -> str:
         f"as described, {finding} (McNemar's exact test on the same images, p < {SIGNIFICANT:g}, not corrected for "
         "the number of tests)."
     )
-
-
-def _seed_sentence(state: ReproductionState) -> list[str]:
-    if state.sweep is None:
-        return []
-    spread = sizes_of(state.sweep).get(state.plan.fit(VGG16).recipe.fit.batch_size)
-    if spread is None or spread.low is None or len(spread.accuracies) < 2:
-        return []
-    return [
-        f"Seeds alone change the test accuracy of the fit as described from {percent(spread.low)} to "
-        f"{percent(spread.high)} ({len(spread.accuracies)} seeds, {state.plan.sweep.fit.epochs} epochs)."
-    ]
 
 
 def _compared(losses: Sequence[float]) -> str:

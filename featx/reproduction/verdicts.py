@@ -1,16 +1,18 @@
-"""Whether a published figure is reproduced: one rule for each kind of figure."""
+"""The figures that the report states, and whether each is reproduced: one rule for each kind of figure."""
 
 from __future__ import annotations
 
+import tomllib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import resources
 from typing import Literal
 
-from featx.reproduction.reported import ReportedFigure
 from featx.stats import difference_interval
 from featx.text import NOTHING
 
+Kind = Literal["count", "accuracy", "loss", "batch", "claim", "time"]
 VerdictWord = Literal["reproduced", "not reproduced", "not comparable"]
 VERDICTS: tuple[VerdictWord, ...] = ("reproduced", "not reproduced", "not comparable")
 
@@ -37,6 +39,59 @@ RULES = {
     ),
     "time": "A time is never comparable: the machine is another one, and the report computes other things.",
 }
+
+
+@dataclass(frozen=True)
+class ReportedFigure:
+    """A number or a claim of the report.
+
+    Attributes:
+        id: Its name, such as `vgg16.test`.
+        section: Section of the report, such as `4.4`.
+        quantity: What the figure is about.
+        kind: The kind of figure, which decides by which rule it is judged.
+        unit: `images`, `parameters`, `share` (0 to 1), `nats` or `s`; "" for a claim.
+        value: The number; None for a claim, or if `correct` and `n` give it.
+        correct: For a share, the number of correct images; None if it cannot be worked out.
+        n: For a share or a loss, the number of images; None otherwise.
+        claim: The claim as a sentence; "" for a number.
+        note: What readers must know about the figure, such as a misprint; "" if nothing.
+    """
+
+    id: str
+    section: str
+    quantity: str
+    kind: Kind
+    unit: str
+    value: float | None = None
+    correct: int | None = None
+    n: int | None = None
+    claim: str = ""
+    note: str = ""
+
+    @property
+    def number(self) -> float | None:
+        """The number: for a share, the exact fraction if it is known. None for a claim."""
+        if self.correct is not None and self.n:
+            return self.correct / self.n
+        return self.value
+
+
+@dataclass(frozen=True)
+class Reported:
+    """The report's title, date and figures, in the order of its sections."""
+
+    title: str
+    date: str
+    figures: tuple[ReportedFigure, ...]
+
+    def figure(self, name: str) -> ReportedFigure:
+        """Return the figure with an id."""
+        return next(figure for figure in self.figures if figure.id == name)
+
+    def numbers(self) -> dict[str, float | None]:
+        """Return the number of each figure by its id."""
+        return {figure.id: figure.number for figure in self.figures}
 
 
 @dataclass(frozen=True)
@@ -83,6 +138,13 @@ class FigureVerdict:
     difference: tuple[float, float, float] | None = None
 
 
+def read_reported() -> Reported:
+    """Read the report's figures."""
+    document = tomllib.loads((resources.files("featx.reproduction") / "cs542.toml").read_text("utf-8"))
+    figures = tuple(ReportedFigure(**entry) for entry in document["figure"])
+    return Reported(document["title"], document["date"], figures)
+
+
 def not_measured(reason: str, rule: str = "") -> Measured:
     """Return that there is no value of ours, and why."""
     return Measured(NOTHING, None, rule=rule, not_comparable=reason)
@@ -94,26 +156,22 @@ def tally(table: Sequence[FigureVerdict]) -> str:
     return ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS)
 
 
-def judge(figure: ReportedFigure, ours: Measured | None) -> FigureVerdict:
-    """Apply the rule of the figure's kind, see `RULES`; `ours` is None if nothing was measured."""
-    ours = ours or not_measured("Nothing was measured.")
+def judge(figure: ReportedFigure, ours: Measured) -> FigureVerdict:
+    """Apply the rule of the figure's kind, see `RULES`."""
     reason = ours.not_comparable or ("Nothing was measured." if ours.value is None else "")
-    if figure.kind == "time":
-        reason = reason or "Another machine, and other work."
     if reason:
         return FigureVerdict(figure, ours, "not comparable", reason)
     if figure.kind == "claim":
-        return FigureVerdict(figure, ours, "reproduced" if ours.value else "not reproduced", ours.rule)
+        return FigureVerdict(figure, ours, _word(bool(ours.value)), ours.rule)
     reported = float(figure.number or 0)
     if figure.kind == "count":
-        return _judge_count(figure, ours, reported)
+        same = reported == ours.value
+        return FigureVerdict(figure, ours, _word(same), "Equal." if same else f"Not equal. {figure.note}".strip())
     return _judge_loss(figure, ours, reported) if figure.kind == "loss" else _judge_share(figure, ours, reported)
 
 
-def _judge_count(figure: ReportedFigure, ours: Measured, reported: float) -> FigureVerdict:
-    if reported == ours.value:
-        return FigureVerdict(figure, ours, "reproduced", "Equal.")
-    return FigureVerdict(figure, ours, "not reproduced", f"Not equal. {figure.note}".strip())
+def _word(reproduced: bool) -> VerdictWord:
+    return "reproduced" if reproduced else "not reproduced"
 
 
 def _judge_loss(figure: ReportedFigure, ours: Measured, reported: float) -> FigureVerdict:
@@ -137,5 +195,5 @@ def _judge_share(figure: ReportedFigure, ours: Measured, reported: float) -> Fig
         return FigureVerdict(figure, ours, "reproduced", "Inside the range of our fits.", difference)
     points = "{:+.1f} points, 95 % interval {:+.1f} to {:+.1f}".format(*(100 * value for value in difference))
     fit = "the nearest of our fits" if len(ours.fits) > 1 else "our value"
-    verdict: VerdictWord = "reproduced" if low <= 0 <= high else "not reproduced"
-    return FigureVerdict(figure, ours, verdict, f"Difference between {fit} and the report's: {points}.", difference)
+    why = f"Difference between {fit} and the report's: {points}."
+    return FigureVerdict(figure, ours, _word(low <= 0 <= high), why, difference)

@@ -16,11 +16,9 @@ from featx.reports import loss_interval
 from featx.reproduction.claims import measured_claims
 from featx.reproduction.data import TaskData, read_root
 from featx.reproduction.page import limits_of
-from featx.reproduction.reported import read_reported
-from featx.reproduction.stages import Stages
-from featx.reproduction.state import ReproductionState
+from featx.reproduction.state import ReproductionState, Stages
 from featx.reproduction.variants import variant_sentences, variants_of
-from featx.reproduction.verdicts import FigureVerdict, judge
+from featx.reproduction.verdicts import FigureVerdict, judge, read_reported
 from featx.runs import RunImage
 from featx.stats import Score, difference_interval, mcnemar, spread_of
 from featx.store import save_document

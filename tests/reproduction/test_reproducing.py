@@ -17,7 +17,6 @@ from typer.testing import CliRunner
 
 from featx.cli import app
 from featx.errors import DataError, RunError, UsageError
-from featx.machine import this_machine
 from featx.recipes import Recipe, dump_recipe, load_recipe
 from featx.reports import OpenedRun
 from featx.reproduction import fits
@@ -25,10 +24,9 @@ from featx.reproduction.fits import fitted, validation_scores
 from featx.reproduction.measuring import judge_figures
 from featx.reproduction.page import notes_of
 from featx.reproduction.plan import PlannedFit, plan_of
-from featx.reproduction.reported import read_reported
 from featx.reproduction.reproducing import Reproduction, reproduce
-from featx.reproduction.stages import Stages
-from featx.reproduction.state import ReproductionState
+from featx.reproduction.state import ReproductionState, Stages
+from featx.reproduction.verdicts import read_reported
 from featx.runs import fit_head, read_run, read_source
 from featx.stats import mcnemar
 from featx.store import save_document
@@ -322,7 +320,7 @@ def test_validation_views_are_scored_apart(made: Reproduction, place: Place) -> 
     fit = PlannedFit("vgg16", "Task 2", place.root / "all", place.recipes["covid4-vgg16"])
     told = fitted(fit, made.out / "runs" / "vgg16", place.cache)
     plain, views = validation_scores(told, fit.data, fit.recipe.views, place.cache)
-    metrics = told.metrics["validation"]
+    metrics = told.run.metrics["validation"]
     assert (plain.n, plain.correct) == (metrics["n"], metrics["correct"])
     assert plain.loss == pytest.approx(metrics["loss"], rel=1e-4)
     assert views.n == plain.n
@@ -479,7 +477,7 @@ def test_the_command_refuses_a_recipe_without_a_name(place: Place, tmp_path: Pat
 def test_random_weights_are_marked_and_not_compared(made: Reproduction, place: Place, tmp_path: Path) -> None:
     whole = plan(place.root, weights={"resnet50v2": "random"})
     whole = replace(whole, data=data_of_the_report())
-    state = ReproductionState(whole, tmp_path, Stages(tmp_path, 1), this_machine())
+    state = ReproductionState(whole, Stages(tmp_path, 1))
     for name in ("vgg16", "resnet50v2"):
         folder = shutil.copytree(made.out / "runs" / name, tmp_path / name)
         manifest = json.loads((folder / "manifest.json").read_text("utf-8"))

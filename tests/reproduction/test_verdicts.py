@@ -6,8 +6,7 @@ from scipy import stats
 
 from featx.reproduction.claims import groups_of
 from featx.reproduction.comparisons import own_spread
-from featx.reproduction.reported import Kind, ReportedFigure, read_reported
-from featx.reproduction.verdicts import RULES, Measured, judge
+from featx.reproduction.verdicts import RULES, Kind, Measured, ReportedFigure, judge, not_measured, read_reported
 from featx.stats import difference_interval, homogeneity_p, mean_interval, wilson
 
 
@@ -102,7 +101,7 @@ def test_what_cannot_be_compared_says_why() -> None:
     )
     assert (random.verdict, random.why) == ("not comparable", "Random weights.")
     assert judge(figure("time", value=2786), Measured("60 s", 60.0)).verdict == "not comparable"
-    nothing = judge(figure("accuracy", correct=27, n=36), None)
+    nothing = judge(figure("accuracy", correct=27, n=36), not_measured(""))
     assert (nothing.verdict, nothing.ours.shown) == ("not comparable", "–")
     failed = judge(
         figure("accuracy", correct=27, n=36), Measured("–", None, not_comparable="It could not be fitted.")
@@ -113,14 +112,14 @@ def test_what_cannot_be_compared_says_why() -> None:
 def test_classes_hang_together_where_their_ratio_is_below_one() -> None:
     names = ["covid", "normal", "bac", "vir"]
     ratios = np.full((4, 4), 1.5)
-    assert groups_of(ratios.tolist(), names) == [[name] for name in names]
+    assert groups_of(ratios, names) == [[name] for name in names]
     ratios[2, 3] = ratios[3, 2] = 0.75
-    assert groups_of(ratios.tolist(), names) == [["covid"], ["normal"], ["bac", "vir"]]
+    assert groups_of(ratios, names) == [["covid"], ["normal"], ["bac", "vir"]]
     # A chain: normal with bac, and bac with vir.
     ratios[1, 2] = ratios[2, 1] = 0.9
-    assert groups_of(ratios.tolist(), names) == [["covid"], ["normal", "bac", "vir"]]
+    assert groups_of(ratios, names) == [["covid"], ["normal", "bac", "vir"]]
     ratios[0, 3] = ratios[3, 0] = 0.9
-    assert groups_of(ratios.tolist(), names) == [names]
+    assert groups_of(ratios, names) == [names]
 
 
 def test_the_logs_of_section_5_count_outputs_and_not_images() -> None:

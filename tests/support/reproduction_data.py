@@ -9,16 +9,13 @@ from typing import Any, cast
 
 import numpy as np
 
-from featx.machine import Machine
 from featx.recipes import load_recipe, override
 from featx.reports import OpenedRun
 from featx.reproduction.data import IMAGES, TaskData
 from featx.reproduction.plan import RECIPES, Plan, PlannedFit
-from featx.reproduction.stages import Stages
-from featx.reproduction.state import ReproductionState
+from featx.reproduction.state import ReproductionState, Stages
 
 CLASSES = ("covid", "normal", "bac", "vir")
-MACHINE = Machine("Linux", "a processor", 2, 8 * 10**9, 4 * 10**9, (), {})
 
 
 def data_of_the_report() -> dict[str, TaskData]:
@@ -46,7 +43,7 @@ def state_in(out: Path, **changes: Any) -> ReproductionState:
         "epochs": {name: recipe.fit.epochs for name, recipe in recipes.items()},
     }  # fmt: skip
     plan = Plan(**{**fields, **changes})
-    return ReproductionState(plan, out, Stages(out, 1), MACHINE)
+    return ReproductionState(plan, Stages(out, 1))
 
 
 def run_of(
@@ -55,7 +52,6 @@ def run_of(
     validation: Sequence[float] = (0.9,),
     right: Sequence[bool] = (True,) * 36,
     parameters: tuple[int, int] = (100, 10),
-    mode: str = "featurewise",
 ) -> OpenedRun:
     """A run of 216 training and 54 validation images, with accuracies by epoch and correct answers on test images."""
     images = [
@@ -63,26 +59,19 @@ def run_of(
         for n, ok in enumerate(right)
     ]
     frozen, trainable = parameters
-    score = {"loss": 0.5}
     run = SimpleNamespace(
         manifest={"weights": {"source": "imagenet"}},
-        recipe=SimpleNamespace(preprocess=SimpleNamespace(mode=mode), views=SimpleNamespace(count=4)),
+        recipe=load_recipe("covid4-vgg16"),
+        metrics={
+            "train": {"n": 216, "correct": 200, "loss": 0.5},
+            "validation": {"n": 54, "correct": 27, "loss": 0.5},
+            "test": {"n": len(right), "correct": sum(right), "loss": 0.5},
+            "parameters": {"non_trainable": frozen, "trainable": trainable, "total": frozen + trainable},
+        },
+        history=[{"accuracy": one, "val_accuracy": other} for one, other in zip(train, validation, strict=True)],
     )
-    metrics = {
-        "train": {"n": 216, "correct": 200, **score},
-        "validation": {"n": 54, "correct": 27, **score},
-        "test": {"n": len(right), "correct": sum(right), **score},
-        "parameters": {"non_trainable": frozen, "trainable": trainable, "total": frozen + trainable},
-    }
-    history = [{"accuracy": one, "val_accuracy": other} for one, other in zip(train, validation, strict=True)]
-    opened = SimpleNamespace(
-        run=run,
-        metrics=metrics,
-        history=history,
-        name="a run",
-        of_role=lambda role: [image for image in images if image.role == role],
-    )
-    return cast("OpenedRun", opened)
+    of_role = {"test": images}.get
+    return cast("OpenedRun", SimpleNamespace(run=run, name="a run", of_role=of_role))
 
 
 def clusters_of(ratios: dict[tuple[str, str], float], classes: Sequence[str] = CLASSES) -> Any:
