@@ -69,7 +69,7 @@ def atlas_of(files: Sequence[Path], digests: Sequence[str]) -> Atlas | None:
         digests: (n,) SHA-256 of the bytes that they had.
 
     Returns:
-        None if there are no images, or more than `featx.images.MAX_THUMBNAILS`, which a notice says.
+        None if there are no images, or more than `MAX_THUMBNAILS`, which a notice says.
     """
     n = len(files)
     side = cell_side(n)
@@ -80,7 +80,8 @@ def atlas_of(files: Sequence[Path], digests: Sequence[str]) -> Atlas | None:
         return None
 
     def thumbnail(task: tuple[Path, str]) -> NDArray[np.uint8] | None:
-        return _thumbnail(*task, side)
+        pixels = decode_unchanged(*task, at_least=2 * side)
+        return None if pixels is None else letterboxed(pixels, side)
 
     def cells() -> Iterator[NDArray[np.uint8] | None]:
         tasks = zip(files, digests, strict=True)
@@ -135,12 +136,19 @@ def assembled(cells: Iterable[NDArray[np.uint8] | None], n: int, side: int) -> A
     return Atlas(file.getvalue(), side, columns, rows, tuple(filled))
 
 
-def _thumbnail(path: Path, digest: str, side: int) -> NDArray[np.uint8] | None:
-    """An image's thumbnail; None if its file is gone, has changed or cannot be decoded."""
+def decode_unchanged(path: Path, digest: str, *, at_least: int) -> NDArray[np.uint8] | None:
+    """Decode an image file for a thumbnail if it has not changed.
+
+    Args:
+        path: The file.
+        digest: SHA-256 of the bytes that it had.
+        at_least: See `decode`.
+
+    Returns:
+        Shape (height, width, 3), RGB; None if the file is gone, has changed or cannot be decoded.
+    """
     try:
         data = read_bytes(path, str(path))
-        if sha256(data) != digest:
-            return None
-        return letterboxed(decode(data, str(path), at_least=2 * side), side)
+        return decode(data, str(path), at_least=at_least) if sha256(data) == digest else None
     except ImageError:
         return None

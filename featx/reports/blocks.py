@@ -3,60 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 
 @dataclass(frozen=True)
 class Block:
-    """One thing on the page. `kind` is what the template chooses its HTML by."""
+    """One thing on the page."""
 
-    kind: ClassVar[str]
+    @property
+    def kind(self) -> str:
+        """What the template chooses its HTML by: the class's name in lower case."""
+        return type(self).__name__.lower()
 
 
 @dataclass(frozen=True)
 class Text(Block):
-    """A paragraph.
+    """A paragraph."""
 
-    Attributes:
-        text: What it says.
-    """
-
-    kind = "text"
     text: str
 
 
 @dataclass(frozen=True)
 class Note(Block):
-    """A paragraph set apart.
+    """A paragraph set apart; a `loud` one changes the meaning of all the rest."""
 
-    Attributes:
-        text: What it says.
-        loud: Whether it changes the meaning of all the rest.
-    """
-
-    kind = "note"
     text: str
     loud: bool = False
 
 
 @dataclass(frozen=True)
 class Points(Block):
-    """A list of paragraphs.
+    """A list of paragraphs: for each one a few words that name its subject, and its text."""
 
-    Attributes:
-        items: For each paragraph, a few words that name its subject, and the text.
-    """
-
-    kind = "points"
     items: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True)
-class Tiles(Block):
-    """A few figures that are read first: name, value, and a line below."""
-
-    kind = "tiles"
-    tiles: tuple[tuple[str, str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -72,7 +50,6 @@ class Table(Block):
         last_is_total: Whether the last row adds up the others.
     """
 
-    kind = "table"
     caption: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -83,27 +60,10 @@ class Table(Block):
 
 @dataclass(frozen=True)
 class Facts(Block):
-    """Names and values.
+    """A table of names and values."""
 
-    Attributes:
-        caption: What they are about.
-        pairs: Names and values.
-        fold: See `Table`.
-    """
-
-    kind = "facts"
     caption: str
     pairs: tuple[tuple[str, str], ...]
-    fold: str = ""
-
-
-@dataclass(frozen=True)
-class ConfusionCell:
-    """A count, and its share of the true class, 0 to 1, which is its shade."""
-
-    count: str
-    share: float
-    right: bool
 
 
 @dataclass(frozen=True)
@@ -113,13 +73,13 @@ class Confusion(Block):
     Attributes:
         caption: What it shows.
         classes: Their names.
-        rows: For each true class its name, its cells, and its share of correct images as shown.
+        rows: For each true class its name, its cells, and its share of correct images as shown. A cell is a count
+            and its share of the true class, 0 to 1, which is its shade.
     """
 
-    kind = "confusion"
     caption: str
     classes: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[ConfusionCell, ...], str], ...]
+    rows: tuple[tuple[str, tuple[tuple[int, float], ...], str], ...]
 
 
 @dataclass(frozen=True)
@@ -133,7 +93,6 @@ class Figure(Block):
         print_only: Whether it is shown on paper only, in place of something interactive.
     """
 
-    kind = "figure"
     svg: str
     alt: str
     caption: str
@@ -147,15 +106,15 @@ class Picture:
     Attributes:
         source: A data URI; None if the image could not be read.
         name: The image, as the data names it.
-        shares: Classes and probabilities, the largest first; empty to show the image only.
         title: A line below, such as "covid, predicted as normal".
+        shares: Classes and probabilities, the largest first; empty to show the image only.
         label: Its true class, which `shares` contain.
     """
 
     source: str | None
     name: str
+    title: str
     shares: tuple[tuple[str, float], ...] = ()
-    title: str = ""
     label: str = ""
 
 
@@ -163,30 +122,21 @@ class Picture:
 class Gallery(Block):
     """Small images in rows."""
 
-    kind = "gallery"
     caption: str
     pictures: tuple[Picture, ...]
 
 
 @dataclass(frozen=True)
 class Interactive(Block):
-    """An interactive map, as `featx.maps.components` makes it.
+    """The HTML of an interactive map."""
 
-    Attributes:
-        div: The element that holds the map.
-        script: The element with its data.
-    """
-
-    kind = "interactive"
-    div: str
-    script: str
+    html: str
 
 
 @dataclass(frozen=True)
 class Code(Block):
     """Text as it stands in a file, closed at first and opened by the words `fold`."""
 
-    kind = "code"
     fold: str
     text: str
 
@@ -215,17 +165,17 @@ class Page:
     Attributes:
         title: The only heading of level 1.
         headline: The sentences that give the result.
-        tiles: The figures that are read first, or None.
-        notes: What must be known first.
         sections: In order.
         footer: Lines at the end.
+        notes: What must be known first.
+        tiles: A few figures that are read first: name, value, and a line below.
         resources: The elements `<script>` and `<style>` that all interactive maps share.
     """
 
     title: str
     headline: tuple[str, ...]
-    tiles: Tiles | None
-    notes: tuple[Note, ...]
     sections: tuple[Section, ...]
     footer: tuple[str, ...]
+    notes: tuple[Note, ...] = ()
+    tiles: tuple[tuple[str, str, str], ...] = ()
     resources: str = ""

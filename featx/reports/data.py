@@ -40,18 +40,14 @@ ALWAYS = (
 
 
 def data_section(opened: OpenedRun, anchor: str | None = None) -> Section:
-    """Return the section of counts, sample images and digest.
-
-    Args:
-        opened: The run.
-        anchor: The section's id, if it is not the run's own.
-    """
-    chosen = _sampled(opened)
+    """Return the section of counts, sample images and digest; `anchor` is its id, if it is not the run's own."""
+    per_class = max(1, min(SAMPLES_PER_CLASS, SAMPLES // len(opened.run.classes)))
+    chosen = _sampled(opened, per_class)
     uris = thumbnails(opened.run, chosen, "sample images")
-    shown = tuple(Picture(uri, image.path, title=image.label) for uri, image in zip(uris, chosen, strict=True) if uri)
+    shown = tuple(Picture(uri, image.path, image.label) for uri, image in zip(uris, chosen, strict=True) if uri)
     caption = (
-        f"{images(len(shown), 'sample')} from the training and validation data: up to {_samples_per_class(opened)} "
-        "of each class, those with the smallest SHA-256 digests."
+        f"{images(len(shown), 'sample')} from the training and validation data: up to {per_class} of each "
+        "class, those with the smallest SHA-256 digests."
     )
     blocks: list[Block] = [
         _counts(opened),
@@ -63,7 +59,7 @@ def data_section(opened: OpenedRun, anchor: str | None = None) -> Section:
 
 
 def _counts(opened: OpenedRun) -> Table:
-    counts = Counter((image.split, image.label) for image in opened.images)
+    counts = Counter((image.split, image.label) for image in opened.run.images)
     splits = [split for split in SPLITS if any(key[0] == split for key in counts)]
     rows = [(name, [counts[split, name] for split in splits]) for name in opened.run.classes]
     rows.append(("all", [sum(numbers[column] for _, numbers in rows) for column in range(len(splits))]))
@@ -75,21 +71,17 @@ def _counts(opened: OpenedRun) -> Table:
     return Table(caption, header, cells, last_is_total=True)
 
 
-def _samples_per_class(opened: OpenedRun) -> int:
-    return max(1, min(SAMPLES_PER_CLASS, SAMPLES // len(opened.run.classes)))
-
-
-def _sampled(opened: OpenedRun) -> list[RunImage]:
+def _sampled(opened: OpenedRun, per_class: int) -> list[RunImage]:
     chosen: list[RunImage] = []
     for name in opened.run.classes[:SAMPLES]:
-        own = [image for image in opened.images if image.label == name and image.role != "test"]
-        chosen += sorted(own, key=lambda image: (image.digest, image.path))[: _samples_per_class(opened)]
+        own = [image for image in opened.run.images if image.label == name and image.role != "test"]
+        chosen += sorted(own, key=lambda image: (image.digest, image.path))[:per_class]
     return chosen
 
 
 def _facts(opened: OpenedRun) -> tuple[tuple[str, str], ...]:
     data = opened.run.manifest["data"]
-    groups = {image.group for image in opened.images if image.group is not None}
+    groups = {image.group for image in opened.run.images if image.group is not None}
     return (
         ("folder of the data or of its manifest", str(data["root"])),
         ("SHA-256 of contents, classes and splits", str(data["sha256"])),
@@ -99,16 +91,11 @@ def _facts(opened: OpenedRun) -> tuple[tuple[str, str], ...]:
 
 
 def _extra_columns(opened: OpenedRun) -> list[str]:
-    return sorted({name for image in opened.images for name in image.extra})
+    return sorted({name for image in opened.run.images for name in image.extra})
 
 
 def limits_section(opened: OpenedRun, anchor: str | None = None) -> Section:
-    """Return the section of what the results cannot show.
-
-    Args:
-        opened: The run; of several runs the one with the fewest test images.
-        anchor: The section's id, if it is not the run's own.
-    """
+    """Return the section of what the results cannot show; `anchor` as in `data_section`."""
     items = [*_test_size(opened), _patients(opened), _sources(opened), *ALWAYS]
     if has_random_weights(opened):
         items.insert(0, ("Random weights.", "The backbone was never trained; nothing can be concluded about it."))
@@ -145,7 +132,7 @@ def _test_size(opened: OpenedRun) -> list[tuple[str, str]]:
 
 
 def _patients(opened: OpenedRun) -> tuple[str, str]:
-    if any(image.group is not None for image in opened.images):
+    if any(image.group is not None for image in opened.run.images):
         return ("Patients.", "All images of a group are in one split, if the groups of the manifest are correct.")
     text = (
         "The data does not say which images come from the same patient. Identical files are in one split, but "

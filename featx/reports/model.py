@@ -21,15 +21,8 @@ ACTIVATIONS = {"relu": "ReLU", "gelu": "GELU", "elu": "ELU", "selu": "SELU", "si
 
 
 @dataclass(frozen=True)
-class Layer:
-    """A layer of the network.
-
-    Attributes:
-        name: What it is.
-        shape: Of its output for one image.
-        parameters: How many it has itself.
-        trainable: Whether they are trained.
-    """
+class NetworkLayer:
+    """A layer of the network: the shape of its output for one image, and the number of its own parameters."""
 
     name: str
     shape: tuple[int, ...]
@@ -38,11 +31,7 @@ class Layer:
 
 
 def model_section(opened: OpenedRun) -> Section:
-    """Return the section of layers, backbone and settings.
-
-    Args:
-        opened: The run.
-    """
+    """Return the section of layers, backbone and settings."""
     blocks: list[Block] = [Note(RANDOM_WEIGHTS, loud=True)] if has_random_weights(opened) else []
     blocks += [
         _layer_table(opened),
@@ -54,11 +43,7 @@ def model_section(opened: OpenedRun) -> Section:
 
 
 def provenance_section(opened: OpenedRun) -> Section:
-    """Return the section of dates, digests, versions, device, times and seeds.
-
-    Args:
-        opened: The run.
-    """
+    """Return the section of dates, digests, versions, device, times and seeds."""
     manifest, recipe = opened.run.manifest, opened.run.recipe
     penultimate = manifest["head"]["penultimate"]
     run = (
@@ -67,8 +52,8 @@ def provenance_section(opened: OpenedRun) -> Section:
         ("time to compute or read the features", duration(manifest["seconds"]["extract"])),
         ("time to train the head", duration(manifest["seconds"]["fit"])),
         ("engine for the features", str(manifest["features"]["engine"])),
-        ("engine for training", str(opened.metrics["engine"])),
-        ("steps per epoch", count(int(opened.metrics["steps"]))),
+        ("engine for training", str(opened.run.metrics["engine"])),
+        ("steps per epoch", count(int(opened.run.metrics["steps"]))),
         ("seed of split, image order, initial weights and dropout", str(recipe.fit.seed)),
         ("seed of the augmented views", str(recipe.views.seed)),
     )
@@ -90,11 +75,7 @@ def provenance_section(opened: OpenedRun) -> Section:
 
 
 def has_random_weights(opened: OpenedRun) -> bool:
-    """Tell whether the backbone was never trained.
-
-    Args:
-        opened: The run.
-    """
+    """Tell whether the backbone was never trained."""
     return is_random(str(opened.run.manifest["weights"]["source"]))
 
 
@@ -112,49 +93,45 @@ def weights_title(opened: OpenedRun) -> str:
     return {"imagenet": "ImageNet weights"}.get(source, f"{source} weights" if has_random_weights(opened) else source)
 
 
-def layers_of(opened: OpenedRun) -> list[Layer]:
-    """Return all layers from the image to the classes, the backbone as one layer.
-
-    Args:
-        opened: The run.
-    """
+def layers_of(opened: OpenedRun) -> list[NetworkLayer]:
+    """Return all layers from the image to the classes, the backbone as one layer."""
     recipe, manifest = opened.run.recipe, opened.run.manifest
     return [
-        Layer("Input", (recipe.images.size, recipe.images.size, 3), 0, trainable=False),
+        NetworkLayer("Input", (recipe.images.size, recipe.images.size, 3), 0, trainable=False),
         *_frozen_layers(opened),
         *_head_layers(recipe.head, int(manifest["features"]["dim"]), len(opened.run.classes)),
     ]
 
 
-def _frozen_layers(opened: OpenedRun) -> list[Layer]:
+def _frozen_layers(opened: OpenedRun) -> list[NetworkLayer]:
     """Return the backbone, and the layer that joins it to the head."""
     recipe, width = opened.run.recipe, int(opened.run.manifest["features"]["dim"])
     backbone = BACKBONES.get(recipe.backbone.name.lower())
     title = f"{backbone_title(opened)}, frozen"
-    frozen = int(opened.metrics["parameters"]["non_trainable"])
+    frozen = int(opened.run.metrics["parameters"]["non_trainable"])
     pooling = {"avg": "Average pooling", "max": "Maximum pooling"}.get(recipe.backbone.pooling)
     if backbone is None or recipe.backbone.cut is not None:
         joint = pooling.lower() if pooling else "flattened"
-        return [Layer(f"{title} ({joint})", (width,), frozen, trainable=False)]
+        return [NetworkLayer(f"{title} ({joint})", (width,), frozen, trainable=False)]
     side = recipe.images.size // backbone.stride
-    joint_layer = Layer(pooling or "Flatten", (width,), 0, trainable=False)
-    return [Layer(title, (side, side, backbone.channels), frozen, trainable=False), joint_layer]
+    joint_layer = NetworkLayer(pooling or "Flatten", (width,), 0, trainable=False)
+    return [NetworkLayer(title, (side, side, backbone.channels), frozen, trainable=False), joint_layer]
 
 
-def _head_layers(head: HeadPart, width: int, classes: int) -> Iterator[Layer]:
+def _head_layers(head: HeadPart, width: int, classes: int) -> Iterator[NetworkLayer]:
     """Yield the head's layers; a dense one has a weight for each input and unit, and a bias for each unit."""
     names = iter(head.dense_names())
     for layer in head.layers:
         if not isinstance(layer, DenseLayer):
-            yield Layer(f"Dropout {layer.rate:g}", (width,), 0)
+            yield NetworkLayer(f"Dropout {layer.rate:g}", (width,), 0)
             continue
-        yield Layer(f"Dense ({next(names)})", (layer.units,), (width + 1) * layer.units)
+        yield NetworkLayer(f"Dense ({next(names)})", (layer.units,), (width + 1) * layer.units)
         width = layer.units
         if layer.activation != "linear":
-            yield Layer(_activation_title(layer.activation), (width,), 0)
+            yield NetworkLayer(_activation_title(layer.activation), (width,), 0)
     units = 1 if head.output == "sigmoid" else classes
-    yield Layer("Dense (logits)", (units,), (width + 1) * units)
-    yield Layer(_activation_title(head.output), (units,), 0)
+    yield NetworkLayer("Dense (logits)", (units,), (width + 1) * units)
+    yield NetworkLayer(_activation_title(head.output), (units,), 0)
 
 
 def _activation_title(activation: str) -> str:
@@ -171,7 +148,7 @@ def _layer_table(opened: OpenedRun) -> Table:
         )
         for layer in layers_of(opened)
     ]
-    total = opened.metrics["parameters"]
+    total = opened.run.metrics["parameters"]
     rows.append(("all", "", count(total["total"]), ""))
     caption = (
         f"Layers from the image to the classes. {count(total['trainable'])} parameters are trained, "
@@ -229,16 +206,16 @@ def _preprocessing(recipe: Recipe) -> str:
 def _views(views: ViewsPart) -> str:
     if views.count == 1:
         return "1: the image itself, without augmentation"
-    changes = [
-        f"rotation ±{views.rotation:g}°" if views.rotation else "",
-        f"shift ±{views.shift:g} of the side" if views.shift else "",
-        f"shear ±{views.shear:g}°" if views.shear else "",
-        f"zoom ±{views.zoom:g}" if views.zoom else "",
-        f"channel shift ±{views.channel_shift:g} of 255" if views.channel_shift else "",
-        "horizontal flip" if views.horizontal_flip else "",
-        "vertical flip" if views.vertical_flip else "",
-    ]
-    listed = ", ".join(filter(None, changes)) or "no change"
+    changes = {
+        f"rotation ±{views.rotation:g}°": views.rotation,
+        f"shift ±{views.shift:g} of the side": views.shift,
+        f"shear ±{views.shear:g}°": views.shear,
+        f"zoom ±{views.zoom:g}": views.zoom,
+        f"channel shift ±{views.channel_shift:g} of 255": views.channel_shift,
+        "horizontal flip": views.horizontal_flip,
+        "vertical flip": views.vertical_flip,
+    }
+    listed = ", ".join(change for change, amount in changes.items() if amount) or "no change"
     return f"{views.count}: the image itself and {views.count - 1} augmented by {listed}"
 
 

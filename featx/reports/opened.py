@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from featx.runs import Layer, Run, RunImage, Source, read_run, run_source
 from featx.store import Store
@@ -21,7 +20,7 @@ class OpenedRun:
         run: The run.
         prefix: Stands before ids on the page; "" if there is one run only.
         name: The run's name on the page.
-        cache: The store's folder, with the run's features.
+        cache: The store's folder.
     """
 
     run: Run
@@ -31,28 +30,13 @@ class OpenedRun:
     _sources: dict[Layer, Source] = field(default_factory=dict, repr=False, compare=False)
 
     @property
-    def images(self) -> list[RunImage]:
-        """The run's images, in the order of `predictions.csv`."""
-        return self.run.images
-
-    @property
-    def metrics(self) -> dict[str, Any]:
-        """The scores, as `featx fit-head --json` prints them."""
-        return self.run.metrics
-
-    @property
-    def history(self) -> list[dict[str, float | None]]:
-        """A row for each epoch."""
-        return self.run.history
-
-    @property
     def layers(self) -> tuple[Layer, ...]:
         """The layers whose features the run has, the one nearest to the classes first."""
         return ("backbone",) if self.run.manifest["head"]["penultimate"] is None else ("penultimate", "backbone")
 
     def of_role(self, role: str) -> list[RunImage]:
         """Return the images of `fit`, `validation` or `test`."""
-        return [image for image in self.images if image.role == role]
+        return [image for image in self.run.images if image.role == role]
 
     def id(self, name: str) -> str:
         """Return the id of a section or drawing."""

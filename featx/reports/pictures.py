@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from featx.errors import ImageError
-from featx.images import decode, read_bytes
+from featx.images import decode_unchanged
 from featx.parallel import bounded_map
 from featx.progress import report_progress
 from featx.reports.blocks import Note
@@ -17,7 +15,6 @@ from featx.runs import Run, RunImage
 
 # Pixels, for the longer side; on the page they are 136 to 190 CSS pixels wide.
 SIDE = 176
-QUALITY = 80
 WORKERS = 2
 
 
@@ -26,7 +23,7 @@ def thumbnails(run: Run, images: Sequence[RunImage], stage: str) -> list[str | N
     root = Path(run.manifest["data"]["root"])
 
     def draw(image: RunImage) -> str | None:
-        return _thumbnail(root / image.path, image)
+        return _thumbnail(root / image.path, image.digest)
 
     uris = []
     for number, uri in enumerate(bounded_map(draw, images, workers=WORKERS, ahead=2 * WORKERS), 1):
@@ -37,27 +34,21 @@ def thumbnails(run: Run, images: Sequence[RunImage], stage: str) -> list[str | N
 
 def missing_note(uris: Sequence[str | None], kind: str) -> list[Note]:
     """Return a note on the images that have no thumbnail, if there are any."""
-    if all(uris):
-        return []
-    return [
-        Note(
-            f"Not shown: {uris.count(None)} of {len(uris)} {kind} images, because their files were moved, deleted or "
-            "changed after training."
-        )
-    ]
+    text = (
+        f"Not shown: {uris.count(None)} of {len(uris)} {kind} images, because their files were moved, deleted or "
+        "changed after training."
+    )
+    return [] if all(uris) else [Note(text)]
 
 
-def _thumbnail(path: Path, image: RunImage) -> str | None:
+def _thumbnail(path: Path, digest: str) -> str | None:
     from PIL import Image
 
-    try:
-        data = read_bytes(path, image.path)
-        if hashlib.sha256(data).hexdigest() != image.digest:
-            return None
-        picture = Image.fromarray(decode(data, image.path, at_least=2 * SIDE))
-    except ImageError:
+    pixels = decode_unchanged(path, digest, at_least=2 * SIDE)
+    if pixels is None:
         return None
+    picture = Image.fromarray(pixels)
     picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     jpeg = io.BytesIO()
-    picture.save(jpeg, "JPEG", quality=QUALITY)
+    picture.save(jpeg, "JPEG", quality=80)
     return "data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue()).decode()

@@ -16,11 +16,11 @@ from featx import files
 from featx.errors import FeatxError, UsageError
 from featx.maps import resources
 from featx.progress import Progress, reports_progress
-from featx.reports.blocks import Block, Note, Page, Section, Tiles
+from featx.reports.blocks import Block, Note, Page, Section
 from featx.reports.classifiers import classifiers_blocks
 from featx.reports.clusters import clusters_blocks
 from featx.reports.data import data_section, limits_section
-from featx.reports.maps import MapThumbnails, maps_blocks
+from featx.reports.maps import Atlases, maps_blocks
 from featx.reports.model import (
     RANDOM_WEIGHTS,
     backbone_title,
@@ -135,7 +135,7 @@ class _PageBuilder:
     without: frozenset[str]
     seed: int
     left_out: dict[str, str] = field(default_factory=dict)
-    thumbnails: MapThumbnails = field(default_factory=MapThumbnails)
+    atlases: Atlases = field(default_factory=dict)
     silhouettes: dict[str, Coefficients] = field(default_factory=dict)
 
     def page(self) -> Page:
@@ -144,8 +144,6 @@ class _PageBuilder:
         return Page(
             title=_title(self.runs),
             headline=_headline(self.runs),
-            tiles=_tiles(self.runs[0]) if alone else None,
-            notes=_notes(self.runs),
             sections=self._alone() if alone else self._side_by_side(),
             footer=(
                 f"Written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC by featx {featx.__version__}. This page is a single "
@@ -153,14 +151,16 @@ class _PageBuilder:
                 "It contains small copies of images and file names. Check that you may share them before you pass it "
                 "on.",
             ),
-            resources=resources() if self.thumbnails.atlases else "",
+            notes=_notes(self.runs),
+            tiles=_tiles(self.runs[0]) if alone else (),
+            resources=resources() if self.atlases else "",
         )
 
     def _alone(self) -> tuple[Section, ...]:
         return (*self._run(self.runs[0]), limits_section(self.runs[0]))
 
     def _side_by_side(self) -> tuple[Section, ...]:
-        same_data = self._same_data()
+        same_data = len({opened.run.manifest["data"]["sha256"] for opened in self.runs}) == 1
         own = [Section(opened.name, opened.id("run"), (), self._run(opened, same_data)) for opened in self.runs]
         separation = [self.silhouettes.get(opened.name, {}) for opened in self.runs]
         common = [data_section(self.runs[0], "data")] if same_data else []
@@ -168,11 +168,7 @@ class _PageBuilder:
         comparison = models_section(self.runs, [] if "maps" in self.without else separation)
         return (comparison, *common, *own, limits_section(fewest, "limits"))
 
-    def _same_data(self) -> bool:
-        return len({opened.run.manifest["data"]["sha256"] for opened in self.runs}) == 1
-
     def _run(self, opened: OpenedRun, shared_data: bool = False) -> tuple[Section, ...]:
-        """Return a run's own sections."""
         sections = (
             results_section(opened),
             errors_section(opened),
@@ -190,7 +186,7 @@ class _PageBuilder:
     def _maps(self, opened: OpenedRun) -> tuple[Block, ...]:
         # With several runs, each is a section of its own, so headings are one level deeper.
         heading = 3 if len(self.runs) == 1 else 4
-        blocks, self.silhouettes[opened.name] = maps_blocks(opened, self.thumbnails, seed=self.seed, heading=heading)
+        blocks, self.silhouettes[opened.name] = maps_blocks(opened, self.atlases, seed=self.seed, heading=heading)
         return blocks
 
     def _optional(
@@ -221,7 +217,7 @@ def _headline(runs: Sequence[OpenedRun]) -> tuple[str, ...]:
     more = f" and {len(classes) - NAMED_CLASSES} more" if len(classes) > NAMED_CLASSES else ""
     listed = ", ".join(classes[:NAMED_CLASSES])
     model = (
-        f"A head with {count(opened.metrics['parameters']['trainable'])} parameters on {backbone_title(opened)} "
+        f"A head with {count(opened.run.metrics['parameters']['trainable'])} parameters on {backbone_title(opened)} "
         f"({weights_title(opened)}), trained on {images(score_of(opened, 'train').n)} of {len(classes)} classes: "
         f"{listed}{more}."
     )
@@ -237,7 +233,7 @@ def _accuracy(opened: OpenedRun) -> str:
     return "There are no test images and no validation images, so the accuracy is not known."
 
 
-def _tiles(opened: OpenedRun) -> Tiles:
+def _tiles(opened: OpenedRun) -> tuple[tuple[str, str, str], ...]:
     """Return the figures that are read first."""
     tiles = []
     for part in ("test", "validation"):
@@ -247,13 +243,13 @@ def _tiles(opened: OpenedRun) -> Tiles:
             note = f"{correct}, 95 % interval {interval_percent(score.interval)}"
             tiles.append((f"{part} accuracy", percent(score.accuracy), note))
             break
-    parameters = opened.metrics["parameters"]
+    parameters = opened.run.metrics["parameters"]
     tiles += [
         ("trained parameters", count(parameters["trainable"]), f"of {count(parameters['total'])} in all"),
-        ("images", count(len(opened.images)), f"{len(opened.run.classes)} classes"),
-        ("training time", duration(opened.metrics["seconds"]["fit"]), f"{count(len(opened.history))} epochs"),
+        ("images", count(len(opened.run.images)), f"{len(opened.run.classes)} classes"),
+        ("training time", duration(opened.run.metrics["seconds"]["fit"]), f"{count(len(opened.run.history))} epochs"),
     ]
-    return Tiles(tuple(tiles))
+    return tuple(tiles)
 
 
 def _notes(runs: Sequence[OpenedRun]) -> tuple[Note, ...]:

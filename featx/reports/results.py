@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx import plots
-from featx.reports.blocks import Block, Confusion, ConfusionCell, Figure, Gallery, Note, Picture, Section, Table, Text
+from featx.reports.blocks import Block, Confusion, Figure, Gallery, Note, Picture, Section, Table, Text
 from featx.reports.opened import OpenedRun
 from featx.reports.pictures import missing_note, thumbnails
 from featx.runs import RunImage
@@ -35,11 +35,7 @@ CONFUSION_CLASSES = 30
 
 
 def results_section(opened: OpenedRun) -> Section:
-    """Return the section of accuracy with intervals, by class, and confusion matrices.
-
-    Args:
-        opened: The run.
-    """
+    """Return the section of accuracy with intervals, by class, and confusion matrices."""
     blocks: list[Block] = [_scores(opened)]
     tested = {role: chosen for role in ("test", "validation") if (chosen := opened.of_role(role))}
     if "test" in tested:
@@ -58,22 +54,27 @@ def results_section(opened: OpenedRun) -> Section:
 
 
 def score_of(opened: OpenedRun, part: str) -> Score:
-    """Return a score as the run has it.
-
-    Args:
-        opened: The run.
-        part: `train` (the images that the head was trained on), `validation` or `test`.
-    """
-    stored = opened.metrics[part]
+    """Return a run's score on `train` (the images that the head was trained on), `validation` or `test`."""
+    stored = opened.run.metrics[part]
     return Score(int(stored["n"]), int(stored["correct"]), stored["loss"])
 
 
+def score_cells(score: Score) -> tuple[str, ...]:
+    """Return the cells of a table's row: correct, accuracy, 95 % interval, loss."""
+    return (
+        fraction(score.correct, score.n),
+        percent(score.accuracy),
+        interval_percent(score.interval),
+        decimal(score.loss),
+    )
+
+
 def loss_interval(chosen: Sequence[RunImage], classes: Sequence[str]) -> tuple[float, float] | None:
-    """Return the 95 % interval of the mean cross-entropy in nats, by Student's t.
+    """Return the 95 % interval of the images' mean cross-entropy in nats, by Student's t.
 
     Args:
-        chosen: Images with their probabilities.
-        classes: In the order of the probabilities.
+        chosen: The images.
+        classes: In the order of the images' probabilities.
 
     Returns:
         Both ends; None for fewer than two images, and if a true class's probability was rounded to 0, so that its
@@ -97,8 +98,7 @@ def _scores(opened: OpenedRun) -> Table:
     ):
         score, ends = score_of(opened, part), loss_interval(opened.of_role(role), opened.run.classes)
         loss_ends = NOTHING if ends is None else f"{ends[0]:.3f}–{ends[1]:.3f}"
-        accuracy = (fraction(score.correct, score.n), percent(score.accuracy), interval_percent(score.interval))
-        rows.append((name, *accuracy, decimal(score.loss), loss_ends))
+        rows.append((name, *score_cells(score), loss_ends))
     caption = (
         "Accuracy with Wilson's 95 % interval, and mean cross-entropy loss in nats with Student's 95 % interval, "
         "both without dropout. The intervals show how much the values could vary with other images of the same kind. "
@@ -143,10 +143,7 @@ def _confusion(classes: Sequence[str], chosen: Sequence[RunImage], kind: str) ->
     rows = tuple(
         (
             name,
-            tuple(
-                ConfusionCell(str(value), float(value / max(totals[row], 1)), column == row)
-                for column, value in enumerate(counts[row])
-            ),
+            tuple((int(value), float(value / max(totals[row], 1))) for value in counts[row]),
             fraction(int(counts[row, row]), int(totals[row])),
         )
         for row, name in enumerate(classes)
@@ -191,21 +188,17 @@ def _misclassified(opened: OpenedRun, role: str, chosen: Sequence[RunImage]) -> 
 
 
 def _picture(opened: OpenedRun, image: RunImage, uri: str | None) -> Picture:
-    """Return an image with its largest probabilities, the true class always among them."""
+    """Return an image with its largest probabilities and that of its true class."""
     shares = sorted(zip(opened.run.classes, image.probabilities, strict=True), key=lambda pair: -pair[1])
     listed = shares[:SHOWN_CLASSES]
     if all(name != image.label for name, _ in listed):
         listed = [*listed[:-1], next(pair for pair in shares if pair[0] == image.label)]
-    return Picture(uri, image.path, tuple(listed), f"{image.label}, predicted as {image.predicted}", image.label)
+    return Picture(uri, image.path, f"{image.label}, predicted as {image.predicted}", tuple(listed), image.label)
 
 
 def curves_section(opened: OpenedRun) -> Section:
-    """Return the section of accuracy and loss by epoch, as curves and as numbers.
-
-    Args:
-        opened: The run.
-    """
-    history = opened.history
+    """Return the section of accuracy and loss by epoch, as curves and as numbers."""
+    history = opened.run.history
     _, (left, right) = plots.new_figure(9, 3.4, columns=2)
     plots.draw_curve(_values(history, "accuracy"), [e["val_accuracy"] for e in history], "accuracy", left)
     left.set_ylim(0, 1.02)

@@ -10,9 +10,9 @@ import numpy as np
 from featx.reports.blocks import Block, Section, Table, Text
 from featx.reports.model import backbone_title
 from featx.reports.opened import OpenedRun
-from featx.reports.results import score_of
+from featx.reports.results import score_cells, score_of
 from featx.stats import SIGNIFICANT, mcnemar
-from featx.text import NOTHING, count, decimal, duration, fraction, images, interval_percent, percent, probability
+from featx.text import NOTHING, count, decimal, duration, images, percent, probability
 
 Coefficients = dict[str, float | None]
 """Silhouettes of the classes: `backbone`, `penultimate` and `map`; None if one is not known."""
@@ -38,8 +38,7 @@ def _accuracies(runs: Sequence[OpenedRun]) -> Table:
     rows = []
     for opened in runs:
         test, validation = score_of(opened, "test"), score_of(opened, "validation")
-        accuracy = (fraction(test.correct, test.n), percent(test.accuracy), interval_percent(test.interval))
-        rows.append((opened.name, *accuracy, decimal(test.loss), percent(validation.accuracy)))
+        rows.append((opened.name, *score_cells(test), percent(validation.accuracy)))
     header = ("run", "correct", "accuracy", "95 % interval", "loss", "validation accuracy")
     return Table("Accuracy on each run's test images, Wilson's 95 % intervals; loss in nats.", header, tuple(rows))
 
@@ -75,13 +74,9 @@ def _pairs(runs: Sequence[OpenedRun]) -> list[Block]:
 def paired(one: OpenedRun, other: OpenedRun) -> tuple[int, int, int, float] | None:
     """Compare two runs on the test images that both have.
 
-    Args:
-        one: The first run.
-        other: The second run.
-
     Returns:
-        How many images both have, how many only the first classifies correctly, how many only the second, and the
-        p-value of McNemar's exact test; None if they have none in common.
+        The number of these images, the numbers that only the first and only the second run classifies correctly,
+        and the p-value of McNemar's exact test; None if they have no image in common.
     """
     first, second = (
         {(image.digest, image.label): image.predicted == image.label for image in run.of_role("test")}
@@ -101,7 +96,7 @@ def _sizes(runs: Sequence[OpenedRun]) -> Table:
             opened.name,
             backbone_title(opened),
             count(int(opened.run.manifest["features"]["dim"])),
-            *(count(opened.metrics["parameters"][name]) for name in ("trainable", "non_trainable", "total")),
+            *(count(opened.run.metrics["parameters"][name]) for name in ("trainable", "non_trainable", "total")),
         )
         for opened in runs
     )
@@ -112,16 +107,16 @@ def _sizes(runs: Sequence[OpenedRun]) -> Table:
 def _training(runs: Sequence[OpenedRun]) -> Table:
     rows = []
     for opened in runs:
-        seconds, fit = opened.metrics["seconds"], opened.run.recipe.fit
+        seconds, fit = opened.run.metrics["seconds"], opened.run.recipe.fit
         rows.append(
             (
                 opened.name,
                 count(score_of(opened, "train").n),
-                count(len(opened.history)),
+                count(len(opened.run.history)),
                 count(fit.batch_size),
                 f"{fit.learning_rate:g}" + ("" if fit.schedule is None else ", scheduled"),
                 duration(seconds["fit"]),
-                duration(seconds["fit"] / max(len(opened.history), 1)),
+                duration(seconds["fit"] / max(len(opened.run.history), 1)),
                 duration(seconds["extract"]),
             )
         )
@@ -139,7 +134,7 @@ def _separation(runs: Sequence[OpenedRun], separation: Sequence[Coefficients]) -
         (opened.name, *(decimal(silhouettes.get(name)) for name in names))
         for opened, silhouettes in zip(runs, separation, strict=True)
     )
-    n = images(sum(image.split == "train" for image in runs[0].images), "training")
+    n = images(sum(image.split == "train" for image in runs[0].run.images), "training")
     caption = (
         f"Separation of the classes among the training images ({n} of the first run): silhouette (Rousseeuw 1987, "
         "\N{MINUS SIGN}1 to 1) of the backbone features, of the penultimate features, and on the t-SNE map of the "
