@@ -20,12 +20,8 @@ from featx.errors import RunError, StoreError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-
 SCHEMA = 1  # raised by hand whenever the columns of a shard or the fields of a JSON file change
-TEMPORARY = ".tmp-"
-"""Start of the names of unfinished files, and of folders that are being removed."""
-
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+TEMPORARY = ".tmp-"  # start of the names of unfinished files, and of folders that are being removed
 
 
 def write_atomically(folder: Path, name: str, content: bytes | pa.Buffer) -> Path:
@@ -45,7 +41,7 @@ def write_atomically(folder: Path, name: str, content: bytes | pa.Buffer) -> Pat
 
 def write_failure(error: OSError, root: Path, kept: int | None = None) -> StoreError:
     """The sentence for a user whose cache at `root`, still holding `kept` rows, could not be written."""
-    if error.errno in _NO_SPACE:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         rows = "" if kept is None else f"{kept} rows are kept; "
         return StoreError(
             f"no space left to write the cache at {root} ({error.strerror}); {rows}free some space "
@@ -71,11 +67,7 @@ def names_in(folder: Path) -> list[str]:
 
 
 def remove(path: Path, *, dry_run: bool = False) -> int | None:
-    """Remove a file or a folder with all that is in it; with `dry_run`, only look how large it is.
-
-    Returns:
-        Its bytes on disk; None if another process has removed it.
-    """
+    """Remove a file or folder, or with `dry_run` only look; returns its bytes on disk, None if it is gone already."""
     try:
         freed = size(path)
         if not dry_run:

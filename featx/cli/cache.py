@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from featx.store import CacheInfo
 
 app = typer.Typer(help="Look at the cache and clean it up.", no_args_is_help=True)
-MEGA = 1e6
 
 
 @app.command("info")
@@ -37,15 +36,14 @@ def _show_info(held: CacheInfo) -> None:
         rows.append((space.id[:12], what, f"{space.rows:,}", width, _size(space.bytes), str(space.shards)))
     if rows:
         console.print_table(rows, ("feature set", "of", "rows", "width", "size", "shards"))
-    console.print_lines([f"{held.root}: {held.rows:,} rows, {_size(held.bytes)}."])
+    lines = [f"{held.root}: {held.rows:,} rows, {_size(held.bytes)}."]
     if held.networks:
-        console.print_lines([f"{held.networks} converted networks, {_size(held.network_bytes)}."])
+        lines.append(f"{held.networks} converted networks, {_size(held.network_bytes)}.")
     if held.known_files:
-        console.print_lines([f"{held.known_files:,} image files in the stat cache, {_size(held.known_files_bytes)}."])
+        lines.append(f"{held.known_files:,} image files in the stat cache, {_size(held.known_files_bytes)}.")
     if held.set_aside or held.leftovers:
-        console.print_lines(
-            [f"{held.set_aside} damaged and {held.leftovers} unfinished files; featx cache gc removes them."]
-        )
+        lines.append(f"{held.set_aside} damaged and {held.leftovers} unfinished files; featx cache gc removes them.")
+    console.print_lines(lines)
 
 
 @app.command("verify")
@@ -122,7 +120,7 @@ def explain(
 
 
 def _size(count: int) -> str:
-    return f"{count / MEGA:,.1f} MB"
+    return f"{count / 1e6:,.1f} MB"
 
 
 def _what(description: dict[str, object]) -> str:

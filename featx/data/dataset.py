@@ -110,9 +110,6 @@ def group_ids(digests: Sequence[str], groups: Sequence[str | None]) -> list[str]
     Args:
         digests: (n,) SHA-256 of each image's bytes.
         groups: (n,) the patient or another group of each image, or None.
-
-    Returns:
-        (n,) ids.
     """
     parent: dict[str, str] = {}
 

@@ -25,9 +25,6 @@ def read_data(data: Path, *, missing: Literal["fail", "keep"] = "fail") -> Datas
             all for training if it has no column `split`.
         missing: What to do if a manifest lists files that do not exist: "fail", or "keep" them in the dataset.
 
-    Returns:
-        The dataset.
-
     Raises:
         DataError: The data do not exist, cannot be read or have another layout.
     """
@@ -57,7 +54,7 @@ def read_paths(paths: Sequence[Path], *, missing: Literal["fail", "keep"] = "fai
         missing: As in `read_data`.
 
     Returns:
-        The dataset; its root is the working folder.
+        A dataset whose root is the working folder.
 
     Raises:
         DataError: A path does not exist, a folder has no image, a manifest cannot be read, or two images have the

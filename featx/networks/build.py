@@ -34,13 +34,11 @@ class NetworkFacts(NamedTuple):
 
 @dataclass(frozen=True)
 class NetworkSource:
-    """All that it takes to build a network.
+    """All that it takes to build a network; the store keeps converted networks and facts.
 
     Attributes:
-        backbone: The recipe's part: name, cut layer, pooling, precision.
         size: Width and height of the input in pixels.
         weights: What `find_weights` returned for the backbone.
-        store: The cache, which keeps converted networks and facts.
     """
 
     backbone: BackbonePart

@@ -63,9 +63,6 @@ def find_weights(backbone: str, source: str = "imagenet") -> Weights:
         backbone: The name of a backbone, or the path of a `.keras` model, which has its own weights.
         source: `imagenet`, `random`, `random:SEED` or a weights file.
 
-    Returns:
-        The weights.
-
     Raises:
         UsageError: The backbone is unknown, or the seed is not a number.
         WeightsError: The file is missing or cannot be read, or the download failed.

@@ -36,20 +36,13 @@ class SpaceInfo:
 
 @dataclass(frozen=True)
 class CacheInfo:
-    """The whole cache.
+    """The whole cache: its feature spaces, with their rows, and size and number of their shards.
 
     Attributes:
-        root: Its folder.
-        spaces: The feature spaces.
-        rows: Rows in all spaces.
-        bytes: Size of their shards.
-        shards: Number of their shards.
         networks: Number of converted networks.
-        network_bytes: Their size.
         set_aside: Damaged shards and networks, which `gc` removes.
         leftovers: Unfinished files, which `gc` removes when they are old enough.
         known_files: Image files in the stat cache.
-        known_files_bytes: Size of the stat cache.
     """
 
     root: str

@@ -13,11 +13,8 @@ from featx.store.index import Index, Positions
 from featx.store.shards import Shard, encode, write_shard
 from featx.store.store import Space
 
-SMALL_SHARD = 32 * 2**20
-"""Size in bytes below which a shard is merged with others."""
-
-LARGEST_SHARD = 256 * 2**20
-"""Size in bytes that a merged shard does not exceed."""
+SMALL_SHARD = 32 * 2**20  # size in bytes below which a shard is merged with others
+LARGEST_SHARD = 256 * 2**20  # size in bytes that a merged shard does not exceed
 
 
 @dataclass

@@ -58,10 +58,10 @@ def load_document(root: Path, kind: str, key: str) -> dict[str, Any] | None:
     if entry is None:
         return None
     document = entry.get("document")
-    if not isinstance(document, dict) or entry.get("sha256") != digest_of(document):
-        log.warning("%s is damaged and is ignored; what it held is computed again", path)
-        return None
-    return document
+    if isinstance(document, dict) and entry.get("sha256") == digest_of(document):
+        return document
+    log.warning("%s is damaged and is ignored; what it held is computed again", path)
+    return None
 
 
 def save_document(root: Path, kind: str, key: str, document: Mapping[str, Any]) -> None:

@@ -20,9 +20,7 @@ from featx.store.shards import SUFFIX, Fault, Features, Keys, Shard, decode, enc
 Positions: TypeAlias = NDArray[np.int64]
 """Numbers of rows, counted through all shards of an index in their order."""
 
-SET_ASIDE = "set-aside"
-"""Name of the folder for damaged shards, within the folder they were in."""
-
+SET_ASIDE = "set-aside"  # the folder for damaged shards, within the folder they were in
 ATTEMPTS = 5  # at reading what another process is merging; a second is rare, a third rarer
 _HASHING_THREADS = 4  # hashing releases the interpreter; more threads only compete for the disk
 log = logging.getLogger("featx")
@@ -31,10 +29,7 @@ log = logging.getLogger("featx")
 class Index:
     """Finds rows by their keys in shards of one width. If a row is stored twice, the first one counts.
 
-    Attributes:
-        shards: As given.
-        keys: Each encoded key that is stored, once, sorted.
-        positions: Where its row is, same shape.
+    `keys` holds each encoded key that is stored, once, sorted, and `positions` where its row is.
     """
 
     def __init__(self, shards: Sequence[Shard]) -> None:

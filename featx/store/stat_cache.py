@@ -27,15 +27,9 @@ from featx.files import size
 
 FOLDER = "stat-cache"
 
-SUPPORTED = os.name == "posix"
-"""Whether ctime is the time of the last change; on Windows it is the time at which the file was made."""
-
-SETTLED_NS = 2 * 10**9
-"""How old a file's times must be, in nanoseconds: the coarsest times in use count in steps of two seconds."""
-
-WAIT_SECONDS = 5.0
-"""How long to wait for another process that is writing the database."""
-
+SUPPORTED = os.name == "posix"  # elsewhere ctime is the time at which a file was made, not that of its last change
+SETTLED_NS = 2 * 10**9  # how old a file's times must be: the coarsest times in use count in steps of two seconds
+WAIT_SECONDS = 5.0  # for another process that is writing the database
 LAYOUT = (
     "CREATE TABLE files (path BLOB PRIMARY KEY, state TEXT NOT NULL, sha256 BLOB NOT NULL, crc32 INTEGER NOT NULL) "
     "WITHOUT ROWID"
@@ -43,10 +37,7 @@ LAYOUT = (
 _SAVE = "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)"
 _DELETE = "DELETE FROM files WHERE path = ?"
 
-OUTDATED_SECONDS = 90 * 86400
-"""Age of the last change from which another computer's database is taken to be no longer used."""
-
-_COARSE_NS = 10**7
+OUTDATED_SECONDS = 90 * 86400  # after which without a change another computer's database counts as not used any more
 _TOGETHER = 500  # paths in one query; SQLite before 3.32 takes at most 999
 log = logging.getLogger("featx")
 T = TypeVar("T")
@@ -96,11 +87,9 @@ def tells_of_changes(state: FileState, now: int) -> bool:
     - if a time is in the future: the clock was set back and may come to the same time again;
     - on FAT and exFAT, which keep no ctime: there it equals the mtime, in steps of 10 ms or more.
 
-    Args:
-        state: The state at `now` or later.
-        now: Nanoseconds since 1970, taken before the content was read.
+    `state` is that at `now` (nanoseconds since 1970, taken before the content was read) or later.
     """
-    if state.ctime_ns == state.mtime_ns and state.ctime_ns % _COARSE_NS == 0:
+    if state.ctime_ns == state.mtime_ns and state.ctime_ns % 10**7 == 0:
         return False
     return max(state.mtime_ns, state.ctime_ns) <= now - SETTLED_NS
 
@@ -170,11 +159,7 @@ class StatCache:
         return size(self._folder)
 
     def drop_gone(self, *, dry_run: bool = False) -> tuple[int, int]:
-        """Remove the entries of files that are gone.
-
-        Returns:
-            Number of these entries, and bytes on disk that this gives back; with `dry_run` an estimate.
-        """
+        """Remove the entries of files that are gone; returns how many, and bytes freed (`dry_run`: an estimate)."""
         return self._use(lambda database: _drop_gone(database, self._path, dry_run), (0, 0))
 
     def outdated(self) -> list[Path]:
