@@ -17,12 +17,7 @@ from featx.runs import HeadModel, Model, extract_new, read_run
 
 
 def read_model(folder: str | Path) -> Model:
-    """Read a run or a saved classifier; its head or estimator is loaded when it is needed.
-
-    Raises:
-        RunError: The folder is neither.
-        RecipeError: Its recipe is not valid.
-    """
+    """Read a run or a saved classifier; its head or estimator is loaded when it is needed."""
     place = Path(folder)
     return read_classifier(place) if is_saved_classifier(place) else HeadModel(read_run(place))
 
@@ -110,15 +105,6 @@ def predict(
         by_class = dict(zip(model.classes, map(float, row), strict=True))
         rows.append(Prediction(image.item.id, model.classes[int(row.argmax())], by_class))
     return Predictions(model.classes, tuple(rows), extraction.failed)
-
-
-def backbone_of(run: str | Path) -> str:
-    """Return the name of the backbone of a run or of a saved classifier.
-
-    Raises:
-        RunError: The folder is neither.
-    """
-    return read_model(run).recipe.backbone.name
 
 
 def _as_given(images: Sequence[Image], paths: Sequence[str | Path]) -> list[Image]:

@@ -1,7 +1,4 @@
-"""How far work is: whoever listens is told, without a callback in every signature on the way.
-
-A verb's caller listens; what does the work reports. In between nobody knows of it.
-"""
+"""Progress of work: reported where the work is done, shown by whoever listens, and no parameter in between."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ _listener: ContextVar[Progress | None] = ContextVar("featx_progress", default=No
 
 
 def report_progress(stage: str, done: int, total: int) -> None:
-    """Tell the listener, if there is one in this thread, how far the work is."""
+    """Report progress to the listener, if there is one in this thread."""
     listener = _listener.get()
     if listener is not None:
         listener(stage, done, total)
@@ -33,11 +30,8 @@ def nobody(stage: str, done: int, total: int) -> None:
 
 @contextmanager
 def listening(progress: Progress | None) -> Iterator[None]:
-    """Let `progress` be told of the work in this block; with None, whoever listens already still does."""
-    if progress is None:
-        yield
-        return
-    token = _listener.set(progress)
+    """Report the work in this block to `progress`; None leaves the listener as it is."""
+    token = _listener.set(progress or _listener.get())
     try:
         yield
     finally:
@@ -45,7 +39,7 @@ def listening(progress: Progress | None) -> Iterator[None]:
 
 
 def reports_progress(verb: Callable[P, R]) -> Callable[P, R]:
-    """Let the argument `progress` of a verb be told of all the work that the verb does."""
+    """Report all the work that a verb does to its argument `progress`."""
 
     @wraps(verb)
     def listened_to(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -30,10 +30,7 @@ def command(
     *,
     layer: Annotated[
         options.Layer | None,
-        typer.Option(
-            help="Measure this layer only; the default is both for a run, and backbone for data.",
-            rich_help_panel=options.FEATURES,
-        ),
+        options.feature_option(help="Measure this layer only; the default is both for a run, and backbone for data."),
     ] = None,
     features: options.Features,
     split: Annotated[options.Split, typer.Option(help="Images to measure.")] = "train",

@@ -19,9 +19,7 @@ COMPARING = "How to compare"
 def command(
     place: options.Place,
     *,
-    layer: Annotated[
-        options.Layer, typer.Option(help="Features to classify.", rich_help_panel=options.FEATURES)
-    ] = "backbone",
+    layer: Annotated[options.Layer, options.feature_option(help="Features to classify.")] = "backbone",
     classifiers: Annotated[
         str | None,
         typer.Option(
@@ -41,24 +39,19 @@ def command(
     ] = 2,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Folder for tables and pictures.", rich_help_panel=options.RUNNING),
+        options.running_option(metavar="DIR", help="Folder for tables and pictures."),
     ] = None,
     save_best: Annotated[
         Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Save the best classifier in this folder, for featx predict.",
-            rich_help_panel=options.RUNNING,
-        ),
+        options.running_option(metavar="DIR", help="Save the best classifier in this folder, for featx predict."),
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option(
+        options.running_option(
             "--jobs",
             "-j",
             min=1,
             help="Folds to work on at the same time; if not given, one per processor. Does not change the results.",
-            rich_help_panel=options.RUNNING,
         ),
     ] = None,
     features: options.Features,

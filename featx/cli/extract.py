@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
-
 from featx.cli import console, options
 
 if TYPE_CHECKING:
@@ -20,29 +18,20 @@ def command(
     features: options.Features,
     views: options.Views = None,
     cut: Annotated[
-        str | None,
-        typer.Option(help="Layer whose output is used, instead of the last.", rich_help_panel=options.FEATURES),
+        str | None, options.feature_option(help="Layer whose output is used, instead of the last.")
     ] = None,
-    dtype: Annotated[
-        str | None, typer.Option(help="float32 or float16, on disk.", rich_help_panel=options.FEATURES)
-    ] = None,
+    dtype: Annotated[str | None, options.feature_option(help="float32 or float16, on disk.")] = None,
     precision: options.Precision = None,
     engine: Annotated[
         Literal["auto", "keras", "openvino"],
-        typer.Option(
-            help="What runs the network; auto: openvino where it is installed, unless there is a GPU.",
-            rich_help_panel=options.RUNNING,
+        options.running_option(
+            help="What runs the network; auto: openvino where it is installed, unless there is a GPU."
         ),
     ] = "auto",
     batch_size: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Images in a batch; the engine's default if not given.", rich_help_panel=options.RUNNING
-        ),
+        int | None, options.running_option(min=1, help="Images in a batch; the engine's default if not given.")
     ] = None,
-    export: Annotated[
-        Path | None, typer.Option(help="Also write the rows to F.npz or F.parquet.", rich_help_panel=options.RUNNING)
-    ] = None,
+    export: Annotated[Path | None, options.running_option(help="Also write the rows to F.npz or F.parquet.")] = None,
     on_error: options.OnError = "fail",
     cache: options.Cache = options.CACHE_DEFAULT,
     output: options.Output,

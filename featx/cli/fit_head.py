@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from featx.cli import console, options
 
 if TYPE_CHECKING:
@@ -18,21 +16,13 @@ def command(
     data: options.Data,
     *,
     recipe: options.RecipeNeeded,
-    out: Annotated[Path, typer.Option(metavar="RUN", help="Folder for the run.", rich_help_panel=options.RUNNING)],
-    epochs: Annotated[
-        int | None, typer.Option(help="Number of epochs of training.", rich_help_panel=options.FITTING)
-    ] = None,
-    batch_size: Annotated[
-        int | None, typer.Option(help="Images in a training step.", rich_help_panel=options.FITTING)
-    ] = None,
-    learning_rate: Annotated[
-        float | None, typer.Option(help="Learning rate of Adam.", rich_help_panel=options.FITTING)
-    ] = None,
+    out: Annotated[Path, options.running_option(metavar="RUN", help="Folder for the run.")],
+    epochs: Annotated[int | None, options.fitting_option(help="Number of epochs of training.")] = None,
+    batch_size: Annotated[int | None, options.fitting_option(help="Images in a training step.")] = None,
+    learning_rate: Annotated[float | None, options.fitting_option(help="Learning rate of Adam.")] = None,
     validation: Annotated[
         float | None,
-        typer.Option(
-            help="Share of the train split that is held out for validation, 0 to 1.", rich_help_panel=options.FITTING
-        ),
+        options.fitting_option(help="Share of the train split that is held out for validation, 0 to 1."),
     ] = None,
     views: options.Views = None,
     precision: options.Precision = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
@@ -21,6 +21,9 @@ FEATURES = "What features"
 FITTING = "How to fit"
 RUNNING = "How to run"
 
+feature_option = partial(typer.Option, rich_help_panel=FEATURES)
+fitting_option = partial(typer.Option, rich_help_panel=FITTING)
+running_option = partial(typer.Option, rich_help_panel=RUNNING)
 
 Layer = Literal["penultimate", "backbone"]
 Split = Literal["train", "val", "test", "all"]
@@ -34,89 +37,63 @@ Place = Annotated[
     Path,
     typer.Argument(metavar="RUN|DATA", help="Folder that fit-head wrote, or a folder or manifest of images."),
 ]
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder that fit-head wrote.")]
-RecipeChoice = Annotated[
-    str | None, typer.Option("--recipe", help="Name of a recipe, or its TOML file.", rich_help_panel=FEATURES)
-]
-RecipeNeeded = Annotated[
-    str, typer.Option("--recipe", help="Name of a recipe, or its TOML file.", rich_help_panel=FEATURES)
-]
+_recipe = feature_option("--recipe", help="Name of a recipe, or its TOML file.")
+RecipeChoice = Annotated[str | None, _recipe]
+RecipeNeeded = Annotated[str, _recipe]
 BackboneChoice = Annotated[
     str | None,
-    typer.Option(
-        "--backbone",
-        help="Name of a backbone, or a .keras file, instead of a recipe; vgg16 without either.",
-        rich_help_panel=FEATURES,
+    feature_option(
+        "--backbone", help="Name of a backbone, or a .keras file, instead of a recipe; vgg16 without either."
     ),
 ]
 PoolingChoice = Annotated[
     Literal["none", "avg", "max"] | None,
-    typer.Option("--pooling", help="Pooling of the last feature map; none flattens it.", rich_help_panel=FEATURES),
+    feature_option("--pooling", help="Pooling of the last feature map; none flattens it."),
 ]
 PreprocessChoice = Annotated[
     Literal["rescale", "imagenet", "featurewise"] | None,
-    typer.Option("--preprocess", help="Preprocessing of the pixels.", rich_help_panel=FEATURES),
+    feature_option("--preprocess", help="Preprocessing of the pixels."),
 ]
-Size = Annotated[
-    int | None, typer.Option("--size", help="Width and height of the input in pixels.", rich_help_panel=FEATURES)
-]
+Size = Annotated[int | None, feature_option("--size", help="Width and height of the input in pixels.")]
 Views = Annotated[
     int | None,
-    typer.Option(
-        "--views",
-        help="Augmented views of each training image, including the image itself.",
-        rich_help_panel=FEATURES,
-    ),
+    feature_option("--views", help="Augmented views of each training image, including the image itself."),
 ]
 LayerOption = Annotated[
     Layer | None,
-    typer.Option(
-        "--layer",
-        help="Which features; the default is penultimate for a run that has them, else backbone.",
-        rich_help_panel=FEATURES,
+    feature_option(
+        "--layer", help="Which features; the default is penultimate for a run that has them, else backbone."
     ),
 ]
 Precision = Annotated[
     Literal["float32", "mixed"] | None,
-    typer.Option(
+    feature_option(
         "--precision",
         help="mixed: products in half precision, for GPUs with units for it; such rows are kept separately.",
-        rich_help_panel=FEATURES,
     ),
 ]
 WeightsChoice = Annotated[
     list[str] | None,
-    typer.Option(
+    feature_option(
         "--weights",
         metavar="imagenet|random[:SEED]|FILE",
         help="Weights of the backbone; BACKBONE=… where several are used. FEATX_WEIGHTS_DIR is searched for "
         "BACKBONE_notop.weights.h5 before any download.",
-        rich_help_panel=FEATURES,
     ),
 ]
 FitEngineOption = Annotated[
     Literal["auto", "fused", "keras"],
-    typer.Option("--engine", help="What trains the head; auto: fused where it can.", rich_help_panel=RUNNING),
+    running_option("--engine", help="What trains the head; auto: fused where it can."),
 ]
 OnError = Annotated[
     Literal["fail", "skip"],
-    typer.Option(
-        "--on-error", help="skip: leave out images that cannot be used, exit with 3.", rich_help_panel=RUNNING
-    ),
+    running_option("--on-error", help="skip: leave out images that cannot be used, exit with 3."),
 ]
-Cache = Annotated[
-    Path,
-    typer.Option("--cache", envvar="FEATX_CACHE", help="Folder of cached features.", rich_help_panel=RUNNING),
-]
-Seed = Annotated[
-    int | None,
-    typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of everything random.", rich_help_panel=RUNNING),
-]
-Json = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object on standard output.", rich_help_panel=RUNNING)
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notices.", rich_help_panel=RUNNING)]
-Debug = Annotated[bool, typer.Option("--debug", help="Show errors with their traceback.", rich_help_panel=RUNNING)]
+Cache = Annotated[Path, running_option("--cache", envvar="FEATX_CACHE", help="Folder of cached features.")]
+Seed = Annotated[int | None, running_option("--seed", min=0, max=2**32 - 1, help="Seed of everything random.")]
+Json = Annotated[bool, running_option("--json", help="Print one JSON object on standard output.")]
+Quiet = Annotated[bool, running_option("--quiet", "-q", help="No progress, no notices.")]
+Debug = Annotated[bool, running_option("--debug", help="Show errors with their traceback.")]
 CACHE_DEFAULT = Path("cache")
 
 
@@ -143,13 +120,8 @@ class Features:
     def spec(self, **further: Any) -> FeatureSpec:
         """Return the features that the options mean.
 
-        Args:
-            further: More fields of a recipe to replace, `__` for the dot in their names; those that are None are
-                left as they are.
-
-        Raises:
-            UsageError: Recipe and backbone are both given.
-            RecipeError: The recipe or a field is not valid.
+        `further` replaces more fields of the recipe, with `__` for the dot in their names; None leaves a field as it
+        is.
         """
         from featx.features import base_recipe
         from featx.recipes import override
@@ -171,8 +143,7 @@ class Features:
 
 def weights_for(backbone: str, choices: list[str] | None) -> str | None:
     """Return the choice of `--weights` for one backbone: `BACKBONE=…` before a choice for all, the last one wins."""
-    for_all = None
-    for_this = None
+    for_all = for_this = None
     for choice in choices or []:
         name, equals, source = choice.partition("=")
         if not equals:
@@ -206,14 +177,12 @@ def command(function: Callable[..., console.Result]) -> Callable[..., None]:
 
     @wraps(function)
     def run(**given: Any) -> None:
-        made = {
-            name: group(**{field.name: given.pop(field.name) for field in fields(group)})
-            for name, group in groups.items()
-        }
-        output = next(group for group in made.values() if isinstance(group, Output))
+        for name, group in groups.items():
+            given[name] = group(**{field.name: given.pop(field.name) for field in fields(group)})
+        output = given["output"]
         console.start(quiet=output.quiet, debug=output.debug)
         with console.progress_bars(quiet=output.quiet):
-            result = function(**given, **made)
+            result = function(**given)
         console.finish(result, json=output.json)
 
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -17,18 +17,16 @@ def command(
     ],
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Images, folders or manifests.")],
     *,
-    out: Annotated[
-        Path | None, typer.Option(metavar="F.csv", help="Also write a CSV file.", rich_help_panel=options.RUNNING)
-    ] = None,
+    out: Annotated[Path | None, options.running_option(metavar="F.csv", help="Also write a CSV file.")] = None,
     weights: options.WeightsChoice = None,
     on_error: options.OnError = "fail",
     cache: options.Cache = options.CACHE_DEFAULT,
     output: options.Output,
 ) -> console.Result:
     """Classify new images with a run's head or a saved classifier, preprocessed as its training images were."""
-    from featx.prediction import backbone_of, predict
+    from featx.prediction import predict, read_model
 
-    source = options.weights_for(backbone_of(run), weights)
+    source = options.weights_for(read_model(run).recipe.backbone.name, weights)
     predictions = predict(run, paths, cache=cache, weights=source, on_error=on_error)
     if out is not None:
         predictions.write(out)

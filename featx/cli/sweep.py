@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from featx.stats import Score
     from featx.sweeps import Sweep
 
-VALUES = "What to vary"
+_value_option = partial(typer.Option, metavar="VALUES", rich_help_panel="What to vary")
 
 
 @options.command
@@ -22,49 +23,29 @@ def command(
     data: options.Data,
     *,
     recipe: options.RecipeNeeded,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the sweep.", rich_help_panel=options.RUNNING)],
-    batch_size: Annotated[
-        str | None,
-        typer.Option(metavar="VALUES", help="Batch sizes to try, such as 5..15 or 5,10,20.", rich_help_panel=VALUES),
-    ] = None,
-    learning_rate: Annotated[
-        str | None,
-        typer.Option(metavar="VALUES", help="Learning rates to try, such as 1e-4,1e-3.", rich_help_panel=VALUES),
-    ] = None,
-    epochs: Annotated[
-        str | None,
-        typer.Option(metavar="VALUES", help="Epochs to try; one value changes the recipe.", rich_help_panel=VALUES),
-    ] = None,
+    out: Annotated[Path, options.running_option(metavar="DIR", help="Folder for the sweep.")],
+    batch_size: Annotated[str | None, _value_option(help="Batch sizes to try, such as 5..15 or 5,10,20.")] = None,
+    learning_rate: Annotated[str | None, _value_option(help="Learning rates to try, such as 1e-4,1e-3.")] = None,
+    epochs: Annotated[str | None, _value_option(help="Epochs to try; one value changes the recipe.")] = None,
     views: Annotated[
-        str | None,
-        typer.Option(
-            metavar="VALUES",
-            help="Augmented views per image to try; one value changes the recipe.",
-            rich_help_panel=VALUES,
-        ),
+        str | None, _value_option(help="Augmented views per image to try; one value changes the recipe.")
     ] = None,
     setting: Annotated[
         list[str] | None,
-        typer.Option(
+        _value_option(
             "--set",
             metavar="FIELD=VALUES",
             help="Values of any field of a recipe, such as preprocess.mode=rescale,featurewise; repeatable.",
-            rich_help_panel=VALUES,
         ),
     ] = None,
     seeds: Annotated[
         int,
-        typer.Option(
-            min=1, help="Number of fits for each value; their seeds count up from --seed.", rich_help_panel=VALUES
-        ),
+        _value_option(min=1, metavar=None, help="Number of fits for each value; their seeds count up from --seed."),
     ] = 3,
     weights: options.WeightsChoice = None,
     engine: options.FitEngineOption = "auto",
     jobs: Annotated[
-        int,
-        typer.Option(
-            "--jobs", "-j", min=1, help="Most fits at once, as memory allows.", rich_help_panel=options.RUNNING
-        ),
+        int, options.running_option("--jobs", "-j", min=1, help="Most fits at once, as memory allows.")
     ] = 1,
     on_error: options.OnError = "fail",
     cache: options.Cache = options.CACHE_DEFAULT,

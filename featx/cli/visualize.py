@@ -63,19 +63,14 @@ def command(
     features: options.Features,
     out: Annotated[
         Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Folder for the files; RUN if not given. DATA needs it.",
-            rich_help_panel=options.RUNNING,
-        ),
+        options.running_option(metavar="DIR", help="Folder for the files; RUN if not given. DATA needs it."),
     ] = None,
     formats: Annotated[
         list[str] | None,
-        typer.Option(
+        options.running_option(
             "--format",
             metavar="png|svg|html|csv",
             help="Files to write, repeated or with commas; png, svg, html and csv if not given.",
-            rich_help_panel=options.RUNNING,
         ),
     ] = None,
     on_error: options.OnError = "fail",

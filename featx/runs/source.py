@@ -171,12 +171,11 @@ def run_source(run: Run, layer: Layer | None, store: Store) -> Source:
     Raises:
         RunError: The cache lacks some, or the run has no penultimate features.
     """
-    penultimate = run.manifest["head"]["penultimate"]
-    chosen: Layer = layer or ("backbone" if penultimate is None else "penultimate")
-    if chosen == "penultimate" and penultimate is None:
+    penultimate = None if layer == "backbone" else run.manifest["head"]["penultimate"]
+    if layer == "penultimate" and penultimate is None:
         raise RunError(f"The recipe of {run.path} names no penultimate layer; use --layer backbone.")
-    features = run.manifest["features"] if chosen == "backbone" else penultimate
-    feature_set = str(features["feature_set"])
+    chosen: Layer = "backbone" if penultimate is None else "penultimate"
+    feature_set = str((penultimate or run.manifest["features"])["feature_set"])
     images = sorted(run.images, key=lambda image: (image.digest, image.path))
     table = FeatureTable(
         _rows(run, [(image.digest, 0) for image in images], chosen, feature_set, store),
