@@ -35,13 +35,14 @@ SIZE = 16
 # a factor: 3e-4 here. Rows in a wrong order, or a transposed kernel, differ by about the norm itself.
 TOLERANCE = 1e-3
 BACKEND = "KERAS_BACKEND"
-REINSTALL = "pip install --upgrade --force-reinstall"
 ENGINES = (("keras", "network"), ("openvino", "network"), ("keras", "fit"), ("fused", "fit"))
-PACKAGES = {"keras": "tensorflow keras", "openvino": "openvino", "fused": "numba"}
+REINSTALL = {
+    engine: f"pip install --upgrade --force-reinstall {packages}"
+    for engine, packages in (("keras", "tensorflow keras"), ("openvino", "openvino"), ("fused", "numba"))
+}
 CACHE_FIX = "check the permissions of its folder, or choose another folder with --cache"
 
 EngineState = Literal["runs", "wrong", "fails", "no space", "not installed", "needs keras"]
-CacheState = Literal["none yet", "read", "cannot be read"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Package:
-    """A package that featx uses, always or for an extra, with the versions required and the one installed."""
+    """A package that featx needs, always or for an extra; `fits` if the installed version is among those required."""
 
     name: str
     required: str
@@ -65,10 +66,7 @@ class Package:
 
 @dataclass(frozen=True)
 class EngineTrial:
-    """The outcome of trying an engine on a small network or head with a known result; loading counts as time.
-
-    `wrong`: it ran and computed something else. `needs keras`: it was not tried, because Keras does not work.
-    """
+    """The outcome of trying an engine on a small network or head with a known result; loading counts as time."""
 
     engine: str
     does: str
@@ -98,7 +96,7 @@ class CacheHealth:
     """The cache's folder, the free bytes of its disk, and counts of what it holds; None for what is not known."""
 
     root: str
-    state: CacheState
+    state: Literal["none yet", "read", "cannot be read"]
     free_bytes: int | None = None
     feature_sets: int | None = None
     rows: int | None = None
@@ -111,17 +109,7 @@ class CacheHealth:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """The state of this installation.
-
-    Attributes:
-        packages: The packages that featx needs, with the versions installed.
-        machine: Processor, memory, GPUs and settings.
-        devices: The devices that TensorFlow sees; empty if it does not load.
-        engines: The outcome of trying each engine.
-        weights: The ImageNet weights of each backbone.
-        cache: What the cache holds, and whether it is sound.
-        problems: What should be put right, each with a fix (`what`, `fix`).
-    """
+    """The state of this installation; `devices` are those that TensorFlow sees."""
 
     packages: tuple[Package, ...]
     machine: Machine
@@ -136,13 +124,8 @@ class Diagnosis:
         return {
             "featx": __version__,
             "python": platform.python_version(),
-            "packages": [asdict(package) for package in self.packages],
-            "machine": asdict(self.machine),
-            "devices": list(self.devices),
+            **asdict(self),
             "engines": [{**asdict(trial), "runs": trial.state == "runs"} for trial in self.engines],
-            "weights": [asdict(file) for file in self.weights],
-            "cache": asdict(self.cache),
-            "problems": [asdict(problem) for problem in self.problems],
         }
 
 
@@ -157,7 +140,7 @@ def doctor(*, cache: str | Path = "cache", progress: Progress | None = None) -> 
         progress: Called with the stage, how much of it is done and how much there is.
 
     Returns:
-        What was found, with `problems` and how to fix them. A library that fails is a problem, not an exception.
+        What was found, and problems with their fixes. A library that fails is a problem, not an exception.
     """
     machine = this_machine()
     packages = find_packages()
@@ -167,8 +150,7 @@ def doctor(*, cache: str | Path = "cache", progress: Progress | None = None) -> 
     health, cache_problems = examine_cache(Path(cache))
     problems = [*_package_problems(packages), *_engine_problems(engines), *_device_problems(machine, devices)]
     if no_devices is not None and not engines[0].failed:
-        what = f"TensorFlow does not list its devices: {no_devices}"
-        problems.append(Problem(what, f"{REINSTALL} {PACKAGES['keras']}"))
+        problems.append(Problem(f"TensorFlow does not list its devices: {no_devices}", REINSTALL["keras"]))
     problems += [*_weight_problems(weights), *cache_problems]
     return Diagnosis(packages, machine, devices, engines, weights, health, tuple(problems))
 
@@ -207,13 +189,10 @@ def _package_problems(packages: tuple[Package, ...]) -> Iterator[Problem]:
 
 
 def try_engines() -> tuple[EngineTrial, ...]:
-    """Try every engine; the first trial loads TensorFlow, and that of `fused` may compile it.
-
-    Keras makes the networks for OpenVINO and the weights with which `fused` begins, so these need Keras.
-    """
+    """Try every engine; all need Keras, which makes the networks for OpenVINO and the first weights for `fused`."""
     trials: list[EngineTrial] = []
-    for number, (engine, does) in enumerate(ENGINES):
-        report_progress("trying engines", number, len(ENGINES))
+    for engine, does in ENGINES:
+        report_progress("trying engines", len(trials), len(ENGINES))
         if engine == "openvino" and not networks.has_openvino():
             trials.append(EngineTrial(engine, does, "not installed"))
         elif trials and trials[0].state == "fails":
@@ -226,10 +205,9 @@ def try_engines() -> tuple[EngineTrial, ...]:
 
 def _try_engine(engine: str, does: str) -> EngineTrial:
     start = time.perf_counter()
-    state: EngineState
     try:
         reason = _run_network(engine) if does == "network" else _train_head(engine)
-        state = "runs" if reason is None else "wrong"
+        state: EngineState = "runs" if reason is None else "wrong"
     except Exception as error:  # noqa: BLE001 - whatever a broken library raises is what the diagnosis reports
         state = "no space" if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EROFS) else "fails"
         reason = _message(error)
@@ -291,7 +269,7 @@ def _message(error: Exception) -> str:
 def _engine_problems(trials: tuple[EngineTrial, ...]) -> Iterator[Problem]:
     for trial in trials:
         if trial.failed:
-            fix = f"{REINSTALL} {PACKAGES[trial.engine]}"
+            fix = REINSTALL[trial.engine]
             if BACKEND in str(trial.reason):
                 fix = f"unset {BACKEND}"
             elif trial.state == "no space":
@@ -323,11 +301,8 @@ def _device_problems(machine: Machine, devices: tuple[str, ...]) -> Iterator[Pro
 
 def find_weight_files() -> tuple[WeightsFile, ...]:
     """Look for the ImageNet weights of every backbone, and check the files."""
-    files = []
-    for number, backbone in enumerate(networks.BACKBONES.values()):
-        report_progress("looking for weights", number, len(networks.BACKBONES))
-        files.append(_find_weight_file(backbone))
-    return tuple(files)
+    report_progress("looking for weights", 0, 1)
+    return tuple(map(_find_weight_file, networks.BACKBONES.values()))
 
 
 def _find_weight_file(backbone: networks.Backbone) -> WeightsFile:
@@ -339,10 +314,8 @@ def _find_weight_file(backbone: networks.Backbone) -> WeightsFile:
         if path is not None:
             fault = networks.weights_problem(path)
             digest = networks.file_digest(path)
-    except WeightsError:  # the file cannot be read, as the fault says
-        pass
-    except (OSError, RuntimeError) as error:  # a folder of another user, or no home folder
-        fault = f"cannot be looked for ({error})"
+    except (WeightsError, OSError, RuntimeError) as error:  # a file or folder of another user, or no home folder
+        fault = fault or f"cannot be looked for ({error})"
     return WeightsFile(backbone.name, None if path is None else str(path), digest, fault, tuple(looked))
 
 

@@ -33,7 +33,6 @@ GROUP_FILES = {
     "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
     "": ("memory.max", "memory.current", "inactive_file"),
 }
-QUERY_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -43,10 +42,10 @@ class Machine:
     Attributes:
         system: Such as `Linux 6.1`.
         processor: Its model, or the architecture where the system does not name one.
-        cpus: Logical processors that this process may use, which may be fewer than there are.
+        cpus: Logical processors that this process may use.
         memory: Bytes of main memory, or the limit of a container or batch system if that is less.
         available: Bytes of it that new processes can have.
-        gpus: Name and memory of each NVIDIA GPU, as `nvidia-smi` lists them.
+        gpus: Name and memory of each NVIDIA GPU.
         settings: The environment variables of `SETTINGS` that are set.
     """
 
@@ -111,7 +110,7 @@ def _nvidia_gpus() -> tuple[str, ...]:
         return ()
     query = [tool, "--query-gpu=name,memory.total", "--format=csv,noheader"]
     try:
-        answer = subprocess.run(query, capture_output=True, text=True, timeout=QUERY_SECONDS, check=True)  # noqa: S603
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)  # noqa: S603
     except (OSError, ValueError, subprocess.SubprocessError):  # no GPU, or a driver that does not work
         return ()
     return tuple(line.strip() for line in answer.stdout.splitlines() if line.strip())

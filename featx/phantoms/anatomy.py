@@ -24,19 +24,12 @@ _MEDIAL_U = 0.08
 
 @dataclass(frozen=True)
 class Pose:
-    """How the patient stands before the detector.
+    """How the patient stands before the detector."""
 
-    Attributes:
-        size: Width and height of the image in pixels.
-        angle: Rotation in the image's plane, in radians.
-        shift: Where the patient's origin is in the image, in half image widths.
-        zoom: Half image widths per patient unit; above 1 the image's edge cuts the thorax off.
-    """
-
-    size: int
-    angle: float
-    shift: complex
-    zoom: float
+    size: int  # width and height of the image in pixels
+    angle: float  # rotation in the image's plane, in radians
+    shift: complex  # where the patient's origin is in the image, in half image widths
+    zoom: float  # half image widths per patient unit; above 1 the image's edge cuts the thorax off
 
     def grid(self) -> tuple[Field, Field]:
         """Return the patient coordinates `(u, v)` of all pixel centres, each of shape (size, size)."""
@@ -61,27 +54,16 @@ class Lines:
 
 @dataclass(frozen=True)
 class Thorax:
-    """A patient's thorax in the image; fields have the shape (size, size).
-
-    Attributes:
-        pose: How the patient stands before the detector.
-        u: Horizontal patient coordinate of each pixel.
-        v: Vertical patient coordinate of each pixel.
-        lungs: Lung that contains air, 0 to 1; the sign of `u` gives the side.
-        wall: Distance from the chest wall in patient units, positive inside.
-        diaphragm: Distance from the diaphragm in patient units, positive above it.
-        hila: Where the bronchi enter the lungs, left and right in the image, shape (2,).
-        attenuation: Attenuation of the healthy thorax; 0 is air, about 0.6 is soft tissue.
-    """
+    """A patient's thorax in the image; fields have the shape (size, size)."""
 
     pose: Pose
-    u: Field
+    u: Field  # horizontal patient coordinate of each pixel
     v: Field
-    lungs: Field
-    wall: Field
-    diaphragm: Field
-    hila: Points
-    attenuation: Field
+    lungs: Field  # lung that contains air, 0 to 1; the sign of `u` gives the side
+    wall: Field  # distance from the chest wall in patient units, positive inside
+    diaphragm: Field  # distance from the diaphragm in patient units, positive above it
+    hila: Points  # (2,) where the bronchi enter the lungs, left and right in the image
+    attenuation: Field  # of the healthy thorax; 0 is air, about 0.6 is soft tissue
 
 
 def thorax(rng: np.random.Generator, size: int) -> Thorax:
@@ -122,14 +104,9 @@ def scatter(rng: np.random.Generator, n: int, spread: complex) -> Points:
 
 
 def branches(rng: np.random.Generator, root: complex, stems: int, levels: int, width: float) -> list[Lines]:
-    """Return a tree of vessels or bronchi that spreads from a hilum into its lung.
+    """Return a tree of vessels or bronchi that spreads from the hilum `root` into its lung.
 
-    Args:
-        rng: Source of the tree's shape.
-        root: The hilum.
-        stems: Number of branches that leave the hilum.
-        levels: Number of generations; each branch splits in two.
-        width: Width of the first branches, in patient units.
+    `stems` branches of this width, in patient units, leave the hilum, and split in two from level to level.
     """
     heading = np.linspace(-1.35, 1.45, stems) + rng.normal(0, 0.22, stems)
     # The tree grows to the right in the image, and is mirrored for the lung on the left.

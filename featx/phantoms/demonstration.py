@@ -24,20 +24,11 @@ EPOCHS = 12
 # Features of a network with random weights are much alike for all images. With the recipe's learning rate of 1e-3 the
 # head's first steps make all outputs of its hidden layer zero, and they stay so.
 RANDOM_WEIGHTS_RATE = 1e-4
-# This part of the report takes about a minute.
-LEFT_OUT = ("comparison",)
 
 
 @dataclass(frozen=True)
 class Demo:
-    """What the demo wrote.
-
-    Attributes:
-        data: The folder of generated radiographs.
-        fit: The trained head with its run.
-        map: The map of the training images.
-        report: The page about the run.
-    """
+    """What the demo wrote; `data` is the folder of generated radiographs."""
 
     data: Path
     fit: FitResult
@@ -91,7 +82,8 @@ def demo(
     }
     fit = fit_head(data, load_recipe(RECIPE, changes), out / "run", cache=cache)
     drawn = visualize(out / "run", out=out / "map", cache=cache, seed=seed)
-    page = report(out / "run", out=out / REPORT, without=LEFT_OUT, cache=cache, seed=seed)
+    # Comparing classifiers would take about a minute.
+    page = report(out / "run", out=out / REPORT, without=["comparison"], cache=cache, seed=seed)
     return Demo(data, fit, drawn, page)
 
 

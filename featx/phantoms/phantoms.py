@@ -8,7 +8,7 @@ do not show how well it works on patients.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,23 +23,12 @@ MIN_SIZE = 32
 
 
 def phantom(kind: str, seed: int, size: int = 224) -> npt.NDArray[np.uint8]:
-    """Make one phantom.
+    """Make the phantom of a class, grey values of shape (size, size), from 0 (much radiation) to 255 (little).
 
-    A seed stands for one patient and one exposure: with another `kind` the same patient has another finding.
-
-    Args:
-        kind: One of `CLASSES`.
-        seed: Determines the patient, the finding and the exposure; not negative.
-        size: Width and height in pixels, at least `MIN_SIZE`. Another size shows the same patient.
-
-    Returns:
-        Grey values of shape (size, size), 0 (black, much radiation) to 255 (white, little radiation).
-
-    Raises:
-        UsageError: If `kind` is unknown, `seed` is negative or `size` is too small.
+    A seed stands for one patient and one exposure: with another `kind` the same patient has another finding, and
+    another `size` shows the same patient.
     """
-    _check_kind(kind)
-    _check_seed_and_size(seed, size)
+    _check([kind], seed, size)
     # Three random streams, so that neither the finding nor the size changes anything else.
     patient = thorax(np.random.default_rng([seed, 0]), size)
     finding = _FINDINGS[kind](np.random.default_rng([seed, 1]), patient)
@@ -65,7 +54,7 @@ def write_phantoms(
         train: Training images per class: one number for all classes, or a number for each class.
         test: Test images per class, likewise.
         seed: Seed of the whole set; not negative.
-        size: Width and height of the images in pixels.
+        size: Width and height of the images in pixels, at least 32.
         classes: The classes to write if `train` or `test` is one number.
 
     Returns:
@@ -74,10 +63,16 @@ def write_phantoms(
     Raises:
         UsageError: If a class is unknown, a number or the seed is negative, or `size` is too small.
     """
-    # All is checked before the first file is written.
-    _check_seed_and_size(seed, size)
     root = Path(root)
-    counts = {split: _per_class(split, number, classes) for split, number in (("train", train), ("test", test))}
+    counts = {split: _per_class(number, classes) for split, number in (("train", train), ("test", test))}
+    # All is checked before the first file is written.
+    for split, per_class in counts.items():
+        _check(per_class, seed, size)
+        for kind, count in per_class.items():
+            if count < 0:
+                raise UsageError(
+                    f"Expected 0 or more {split} images of {kind}, received {count}; choose another number."
+                )
     for split, per_class in counts.items():
         for kind, count in per_class.items():
             for index in range(count):
@@ -87,13 +82,8 @@ def write_phantoms(
     return root
 
 
-def _per_class(split: str, number: Mapping[str, int] | int, classes: Sequence[str]) -> dict[str, int]:
-    counts = dict.fromkeys(classes, number) if isinstance(number, int) else dict(number)
-    for kind, count in counts.items():
-        _check_kind(kind)
-        if count < 0:
-            raise UsageError(f"Expected 0 or more {split} images of {kind}, received {count}; choose another number.")
-    return counts
+def _per_class(number: Mapping[str, int] | int, classes: Sequence[str]) -> Mapping[str, int]:
+    return dict.fromkeys(classes, number) if isinstance(number, int) else number
 
 
 def _image_seed(seed: int, split: str, kind: str, index: int) -> int:
@@ -101,14 +91,12 @@ def _image_seed(seed: int, split: str, kind: str, index: int) -> int:
     return int.from_bytes(digest[:8], "big")
 
 
-def _check_kind(kind: str) -> None:
-    if kind not in CLASSES:
-        raise UsageError(
-            f"Expected a phantom class among {', '.join(CLASSES)}, received {kind!r}; choose one of these."
-        )
-
-
-def _check_seed_and_size(seed: int, size: int) -> None:
+def _check(kinds: Iterable[str], seed: int, size: int) -> None:
+    for kind in kinds:
+        if kind not in CLASSES:
+            raise UsageError(
+                f"Expected a phantom class among {', '.join(CLASSES)}, received {kind!r}; choose one of these."
+            )
     if seed < 0:
         raise UsageError(f"Expected a seed of 0 or more, received {seed}; choose another seed.")
     if size < MIN_SIZE:
@@ -195,8 +183,7 @@ def _expose(rng: np.random.Generator, patient: Thorax, finding: Field) -> npt.ND
     black, white = rng.uniform(0.0, 0.08), rng.uniform(0.88, 1.0)
     grey = black + (white - black) * grey + rng.uniform(0.003, 0.010) * _blur(noise[1], 0.6)
     grey = _marker(rng, _collimate(rng, grey))
-    image: npt.NDArray[np.uint8] = np.rint(255 * grey.clip(0, 1)).astype(np.uint8)
-    return image
+    return np.rint(255 * grey.clip(0, 1)).astype(np.uint8)
 
 
 def _devices(rng: np.random.Generator) -> list[Lines]:
