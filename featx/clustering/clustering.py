@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.clustering.quality import Quality, measure
-from featx.clustering.writing import LayerQuality, overall_columns, write_parts
+from featx.clustering.writing import COLUMNS, LayerQuality, overall_rows, write_parts
 from featx.errors import DataError, UsageError
 from featx.features import Failure, OnError
+from featx.frames import frame
 from featx.progress import Progress, report_progress, reports_progress
 from featx.recipes import FeatureSpec
 from featx.runs import Layer, Source, read_source, run_source
@@ -28,13 +29,13 @@ DISTANCE = "euclidean, features as they are"
 SAMPLE = 5000
 # If there are fewer labellings than this, no p-value can be small.
 LABELLINGS = 20
-SEEN = (
+TRAINED = (
     "The penultimate layer was trained with the labels of the training images, so classes are separated there even "
     "if they are not in new images; judge the head by the test split."
 )
-SEEN_BY = (
+TRAINED_BY = (
     "The penultimate layer was trained with the labels of the training images, so everything related to the label is "
-    "separated there too; the backbone has seen no labels."
+    "separated there too; the backbone was not trained with them."
 )
 
 
@@ -49,7 +50,7 @@ class Clusters:
         notes: What readers of the values must know.
         files: The files that were written.
         failed: Images that could not be read and were left out.
-        seconds: Wall time.
+        seconds: Wall time of `clusters`.
     """
 
     by: str
@@ -57,7 +58,7 @@ class Clusters:
     notes: tuple[str, ...]
     files: tuple[Path, ...]
     failed: tuple[Failure, ...]
-    seconds: float
+    seconds: float = 0.0
 
     @property
     def main(self) -> LayerQuality:
@@ -90,9 +91,7 @@ class Clusters:
         Raises:
             UsageError: pandas is not installed.
         """
-        from featx.frames import frame
-
-        return frame(overall_columns(self.parts))
+        return frame(dict(zip(COLUMNS, zip(*overall_rows(self.parts), strict=True), strict=True)))
 
 
 @reports_progress
@@ -135,7 +134,8 @@ def clusters(
         FeatxError: What `read_source` raises.
     """
     start = time.perf_counter()
-    _check_sample(sample)
+    if sample < 2:
+        raise UsageError(f"Expected a sample of at least 2 images, received {sample}.")
     sources = [read_source(place, layer=layer, spec=spec, cache=cache, on_error=on_error)]
     if layer is None and sources[0].layer == "penultimate" and sources[0].run is not None:
         sources.append(run_source(sources[0].run, "backbone", Store(Path(cache))))
@@ -173,12 +173,10 @@ def measure_clusters(
         DataError: There are too few images or classes, or there is no such column.
         StoreError: The folder cannot be written.
     """
-    start = time.perf_counter()
-    _check_sample(sample)
     wanted = [(source, split) for source in sources]
     if split in ("train", "val") and "test" in sources[0].table.splits:
         wanted += [(source, "test") for source in sources]
-    notes = _Notes()
+    notes: list[str] = []
     parts: list[LayerQuality] = []
     for number, (source, name) in enumerate(wanted):
         report_progress("clusters", number, len(wanted))
@@ -190,72 +188,58 @@ def measure_clusters(
         except DataError as error:
             if not parts:
                 raise
-            notes.add(f"No values for the {source.layer} features of the split {name!r}: {error}")
+            notes.append(f"No values for the {source.layer} features of the split {name!r}: {error}")
             continue
         parts.append(LayerQuality(source.layer, name, rows.table.ids, quality))
     report_progress("clusters", len(wanted), len(wanted))
-    _remarks(parts, by, notes)
+    notes += _remarks(parts, by)
+    notes = list(dict.fromkeys(notes))
+    for note in notes:
+        log.warning("%s", note)
     files = () if out is None else write_parts(out, parts, by)
-    return Clusters(by, tuple(parts), tuple(notes.lines), files, sources[0].failed, time.perf_counter() - start)
+    return Clusters(by, tuple(parts), tuple(notes), files, sources[0].failed)
 
 
-def _check_sample(sample: int) -> None:
-    if sample < 2:
-        raise UsageError(f"Expected a sample of at least 2 images, received {sample}.")
-
-
-class _Notes:
-    """Notices, which are logged once and become part of the result."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def add(self, line: str) -> None:
-        if line not in self.lines:
-            self.lines.append(line)
-            log.warning("%s", line)
-
-
-def _labelled(source: Source, by: str, sample: int, seed: int, notes: _Notes) -> tuple[Source, Sequence[str]]:
+def _labelled(source: Source, by: str, sample: int, seed: int, notes: list[str]) -> tuple[Source, Sequence[str]]:
     """Return the rows that have a class, or a sample if they are too many, and their classes."""
     values = source.column(by)
     index: NDArray[np.int64] = np.array([i for i, value in enumerate(values) if value], np.int64)
     where = f"of the split {source.table.splits[0]!r}" if len(set(source.table.splits)) == 1 else "of all splits"
     if len(index) < len(values):
-        notes.add(f"{len(values) - len(index)} of {len(values)} images {where} have no {by} and are left out.")
+        notes.append(f"{len(values) - len(index)} of {len(values)} images {where} have no {by} and are left out.")
     if not len(index):
         raise DataError(f"None of the {len(values)} images {where} has a value of {by!r}; choose another --by.")
     if len(index) > sample:
-        notes.add(
+        notes.append(
             f"Measured on a sample of {sample} of {len(index)} images {where}, seed {seed}; use --sample for more."
         )
         index = np.sort(np.random.default_rng(seed).choice(index, sample, replace=False))
     return source.take(index), [values[i] for i in index]
 
 
-def _remarks(parts: Sequence[LayerQuality], by: str, notes: _Notes) -> None:
+def _remarks(parts: Sequence[LayerQuality], by: str) -> Iterator[str]:
     if any(part.layer == "penultimate" and part.split != "test" for part in parts):
-        notes.add(SEEN if by == "label" else SEEN_BY)
+        yield TRAINED if by == "label" else TRAINED_BY
     for part in parts:
-        _remark(part.quality, part.split, notes)
+        yield from _remarks_on(part.quality, part.split)
 
 
-def _remark(quality: Quality, split: str, notes: _Notes) -> None:
+def _remarks_on(quality: Quality, split: str) -> Iterator[str]:
     blocks = quality.blocks
     if blocks.grouped or blocks.mixed:
         mixed = "; a group with several classes is one block for each class" if blocks.mixed else ""
-        notes.add(
+        yield (
             f"Labels of the split {split!r} are permuted by group: {len(blocks.labels)} blocks of images keep a "
             f"common label{mixed}."
         )
     if blocks.labellings < LABELLINGS:
-        notes.add(
+        yield (
             f"There are only {blocks.labellings:.0f} ways to label the {len(blocks.labels)} groups of the split "
             f"{split!r}, so its p-values mean nothing."
         )
     single = [name for number, name in enumerate(quality.classes) if np.sum(quality.labels == number) == 1]
     if single:
-        notes.add(
+        yield (
             f"{len(single)} of {len(quality.classes)} classes of the split {split!r} have one image, whose "
             "silhouette is 0 by definition."
         )

@@ -23,12 +23,7 @@ NONE = -1
 
 @dataclass(frozen=True)
 class Distances:
-    """Euclidean distances between n rows.
-
-    Attributes:
-        plain: (n, n) distances.
-        squared: (n, n) squares of the distances.
-    """
+    """(n, n) Euclidean distances between rows, and their squares."""
 
     plain: NDArray[np.float64]
     squared: NDArray[np.float64]
@@ -38,51 +33,23 @@ class Distances:
 
 
 @dataclass(frozen=True)
-class Silhouettes:
-    """Silhouettes of n rows under B labellings.
-
-    Attributes:
-        values: (B, n), from -1 to 1.
-        nearest: (B, n) number of the nearest other class: the one at the smallest mean distance.
-    """
-
-    values: NDArray[np.float64]
-    nearest: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
 class Spread:
     """The spread of k classes about their centroids under B labellings.
 
     Attributes:
-        radii: (B, k) mean distance of a class's rows to its centroid.
-        between: (B, k, k) distances between centroids.
+        ratios: (B, k, k) distance between two centroids divided by the sum of the two radii, higher is better; the
+            inverse of the similarity R_ij of Davies and Bouldin (1979), with NaN on the diagonal.
         davies_bouldin: (B,), at least 0, lower is better; infinite if centroids coincide.
         calinski_harabasz: (B,), at least 0, higher is better; infinite if every class is a single point.
     """
 
-    radii: NDArray[np.float64]
-    between: NDArray[np.float64]
+    ratios: NDArray[np.float64]
     davies_bouldin: NDArray[np.float64]
     calinski_harabasz: NDArray[np.float64]
 
-    @property
-    def ratios(self) -> NDArray[np.float64]:
-        """(B, k, k) distance between two centroids divided by the sum of the two radii, higher is better.
-
-        It is the inverse of the similarity R_ij of Davies and Bouldin (1979), with NaN on the diagonal.
-        """
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratios = self.between / _sums_of_pairs(self.radii)
-        return np.where(np.eye(ratios.shape[1], dtype=bool), np.nan, ratios)
-
 
 def distances(X: NDArray[np.floating]) -> Distances:
-    """Return the Euclidean distances between (n, d) rows, from their Gram matrix in double precision.
-
-    Raises:
-        DataError: There are values that are not finite, or all rows are the same.
-    """
+    """Return the Euclidean distances between (n, d) rows, from their Gram matrix in double precision."""
     if len(X) and (X[0] == X).all():
         raise DataError(
             f"Clusters need images that differ, and all {len(X)} have the same features; check how the head was "
@@ -105,13 +72,15 @@ def distances(X: NDArray[np.floating]) -> Distances:
     return Distances(np.sqrt(squared), squared)
 
 
-def silhouettes(between: Distances, labellings: NDArray[np.int64], classes: int) -> Silhouettes:
-    """Return the silhouettes of n rows under (B, n) labellings, each with all the numbers 0 to `classes` - 1.
+def silhouettes(
+    between: Distances, labellings: NDArray[np.int64], classes: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the (B, n) silhouettes of n rows under (B, n) labellings, and the number of the nearest other class.
 
-    The silhouette is (b - a) / max(a, b), with a the mean distance to the other rows of the own class and b that to
-    the rows of the nearest other class; it is 0 for the only row of a class. P. J. Rousseeuw, "Silhouettes: a
-    graphical aid to the interpretation and validation of cluster analysis", Journal of Computational and Applied
-    Mathematics 20 (1987), 53-65.
+    Each labelling has all the numbers 0 to `classes` - 1. The silhouette is (b - a) / max(a, b), with a the mean
+    distance to the other rows of the own class and b that to the rows of the nearest other class; it is 0 for the
+    only row of a class. P. J. Rousseeuw, "Silhouettes: a graphical aid to the interpretation and validation of
+    cluster analysis", Journal of Computational and Applied Mathematics 20 (1987), 53-65.
     """
     members = _one_hot(labellings, classes)
     sizes = members.sum(axis=0)
@@ -125,7 +94,7 @@ def silhouettes(between: Distances, labellings: NDArray[np.int64], classes: int)
     outer = np.take_along_axis(means, nearest[:, :, None], axis=2)[:, :, 0]
     larger = np.maximum(inner, outer)
     values = np.divide(outer - inner, larger, out=np.zeros_like(larger), where=(larger > 0) & (size > 1))
-    return Silhouettes(values.T, nearest.T)
+    return values.T, nearest.T
 
 
 def spread(between: Distances, labellings: NDArray[np.int64], classes: int) -> Spread:
@@ -149,9 +118,15 @@ def spread(between: Distances, labellings: NDArray[np.int64], classes: int) -> S
     centroids = np.sqrt(np.maximum(apart, 0))
     within = (inner * sizes).sum(axis=1)
     total = between.squared.sum() / (2 * n)
-    with np.errstate(divide="ignore"):
+    radii_of_two = radii[:, :, None] + radii[:, None, :]
+    diagonal = np.eye(classes, dtype=bool)
+    with np.errstate(divide="ignore", invalid="ignore"):
         variance_ratio = np.maximum(total - within, 0) / (classes - 1) / (within / (n - classes))
-    return Spread(radii, centroids, _davies_bouldin(radii, centroids), variance_ratio)
+        ratios = np.where(diagonal, np.nan, centroids / radii_of_two)
+    # Two classes in one place are as similar as possible, even if each is a single point.
+    similarity = np.divide(radii_of_two, centroids, out=np.full_like(centroids, np.inf), where=centroids > 0)
+    davies_bouldin = np.where(diagonal, -np.inf, similarity).max(axis=2).mean(axis=1)
+    return Spread(ratios, davies_bouldin, variance_ratio)
 
 
 def nearest_rows(between: Distances, groups: Sequence[str], k: int) -> NDArray[np.int64]:
@@ -177,19 +152,6 @@ def purity(neighbours: NDArray[np.int64], labellings: NDArray[np.int64]) -> NDAr
     counts = exists.sum(axis=1)
     same = np.stack([((row[neighbours] == row[:, None]) & exists).sum(axis=1) for row in labellings])
     return np.asarray(np.divide(same, counts, out=np.full(same.shape, np.nan), where=counts > 0))
-
-
-def _davies_bouldin(radii: NDArray[np.float64], centroids: NDArray[np.float64]) -> NDArray[np.float64]:
-    sums = _sums_of_pairs(radii)
-    # Two classes in one place are as similar as possible, even if each is a single point.
-    similarity = np.divide(sums, centroids, out=np.full_like(sums, np.inf), where=centroids > 0)
-    others = np.where(np.eye(similarity.shape[1], dtype=bool), -np.inf, similarity)
-    return np.asarray(others.max(axis=2).mean(axis=1))
-
-
-def _sums_of_pairs(radii: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return (B, k, k) sums of each two of (B, k) values."""
-    return radii[:, :, None] + radii[:, None, :]
 
 
 def _one_hot(labellings: NDArray[np.int64], classes: int) -> NDArray[np.float64]:

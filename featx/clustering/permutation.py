@@ -33,7 +33,7 @@ class Measure:
     p_value: float
 
     def permuted_json(self) -> dict[str, Any]:
-        """Return `mean, range, p_value`."""
+        """Return `mean`, `range` and `p_value`."""
         return {"mean": self.mean, "range": [self.low, self.high], "p_value": self.p_value}
 
 
@@ -44,7 +44,7 @@ class Blocks:
     Attributes:
         members: (n,) number of each image's block.
         labels: (blocks,) class number of each block.
-        mixed: Whether a group has images of several classes; each class is a block then.
+        mixed: Whether a group has images of several classes.
         grouped: Whether any block has several images.
     """
 

@@ -130,20 +130,10 @@ def measure(
     permutations: int = 199,
     seed: int = 0,
 ) -> Quality:
-    """Measure how well classes are separated by Euclidean distances between the features, which are not scaled.
+    """Measure how well classes are separated by Euclidean distances between (n, d) features, which are not scaled.
 
-    Args:
-        X: (n, d) features.
-        labels: (n,) classes.
-        groups: (n,) images of one group, such as those of a patient, are no neighbours of each other and keep a
-            common label in the permutations.
-        neighbours: The number of neighbours for kNN purity, at least 1; lowered to half the mean size of a class.
-        permutations: The number of permutations, at least 1.
-        seed: Seed of the permutations and of k-means.
-
-    Raises:
-        UsageError: A number is too small.
-        DataError: There are fewer than two classes, no class has two rows, or all rows are the same.
+    Images of one group, such as those of a patient, are no neighbours of each other and keep a common label in the
+    permutations. The number of neighbours for kNN purity is lowered to half the mean size of a class.
     """
     for what, number in (("neighbours", neighbours), ("permutations", permutations)):
         if number < 1:
@@ -157,7 +147,7 @@ def measure(
     nearby = nearest_rows(between, groups, k)
     own, ratios = _indices(between, codes[None], len(classes))
     chance, chance_ratios = _indices(between, permuted, len(classes))
-    shape = silhouettes(between, codes[None], len(classes))
+    silhouette_values, nearest_class = silhouettes(between, codes[None], len(classes))
     purities = purity(nearby, codes[None])[0]
     known = np.isfinite(purities)
     dense = hdbscan(between)
@@ -165,8 +155,8 @@ def measure(
         classes=tuple(map(str, classes)),
         labels=codes,
         silhouette=compared(own[0, 0], chance[0]),
-        silhouettes=shape.values[0],
-        nearest=shape.nearest[0],
+        silhouettes=silhouette_values[0],
+        nearest=nearest_class[0],
         davies_bouldin=compared(own[1, 0], chance[1], lower_is_better=True),
         calinski_harabasz=compared(own[2, 0], chance[2]),
         knn_purity=compared(purities[known].mean(), purity(nearby, permuted)[:, known].mean(axis=1))
@@ -205,7 +195,7 @@ def _indices(
     for start in range(0, len(labellings), step):
         part = labellings[start : start + step]
         spreads = spread(between, part, classes)
-        mean = silhouettes(between, part, classes).values.mean(axis=1)
+        mean = silhouettes(between, part, classes)[0].mean(axis=1)
         numbers.append(np.stack([mean, spreads.davies_bouldin, spreads.calinski_harabasz]))
         ratios.append(spreads.ratios)
     return np.concatenate(numbers, axis=1), np.concatenate(ratios)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,31 +43,29 @@ class LayerQuality:
         return {"layer": self.layer, "split": self.split, **self.quality.to_json()}
 
 
-def overall_columns(parts: Sequence[LayerQuality]) -> dict[str, list[Any]]:
-    """Return the columns of `clusters.csv`: one row for each layer, split and overall value."""
-    rows = [
-        (part.layer, part.split, name, one.value, one.mean, one.low, one.high, one.p_value)
+def overall_rows(parts: Sequence[LayerQuality]) -> list[tuple[Any, ...]]:
+    """Return the rows of `clusters.csv`: one for each layer, split and overall value."""
+    return [
+        (part.layer, part.split, name, *astuple(measure))
         for part in parts
-        for name, one in part.quality.measures().items()
+        for name, measure in part.quality.measures().items()
     ]
-    return {name: [row[number] for row in rows] for number, name in enumerate(COLUMNS)}
 
 
 def write_parts(out: Path, parts: Sequence[LayerQuality], by: str) -> tuple[Path, ...]:
-    """Write the tables of all layers and splits, and the pictures of the main split.
-
-    Raises:
-        StoreError: The folder cannot be written.
-    """
-    shown = [part for part in parts if part.split == parts[0].split]
+    """Write the tables of all layers and splits, and the pictures of the main split."""
     files = [
-        write_csv(out / "clusters.csv", COLUMNS, zip(*overall_columns(parts).values(), strict=True)),
+        write_csv(out / "clusters.csv", COLUMNS, overall_rows(parts)),
         write_csv(out / "classes.csv", CLASS_COLUMNS, _class_rows(parts)),
         write_csv(out / "per_image.csv", IMAGE_COLUMNS, _image_rows(parts)),
     ]
-    classes = len(parts[0].quality.classes)
-    files += _picture(out / "silhouette", shown, by, _draw_silhouette, plots.silhouette_size(classes))
-    files += _picture(out / "pairs", shown, by, _draw_pairs, plots.pairs_size(classes))
+    column = "" if by == "label" else f"{by}: "
+    shown = {
+        f"{column}{part.layer} features, {part.split}": part.quality for part in parts if part.split == parts[0].split
+    }
+    pairs = plots.draw_pairs({title: quality.ratios for title, quality in shown.items()}, parts[0].quality.classes)
+    for stem, axes in (("silhouette", _draw_silhouettes(shown)), ("pairs", pairs)):
+        files += [write_file(out / f"{stem}.{ending}", partial(plots.save, axes)) for ending in ("png", "svg")]
     return tuple(files)
 
 
@@ -93,28 +92,11 @@ def _image_rows(parts: Sequence[LayerQuality]) -> Iterator[tuple[Any, ...]]:
             )
 
 
-def _picture(
-    stem: Path,
-    parts: Sequence[LayerQuality],
-    by: str,
-    draw: Callable[[LayerQuality, str, Axes], Axes],
-    size: tuple[float, float],
-) -> list[Path]:
-    figure, axes = plots.new_figure(size[0] * len(parts), size[1], len(parts))
-    for part, ax in zip(parts, np.atleast_1d(axes), strict=True):
-        column = "" if by == "label" else f"{by}: "
-        draw(part, f"{column}{part.layer} features, {part.split}", ax)
-    first: Axes = figure.axes[0]
-    return [
-        write_file(stem.with_suffix(ending), lambda draft: plots.save(first, draft)) for ending in (".png", ".svg")
-    ]
-
-
-def _draw_silhouette(part: LayerQuality, title: str, ax: Axes) -> Axes:
-    quality = part.quality
-    chance = (quality.silhouette.low, quality.silhouette.high)
-    return plots.draw_silhouettes(quality.silhouettes, quality.labels, quality.classes, title, chance, ax)
-
-
-def _draw_pairs(part: LayerQuality, title: str, ax: Axes) -> Axes:
-    return plots.draw_pairs(part.quality.ratios, part.quality.classes, title, ax)
+def _draw_silhouettes(shown: Mapping[str, Quality]) -> Axes:
+    """Draw the silhouettes of several layers, by title, side by side."""
+    width, height = plots.silhouette_size(len(next(iter(shown.values())).classes))
+    _, axes = plots.new_figure(width * len(shown), height, len(shown))
+    for ax, (title, quality) in zip(np.atleast_1d(axes), shown.items(), strict=True):
+        chance = (quality.silhouette.low, quality.silhouette.high)
+        drawn = plots.draw_silhouettes(quality.silhouettes, quality.labels, quality.classes, title, chance, ax)
+    return drawn

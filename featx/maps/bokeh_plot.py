@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.plots import class_style
+from featx.plots import MANY_RINGS, class_style
 
 # Bokeh's names of Matplotlib's markers. Bokeh's own "x" has no area to fill.
 BOKEH_MARKERS = {
@@ -88,13 +88,8 @@ def _plot(points: NDArray[np.floating[Any]], entries: Sequence[LegendEntry], wro
     for number, entry in enumerate(entries):
         ringed = entry.index[wrong[entry.index]]
         if len(ringed):
-            look = {
-                "size": size + 6,
-                "marker": "circle",
-                "fill_color": None,
-                "line_width": 1.5,
-                "line_color": "#222222",
-            }
+            look = {"size": size + 6, "marker": "circle", "fill_color": None, "line_color": "#222222"}
+            look["line_width"] = 1.5 if wrong.mean() <= MANY_RINGS else 0.9
             _add_glyph(plot, source, ringed, f"rings-{number}", look, {"line_alpha": MUTED})
     return plot
 

@@ -7,7 +7,6 @@ from .classifiers import draw_roc as draw_roc
 from .classifiers import draw_scores as draw_scores
 from .clusters import draw_pairs as draw_pairs
 from .clusters import draw_silhouettes as draw_silhouettes
-from .clusters import pairs_size as pairs_size
 from .clusters import silhouette_size as silhouette_size
 from .figure import COLOURS as COLOURS
 from .figure import class_style as class_style
@@ -15,6 +14,7 @@ from .figure import inline_svg as inline_svg
 from .figure import new_figure as new_figure
 from .figure import save as save
 from .figure import short_names as short_names
+from .maps import MANY_RINGS as MANY_RINGS
 from .maps import draw_scatter as draw_scatter
 from .runs import draw_confusion as draw_confusion
 from .runs import draw_curve as draw_curve

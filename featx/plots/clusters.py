@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,7 +55,12 @@ def draw_silhouettes(
     axes.axvline(mean, color="black", linestyle="--", linewidth=1, label=f"mean {decimal(mean, 2)}")
     if chance is not None:
         axes.axvspan(*chance, color="0.6", alpha=0.6, linewidth=0, label="mean by chance (95 %)")
-    _named(axes, places)
+    if len(classes) <= MOST_NAMES:
+        size = "small" if len(classes) <= MOST_NUMBERS else "xx-small"
+        axes.set_yticks([place for place, _ in places], [text for _, text in places], fontsize=size)
+        axes.tick_params(axis="y", length=0)
+    else:
+        axes.set_yticks([])
     axes.set(xlabel="silhouette of each image", title=title, ylim=(bottom, -gap))
     axes.legend(
         frameon=False,
@@ -66,52 +71,38 @@ def draw_silhouettes(
     return axes
 
 
-def draw_pairs(ratios: NDArray[np.float64], classes: Sequence[str], title: str, ax: Axes | None = None) -> Axes:
-    """Draw the between/within ratio of pairs of classes as a matrix; dark pairs are hard to separate.
+def draw_pairs(ratios: Mapping[str, NDArray[np.float64]], classes: Sequence[str]) -> Axes:
+    """Draw the between/within ratio of pairs of classes as matrices side by side, with one scale of colours.
+
+    Pairs below 1 are red: they are hard to separate. Those above 1 are blue.
 
     Args:
-        ratios: (k, k), at least 0; the diagonal is left empty.
-        classes: Names of the classes.
-        title: The line above.
-        ax: Where to draw; the default is a new figure.
+        ratios: The matrices by title: (k, k), at least 0; the diagonal is left empty.
+        classes: Names of the k classes.
+
+    Returns:
+        The first Axes.
     """
-    axes: Axes = ax if ax is not None else new_figure(*pairs_size(len(classes)))[1]
-    shown = np.ma.masked_invalid(ratios)
-    top = float(shown.max()) if shown.count() else 1.0
-    image = axes.imshow(shown, cmap="cividis", vmin=0, vmax=top or 1.0)
-    if len(classes) <= MOST_NUMBERS:
-        for (row, column), ratio in np.ndenumerate(ratios):
-            if np.isfinite(ratio):
-                ink = "black" if ratio > 0.5 * top else "white"
-                axes.text(column, row, f"{ratio:.2f}", ha="center", va="center", color=ink)
-        axes.set_xlabel("between/within ratio")
-    else:
-        axes.figure.colorbar(image, ax=axes, shrink=0.7, label="between/within ratio")
-    if len(classes) <= MOST_NAMES:
-        ticks = range(len(classes))
-        axes.set_xticks(
-            ticks, classes, rotation=30 if len(classes) <= MOST_NUMBERS else 60, ha="right", rotation_mode="anchor"
-        )
-        axes.set_yticks(ticks, classes)
-    axes.set(title=title)
-    return axes
+    k = len(classes)
+    side = max(3.7, 0.5 * k + 1.4 if k <= MOST_NUMBERS else 0.2 * min(k, MOST_NAMES) + 1.6)
+    figure, axes = new_figure(side * len(ratios) + 0.8, side, len(ratios))
+    panels = np.atleast_1d(axes)
+    for panel, (title, matrix) in zip(panels, ratios.items(), strict=True):
+        image = panel.imshow(np.ma.masked_invalid(matrix), cmap="RdBu", vmin=0, vmax=2)
+        panel.set(title=title, xticks=[], yticks=[], facecolor="0.9")
+        for (row, column), ratio in np.ndenumerate(matrix):
+            if k <= MOST_NUMBERS and np.isfinite(ratio):
+                ink = "white" if abs(ratio - 1) > 0.6 else "black"
+                panel.text(column, row, f"{ratio:.2f}", ha="center", va="center", color=ink)
+        if k <= MOST_NAMES:
+            rotation = 30 if k <= MOST_NUMBERS else 60
+            panel.set_xticks(range(k), classes, rotation=rotation, ha="right", rotation_mode="anchor")
+            panel.set_yticks(range(k), classes)
+    figure.colorbar(image, ax=list(panels), shrink=0.7, extend="max", label="between/within ratio")
+    first: Axes = panels[0]
+    return first
 
 
 def silhouette_size(classes: int) -> tuple[float, float]:
     """Return width and height in inches at which the names of this many classes can be read."""
     return 3.7, max(4.2, 0.17 * min(classes, MOST_NAMES) + 1.4)
-
-
-def pairs_size(classes: int) -> tuple[float, float]:
-    """Return width and height in inches at which a matrix of this many classes can be read."""
-    side = max(3.7, 0.2 * min(classes, MOST_NAMES) + 1.6) if classes > MOST_NUMBERS else max(3.7, 0.5 * classes + 1.4)
-    return side, side
-
-
-def _named(axes: Axes, places: Sequence[tuple[float, str]]) -> None:
-    if len(places) > MOST_NAMES:
-        axes.set_yticks([])
-        return
-    size = "small" if len(places) <= MOST_NUMBERS else "xx-small"
-    axes.set_yticks([place for place, _ in places], [text for _, text in places], fontsize=size)
-    axes.tick_params(axis="y", length=0)

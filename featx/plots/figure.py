@@ -22,20 +22,14 @@ _IDS = re.compile(r'(\bid="|href="#|url\(#)')
 _METADATA = re.compile(r"<metadata>.*?</metadata>", re.DOTALL)
 # It would apply to the whole page, whose own style sheet says the same for figures.
 _STYLE = re.compile(r"<defs>\s*<style type=\"text/css\">.*?</style>\s*</defs>", re.DOTALL)
-_OPENING = re.compile(r"<svg\b([^>]*)>")
-_VIEW_BOX = re.compile(r'viewBox="[^"]*"')
+_OPENING = re.compile(r'<svg\b[^>]*(viewBox="[^"]*")[^>]*>')
 
 
 def new_figure(width: float, height: float, columns: int = 1) -> tuple[Figure, Any]:
-    """Make a figure.
-
-    Args:
-        width: In inches.
-        height: In inches.
-        columns: How many Axes stand side by side.
+    """Make a figure of this width and height in inches.
 
     Returns:
-        The figure, and its Axes or, for several columns, an array of them.
+        The figure, and its Axes or, for several columns side by side, an array of them.
     """
     from matplotlib.figure import Figure
 
@@ -49,7 +43,7 @@ def save(axes: Axes, path: Path, dpi: int = 150) -> None:
     Args:
         axes: Any Axes of the figure.
         path: The file; its ending gives the format.
-        dpi: Dots an inch, for formats of pixels.
+        dpi: Dots per inch, for formats of pixels.
     """
     without_date = {".svg": {"Date": None}, ".png": {"Software": None}}
     _write(axes, path, dpi=dpi, metadata=without_date.get(path.suffix.lower()))
@@ -103,8 +97,4 @@ def _embeddable(document: str, prefix: str) -> str:
     text = document[document.index("<svg") :].strip()
     text = _STYLE.sub("", _METADATA.sub("", text))
     text = _IDS.sub(rf"\g<1>{prefix}-", text)
-    opening = _OPENING.match(text)
-    view_box = _VIEW_BOX.search(opening.group(1)) if opening else None
-    inner = text[opening.end() :] if opening else text
-    box = f" {view_box.group(0)}" if view_box else ""
-    return f'<svg{box} aria-hidden="true" focusable="false">{inner}'
+    return _OPENING.sub(r'<svg \1 aria-hidden="true" focusable="false">', text, count=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +20,8 @@ NOTE_WIDTH = 72
 TITLE_WIDTH = 52
 NAME_WIDTH = 18
 UNLABELLED = "0.45"  # a grey, by Matplotlib's name
-RING: Mapping[str, Any] = {"marker": "o", "facecolors": "none", "edgecolors": "black", "linewidths": 0.6}
+MANY_RINGS = 0.15
+"""If a larger share of points is ringed, the rings are thin, so that they do not cover the map."""
 
 
 def draw_scatter(
@@ -42,32 +43,37 @@ def draw_scatter(
         title: The text above.
         note: Smaller text below, such as the method's parameters.
         ax: Where to draw; by default the Axes of a new figure.
-        wrong: (n,) whether an image is misclassified; these are ringed.
+        wrong: (n,) whether an image is misclassified; these are ringed, and drawn above the others.
         added: (n,) whether an image was placed on the map afterwards; these are hollow.
         directions: Names of the horizontal and the vertical axis, if they mean something.
-
-    Returns:
-        The Axes.
     """
     names = np.array(labels, str)
-    is_added = np.zeros(len(points), bool) if added is None else np.array(added, bool)
-    ringed = points[:0] if wrong is None else points[np.array(wrong, bool)]
+    none = np.zeros(len(points), bool)
+    is_added = none if added is None else np.array(added, bool)
+    is_wrong = none if wrong is None else np.array(wrong, bool)
     kinds = sorted(set(zip(is_added.tolist(), names.tolist(), strict=True)))
     lines = [*([directions[0]] if any(directions) else []), *textwrap.wrap(note, NOTE_WIDTH)]
     if ax is None:
-        rows = -(-(len(kinds) + bool(len(ringed))) // 2)  # of the legend, which has two columns
+        rows = -(-(len(kinds) + is_wrong.any()) // 2)  # of the legend, which has two columns
         ax = new_figure(COLUMN, 3.0 + 0.13 * len(lines) + 0.15 * rows)[1]
     size = float(np.clip(4000 / max(len(points), 1), 2, 14))
     numbers = {name: number for number, name in enumerate(sorted(set(labels) - {""}))}
     short = short_names(["", *numbers], NAME_WIDTH)
     for flag, name in kinds:
-        chosen = points[(names == name) & (is_added == flag)]
-        look = _added_look(name, numbers, size) if flag else _look(name, numbers, size)
-        text = f"{short[name] or 'no label'}{', added' if flag else ''} ({len(chosen)})"
-        ax.scatter(chosen[:, 0], chosen[:, 1], label=text, **look)
-    if len(ringed):
-        label = f"misclassified ({len(ringed)})"
-        ax.scatter(ringed[:, 0], ringed[:, 1], s=3.5 * size + 6, label=label, zorder=4, **RING)
+        chosen = (names == name) & (is_added == flag)
+        colour, marker = class_style(numbers[name]) if name else (UNLABELLED, "o")
+        look: dict[str, Any] = {"s": size, "color": colour, "edgecolors": "white", "linewidths": 0.2}
+        if flag:  # hollow and larger, above the map's own points
+            look = {"s": 1.7 * size + 5, "facecolors": "white", "edgecolors": colour, "linewidths": 1.1, "zorder": 3}
+        text = f"{short[name] or 'no label'}{', added' if flag else ''} ({chosen.sum()})"
+        ax.scatter(*points[chosen & ~is_wrong].T, label=text, marker=marker, **look)
+        if (chosen & is_wrong).any():
+            ax.scatter(*points[chosen & is_wrong].T, marker=marker, **look).set_zorder(3.5)
+    if is_wrong.any():
+        area, width = (3.5 * size + 6, 0.6) if is_wrong.mean() <= MANY_RINGS else (2.5 * size + 4, 0.35)
+        x, y = points[is_wrong].T
+        rings = ax.scatter(x, y, s=area, facecolors="none", edgecolors="black", linewidths=width)
+        rings.set(label=f"misclassified ({is_wrong.sum()})", zorder=4)
     ax.set_aspect("equal", adjustable="datalim")
     ax.set(xticks=[], yticks=[])
     ax.set_title(textwrap.fill(title, TITLE_WIDTH), fontsize=8)
@@ -75,18 +81,6 @@ def draw_scatter(
     ax.set_xlabel("\n".join(lines), fontsize=6, color="0.35")
     _legend_below(ax, len(lines))
     return ax
-
-
-def _look(name: str, numbers: Mapping[str, int], size: float) -> dict[str, Any]:
-    colour, marker = class_style(numbers[name]) if name else (UNLABELLED, "o")
-    return {"s": size, "color": colour, "marker": marker, "edgecolors": "white", "linewidths": 0.2}
-
-
-def _added_look(name: str, numbers: Mapping[str, int], size: float) -> dict[str, Any]:
-    """Hollow and larger, above the map's own points."""
-    look = _look(name, numbers, size)
-    outline = {"marker": look["marker"], "edgecolors": look["color"], "linewidths": 1.1}
-    return {"s": 1.7 * size + 5, "facecolors": "white", "zorder": 3, **outline}
 
 
 def _legend_below(axes: Axes, lines: int) -> None:

@@ -14,10 +14,8 @@ from featx.plots.figure import COLOURS, new_figure, short_names
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# The limits of a sweep's picture: its width in inches, names along the axis, letters of a name.
-MOST_INCHES = 20.0
+# The limit of names along the axis of a sweep's picture.
 MOST_NAMES = 40
-MOST_LETTERS = 24
 
 
 def draw_curve(
@@ -30,9 +28,6 @@ def draw_curve(
         validation: One value an epoch, None if there were no validation images.
         ylabel: The quantity, with its unit.
         ax: Where to draw; by default the Axes of a new figure.
-
-    Returns:
-        The Axes.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -58,9 +53,6 @@ def draw_confusion(counts: NDArray[np.int64], classes: Sequence[str], title: str
         classes: The classes' names.
         title: The text above, such as the accuracy.
         ax: Where to draw; by default the Axes of a new figure.
-
-    Returns:
-        The Axes.
     """
     side = max(3.6, 0.8 * len(classes) + 1.6)
     axes: Axes = ax if ax is not None else new_figure(side, side)[1]
@@ -95,11 +87,8 @@ def draw_sweep(
         reference_label: What the reference is.
         ax: Where to draw; by default the Axes of a new figure.
         ylabel: Which accuracy it is.
-
-    Returns:
-        The Axes.
     """
-    width = min(MOST_INCHES, max(4.0, 0.5 * len(names) + 1.5))
+    width = min(20.0, max(4.0, 0.5 * len(names) + 1.5))
     axes: Axes = ax if ax is not None else new_figure(width, 3.6)[1]
     for place, values in enumerate(accuracies):
         if not values:
@@ -114,7 +103,7 @@ def draw_sweep(
     if points:
         x, y = zip(*points, strict=True)
         axes.scatter(x, y, marker="x", s=34, color=COLOURS[5], label=reference_label)
-    short = list(short_names(names, MOST_LETTERS).values())
+    short = list(short_names(names, 24).values())
     places = range(0, len(names), ceil(len(names) / MOST_NAMES))
     slanted = max(map(len, names)) >= 6
     rotation, alignment = (30, "right") if slanted else (0, "center")

@@ -36,10 +36,15 @@ def test_a_mean_of_nothing_has_no_sign() -> None:
 
 def test_a_matrix_shows_the_ratio_of_each_pair_and_no_diagonal() -> None:
     ratios = np.array([[np.nan, 2.0, 0.5], [2.0, np.nan, 1.25], [0.5, 1.25, np.nan]])
-    axes = plots.draw_pairs(ratios, ["a", "b", "c"], "title")
+    axes = plots.draw_pairs({"one": ratios, "other": ratios / 2}, ["a", "b", "c"])
     cells = {text.get_position(): text.get_text() for text in axes.texts}
     assert cells == {(1, 0): "2.00", (2, 0): "0.50", (0, 1): "2.00", (2, 1): "1.25", (0, 2): "0.50", (1, 2): "1.25"}
     assert [text.get_text() for text in axes.get_yticklabels()] == ["a", "b", "c"]
+    # One scale, whose middle is 1, and one bar for both.
+    one, other, bar = axes.figure.axes
+    assert [ax.get_title() for ax in (one, other)] == ["one", "other"]
+    assert one.images[0].get_clim() == other.images[0].get_clim() == (0, 2)
+    assert bar.get_ylabel() == "between/within ratio"
 
 
 @pytest.mark.parametrize("classes", [20, 60])
@@ -49,10 +54,7 @@ def test_many_classes_are_drawn_without_what_would_lie_on_top_of_one_another(cla
     values = np.linspace(-1, 1, 3 * classes)
     axes = plots.draw_silhouettes(values, labels, names, "")
     assert len(axes.get_yticklabels()) == (classes if classes <= MOST_NAMES else 0)
-    matrix = plots.draw_pairs(np.ones((classes, classes)), names, "")
-    assert len(matrix.texts) == 0
-    # A scale says what the numbers would have.
-    assert [ax.get_ylabel() for ax in matrix.figure.axes] == ["", "between/within ratio"]
+    assert len(plots.draw_pairs({"": np.ones((classes, classes))}, names).texts) == 0
 
 
 def test_the_same_picture_has_the_same_bytes(tmp_path: Path) -> None:

@@ -57,28 +57,30 @@ def test_images_placed_afterwards_are_hollow_and_errors_are_ringed() -> None:
     added = [False, False, True, True, True, False]
     wrong = [False, True, True, False, False, False]
     axes = draw_scatter(points, labels, "", wrong=wrong, added=added)
-    drawn = {str(collection.get_label()): collection for collection in axes.collections}
-    expected = {
-        "a (2)": [0, 5],
-        "b (1)": [1],
-        "a, added (1)": [2],
-        "b, added (1)": [3],
-        "no label, added (1)": [4],
-        "misclassified (2)": [1, 2],
-    }
-    assert set(drawn) == set(expected)
-    for name, rows in expected.items():
-        np.testing.assert_array_equal(np.asarray(drawn[name].get_offsets()), points[rows])
+    # From below: classes, added images, what is misclassified in either, rings.
+    layers = sorted(axes.collections, key=lambda collection: collection.get_zorder())
+    rows = [[0, 5], [], [4], [], [3], [1], [2], [1, 2]]
+    for collection, expected in zip(layers, rows, strict=True):
+        np.testing.assert_array_equal(np.asarray(collection.get_offsets()), points[expected])
     legend = axes.get_legend()
     assert legend is not None
-    assert {text.get_text() for text in legend.get_texts()} == set(expected)
-    for name in "ab":
-        old, new = drawn[f"{name} ({2 if name == 'a' else 1})"], drawn[f"{name}, added (1)"]
+    names = ["a (2)", "b (1)", "a, added (1)", "b, added (1)", "no label, added (1)", "misclassified (2)"]
+    assert {text.get_text() for text in legend.get_texts()} == set(names)
+    drawn = {str(collection.get_label()): collection for collection in layers}
+    for old, new in ((drawn["a (2)"], drawn["a, added (1)"]), (drawn["b (1)"], drawn["b, added (1)"])):
         # The same colour and shape, but white within.
         assert np.asarray(new.get_edgecolor()).tobytes() == colour(old)
         assert outline(new) == outline(old)
         np.testing.assert_array_equal(np.asarray(new.get_facecolor()), [[1, 1, 1, 1]])
     assert len(np.asarray(drawn["misclassified (2)"].get_facecolor())) == 0
+
+
+def test_many_rings_are_thinner_than_few() -> None:
+    widths = []
+    for n in (4, 5):
+        axes = draw_scatter(some_points(), NAMES * 10, "", wrong=[i < n for i in range(30)])
+        widths.append(np.max(axes.collections[-1].get_linewidth()))
+    assert widths[1] < widths[0]
 
 
 def test_a_map_has_names_for_its_axes_where_they_are_something() -> None:
