@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 from pipeline_data import small_data, small_recipe
 from reads import count_reads
+from report_pages import read_json
 
 import featx
 from featx.classifiers import compare_source
@@ -29,7 +29,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
 
 
 def feature_sets(run: Path) -> dict[str, str]:
-    manifest = json.loads((run / "manifest.json").read_text("utf-8"))
+    manifest = read_json(run / "manifest.json")
     return {
         "backbone": manifest["features"]["feature_set"],
         "penultimate": manifest["head"]["penultimate"]["feature_set"],

@@ -183,7 +183,8 @@ def _expose(rng: np.random.Generator, patient: Thorax, finding: Field) -> npt.ND
     black, white = rng.uniform(0.0, 0.08), rng.uniform(0.88, 1.0)
     grey = black + (white - black) * grey + rng.uniform(0.003, 0.010) * _blur(noise[1], 0.6)
     grey = _marker(rng, _collimate(rng, grey))
-    return np.rint(255 * grey.clip(0, 1)).astype(np.uint8)
+    image: npt.NDArray[np.uint8] = np.rint(255 * grey.clip(0, 1)).astype(np.uint8)
+    return image
 
 
 def _devices(rng: np.random.Generator) -> list[Lines]:

@@ -59,17 +59,10 @@ def test_its_run_and_cache_can_be_used_afterwards(shown: Demo) -> None:
     assert sum(found.rows[0].probabilities.values()) == pytest.approx(1)
 
 
-def test_it_has_as_many_images_as_the_report() -> None:
-    assert demonstration.TRAIN == {"covid": 60, "normal": 70, "pneumonia_bac": 70, "pneumonia_vir": 70}
-    assert demonstration.TEST == 9
-
-
-@pytest.mark.usefixtures("no_weights")
-def test_without_weights_on_this_machine_they_are_random() -> None:
+def test_weights_on_this_machine_are_used_and_random_ones_if_there_are_none(
+    no_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert demonstration._weights_here() == "random"
-
-
-def test_weights_on_this_machine_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "vgg16_notop.weights.h5").touch()
-    monkeypatch.setenv("FEATX_WEIGHTS_DIR", str(tmp_path))
+    (no_weights / "vgg16_notop.weights.h5").touch()
+    monkeypatch.setenv("FEATX_WEIGHTS_DIR", str(no_weights))
     assert demonstration._weights_here() == "imagenet"
