@@ -63,7 +63,7 @@ class Result:
     """What a command ends with.
 
     Attributes:
-        document: Its JSON; images under `failed`, each with path and reason, were skipped.
+        document: Its JSON; images in a list `failed`, each with path and reason, were skipped.
         show: Prints it for people.
         refusal: Raised after the result is printed, which cannot be trusted.
     """
@@ -75,16 +75,18 @@ class Result:
 
 def finish(result: Result, *, json: bool) -> None:
     """Print a result as JSON or for people, name the images that were skipped, and exit with 3 if there are any."""
-    failed: Sequence[Mapping[str, str]] = result.document.get("failed") or ()
+    failed = result.document.get("failed")
+    # A reproduction has reasons by stage there, which are in its refusal.
+    skipped = failed if isinstance(failed, list) else []
     if json:
         print_json(result.document)
     else:
         result.show()
-        if failed:
-            print_lines([f"{len(failed)} skipped:", *(f"  {row['path']}: {row['reason']}" for row in failed)])
+        if skipped:
+            print_lines([f"{len(skipped)} skipped:", *(f"  {row['path']}: {row['reason']}" for row in skipped)])
     if result.refusal is not None:
         raise result.refusal
-    if failed:
+    if skipped:
         raise typer.Exit(SKIPPED)
 
 

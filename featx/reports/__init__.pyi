@@ -21,6 +21,7 @@ from .reporting import report as report
 from .results import curves_section as curves_section
 from .results import loss_interval as loss_interval
 from .results import results_section as results_section
+from .results import score_cells as score_cells
 from .results import score_of as score_of
 from .side_by_side import Coefficients as Coefficients
 from .side_by_side import models_section as models_section

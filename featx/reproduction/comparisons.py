@@ -18,6 +18,7 @@ from featx.reports import (
     Text,
     models_section,
     paired,
+    score_cells,
     score_of,
 )
 from featx.reproduction.claims import mean_ratio
@@ -87,9 +88,7 @@ def schedule_section(state: ReproductionState, drawings: Drawings) -> Section:
     one, other = state.runs[RESNET], state.runs[FACTORS]
     rows = []
     for opened, name in ((one, "as printed"), (other, "as factors")):
-        test, validation = score_of(opened, "test"), score_of(opened, "validation")
-        accuracy = (fraction(test.correct, test.n), percent(test.accuracy), interval_percent(test.interval))
-        rows.append((name, *accuracy, decimal(test.loss), percent(validation.accuracy)))
+        rows.append((name, *score_cells(score_of(opened, "test")), percent(score_of(opened, "validation").accuracy)))
     header = ("rates", "correct", "accuracy", "95 % interval", "loss", "validation accuracy")
     blocks: list[Block] = [
         Text(

@@ -68,14 +68,13 @@ def _comparable(recipe: Recipe, wanted: Recipe) -> Recipe:
     return recipe.model_copy(update={"name": "", "description": "", "preprocess": part, "backbone": backbone})
 
 
-def validation_scores(opened: OpenedRun, data: Path, views: ViewsPart, cache: Path) -> tuple[Score, Score]:
-    """Return a run's score on its validation images, and on their augmented views; the first view is the image."""
+def augmented_score(opened: OpenedRun, data: Path, views: ViewsPart, cache: Path) -> Score:
+    """Return a run's score on augmented views of its validation images; the first view, the image, is left out."""
     recipe = opened.run.recipe.model_copy(update={"views": views})
     extraction = extract(data, recipe, cache=cache)
     images = images_by_role(extraction, recipe).validation
     head = Head.load(opened.run.path / HEAD)
     logits = head.logits(extraction.view_rows(images, views.count).chunks(ROWS_AT_ONCE))
-    labels = class_indices(images, extraction.dataset.classes)
-    by_view = logits.reshape(len(images), views.count, -1)
-    augmented = by_view[:, 1:].reshape(len(images) * (views.count - 1), -1)
-    return score(by_view[:, 0], labels), score(augmented, labels.repeat(views.count - 1))
+    augmented = logits.reshape(len(images), views.count, -1)[:, 1:]
+    labels = class_indices(images, extraction.dataset.classes).repeat(views.count - 1)
+    return score(augmented.reshape(len(labels), -1), labels)

@@ -34,7 +34,7 @@ CURVES = {
 def judge_figures(state: ReproductionState, reported: Reported) -> tuple[FigureVerdict, ...]:
     """Return every figure of the report with our value and the verdict."""
     ours: dict[str, Measured] = {}
-    for part in (_data, _parameters, _accuracies, _loss, _curves, _batches, measured_claims, _times):
+    for part in (_data, _parameters_and_accuracies, _loss, _curves, _batches, measured_claims, _times):
         ours.update(part(state))
     return tuple(judge(figure, _marked(state, figure, ours.get(figure.id))) for figure in reported.figures)
 
@@ -61,26 +61,18 @@ def _data(state: ReproductionState) -> Iterator[tuple[str, Measured]]:
                 yield f"{task}.data.{split}.{name}", value
 
 
-def _parameters(state: ReproductionState) -> Iterator[tuple[str, Measured]]:
+def _parameters_and_accuracies(state: ReproductionState) -> Iterator[tuple[str, Measured]]:
     for name in (TASK1, VGG16, RESNET):
         opened = state.runs.get(name)
         if opened is None:
             continue
-        numbers = {
-            part: int(opened.run.metrics["parameters"][part]) for part in ("trainable", "non_trainable", "total")
-        }
+        parameters = opened.run.metrics["parameters"]
+        numbers = {part: int(parameters[part]) for part in ("trainable", "non_trainable", "total")}
         numbers["backbone"] = numbers["non_trainable"]
         dense = [layer.parameters for layer in layers_of(opened) if layer.trainable and layer.parameters]
         numbers |= {f"dense{number}": parameters for number, parameters in enumerate(dense, 1)}
         for part, n in numbers.items():
             yield f"{name}.parameters.{part}", Measured(count(n), n)
-
-
-def _accuracies(state: ReproductionState) -> Iterator[tuple[str, Measured]]:
-    for name in (TASK1, VGG16, RESNET):
-        opened = state.runs.get(name)
-        if opened is None:
-            continue
         score = score_of(opened, "test")
         fits = () if score.accuracy is None else (score.accuracy,)
         shown, reason = fraction_interval(score.correct, score.n), state.not_comparable(name)
@@ -117,7 +109,7 @@ def _batches(state: ReproductionState) -> Iterator[tuple[str, Measured]]:
             continue
         shown = f"{percent(spread.mean)}, seeds {percent(spread.low)} to {percent(spread.high)}"
         shown += f", {spread.refused} more diverged" if spread.refused else ""
-        fits = tuple(float(accuracy) for accuracy in spread.accuracies)
+        fits = spread.accuracies
         ends = (min(fits), max(fits)) if fits else None
         yield f"batch.{size}", Measured(shown, spread.mean, ends, fits, spread.n, not_comparable=reason)
 

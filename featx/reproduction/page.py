@@ -46,7 +46,8 @@ SECTIONS = {
 FIGURES = {TASK1: ((2, 3), 4), VGG16: ((5, 6), 7), RESNET: ((8, 9), 10)}
 HEADINGS = {TASK1: "3 Task 1", VGG16: "4 Task 2: VGG16", RESNET: "4.5 Task 2: ResNet50V2"}
 
-LIMITS = (
+# What is known only of the report's data, and what holds for any.
+LIMITS_OF_THE_DATA = (
     (
         "Classes and sources.",
         "The COVID-19 images come from one collection and the others from another, with other hospitals, devices, "
@@ -64,6 +65,8 @@ LIMITS = (
         "There are 36 test images: one is worth 2.8 points of accuracy, and 27 of 36 correct is compatible with "
         "59 to 86 %.",
     ),
+)
+LIMITS = (
     (
         "One split.",
         "The report has one fit of each model on one split. A difference between two such fits is not a difference "
@@ -71,8 +74,6 @@ LIMITS = (
     ),
     ("Clinical use.", "None. This is not a medical device, and none of these numbers says anything about a patient."),
 )
-# These are known only of the report's data.
-OF_THE_DATA = LIMITS[:3]
 
 
 def write_page(
@@ -80,6 +81,7 @@ def write_page(
 ) -> tuple[Page, list[Path]]:
     """Write the page's figures as files; return the page and these files."""
     drawings = Drawings(state.stages.out)
+    provenance = tuple(replace(provenance_section(opened), title=opened.name) for opened in state.runs.values())
     sections = [
         _verdicts(table),
         variants_section(state),
@@ -89,7 +91,7 @@ def write_page(
         comparison_section(state),
         time_section(state, reported),
         _limits(state),
-        _provenance(state),
+        Section("Provenance", "provenance", (), provenance),
     ]
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     page = Page(
@@ -203,23 +205,17 @@ def _maps(state: ReproductionState, name: str, drawings: Drawings) -> Section:
 def _limits(state: ReproductionState) -> Section:
     """Return what is known of the report's data, and the limits of any run."""
     items = list(limits_of(state))
-    heads = {head for head, _ in items} | ({"Source of the images."} if len(items) == len(LIMITS) else set())
-    if VGG16 in state.runs:
-        for block in limits_section(state.runs[VGG16]).blocks:
-            if isinstance(block, Points):
-                items += [item for item in block.items if item[0] not in heads]
+    heads = {head for head, _ in items} | ({"Source of the images."} if len(items) > len(LIMITS) else set())
+    for block in limits_section(state.runs[VGG16]).blocks if VGG16 in state.runs else ():
+        if isinstance(block, Points):
+            items += [item for item in block.items if item[0] not in heads]
     return Section("What these numbers cannot show", "limits", (Points(tuple(items)),))
 
 
 def limits_of(state: ReproductionState) -> tuple[tuple[str, str], ...]:
     """Return what the numbers cannot show; less is known of data that is not the report's."""
-    own = not any(data.deviation(name) for name, data in state.plan.data.items())
-    return LIMITS if own else tuple(limit for limit in LIMITS if limit not in OF_THE_DATA)
-
-
-def _provenance(state: ReproductionState) -> Section:
-    parts = tuple(replace(provenance_section(opened), title=opened.name) for opened in state.runs.values())
-    return Section("Provenance", "provenance", (), parts)
+    others = any(data.deviation(name) for name, data in state.plan.data.items())
+    return LIMITS if others else (*LIMITS_OF_THE_DATA, *LIMITS)
 
 
 def shown_of(figure: ReportedFigure) -> str:

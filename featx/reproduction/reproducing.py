@@ -17,7 +17,7 @@ from featx.progress import Progress, report_progress, reports_progress
 from featx.recipes import Recipe, ViewsPart
 from featx.reports import render
 from featx.reproduction.data import IMAGES
-from featx.reproduction.fits import fitted, validation_scores
+from featx.reproduction.fits import augmented_score, fitted
 from featx.reproduction.measuring import judge_figures
 from featx.reproduction.page import write_page
 from featx.reproduction.plan import VGG16, Plan, PlannedFit, plan_of
@@ -173,7 +173,7 @@ def _measure_clusters(state: ReproductionState) -> None:
 
 
 def _validate(state: ReproductionState, cache: Path) -> None:
-    """Score the validation images and their augmented views with each variant of VGG16."""
+    """Score augmented views of the validation images with each variant of VGG16."""
     views = state.plan.fit(VGG16).recipe.views
     variants = [fit for fit in state.plan.fits if fit.name in VARIANTS and fit.name in state.runs]
     # Views with other preprocessing are in the cache only if a fit has used them.
@@ -181,23 +181,21 @@ def _validate(state: ReproductionState, cache: Path) -> None:
     for fit in variants:
         if fit.recipe.preprocess.mode in modes:
             with state.stages.part(f"{VALIDATION}/{fit.name}", f"Validation images of {fit.title}"):
-                state.validation[fit.name] = _validation_scores(state, fit, views, cache)
+                state.augmented[fit.name] = _augmented_score(state, fit, views, cache)
 
 
-def _validation_scores(
-    state: ReproductionState, fit: PlannedFit, views: ViewsPart, cache: Path
-) -> tuple[Score, Score]:
-    """Return the scores of `validation_scores`, which are kept for the next call."""
+def _augmented_score(state: ReproductionState, fit: PlannedFit, views: ViewsPart, cache: Path) -> Score:
+    """Return the score of `augmented_score`, which is kept for the next call."""
     opened, out = state.runs[fit.name], state.stages.out
     manifest = opened.run.manifest
     parts = (manifest["head"]["sha256"], manifest["features"]["feature_set"], manifest["data"]["sha256"])
     key = digest_of([*parts, views.model_dump(mode="json")])
     kept = load_document(out, VALIDATION, key)
     if kept is not None:
-        return Score(**kept["plain"]), Score(**kept["views"])
-    plain, augmented = validation_scores(opened, fit.data, views, cache)
-    save_document(out, VALIDATION, key, {"plain": vars(plain), "views": vars(augmented)})
-    return plain, augmented
+        return Score(**kept["views"])
+    score = augmented_score(opened, fit.data, views, cache)
+    save_document(out, VALIDATION, key, {"views": vars(score)})
+    return score
 
 
 def _written(state: ReproductionState) -> Reproduction:

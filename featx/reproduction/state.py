@@ -128,8 +128,8 @@ class ReproductionState:
     maps: dict[tuple[str, str], Map] = field(default_factory=dict)
     clusters: dict[str, Clusters] = field(default_factory=dict)
     sweep: Sweep | None = None
-    # Scores of the validation images and of their augmented views.
-    validation: dict[str, tuple[Score, Score]] = field(default_factory=dict)
+    # Scores on augmented views of the validation images.
+    augmented: dict[str, Score] = field(default_factory=dict)
 
     def weights(self, name: str) -> str:
         """Return the source of a fit's weights, such as `imagenet`, `random` or a file."""

@@ -15,6 +15,7 @@ from featx.reproduction.plan import VGG16
 from featx.reproduction.state import THEN, TODAY, ReproductionState
 from featx.reproduction.variants import variants_of
 from featx.reproduction.verdicts import FigureVerdict, Reported
+from featx.stats import Score
 
 # Files that not every call writes; earlier versions wrote the first one.
 STALE = (
@@ -98,10 +99,11 @@ def _accuracy(state: ReproductionState) -> Iterator[tuple[Any, ...]]:
         for part, role in ROLES.items():
             score = score_of(opened, part)
             ends = loss_interval(opened.of_role(role), opened.run.classes) or (None, None)
-            yield (
-                *(name, opened.name, state.weights(name), part, score.n, score.correct, score.accuracy),
-                *(*(score.interval or (None, None)), score.loss, *ends),
-            )
+            yield name, opened.name, state.weights(name), part, *_cells(score), score.loss, *ends
+
+
+def _cells(score: Score) -> tuple[Any, ...]:
+    return score.n, score.correct, score.accuracy, *(score.interval or (None, None))
 
 
 _MODELS = (
@@ -114,14 +116,13 @@ _MODELS = (
 def _models(state: ReproductionState) -> Iterator[tuple[Any, ...]]:
     for name in state.models():
         opened = state.runs[name]
-        score, metrics = score_of(opened, "test"), opened.run.metrics
+        metrics = opened.run.metrics
         parameters = (metrics["parameters"][part] for part in ("trainable", "non_trainable", "total"))
         quality = [state.quality(name, layer) for layer in ("backbone", "penultimate")]
         maps = [state.maps.get((name, setting)) for setting in (THEN, TODAY)]
         yield (
             *(name, opened.name, state.weights(name), *parameters),
-            *(score.n, score.correct, score.accuracy, *(score.interval or (None, None))),
-            *(metrics["seconds"]["extract"], metrics["seconds"]["fit"]),
+            *(*_cells(score_of(opened, "test")), metrics["seconds"]["extract"], metrics["seconds"]["fit"]),
             *(None if one is None else one.silhouette.value for one in quality),
             *(None if one is None else one.silhouette["map"] for one in maps),
             *(None if one is None else mean_ratio(one) for one in reversed(quality)),
@@ -165,12 +166,10 @@ _VARIANTS = (
 
 def _variants(state: ReproductionState) -> Iterator[tuple[Any, ...]]:
     for row in variants_of(state):
-        ends = row.test.interval or (None, None)
         views = (None, None) if row.augmented is None else (row.augmented.n, row.augmented.accuracy)
         yield (
             *(row.name, row.title, state.weights(row.name), row.recipe.preprocess.mode, row.recipe.views.count),
-            *(row.test.n, row.test.correct, row.test.accuracy, *ends),
-            *(row.validation.n, row.validation.accuracy, *views, row.p_value),
+            *(*_cells(row.test), row.validation.n, row.validation.accuracy, *views, row.p_value),
         )
 
 

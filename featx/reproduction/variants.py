@@ -51,7 +51,7 @@ def variants_of(state: ReproductionState) -> list[Variant]:
                 recipe=opened.run.recipe,
                 test=score_of(opened, "test"),
                 validation=score_of(opened, "validation"),
-                augmented=state.validation[name][1] if name in state.validation else None,
+                augmented=state.augmented.get(name),
                 p_value=None if counts is None else counts[3],
             )
         )

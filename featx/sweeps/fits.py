@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -70,9 +70,7 @@ class Fits:
     cache: Path
     engine: FitEngine
     on_error: OnError
-
-    def __post_init__(self) -> None:
-        self._extractions: dict[str, tuple[Extraction, str]] = {}
+    _extractions: dict[str, tuple[Extraction, str]] = field(default_factory=dict, init=False)
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -80,11 +78,7 @@ class Fits:
         return read_to_fit(self.data, self.on_error)
 
     def check(self, points: Sequence[Point]) -> None:
-        """Check, before any work, that every fit can be done and has images to score.
-
-        Raises:
-            FeatxError: A fit cannot be done, for a reason that is known before images are read.
-        """
+        """Check, before images are read, that every fit can be done and has images to score."""
         recipes = [point.recipe for point in points]
         for recipe in {(one.head.model_dump_json(), one.fit.validation): one for one in recipes}.values():
             check_to_fit(self.dataset, recipe, self.engine)
@@ -131,11 +125,7 @@ class Fits:
         return None if document is None else FitScores.from_json(document)
 
     def fit(self, point: Point) -> FitScores:
-        """Train a head and keep its scores.
-
-        Raises:
-            StoreError: The sweep's folder cannot be written.
-        """
+        """Train a head and keep its scores."""
         extraction = self.extraction(point.recipe)
         start = time.perf_counter()
         empty = Score(0, 0, None)

@@ -28,13 +28,7 @@ TAKEN = {
 
 @dataclass(frozen=True)
 class Point:
-    """One fit of a sweep.
-
-    Attributes:
-        values: The values by dotted field, such as `fit.batch_size`, as JSON has them.
-        seed: Seed of the validation split, the head's weights, dropout and the order of batches.
-        recipe: The recipe with these values and this seed.
-    """
+    """One fit of a sweep: its recipe, and what the recipe has of its own, values by dotted field as JSON has them."""
 
     values: Mapping[str, Any]
     seed: int
@@ -52,17 +46,7 @@ def points_of(
     seeds: Sequence[int],
     weights: Mapping[str, str] | None = None,
 ) -> list[Point]:
-    """Return every combination of values with every seed, each recipe validated.
-
-    Args:
-        recipe: The recipe that the values change.
-        grid: Values by dotted field; `None` leaves a field empty.
-        seeds: The seeds of each combination.
-        weights: Weights by backbone, in place of the recipe's.
-
-    Raises:
-        UsageError: Nothing varies, a value is given twice, or a field or value is not valid.
-    """
+    """Return every combination of values with every seed, each recipe validated; weights are by backbone."""
     if not grid or not seeds or not all(grid.values()):
         raise UsageError("Expected values to try and at least one seed, such as --batch-size 5..15 --seeds 3.")
     for field, values in grid.items():

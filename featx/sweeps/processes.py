@@ -31,11 +31,8 @@ BYTES_A_WEIGHT = {"fused": 25.0, "keras": 35.0}
 def fit_all(fits: Fits, points: Sequence[Point], jobs: int) -> Iterator[tuple[Point, FitScores]]:
     """Yield the scores of every point in the order in which fits end; finished fits of earlier calls come first.
 
-    Args:
-        fits: How to fit.
-        points: What to fit.
-        jobs: Most processes; fewer, with a notice, where memory or a GPU do not allow as many. Scores do not depend
-            on their number.
+    `jobs` is the most processes; there are fewer, with a notice, where memory or a GPU do not allow as many. Scores
+    do not depend on their number.
     """
     fits.extract(points)
     missing = []
@@ -73,13 +70,11 @@ def affordable(fits: Fits, points: Sequence[Point], jobs: int) -> int:
     if gpu_is_there():
         log.warning("One fit at a time instead of %d, because all would share one GPU's memory.", jobs)
         return 1
-    available = this_machine().available
+    classes = len(fits.dataset.classes)
     largest = max(
-        fit_bytes(point.recipe.head, extraction.dim, len(extraction.dataset.classes), fits.engine)
-        for point in points
-        for extraction in [fits.extraction(point.recipe)]
+        fit_bytes(point.recipe.head, fits.extraction(point.recipe).dim, classes, fits.engine) for point in points
     )
-    allowed = max(1, int(available // largest))
+    allowed = max(1, int(this_machine().available // largest))
     if allowed < jobs:
         log.warning("%d fits at once instead of %d, because free memory allows no more.", allowed, jobs)
     return min(jobs, allowed)

@@ -20,21 +20,15 @@ Role = Literal["test", "validation"]
 
 @dataclass(frozen=True)
 class ValueComparison:
-    """The permutation test of the values within the seeds.
+    """The permutation test of the values within the seeds."""
 
-    Attributes:
-        p_value: Probability that accuracies differ as much between values if values make no difference; None if
-            there are fewer than two values or two seeds to compare.
-        values: Number of values that were compared.
-        seeds: Number of seeds within which they were compared.
-        without: Values without a fit that has scores; they are left out.
-        seeds_left_out: Number of seeds that are left out because a fit of a compared value has no scores.
-    """
-
+    # None if there are fewer than two values or two seeds to compare.
     p_value: float | None
     values: int
     seeds: int
+    # Values of which no fit has scores; they are left out, too.
     without: tuple[str, ...] = ()
+    # Number of seeds with which a fit of a compared value has no scores.
     seeds_left_out: int = 0
 
 
@@ -125,8 +119,17 @@ class Sweep:
 
     def conclusion(self) -> str:
         """Say in a sentence or two whether the values make a difference that seeds alone do not make."""
-        spreads = [spread for _, spread in self.spreads()]
-        return conclusion_of(self.comparison, spreads, list(column_names(self.fields).values()), self.role)
+        scored = [spread for _, spread in self.spreads() if spread.mean is not None]
+        if not scored:
+            return f"No fit gave a {self.role} accuracy."
+        low, high = (100 * limit(float(spread.mean or 0) for spread in scored) for limit in (min, max))
+        widest = 100 * max(float(spread.high or 0) - float(spread.low or 0) for spread in scored)
+        what = " and ".join(column_names(self.fields).values()).replace("_", " ")
+        return (
+            f"Mean accuracies over seeds range from {low:.1f} to {high:.1f} %, seeds of one value differ by up to "
+            f"{widest:.1f} points, and one {self.role} image is worth {100 / max(scored[0].n, 1):.1f} points"
+            f"{_test_in_words(self.comparison, what)}{_left_out(self.comparison)}"
+        )
 
 
 def compare_values(points: Sequence[Point], scores: Sequence[FitScores], role: Role) -> ValueComparison:
@@ -157,30 +160,6 @@ def compare_values(points: Sequence[Point], scores: Sequence[FitScores], role: R
         without=tuple(names[key] for key, kept in zip(values, value_kept, strict=True) if not kept),
         seeds_left_out=int((~seed_kept).sum()),
     )
-
-
-def conclusion_of(
-    comparison: ValueComparison, spreads: Sequence[SeedSpread], names: Sequence[str], role: Role
-) -> str:
-    """Say in a sentence or two whether the values make a difference that seeds alone do not make.
-
-    Args:
-        comparison: The test of the values.
-        spreads: The spread of each value.
-        names: The names of what varied.
-        role: The images that the accuracies are of.
-    """
-    scored = [spread for spread in spreads if spread.mean is not None]
-    if not scored:
-        return f"No fit gave a {role} accuracy."
-    low, high = (100 * limit(float(spread.mean or 0) for spread in scored) for limit in (min, max))
-    widest = 100 * max(float(spread.high or 0) - float(spread.low or 0) for spread in scored)
-    measured = (
-        f"Mean accuracies over seeds range from {low:.1f} to {high:.1f} %, seeds of one value differ by up to "
-        f"{widest:.1f} points, and one {role} image is worth {100 / max(scored[0].n, 1):.1f} points"
-    )
-    what = " and ".join(names).replace("_", " ")
-    return f"{measured}{_test_in_words(comparison, what)}{_left_out(comparison)}"
 
 
 def _test_in_words(comparison: ValueComparison, what: str) -> str:

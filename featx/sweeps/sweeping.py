@@ -67,11 +67,10 @@ def sweep(
     fits = Fits(Path(data), out, Path(cache), engine, on_error)
     fits.check(points)
     done: dict[int, FitScores] = {}
-    places = {id(point): number for number, point in enumerate(points)}
     for point, scores in fit_all(fits, points, jobs):
-        done[places[id(point)]] = scores
+        done[id(point)] = scores
         report_progress("fits", len(done), len(points))
-    ordered = tuple(done[number] for number in range(len(points)))
+    ordered = tuple(done[id(point)] for point in points)
     return write_sweep(_result(fits, tuple(tried), points, ordered), recipe)
 
 

@@ -34,23 +34,13 @@ Result = TypeVar("Result")
 
 
 def in_processes(
-    work: Callable[[Task], Result],
-    tasks: Iterable[Task],
-    processes: int,
-    threads: int,
+    work: Callable[[Task], Result], tasks: Iterable[Task], processes: int, threads: int
 ) -> Iterator[tuple[Task, Result]]:
     """Yield each task with its result, in the order in which they end.
 
-    At Ctrl-C, or if a task raises, the tasks that run are finished and no further one begins.
-
-    Args:
-        work: A function of a module, or a `partial` of one.
-        tasks: The arguments that it is called with, one for each call.
-        processes: Number of processes.
-        threads: Most threads that libraries start in each process; fewer where the environment says so.
-
-    Raises:
-        FeatxError: A process was killed.
+    At Ctrl-C, or if a task raises, the tasks that run are finished and no further one begins. `work` is a function
+    of a module, or a `partial` of one. Libraries start at most `threads` threads in each process, or fewer where the
+    environment says so.
     """
     waiting = iter(tasks)
     running: dict[Future[Result], Task] = {}

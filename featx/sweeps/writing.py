@@ -11,21 +11,17 @@ from featx.files import write_csv, write_file, write_json, write_text
 from featx.plots import draw_sweep, save
 from featx.recipes import Recipe, dump_recipe
 from featx.runs import RECIPE
-from featx.stats import Score
 from featx.sweeps.grid import as_text, column_names
 from featx.sweeps.result import Sweep
 
 SWEEP = "sweep.json"
+PARTS = ("test", "validation", "train")
 SCORES = ("n", "correct", "accuracy", "loss")
 SPREAD = ("n", "mean", "sd", "low", "high", "interval_low", "interval_high", "loss")
 
 
 def write_sweep(result: Sweep, recipe: Recipe) -> Sweep:
-    """Write the files into the sweep's folder, and return the sweep with their paths.
-
-    Raises:
-        StoreError: A file cannot be written.
-    """
+    """Write the files into the sweep's folder, and return the sweep with their paths."""
     names = list(column_names(result.fields).values())
     files = [
         write_text(result.out / RECIPE, dump_recipe(recipe)),
@@ -54,19 +50,13 @@ def _write_rows(result: Sweep, names: Sequence[str]) -> Path:
         [
             *map(as_text, point.values.values()),
             point.seed,
-            *_cells(scores.test),
-            *_cells(scores.validation),
-            *_cells(scores.train),
+            *(getattr(getattr(scores, part), name) for part in PARTS for name in SCORES),
             *(scores.engine, round(scores.seconds, 3), scores.refused),
         ]
         for point, scores in zip(result.points, result.scores, strict=True)
     ]
-    parts = [f"{part}_{name}" for part in ("test", "validation", "train") for name in SCORES]
+    parts = [f"{part}_{name}" for part in PARTS for name in SCORES]
     return write_csv(result.out / "sweep.csv", [*names, "seed", *parts, "engine", "seconds", "refused"], rows)
-
-
-def _cells(score: Score) -> list[Any]:
-    return [score.n, score.correct, score.accuracy, score.loss]
 
 
 def _write_summary(result: Sweep, names: Sequence[str]) -> Path:

@@ -186,7 +186,7 @@ def test_limits_of_the_reports_data_are_not_run_of_other_data(tmp_path: Path) ->
 def sentences_on(tmp_path: Path, right: dict[str, int], augmented: dict[str, int]) -> list[str]:
     state = state_in(tmp_path)
     state.runs = {name: run_of(right=[n < correct for n in range(36)]) for name, correct in right.items()}
-    state.validation = {name: (Score(54, 27, 0.5), Score(54, correct, 0.5)) for name, correct in augmented.items()}
+    state.augmented = {name: Score(54, correct, 0.5) for name, correct in augmented.items()}
     return variant_sentences(state, variants_of(state))
 
 

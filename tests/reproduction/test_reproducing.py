@@ -17,10 +17,10 @@ from typer.testing import CliRunner
 
 from featx.cli import app
 from featx.errors import DataError, RunError, UsageError
-from featx.recipes import Recipe, dump_recipe, load_recipe
+from featx.recipes import Recipe, ViewsPart, dump_recipe, load_recipe
 from featx.reports import OpenedRun
 from featx.reproduction import fits
-from featx.reproduction.fits import fitted, validation_scores
+from featx.reproduction.fits import augmented_score, fitted
 from featx.reproduction.measuring import judge_figures
 from featx.reproduction.page import notes_of
 from featx.reproduction.plan import PlannedFit, plan_of
@@ -316,15 +316,16 @@ def test_channel_statistics_of_other_data_are_no_notice(
     assert "channel statistics" in caplog.text
 
 
-def test_validation_views_are_scored_apart(made: Reproduction, place: Place) -> None:
+def test_augmented_views_are_scored_without_the_image_itself(made: Reproduction, place: Place) -> None:
     fit = PlannedFit("vgg16", "Task 2", place.root / "all", place.recipes["covid4-vgg16"])
-    told = fitted(fit, made.out / "runs" / "vgg16", place.cache)
-    plain, views = validation_scores(told, fit.data, fit.recipe.views, place.cache)
-    metrics = told.run.metrics["validation"]
-    assert (plain.n, plain.correct) == (metrics["n"], metrics["correct"])
+    opened = fitted(fit, made.out / "runs" / "vgg16", place.cache)
+    metrics = opened.run.metrics["validation"]
+    plain = augmented_score(opened, fit.data, ViewsPart(count=3), place.cache)  # views that change nothing
+    assert (plain.n, plain.correct) == (2 * metrics["n"], 2 * metrics["correct"])
     assert plain.loss == pytest.approx(metrics["loss"], rel=1e-4)
-    assert views.n == plain.n
-    assert views.loss != pytest.approx(plain.loss, rel=1e-6)
+    views = augmented_score(opened, fit.data, fit.recipe.views, place.cache)
+    assert views.n == metrics["n"]
+    assert views.loss != pytest.approx(metrics["loss"], rel=1e-6)
 
 
 # --- the plan ---

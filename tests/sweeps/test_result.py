@@ -1,16 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 from permutations import by_hand
 
 from featx.recipes import BackbonePart, Recipe
-from featx.stats import Score, SeedSpread, spread_of
+from featx.stats import Score
 from featx.sweeps.fits import FitScores
 from featx.sweeps.grid import points_of
-from featx.sweeps.result import Role, ValueComparison, compare_values, conclusion_of
+from featx.sweeps.result import Role, Sweep, ValueComparison, compare_values
 
 RECIPE = Recipe(backbone=BackbonePart(name="vgg16"))
 NAN = None
@@ -23,10 +24,10 @@ def compared(
     points = points_of(RECIPE, {"fit.batch_size": list(range(1, len(right) + 1))}, range(len(right[0])))
     counts = [count for row in right for count in row]
     sizes = [n] * len(counts) if isinstance(n, int) else [size for row in n for size in row]
-    scores = [fit(count, size, role) for count, size in zip(counts, sizes, strict=True)]
+    scores = tuple(fit(count, size, role) for count, size in zip(counts, sizes, strict=True))
     comparison = compare_values(points, scores, role)
-    spreads = [spread(scores[start : start + len(right[0])], role) for start in range(0, len(scores), len(right[0]))]
-    return comparison, conclusion_of(comparison, spreads, ["batch_size"], role)
+    result = Sweep(Path(), ("fit.batch_size",), tuple(points), scores, role, comparison, (), {}, {})
+    return comparison, result.conclusion()
 
 
 def fit(count: int | None, n: int, role: Role) -> FitScores:
@@ -34,13 +35,8 @@ def fit(count: int | None, n: int, role: Role) -> FitScores:
     if count is None:
         return FitScores(empty, empty, empty, "fused", 0.0, "diverged")
     known = Score(n, count, 0.5)
-    return FitScores(
-        known, known if role == "validation" else empty, known if role == "test" else empty, "fused", 1.0
-    )
-
-
-def spread(scores: Sequence[FitScores], role: Role) -> SeedSpread:
-    return spread_of([getattr(one, role) for one in scores if one.refused is None])
+    validation, test = (known, empty) if role == "validation" else (empty, known)
+    return FitScores(known, validation, test, "fused", 1.0)
 
 
 def test_too_few_seeds_cannot_show_a_difference() -> None:
