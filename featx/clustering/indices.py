@@ -39,8 +39,8 @@ class Spread:
     Attributes:
         ratios: (B, k, k) distance between two centroids divided by the sum of the two radii, higher is better; the
             inverse of the similarity R_ij of Davies and Bouldin (1979), with NaN on the diagonal.
-        davies_bouldin: (B,), at least 0, lower is better; infinite if centroids coincide.
-        calinski_harabasz: (B,), at least 0, higher is better; infinite if every class is a single point.
+        davies_bouldin: (B,), see Davies and Bouldin (1979); infinite if centroids coincide.
+        calinski_harabasz: (B,), see Caliński and Harabasz (1974); infinite if every class is a single point.
     """
 
     ratios: NDArray[np.float64]
@@ -79,8 +79,7 @@ def silhouettes(
 
     Each labelling has all the numbers 0 to `classes` - 1. The silhouette is (b - a) / max(a, b), with a the mean
     distance to the other rows of the own class and b that to the rows of the nearest other class; it is 0 for the
-    only row of a class. P. J. Rousseeuw, "Silhouettes: a graphical aid to the interpretation and validation of
-    cluster analysis", Journal of Computational and Applied Mathematics 20 (1987), 53-65.
+    only row of a class (Rousseeuw 1987).
     """
     members = _one_hot(labellings, classes)
     sizes = members.sum(axis=0)
@@ -98,12 +97,9 @@ def silhouettes(
 
 
 def spread(between: Distances, labellings: NDArray[np.int64], classes: int) -> Spread:
-    """Return the spread within and between classes under (B, n) labellings, and the two indices that use it.
+    """Return the spread of at least 2 and fewer than n classes under (B, n) labellings.
 
-    There are at least 2 classes and fewer than n. A centroid's distances follow from squared distances between rows,
-    so that no labelling needs the features. D. L. Davies and D. W. Bouldin, "A cluster separation measure", IEEE
-    Transactions on Pattern Analysis and Machine Intelligence 1 (1979), 224-227; T. Caliński and J. Harabasz, "A
-    dendrite method for cluster analysis", Communications in Statistics 3 (1974), 1-27.
+    A centroid's distances follow from squared distances between rows, so that no labelling needs the features.
     """
     n = len(between)
     members = _one_hot(labellings, classes)
@@ -144,9 +140,8 @@ def nearest_rows(between: Distances, groups: Sequence[str], k: int) -> NDArray[n
 def purity(neighbours: NDArray[np.int64], labellings: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return (B, n) shares of each row's neighbours that are of its class; NaN for a row without neighbours.
 
-    `neighbours` are (n, k) indices from `nearest_rows`, and `labellings` (B, n) class numbers. The measure follows
-    T. M. Cover and P. E. Hart, "Nearest neighbor pattern classification", IEEE Transactions on Information Theory 13
-    (1967), 21-27: its mean is the share of neighbours that vote for the right class in a k-nearest-neighbour rule.
+    `neighbours` are (n, k) indices from `nearest_rows`, and `labellings` (B, n) class numbers. The mean is the share
+    of neighbours that vote for the right class in a k-nearest-neighbour rule (Cover and Hart 1967).
     """
     exists = neighbours != NONE
     counts = exists.sum(axis=1)

@@ -58,11 +58,7 @@ def k_means(X: NDArray[np.floating], between: Distances, clusters: int, seed: in
 
 
 def hdbscan(between: Distances) -> NDArray[np.int64] | None:
-    """Return the clusters of scikit-learn's HDBSCAN with its default settings; None if there are too few rows.
-
-    R. J. G. B. Campello, D. Moulavi and J. Sander, "Density-based clustering based on hierarchical density
-    estimates", PAKDD 2013, LNCS 7819, 160-172.
-    """
+    """Return the clusters of HDBSCAN (Campello et al. 2013) with default settings; None if there are too few rows."""
     from sklearn.cluster import HDBSCAN
 
     if len(between) < 2 * MIN_CLUSTER_SIZE:
@@ -87,10 +83,9 @@ def contingency(clusters: NDArray[np.int64], labellings: NDArray[np.int64]) -> N
 
 
 def adjusted_rand(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return (B,) adjusted Rand indices of (B, clusters, classes) counts; 1 if both have one part.
+    """Return (B,) adjusted Rand indices (Hubert and Arabie 1985) of (B, clusters, classes) counts.
 
-    L. Hubert and P. Arabie, "Comparing partitions", Journal of Classification 2 (1985), 193-218. The values are those
-    of scikit-learn's `adjusted_rand_score`, computed for many labellings at once.
+    The values are those of scikit-learn's `adjusted_rand_score`, computed for many labellings at once.
     """
     together = _pairs(counts).sum(axis=(1, 2))
     in_clusters, in_classes = _pairs(counts.sum(axis=2)).sum(axis=1), _pairs(counts.sum(axis=1)).sum(axis=1)
@@ -100,10 +95,9 @@ def adjusted_rand(counts: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def normalised_information(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return (B,) normalised mutual information of (B, clusters, classes) counts; 1 if both have one part.
+    """Return (B,) mutual information (Vinh et al. 2010) of (B, clusters, classes) counts, from 0 to 1.
 
-    N. X. Vinh, J. Epps and J. Bailey, "Information theoretic measures for clusterings comparison", JMLR 11 (2010),
-    2837-2854, normalised by the mean of the two entropies as in scikit-learn's `normalized_mutual_info_score`.
+    It is divided by the mean of the two entropies, as in scikit-learn's `normalized_mutual_info_score`.
     """
     shares = counts / counts.sum(axis=(1, 2), keepdims=True)
     clusters, classes = _entropy(shares.sum(axis=2)), _entropy(shares.sum(axis=1))

@@ -83,11 +83,7 @@ def blocks(labels: NDArray[np.int64], groups: Sequence[str]) -> Blocks:
 
 
 def compared(value: float, permuted: NDArray[np.float64], *, lower_is_better: bool = False) -> Measure:
-    """Compare a value with its (B,) values under permuted labels, B at least 1.
-
-    The p-value is one-sided and never 0: B. Phipson and G. K. Smyth, "Permutation p-values should never be zero",
-    Statistical Applications in Genetics and Molecular Biology 9 (2010), article 39.
-    """
+    """Compare a value with its (B,) values under permuted labels; p is never 0 (Phipson and Smyth 2010)."""
     margin = TIE * max(1.0, abs(value)) if np.isfinite(value) else 0.0
     as_good = permuted <= value + margin if lower_is_better else permuted >= value - margin
     # Infinite values may have no mean and no percentiles; these are NaN then.

@@ -89,7 +89,7 @@ def _plot(points: NDArray[np.floating[Any]], entries: Sequence[LegendEntry], wro
         ringed = entry.index[wrong[entry.index]]
         if len(ringed):
             look = {"size": size + 6, "marker": "circle", "fill_color": None, "line_color": "#222222"}
-            look["line_width"] = 1.5 if wrong.mean() <= MANY_RINGS else 0.9
+            look["line_width"] = 1.5 if wrong.mean() <= MANY_RINGS else 1.1
             _add_glyph(plot, source, ringed, f"rings-{number}", look, {"line_alpha": MUTED})
     return plot
 
@@ -100,17 +100,11 @@ def _add_points(plot: Any, source: Any, entry: LegendEntry, name: str, size: flo
         colours = {"fill_color": "white", "line_color": entry.colour, "line_width": 2.0}
     look = {"size": size * LARGER.get(entry.marker, 1.0), "marker": entry.marker, "fill_alpha": 0.85, **colours}
     muted = {"fill_alpha": MUTED * 0.85, "line_alpha": MUTED}
-    _add_glyph(plot, source, entry.index, name, look, muted, hit_dilation=1.5)
+    _add_glyph(plot, source, entry.index, name, look, muted)
 
 
 def _add_glyph(
-    plot: Any,
-    source: Any,
-    index: NDArray[np.int64],
-    name: str,
-    look: dict[str, Any],
-    muted: dict[str, Any],
-    **options: Any,
+    plot: Any, source: Any, index: NDArray[np.int64], name: str, look: dict[str, Any], muted: dict[str, Any]
 ) -> None:
     """Draw the points of an index, with the look `muted` if others are selected."""
     from bokeh.models import CDSView, IndexFilter, Scatter
@@ -118,7 +112,7 @@ def _add_glyph(
     look = {"x": "x", "y": "y", **look}
     plot.add_glyph(
         source,
-        Scatter(**look, **options),
+        Scatter(**look, hit_dilation=1.5),
         selection_glyph=Scatter(**look),
         nonselection_glyph=Scatter(**{**look, **muted}),
         view=CDSView(filter=IndexFilter(index.tolist())),

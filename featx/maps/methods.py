@@ -50,12 +50,9 @@ def tsne_2020(rows: Points, parameters: Parameters) -> Points:
 
 
 def place_by_tsne(points: Points, rows: Points, new: Points, parameters: Parameters) -> Points:
-    """Place (m, d) new rows on a map of (n, d) rows with openTSNE's `transform`.
+    """Place (m, d) new rows on a map of (n, d) rows with openTSNE's `transform` (Poličar et al. 2023).
 
     Each new row is attracted and repelled by the map's (n, 2) points, which do not move.
-
-    Source: P. G. Poličar, M. Stražar, B. Zupan, "Embedding to reference t-SNE space addresses batch effects in
-    single-cell classification", Machine Learning 112 (2023), 721-740.
     """
     from openTSNE import TSNEEmbedding
     from openTSNE.affinity import PerplexityBasedNN

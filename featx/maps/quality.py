@@ -47,9 +47,8 @@ def trustworthiness(X: Matrix, points: Matrix) -> float | None:
 def stability(one: Matrix, other: Matrix) -> float | None:
     """Return the share of an image's 15 nearest neighbours that two maps have in common, 0 to 1, as a mean.
 
-    By chance it is 15 / (n - 1); it is None for fewer than 4 rows. The measure is Q_NX(K) of J. A. Lee, M. Verleysen,
-    "Quality assessment of dimensionality reduction: rank-based criteria", Neurocomputing 72 (2009), 1431-1443, taken
-    between two maps instead of between features and a map.
+    By chance it is 15 / (n - 1); it is None for fewer than 4 rows. The measure is Q_NX(K) of Lee and Verleysen
+    (2009), taken between two maps instead of between features and a map.
     """
     from sklearn.neighbors import NearestNeighbors
 
@@ -61,10 +60,7 @@ def stability(one: Matrix, other: Matrix) -> float | None:
 
 
 def silhouette(X: Matrix, labels: tuple[str, ...]) -> float | None:
-    """Return the mean silhouette coefficient, -1 to 1 (Rousseeuw 1987), with Euclidean distances.
-
-    It is None if it is not defined: fewer than two classes, or as many classes as rows.
-    """
+    """Return the mean silhouette, -1 to 1; None for fewer than two classes, or as many classes as rows."""
     from sklearn.metrics import silhouette_score
 
     if not 2 <= len(set(labels)) < len(labels):

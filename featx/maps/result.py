@@ -160,13 +160,13 @@ def points_of(base: Source, added: Sequence[Source], embedding: Embedding, by: s
     """Return the points of a map of `base`, and those of the images placed on it; `base` has the column `by`."""
     sources = [base, *added]
     places = [place(embedding, base.table.X, source.table.X) for source in added]
-    has_head = base.predicted is not None
+    heads = [source.predicted for source in sources if source.predicted is not None]
     return MapPoints(
         xy=np.concatenate([embedding.points, *places]),
         ids=_joined(source.table.ids for source in sources),
         labels=_joined(source.column(LABEL) for source in sources),
-        predicted=_joined(map(_predicted, sources)) if has_head else None,
-        confidence=_joined(map(_confidence, sources)) if has_head else None,
+        predicted=_joined(head.labels for head in heads) or None,
+        confidence=_joined(head.probabilities.max(axis=1).tolist() for head in heads) or None,
         splits=_joined(source.table.splits for source in sources),
         added=_joined((number > 0,) * len(source.table) for number, source in enumerate(sources)),
         by=by,
@@ -178,16 +178,6 @@ def points_of(base: Source, added: Sequence[Source], embedding: Embedding, by: s
 
 def _joined(parts: Iterable[Sequence[Any]]) -> tuple[Any, ...]:
     return tuple(chain.from_iterable(parts))
-
-
-def _predicted(source: Source) -> tuple[str, ...]:
-    return ("",) * len(source.table) if source.predicted is None else source.predicted.labels
-
-
-def _confidence(source: Source) -> tuple[float, ...]:
-    if source.predicted is None:
-        return (float("nan"),) * len(source.table)
-    return tuple(map(float, source.predicted.probabilities.max(axis=1)))
 
 
 def _categories(source: Source, by: str) -> tuple[str, ...]:
