@@ -1,23 +1,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from stored_rows import (
-    fill,
-    finish,
-    reopened,
-    rows_of,
-    shard_files,
-    some_keys,
-    start,
-    tree,
-    write_then,
-)
+from disks import mounted, read_only
+from stored_rows import damage, fill, finish, reopened, rows_of, shard_files, some_keys, start, tree, write_then
 
 from featx.errors import StoreError
 from featx.store import save_document
@@ -52,15 +42,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 1 MiB."""
     if os.geteuid() != 0:
         pytest.skip("only root may mount a small file system")
-    mount(["-t", "tmpfs", "-o", "size=1m", "tmpfs"], tmp_path)
-    yield tmp_path
-    subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
-
-
-def mount(arguments: Sequence[str], folder: Path) -> None:
-    done = subprocess.run(["mount", *arguments, str(folder)], capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"mounting is not possible here: {done.stderr.strip()}")
+    with mounted(tmp_path, ["-t", "tmpfs", "-o", "size=1m", "tmpfs"]):
+        yield tmp_path
 
 
 def test_a_full_disk_keeps_the_rows_written(small_disk: Path) -> None:
@@ -74,31 +57,16 @@ def test_a_full_disk_keeps_the_rows_written(small_disk: Path) -> None:
 
 
 @pytest.fixture
-def read_only(tmp_path: Path) -> Iterator[Path]:
+def frozen(tmp_path: Path) -> Iterator[Path]:
     """A cache with two shards of three rows, one of them damaged, that may only be read."""
-    space = fill(tmp_path, some_keys(6), per_shard=3)
-    content = bytearray(shard_files(space)[0].read_bytes())
-    content[-1] ^= 1
-    shard_files(space)[0].write_bytes(content)
-    folders = [path for path in (tmp_path, *tmp_path.rglob("*")) if path.is_dir()]
-    if os.geteuid() == 0:  # whom no permission stops
-        mount(["--bind", str(tmp_path)], tmp_path)
-        try:
-            mount(["-o", "remount,ro,bind"], tmp_path)
-            yield tmp_path
-        finally:
-            subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
-    else:
-        for folder in folders:
-            folder.chmod(0o555)
+    damage(shard_files(fill(tmp_path, some_keys(6), per_shard=3))[0])
+    with read_only(tmp_path):
         yield tmp_path
-        for folder in folders:
-            folder.chmod(0o755)
 
 
-def test_a_cache_that_may_only_be_read_is_read(read_only: Path, caplog: pytest.LogCaptureFixture) -> None:
-    before = tree(read_only)
-    space = reopened(read_only)
+def test_a_cache_that_may_only_be_read_is_read(frozen: Path, caplog: pytest.LogCaptureFixture) -> None:
+    before = tree(frozen)
+    space = reopened(frozen)
     present = [key for key in some_keys(6) if space.contains(key)]
     assert len(present) == 3
     np.testing.assert_array_equal(space.rows(present).to_array(), rows_of(present))
@@ -107,10 +75,10 @@ def test_a_cache_that_may_only_be_read_is_read(read_only: Path, caplog: pytest.L
     with pytest.raises(StoreError, match=r"cannot be written .* use --cache DIR/FEATX_CACHE"):
         write_then(space, some_keys(1, view=1))
     with pytest.raises(StoreError, match="cannot be written"):
-        save_document(read_only, "statistics", "a", {})
+        save_document(frozen, "statistics", "a", {})
     with pytest.raises(StoreError, match="cannot be written"):
-        fill(read_only / "below", some_keys(1))
-    assert tree(read_only) == before
+        fill(frozen / "below", some_keys(1))
+    assert tree(frozen) == before
 
 
 def test_a_cache_that_is_a_file(tmp_path: Path) -> None:

@@ -10,12 +10,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from disks import read_only
 from pipeline_data import SIZE, files_of, small_data, small_recipe
 
 from featx.features import compute as computing
@@ -235,38 +236,14 @@ def test_a_full_disk_keeps_earlier_rows(place: Place, tmp_path: Path) -> None:
     place.check_rows(found)
 
 
-@pytest.fixture
-def read_only(warm: Path) -> Iterator[Path]:
-    """A cache that has all rows and may only be read."""
-    folders = [path for path in (warm, *warm.rglob("*")) if path.is_dir()]
-    if os.geteuid() == 0:  # whom no permission stops
-        mount(["--bind", str(warm)], warm)
-        try:
-            mount(["-o", "remount,ro,bind"], warm)
-            yield warm
-        finally:
-            subprocess.run(["umount", "--lazy", str(warm)], check=True)
-    else:
-        for folder in folders:
-            folder.chmod(0o555)
-        yield warm
-        for folder in folders:
-            folder.chmod(0o755)
-
-
-def mount(arguments: list[str], folder: Path) -> None:
-    done = subprocess.run(["mount", *arguments, str(folder)], capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"mounting is not possible here: {done.stderr.strip()}")
-
-
-def test_a_cache_that_may_only_be_read_serves_what_it_has(place: Place, read_only: Path) -> None:
-    code, out, err = ended(place.extract(read_only))
-    assert (code, err) == (0, "")
-    assert (json.loads(out)["rows"], json.loads(out)["computed"]) == (N, 0)
+def test_a_cache_that_may_only_be_read_serves_what_it_has(place: Place, warm: Path) -> None:
     new = small_data(place.home.parent / "more", train=1, test=0, classes=1, seed=9)
-    arguments = ["extract", new, "--backbone", place.model, "--size", SIZE, "--cache", read_only]
-    code, out, err = ended(place.start(PLAIN, arguments))
+    arguments = ["extract", new, "--backbone", place.model, "--size", SIZE, "--cache", warm]
+    with read_only(warm):
+        code, out, err = ended(place.extract(warm))
+        assert (code, err) == (0, "")
+        assert (json.loads(out)["rows"], json.loads(out)["computed"]) == (N, 0)
+        code, out, err = ended(place.start(PLAIN, arguments))
     assert (code, out) == (1, "")
     check_one_sentence(err)
     assert "cannot be written" in err

@@ -3,7 +3,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import os
 import random
 import struct
 import warnings
@@ -104,22 +103,29 @@ def tiff(samples: NDArray[Any], **tags: int) -> bytes:
     return head + samples.tobytes() + directory + b"\0\0\0\0"
 
 
-LOSSLESS = {
-    "png": encoded(Image.fromarray(COLOUR), "PNG"),
-    "tiff": encoded(Image.fromarray(COLOUR), "TIFF"),
-    "tiff-lzw": encoded(Image.fromarray(COLOUR), "TIFF", compression="tiff_lzw"),
-    "tiff-deflate": encoded(Image.fromarray(COLOUR), "TIFF", compression="tiff_adobe_deflate"),
-    "bigtiff": encoded(Image.fromarray(COLOUR), "TIFF", big_tiff=True),
-    "bmp": encoded(Image.fromarray(COLOUR), "BMP"),
-    "webp": encoded(Image.fromarray(COLOUR), "WEBP", lossless=True),
-}
-LOSSY = {
-    "jpeg": encoded(Image.fromarray(COLOUR), "JPEG", quality=90),
-    "jpeg-progressive": encoded(Image.fromarray(COLOUR), "JPEG", progressive=True, exif=orientation(6)),
-    "webp-lossy": encoded(Image.fromarray(COLOUR), "WEBP"),
-    "tiff-jpeg": encoded(Image.fromarray(COLOUR), "TIFF", compression="jpeg"),
-    "gif": encoded(Image.fromarray(COLOUR).quantize(8), "GIF"),
-}
+def lossless(image: Image.Image) -> dict[str, bytes]:
+    return {
+        "png": encoded(image, "PNG"),
+        "tiff": encoded(image, "TIFF"),
+        "tiff-lzw": encoded(image, "TIFF", compression="tiff_lzw"),
+        "tiff-deflate": encoded(image, "TIFF", compression="tiff_adobe_deflate"),
+        "bigtiff": encoded(image, "TIFF", big_tiff=True),
+        "bmp": encoded(image, "BMP"),
+        "webp": encoded(image, "WEBP", lossless=True),
+    }
+
+
+def lossy(image: Image.Image) -> dict[str, bytes]:
+    return {
+        "jpeg": encoded(image, "JPEG", quality=90),
+        "jpeg-progressive": encoded(image, "JPEG", progressive=True, exif=orientation(6)),
+        "webp-lossy": encoded(image, "WEBP"),
+        "tiff-jpeg": encoded(image, "TIFF", compression="jpeg"),
+        "gif": encoded(image.quantize(8), "GIF"),
+    }
+
+
+LOSSLESS, LOSSY = lossless(Image.fromarray(COLOUR)), lossy(Image.fromarray(COLOUR))
 
 
 # Reading
@@ -144,15 +150,7 @@ def test_says_what_is_wrong_with_a_file(tmp_path: Path) -> None:
         assert caught.value.path == "as/named"
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="permissions do not stop root")
-def test_says_that_a_file_may_not_be_read(tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_bytes(b"abc")
-    (tmp_path / "a.png").chmod(0)
-    with pytest.raises(ImageError, match="may not be read"):
-        read_bytes(tmp_path / "a.png", "a.png")
-
-
-def test_says_that_a_file_may_not_be_read_whoever_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_says_that_a_file_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.png").write_bytes(b"abc")
 
     def refuse(path: Path) -> bytes:
@@ -445,22 +443,7 @@ def test_what_is_no_image_is_refused(data: bytes) -> None:
 @pytest.mark.parametrize("part", [0.02, 0.3, 0.6, 0.9])
 def test_a_truncated_image_is_refused_and_never_filled_up(kind: str, part: float) -> None:
     image = Image.fromarray(np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8))
-    formats: dict[str, tuple[Image.Image, str, dict[str, Any]]] = {
-        "jpeg": (image, "JPEG", {}),
-        "jpeg-progressive": (image, "JPEG", {"progressive": True}),
-        "webp": (image, "WEBP", {"lossless": True}),
-        "webp-lossy": (image, "WEBP", {}),
-        "gif": (image.quantize(64), "GIF", {}),
-        "png": (image, "PNG", {}),
-        "bmp": (image, "BMP", {}),
-        "tiff": (image, "TIFF", {}),
-        "bigtiff": (image, "TIFF", {"big_tiff": True}),
-        "tiff-lzw": (image, "TIFF", {"compression": "tiff_lzw"}),
-        "tiff-jpeg": (image, "TIFF", {"compression": "jpeg"}),
-        "tiff-deflate": (image, "TIFF", {"compression": "tiff_adobe_deflate"}),
-    }
-    source, form, options = formats[kind]
-    data = encoded(source, form, **options)
+    data = (lossless(image) | lossy(image))[kind]
     assert decode(data, "whole").shape == (64, 64, 3)
     with pytest.raises(ImageError, match="is truncated"):
         decode(data[: max(16, int(len(data) * part))], "cut")

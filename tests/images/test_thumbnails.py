@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
 import logging
 from collections.abc import Iterator
@@ -11,18 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from pipeline_data import digest
 
 from featx.images import thumbnails
-from featx.images.thumbnails import (
-    CELLS,
-    MAX_THUMBNAILS,
-    SIDE,
-    Atlas,
-    assembled,
-    atlas_of,
-    cell_side,
-    letterboxed,
-)
+from featx.images.thumbnails import CELLS, MAX_THUMBNAILS, SIDE, Atlas, assembled, atlas_of, cell_side, letterboxed
 from featx.progress import listening
 
 COLOURS = [(220, 40, 40), (40, 200, 60), (50, 60, 230), (230, 210, 40), (120, 120, 120)]
@@ -34,8 +25,11 @@ def solid(folder: Path, colour: tuple[int, int, int], number: int, size: tuple[i
     return path
 
 
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def atlas_as_it_is(*files: Path) -> Atlas:
+    """The atlas of files that have not changed."""
+    atlas = atlas_of(files, [digest(path) for path in files])
+    assert atlas is not None
+    return atlas
 
 
 def picture(atlas: Atlas) -> NDArray[np.int64]:
@@ -54,8 +48,7 @@ def test_every_file_has_its_thumbnail(tmp_path: Path, caplog: pytest.LogCaptureF
     files = [solid(tmp_path, colour, number) for number, colour in enumerate(COLOURS)]
     steps: list[tuple[str, int, int]] = []
     with caplog.at_level(logging.INFO, "featx"), listening(lambda *step: steps.append(step)):
-        atlas = atlas_of(files, [digest(path) for path in files])
-    assert atlas is not None
+        atlas = atlas_as_it_is(*files)
     assert atlas.filled == (True,) * 5
     for number, colour in enumerate(COLOURS):
         assert np.abs(cell(atlas, number) - colour).max() <= 4
@@ -103,8 +96,7 @@ def test_sixteen_bits_and_orientation_come_out_right(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned a quarter to the right: the right half is then the lower
     Image.fromarray(pixels).save(turned, quality=95, exif=exif)
-    atlas = atlas_of([ramp, turned], [digest(ramp), digest(turned)])
-    assert atlas is not None
+    atlas = atlas_as_it_is(ramp, turned)
     assert np.abs(cell(atlas, 0)[48, :, 0] - np.linspace(0, 255, 96)).max() <= 8
     upright = cell(atlas, 1)[:, :, 0]
     assert (upright[:44, 28:68] < 20).all()
@@ -117,8 +109,7 @@ def test_a_large_jpeg_gives_nearly_the_same_thumbnail_as_its_full_size(tmp_path:
     coarse = Image.fromarray(rng.integers(0, 256, (4, 5, 3), dtype=np.uint8))
     path = tmp_path / "large.jpg"
     coarse.resize((1500, 1200), Image.Resampling.BICUBIC).save(path, quality=95)
-    atlas = atlas_of([path], [digest(path)])
-    assert atlas is not None
+    atlas = atlas_as_it_is(path)
     with Image.open(path) as image:
         wanted = np.asarray(image.convert("RGB").resize((96, 77), Image.Resampling.LANCZOS)).astype(int)
     assert np.abs(cell(atlas, 0)[9:86] - wanted).mean() < 3

@@ -6,42 +6,37 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from network_data import keras_network, some_pixels
 from numpy.typing import NDArray
 
 from featx.errors import RecipeError, UsageError
 from featx.networks.backbones import BACKBONES, Backbone, find_backbone, imagenet_rule, is_model_file
 from featx.networks.keras import KerasNetwork
-from featx.networks.weights import find_weights
-from featx.recipes import BackbonePart, Pooling
+from featx.recipes import Pooling
 
 SIZE, BATCH = 64, 4
-# Figures of the Keras documentation's table, without the classifiers.
-DEFAULT_WIDTHS = {
-    "vgg16": (7 * 7 * 512, 512),
-    "vgg19": (7 * 7 * 512, 512),
-    "resnet50v2": (7 * 7 * 2048, 2048),
-    "resnet50": (7 * 7 * 2048, 2048),
-    "mobilenetv2": (7 * 7 * 1280, 1280),
-    "densenet121": (7 * 7 * 1024, 1024),
-    "efficientnetv2b0": (7 * 7 * 1280, 1280),
-    "convnexttiny": (7 * 7 * 768, 768),
+# Channels of the last feature map, of 7 × 7 places: figures of the Keras documentation's table.
+CHANNELS = {
+    "vgg16": 512,
+    "vgg19": 512,
+    "resnet50v2": 2048,
+    "resnet50": 2048,
+    "mobilenetv2": 1280,
+    "densenet121": 1024,
+    "efficientnetv2b0": 1280,
+    "convnexttiny": 768,
 }
-
-
-def network(name: str, pooling: Pooling, source: str = "random") -> KerasNetwork:
-    part = BackbonePart(name=name, weights=source, pooling=pooling)
-    return KerasNetwork(part, SIZE, find_weights(name, source), batch_size=BATCH)
 
 
 @pytest.fixture(scope="module", params=BACKBONES)
 def flat(request: pytest.FixtureRequest) -> tuple[Backbone, KerasNetwork]:
     """Each backbone with random weights and without pooling, built once."""
-    return BACKBONES[request.param], network(request.param, "none")
+    return BACKBONES[request.param], keras_network(request.param, size=SIZE)
 
 
 @pytest.fixture(scope="module")
 def pixels() -> NDArray[np.float32]:
-    return np.random.default_rng(0).normal(size=(BATCH, SIZE, SIZE, 3)).astype(np.float32)
+    return some_pixels(BATCH, SIZE)
 
 
 def test_declared_widths_are_those_of_real_output(
@@ -56,7 +51,7 @@ def test_declared_widths_are_those_of_real_output(
 
     pooled: tuple[Pooling, ...] = ("avg", "max")
     for pooling in pooled:
-        assert network(row.name, pooling).width == row.width(pooling)
+        assert keras_network(row.name, size=SIZE, pooling=pooling).width == row.width(pooling)
 
 
 def test_a_row_does_not_depend_on_its_batch(flat: tuple[Backbone, KerasNetwork], pixels: NDArray[np.float32]) -> None:
@@ -76,18 +71,17 @@ def test_pooled_rows_are_flat_ones_pooled_by_hand(
     pooling: Pooling, by_hand: Callable[..., NDArray[np.float32]], pixels: NDArray[np.float32]
 ) -> None:
     row = BACKBONES["vgg16"]
-    maps = network(row.name, "none").rows(pixels).reshape(BATCH, -1, row.channels)
-    rows = network(row.name, pooling).rows(pixels)
+    maps = keras_network(row.name, size=SIZE, pooling="none").rows(pixels).reshape(BATCH, -1, row.channels)
+    rows = keras_network(row.name, size=SIZE, pooling=pooling).rows(pixels)
     np.testing.assert_allclose(rows, by_hand(maps, axis=1), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", BACKBONES)
 def test_widths_at_the_default_size(name: str) -> None:
     row = BACKBONES[name]
-    flat_width, pooled_width = DEFAULT_WIDTHS[name]
-    assert row.width("none") == row.width("none", 224) == flat_width
-    assert row.width("avg") == row.width("max") == row.width("max", 320) == pooled_width
-    assert row.width("none", 448) == 4 * flat_width
+    assert row.width("none") == row.width("none", 224) == 7 * 7 * CHANNELS[name]
+    assert row.width("avg") == row.width("max") == row.width("max", 320) == CHANNELS[name]
+    assert row.width("none", 448) == 14 * 14 * CHANNELS[name]
 
 
 def test_the_table_is_found_by_name_in_any_case() -> None:

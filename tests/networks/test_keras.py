@@ -8,27 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from network_data import keras_network, seeded_mobilenet, some_pixels
 
 from featx.errors import RecipeError, WeightsError
 from featx.images import Preprocessing
 from featx.networks.framework import load_keras
-from featx.networks.keras import KerasNetwork
-from featx.networks.weights import find_weights
-from featx.recipes import BackbonePart, Pooling
+from featx.recipes import Pooling
 
 Save = Callable[..., str]
-
-
-def network(
-    name: str, source: str = "imagenet", *, size: int = 32, batch_size: int = 4, **fields: Any
-) -> KerasNetwork:
-    part = BackbonePart(name=name, weights=source, **fields)
-    return KerasNetwork(part, size, find_weights(name, source), batch_size=batch_size)
-
-
-def some_pixels(n: int = 4, size: int = 32, seed: int = 0) -> NDArray[np.float32]:
-    return np.random.default_rng(seed).normal(size=(n, size, size, 3)).astype(np.float32)
 
 
 @pytest.fixture
@@ -47,7 +34,7 @@ def save(tmp_path: Path) -> Save:
 
 
 def test_the_rows_of_a_model_file_are_its_output_flattened(tiny_model: Path) -> None:
-    tiny, pixels = network(str(tiny_model)), some_pixels()
+    tiny, pixels = keras_network(str(tiny_model)), some_pixels()
     expected = load_keras().models.load_model(tiny_model).predict_on_batch(pixels)
     assert expected.ndim == 4
     rows = tiny.rows(pixels)
@@ -61,7 +48,7 @@ def test_the_rows_of_a_model_file_are_its_output_flattened(tiny_model: Path) -> 
 def test_pooling_a_model_files_map(tiny_model: Path, pooling: Pooling, by_hand: Callable[..., Any]) -> None:
     pixels = some_pixels()
     maps = load_keras().models.load_model(tiny_model).predict_on_batch(pixels)
-    rows = network(str(tiny_model), pooling=pooling).rows(pixels)
+    rows = keras_network(str(tiny_model), pooling=pooling).rows(pixels)
     np.testing.assert_allclose(rows, by_hand(maps, axis=(1, 2)), rtol=1e-5, atol=1e-6)
 
 
@@ -72,22 +59,22 @@ def test_a_cut_gives_that_layers_output(tiny_model: Path) -> None:
     kernel, bias = (np.asarray(value) for value in layer.get_weights())
     # The first place of the first layer's map, by hand: ReLU of one 3 × 3 window.
     first = np.maximum(np.einsum("nijc,ijcf->nf", pixels[:, :3, :3], kernel) + bias, 0)
-    cut = network(str(tiny_model), cut="conv_1")
+    cut = keras_network(str(tiny_model), cut="conv_1")
     rows = cut.rows(pixels)
     np.testing.assert_allclose(rows[:, :8], first, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(
         rows, keras.Model(model.inputs, layer.output).predict_on_batch(pixels).reshape(4, -1)
     )
-    assert network(str(tiny_model), cut="conv_1", pooling="avg").width == 8
+    assert keras_network(str(tiny_model), cut="conv_1", pooling="avg").width == 8
     # Layers after the cut are no part of it.
     assert cut.parameters == (3 * 9 + 1) * 8
 
 
 def test_a_cut_of_a_network_of_the_table() -> None:
     keras, pixels = load_keras(), some_pixels(1)
-    full = network("vgg16", "random", pooling="avg", batch_size=1)
-    cut = network("vgg16", "random", cut="block1_pool", pooling="none", batch_size=1)
-    pooled = network("vgg16", "random", cut="block1_pool", pooling="max", batch_size=1)
+    full = keras_network("vgg16", "random", pooling="avg", batch_size=1)
+    cut = keras_network("vgg16", "random", cut="block1_pool", pooling="none", batch_size=1)
+    pooled = keras_network("vgg16", "random", cut="block1_pool", pooling="max", batch_size=1)
     assert (full.width, cut.width, pooled.width) == (512, 16 * 16 * 64, 64)
     np.testing.assert_array_equal(pooled.rows(pixels), cut.rows(pixels).reshape(1, -1, 64).max(axis=1))
     assert cut.parameters == (3 * 9 + 1) * 64 + (64 * 9 + 1) * 64
@@ -99,7 +86,7 @@ def test_an_unknown_cut_lists_the_layers(tiny_model: Path, pooling: Pooling) -> 
     with pytest.raises(
         RecipeError, match=r"no layer 'conv_3' to cut at; its layers are .*conv_1, conv_2\."
     ) as caught:
-        network(str(tiny_model), cut="conv_3", pooling=pooling)
+        keras_network(str(tiny_model), cut="conv_3", pooling=pooling)
     assert caught.value.exit_code == 1
 
 
@@ -109,9 +96,9 @@ def test_a_cut_at_a_model_inside_the_model(save: Save) -> None:
     inner = keras.Model(inner_input, keras.layers.Conv2D(2, 3)(inner_input), name="inner")
     inputs = keras.Input((32, 32, 3))
     path = save(inputs, keras.layers.Flatten()(inner(inputs)))
-    assert network(path).width == 30 * 30 * 2
+    assert keras_network(path).width == 30 * 30 * 2
     with pytest.raises(RecipeError, match="Layer 'inner' of the backbone is itself a model"):
-        network(path, cut="inner")
+        keras_network(path, cut="inner")
 
 
 @pytest.mark.parametrize(
@@ -122,13 +109,13 @@ def test_another_input_than_the_recipes_images(shape: tuple[int, int, int], says
     inputs = load_keras().Input(shape)
     path = save(inputs, load_keras().layers.Flatten()(inputs))
     with pytest.raises(RecipeError, match=f"32 × 32 pixels, but its input has the shape {says}; set images.size"):
-        network(path)
+        keras_network(path)
 
 
 def test_a_model_of_several_inputs(save: Save) -> None:
     inputs = [load_keras().Input((32, 32, 3)) for _ in range(2)]
     with pytest.raises(RecipeError, match=r"its input has the shape \(32, 32, 3\) and \(32, 32, 3\)"):
-        network(save(inputs, load_keras().layers.Add()(inputs)))
+        keras_network(save(inputs, load_keras().layers.Add()(inputs)))
 
 
 def test_a_model_of_several_outputs_needs_a_cut(save: Save) -> None:
@@ -136,8 +123,8 @@ def test_a_model_of_several_outputs_needs_a_cut(save: Save) -> None:
     inputs = keras.Input((32, 32, 3))
     path = save(inputs, [keras.layers.Conv2D(2, 3, name=name)(inputs) for name in ("left", "right")])
     with pytest.raises(RecipeError, match=r"has several outputs; choose a layer with backbone\.cut"):
-        network(path)
-    assert network(path, cut="right").width == 30 * 30 * 2
+        keras_network(path)
+    assert keras_network(path, cut="right").width == 30 * 30 * 2
 
 
 def test_pooling_what_is_no_map(save: Save) -> None:
@@ -146,16 +133,16 @@ def test_pooling_what_is_no_map(save: Save) -> None:
     with pytest.raises(
         RecipeError, match=r"Pooling 'max' needs a feature map .* has the shape \(3,\); use pooling 'none'"
     ):
-        network(path, pooling="max")
+        keras_network(path, pooling="max")
     pixels = some_pixels()
-    np.testing.assert_allclose(network(path).rows(pixels), pixels.mean(axis=(1, 2)), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(keras_network(path).rows(pixels), pixels.mean(axis=(1, 2)), rtol=1e-4, atol=1e-6)
 
 
 def test_a_model_of_any_size_takes_the_recipes(save: Save) -> None:
     inputs = load_keras().Input((None, None, 3))
     path = save(inputs, load_keras().layers.MaxPooling2D(4)(inputs))
-    assert network(path, size=32).width == 8 * 8 * 3
-    assert network(path, size=20).rows(some_pixels(2, 20)).shape == (2, 5 * 5 * 3)
+    assert keras_network(path, size=32).width == 8 * 8 * 3
+    assert keras_network(path, size=20).rows(some_pixels(2, 20)).shape == (2, 5 * 5 * 3)
 
 
 def test_a_sequential_model(tmp_path: Path) -> None:
@@ -164,7 +151,7 @@ def test_a_sequential_model(tmp_path: Path) -> None:
     path = tmp_path / "sequential.keras"
     built.save(path)
     pixels = some_pixels()
-    np.testing.assert_array_equal(network(str(path)).rows(pixels), pixels.max(axis=(1, 2)))
+    np.testing.assert_array_equal(keras_network(str(path)).rows(pixels), pixels.max(axis=(1, 2)))
 
 
 def test_a_sequential_model_that_never_saw_an_image(tmp_path: Path) -> None:
@@ -174,14 +161,14 @@ def test_a_sequential_model_that_never_saw_an_image(tmp_path: Path) -> None:
         warnings.filterwarnings("ignore", "You are saving a model that has not yet been built")
         model.save(path)
     with pytest.raises(RecipeError, match="must take RGB images of 32 × 32 pixels, but its input is not known"):
-        network(str(path))
+        keras_network(str(path))
 
 
 def test_a_model_that_brings_code_is_refused(save: Save) -> None:
     inputs = load_keras().Input((32, 32, 3))
     path = save(inputs, load_keras().layers.Lambda(lambda x: x * 2)(inputs))
     with pytest.raises(WeightsError, match=r"does not load.*Lambda") as caught:
-        network(path)
+        keras_network(path)
     assert caught.value.exit_code == 1
 
 
@@ -206,7 +193,7 @@ def test_a_damaged_model_file(tiny_model: Path, tmp_path: Path, how: str) -> Non
     with pytest.raises(
         WeightsError, match=r"Expected a Keras model .*damaged\.keras, but it does not load"
     ) as caught:
-        network(str(path))
+        keras_network(str(path))
     assert "\n" not in str(caught.value)
 
 
@@ -215,7 +202,7 @@ def test_an_archive_that_is_no_model(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("readme.txt", "nothing here")
     with pytest.raises(WeightsError, match=r"archive\.keras, but it does not load"):
-        network(str(path))
+        keras_network(str(path))
 
 
 # Weights files
@@ -224,18 +211,14 @@ def test_an_archive_that_is_no_model(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def mobilenet_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "mobilenetv2.weights.h5"
-    model = load_keras().applications.MobileNetV2(include_top=False, weights=None, input_shape=(32, 32, 3))
-    generator = np.random.default_rng(0)
-    model.set_weights([value + generator.normal(0, 0.01, value.shape).clip(0) for value in model.get_weights()])
-    model.save_weights(path)
+    seeded_mobilenet(32).save_weights(path)
     return path
 
 
 def test_weights_of_a_file_are_those_that_were_saved(mobilenet_weights: Path) -> None:
     pixels = some_pixels()
-    model = load_keras().applications.MobileNetV2(include_top=False, weights=None, input_shape=(32, 32, 3))
-    model.load_weights(mobilenet_weights)
-    rows = network("mobilenetv2", str(mobilenet_weights)).rows(pixels)
+    model = seeded_mobilenet(32)
+    rows = keras_network("mobilenetv2", str(mobilenet_weights)).rows(pixels)
     assert rows.std() > 0
     np.testing.assert_array_equal(rows, model.predict_on_batch(pixels).reshape(4, -1))
 
@@ -243,7 +226,7 @@ def test_weights_of_a_file_are_those_that_were_saved(mobilenet_weights: Path) ->
 def test_weights_of_another_network(mobilenet_weights: Path) -> None:
     # Keras warns of layer after layer on the way, which would fail the test here and flood a terminal.
     with pytest.raises(WeightsError, match=r"Expected the weights of vgg16 without .*do not load") as caught:
-        network("vgg16", str(mobilenet_weights))
+        keras_network("vgg16", str(mobilenet_weights))
     assert caught.value.exit_code == 1
 
 
@@ -265,14 +248,14 @@ def test_a_damaged_weights_file(mobilenet_weights: Path, tmp_path: Path, how: st
     path.write_bytes(mobilenet_weights.read_bytes())
     damaged(path, how)
     with pytest.raises(WeightsError, match=r"Expected the weights of vgg16 .*, but they do not load; ") as caught:
-        network("vgg16", str(path))
+        keras_network("vgg16", str(path))
     assert caught.value.exit_code == 1
     assert "\n" not in str(caught.value)
 
 
 def test_an_image_that_is_too_small_for_the_network() -> None:
     with pytest.raises(RecipeError, match=r"vgg16 cannot take images of 16 × 16 pixels: .*at least 32x32"):
-        network("vgg16", "random", size=16)
+        keras_network("vgg16", "random", size=16)
 
 
 # Random weights
@@ -280,7 +263,7 @@ def test_an_image_that_is_too_small_for_the_network() -> None:
 
 def test_random_weights_are_the_same_for_a_seed_and_differ_between_seeds() -> None:
     pixels = some_pixels()
-    zero, again, one = (network("vgg16", f"random{seed}").rows(pixels) for seed in ("", ":0", ":1"))
+    zero, again, one = (keras_network("vgg16", f"random{seed}").rows(pixels) for seed in ("", ":0", ":1"))
     np.testing.assert_array_equal(zero, again)
     assert np.abs(zero - one).max() > 0.1
     for rows in (zero, one):
@@ -291,7 +274,7 @@ def test_random_weights_are_the_same_for_a_seed_and_differ_between_seeds() -> No
 
 def test_random_kernels_are_hes_normal_drawn_by_numpy() -> None:
     pixels = some_pixels()
-    rows = network("vgg16", "random:3", cut="block1_conv1").rows(pixels).reshape(4, 32, 32, 64)
+    rows = keras_network("vgg16", "random:3", cut="block1_conv1").rows(pixels).reshape(4, 32, 32, 64)
     # Cached rows are found by the seed: whoever changes how it is used raises the rule's number too.
     drawn = np.random.Generator(np.random.PCG64(3)).standard_normal((3, 3, 3, 64))
     kernel = drawn * np.sqrt(2 / (3 * 3 * 3))
@@ -303,7 +286,7 @@ def test_random_weights_do_not_follow_the_global_generators() -> None:
     rows = []
     for seed in (1, 2):
         load_keras().utils.set_random_seed(seed)
-        rows.append(network("vgg16", "random", pooling="avg").rows(some_pixels()))
+        rows.append(keras_network("vgg16", "random", pooling="avg").rows(some_pixels()))
     np.testing.assert_array_equal(rows[0], rows[1])
 
 
@@ -323,7 +306,7 @@ def normalising(save: Save) -> str:
 
 def test_rows_are_those_of_inference_and_nothing_moves(save: Save) -> None:
     path = normalising(save)
-    frozen = network(path)
+    frozen = keras_network(path)
     pixels = 3 * some_pixels() + np.arange(4, dtype=np.float32)[:, None, None, None]
     model = load_keras().models.load_model(path)
     expected = model.predict_on_batch(pixels)
@@ -336,24 +319,12 @@ def test_rows_are_those_of_inference_and_nothing_moves(save: Save) -> None:
         frozen.rows(100 + some_pixels(seed=seed))
     np.testing.assert_array_equal(frozen.rows(pixels), before)
     # The file is as it was, too: moving averages of a fresh copy give the same.
-    np.testing.assert_array_equal(network(path).rows(pixels), before)
-
-
-def test_a_row_does_not_depend_on_its_batch(save: Save) -> None:
-    frozen = network(normalising(save))
-    pixels = some_pixels()
-    together = frozen.rows(pixels)
-    np.testing.assert_array_equal(frozen.rows(pixels[::-1])[::-1], together)
-    for number in range(4):
-        others = np.concatenate([1000 * some_pixels(2, seed=number), pixels[number : number + 1]])
-        np.testing.assert_array_equal(frozen.rows(others)[2], together[number])
-        np.testing.assert_array_equal(frozen.rows(pixels[number : number + 1])[0], together[number])
-    assert frozen.rows(pixels[:0]).shape == (0, frozen.width)
+    np.testing.assert_array_equal(keras_network(path).rows(pixels), before)
 
 
 def test_the_network_is_traced_once(tiny_model: Path) -> None:
-    frozen = network(str(tiny_model))
-    for n in (4, 1, 3, 4, 2):
+    frozen = keras_network(str(tiny_model))
+    for n in (4, 1, 3, 0, 4, 2):
         assert len(frozen.rows(some_pixels(n))) == n
     streamed = list(frozen.stream(some_pixels(n, seed=n) for n in (4, 2)))
     assert [len(rows) for rows in streamed] == [4, 2]
@@ -364,7 +335,7 @@ def test_the_network_is_traced_once(tiny_model: Path) -> None:
 def test_pixels_are_not_changed(tiny_model: Path) -> None:
     pixels = some_pixels(3)
     before = pixels.copy()
-    network(str(tiny_model)).rows(pixels)
+    keras_network(str(tiny_model)).rows(pixels)
     np.testing.assert_array_equal(pixels, before)
 
 
@@ -383,7 +354,7 @@ def test_real_vgg16_features_are_those_of_keras(shared_weights: Path) -> None:
     model = keras.applications.VGG16(include_top=False, weights=file, pooling="avg")
     expected = model.predict_on_batch(pixels)[0]
 
-    real = network("vgg16", str(file), size=224, batch_size=2, pooling="avg")
+    real = keras_network("vgg16", str(file), size=224, batch_size=2, pooling="avg")
     row = real.rows(Preprocessing("caffe")(image[None]))[0]
     assert row.shape == (512,)
     assert (row > 0).mean() > 0.1
@@ -396,8 +367,8 @@ def test_real_vgg16_features_are_those_of_keras(shared_weights: Path) -> None:
 
 
 def test_mixed_precision_is_near_single_precision_and_not_the_same() -> None:
-    single = network("mobilenetv2", "random")
-    mixed = network("mobilenetv2", "random", precision="mixed")
+    single = keras_network("mobilenetv2", "random")
+    mixed = keras_network("mobilenetv2", "random", precision="mixed")
     pixels = some_pixels()
     expected, rows = single.rows(pixels), mixed.rows(pixels)
     assert rows.dtype == np.float32
@@ -412,11 +383,11 @@ def test_mixed_precision_is_near_single_precision_and_not_the_same() -> None:
 def test_the_policy_that_the_user_has_set_neither_moves_rows_nor_is_lost() -> None:
     config = load_keras().config
     pixels = some_pixels()
-    expected = network("mobilenetv2", "random").rows(pixels)
+    expected = keras_network("mobilenetv2", "random").rows(pixels)
     before = config.dtype_policy()
     config.set_dtype_policy("mixed_bfloat16")
     try:
-        np.testing.assert_array_equal(network("mobilenetv2", "random").rows(pixels), expected)
+        np.testing.assert_array_equal(keras_network("mobilenetv2", "random").rows(pixels), expected)
         assert config.dtype_policy().name == "mixed_bfloat16"
     finally:
         config.set_dtype_policy(before)
@@ -424,4 +395,4 @@ def test_the_policy_that_the_user_has_set_neither_moves_rows_nor_is_lost() -> No
 
 def test_the_layers_of_a_model_file_have_their_own_precision(tiny_model: Path) -> None:
     with pytest.raises(RecipeError, match=r"precision 'float32' for the model file tiny\.keras"):
-        network(str(tiny_model), precision="mixed")
+        keras_network(str(tiny_model), precision="mixed")

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from network_data import keras_network, some_pixels
 from numpy.typing import NDArray
 from pipeline_data import SIZE
 
@@ -17,9 +18,6 @@ from featx.errors import EngineError
 from featx.images import Preprocessing
 from featx.networks import framework
 from featx.networks.framework import has_openvino, load_keras
-from featx.networks.keras import KerasNetwork
-from featx.networks.weights import find_weights
-from featx.recipes import BackbonePart
 
 if not has_openvino():
     pytest.skip("the package openvino is not installed", allow_module_level=True)
@@ -27,15 +25,6 @@ if not has_openvino():
 from featx.networks.openvino import OpenVINONetwork, convert
 
 Pixels = NDArray[np.float32]
-
-
-def keras_network(name: str, source: str = "random", *, size: int = SIZE, **fields: Any) -> KerasNetwork:
-    part = BackbonePart(name=name, weights=source, **fields)
-    return KerasNetwork(part, size, find_weights(name, source), batch_size=4)
-
-
-def some_pixels(n: int, size: int = SIZE, seed: int = 0) -> Pixels:
-    return np.random.default_rng(seed).normal(size=(n, size, size, 3)).astype(np.float32)
 
 
 def relative(rows: NDArray[np.float32], expected: NDArray[np.float32]) -> float:

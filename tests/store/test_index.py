@@ -9,15 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from stored_rows import (
-    fill,
-    finish,
-    reopened,
-    rows_of,
-    shard_files,
-    some_keys,
-    start,
-)
+from stored_rows import fill, finish, reopened, rows_of, shard_files, some_keys, start
 
 from featx.errors import StoreError
 from featx.store.shards import RowKey

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from stored_rows import damage
 
 from featx.errors import StoreError
 from featx.store import admin as cache_admin
@@ -75,23 +76,17 @@ def test_what_fails_while_it_is_written_leaves_nothing(store: Store) -> None:
     assert not [path for path in store.root.rglob("*") if path.is_file()]
 
 
-def flipped(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
 def cut_short(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-3])
 
 
 @pytest.mark.parametrize("suffix", [".xml", ".bin"])
-@pytest.mark.parametrize("damage", [flipped, cut_short])
+@pytest.mark.parametrize("harm", [damage, cut_short])
 def test_a_damaged_network_is_set_aside_aloud(
-    suffix: str, damage: Callable[[Path], None], store: Store, caplog: pytest.LogCaptureFixture
+    suffix: str, harm: Callable[[Path], None], store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     saved = save_network(store.root, KEY, ABOUT, writer())
-    damage(saved.model.with_suffix(suffix))
+    harm(saved.model.with_suffix(suffix))
     damaged = saved.model.with_suffix(suffix).read_bytes()
     assert load_network(store.root, KEY) is None
     assert "does not match its checksum and was moved" in caplog.text
@@ -119,7 +114,7 @@ def test_compiled_networks_are_kept_while_they_are_as_they_were_made(
         path.write_text(f"compiled {path.name}")
     seal_compiled(store.root, files)
     unsealed.write_text("begun by a process that was killed")
-    flipped(bad)
+    damage(bad)
     loaded(store)
     assert good.exists()
     assert not bad.exists()
@@ -171,7 +166,7 @@ def test_gc_removes_networks_whose_last_rows_have_gone(store: Store) -> None:
 def test_gc_removes_what_was_set_aside_and_what_killed_processes_left(
     store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
-    flipped(save_network(store.root, KEY, ABOUT, writer()).model)
+    damage(save_network(store.root, KEY, ABOUT, writer()).model)
     assert load_network(store.root, KEY) is None
     left = store.root / "openvino" / ".tmp-1"
     left.mkdir()

@@ -9,13 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from stored_rows import (
-    fill,
-    reopened,
-    rows_of,
-    some_keys,
-    write_then,
-)
+from stored_rows import fill, reopened, rows_of, some_keys, write_then
 
 from featx.errors import StoreError
 from featx.store.rows import RowWriter

@@ -102,16 +102,12 @@ def execute(path: Path, *statements: str) -> None:
 # --- what is read and what is not ---
 
 
-def test_a_file_that_was_read_is_not_read_again(folder: Path, cache: Path, reads: list[str]) -> None:
+def test_only_new_files_are_read(folder: Path, cache: Path, reads: list[str]) -> None:
     hashed(cache, folder)
     assert len(reads) == 5
     before = database_of(cache).read_bytes()
     assert again(reads, cache, folder) == []
     assert database_of(cache).read_bytes() == before
-
-
-def test_only_new_files_are_read(folder: Path, cache: Path, reads: list[str]) -> None:
-    hashed(cache, folder)
     (folder / "new.png").write_bytes(b"new")
     assert again(reads, cache, folder) == ["new.png"]
     assert again(reads, cache, folder) == []

@@ -10,17 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stored_rows import (
-    DESCRIPTION,
-    fill,
-    finish,
-    reopened,
-    rows_of,
-    shard_files,
-    some_keys,
-    start,
-    tree,
-)
+from stored_rows import DESCRIPTION, fill, finish, reopened, rows_of, shard_files, some_keys, start, tree
 
 from featx.store import shards
 from featx.store.documents import load_document
