@@ -16,8 +16,7 @@ from featx.errors import FeatxError
 if TYPE_CHECKING:
     from featx.diagnosis import Diagnosis
 
-MEGA, GIGA = 1e6, 1e9
-WIDTH = 100
+GIGA = 1e9
 
 
 @options.command
@@ -60,12 +59,11 @@ def _broken_installation(*kinds: type[Exception]) -> Iterator[None]:
 
 def _print_machine(diagnosis: Diagnosis) -> None:
     machine = diagnosis.machine
-    devices = ", ".join(diagnosis.devices) or "TensorFlow lists none"
     console.print_lines(
         [
             f"{machine.processor}, {machine.cpus} processors, {machine.system}",
             f"memory     {machine.memory / GIGA:.1f} GB, {machine.available / GIGA:.1f} GB of it free",
-            f"devices    {devices}",
+            f"devices    {', '.join(diagnosis.devices) or 'TensorFlow lists none'}",
             f"GPUs       {', '.join(machine.gpus) or 'nvidia-smi lists none'}",
             *(f"setting    {name}={value}" for name, value in machine.settings.items()),
         ]
@@ -84,7 +82,7 @@ def _print_packages(diagnosis: Diagnosis) -> None:
 
 def _print_list(start: str, items: list[str]) -> None:
     """Print items in lines of equal indent, and break none of them."""
-    fill = textwrap.TextWrapper(WIDTH, start, " " * len(start), break_on_hyphens=False, break_long_words=False)
+    fill = textwrap.TextWrapper(100, start, " " * len(start), break_on_hyphens=False, break_long_words=False)
     text = ", ".join(item.replace(" ", "\N{NO-BREAK SPACE}") for item in items)
     console.print_lines([line.replace("\N{NO-BREAK SPACE}", " ") for line in fill.wrap(text)])
 
@@ -111,5 +109,5 @@ def _print_cache(diagnosis: Diagnosis) -> None:
     free = "free space unknown" if cache.free_bytes is None else f"{cache.free_bytes / GIGA:,.1f} GB free on its disk"
     held: str = cache.state
     if cache.rows is not None and cache.bytes is not None:
-        held = f"{cache.rows:,} rows in {cache.shards} shards, all verified, {cache.bytes / MEGA:,.1f} MB"
+        held = f"{cache.rows:,} rows in {cache.shards} shards, all verified, {cache.bytes / 1e6:,.1f} MB"
     console.print_lines(["", f"cache      {cache.root}: {held}; {free}", ""])

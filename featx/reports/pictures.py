@@ -15,7 +15,6 @@ from featx.runs import Run, RunImage
 
 # Pixels, for the longer side; on the page they are 136 to 190 CSS pixels wide.
 SIDE = 176
-WORKERS = 2
 
 
 def thumbnails(run: Run, images: Sequence[RunImage], stage: str) -> list[str | None]:
@@ -25,10 +24,10 @@ def thumbnails(run: Run, images: Sequence[RunImage], stage: str) -> list[str | N
     def draw(image: RunImage) -> str | None:
         return _thumbnail(root / image.path, image.digest)
 
-    uris = []
-    for number, uri in enumerate(bounded_map(draw, images, workers=WORKERS, ahead=2 * WORKERS), 1):
+    uris: list[str | None] = []
+    for uri in bounded_map(draw, images, workers=2, ahead=4):
         uris.append(uri)
-        report_progress(stage, number, len(images))
+        report_progress(stage, len(uris), len(images))
     return uris
 
 

@@ -171,13 +171,6 @@ def test_a_finding_changes_the_lungs_and_nothing_else(kind: str) -> None:
         assert np.percentile(near, 99.5) <= 1
 
 
-@pytest.mark.parametrize("kind", CLASSES)
-def test_a_finding_does_not_brighten_the_image(kind: str) -> None:
-    spread = np.std([phantom("normal", seed).mean() for seed in range(PAIRS)])
-    shifts = [change(kind, seed).mean() for seed in range(PAIRS)]
-    assert abs(np.mean(shifts)) < 0.15 * spread
-
-
 def test_border_brightness_and_contrast_do_not_reveal_the_class() -> None:
     images, labels = sample()
     border = np.ones(images.shape[1:], dtype=bool)
