@@ -18,7 +18,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-pytest_plugins = ["browser"]  # the fixture `browser`
+pytest_plugins = ["browser", "command_line"]  # the fixtures `browser` and `featx`
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -8,56 +8,16 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from command_line import Featx
 from pipeline_data import files_of, small_data, small_recipe
 
-from featx.cli import console, main
-from featx.networks import framework
+from featx.cli import main
 from featx.recipes import dump_recipe
 from featx.store import stat_cache
-
-
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> dict[str, Any]:
-        document = json.loads(self.out)
-        assert isinstance(document, dict)
-        return document
-
-
-Featx = Callable[..., Outcome]
-
-
-@pytest.fixture
-def featx(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Featx:
-    """Run the command line in this process, in a folder of its own."""
-    here = tmp_path / "here"
-    here.mkdir()
-    monkeypatch.chdir(here)
-    monkeypatch.delenv("FEATX_CACHE", raising=False)
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    monkeypatch.setattr(framework, "_quiet", False)
-    monkeypatch.setattr(console.State, "debug", False)
-
-    def run(*words: str | Path) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["featx", *map(str, words)])
-        with pytest.raises(SystemExit) as leave:
-            main()
-        out, err = capfd.readouterr()
-        return Outcome(int(leave.value.code or 0), out, err)
-
-    return run
 
 
 @pytest.fixture(scope="module")
