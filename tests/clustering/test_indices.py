@@ -103,7 +103,7 @@ def test_classes_in_one_place_are_as_similar_as_possible() -> None:
 
 def test_purity_is_that_of_the_neighbours_of_scikit_learn() -> None:
     X, labels = blobs((15, 20, 9))
-    nearby = nearest_rows(distances(X), [str(i) for i in range(44)], 7)
+    nearby = nearest_rows(distances(X), list(map(str, range(44))), 7)
     expected = NearestNeighbors(n_neighbors=7).fit(X).kneighbors(return_distance=False)
     np.testing.assert_array_equal(np.sort(nearby), np.sort(expected))
     other = np.roll(labels, 1)
@@ -211,5 +211,6 @@ def test_labels_are_permuted_by_image_without_groups() -> None:
     found = blocks(labels, list("abcd"))
     assert (found.grouped, found.mixed) == (False, False)
     assert (np.sort(found.permuted(9, seed=1)) == np.sort(labels)).all()
-    assert blocks(np.zeros(5000, np.int64), [str(i) for i in range(5000)]).labellings == pytest.approx(1)
-    assert np.isfinite(blocks(np.arange(5000) % 2, [str(i) for i in range(5000)]).labellings)
+    alone = list(map(str, range(5000)))
+    assert blocks(np.zeros(5000, np.int64), alone).labellings == pytest.approx(1)
+    assert np.isfinite(blocks(np.arange(5000) % 2, alone).labellings)

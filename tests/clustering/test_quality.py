@@ -1,22 +1,31 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import astuple
+from typing import Any
 
 import numpy as np
 import pytest
 from blobs import blobs
+from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 
-from featx.clustering.quality import VALUES_AT_ONCE, measure
+from featx.clustering.quality import VALUES_AT_ONCE, Quality, measure
 from featx.errors import DataError, UsageError
 from featx.files import finite
 
 
+def measured(
+    X: NDArray[Any], labels: Iterable[object], groups: Iterable[object] | None = None, **options: int
+) -> Quality:
+    """Measure rows with classes of any type; by default each row is a group of its own."""
+    return measure(X, list(map(str, labels)), list(map(str, range(len(X)) if groups is None else groups)), **options)
+
+
 def test_separated_classes_differ_from_chance() -> None:
     X, codes = blobs((30, 25, 20), apart=3)
-    groups = [str(i) for i in range(75)]
-    found = measure(X, [f"class {code}" for code in codes], groups, permutations=99)
-    assert found.classes == ("class 0", "class 1", "class 2")
+    found = measured(X, codes, permutations=99)
+    assert found.classes == ("0", "1", "2")
     assert found.silhouette.value == pytest.approx(silhouette_score(X, codes), rel=1e-5)
     assert {own.p_value for own in found.measures().values()} == {0.01}
     assert found.kmeans.ari.value == pytest.approx(adjusted_rand_score(codes, found.kmeans.clusters))
@@ -25,8 +34,7 @@ def test_separated_classes_differ_from_chance() -> None:
 def test_p_values_of_meaningless_labels_are_spread_evenly() -> None:
     X, codes = blobs((14, 12), apart=3)
     generator = np.random.default_rng(8)
-    groups = [str(i) for i in range(26)]
-    drawn = [measure(X, list(map(str, generator.permutation(codes))), groups, permutations=39) for _ in range(13)]
+    drawn = [measured(X, generator.permutation(codes), permutations=39) for _ in range(13)]
     for name in ("silhouette", "davies_bouldin", "knn_purity"):
         p_values = np.array([found.measures()[name].p_value for found in drawn])
         assert 0.3 < np.median(p_values) < 0.7, name
@@ -39,10 +47,9 @@ def test_labels_that_go_with_patients_alone_are_chance() -> None:
     """Images of a patient are alike, so any label of patients looks meaningful if images swap labels one by one."""
     generator = np.random.default_rng(0)
     X = np.repeat(3 * generator.normal(size=(16, 5)), 8, axis=0) + generator.normal(size=(128, 5))
-    labels = np.repeat(generator.permutation(["a", "b"] * 8), 8).tolist()
-    patients = np.repeat(np.arange(16), 8).astype(str).tolist()
-    one_by_one = measure(X, labels, [str(i) for i in range(128)], permutations=99)
-    by_group = measure(X, labels, patients, permutations=99)
+    labels = np.repeat(generator.permutation(["a", "b"] * 8), 8)
+    one_by_one = measured(X, labels, permutations=99)
+    by_group = measured(X, labels, np.repeat(np.arange(16), 8), permutations=99)
     assert one_by_one.silhouette.value == by_group.silhouette.value
     assert one_by_one.silhouette.p_value == one_by_one.knn_purity.p_value == 0.01  # type: ignore[union-attr]
     assert by_group.knn_purity is not None
@@ -52,18 +59,16 @@ def test_labels_that_go_with_patients_alone_are_chance() -> None:
 
 def test_the_same_seed_gives_the_same_numbers() -> None:
     X, codes = blobs((12, 10), apart=1)
-    labels, groups = [str(code) for code in codes], [str(i) for i in range(22)]
-    assert measure(X, labels, groups, seed=3).to_json() == measure(X, labels, groups, seed=3).to_json()
-    other = measure(X, labels, groups, seed=4)
-    assert measure(X, labels, groups, seed=3).silhouette.mean != other.silhouette.mean
+    one, two, other = (measured(X, codes, seed=seed) for seed in (3, 3, 4))
+    assert one.to_json() == two.to_json()
+    assert one.silhouette.mean != other.silhouette.mean
 
 
 def test_permutations_in_parts_are_those_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     X, codes = blobs((12, 10, 5))
-    labels, groups = [str(code) for code in codes], [str(i) for i in range(27)]
-    whole = measure(X, labels, groups, permutations=20)
+    whole = measured(X, codes, permutations=20)
     monkeypatch.setattr("featx.clustering.quality.VALUES_AT_ONCE", 3 * 27 * 3)
-    parts = measure(X, labels, groups, permutations=20)
+    parts = measured(X, codes, permutations=20)
     assert VALUES_AT_ONCE > 20 * 27 * 3
     assert astuple(parts.silhouette) == pytest.approx(astuple(whole.silhouette))
     np.testing.assert_allclose(parts.ratios_permuted, whole.ratios_permuted)
@@ -71,7 +76,7 @@ def test_permutations_in_parts_are_those_at_once(monkeypatch: pytest.MonkeyPatch
 
 def test_numbers_of_a_class_are_those_of_its_rows() -> None:
     X, codes = blobs((12, 10, 14), apart=0.5)
-    found = measure(X, ["abc"[code] for code in codes], [str(i) for i in range(36)])
+    found = measured(X, ["abc"[code] for code in codes])
     for number, name in enumerate("abc"):
         own = found.to_json()["per_class"][name]
         assert own["n"] == (codes == number).sum()
@@ -85,20 +90,19 @@ def test_numbers_of_a_class_are_those_of_its_rows() -> None:
 
 def test_neighbours_are_as_many_as_classes_allow() -> None:
     X, codes = blobs((30, 30))
-    labels, groups = [str(code) for code in codes], [str(i) for i in range(60)]
-    assert measure(X, labels, groups, neighbours=7, permutations=2).neighbours == 7
-    assert measure(X, labels, groups, neighbours=40, permutations=2).neighbours == 15
-    assert measure(X[:3], ["a", "b", "b"], groups[:3], permutations=2).neighbours == 1
+    assert measured(X, codes, neighbours=7, permutations=2).neighbours == 7
+    assert measured(X, codes, neighbours=40, permutations=2).neighbours == 15
+    assert measured(X[:3], "abb", permutations=2).neighbours == 1
 
 
 @pytest.mark.parametrize(
     "labels",
-    [["a", "a", "b"], ["a", "b", "b", "b"], ["a", "b", "c", "d", "e", "e"], ["a"] * 6 + ["b"] * 6],
+    ["aab", "abbb", "abcdee", "aaaaaabbbbbb"],
     ids=["three images", "one of a class", "almost all alone", "twelve"],
 )
-def test_few_images_have_numbers_where_they_are_defined(labels: list[str]) -> None:
+def test_few_images_have_numbers_where_they_are_defined(labels: str) -> None:
     X = np.random.default_rng(0).normal(size=(len(labels), 4)).astype(np.float32)
-    found = measure(X, labels, [str(i) for i in range(len(labels))], permutations=9)
+    found = measured(X, labels, permutations=9)
     document = finite(found.to_json())
     assert -1 <= document["silhouette"] <= 1
     assert (document["hdbscan"] is None) == (len(labels) < 10)
@@ -107,7 +111,7 @@ def test_few_images_have_numbers_where_they_are_defined(labels: list[str]) -> No
 
 def test_images_of_a_single_group_have_no_purity() -> None:
     X, codes = blobs((8, 8))
-    found = measure(X, [str(code) for code in codes], ["one"] * 16, permutations=9)
+    found = measured(X, codes, ["one"] * 16, permutations=9)
     assert found.knn_purity is None
     assert found.to_json()["knn_purity"] is None
     assert "knn_purity" not in found.to_json()["permuted"]
@@ -116,22 +120,21 @@ def test_images_of_a_single_group_have_no_purity() -> None:
 
 def test_points_in_few_places_have_no_warnings() -> None:
     X = np.repeat(np.array([[0.0], [1.0]], np.float32), 8, axis=0)
-    same = measure(X, ["a"] * 8 + ["b"] * 8, [str(i) for i in range(16)], permutations=9)
+    same = measured(X, "aaaaaaaabbbbbbbb", permutations=9)
     assert (same.silhouette.value, same.davies_bouldin.value, same.kmeans.ari.value) == (1, 0, 1)
     assert finite(same.to_json())["calinski_harabasz"] is None
-    mixed = measure(X, ["a", "b"] * 8, [str(i) for i in range(16)], permutations=9)
+    mixed = measured(X, "abababababababab", permutations=9)
     assert finite(mixed.to_json())["davies_bouldin"] is None
 
 
 def test_what_cannot_be_measured_is_refused() -> None:
     X = np.eye(4, dtype=np.float32)
     with pytest.raises(DataError, match="at least two classes, and all 4 images are of 'a'"):
-        measure(X, ["a"] * 4, list("1234"))
+        measured(X, "aaaa")
     with pytest.raises(DataError, match="each of the 4 images has a class of its own"):
-        measure(X, list("abcd"), list("1234"))
+        measured(X, "abcd")
     with pytest.raises(DataError, match="images that differ"):
-        measure(np.zeros((4, 2), np.float32), list("aabb"), list("1234"))
-    with pytest.raises(UsageError, match="at least 1 of neighbours, received 0"):
-        measure(X, list("aabb"), list("1234"), neighbours=0)
-    with pytest.raises(UsageError, match="at least 1 of permutations, received 0"):
-        measure(X, list("aabb"), list("1234"), permutations=0)
+        measured(np.zeros((4, 2), np.float32), "aabb")
+    for name in ("neighbours", "permutations"):
+        with pytest.raises(UsageError, match=f"at least 1 of {name}, received 0"):
+            measured(X, "aabb", **{name: 0})
