@@ -34,8 +34,7 @@ from featx.text import NOTHING, count, decimal, duration, fraction, interval_per
 def batch_section(state: ReproductionState, reported: Reported, drawings: Drawings) -> Section:
     """Return §4.3.1: the report's batch sizes with our means, intervals and ranges over seeds."""
     title, anchor = "4.3.1 Batch sizes", "batch-sizes"
-    figure = drawings.sweep(state, reported)
-    if state.sweep is None or figure is None:
+    if state.sweep is None:
         return missing_section(title, anchor, state.stages.failed.get(anchor, ""))
     report = reported.numbers()
     rows = tuple(
@@ -55,7 +54,9 @@ def batch_section(state: ReproductionState, reported: Reported, drawings: Drawin
     )
     header = ("batch size", "the report", "mean", "95 % over seeds", "range over seeds", "fits")
     conclusions = [Text(state.sweep.conclusion()), Text(own_spread(reported))]
-    return Section(title, anchor, (*_random(state), Table(caption, header, rows), figure, *conclusions))
+    return Section(
+        title, anchor, (*_random(state), Table(caption, header, rows), drawings.sweep(state, reported), *conclusions)
+    )
 
 
 def missing_section(title: str, anchor: str, reason: str) -> Section:

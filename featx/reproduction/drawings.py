@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,6 @@ import numpy as np
 from featx import plots
 from featx.files import write_file
 from featx.maps import Map
-from featx.plots import COLOURS, draw_sweep, inline_svg
 from featx.reports import Figure, OpenedRun
 from featx.reproduction.plan import VGG16
 from featx.reproduction.state import THEN, TODAY, ReproductionState
@@ -22,52 +22,39 @@ from featx.text import decimal, images, percent
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-
-FIGURES = "figures"
 TITLES = {THEN: "defaults of 2020", TODAY: "today's defaults"}
-# Width and height in inches of one of two maps side by side, and of the figure of batch sizes.
-MAP_WIDTH, MAP_HEIGHT = 3.5, 4.1
-SWEEP_WIDTH, SWEEP_HEIGHT = 8.0, 3.6
-UNITLESS = "The axes have no unit; sizes of groups and distances between them mean little."
 
 
 class Drawings:
-    """Draws figures into a folder.
-
-    Attributes:
-        files: Files written so far.
-    """
+    """Draws figures into a folder; `files` are those written so far."""
 
     def __init__(self, out: Path) -> None:
-        self.folder = out / FIGURES
+        self.folder = out / "figures"
         self.files: list[Path] = []
 
     def figure(self, stem: str, axes: Axes, alt: str, caption: str) -> Figure:
         """Write a drawing as PNG and SVG and return it for the page."""
         self.write(stem, axes)
-        return Figure(inline_svg(axes, stem), alt, caption)
+        return Figure(plots.inline_svg(axes, stem), alt, caption)
 
     def write(self, stem: str, axes: Axes) -> None:
         """Write a drawing as PNG and SVG."""
         for ending in (".png", ".svg"):
-            path = self.folder / f"{stem}{ending}"
-            self.files.append(write_file(path, lambda draft: plots.save(axes, draft)))
+            self.files.append(write_file(self.folder / f"{stem}{ending}", partial(plots.save, axes)))
 
     def curves(self, opened: OpenedRun, numbers: tuple[int, int]) -> None:
         """Write accuracy and loss by epoch, with the report's figure numbers."""
         labels = {"accuracy": "accuracy", "loss": "cross-entropy (nats)"}
         for number, (column, label) in zip(numbers, labels.items(), strict=True):
-            train = _column(opened, column)
-            axes = plots.draw_curve(train, [epoch[f"val_{column}"] for epoch in opened.run.history], label)
+            validation = [epoch[f"val_{column}"] for epoch in opened.run.history]
+            axes = plots.draw_curve(_column(opened, column), validation, label)
             axes.set_title(opened.name, fontsize=9)
-            axes.set_ylim(bottom=0)
-            if column == "accuracy":
-                axes.set_ylim(0, 1.02)
+            axes.set_ylim(0, 1.02 if column == "accuracy" else None)
             self.write(f"figure-{number}-{column}", axes)
 
     def maps(self, opened: OpenedRun, drawn: Mapping[str, Map], stem: str) -> Figure:
         """Draw the maps of a run's training images by setting: a file each, and side by side on the page."""
-        _, grid = plots.new_figure(MAP_WIDTH * len(drawn), MAP_HEIGHT, len(drawn))
+        _, grid = plots.new_figure(3.5 * len(drawn), 4.1, len(drawn))
         parts = []
         for ax, (setting, one) in zip(np.atleast_1d(grid), drawn.items(), strict=True):
             points, how = one.points, TITLES[setting]
@@ -79,9 +66,11 @@ class Drawings:
         points = next(iter(drawn.values())).points
         counts = ", ".join(f"{name} {points.labels.count(name):,}" for name in sorted(set(points.labels)))
         alt = f"Scatter plots of {images(len(points))}: {counts}. {'; '.join(parts)}."
-        layer = next(iter(drawn.values())).layer
-        caption = f"{opened.name}: t-SNE of the training images by their {layer} features. {UNITLESS}"
-        return Figure(inline_svg(ax, stem), alt, caption)
+        caption = (
+            f"{opened.name}: t-SNE of the training images by their {opened.layers[0]} features. The axes have no "
+            "unit; sizes of groups and distances between them mean little."
+        )
+        return Figure(plots.inline_svg(ax, stem), alt, caption)
 
     def schedules(self, one: OpenedRun, other: OpenedRun) -> Figure:
         """Draw training and validation accuracy with both readings of the schedule, and the learning rates."""
@@ -89,8 +78,8 @@ class Drawings:
 
         _, (left, right) = plots.new_figure(9, 3.6, columns=2)
         for opened, colour, dash, name in (
-            (one, COLOURS[5], "-", "as printed"),
-            (other, COLOURS[0], "--", "as factors"),
+            (one, plots.COLOURS[5], "-", "as printed"),
+            (other, plots.COLOURS[0], "--", "as factors"),
         ):
             epochs = range(len(opened.run.history))
             for column, width, part in (("accuracy", 0.9, "training"), ("val_accuracy", 1.8, "validation")):
@@ -120,19 +109,16 @@ class Drawings:
         )
         return self.figure("schedules", left, alt, caption)
 
-    def sweep(self, state: ReproductionState, reported: Reported) -> Figure | None:
+    def sweep(self, state: ReproductionState, reported: Reported) -> Figure:
         """Draw our test accuracy by batch size and the report's."""
-        if state.sweep is None:
-            return None
-        sizes = state.sizes()
-        report = reported.numbers()
-        axes = draw_sweep(
+        sizes, report = state.sizes(), reported.numbers()
+        axes = plots.draw_sweep(
             [str(size) for size in sizes],
             [list(one.accuracies) for one in sizes.values()],
             "batch size",
             reference=[report.get(f"batch.{size}") for size in sizes],
             reference_label="the report",
-            ax=plots.new_figure(SWEEP_WIDTH, SWEEP_HEIGHT)[1],
+            ax=plots.new_figure(8.0, 3.6)[1],
         )
         axes.set_title(state.title(VGG16), fontsize=9)
         parts = ", ".join(f"{size}: {percent(one.mean)}" for size, one in sizes.items())

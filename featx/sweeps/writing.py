@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def _draw(result: Sweep, names: Sequence[str]) -> list[Path]:
         ", ".join(names).replace("_", " "),
         ylabel=f"{result.role} accuracy (%)",
     )
-    return [write_file(result.out / f"sweep{ending}", lambda draft: save(axes, draft)) for ending in (".png", ".svg")]
+    return [write_file(result.out / f"sweep{ending}", partial(save, axes)) for ending in (".png", ".svg")]
 
 
 def _write_rows(result: Sweep, names: Sequence[str]) -> Path:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,20 +47,23 @@ def swept(data: Path, cache: Path, tiny_model: Path) -> Sweep:
     return sweep(data, small_recipe(tiny_model, {"fit.seed": 5}), GRID, data.parent / "sweep", seeds=2, cache=cache)
 
 
-def fits_of(found: Sweep) -> list[tuple[Point, FitScores]]:
-    return list(zip(found.points, found.scores, strict=True))
+def fits_of(result: Sweep) -> list[tuple[Point, FitScores]]:
+    return list(zip(result.points, result.scores, strict=True))
 
 
-def own_recipe(folder: Path, recipe: Recipe) -> str:
-    path = folder / "own.toml"
-    path.write_text(dump_recipe(recipe), "utf-8")
-    return str(path)
+Command = Callable[..., Result]
 
 
-def command(data: Path, recipe: str, out: Path, cache: Path, *further: str) -> Result:
-    return CliRunner().invoke(
-        app, ["sweep", str(data), "--recipe", recipe, "--out", str(out), "--cache", str(cache), *further]
-    )
+@pytest.fixture
+def command(tmp_path: Path, recipe: Recipe, cache: Path) -> Command:
+    """Run `featx sweep` on data, with this recipe and cache, into the folder `out`."""
+    (tmp_path / "own.toml").write_text(dump_recipe(recipe), "utf-8")
+
+    def run(data: Path, *further: str, out: Path = tmp_path / "out") -> Result:
+        places = ("--recipe", str(tmp_path / "own.toml"), "--out", str(out), "--cache", str(cache))
+        return CliRunner().invoke(app, ["sweep", str(data), *places, *further])
+
+    return run
 
 
 @pytest.fixture
@@ -142,9 +145,9 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(
     with pytest.raises(KeyboardInterrupt):
         sweep(data, recipe, GRID, tmp_path / "out", seeds=2, cache=cache)
     assert len(list((tmp_path / "out" / "fits").glob("*.json"))) == 2
-    found = sweep(data, recipe, GRID, tmp_path / "out", seeds=2, cache=cache)
+    resumed = sweep(data, recipe, GRID, tmp_path / "out", seeds=2, cache=cache)
     assert len(calls) == 3 + 2
-    assert len(found.scores) == 4
+    assert len(resumed.scores) == 4
 
 
 def test_a_damaged_score_is_fitted_again(
@@ -154,12 +157,12 @@ def test_a_damaged_score_is_fitted_again(
     sweep(data, recipe, {"fit.batch_size": [4]}, out, seeds=1, cache=cache)
     (path,) = (out / "fits").glob("*.json")
     path.write_text(path.read_text("utf-8").replace('"correct":', '"correct": 1'), "utf-8")
-    found = sweep(data, recipe, {"fit.batch_size": [4]}, out, seeds=1, cache=cache)
+    result = sweep(data, recipe, {"fit.batch_size": [4]}, out, seeds=1, cache=cache)
     assert fitted == [(4, 5)] * 2
-    assert found.scores[0].test == swept.scores[0].test
+    assert result.scores[0].test == swept.scores[0].test
 
 
-def test_other_images_are_fitted_anew(
+def test_other_images_are_fitted_again(
     swept: Sweep, cache: Path, recipe: Recipe, tmp_path: Path, fitted: list[tuple[int, int]]
 ) -> None:
     other = small_data(tmp_path / "data", train=6, test=3, classes=2, seed=1)
@@ -171,8 +174,8 @@ def test_other_images_are_fitted_anew(
 def test_several_processes_find_the_same(
     swept: Sweep, data: Path, cache: Path, recipe: Recipe, tmp_path: Path
 ) -> None:
-    found = sweep(data, recipe, GRID, tmp_path / "out", seeds=1, cache=cache, jobs=2)
-    one, two = found.scores
+    result = sweep(data, recipe, GRID, tmp_path / "out", seeds=1, cache=cache, jobs=2)
+    one, two = result.scores
     for ours, theirs in ((one, swept.scores[0]), (two, swept.scores[2])):
         assert (ours.train, ours.validation, ours.test) == (theirs.train, theirs.validation, theirs.test)
 
@@ -184,15 +187,15 @@ def test_features_are_extracted_for_what_moves_them_alone(
     true = extraction.extract_dataset
 
     def watched(*arguments: Any, **named: Any) -> Any:
-        found = true(*arguments, **named)
-        computed.append(found.computed)
-        return found
+        result = true(*arguments, **named)
+        computed.append(result.computed)
+        return result
 
     monkeypatch.setattr(head_fits, "extract_dataset", watched)
     grid: Mapping[str, Sequence[Any]] = {"preprocess.mode": ["rescale", "featurewise"], "fit.epochs": [1, 2]}
-    found = sweep(data, recipe, grid, tmp_path / "out", seeds=1, cache=tmp_path / "cache")
+    result = sweep(data, recipe, grid, tmp_path / "out", seeds=1, cache=tmp_path / "cache")
     assert computed == [18, 18]  # 2 classes of 6 training and 3 test images, once for each mode
-    losses = {(p.values["preprocess.mode"], p.values["fit.epochs"]): s.test.loss for p, s in fits_of(found)}
+    losses = {(p.values["preprocess.mode"], p.values["fit.epochs"]): s.test.loss for p, s in fits_of(result)}
     for (mode, epochs), loss in losses.items():
         changes = {"preprocess.mode": mode, "fit.epochs": epochs}
         single = fit_head(data, recipe.replaced(changes), tmp_path / f"{mode}{epochs}", cache=tmp_path / "cache")
@@ -204,13 +207,13 @@ def test_a_fit_that_diverges_has_no_scores_and_does_not_end_the_sweep(
     data: Path, cache: Path, recipe: Recipe, tmp_path: Path
 ) -> None:
     grid = {"fit.learning_rate": [1e-3, 1e30]}
-    found = sweep(data, recipe, grid, tmp_path / "out", seeds=2, cache=cache)
-    assert [scores.refused is None for scores in found.scores] == [True, True, False, False]
-    (_, kept), (_, refused) = found.spreads()
+    result = sweep(data, recipe, grid, tmp_path / "out", seeds=2, cache=cache)
+    assert [scores.refused is None for scores in result.scores] == [True, True, False, False]
+    (_, kept), (_, refused) = result.spreads()
     assert (kept.refused, refused.refused, refused.mean) == (0, 2, None)
-    assert found.p_value is None
-    assert "to see whether learning rate makes a difference, and only one value has scores" in found.conclusion()
-    rows = read_table(found.out / "summary.csv")
+    assert result.p_value is None
+    assert "to see whether learning rate makes a difference, and only one value has scores" in result.conclusion()
+    rows = read_table(result.out / "summary.csv")
     assert [(row["learning_rate"], row["fits"], row["refused"]) for row in rows] == [
         ("0.001", "2", "0"),
         ("1e+30", "0", "2"),
@@ -227,12 +230,6 @@ def test_the_conclusion_says_whether_values_matter(swept: Sweep) -> None:
     assert "one test image is worth 16.7 points" in swept.conclusion()
 
 
-def test_scores_are_read_back_as_they_were(swept: Sweep) -> None:
-    for scores in swept.scores:
-        back = FitScores.from_json(json.loads(json.dumps(scores.to_json())))
-        assert (back.train, back.validation, back.test) == (scores.train, scores.validation, scores.test)
-
-
 def test_a_folder_with_other_things_is_left_alone(data: Path, cache: Path, recipe: Recipe, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(RunError, match="holds other files"):
@@ -244,30 +241,25 @@ def test_a_folder_with_other_things_is_left_alone(data: Path, cache: Path, recip
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_the_command(swept: Sweep, data: Path, cache: Path, recipe: Recipe, tmp_path: Path) -> None:
-    own = tmp_path / "own.toml"
-    own.write_text(dump_recipe(recipe), "utf-8")
-    arguments = ["sweep", str(data), "--recipe", str(own), "--out", str(swept.out), "--cache", str(cache)]
-    result = CliRunner().invoke(app, [*arguments, "--batch-size", "4..12..8", "--seeds", "2", "--json"])
+def test_the_command(swept: Sweep, data: Path, command: Command) -> None:
+    result = command(data, "--batch-size", "4..12..8", "--seeds", "2", "--json", out=swept.out)
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout)
     assert [(row["batch_size"], row["seed"]) for row in document["rows"]] == [(4, 5), (4, 6), (12, 5), (12, 6)]
     assert [row["test"]["correct"] for row in document["rows"]] == [s.test.correct for s in swept.scores]
-    text = CliRunner().invoke(app, [*arguments, "--set", "fit.batch_size=4,12", "--seeds", "2"]).stdout
+    text = command(data, "--set", "fit.batch_size=4,12", "--seeds", "2", out=swept.out).stdout
     assert "2 seeds cannot show whether batch size makes a difference" in " ".join(text.split())
-    twice = CliRunner().invoke(app, [*arguments, "--batch-size", "4,12", "--set", "fit.batch_size=4,12"])
-    assert isinstance(twice.exception, UsageError)
 
 
 def test_kept_fits_stay_valid(swept: Sweep, data: Path, cache: Path) -> None:
     """The key is that of fits that were kept by earlier versions: all that moves the scores, and nothing else."""
     for point, scores in fits_of(swept):
-        known = Fits(data, swept.out, cache, "auto", "fail").extraction(point.recipe)
-        groups = sorted([image.digest, ""] for image in known.images)
+        features = Fits(data, swept.out, cache, "auto", "fail").extraction(point.recipe)
+        groups = sorted([image.digest, ""] for image in features.images)
         key = {
             "rule": 1,
-            "images": digest_of([data_digest(known.images), groups]),
-            "features": [known.space.plain.id, known.space.augmented.id],
+            "images": digest_of([data_digest(features.images), groups]),
+            "features": [features.space.plain.id, features.space.augmented.id],
             "views": 1,
             "head": point.recipe.head.model_dump(mode="json"),
             "fit": point.recipe.fit.model_dump(mode="json"),
@@ -280,8 +272,8 @@ def test_kept_fits_stay_valid(swept: Sweep, data: Path, cache: Path) -> None:
 
 def test_what_it_was_made_of_is_recorded(swept: Sweep, data: Path, cache: Path) -> None:
     document = json.loads((swept.out / "sweep.json").read_text("utf-8"))
-    known = Fits(data, swept.out, cache, "auto", "fail").extraction(swept.points[0].recipe)
-    assert document["data"]["sha256"] == data_digest(known.images)
+    features = Fits(data, swept.out, cache, "auto", "fail").extraction(swept.points[0].recipe)
+    assert document["data"]["sha256"] == data_digest(features.images)
     assert document["data"]["counts"]["train"] == {"covid": 6, "normal": 6}
     assert document["versions"]["numpy"] == np.__version__
 
@@ -304,26 +296,28 @@ def test_every_fit_is_checked_before_any_work(data: Path, tmp_path: Path, recipe
 
 
 def test_layers_are_swept_by_their_number(data: Path, cache: Path, recipe: Recipe, tmp_path: Path) -> None:
-    found = sweep(data, recipe, {"head.layers.1.units": [4, 16]}, tmp_path / "out", seeds=1, cache=cache)
-    rows = read_table(found.out / "sweep.csv")
+    result = sweep(data, recipe, {"head.layers.1.units": [4, 16]}, tmp_path / "out", seeds=1, cache=cache)
+    rows = read_table(result.out / "sweep.csv")
     assert [row["units"] for row in rows] == ["4", "16"]
     assert rows[0]["test_loss"] != rows[1]["test_loss"]
 
 
 def test_tables_are_values(data: Path, cache: Path, recipe: Recipe, tmp_path: Path) -> None:
     schedule = {"kind": "factor", "boundaries": [1], "values": [1.0, 0.1]}
-    found = sweep(data, recipe, {"fit.schedule": [None, schedule]}, tmp_path / "out", seeds=2, cache=cache)
-    assert [spread.refused for _, spread in found.spreads()] == [0, 0]
-    assert [json.loads(row["schedule"]) for row in read_table(found.out / "summary.csv")] == [None, schedule]
-    assert json.loads((found.out / "sweep.json").read_text("utf-8"))["rows"][2]["schedule"] == schedule
+    result = sweep(data, recipe, {"fit.schedule": [None, schedule]}, tmp_path / "out", seeds=2, cache=cache)
+    assert [spread.refused for _, spread in result.spreads()] == [0, 0]
+    assert [json.loads(row["schedule"]) for row in read_table(result.out / "summary.csv")] == [None, schedule]
+    assert json.loads((result.out / "sweep.json").read_text("utf-8"))["rows"][2]["schedule"] == schedule
     plain = sweep(data, recipe, {"fit.epochs": [4]}, tmp_path / "plain", seeds=2, cache=cache)
-    assert [scores.test for scores in found.scores[:2]] == [scores.test for scores in plain.scores]
-    assert [scores.test for scores in found.scores[2:]] != [scores.test for scores in plain.scores]
+    assert [scores.test for scores in result.scores[:2]] == [scores.test for scores in plain.scores]
+    assert [scores.test for scores in result.scores[2:]] != [scores.test for scores in plain.scores]
 
 
-def test_without_test_images_validation_is_told_of(cache: Path, recipe: Recipe, tmp_path: Path) -> None:
+def test_without_test_images_validation_is_reported(
+    cache: Path, recipe: Recipe, tmp_path: Path, command: Command
+) -> None:
     data = small_data(tmp_path / "data", train=8, test=0, classes=2)
-    result = command(data, own_recipe(tmp_path, recipe), tmp_path / "out", cache, "--batch-size", "4,12", "--json")
+    result = command(data, "--batch-size", "4,12", "--json")
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout)
     first = document["summary"]["values"][0]
@@ -336,26 +330,22 @@ def test_without_test_images_validation_is_told_of(cache: Path, recipe: Recipe, 
         sweep(data, recipe, {"fit.validation": [0.25, 0.0]}, tmp_path / "none", cache=cache)
 
 
-def test_skipped_images_are_told_of_and_the_exit_code_is_3(cache: Path, recipe: Recipe, tmp_path: Path) -> None:
+def test_skipped_images_are_listed_and_the_exit_code_is_3(tmp_path: Path, command: Command) -> None:
     data = small_data(tmp_path / "data", train=6, test=3, classes=2)
     (data / "train" / "covid" / "broken.png").write_bytes(b"no image")
-    own = own_recipe(tmp_path, recipe)
     arguments = ("--batch-size", "4,12", "--seeds", "1", "--on-error", "skip")
-    result = command(data, own, tmp_path / "out", cache, *arguments, "--json")
+    result = command(data, *arguments, "--json")
     assert result.exit_code == 3, result.output
     (failure,) = json.loads(result.stdout)["failed"]
     assert failure["path"] == "train/covid/broken.png"
-    text = command(data, own, tmp_path / "out", cache, *arguments)
+    text = command(data, *arguments)
     assert text.exit_code == 3
     assert "1 skipped:" in text.stdout
     assert "train/covid/broken.png: " in text.stdout
 
 
-def test_where_all_fits_diverge_the_result_is_refused(
-    data: Path, cache: Path, recipe: Recipe, tmp_path: Path
-) -> None:
-    own = own_recipe(tmp_path, recipe)
-    result = command(data, own, tmp_path / "out", cache, "--learning-rate", "1e30,1e31", "--seeds", "1", "--json")
+def test_where_all_fits_diverge_the_result_is_refused(data: Path, command: Command) -> None:
+    result = command(data, "--learning-rate", "1e30,1e31", "--seeds", "1", "--json")
     assert isinstance(result.exception, UntrustedError)
     assert result.exception.exit_code == 4
     assert str(result.exception).startswith("All 2 fits were refused; the first: Expected a finite loss")
@@ -364,12 +354,9 @@ def test_where_all_fits_diverge_the_result_is_refused(
     assert [value["refused"] for value in summary["values"]] == [1, 1]
 
 
-def test_settings_of_one_value_hold_for_all_fits(data: Path, cache: Path, recipe: Recipe, tmp_path: Path) -> None:
-    own = own_recipe(tmp_path, recipe)
-    result = command(
-        data, own, tmp_path / "out", cache, "--epochs", "1,2", "--set", "fit.seed=7", "--set", "fit.batch_size=4",
-        "--set", "head.penultimate=null", "--seeds", "2", "--json",
-    )  # fmt: skip
+def test_settings_of_one_value_hold_for_all_fits(data: Path, tmp_path: Path, command: Command) -> None:
+    fixed = ("--set", "fit.seed=7", "--set", "fit.batch_size=4", "--set", "head.penultimate=null")
+    result = command(data, "--epochs", "1,2", *fixed, "--seeds", "2", "--json")
     assert result.exit_code == 0, result.output
     assert [row["seed"] for row in json.loads(result.stdout)["rows"]] == [7, 8, 7, 8]
     kept = load_recipe(tmp_path / "out" / "recipe.toml")
@@ -389,34 +376,20 @@ def test_settings_of_one_value_hold_for_all_fits(data: Path, cache: Path, recipe
         (("--set", "fit.seed=7"), "Expected values to try"),
     ],
 )
-def test_what_is_given_twice_is_refused(
-    further: tuple[str, ...], says: str, data: Path, cache: Path, recipe: Recipe, tmp_path: Path
-) -> None:
-    result = command(data, own_recipe(tmp_path, recipe), tmp_path / "out", cache, *further)
+def test_what_is_given_twice_is_refused(further: tuple[str, ...], says: str, data: Path, command: Command) -> None:
+    result = command(data, *further)
     assert isinstance(result.exception, UsageError), result.output
     assert says in str(result.exception)
 
 
-def test_weights_are_those_of_each_backbone(data: Path, tmp_path: Path, recipe: Recipe, no_weights: Path) -> None:
-    """Weights of one network would not load into another; what is missing is told before any work."""
-    own = own_recipe(tmp_path, recipe)
-    further = ("--set", "backbone.name=mobilenetv2,resnet50v2", "--weights", "mobilenetv2=random")
-    result = command(
-        data, own, tmp_path / "out", tmp_path / "cache", *further, "--weights", f"resnet50v2={tmp_path / 'gone.h5'}"
-    )
+def test_weights_are_those_of_each_backbone(data: Path, tmp_path: Path, no_weights: Path, command: Command) -> None:
+    """Weights of one network would not load into another; what is missing is reported before any work."""
+    backbones = ("--set", "backbone.name=mobilenetv2,resnet50v2", "--cache", str(tmp_path / "cache"))
+    weights = ("--weights", "mobilenetv2=random", "--weights", f"resnet50v2={tmp_path / 'gone.h5'}")
+    result = command(data, *backbones, *weights)
     assert isinstance(result.exception, WeightsError)
     assert "gone.h5" in str(result.exception)
     assert not (tmp_path / "cache").exists()
-
-
-@pytest.mark.parametrize("verb", ["sweep", "fit-head"])
-def test_a_rate_that_has_no_effect_is_refused(verb: str, data: Path, tmp_path: Path, recipe: Recipe) -> None:
-    schedule = {"kind": "absolute", "boundaries": [2], "values": [1e-3, 1e-4]}
-    own = own_recipe(tmp_path, recipe.replaced({"fit.schedule": schedule}))
-    arguments = [verb, str(data), "--recipe", own, "--out", str(tmp_path / "out"), "--learning-rate", "1e-4"]
-    result = CliRunner().invoke(app, [*arguments, "--cache", str(tmp_path / "cache")])
-    assert isinstance(result.exception, UsageError)
-    assert "gives absolute rates" in str(result.exception)
 
 
 def test_a_folder_that_cannot_be_written_is_not_called_the_cache(
