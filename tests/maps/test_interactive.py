@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from typing import Any
 
 import numpy as np
 import pytest
+from html_page import parse
 
 from featx.errors import UsageError
 from featx.images import MAX_THUMBNAILS, Atlas
@@ -36,36 +36,10 @@ def some_atlas(n: int, blank: int | None = None) -> Atlas:
     return assembled((None if i == blank else np.full((24, 24, 3), 30 * i, np.uint8) for i in range(n)), n, 24)
 
 
-class Page(HTMLParser):
-    """The elements of a page and the text of each kind."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text: dict[str, list[str]] = {}
-        self.inside: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        self.inside.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        while self.inside and self.inside.pop() != tag:
-            pass
-
-    def handle_data(self, data: str) -> None:
-        if self.inside and data.strip():
-            self.text.setdefault(self.inside[-1], []).append(data.strip())
-
-    def ids(self) -> list[str]:
-        return [str(attributes["id"]) for _, attributes in self.elements if "id" in attributes]
-
-
 def payload(script: str) -> dict[str, Any]:
-    found = re.fullmatch(r'<script type="application/json" id="[a-z0-9-]+">(.*)</script>\n', script, re.DOTALL)
-    assert found
-    document: dict[str, Any] = json.loads(found[1])
+    content = re.fullmatch(r'<script type="application/json" id="[a-z0-9-]+">(.*)</script>\n', script, re.DOTALL)
+    assert content
+    document: dict[str, Any] = json.loads(content[1])
     return document
 
 
@@ -77,14 +51,10 @@ def test_the_page_says_in_words_what_the_map_shows() -> None:
     )
     text = page(data)
     assert summary(data) in text
-    shown = Page(text)
-    assert shown.text["h1"] == ["a map"]
-    assert shown.text["h2"] == ["Selected images"]
-    assert shown.text["title"] == ["a map"]
-    entries = [attributes for _, attributes in shown.elements if "data-group" in attributes]
-    assert len(entries) == 4
-    legend = list(zip([t for t in shown.text["span"] if t != "Find"][::2], shown.text["span"][2::2], strict=False))
-    assert [name for name, _ in legend] == ["a", "a, added", "b", "b, added"]
+    shown = parse(text)
+    assert [node.text for node in shown.all("title", "h1", "h2")] == ["a map", "a map", "Selected images"]
+    entries = [node.text for node in shown.all("button") if "data-group" in node.attributes]
+    assert entries == ["a 2", "a, added 1", "b 2", "b, added 1"]
 
 
 def test_the_script_has_the_data_of_each_image() -> None:
@@ -116,10 +86,11 @@ def test_the_same_map_gives_the_same_page() -> None:
 def test_several_maps_stand_on_one_page() -> None:
     maps = [some_map(), some_map(7), some_map(title="another")]
     parts = [components(data, heading=2) for data in maps]
-    shown = Page("".join(script + body for script, body in parts))
-    assert len(shown.ids()) == len(set(shown.ids())) == 3 * 5
-    assert shown.text["h2"] == ["a map", "a map", "another"]
-    assert shown.text["h3"] == ["Selected images"] * 3
+    shown = parse("".join(script + body for script, body in parts))
+    ids = [node.attributes["id"] for node in shown.walk() if "id" in node.attributes]
+    assert len(ids) == len(set(ids)) == 3 * 5
+    assert [node.text for node in shown.all("h2")] == ["a map", "a map", "another"]
+    assert [node.text for node in shown.all("h3")] == ["Selected images"] * 3
     bokeh = [set(re.findall(r'"id":"([^"]+)"', script)) for script, _ in parts]
     assert all(len(ids) > 20 for ids in bokeh)
     assert not bokeh[0] & bokeh[1]
@@ -144,24 +115,22 @@ def test_names_end_no_element() -> None:
     assert "<script>alert" not in script + body
     script_data = payload(script)
     assert script_data["names"] == [HOSTILE] * 6
-    shown = Page(body)
-    assert HOSTILE in shown.text["h3"]
-    assert not [tag for tag, _ in shown.elements if tag == "script"]
-    whole = Page(page(data))
-    assert len([tag for tag, _ in whole.elements if tag == "script"]) == len(
-        [tag for tag, _ in Page(page(some_map())).elements if tag == "script"]
-    )
+    shown = parse(body)
+    assert HOSTILE in [node.text for node in shown.all("h3")]
+    assert not shown.all("script")
+    assert len(parse(page(data)).all("script")) == len(parse(page(some_map())).all("script"))
 
 
 def test_nothing_is_loaded_from_elsewhere() -> None:
-    shown = Page(page(some_map(atlas=some_atlas(6))))
-    policies = [one["content"] for tag, one in shown.elements if one.get("http-equiv") == "Content-Security-Policy"]
-    assert policies == ["default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"]
-    for tag, attributes in shown.elements:
-        assert "src" not in attributes, tag
-        assert (attributes.get("href") or "data:").startswith("data:")
-    assert not [tag for tag, _ in shown.elements if tag in ("iframe", "object", "embed", "img", "form", "base")]
-    assert [attributes["href"] for tag, attributes in shown.elements if tag == "link"] == ["data:,"]
+    shown = parse(page(some_map(atlas=some_atlas(6))))
+    (policy,) = shown.all("meta", **{"http-equiv": "Content-Security-Policy"})
+    expected = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
+    assert policy.attributes["content"] == expected
+    for node in shown.walk():
+        assert "src" not in node.attributes, node.tag
+        assert node.attributes.get("href", "data:").startswith("data:")
+    assert not shown.all("iframe", "object", "embed", "img", "form", "base")
+    assert [node.attributes["href"] for node in shown.all("link")] == ["data:,"]
     assert "@import" not in resources().split("<script")[0]
     assert "url(" not in resources().split("<script")[0]
 
