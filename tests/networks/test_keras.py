@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from network_data import keras_network, seeded_mobilenet, some_pixels
+from network_data import keras_network, random_mobilenet, some_pixels
 
 from featx.errors import RecipeError, WeightsError
 from featx.images import Preprocessing
@@ -211,13 +211,14 @@ def test_an_archive_that_is_no_model(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def mobilenet_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "mobilenetv2.weights.h5"
-    seeded_mobilenet(32).save_weights(path)
+    random_mobilenet(32).save_weights(path)
     return path
 
 
 def test_weights_of_a_file_are_those_that_were_saved(mobilenet_weights: Path) -> None:
     pixels = some_pixels()
-    model = seeded_mobilenet(32)
+    model = random_mobilenet(32)
+    model.load_weights(mobilenet_weights)
     rows = keras_network("mobilenetv2", str(mobilenet_weights)).rows(pixels)
     assert rows.std() > 0
     np.testing.assert_array_equal(rows, model.predict_on_batch(pixels).reshape(4, -1))

@@ -12,7 +12,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from network_data import seeded_mobilenet
+from network_data import random_mobilenet
 
 from featx.digests import sha256
 from featx.errors import UsageError, WeightsError
@@ -61,9 +61,9 @@ def keras_models(no_weights: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file as Keras publishes them, in its old format: MobileNetV2 with seeded weights."""
+    """A file as Keras publishes them, in its old format: MobileNetV2 with random weights."""
     path = tmp_path_factory.mktemp("published") / "mobilenetv2.h5"
-    seeded_mobilenet(224).save(path)
+    random_mobilenet(224).save(path)
     return path
 
 

@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,29 +42,6 @@ def an_hour_later(monkeypatch: pytest.MonkeyPatch) -> None:
     at(monkeypatch, HOUR)
 
 
-@pytest.fixture
-def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the files that were read for their digest."""
-    names: list[str] = []
-
-    def counting(path: Path, name: str) -> bytes:
-        names.append(path.name)
-        return read_bytes(path, name)
-
-    monkeypatch.setattr(hashing, "read_bytes", counting)
-    return names
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return written(tmp_path / "data", 5)
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    return tmp_path / "cache"
-
-
 def written(folder: Path, n: int) -> Path:
     """A folder of files of one size; hashing asks for no more than bytes."""
     folder.mkdir(parents=True)
@@ -72,25 +50,44 @@ def written(folder: Path, n: int) -> Path:
     return folder
 
 
-def hashed(cache: Path, *paths: Path) -> dict[Path, str]:
-    """Digests by path, compared with those of the files as they are."""
-    images, failed = hash_images(read_paths(list(paths)).items, "fail", StatCache(cache))
-    assert failed == []
-    digests = {image.item.path: image.digest for image in images}
-    assert digests == {path: digest(path) for path in digests}
-    return digests
+@dataclass
+class Place:
+    """A folder of five files, a cache, and the names of the files that were read for their digest."""
+
+    folder: Path
+    cache: Path
+    reads: list[str] = field(default_factory=list)
+
+    def hashed(self, *paths: Path) -> dict[Path, str]:
+        """Digests by path, compared with those of the files as they are."""
+        images, failed = hash_images(read_paths(paths or [self.folder]).items, "fail", StatCache(self.cache))
+        assert failed == []
+        digests = {image.item.path: image.digest for image in images}
+        assert digests == {path: digest(path) for path in digests}
+        return digests
+
+    def again(self, *paths: Path) -> list[str]:
+        """The names of the files that a further command reads."""
+        self.reads.clear()
+        self.hashed(*paths)
+        return sorted(self.reads)
+
+    @property
+    def database(self) -> Path:
+        (path,) = (self.cache / FOLDER).iterdir()
+        return path
 
 
-def again(reads: list[str], cache: Path, *paths: Path) -> list[str]:
-    """The names of the files that a further command reads."""
-    reads.clear()
-    hashed(cache, *paths)
-    return sorted(reads)
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    place = Place(written(tmp_path / "five", 5), tmp_path / "cache")
 
+    def counting(path: Path, name: str) -> bytes:
+        place.reads.append(path.name)
+        return read_bytes(path, name)
 
-def database_of(cache: Path) -> Path:
-    (path,) = (cache / FOLDER).iterdir()
-    return path
+    monkeypatch.setattr(hashing, "read_bytes", counting)
+    return place
 
 
 def execute(path: Path, *statements: str) -> None:
@@ -102,15 +99,15 @@ def execute(path: Path, *statements: str) -> None:
 # --- what is read and what is not ---
 
 
-def test_only_new_files_are_read(folder: Path, cache: Path, reads: list[str]) -> None:
-    hashed(cache, folder)
-    assert len(reads) == 5
-    before = database_of(cache).read_bytes()
-    assert again(reads, cache, folder) == []
-    assert database_of(cache).read_bytes() == before
-    (folder / "new.png").write_bytes(b"new")
-    assert again(reads, cache, folder) == ["new.png"]
-    assert again(reads, cache, folder) == []
+def test_only_new_files_are_read(place: Place) -> None:
+    place.hashed()
+    assert len(place.reads) == 5
+    before = place.database.read_bytes()
+    assert place.again() == []
+    assert place.database.read_bytes() == before
+    (place.folder / "new.png").write_bytes(b"new")
+    assert place.again() == ["new.png"]
+    assert place.again() == []
 
 
 def rewrite(path: Path) -> None:
@@ -134,47 +131,45 @@ def link_to_another(path: Path) -> None:
 
 @pytest.mark.parametrize("change", [rewrite, exchange, link_to_another])
 def test_other_bytes_are_noticed_though_size_and_mtime_are_the_same(
-    change: Callable[[Path], None], folder: Path, cache: Path, reads: list[str]
+    place: Place, change: Callable[[Path], None]
 ) -> None:
-    hashed(cache, folder)
-    path = folder / "001.png"
+    place.hashed()
+    path = place.folder / "001.png"
     before = path.stat()
     change(path)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
-    assert again(reads, cache, folder) == ["001.png"]
-    assert again(reads, cache, folder) == []
+    assert place.again() == ["001.png"]
+    assert place.again() == []
 
 
-def test_files_that_changed_places_are_noticed(folder: Path, cache: Path, reads: list[str]) -> None:
-    hashed(cache, folder)
-    one, two = folder / "001.png", folder / "002.png"
-    one.rename(folder / "x")
+def test_files_that_changed_places_are_noticed(place: Place) -> None:
+    place.hashed()
+    one, two = place.folder / "001.png", place.folder / "002.png"
+    one.rename(place.folder / "x")
     two.rename(one)
-    (folder / "x").rename(two)
-    assert again(reads, cache, folder) == ["001.png", "002.png"]
+    (place.folder / "x").rename(two)
+    assert place.again() == ["001.png", "002.png"]
 
 
-def test_for_a_link_the_state_of_its_target_counts(tmp_path: Path, cache: Path, reads: list[str]) -> None:
+def test_for_a_link_the_state_of_its_target_counts(place: Place, tmp_path: Path) -> None:
     real = written(tmp_path / "real", 2)
     links = tmp_path / "links"
     links.mkdir()
     for path in files_of(real):
         (links / path.name).symlink_to(path)
-    hashed(cache, links)
-    assert again(reads, cache, links) == []
+    place.hashed(links)
+    assert place.again(links) == []
     rewrite(real / "001.png")
-    assert again(reads, cache, links) == ["001.png"]
+    assert place.again(links) == ["001.png"]
     (links / "000.png").unlink()
     (links / "000.png").symlink_to(real / "001.png")
-    assert again(reads, cache, links) == ["000.png"]
+    assert place.again(links) == ["000.png"]
 
 
 @pytest.mark.parametrize("field", FileState._fields)
-def test_each_part_of_the_state_counts(
-    field: str, folder: Path, cache: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hashed(cache, folder)
+def test_each_part_of_the_state_counts(place: Place, field: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.hashed()
 
     def changed(path: Path) -> FileState | None:
         state = state_of(path)
@@ -182,16 +177,16 @@ def test_each_part_of_the_state_counts(
         return state._replace(**{field: getattr(state, field) + 1}) if path.name == "003.png" else state
 
     monkeypatch.setattr(stat_cache, "state_of", changed)
-    assert again(reads, cache, folder) == ["003.png"]
+    assert place.again() == ["003.png"]
 
 
-def test_a_moved_folder_is_read_again(folder: Path, cache: Path, reads: list[str]) -> None:
-    hashed(cache, folder)
-    moved = folder.rename(folder.with_name("moved"))
-    assert len(again(reads, cache, moved)) == 5
+def test_a_moved_folder_is_read_again(place: Place) -> None:
+    place.hashed()
+    moved = place.folder.rename(place.folder.with_name("moved"))
+    assert len(place.again(moved)) == 5
 
 
-def test_names_that_are_not_utf8(tmp_path: Path, cache: Path, reads: list[str]) -> None:
+def test_names_that_are_not_utf8(place: Place, tmp_path: Path) -> None:
     name = os.fsdecode(b"caf\xe9.png")
     try:
         (tmp_path / name).write_bytes(b"x")
@@ -199,50 +194,44 @@ def test_names_that_are_not_utf8(tmp_path: Path, cache: Path, reads: list[str]) 
         pytest.skip("this file system takes no such names")
     item = Item("caf.png", tmp_path / name, None, "test")
     for expected in ([name], []):
-        reads.clear()
-        hash_images([item], "fail", StatCache(cache))
-        assert reads == expected
+        place.reads.clear()
+        hash_images([item], "fail", StatCache(place.cache))
+        assert place.reads == expected
 
 
-def test_numbers_of_64_bits_are_kept(
-    folder: Path, cache: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_numbers_of_64_bits_are_kept(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """SQLite has no unsigned integers, and some network file systems use all bits of an inode's number."""
-    state = state_of(folder / "000.png")
+    state = state_of(place.folder / "000.png")
     assert state is not None
     monkeypatch.setattr(stat_cache, "state_of", lambda path: state._replace(inode=2**64 - 1))
-    hashed(cache, folder)
-    assert again(reads, cache, folder) == []
+    place.hashed()
+    assert place.again() == []
 
 
 # --- when times prove nothing ---
 
 
-def test_files_that_were_just_written_are_not_recorded(
-    folder: Path, cache: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_that_were_just_written_are_not_recorded(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     at(monkeypatch, 0)
-    hashed(cache, folder)
-    assert len(again(reads, cache, folder)) == 5
-    assert not cache.exists()
+    place.hashed()
+    assert len(place.again()) == 5
+    assert not place.cache.exists()
 
 
-def test_recorded_files_are_read_while_the_clock_is_set_back(
-    folder: Path, cache: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hashed(cache, folder)
-    before = database_of(cache).read_bytes()
+def test_recorded_files_are_read_while_the_clock_is_set_back(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.hashed()
+    before = place.database.read_bytes()
     for offset, expected in ((-HOUR, 5), (0, 5), (HOUR, 0)):
         at(monkeypatch, offset)
-        assert len(again(reads, cache, folder)) == expected
-    assert database_of(cache).read_bytes() == before
+        assert len(place.again()) == expected
+    assert place.database.read_bytes() == before
 
 
-def test_a_time_in_the_future_is_not_trusted(folder: Path, cache: Path, reads: list[str]) -> None:
+def test_a_time_in_the_future_is_not_trusted(place: Place) -> None:
     later = time.time_ns() + 2 * HOUR
-    os.utime(folder / "002.png", ns=(later, later))
-    hashed(cache, folder)
-    assert again(reads, cache, folder) == ["002.png"]
+    os.utime(place.folder / "002.png", ns=(later, later))
+    place.hashed()
+    assert place.again() == ["002.png"]
 
 
 @pytest.mark.parametrize(
@@ -272,21 +261,17 @@ def test_a_file_system_without_ctime_is_not_trusted() -> None:
     assert tells_of_changes(FileState(1, coarse + 1, coarse + 1, 1, 1), now)
 
 
-def test_where_ctime_is_something_else_every_file_is_read(
-    folder: Path, cache: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hashed(cache, folder)
-    before = database_of(cache).read_bytes()
+def test_where_ctime_is_something_else_every_file_is_read(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.hashed()
+    before = place.database.read_bytes()
     monkeypatch.setattr(stat_cache, "SUPPORTED", False)
     monkeypatch.delattr(stat_cache, "state_of")  # nor is it asked for
-    (folder / "new.png").write_bytes(b"new")
-    assert len(again(reads, cache, folder)) == 6
-    assert database_of(cache).read_bytes() == before
+    (place.folder / "new.png").write_bytes(b"new")
+    assert len(place.again()) == 6
+    assert place.database.read_bytes() == before
 
 
-def test_a_file_that_changes_while_it_is_read_is_not_recorded(
-    folder: Path, cache: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_changes_while_it_is_read_is_not_recorded(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     def slow(path: Path, name: str) -> bytes:
         content = read_bytes(path, name)
         if path.name == "004.png":
@@ -295,19 +280,19 @@ def test_a_file_that_changes_while_it_is_read_is_not_recorded(
 
     with monkeypatch.context() as patch:
         patch.setattr(hashing, "read_bytes", slow)
-        hash_images(read_paths([folder]).items, "fail", StatCache(cache))
-    assert info(Store(cache)).known_files == 4
-    assert again(reads, cache, folder) == ["004.png"]
+        hash_images(read_paths([place.folder]).items, "fail", StatCache(place.cache))
+    assert info(Store(place.cache)).known_files == 4
+    assert place.again() == ["004.png"]
 
 
 # --- files that cannot be read ---
 
 
 def test_a_recorded_file_that_may_not_be_read_fails_as_without_the_stat_cache(
-    folder: Path, cache: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
+    place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hashed(cache, folder)
-    items = read_paths([folder]).items
+    place.hashed()
+    items = read_paths([place.folder]).items
 
     def denied(path: Path, *_: object) -> bytes:
         raise PermissionError(13, "denied", str(path))
@@ -316,38 +301,38 @@ def test_a_recorded_file_that_may_not_be_read_fails_as_without_the_stat_cache(
         patch.setattr(os, "open", denied)
         patch.setattr(Path, "read_bytes", denied)
         with pytest.raises(ImageError, match="may not be read"):
-            hash_images(items, "fail", StatCache(cache))
-    assert again(reads, cache, folder) == []
+            hash_images(items, "fail", StatCache(place.cache))
+    assert place.again() == []
 
 
-def test_a_recorded_file_that_is_no_file_any_more_fails(folder: Path, cache: Path) -> None:
-    hashed(cache, folder)
-    items = read_paths([folder]).items
-    path = folder / "001.png"
+def test_a_recorded_file_that_is_no_file_any_more_fails(place: Place) -> None:
+    place.hashed()
+    items = read_paths([place.folder]).items
+    path = place.folder / "001.png"
     path.unlink()
-    images, failed = hash_images(items, "skip", StatCache(cache))
+    images, failed = hash_images(items, "skip", StatCache(place.cache))
     assert (len(images), failed) == (4, [Failure(items[1].id, "does not exist")])
     path.mkdir()
-    assert hash_images(items, "skip", StatCache(cache))[1][0].reason.startswith("is a folder")
+    assert hash_images(items, "skip", StatCache(place.cache))[1][0].reason.startswith("is a folder")
     path.rmdir()
     os.mkfifo(path)
-    assert hash_images(items, "skip", StatCache(cache))[1][0].reason == "is not a regular file"
+    assert hash_images(items, "skip", StatCache(place.cache))[1][0].reason == "is not a regular file"
 
 
-def test_files_read_before_an_error_are_recorded(folder: Path, cache: Path, reads: list[str]) -> None:
-    (folder / "zzz.png").touch()
+def test_files_read_before_an_error_are_recorded(place: Place) -> None:
+    (place.folder / "zzz.png").touch()
     with pytest.raises(ImageError, match="is empty"):
-        hash_images(read_paths([folder]).items, "fail", StatCache(cache))
-    (folder / "zzz.png").unlink()
-    assert again(reads, cache, folder) == []
+        hash_images(read_paths([place.folder]).items, "fail", StatCache(place.cache))
+    (place.folder / "zzz.png").unlink()
+    assert place.again() == []
 
 
 # --- the database ---
 
 
-def test_any_script_can_read_it(folder: Path, cache: Path) -> None:
-    expected = hashed(cache, folder)
-    with closing(sqlite3.connect(database_of(cache))) as database:
+def test_any_script_can_read_it(place: Place) -> None:
+    expected = place.hashed()
+    with closing(sqlite3.connect(place.database)) as database:
         rows = database.execute("SELECT CAST(path AS TEXT), state, lower(hex(sha256)) FROM files").fetchall()
     assert {Path(path): value for path, _, value in rows} == expected
     assert {Path(path): state for path, state, _ in rows} == {
@@ -355,13 +340,13 @@ def test_any_script_can_read_it(folder: Path, cache: Path) -> None:
     }
 
 
-def test_more_files_than_one_query_takes(tmp_path: Path, cache: Path, reads: list[str]) -> None:
+def test_more_files_than_one_query_takes(place: Place, tmp_path: Path) -> None:
     folder = written(tmp_path / "data", 1100)
-    hashed(cache, folder)
-    assert again(reads, cache, folder) == []
+    place.hashed(folder)
+    assert place.again(folder) == []
 
 
-def test_processes_that_write_at_once_lose_nothing(tmp_path: Path, cache: Path, reads: list[str]) -> None:
+def test_processes_that_write_at_once_lose_nothing(place: Place, tmp_path: Path) -> None:
     """Nor do they if one of them is killed, or collects garbage."""
     folder = written(tmp_path / "data", 40)
     script = """
@@ -376,7 +361,7 @@ for number in range(40):
     hash_images(items[number:] + items[:number // 2], "fail", StatCache(root))
     gc(Store(root))
 """
-    first, second, killed = (start(script, cache) for _ in range(3))
+    first, second, killed = (start(script, place.cache) for _ in range(3))
     with killed:
         assert killed.stdout is not None
         assert killed.stdout.readline() == "ready\n"
@@ -384,17 +369,17 @@ for number in range(40):
         killed.kill()
     finish(first)
     finish(second)
-    assert again(reads, cache, folder) == []
-    assert info(Store(cache)).known_files == 40
+    assert place.again(folder) == []
+    assert info(Store(place.cache)).known_files == 40
 
 
-def test_a_group_may_share_it(folder: Path, cache: Path) -> None:
+def test_a_group_may_share_it(place: Place) -> None:
     before = os.umask(0o002)
     try:
-        hashed(cache, folder)
+        place.hashed()
     finally:
         os.umask(before)
-    assert database_of(cache).stat().st_mode & 0o777 == 0o664
+    assert place.database.stat().st_mode & 0o777 == 0o664
 
 
 def garbage(path: Path) -> None:
@@ -426,30 +411,30 @@ def trigger(path: Path) -> None:
 
 @pytest.mark.parametrize("harm", [garbage, truncate, overwrite_a_page, other_columns, view_without_end, trigger])
 def test_a_damaged_database_is_made_again(
-    harm: Callable[[Path], None], folder: Path, cache: Path, reads: list[str], caplog: pytest.LogCaptureFixture
+    place: Place, harm: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    hashed(cache, folder)
-    harm(database_of(cache))
-    assert len(again(reads, cache, folder)) == 5
+    place.hashed()
+    harm(place.database)
+    assert len(place.again()) == 5
     (record,) = caplog.records
     assert "is damaged" in record.getMessage()
-    assert again(reads, cache, folder) == []
+    assert place.again() == []
     assert len(caplog.records) == 1
 
 
-def test_no_damage_gives_a_wrong_digest_or_an_error(folder: Path, cache: Path) -> None:
-    hashed(cache, folder)
-    path = database_of(cache)
+def test_no_damage_gives_a_wrong_digest_or_an_error(place: Place) -> None:
+    place.hashed()
+    path = place.database
     sound = path.read_bytes()
     moments = random.Random(5)
     for _ in range(60):
         content = bytearray(sound)
         for _ in range(moments.randrange(1, 30)):
-            place = moments.choice([moments.randrange(200), moments.randrange(3900, len(content))])
-            content[place] ^= 1 << moments.randrange(8)
+            offset = moments.choice([moments.randrange(200), moments.randrange(3900, len(content))])
+            content[offset] ^= 1 << moments.randrange(8)
         path.write_bytes(content[: moments.choice([len(content), moments.randrange(len(content))])])
-        hashed(cache, folder)
-        verify(Store(cache))
+        place.hashed()
+        verify(Store(place.cache))
 
 
 @pytest.mark.parametrize(
@@ -464,14 +449,12 @@ def test_no_damage_gives_a_wrong_digest_or_an_error(folder: Path, cache: Path) -
         "path = 'text'",
     ],
 )
-def test_a_damaged_entry_is_not_believed(
-    change: str, folder: Path, cache: Path, reads: list[str], caplog: pytest.LogCaptureFixture
-) -> None:
-    hashed(cache, folder)
-    path = os.fsencode(folder / "002.png").hex()
-    execute(database_of(cache), f"UPDATE files SET {change} WHERE path = x'{path}'")
-    assert "002.png" in again(reads, cache, folder)
-    assert again(reads, cache, folder) == []
+def test_a_damaged_entry_is_not_believed(place: Place, change: str, caplog: pytest.LogCaptureFixture) -> None:
+    place.hashed()
+    path = os.fsencode(place.folder / "002.png").hex()
+    execute(place.database, f"UPDATE files SET {change} WHERE path = x'{path}'")
+    assert "002.png" in place.again()
+    assert place.again() == []
     assert caplog.records == []
 
 
@@ -504,92 +487,87 @@ def full(_: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.parametrize(("obstacle", "read"), [(locked, 205), (read_only, 200), (full, 200)])
 def test_a_database_that_cannot_be_used_is_no_error(
+    place: Place,
     obstacle: Callable[[Path, pytest.MonkeyPatch], AbstractContextManager[None]],
     read: int,
     tmp_path: Path,
-    cache: Path,
-    reads: list[str],
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(stat_cache, "WAIT_SECONDS", 0.01)
-    folder, more = written(tmp_path / "data", 5), written(tmp_path / "more", 200)
-    hashed(cache, folder)
-    path = database_of(cache)
+    more = written(tmp_path / "more", 200)
+    place.hashed()
+    path = place.database
     before = path.read_bytes()
     with monkeypatch.context() as patch, obstacle(path, patch):
-        assert len(again(reads, cache, folder, more)) == read
-        StatCache(cache).forget(more)
-        assert gc(Store(cache)).forgotten == 0
+        assert len(place.again(place.folder, more)) == read
+        StatCache(place.cache).forget(more)
+        assert gc(Store(place.cache)).forgotten == 0
     assert path.read_bytes() == before
     assert caplog.records == []
-    assert len(again(reads, cache, folder, more)) == 200
+    assert len(place.again(place.folder, more)) == 200
 
 
 @pytest.mark.parametrize("make", [Path.touch, Path.mkdir, os.mkfifo])
-def test_something_else_in_the_place_of_the_database(
-    make: Callable[[Path], None], folder: Path, cache: Path, reads: list[str]
-) -> None:
-    hashed(cache, folder)
-    path = database_of(cache)
+def test_something_else_in_the_place_of_the_database(place: Place, make: Callable[[Path], None]) -> None:
+    place.hashed()
+    path = place.database
     path.unlink()
     make(path)
-    assert len(again(reads, cache, folder)) == 5
-    assert len(again(reads, cache, folder)) == (0 if make is Path.touch else 5)
+    assert len(place.again()) == 5
+    assert len(place.again()) == (0 if make is Path.touch else 5)
 
 
-def test_each_computer_has_its_own(
-    folder: Path, cache: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hashed(cache, folder)
-    first = database_of(cache)
+def test_each_computer_has_its_own(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.hashed()
+    first = place.database
     with monkeypatch.context() as patch:
         patch.setattr("platform.node", lambda: "another")
-        assert len(again(reads, cache, folder)) == 5
-    (second,) = set((cache / FOLDER).iterdir()) - {first}
-    assert again(reads, cache, folder) == []
+        assert len(place.again()) == 5
+    (second,) = set((place.cache / FOLDER).iterdir()) - {first}
+    assert place.again() == []
     for path in (first, second):
         os.utime(path, (0, 0))
-    assert gc(Store(cache), dry_run=True).bytes_freed == second.stat().st_size
-    gc(Store(cache))
-    assert database_of(cache) == first
+    assert gc(Store(place.cache), dry_run=True).bytes_freed == second.stat().st_size
+    gc(Store(place.cache))
+    assert place.database == first
 
 
 # --- the commands for the cache ---
 
 
-def test_the_cache_commands_know_it(tmp_path: Path, folder: Path, cache: Path, reads: list[str]) -> None:
+def test_the_cache_commands_know_it(place: Place, tmp_path: Path) -> None:
     other = written(tmp_path / "other", 300)
-    hashed(cache, folder, other)
-    store = Store(cache)
+    place.hashed(place.folder, other)
+    store = Store(place.cache)
     assert (info(store).known_files, info(store).rows) == (305, 0)
-    size = database_of(cache).stat().st_size
+    size = place.database.stat().st_size
     assert info(store).known_files_bytes == size
     shutil.rmtree(other)
-    (folder / "000.png").unlink()
-    before = tree(cache)
+    (place.folder / "000.png").unlink()
+    before = tree(place.cache)
     planned = gc(store, dry_run=True)
-    assert (tree(cache), info(store).known_files) == (before, 305)
+    assert (tree(place.cache), info(store).known_files) == (before, 305)
     done = gc(store)
     assert planned.forgotten == done.forgotten == 301
     assert done.bytes_freed == size - info(store).known_files_bytes
     assert 0.5 < planned.bytes_freed / done.bytes_freed < 2
-    assert again(reads, cache, folder) == []
+    assert place.again() == []
     assert verify(store).damaged == []
-    name = f"{FOLDER}/{database_of(cache).name}"
-    execute(database_of(cache), "UPDATE files SET crc32 = crc32 + 1")
+    name = f"{FOLDER}/{place.database.name}"
+    execute(place.database, "UPDATE files SET crc32 = crc32 + 1")
     checked = verify(store)
     assert (checked.known_files, checked.damaged) == (0, [name])
-    assert list((cache / FOLDER).iterdir()) == []
+    assert list((place.cache / FOLDER).iterdir()) == []
 
 
-def test_what_earlier_versions_left_is_ignored_and_removed_by_gc(folder: Path, cache: Path) -> None:
-    (cache / "known-files").mkdir(parents=True)
-    (cache / "known-files" / "00-0.arrow").write_bytes(b"1234")
-    (cache / "turn.lock").touch()
-    hashed(cache, folder)
-    assert gc(Store(cache), dry_run=True).bytes_freed == gc(Store(cache)).bytes_freed == 4
-    assert [path.name for path in cache.iterdir()] == [FOLDER]
+def test_what_earlier_versions_left_is_ignored_and_removed_by_gc(place: Place) -> None:
+    (place.cache / "known-files").mkdir(parents=True)
+    (place.cache / "known-files" / "00-0.arrow").write_bytes(b"1234")
+    (place.cache / "turn.lock").touch()
+    place.hashed()
+    assert gc(Store(place.cache), dry_run=True).bytes_freed == gc(Store(place.cache)).bytes_freed == 4
+    assert [path.name for path in place.cache.iterdir()] == [FOLDER]
 
 
 # --- features ---
@@ -600,40 +578,38 @@ def recipe(tiny_model: Path) -> Recipe:
     return small_recipe(tiny_model)
 
 
-def test_features_are_the_same_with_and_without(
-    tmp_path: Path, cache: Path, recipe: Recipe, reads: list[str]
-) -> None:
+def test_features_are_the_same_with_and_without(place: Place, tmp_path: Path, recipe: Recipe) -> None:
     data = small_data(tmp_path / "data", train=3, test=1, classes=2)
-    first = extract(data, recipe, cache=cache)
+    first = extract(data, recipe, cache=place.cache)
     n = len(first.images)
-    assert (first.computed, len(reads)) == (n, n)
+    assert (first.computed, len(place.reads)) == (n, n)
     for warm, read in ((True, 0), (False, n)):
         if not warm:
-            shutil.rmtree(cache / FOLDER)
-        reads.clear()
-        second = extract(data, recipe, cache=cache)
-        assert (second.computed, len(reads)) == (0, read)
+            shutil.rmtree(place.cache / FOLDER)
+        place.reads.clear()
+        second = extract(data, recipe, cache=place.cache)
+        assert (second.computed, len(place.reads)) == (0, read)
         assert second.images == first.images
         np.testing.assert_array_equal(second.table().X, first.table().X)
     wider = recipe.replaced({"backbone.pooling": "avg"})
-    warm_cache = extract(data, wider, cache=cache)
+    warm_cache = extract(data, wider, cache=place.cache)
     new_cache = extract(data, wider, cache=tmp_path / "new")
     assert warm_cache.computed == new_cache.computed == n
     np.testing.assert_array_equal(warm_cache.table().X, new_cache.table().X)
 
 
 def test_a_wrong_entry_is_found_out_and_forgotten(
-    tmp_path: Path, cache: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+    place: Place, tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As after a change through a memory map, which may leave a file's times as they are."""
     data = small_data(tmp_path / "data", train=2, test=1, classes=2)
     with monkeypatch.context() as patch:
         patch.setattr(hashing, "sha256", lambda content: hashlib.sha256(content + b"x").hexdigest())
-        hash_images(read_data(data).items, "fail", StatCache(cache))
+        hash_images(read_data(data).items, "fail", StatCache(place.cache))
     with pytest.raises(ImageError, match="changed while it was being read; run the command again"):
-        extract(data, recipe, cache=cache)
-    extract(data, recipe, cache=cache, on_error="skip")  # which comes upon all others too
-    second = extract(data, recipe, cache=cache)
+        extract(data, recipe, cache=place.cache)
+    extract(data, recipe, cache=place.cache, on_error="skip")  # which comes upon all others too
+    second = extract(data, recipe, cache=place.cache)
     expected = extract(data, recipe, cache=tmp_path / "new")
     assert second.images == expected.images
     np.testing.assert_array_equal(second.table().X, expected.table().X)

@@ -23,8 +23,8 @@ def some_pixels(n: int = 4, size: int = 32, seed: int = 0) -> NDArray[np.float32
     return np.random.default_rng(seed).normal(size=(n, size, size, 3)).astype(np.float32)
 
 
-def seeded_mobilenet(size: int) -> Any:
-    """A MobileNetV2 of Keras with seeded weights."""
+def random_mobilenet(size: int) -> Any:
+    """A MobileNetV2 of Keras with random weights, those of its normalisation too."""
     model = load_keras().applications.MobileNetV2(include_top=False, weights=None, input_shape=(size, size, 3))
     generator = np.random.default_rng(0)
     model.set_weights([value + generator.normal(0, 0.01, value.shape).clip(0) for value in model.get_weights()])
