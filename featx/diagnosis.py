@@ -74,11 +74,6 @@ class EngineTrial:
     seconds: float = 0.0
     reason: str | None = None
 
-    @property
-    def failed(self) -> bool:
-        """It was tried and does not work."""
-        return self.state in ("wrong", "fails", "no space")
-
 
 @dataclass(frozen=True)
 class WeightsFile:
@@ -145,12 +140,10 @@ def doctor(*, cache: str | Path = "cache", progress: Progress | None = None) -> 
     machine = this_machine()
     packages = find_packages()
     engines = try_engines()
-    devices, no_devices = _devices()
+    devices = _devices()
     weights = find_weight_files()
     health, cache_problems = examine_cache(Path(cache))
     problems = [*_package_problems(packages), *_engine_problems(engines), *_device_problems(machine, devices)]
-    if no_devices is not None and not engines[0].failed:
-        problems.append(Problem(f"TensorFlow does not list its devices: {no_devices}", REINSTALL["keras"]))
     problems += [*_weight_problems(weights), *cache_problems]
     return Diagnosis(packages, machine, devices, engines, weights, health, tuple(problems))
 
@@ -268,7 +261,7 @@ def _message(error: Exception) -> str:
 
 def _engine_problems(trials: tuple[EngineTrial, ...]) -> Iterator[Problem]:
     for trial in trials:
-        if trial.failed:
+        if trial.state in ("wrong", "fails", "no space"):
             fix = REINSTALL[trial.engine]
             if BACKEND in str(trial.reason):
                 fix = f"unset {BACKEND}"
@@ -277,12 +270,12 @@ def _engine_problems(trials: tuple[EngineTrial, ...]) -> Iterator[Problem]:
             yield Problem(f"the engine {trial.engine} does not work ({trial.does}): {trial.reason}", fix)
 
 
-def _devices() -> tuple[tuple[str, ...], str | None]:
-    """Return the devices that TensorFlow sees, or why it does not list them."""
+def _devices() -> tuple[str, ...]:
+    """Return the devices that TensorFlow sees; none if it does not load, which trying the engines has reported."""
     try:
-        return tuple(map(str, _load_keras().distribution.list_devices())), None
-    except Exception as error:  # noqa: BLE001 - as above
-        return (), _message(error)
+        return tuple(map(str, _load_keras().distribution.list_devices()))
+    except Exception:  # noqa: BLE001 - as above
+        return ()
 
 
 def _device_problems(machine: Machine, devices: tuple[str, ...]) -> Iterator[Problem]:

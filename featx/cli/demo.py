@@ -39,9 +39,24 @@ def command(
 def _show(result: Demo) -> None:
     from featx.phantoms import RECIPE
 
+    run, cache = result.fit.run, result.fit.extraction.store.root
+    test_image = next((result.data / "test").rglob("*.png"))
+    files = (result.report.file, run / "curves.png", run / "confusion.png", result.map.files[0])
     console.print_lines([f"{RECIPE} on generated radiographs (phantoms, not patients), weights: {_weights(result)}."])
     fit_head.show(result.fit)
-    console.print_lines(_next_steps(result))
+    console.print_lines(
+        [
+            "",
+            "Look at:",
+            *(f"  {path}" for path in files),
+            "Try next (this is quick, because the features are cached):",
+            f"  featx predict {run} {test_image} --cache {cache}",
+            f"  featx visualize {run} --layer backbone --cache {cache}",
+            f"  featx report {run} --cache {cache}",
+            "  featx recipes show covid4-vgg16",
+            "  featx fit-head YOUR_IMAGES --recipe covid4-vgg16 --out YOUR_RUN",
+        ]
+    )
 
 
 def _weights(result: Demo) -> str:
@@ -49,22 +64,3 @@ def _weights(result: Demo) -> str:
     if weights.path is not None:
         return "ImageNet" if weights.source == "imagenet" else weights.source
     return f"random (seed {weights.seed}), so the accuracy is modest; the learning rate is lowered to 1e-4"
-
-
-def _next_steps(result: Demo) -> list[str]:
-    run, cache = result.fit.run, result.fit.extraction.store.root
-    test_image = next((result.data / "test").rglob("*.png"))
-    return [
-        "",
-        "Look at:",
-        *(
-            f"  {path}"
-            for path in (result.report.file, run / "curves.png", run / "confusion.png", result.map.files[0])
-        ),
-        "Try next (this is quick, because the features are cached):",
-        f"  featx predict {run} {test_image} --cache {cache}",
-        f"  featx visualize {run} --layer backbone --cache {cache}",
-        f"  featx report {run} --cache {cache}",
-        "  featx recipes show covid4-vgg16",
-        "  featx fit-head YOUR_IMAGES --recipe covid4-vgg16 --out YOUR_RUN",
-    ]

@@ -20,11 +20,7 @@ GIGA = 1e9
 
 
 @options.command
-def command(
-    *,
-    cache: options.Cache = options.CACHE_DEFAULT,
-    output: options.Output,
-) -> console.Result:
+def command(*, cache: options.Cache = options.CACHE_DEFAULT, output: options.Output) -> console.Result:
     """Check versions, devices, engines, weights and the cache; list problems and how to fix them."""
     with _broken_installation(ImportError, AttributeError, ValueError):
         from featx.diagnosis import doctor

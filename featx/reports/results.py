@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from featx import plots
 from featx.reports.blocks import Block, Confusion, Figure, Gallery, Note, Picture, Section, Table, Text
-from featx.reports.opened import OpenedRun
+from featx.reports.opened import SPLIT_NAMES, OpenedRun
 from featx.reports.pictures import missing_note, thumbnails
 from featx.runs import RunImage
 from featx.stats import Score, mean_interval
@@ -91,14 +91,10 @@ def loss_interval(chosen: Sequence[RunImage], classes: Sequence[str]) -> tuple[f
 
 def _scores(opened: OpenedRun) -> Table:
     rows = []
-    for part, role, name in (
-        ("test", "test", "test"),
-        ("validation", "validation", "validation"),
-        ("train", "fit", "training"),
-    ):
+    for part, role in (("test", "test"), ("validation", "validation"), ("train", "fit")):
         score, ends = score_of(opened, part), loss_interval(opened.of_role(role), opened.run.classes)
         loss_ends = NOTHING if ends is None else f"{ends[0]:.3f}–{ends[1]:.3f}"
-        rows.append((name, *score_cells(score), loss_ends))
+        rows.append((SPLIT_NAMES.get(part, part), *score_cells(score), loss_ends))
     caption = (
         "Accuracy with Wilson's 95 % interval, and mean cross-entropy loss in nats with Student's 95 % interval, "
         "both without dropout. The intervals show how much the values could vary with other images of the same kind. "

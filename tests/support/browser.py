@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +27,11 @@ DESKTOP = (1280, 900)
 PHONE = (390, 844)
 
 
+@dataclass(frozen=True)
 class Browser:
-    """One window.
+    """One window, with Selenium's driver."""
 
-    Attributes:
-        driver: Selenium's driver.
-    """
-
-    def __init__(self, driver: Any) -> None:
-        self.driver = driver
+    driver: Any
 
     def open(self, path: Path, size: tuple[int, int] = DESKTOP, *, dark: bool = False) -> None:
         """Load a file in a window of this size in CSS pixels, and forget the errors and requests of earlier pages."""
