@@ -25,6 +25,12 @@ from featx.store import save_document
 from featx.sweeps import Sweep
 
 
+@pytest.fixture
+def state(tmp_path: Path) -> ReproductionState:
+    """A reproduction of the report's own data in which nothing has been done."""
+    return state_in(tmp_path)
+
+
 def judged(state: ReproductionState, name: str) -> FigureVerdict:
     return judge(read_reported().figure(name), dict(measured_claims(state))[name])
 
@@ -42,12 +48,11 @@ def judged(state: ReproductionState, name: str) -> FigureVerdict:
     ],
 )
 def test_overfitting_is_a_gap_that_the_images_can_show(
-    train: float, validation: float, not_overfitting: str, overfitting: str, tmp_path: Path
+    train: float, validation: float, not_overfitting: str, overfitting: str, state: ReproductionState
 ) -> None:
-    state = state_in(tmp_path)
     # The first half of the epochs does not count.
-    told = run_of(train=(0.1, 0.1, train, train), validation=(0.9, 0.9, validation, validation))
-    state.runs = {"task1": told, "vgg16": told, "resnet50v2": told}
+    opened = run_of(train=(0.1, 0.1, train, train), validation=(0.9, 0.9, validation, validation))
+    state.runs = dict.fromkeys(("task1", "vgg16", "resnet50v2"), opened)
     low, high = difference_interval(train, 216, validation, 54)
     assert (low > 0) == (overfitting == "reproduced")
     assert (low <= 0 and high < 0.1) == (not_overfitting == "reproduced")
@@ -56,8 +61,7 @@ def test_overfitting_is_a_gap_that_the_images_can_show(
     assert judged(state, "resnet50v2.overfitting").verdict == overfitting
 
 
-def test_what_cannot_be_decided_says_so(tmp_path: Path) -> None:
-    state = state_in(tmp_path)
+def test_what_cannot_be_decided_says_so(state: ReproductionState) -> None:
     state.runs = {"vgg16": run_of(train=(0.93,), validation=(0.88,))}
     assert "too few to decide" in judged(state, "vgg16.overfitting").why
     assert judged(state, "resnet50v2.overfitting").why == "It was not measured."
@@ -76,9 +80,8 @@ def test_what_cannot_be_decided_says_so(tmp_path: Path) -> None:
     ],
 )
 def test_three_groups_are_the_pneumonias_and_the_others(
-    ratios: dict[tuple[str, str], float], verdict: str, tmp_path: Path
+    ratios: dict[tuple[str, str], float], verdict: str, state: ReproductionState
 ) -> None:
-    state = state_in(tmp_path)
     state.runs["vgg16"] = run_of()
     state.clusters["vgg16"] = clusters_of(ratios)
     assert judged(state, "vgg16.groups").verdict == verdict
@@ -95,16 +98,16 @@ def test_groups_of_classes_that_are_not_recognised_are_not_judged(tmp_path: Path
 
 
 @pytest.mark.parametrize(("ratio", "verdict"), [(0.9, "not reproduced"), (1.0, "reproduced")])
-def test_two_classes_are_distinct_from_a_ratio_of_one_on(ratio: float, verdict: str, tmp_path: Path) -> None:
-    state = state_in(tmp_path)
+def test_two_classes_are_distinct_from_a_ratio_of_one_on(
+    ratio: float, verdict: str, state: ReproductionState
+) -> None:
     state.runs["task1"] = run_of()
     state.clusters["task1"] = clusters_of({("covid", "normal"): ratio}, ("covid", "normal"))
     assert judged(state, "task1.clusters").verdict == verdict
 
 
 @pytest.mark.parametrize(("vgg16", "verdict"), [(3.0, "reproduced"), (1.5, "not reproduced")])
-def test_the_wider_boundary_is_the_larger_mean_ratio(vgg16: float, verdict: str, tmp_path: Path) -> None:
-    state = state_in(tmp_path)
+def test_the_wider_boundary_is_the_larger_mean_ratio(vgg16: float, verdict: str, state: ReproductionState) -> None:
     state.runs = {"vgg16": run_of(), "resnet50v2": run_of()}
     state.clusters = {"vgg16": clusters_of({("covid", "normal"): vgg16}), "resnet50v2": clusters_of({})}
     assert judged(state, "models.boundary").verdict == verdict
@@ -117,9 +120,8 @@ def test_the_wider_boundary_is_the_larger_mean_ratio(vgg16: float, verdict: str,
     ("vgg16", "resnet", "verdict"),
     [(36, 30, "reproduced"), (33, 30, "not reproduced"), (28, 36, "not reproduced")],
 )
-def test_more_accurate_is_more_than_chance(vgg16: int, resnet: int, verdict: str, tmp_path: Path) -> None:
+def test_more_accurate_is_more_than_chance(vgg16: int, resnet: int, verdict: str, state: ReproductionState) -> None:
     right = {name: [n < correct for n in range(36)] for name, correct in (("vgg16", vgg16), ("resnet50v2", resnet))}
-    state = state_in(tmp_path)
     state.runs = {name: run_of(right=answers) for name, answers in right.items()}
     p_value = mcnemar(np.array(right["vgg16"]), np.array(right["resnet50v2"]))
     assert (vgg16 > resnet and p_value < 0.05) == (verdict == "reproduced")
@@ -135,9 +137,8 @@ def test_more_accurate_is_more_than_chance(vgg16: int, resnet: int, verdict: str
     ],
 )
 def test_parameters_are_compared(
-    vgg16: tuple[int, int], resnet: tuple[int, int], frozen: str, complexity: str, tmp_path: Path
+    vgg16: tuple[int, int], resnet: tuple[int, int], frozen: str, complexity: str, state: ReproductionState
 ) -> None:
-    state = state_in(tmp_path)
     state.runs = {"vgg16": run_of(parameters=vgg16), "resnet50v2": run_of(parameters=resnet)}
     assert judged(state, "models.frozen").verdict == frozen
     assert judged(state, "models.complexity").verdict == complexity
@@ -174,7 +175,7 @@ def test_the_reports_data_is_recognised_by_class_and_split() -> None:
     assert "5 val images" in TaskData(held_out, own.classes).deviation("all")
 
 
-def test_limits_of_the_reports_data_are_not_run_of_other_data(tmp_path: Path) -> None:
+def test_limits_of_the_reports_data_are_not_those_of_other_data(tmp_path: Path) -> None:
     assert any("adults" in text for _, text in limits_of(state_in(tmp_path)))
     other = state_in(tmp_path, data={**data_of_the_report(), "two": TaskData({}, {})})
     assert [head for head, _ in limits_of(other)] == ["One split.", "Clinical use."]
@@ -183,32 +184,30 @@ def test_limits_of_the_reports_data_are_not_run_of_other_data(tmp_path: Path) ->
 # --- as described and as run ---
 
 
-def sentences_on(tmp_path: Path, right: dict[str, int], augmented: dict[str, int]) -> list[str]:
-    state = state_in(tmp_path)
+def sentences_on(state: ReproductionState, right: dict[str, int], augmented: dict[str, int]) -> list[str]:
     state.runs = {name: run_of(right=[n < correct for n in range(36)]) for name, correct in right.items()}
     state.augmented = {name: Score(54, correct, 0.5) for name, correct in augmented.items()}
     return variant_sentences(state, variants_of(state))
 
 
-def test_sentences_say_which_choice_changes_the_accuracy(tmp_path: Path) -> None:
-    lines = sentences_on(tmp_path, {"vgg16": 36, "vgg16-rescaled": 35, "vgg16-no-views": 20}, {"vgg16": 21})
+def test_sentences_say_which_choice_changes_the_accuracy(state: ReproductionState) -> None:
+    lines = sentences_on(state, {"vgg16": 36, "vgg16-rescaled": 35, "vgg16-no-views": 20}, {"vgg16": 21})
     assert "from 55.6 % to 100.0 %" in lines[0]
     assert "by more than chance: no views (McNemar" in lines[0]
     assert "accuracy is 11.1 to 11.1 points lower than on the images" in lines[1]
-    alike = sentences_on(tmp_path, {"vgg16": 36, "vgg16-rescaled": 35}, {"vgg16": 27})
+    alike = sentences_on(state, {"vgg16": 36, "vgg16-rescaled": 35}, {"vgg16": 27})
     assert "no choice changes it by more than chance" in alike[0]
     assert "accuracy is the same as on the images" in alike[1]
-    higher = sentences_on(tmp_path, {"vgg16": 36}, {"vgg16": 54})
+    higher = sentences_on(state, {"vgg16": 36}, {"vgg16": 54})
     assert len(higher) == 1
     assert "50.0 to 50.0 points higher" in higher[0]
 
 
-def test_nothing_is_said_of_what_is_missing(tmp_path: Path) -> None:
-    assert sentences_on(tmp_path, {"vgg16-rescaled": 35, "vgg16-no-views": 20}, {}) == []
+def test_nothing_is_said_of_what_is_missing(state: ReproductionState) -> None:
+    assert sentences_on(state, {"vgg16-rescaled": 35, "vgg16-no-views": 20}, {}) == []
 
 
-def test_the_effect_of_seeds_alone_is_reported(tmp_path: Path) -> None:
-    state = state_in(tmp_path)
+def test_the_effect_of_seeds_alone_is_reported(state: ReproductionState) -> None:
     state.runs = {"vgg16": run_of()}
     spread = spread_of([Score(36, 27, 0.5), Score(36, 33, 0.5)])
     state.sweep = cast("Sweep", SimpleNamespace(spreads=lambda: [({"fit.batch_size": 10}, spread)]))

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ FACTORS = {"kind": "factor", "boundaries": (2, 3), "values": (1.0, 1e-1, 1e-2)}
 
 @dataclass
 class Place:
-    """TaskData of two and of all, small recipes in place of the report's, and a cache."""
+    """Images of two and of all, small recipes in place of the report's, a further backbone, and a cache."""
 
     root: Path
     cache: Path
@@ -84,12 +85,6 @@ def watched() -> Iterator[Watch]:
         yield watch
 
 
-def leave_what_earlier_versions_wrote(out: Path) -> None:
-    save_document(out, "stages", "yardstick", {"seconds": 3.0})
-    save_document(out, "yardstick", "0" * 64, {"steps": 1, "step": 1.7})
-    (out / "reproduction.md").write_text("verdicts as Markdown", "utf-8")
-
-
 @pytest.fixture(scope="module")
 def made(place: Place, watched: Watch) -> Reproduction:
     """A reproduction that was interrupted in its third fit, and then went on."""
@@ -100,7 +95,10 @@ def made(place: Place, watched: Watch) -> Reproduction:
     watched.stop_at = 3
     with pytest.raises(KeyboardInterrupt):
         reproduce(place.root, out, **how)
-    leave_what_earlier_versions_wrote(out)
+    # What earlier versions left there.
+    save_document(out, "stages", "yardstick", {"seconds": 3.0})
+    save_document(out, "yardstick", "0" * 64, {"steps": 1, "step": 1.7})
+    (out / "reproduction.md").write_text("verdicts as Markdown", "utf-8")
     result = reproduce(place.root, out, **how)
     watched.stop_at = 0
     return result
@@ -169,6 +167,14 @@ def test_tables_hold_what_the_runs_say(made: Reproduction) -> None:
     assert [float(row["loss"]) for row in epochs] == [row["loss"] for row in runs["vgg16"].history]
 
 
+def ratios_of_vgg16(made: Reproduction) -> dict[tuple[str, str], float]:
+    return {
+        (row["first"], row["second"]): float(row["ratio"])
+        for row in read_table(made.out / "tables" / "pairs-of-classes.csv")
+        if (row["fit"], row["layer"], row["split"]) == ("vgg16", "penultimate", "train")
+    }
+
+
 def test_measured_numbers_are_those_of_the_files(made: Reproduction) -> None:
     """Curves over the same epochs as the report's, the loss's interval, and what stands in for claims, by hand."""
     by_id = {judged.figure.id: judged.ours for judged in made.table}
@@ -183,16 +189,10 @@ def test_measured_numbers_are_those_of_the_files(made: Reproduction) -> None:
     assert by_id["vgg16.loss"].value == pytest.approx(np.mean(losses), rel=1e-4)
     expected = stats.t.interval(0.95, len(losses) - 1, np.mean(losses), stats.sem(losses))
     assert by_id["vgg16.loss"].interval == pytest.approx(expected, rel=1e-4)
-    ratios = {
-        frozenset((row["first"], row["second"])): float(row["ratio"])
-        for row in read_table(made.out / "tables" / "pairs-of-classes.csv")
-        if (row["fit"], row["layer"], row["split"]) == ("vgg16", "penultimate", "train")
-    }
-    together = {pair for pair, ratio in ratios.items() if ratio < 1}
-    borne_out = together == {frozenset(("pneumonia_bac", "pneumonia_vir"))}
-    assert by_id["vgg16.groups"].value == float(borne_out)
-    sizes = {int(row["batch_size"]): row for row in read_table(made.out / "tables" / "batch-sizes.csv")}
-    ten = sizes[10]
+    together = {frozenset(pair) for pair, ratio in ratios_of_vgg16(made).items() if ratio < 1}
+    confirmed = together == {frozenset(("pneumonia_bac", "pneumonia_vir"))}
+    assert by_id["vgg16.groups"].value == float(confirmed)
+    ten = next(row for row in read_table(made.out / "tables" / "batch-sizes.csv") if row["batch_size"] == "10")
     assert (ten["report"], ten["n"], ten["low"]) == ("0.75", "12", ten["high"])
     assert by_id["batch.10"].interval == (float(ten["low"]), float(ten["low"]))
     fit = run.metrics["test"]
@@ -208,11 +208,7 @@ def test_separation_is_that_of_scikit_learn(made: Reproduction, place: Place) ->
     expected = silhouette_score(source.table.X, source.table.labels)
     row = next(row for row in read_table(made.out / "tables" / "models.csv") if row["fit"] == "vgg16")
     assert float(row["silhouette_penultimate"]) == pytest.approx(expected, abs=1e-4)
-    ratios = {
-        (row["first"], row["second"]): float(row["ratio"])
-        for row in read_table(made.out / "tables" / "pairs-of-classes.csv")
-        if (row["fit"], row["layer"], row["split"]) == ("vgg16", "penultimate", "train")
-    }
+    ratios = ratios_of_vgg16(made)
     rows = {name: source.table.X[np.array(source.table.labels) == name] for pair in ratios for name in pair}
     for (one, other), ratio in ratios.items():
         centres = [rows[name].mean(axis=0) for name in (one, other)]
@@ -249,57 +245,47 @@ def one_fit(place: Place) -> PlannedFit:
     return PlannedFit("task1", "Task 1", place.root / "two", place.recipes["covid2-vgg16"])
 
 
-def fit_again(fit: PlannedFit, made: Reproduction, cache: Path, watched: Watch, tmp_path: Path) -> bool:
-    """Whether a copy of Task 1's run is fitted anew."""
-    folder = tmp_path / "task1"
-    shutil.copytree(made.out / "runs" / "task1", folder, dirs_exist_ok=True)
-    before = len(watched.names)
-    fitted(fit, folder, cache)
-    return len(watched.names) > before
+Refits = Callable[..., bool]
 
 
-def test_a_run_is_taken_as_it_is_if_it_is_the_same(
-    one_fit: PlannedFit, made: Reproduction, place: Place, watched: Watch, tmp_path: Path
-) -> None:
-    assert not fit_again(one_fit, made, place.cache, watched, tmp_path)
+@pytest.fixture
+def refits(made: Reproduction, place: Place, watched: Watch, one_fit: PlannedFit, tmp_path: Path) -> Refits:
+    """Whether a copy of Task 1's run is fitted again, when the plan has this data and recipe."""
+    folders = (tmp_path / f"run{number}" for number in itertools.count())
+
+    def is_fitted(cache: Path = place.cache, damage: str = "", **changes: Any) -> bool:
+        folder = shutil.copytree(made.out / "runs" / "task1", next(folders))
+        if damage:
+            (folder / damage).unlink()
+        before = len(watched.names)
+        fit = replace(one_fit, **changes)
+        assert fitted(fit, folder, cache).run.recipe.fit == fit.recipe.fit
+        return len(watched.names) > before
+
+    return is_fitted
 
 
 @pytest.mark.parametrize("changes", [{"fit.epochs": 2}, {"fit.seed": 1}, {"preprocess.mode": "rescale"}])
-def test_another_recipe_is_fitted(
-    changes: dict[str, Any], one_fit: PlannedFit, made: Reproduction, place: Place, watched: Watch, tmp_path: Path
-) -> None:
-    other = PlannedFit(one_fit.name, one_fit.title, one_fit.data, one_fit.recipe.replaced(changes))
-    assert fit_again(other, made, place.cache, watched, tmp_path)
-    assert read_run(tmp_path / "task1").recipe.fit.seed == other.recipe.fit.seed
+def test_another_recipe_is_fitted(changes: dict[str, Any], one_fit: PlannedFit, refits: Refits) -> None:
+    assert refits(recipe=one_fit.recipe.replaced(changes))
 
 
 def test_other_data_weights_and_caches_are_fitted(
-    one_fit: PlannedFit, made: Reproduction, place: Place, watched: Watch, tmp_path: Path
+    one_fit: PlannedFit, place: Place, refits: Refits, tmp_path: Path
 ) -> None:
-    data = small_data(tmp_path / "two", train=8, test=3, classes=2, seed=9)
-    assert fit_again(PlannedFit("task1", "", data, one_fit.recipe), made, place.cache, watched, tmp_path / "a")
+    assert not refits()
+    assert refits(data=small_data(tmp_path / "two", train=8, test=3, classes=2, seed=9))
     # The same data elsewhere is the same data.
-    moved = shutil.copytree(place.root / "two", tmp_path / "moved")
-    assert not fit_again(PlannedFit("task1", "", moved, one_fit.recipe), made, place.cache, watched, tmp_path / "b")
-    assert fit_again(one_fit, made, tmp_path / "cache", watched, tmp_path / "c")
+    assert not refits(data=shutil.copytree(place.root / "two", tmp_path / "moved"))
+    assert refits(tmp_path / "cache")
+    assert refits(damage="history.csv")
     path = Path(one_fit.recipe.backbone.name)
     bytes_before = path.read_bytes()
     try:
         write_model(path, seed=77)
-        assert fit_again(one_fit, made, place.cache, watched, tmp_path / "d")
+        assert refits()
     finally:
         path.write_bytes(bytes_before)
-
-
-def test_a_damaged_run_is_fitted_again(
-    one_fit: PlannedFit, made: Reproduction, place: Place, watched: Watch, tmp_path: Path
-) -> None:
-    folder = tmp_path / "task1"
-    shutil.copytree(made.out / "runs" / "task1", folder)
-    (folder / "history.csv").unlink()
-    before = len(watched.names)
-    fitted(one_fit, folder, place.cache)
-    assert len(watched.names) == before + 1
 
 
 def test_channel_statistics_of_other_data_are_no_notice(
