@@ -136,5 +136,6 @@ def test_what_cannot_be_measured_is_refused() -> None:
     with pytest.raises(DataError, match="images that differ"):
         measured(np.zeros((4, 2), np.float32), "aabb")
     for name in ("neighbours", "permutations"):
+        options: dict[str, Any] = {name: 0}
         with pytest.raises(UsageError, match=f"at least 1 of {name}, received 0"):
-            measured(X, "aabb", **{name: 0})
+            measured(X, "aabb", **options)

@@ -93,16 +93,20 @@ class Shown:
             builder.pointer_action.pointer_up()
         builder.perform()
 
-    def tip(self) -> str | None:
-        found: str | None = self.run(
-            "const tip = map.querySelector('.featx-tip'); return tip.hidden ? null : tip.innerText"
-        )
-        return found
+    def box(self, selector: str) -> tuple[float, float, float, float]:
+        """Left, top, width and height of an element in pixels."""
+        script = f"const box = map.querySelector('{selector}').getBoundingClientRect();"
+        left, top, width, height = self.run(f"{script} return [box.x, box.y, box.width, box.height]")
+        return left, top, width, height
+
+    def tip(self) -> str:
+        """The text of the tip, "" if it is hidden."""
+        return str(self.run("const tip = map.querySelector('.featx-tip'); return tip.hidden ? '' : tip.innerText"))
 
     def hover(self, x: float, y: float) -> list[str]:
         self.mouse((4, 1.5), (x, y + 0.05), (x, y))
         self.wait(self.tip)
-        return str(self.tip()).split("\n")
+        return self.tip().split("\n")
 
     def click(self, selector: str) -> None:
         from selenium.webdriver.common.by import By
@@ -123,6 +127,11 @@ class Shown:
     def pixels(self) -> NDArray[np.uint8]:
         picture = base64.b64decode(self.browser.driver.get_screenshot_as_base64())
         return np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))
+
+    def around(self, x: float, y: float, size: int) -> NDArray[np.uint8]:
+        """The pixels to this distance from a place on the map."""
+        right, down = (round(v) for v in self.at(x, y))
+        return self.pixels()[down - size : down + size, right - size : right + size]
 
 
 def shown(
@@ -147,12 +156,12 @@ def test_a_point_shows_its_image(browser: Browser, tmp_path: Path) -> None:
     view = shown(browser, tmp_path, some_map())
     for number, (x, y) in enumerate(POINTS[:5]):
         view.hover(x, y)
-        view.wait(lambda name=f"image-{number}.png": name in str(view.tip()))
-        place, size, left, top, width, height = view.run(
-            """const one = map.querySelector('.featx-tip .featx-thumb'), style = getComputedStyle(one);
-            const box = one.getBoundingClientRect();
-            return [style.backgroundPosition, style.backgroundSize, box.x, box.y, box.width, box.height]"""
+        view.wait(lambda name=f"image-{number}.png": name in view.tip())
+        place, size = view.run(
+            """const style = getComputedStyle(map.querySelector('.featx-tip .featx-thumb'));
+            return [style.backgroundPosition, style.backgroundSize]"""
         )
+        left, top, width, height = view.box(".featx-tip .featx-thumb")
         row, column = divmod(number, 3)
         assert width == height >= 96
         assert [float(v) for v in re.findall(r"-?[\d.]+", place)] == [-column * width, -row * width]
@@ -171,10 +180,10 @@ def test_a_missing_file_is_reported(browser: Browser, tmp_path: Path) -> None:
 def test_empty_space_shows_nothing(browser: Browser, tmp_path: Path) -> None:
     view = shown(browser, tmp_path, some_map())
     view.mouse((2, 1.4), (2, 1.5))
-    assert view.tip() is None
+    assert not view.tip()
     view.hover(4, 3)
     view.mouse((2, 1.5), (2, 1.4))
-    view.wait(lambda: view.tip() is None)
+    view.wait(lambda: not view.tip())
     assert view.run("return map.querySelector('.featx-mark').hidden")
 
 
@@ -192,8 +201,8 @@ def test_the_nearest_of_close_points_is_shown(browser: Browser, tmp_path: Path) 
     view = shown(browser, tmp_path, some_map(points=points))
     for number, x in ((4, 0.03), (5, -0.03), (0, 0.0)):
         view.hover(x, 0)
-        view.wait(lambda name=f"image-{number}.png": name in str(view.tip()))
-        assert str(view.tip()).endswith("and 2 more here")
+        view.wait(lambda name=f"image-{number}.png": name in view.tip())
+        assert view.tip().endswith("and 2 more here")
 
 
 def test_nothing_is_left_at_the_rim(browser: Browser, tmp_path: Path) -> None:
@@ -205,44 +214,37 @@ def test_nothing_is_left_at_the_rim(browser: Browser, tmp_path: Path) -> None:
     for button in ("in", "in", "in", "out", "out", "out", "out"):
         view.click(f"[data-do={button}]")
         view.painted()
-    x, y, width, height = view.run(
-        "const b = map.querySelector('.featx-stage').getBoundingClientRect(); return [b.x, b.y, b.width, b.height]"
-    )
+    x, y, width, height = view.box(".featx-stage")
     inner = view.pixels()[round(y) + 1 : round(y + height) - 1, round(x) + 1 : round(x + width) - 1]
     corner = 10  # the stage's are round
     for rim in (inner[0, corner:-corner], inner[corner:-corner, 0]):
         assert (rim == 255).all()
 
 
-def near(picture: NDArray[np.uint8], colour: tuple[int, int, int]) -> bool:
-    """Whether a picture has some pixels of about a colour."""
-    return int((np.abs(picture.astype(int) - colour).max(axis=2) < 40).sum()) > 20
-
-
 def test_the_legend_hides_a_class(browser: Browser, tmp_path: Path) -> None:
     view = shown(browser, tmp_path, some_map())
 
-    def patch(x: float, y: float) -> NDArray[np.uint8]:
-        right, down = (round(v) for v in view.at(x, y))
-        return view.pixels()[down - 12 : down + 12, right - 12 : right + 12]
+    def is_seen(colour: tuple[int, int, int], x: float, y: float) -> bool:
+        """Whether there are some pixels of about this colour."""
+        return int((np.abs(view.around(x, y, 12).astype(int) - colour).max(axis=2) < 40).sum()) > 20
 
     blue, orange = (0, 114, 178), (230, 159, 0)
-    assert near(patch(0, 0), blue)
-    assert near(patch(8, 0), orange)
+    assert is_seen(blue, 0, 0)
+    assert is_seen(orange, 8, 0)
     view.click("[data-group='0']")
-    view.wait(lambda: not near(patch(0, 0), blue))
-    assert (patch(4, 0) == 255).all()  # the ring of a wrong image goes with it
-    assert near(patch(8, 0), orange)
+    view.wait(lambda: not is_seen(blue, 0, 0))
+    assert (view.around(4, 0, 12) == 255).all()  # the ring of a wrong image goes with it
+    assert is_seen(orange, 8, 0)
     view.mouse((0.5, 0.5), (0, 0))
-    assert view.tip() is None
+    assert not view.tip()
     assert view.run("return map.querySelector('[data-group]').getAttribute('aria-pressed')") == "false"
     view.click("[data-group='0']")
-    view.wait(lambda: near(patch(0, 0), blue))
+    view.wait(lambda: is_seen(blue, 0, 0))
     assert view.hover(0, 0)[0] == "train/image-0.png"
     view.click("[data-do=all]")
-    view.wait(lambda: not near(patch(8, 0), orange))
+    view.wait(lambda: not is_seen(orange, 8, 0))
     view.click("[data-do=all]")
-    view.wait(lambda: near(patch(8, 0), orange))
+    view.wait(lambda: is_seen(orange, 8, 0))
 
 
 def test_a_box_lists_exactly_what_is_in_it(browser: Browser, tmp_path: Path) -> None:
@@ -318,13 +320,9 @@ def test_the_list_shows_its_images_on_the_map_by_keyboard(browser: Browser, tmp_
     view.click("[data-do=wrong]")
     view.run("map.querySelectorAll('.featx-list button')[1].focus()")
     view.wait(view.tip)
-    assert str(view.tip()).startswith("train/image-4.png")
-    left, top = view.at(4, 3)
-    box = view.run(
-        "const b = map.querySelector('.featx-mark').getBoundingClientRect(); "
-        "return [b.x + b.width / 2, b.y + b.height / 2]"
-    )
-    assert box == pytest.approx([left, top], abs=2.5)
+    assert view.tip().startswith("train/image-4.png")
+    left, top, width, height = view.box(".featx-mark")
+    assert (left + width / 2, top + height / 2) == pytest.approx(view.at(4, 3), abs=2.5)
 
 
 @pytest.mark.parametrize(("size", "dark"), [(DESKTOP, False), (PHONE, True)])
@@ -343,8 +341,8 @@ def test_every_window_is_used_and_no_unit_is_longer_than_another(
     assert (view.pixels()[3, 3].mean() < 60) == dark
     view.run("map.querySelector('.featx-stage').scrollIntoView()")
     view.hover(4, 3)
-    tip = view.run("const b = map.querySelector('.featx-tip').getBoundingClientRect(); return [b.left, b.right]")
-    assert 0 <= tip[0] < tip[1] <= size[0]
+    left, _, width, _ = view.box(".featx-tip")
+    assert 0 <= left < left + width <= size[0]
 
 
 def test_rings_and_black_markers_are_seen_in_the_dark_also_when_selected(browser: Browser, tmp_path: Path) -> None:
@@ -355,9 +353,7 @@ def test_rings_and_black_markers_are_seen_in_the_dark_also_when_selected(browser
     view = shown(browser, tmp_path, data, dark=True)
 
     def light(x: float, y: float, size: int = 14) -> int:
-        right, down = (round(v) for v in view.at(x, y))
-        patch = view.pixels()[down - size : down + size, right - size : right + size]
-        return int((patch.min(axis=2) > 200).sum())
+        return int((view.around(x, y, size).min(axis=2) > 200).sum())
 
     assert light(8, 1.5, 5) > 15  # the eighth class, black by day
     assert light(0, 0) > 15  # a ring
@@ -368,8 +364,7 @@ def test_rings_and_black_markers_are_seen_in_the_dark_also_when_selected(browser
     assert light(8, 1.5, 5) > 15
     assert light(0, 0) > 15
     browser.look(dark=False)
-    right, down = (round(v) for v in view.at(8, 1.5))
-    view.wait(lambda: view.pixels()[down, right].max() < 60)
+    view.wait(lambda: view.around(8, 1.5, 1).max() < 60)
 
 
 def test_the_map_fits_when_the_window_changes(browser: Browser, tmp_path: Path) -> None:
@@ -388,12 +383,8 @@ def test_nothing_leaves_the_page(browser: Browser, tmp_path: Path) -> None:
     view.hover(0, 0)
     view.click("[data-do=wrong]")
     assert browser.requests() == [(tmp_path / "map.html").as_uri()]
-    assert (
-        browser.run(
-            "return performance.getEntriesByType('resource').map(e => e.name).filter(n => !n.startsWith('data:'))"
-        )
-        == []
-    )
+    loaded = browser.run("return performance.getEntriesByType('resource').map(e => e.name)")
+    assert [name for name in loaded if not name.startswith("data:")] == []
     assert browser.errors() == []
     # The policy holds: what a script asks for is refused.
     browser.run("fetch('http://127.0.0.1:9/').catch(() => 0); new Image().src = 'http://127.0.0.1:9/x.png'")
@@ -408,15 +399,8 @@ def test_nothing_leaves_the_page(browser: Browser, tmp_path: Path) -> None:
 
 
 def test_hostile_names_are_shown_as_they_are(browser: Browser, tmp_path: Path) -> None:
-    hostile = some_map(
-        title=HOSTILE,
-        note=HOSTILE,
-        names=(HOSTILE,) * 6,
-        labels=(HOSTILE,) * 6,
-        predicted=("a&amp;b",) * 6,
-        by=HOSTILE,
-    )
-    view = shown(browser, tmp_path, hostile)
+    texts = dict.fromkeys(("title", "note", "by"), HOSTILE) | dict.fromkeys(("names", "labels"), (HOSTILE,) * 6)
+    view = shown(browser, tmp_path, some_map(**texts, predicted=("a&amp;b",) * 6))
     assert view.hover(0, 0)[:4] == [HOSTILE, HOSTILE, HOSTILE, "predicted"]
     assert view.hover(0, 0)[4] == "a&amp;b"
     view.click("[data-do=wrong]")
@@ -434,8 +418,7 @@ def test_added_images_are_marked(browser: Browser, tmp_path: Path) -> None:
     )
     assert names == ["covid 2", "normal 3", "viral, added 1"]
     browser.run("document.querySelectorAll('.featx-tip, .featx-mark').forEach(one => one.hidden = true)")
-    right, down = (round(v) for v in view.at(8, 3))
-    assert view.pixels()[down, right].min() > 200  # hollow
+    assert view.around(8, 3, 1).min() > 200  # hollow
 
 
 def test_two_maps_on_one_page_do_not_disturb_each_other(browser: Browser, tmp_path: Path) -> None:
@@ -476,10 +459,7 @@ def test_ten_thousand_points_are_still_a_map(browser: Browser, tmp_path: Path) -
     )
     view = shown(browser, tmp_path, data)
     assert view.hover(9, 9)[0] == "folder/image-01234.jpeg"
-    box = view.run(
-        "const b = map.querySelector('.featx-tip .featx-thumb').getBoundingClientRect(); return [b.x, b.y, b.width]"
-    )
-    x, y, width = (round(v) for v in box)
+    x, y, width, _ = map(round, view.box(".featx-tip .featx-thumb"))
     assert np.abs(view.pixels()[y + width // 2, x + width // 2].astype(int) - colours[1234]).max() <= 12
     view.click("[data-drag=box]")
     view.mouse((8.5, 8.5), (9, 9.2), (9.3, 9.3), drag=True)
