@@ -66,6 +66,12 @@ def run(folder: Path) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
+def output(process: subprocess.Popen[str], folder: Path) -> tuple[str, str]:
+    """Let the tasks end, and return what the process has written on standard output and standard error."""
+    (folder / "go").touch()
+    return process.communicate(timeout=120)
+
+
 def wait_for(folder: Path, pattern: str, number: int) -> None:
     deadline = time.monotonic() + 120
     while len(list(folder.glob(pattern))) < number:
@@ -78,10 +84,9 @@ def names(folder: Path, kind: str) -> set[str]:
 
 
 def test_every_task_is_done_once(begun: Path) -> None:
-    (begun / "go").touch()
     with run(begun) as process:
-        told, _ = process.communicate(timeout=120)
-        assert sorted(told.split("\n")[:-1]) == [f"{task} {task * task}" for task in range(6)]
+        lines, _ = output(process, begun)
+        assert sorted(lines.split("\n")[:-1]) == [f"{task} {task * task}" for task in range(6)]
         assert len({path.read_text() for path in begun.glob("begun-*")}) <= 2
         assert {path.read_text() for path in begun.glob("ended-*")} == {"1"}
 
@@ -92,9 +97,8 @@ def test_an_interrupted_terminal_finishes_what_runs_and_begins_no_more(begun: Pa
         wait_for(begun, "begun-*", 2)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
         time.sleep(0.3)
-        (begun / "go").touch()
-        told, errors = process.communicate(timeout=120)
-        assert told == "interrupted\n"
+        lines, errors = output(process, begun)
+        assert lines == "interrupted\n"
         assert names(begun, "begun") == names(begun, "ended") == {"0", "1"}
         assert errors == "Interrupted; fits that have begun are finished and kept.\n"
 
@@ -105,8 +109,7 @@ def test_no_process_outlives_its_parent(begun: Path) -> None:
         wait_for(begun, "begun-*", 2)
         process.kill()
         # The end of the pipe is seen when nobody holds it any more: neither parent nor children.
-        told, _ = process.communicate(timeout=60)
-        assert told == ""
+        assert process.communicate(timeout=60)[0] == ""
         assert names(begun, "ended") == set()
 
 
@@ -114,21 +117,19 @@ def test_a_process_that_is_killed_is_one_sentence(begun: Path) -> None:
     (begun / "kill-1").touch()
     with run(begun) as process:
         wait_for(begun, "begun-*", 2)
-        (begun / "go").touch()
-        told, _ = process.communicate(timeout=120)
-        told = told[told.index("FeatxError") :]
-        assert told.count("\n") == 1
-        assert told.startswith("FeatxError: A process was killed before its fit was done")
-        assert "fewer --jobs" in told
+        lines, _ = output(process, begun)
+        error = lines[lines.index("FeatxError") :]
+        assert error.count("\n") == 1
+        assert error.startswith("FeatxError: A process was killed before its fit was done")
+        assert "fewer --jobs" in error
 
 
 def test_an_error_lets_the_others_finish(begun: Path) -> None:
     (begun / "fail-0").touch()
     with run(begun) as process:
         wait_for(begun, "begun-1", 1)
-        (begun / "go").touch()
-        told, _ = process.communicate(timeout=120)
-        assert told.endswith("FeatxError: this one fails\n")
+        lines, _ = output(process, begun)
+        assert lines.endswith("FeatxError: this one fails\n")
         assert names(begun, "begun") == names(begun, "ended") | {"0"}
 
 
