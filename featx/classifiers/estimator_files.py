@@ -79,7 +79,7 @@ def load_estimator(path: Path, width: int, classes: int) -> Any:
         estimator = _quietly_loaded(path, unknown)
         if not _is_classifier(estimator, width, classes):
             raise RunError(
-                f"Expected a fitted classifier of {width} features a row and {classes} classes in {path}, found "
+                f"Expected a fitted classifier of {width} features in a row and {classes} classes in {path}, found "
                 "something else; save it again."
             )
         check_trees(estimator, str(path))
@@ -98,9 +98,9 @@ def class_probabilities(estimator: Any, X: NDArray[np.float32]) -> NDArray[np.fl
 
 def _try(estimator: Any, width: int, classes: int) -> None:
     """Predict one row, so that a classifier that fails does so before there is work to lose."""
-    found = class_probabilities(estimator, np.zeros((1, width), np.float32))
-    if found.shape != (1, classes) or not abs(found.sum() - 1) < 1e-6:
-        raise ValueError(f"it gives {found.shape[1:]} probabilities that add up to {found.sum():.6g}")
+    row = class_probabilities(estimator, np.zeros((1, width), np.float32))
+    if row.shape != (1, classes) or not abs(row.sum() - 1) < 1e-6:
+        raise ValueError(f"it gives {row.shape[1:]} probabilities that add up to {row.sum():.6g}")
 
 
 def _quietly_loaded(path: Path, types: list[str]) -> Any:

@@ -234,9 +234,9 @@ def _origin(source: Source) -> tuple[Recipe, dict[str, Any], dict[str, Any]]:
         return source.run.recipe, features, weights
     if source.space is None:
         raise RunError(f"How the rows of {source.name} are made is unknown; save a classifier of a run or of data.")
-    spec, found = source.space.spec, source.space.weights
+    spec, backbone_weights = source.space.spec, source.space.weights
     recipe = spec if isinstance(spec, Recipe) else Recipe(name=source.name, **dict(spec))
-    weights = {"backbone": spec.backbone.name, "source": found.source, "sha256": found.digest}
+    weights = {"backbone": spec.backbone.name, "source": backbone_weights.source, "sha256": backbone_weights.digest}
     return recipe, {"backbone_set": source.feature_set}, weights
 
 

@@ -165,7 +165,7 @@ def test_other_estimators_are_refused(tmp_path: Path) -> None:
             load_estimator(path, WIDTH, 3)
     save_estimator(fitted(MAKE["logreg"]), path)
     for width, classes in ((WIDTH + 1, 3), (WIDTH, 2)):
-        with pytest.raises(RunError, match=f"of {width} features a row and {classes} classes"):
+        with pytest.raises(RunError, match=f"of {width} features in a row and {classes} classes"):
             load_estimator(path, width, classes)
 
 

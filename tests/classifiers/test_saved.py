@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from pipeline_data import digest, files_of, small_data, small_recipe, write_model
+from pipeline_data import digest, files_of, small_recipe, write_model
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -31,19 +31,6 @@ class Saved(NamedTuple):
     folder: Path
     source: Source
     estimator: Any
-
-
-@pytest.fixture(scope="module")
-def fitted(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> FitResult:
-    root = tmp_path_factory.mktemp("saved")
-    small_data(root / "data", train=4, test=2)
-    recipe = small_recipe(tiny_model, {"preprocess.mode": "featurewise", "fit.epochs": 2})
-    return fit_head(root / "data", recipe, root / "run", cache=root / "cache")
-
-
-@pytest.fixture
-def cache(fitted: FitResult) -> Path:
-    return fitted.extraction.store.root
 
 
 @pytest.fixture
@@ -89,7 +76,7 @@ def check_predictions(saved: Saved, data: Path, cache: Path) -> None:
     got = np.array([[row.probabilities[name] for name in CLASSES] for row in found.rows])
     np.testing.assert_allclose(got, expected, atol=1e-4)
     assert [row.label for row in found.rows] == [CLASSES[number] for number in expected.argmax(axis=1)]
-    assert len(found.rows) == 24
+    assert len(found.rows) == 44
     assert got.std() > 0.05
 
 
@@ -131,8 +118,8 @@ def test_the_metadata_describe_it(saved: Saved, fitted: FitResult) -> None:
     assert known["dim"] == saved.source.table.X.shape[1]
     assert known["weights"] == manifest["weights"]
     assert known["features"]["backbone_set"] == manifest["features"]["feature_set"]
-    assert known["data"]["n"] == 16
-    assert known["data"]["counts"] == dict.fromkeys(CLASSES, 4)
+    assert known["data"]["n"] == 32
+    assert known["data"]["counts"] == dict.fromkeys(CLASSES, 8)
     assert known["sha256"] == digest(saved.folder / SKOPS)
     assert known["scores"] == {"cv": 0.5}
     assert set(known["versions"]) == {"python", "featx", "numpy", "scikit-learn", "scipy", "skops"}
