@@ -99,21 +99,17 @@ def normalised_information(counts: NDArray[np.float64]) -> NDArray[np.float64]:
 
     It is divided by the mean of the two entropies, as in scikit-learn's `normalized_mutual_info_score`.
     """
+    from scipy.special import entr
+
     shares = counts / counts.sum(axis=(1, 2), keepdims=True)
-    clusters, classes = _entropy(shares.sum(axis=2)), _entropy(shares.sum(axis=1))
-    mutual = clusters + classes - _entropy(shares.reshape(len(shares), -1))
+    clusters, classes = entr(shares.sum(axis=2)).sum(axis=1), entr(shares.sum(axis=1)).sum(axis=1)
+    mutual = clusters + classes - entr(shares.reshape(len(shares), -1)).sum(axis=1)
     mean = (clusters + classes) / 2
     return np.asarray(np.clip(np.divide(mutual, mean, out=np.ones_like(mean), where=mean > 0), 0, 1))
 
 
 def _pairs(counts: NDArray[np.float64]) -> NDArray[np.float64]:
     return counts * (counts - 1) / 2
-
-
-def _entropy(shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the entropy in nats along the last axis."""
-    logarithms = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
-    return np.asarray(-(shares * logarithms).sum(axis=-1))
 
 
 def _coordinates(between: Distances) -> NDArray[np.float64]:

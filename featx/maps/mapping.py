@@ -131,7 +131,7 @@ def draw_map(
     """
     base = source.of_split(split)
     placed = [*([] if add_split is None else [source.of_split(add_split)]), *added]
-    base.column(by)
+    base.column(by)  # if there is no such column, no map is made
     stored, path = stored_map(base, parameters, out, split)
     drawn = Map(
         embedding=stored.embedding,

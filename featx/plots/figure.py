@@ -45,8 +45,8 @@ def save(axes: Axes, path: Path, dpi: int = 150) -> None:
         path: The file; its ending gives the format.
         dpi: Dots per inch, for formats of pixels.
     """
-    without_date = {".svg": {"Date": None}, ".png": {"Software": None}}
-    _write(axes, path, dpi=dpi, metadata=without_date.get(path.suffix.lower()))
+    changing = {".svg": {"Date": None}, ".png": {"Software": None}}
+    _write(axes, path, dpi=dpi, metadata=changing.get(path.suffix.lower()))
 
 
 def inline_svg(axes: Axes, prefix: str) -> str:
@@ -60,7 +60,10 @@ def inline_svg(axes: Axes, prefix: str) -> str:
     """
     draft = io.StringIO()
     _write(axes, draft, {"svg.fonttype": "path"}, format="svg", metadata={"Date": None})
-    return _embeddable(draft.getvalue(), prefix)
+    text = draft.getvalue()
+    text = _STYLE.sub("", _METADATA.sub("", text[text.index("<svg") :].strip()))
+    text = _IDS.sub(rf"\g<1>{prefix}-", text)
+    return _OPENING.sub(r'<svg \1 aria-hidden="true" focusable="false">', text, count=1)
 
 
 def class_style(number: int) -> tuple[str, str]:
@@ -85,16 +88,6 @@ def short_names(names: Sequence[str], length: int = 20) -> dict[str, str]:
 def _write(axes: Axes, target: Path | IO[str], settings: Mapping[Any, str] | None = None, **options: Any) -> None:
     from matplotlib import rc_context
 
-    figure = axes.get_figure(root=True)
-    if figure is not None:
-        # Without a fixed salt, Matplotlib gives an SVG's parts new random ids each time.
-        with rc_context({"svg.hashsalt": "featx", **(settings or {})}):
-            figure.savefig(target, **options)
-
-
-def _embeddable(document: str, prefix: str) -> str:
-    """The `<svg>` element of a document with other ids, without metadata, styles and fixed size."""
-    text = document[document.index("<svg") :].strip()
-    text = _STYLE.sub("", _METADATA.sub("", text))
-    text = _IDS.sub(rf"\g<1>{prefix}-", text)
-    return _OPENING.sub(r'<svg \1 aria-hidden="true" focusable="false">', text, count=1)
+    # Without a fixed salt, Matplotlib gives an SVG's parts new random ids each time.
+    with rc_context({"svg.hashsalt": "featx", **(settings or {})}):
+        axes.figure.get_figure(root=True).savefig(target, **options)
