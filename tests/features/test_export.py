@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from pipeline_data import files_of, small_data, small_recipe
+from pipeline_data import files_of, small_data, small_recipe, write_manifest
 
 from featx.errors import StoreError, UsageError
 from featx.features import export as exporting
@@ -23,14 +23,10 @@ def extraction(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Ex
     """Three views of training images; test images without a group."""
     root = tmp_path_factory.mktemp("exporting")
     data = small_data(root / "data", train=3, test=2, classes=2)
-    lines = ["path,label,split,group"]
-    for path in files_of(data):
-        name = path.relative_to(data)
-        group = path.stem if name.parts[0] == "train" else ""
-        lines.append(f"{name},{path.parent.name},{name.parts[0]},{group}")
-    (data / "list.csv").write_text("\n".join(lines))
+    groups = {"group": lambda path: path.stem if "train" in path.parts else ""}
+    listed = write_manifest(data / "list.csv", data, files_of(data), groups)
     spec = small_recipe(tiny_model, {"views.count": VIEWS, "views.rotation": 20.0})
-    return extract(data / "list.csv", spec, cache=root / "cache")
+    return extract(listed, spec, cache=root / "cache")
 
 
 def read(path: Path) -> dict[str, list[Any]]:
@@ -45,7 +41,7 @@ def read(path: Path) -> dict[str, list[Any]]:
 
 @pytest.mark.parametrize("ending", [".npz", ".parquet", ".NPZ"])
 @pytest.mark.parametrize("at_once", [1024, 4])
-def test_an_export_holds_every_row_beside_what_is_known_of_it(
+def test_an_export_holds_every_row_with_its_columns(
     ending: str, at_once: int, extraction: Extraction, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exporting, "ROWS_AT_ONCE", at_once)

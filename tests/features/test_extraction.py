@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-import csv
 import logging
 import os
+import random
 import shutil
 import threading
 import time
@@ -16,12 +16,15 @@ from numpy.typing import NDArray
 from pipeline_data import (
     SIZE,
     VIEWS,
+    check_same_rows,
     digest,
     expected_rows,
     files_of,
     resized,
+    rows_by_digest,
     small_data,
     small_recipe,
+    write_manifest,
     write_model,
 )
 
@@ -30,19 +33,14 @@ from featx.features import compute as computing
 from featx.features import decoding, hashing
 from featx.features.choice import default_recipe
 from featx.features.decoding import Work, decoded_views
-from featx.features.extraction import Extraction, extract
-from featx.images import ViewSpec, decode, view
+from featx.features.extraction import extract
+from featx.images import ViewSpec, view
 from featx.networks import build as networks
 from featx.networks import load_keras
 from featx.recipes import Recipe
 
 N_TRAIN, N_TEST = 12, 4
 N = N_TRAIN + N_TEST
-
-
-@pytest.fixture(scope="module")
-def recipe(tiny_model: Path) -> Recipe:
-    return small_recipe(tiny_model)
 
 
 @pytest.fixture(scope="module")
@@ -63,31 +61,6 @@ def data(first: tuple[Path, Path], tmp_path: Path) -> Path:
 def cache(first: tuple[Path, Path], tmp_path: Path) -> Path:
     """The rows of `data` are in it."""
     return Path(shutil.copytree(first[1], tmp_path / "cache"))
-
-
-@pytest.fixture
-def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the images that were decoded."""
-    names: list[str] = []
-
-    def counting(content: bytes, name: str) -> NDArray[np.uint8]:
-        names.append(name)
-        return decode(content, name)
-
-    monkeypatch.setattr(decoding, "decode", counting)
-    return names
-
-
-def by_digest(found: Extraction) -> dict[str, NDArray[np.float32]]:
-    table = found.table()
-    return dict(zip(table.digests, table.X, strict=True))
-
-
-def check_same_rows(found: Extraction, expected: Extraction) -> None:
-    ours, theirs = by_digest(found), by_digest(expected)
-    assert ours.keys() == theirs.keys()
-    for key, row in ours.items():
-        np.testing.assert_array_equal(row, theirs[key])
 
 
 # What the rows are.
@@ -146,23 +119,23 @@ def test_half_precision_is_stored_rounded(data: Path, cache: Path, recipe: Recip
 
 
 def test_a_row_does_not_depend_on_its_neighbours(data: Path, tmp_path: Path, recipe: Recipe) -> None:
-    whole = by_digest(extract(data, recipe, cache=tmp_path / "whole", batch_size=5))
-    # The same images in another order, in another number, and so beside others in their batches.
+    whole = rows_by_digest(extract(data, recipe, cache=tmp_path / "whole", batch_size=5))
+    # The same images in another order and number, and so with others in their batches.
     other = tmp_path / "other" / "train" / "all"
     other.mkdir(parents=True)
     chosen = files_of(data)[::-1][:11]
     for number, path in enumerate(chosen):
         shutil.copy(path, other / f"{number:02d}.png")
-    part = by_digest(extract(tmp_path / "other", recipe, cache=tmp_path / "part", batch_size=5))
+    part = rows_by_digest(extract(tmp_path / "other", recipe, cache=tmp_path / "part", batch_size=5))
     assert list(part) == [digest(path) for path in chosen]
     for key, row in part.items():
         np.testing.assert_array_equal(row, whole[key])
-    alone = by_digest(extract(data, recipe, cache=tmp_path / "alone", batch_size=1))
+    alone = rows_by_digest(extract(data, recipe, cache=tmp_path / "alone", batch_size=1))
     for key, row in alone.items():
         np.testing.assert_allclose(row, whole[key], rtol=1e-5, atol=1e-6)
 
 
-# What is computed anew, and what is not.
+# What is computed again, and what is not.
 
 
 def forbid_networks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,12 +149,8 @@ def test_a_second_call_computes_nothing(
     forbid_networks(monkeypatch)
     found = extract(data, recipe, cache=cache)
     json = found.to_json()
-    assert (json["images"], json["rows"], json["computed"], json["reused"]) == (N, N, 0, N)
-    assert (json["failed"], json["dim"], json["engine"]) == (
-        [],
-        found.table().X.shape[1],
-        networks.chosen_engine("auto"),
-    )
+    assert (json["images"], json["rows"], json["computed"], json["reused"], json["failed"]) == (N, N, 0, N, [])
+    assert (json["dim"], json["engine"]) == (found.table().X.shape[1], networks.chosen_engine("auto"))
     assert decoded == []
     assert found.parameters > 0
 
@@ -203,34 +172,25 @@ def touch(data: Path) -> Path:
 
 
 def hard_link(data: Path) -> Path:
-    for path in files_of(data):
-        (data.parent / "linked" / path.relative_to(data)).parent.mkdir(parents=True, exist_ok=True)
-        (data.parent / "linked" / path.relative_to(data)).hardlink_to(path)
-    return data.parent / "linked"
+    return Path(shutil.copytree(data, data.parent / "linked", copy_function=os.link))
 
 
 def soft_link(data: Path) -> Path:
-    for path in files_of(data):
-        (data.parent / "linked" / path.relative_to(data)).parent.mkdir(parents=True, exist_ok=True)
-        (data.parent / "linked" / path.relative_to(data)).symlink_to(path)
-    return data.parent / "linked"
+    return Path(shutil.copytree(data, data.parent / "linked", copy_function=os.symlink))
 
 
 def list_shuffled(data: Path) -> Path:
-    paths = np.random.default_rng(0).permutation([str(path.relative_to(data)) for path in files_of(data)])
-    with (data / "manifest.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["path", "label", "split"])
-        writer.writerows((path, Path(path).parent.name, Path(path).parts[0]) for path in paths)
-    return data / "manifest.csv"
+    images = files_of(data)
+    random.Random(0).shuffle(images)
+    return write_manifest(data / "manifest.csv", data, images)
 
 
 @pytest.mark.parametrize("change", [move, rename, touch, hard_link, soft_link, list_shuffled])
-def test_where_and_when_a_file_lies_costs_nothing(
+def test_another_place_name_or_time_of_files_computes_nothing(
     change: Callable[[Path], Path], data: Path, cache: Path, recipe: Recipe, decoded: list[str]
 ) -> None:
     before = extract(data, recipe, cache=cache)
-    rows = by_digest(before)
+    rows = rows_by_digest(before)
     after = extract(change(data), recipe, cache=cache)
     assert (after.rows, after.computed, decoded) == (N, 0, [])
     assert after.space.plain.id == before.space.plain.id
@@ -261,14 +221,12 @@ def test_copies_are_computed_once(data: Path, tmp_path: Path, recipe: Recipe, de
     np.testing.assert_array_equal(*table.X[places])
 
 
-def test_neither_batches_nor_threads_nor_the_models_place_are_part_of_the_key(
+def test_neither_batches_nor_the_models_place_are_part_of_the_key(
     data: Path, cache: Path, tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moved = shutil.copy(recipe.backbone.name, tmp_path / "another name.keras")
     os.utime(moved, (1, 1))
     forbid_networks(monkeypatch)
-    for module in (computing, decoding, hashing):
-        monkeypatch.setattr(module, "WORKERS", 1)
     assert extract(data, recipe.replaced({"backbone.name": str(moved)}), cache=cache, batch_size=3).computed == 0
 
 
@@ -278,6 +236,7 @@ def test_the_number_of_threads_changes_no_bit(
     many = extract(data, recipe, cache=cache)
     for module in (computing, decoding, hashing):
         monkeypatch.setattr(module, "WORKERS", 1)
+    assert extract(data, recipe, cache=cache).computed == 0
     check_same_rows(extract(data, recipe, cache=tmp_path / "one"), many)
 
 
@@ -352,11 +311,6 @@ def test_other_views_leave_the_images_themselves(
 # Statistics of the training images.
 
 
-@pytest.fixture
-def featurewise(recipe: Recipe) -> Recipe:
-    return recipe.replaced({"preprocess.mode": "featurewise"})
-
-
 def notices(caplog: pytest.LogCaptureFixture) -> list[str]:
     texts = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     return [text for text in texts if "channel statistics" in text]
@@ -404,12 +358,12 @@ def test_a_new_training_image_changes_all_rows_unless_the_statistics_are_fixed(
     shutil.copy(new, data / "train" / "covid" / "new.png")
     fixed = extract(data, featurewise.replaced({"preprocess": one.spec.preprocess}), cache=tmp_path / "cache")
     assert (fixed.computed, notices(caplog)) == (1, [])
-    anew = extract(data, featurewise, cache=tmp_path / "cache")
-    assert (anew.computed, len(notices(caplog))) == (N + 1, 1)
+    again = extract(data, featurewise, cache=tmp_path / "cache")
+    assert (again.computed, len(notices(caplog))) == (N + 1, 1)
     assert "set preprocess.mean and preprocess.std in the recipe" in notices(caplog)[0]
 
 
-def test_what_was_never_extracted_with_statistics_is_no_reason_for_a_notice(
+def test_images_never_extracted_with_statistics_give_no_notice(
     data: Path, cache: Path, tmp_path: Path, featurewise: Recipe, caplog: pytest.LogCaptureFixture
 ) -> None:
     # The cache has these images rescaled, and then others with statistics.
@@ -419,15 +373,12 @@ def test_what_was_never_extracted_with_statistics_is_no_reason_for_a_notice(
     assert notices(caplog) == []
 
 
-# What is told, and what is held in memory.
+# Labels, progress and memory.
 
 
-def test_groups_and_labels_stay_beside_their_rows(data: Path, cache: Path, recipe: Recipe) -> None:
-    with (data / "groups.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["path", "label", "split", "group"])
-        for path in reversed(files_of(data / "train")):
-            writer.writerow([path.relative_to(data), path.parent.name, "train", f"patient of {path.name}"])
+def test_groups_and_labels_stay_with_their_rows(data: Path, cache: Path, recipe: Recipe) -> None:
+    groups = {"group": lambda path: f"patient of {path.name}"}
+    write_manifest(data / "groups.csv", data, reversed(files_of(data / "train")), groups)
     table = extract(data / "groups.csv", recipe, cache=cache).table()
     assert list(table.ids) == sorted(table.ids)
     for name, label, group, key in zip(table.ids, table.labels, table.groups, table.digests, strict=True):
@@ -436,20 +387,18 @@ def test_groups_and_labels_stay_beside_their_rows(data: Path, cache: Path, recip
 
 
 def test_progress_reaches_its_end(data: Path, tmp_path: Path, featurewise: Recipe) -> None:
-    told: dict[str, list[tuple[int, int]]] = {}
-    extract(
-        data,
-        featurewise,
-        cache=tmp_path / "cache",
-        batch_size=3,
-        progress=lambda stage, done, total: told.setdefault(stage, []).append((done, total)),
-    )
-    assert {stage: steps[-1] for stage, steps in told.items()} == {
+    reported: dict[str, list[tuple[int, int]]] = {}
+
+    def progress(stage: str, done: int, total: int) -> None:
+        reported.setdefault(stage, []).append((done, total))
+
+    extract(data, featurewise, cache=tmp_path / "cache", batch_size=3, progress=progress)
+    assert {stage: steps[-1] for stage, steps in reported.items()} == {
         "reading": (N, N),
         "channel statistics": (N_TRAIN, N_TRAIN),
         "extracting": (N, N),
     }
-    assert all(steps == sorted(steps) for steps in told.values())
+    assert all(steps == sorted(steps) for steps in reported.values())
 
 
 class SlowNetwork:
@@ -494,28 +443,25 @@ def test_decoding_stays_three_batches_ahead_at_most(
     assert 6 < max(lead) <= 3 * 6 + 6 + views
 
 
-# How it is asked for.
+# Arguments.
 
 
-@pytest.fixture
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def test_a_recipe_by_its_path_and_the_default_cache(
+    data: Path, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "cwd"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    return folder
-
-
-def test_a_recipe_by_its_path_and_the_default_cache(data: Path, elsewhere: Path, tiny_model: Path) -> None:
     text = f'[images]\nsize = {SIZE}\n[preprocess]\nmode = "rescale"\n[backbone]\nname = "{tiny_model}"\n'
-    (elsewhere / "mine.toml").write_text(text)
+    Path("mine.toml").write_text(text)
     one = extract(data, "mine.toml")
     assert (one.computed, one.store.root) == (N, Path("cache"))
-    assert sorted(path.name for path in elsewhere.iterdir()) == ["cache", "mine.toml"]
+    assert sorted(path.name for path in folder.iterdir()) == ["cache", "mine.toml"]
     other = extract(data, default_recipe(str(tiny_model)).replaced({"images.size": SIZE}))
     assert (other.computed, other.space.plain.id) == (0, one.space.plain.id)
 
 
-def test_a_default_recipe_is_the_backbone_as_it_comes() -> None:
+def test_a_default_recipe_has_the_backbones_default_settings() -> None:
     recipe = default_recipe("MobileNetV2")
     assert (recipe.backbone.name, recipe.backbone.pooling) == ("mobilenetv2", "avg")
     assert (recipe.images.size, recipe.preprocess.mode, recipe.views.count) == (224, "imagenet", 1)
@@ -523,7 +469,7 @@ def test_a_default_recipe_is_the_backbone_as_it_comes() -> None:
         default_recipe("resnet5")
 
 
-def test_what_does_not_fit_is_said(data: Path, tmp_path: Path, recipe: Recipe) -> None:
+def test_an_engine_or_size_that_does_not_exist_is_refused(data: Path, tmp_path: Path, recipe: Recipe) -> None:
     with pytest.raises(UsageError, match="engine auto, keras or openvino, received 'torch'"):
         extract(data, recipe, cache=tmp_path / "cache", engine="torch")  # type: ignore[arg-type]
     with pytest.raises(RecipeError, match="64 × 64"):

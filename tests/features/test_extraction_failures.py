@@ -13,13 +13,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image as Picture
-from pipeline_data import digest, files_of, small_data, small_recipe
+from pipeline_data import check_same_rows, digest, files_of, small_data
 
 from featx.errors import DataError, ImageError
-from featx.features import decoding, extraction
+from featx.features import extraction
 from featx.features.extraction import Extraction, extract
 from featx.features.hashing import Failure, Image, hash_images
-from featx.images import decode
 from featx.networks import build as networks
 from featx.networks import keras
 from featx.recipes import Recipe
@@ -27,11 +26,6 @@ from featx.recipes import Recipe
 N_TRAIN, N_TEST = 6, 4
 N = N_TRAIN + N_TEST
 BAD = "train/normal/zzz.png"
-
-
-@pytest.fixture(scope="module")
-def recipe(tiny_model: Path) -> Recipe:
-    return small_recipe(tiny_model)
 
 
 @pytest.fixture(scope="module")
@@ -45,18 +39,6 @@ def clean(tmp_path_factory: pytest.TempPathFactory, recipe: Recipe) -> tuple[Pat
 @pytest.fixture
 def data(clean: tuple[Path, Extraction], tmp_path: Path) -> Path:
     return Path(shutil.copytree(clean[0], tmp_path / "data"))
-
-
-def rows_of(found: Extraction) -> dict[str, NDArray[np.float32]]:
-    table = found.table()
-    return dict(zip(table.digests, table.X, strict=True))
-
-
-def check_rows(found: Extraction, expected: Extraction) -> None:
-    ours, theirs = rows_of(found), rows_of(expected)
-    assert ours.keys() == theirs.keys()
-    for key, row in ours.items():
-        np.testing.assert_array_equal(row, theirs[key])
 
 
 # Files that cannot be read, and files that cannot be decoded.
@@ -98,14 +80,12 @@ def too_large(path: Path) -> None:
     Picture.new("1", (10_000, 10_000)).save(path)
 
 
-UNREADABLE = [
+BAD_FILES = [
     (empty, "is empty (zero bytes)"),
     (dangling, "does not exist"),
     (link_to_itself, "cannot be read"),
     (pipe, "is not a regular file"),
     (forbidden, "permission denied"),
-]
-UNDECODABLE = [
     (text, "is not an image that featx reads"),
     (truncated, "is truncated, damaged"),
     (too_large, "100.0 megapixels, more than the limit of 89.5"),
@@ -113,8 +93,8 @@ UNDECODABLE = [
 Damage = Callable[[Path], None]
 
 
-@pytest.mark.parametrize(("damage", "reason"), UNREADABLE + UNDECODABLE)
-def test_a_bad_image_ends_the_run_by_its_name(
+@pytest.mark.parametrize(("damage", "reason"), BAD_FILES)
+def test_a_bad_image_ends_the_run_and_is_named(
     damage: Damage, reason: str, data: Path, tmp_path: Path, recipe: Recipe
 ) -> None:
     damage(data / BAD)
@@ -125,7 +105,7 @@ def test_a_bad_image_ends_the_run_by_its_name(
     assert caught.value.exit_code == 1
 
 
-@pytest.mark.parametrize(("damage", "reason"), UNREADABLE + UNDECODABLE)
+@pytest.mark.parametrize(("damage", "reason"), BAD_FILES)
 def test_a_bad_image_is_skipped_and_the_rest_is_right(
     damage: Damage, reason: str, data: Path, tmp_path: Path, recipe: Recipe, clean: tuple[Path, Extraction]
 ) -> None:
@@ -134,7 +114,7 @@ def test_a_bad_image_is_skipped_and_the_rest_is_right(
     json = found.to_json()
     assert [(row["path"], reason in row["reason"]) for row in json["failed"]] == [(BAD, True)]
     assert (json["images"], json["rows"], json["computed"]) == (N + 1, N, N)
-    check_rows(found, clean[1])
+    check_same_rows(found, clean[1])
     again = extract(data, recipe, cache=tmp_path / "cache", on_error="skip")
     assert (again.computed, again.failed) == (0, found.failed)
 
@@ -149,7 +129,7 @@ def test_rows_computed_before_a_failure_are_kept(
     found = extract(data, recipe, cache=tmp_path / "cache", batch_size=2)
     # The failure was the last image, and all batches before it were full.
     assert found.computed == 0
-    check_rows(found, clean[1])
+    check_same_rows(found, clean[1])
 
 
 def test_a_copy_of_a_bad_image_fails_too(data: Path, tmp_path: Path, recipe: Recipe) -> None:
@@ -193,7 +173,7 @@ def change_after_hashing(monkeypatch: pytest.MonkeyPatch, change: Callable[[], o
     monkeypatch.setattr(extraction, "hash_images", hash_then_change)
 
 
-def test_a_file_that_changes_under_way_is_not_taken_for_what_it_was(
+def test_a_file_that_changes_after_hashing_is_refused(
     data: Path, tmp_path: Path, recipe: Recipe, clean: tuple[Path, Extraction], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, other = files_of(data / "train" / "normal")[:2]
@@ -210,22 +190,13 @@ def test_a_file_that_changes_under_way_is_not_taken_for_what_it_was(
     shutil.copy(clean[0] / one.relative_to(data), one)
     whole = extract(data, recipe, cache=tmp_path / "cache")
     assert whole.computed == 1
-    check_rows(whole, clean[1])
+    check_same_rows(whole, clean[1])
 
 
-def remove(path: Path) -> None:
-    path.unlink()
-
-
-def replace(path: Path) -> None:
-    path.write_bytes(b"other")
-
-
-@pytest.mark.parametrize("change", [remove, replace])
-def test_statistics_without_an_image_that_went_are_not_kept(
-    change: Damage, data: Path, tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("change", [Path.unlink, text], ids=["remove", "replace"])
+def test_statistics_without_an_image_that_is_gone_are_not_kept(
+    change: Damage, data: Path, tmp_path: Path, featurewise: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    featurewise = recipe.replaced({"preprocess.mode": "featurewise"})
     expected = extract(data, featurewise, cache=tmp_path / "undisturbed").spec
     gone = files_of(data / "train" / "normal")[0]
     content = gone.read_bytes()
@@ -239,24 +210,17 @@ def test_statistics_without_an_image_that_went_are_not_kept(
 
 
 def test_statistics_leave_a_corrupt_image_out_and_are_kept(
-    data: Path, tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    data: Path, tmp_path: Path, featurewise: Recipe, decoded: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    featurewise = recipe.replaced({"preprocess.mode": "featurewise"})
     expected = extract(data, featurewise, cache=tmp_path / "without")
     truncated(data / BAD)
     one = extract(data, featurewise, cache=tmp_path / "cache", on_error="skip")
-    decoded: list[str] = []
-
-    def counting(content: bytes, name: str) -> NDArray[np.uint8]:
-        decoded.append(name)
-        return decode(content, name)
-
-    monkeypatch.setattr(decoding, "decode", counting)
+    decoded.clear()
     two = extract(data, featurewise, cache=tmp_path / "cache", on_error="skip")
     assert one.spec == two.spec == expected.spec
     assert (two.computed, two.failed, decoded) == (0, one.failed, [BAD])
-    check_rows(one, expected)
-    check_rows(two, expected)
+    check_same_rows(one, expected)
+    check_same_rows(two, expected)
     assert [record for record in caplog.records if record.levelno > logging.INFO] == []
     with pytest.raises(ImageError, match=BAD):
         extract(data, featurewise, cache=tmp_path / "afresh")
@@ -296,4 +260,4 @@ def test_an_error_in_the_network_keeps_the_rows_before_it(
             extract(data, recipe, cache=tmp_path / "cache", engine="keras", batch_size=2)
     found = extract(data, recipe, cache=tmp_path / "cache", batch_size=2)
     assert found.computed == N - 3 * 2
-    check_rows(found, clean[1])
+    check_same_rows(found, clean[1])

@@ -12,7 +12,7 @@ import pytest
 import sklearn
 from numpy.typing import NDArray
 from PIL import Image
-from pipeline_data import SIZE, digest, expected_rows, files_of, resized, small_data, write_model
+from pipeline_data import SIZE, digest, expected_rows, files_of, resized, rows_by_digest, small_data, write_model
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.exceptions import NotFittedError
@@ -32,9 +32,9 @@ from featx.store import Store
 
 
 @pytest.fixture(scope="module")
-def films(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Six grey films of two classes, three each."""
-    return files_of(small_data(tmp_path_factory.mktemp("films"), train=3, test=0, classes=2))
+def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Six grey images of two classes, three each."""
+    return files_of(small_data(tmp_path_factory.mktemp("images"), train=3, test=0, classes=2))
 
 
 @pytest.fixture
@@ -72,10 +72,10 @@ def stored_keys(cache: Path) -> list[bytes]:
 
 
 def test_rows_are_the_networks_in_the_order_given(
-    extractor: FeatureExtractor, films: list[Path], tiny_model: Path
+    extractor: FeatureExtractor, images: list[Path], tiny_model: Path
 ) -> None:
-    order = [films[4], films[0], films[4], films[2]]
-    found = extractor.fit(films).transform(order)
+    order = [images[4], images[0], images[4], images[2]]
+    found = extractor.fit(images).transform(order)
     assert found.dtype == np.float32
     expected = expected_rows(tiny_model, [resized(path) for path in order])
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
@@ -83,20 +83,14 @@ def test_rows_are_the_networks_in_the_order_given(
 
 
 def test_what_extract_computed_is_not_computed_again(
-    extractor: FeatureExtractor, films: list[Path], computed: list[str]
+    extractor: FeatureExtractor, images: list[Path], computed: list[str]
 ) -> None:
-    extraction = featx.extract(films[0].parents[2], extractor._wanted(), cache=extractor.cache)
-    found = extractor.fit_transform(films)
+    extraction = featx.extract(images[0].parents[2], extractor._wanted(), cache=extractor.cache)
+    found = extractor.fit_transform(images)
     assert computed == []
     assert extractor.feature_set_ == extraction.space.plain.id
-    by_digest = dict(zip(extraction.table().digests, extraction.table().X, strict=True))
-    np.testing.assert_array_equal(found, [by_digest[digest(path)] for path in films])
-
-
-def test_extract_does_not_compute_what_was_transformed(extractor: FeatureExtractor, films: list[Path]) -> None:
-    extractor.fit(films)
-    extraction = featx.extract(films[0].parents[2], extractor._wanted(), cache=extractor.cache)
-    assert (extraction.rows, extraction.computed) == (6, 0)
+    rows = rows_by_digest(extraction)
+    np.testing.assert_array_equal(found, [rows[digest(path)] for path in images])
 
 
 @pytest.mark.parametrize(
@@ -111,8 +105,8 @@ def test_extract_does_not_compute_what_was_transformed(extractor: FeatureExtract
     ],
     ids=["list", "tuple", "array", "column", "series", "frame"],
 )
-def test_paths_come_in_many_forms(extractor: FeatureExtractor, films: list[Path], given: Any) -> None:
-    np.testing.assert_array_equal(extractor.fit_transform(given(films)), clone(extractor).fit_transform(films))
+def test_paths_come_in_many_forms(extractor: FeatureExtractor, images: list[Path], given: Any) -> None:
+    np.testing.assert_array_equal(extractor.fit_transform(given(images)), clone(extractor).fit_transform(images))
 
 
 def test_recipe_and_arguments_decide_the_features(extractor: FeatureExtractor, tiny_model: Path) -> None:
@@ -131,15 +125,15 @@ def test_recipe_and_arguments_decide_the_features(extractor: FeatureExtractor, t
 
 
 @pytest.fixture(scope="module")
-def pixels(films: list[Path]) -> NDArray[np.uint8]:
-    return np.stack([np.asarray(Image.open(path)) for path in films])
+def pixels(images: list[Path]) -> NDArray[np.uint8]:
+    return np.stack([np.asarray(Image.open(path)) for path in images])
 
 
 def test_pixels_have_the_features_of_their_file(
-    extractor: FeatureExtractor, films: list[Path], pixels: NDArray[np.uint8], computed: list[str]
+    extractor: FeatureExtractor, images: list[Path], pixels: NDArray[np.uint8], computed: list[str]
 ) -> None:
     assert pixels.shape == (6, 40, 40)
-    of_files = extractor.fit_transform(films)
+    of_files = extractor.fit_transform(images)
     np.testing.assert_array_equal(extractor.transform(pixels), of_files)
     assert len(computed) == 12  # under keys of their own
     in_rgb = np.repeat(pixels[..., np.newaxis], 3, axis=3)
@@ -156,8 +150,8 @@ def test_colours_keep_their_order(extractor: FeatureExtractor, tmp_path: Path) -
     assert not np.array_equal(extractor.transform(image), extractor.transform(image[..., ::-1]))
 
 
-def test_a_turned_image_is_another(extractor: FeatureExtractor) -> None:
-    """The same bytes in another shape must not find each other's row."""
+def test_a_rotated_image_is_another(extractor: FeatureExtractor) -> None:
+    """The same bytes in another shape have another row."""
     image = np.random.default_rng(0).integers(0, 256, (1, 20, 40), np.uint8)
     rows = extractor.fit_transform([image[0], image[0].reshape(40, 20), image[0]])
     assert not np.array_equal(rows[0], rows[1])
@@ -168,19 +162,19 @@ def test_a_turned_image_is_another(extractor: FeatureExtractor) -> None:
 
 
 def test_statistics_are_those_of_the_images_fitted_on(
-    extractor: FeatureExtractor, films: list[Path], pixels: NDArray[np.uint8]
+    extractor: FeatureExtractor, images: list[Path], pixels: NDArray[np.uint8]
 ) -> None:
-    extractor.set_params(preprocess="featurewise").fit(films[:4])
-    # Of the images as the network sees them, in units of 1/255.
-    seen = np.stack([resized(path) for path in films[:4]]) / 255
+    extractor.set_params(preprocess="featurewise").fit(images[:4])
+    # The statistics of the images as the network sees them, in units of 1/255.
+    seen = np.stack([resized(path) for path in images[:4]]) / 255
     assert extractor.spec_.preprocess.mean == pytest.approx(seen.mean(axis=(0, 1, 2)))
     assert extractor.spec_.preprocess.std == pytest.approx(seen.std(axis=(0, 1, 2)))
     before = extractor.spec_
-    of_held_out = extractor.transform(films[4:])
+    of_held_out = extractor.transform(images[4:])
     assert extractor.spec_ is before
-    everything = clone(extractor).fit(films)
+    everything = clone(extractor).fit(images)
     assert everything.feature_set_ != extractor.feature_set_
-    assert not np.array_equal(everything.transform(films[4:]), of_held_out)
+    assert not np.array_equal(everything.transform(images[4:]), of_held_out)
     in_memory = clone(extractor).fit(pixels[:4])
     assert in_memory.feature_set_ == extractor.feature_set_
 
@@ -196,33 +190,33 @@ def test_nothing_happens_in_the_constructor(tmp_path: Path) -> None:
         strange.fit(["a.png"])
 
 
-def test_what_is_not_fitted_says_so(extractor: FeatureExtractor, films: list[Path]) -> None:
+def test_an_extractor_that_is_not_fitted_is_refused(extractor: FeatureExtractor, images: list[Path]) -> None:
     with pytest.raises(NotFittedError):
-        extractor.transform(films)
+        extractor.transform(images)
     with pytest.raises(NotFittedError):
         extractor.get_feature_names_out()
 
 
-def test_names_and_data_frames(extractor: FeatureExtractor, films: list[Path]) -> None:
+def test_names_and_data_frames(extractor: FeatureExtractor, images: list[Path]) -> None:
     extractor.set_output(transform="pandas")
-    frame: Any = extractor.fit_transform(pd.DataFrame({"path": films}, index=list("abcdef")))
+    frame: Any = extractor.fit_transform(pd.DataFrame({"path": images}, index=list("abcdef")))
     assert frame.index.tolist() == list("abcdef")
     assert frame.columns.tolist() == [f"tiny_{number}" for number in range(extractor.n_features_out_)]
-    np.testing.assert_array_equal(frame.to_numpy(), clone(extractor).set_output().fit_transform(films))
+    np.testing.assert_array_equal(frame.to_numpy(), clone(extractor).set_output().fit_transform(images))
 
 
-def test_a_column_of_a_table_can_be_paths(extractor: FeatureExtractor, films: list[Path]) -> None:
-    table = pd.DataFrame({"path": films, "age": np.arange(6.0)})
+def test_a_column_of_a_table_can_be_paths(extractor: FeatureExtractor, images: list[Path]) -> None:
+    table = pd.DataFrame({"path": images, "age": np.arange(6.0)})
     both = make_column_transformer((extractor, ["path"]), (StandardScaler(), ["age"])).fit(table)
     found = both.transform(table)
-    np.testing.assert_array_equal(found[:, :-1], clone(extractor).fit_transform(films))
+    np.testing.assert_array_equal(found[:, :-1], clone(extractor).fit_transform(images))
     assert both.get_feature_names_out()[0] == "featureextractor__tiny_0"
 
 
-def test_a_pickled_one_goes_on(extractor: FeatureExtractor, films: list[Path]) -> None:
-    extractor.fit(films[:3])
+def test_a_pickled_extractor_still_transforms(extractor: FeatureExtractor, images: list[Path]) -> None:
+    extractor.fit(images[:3])
     again = pickle.loads(pickle.dumps(extractor))
-    np.testing.assert_array_equal(again.transform(films), extractor.transform(films))
+    np.testing.assert_array_equal(again.transform(images), extractor.transform(images))
 
 
 API_CHECKS = (
@@ -291,20 +285,22 @@ def search(extractor: FeatureExtractor, jobs: int) -> GridSearchCV:
     return GridSearchCV(Pipeline(steps), grid, cv=3, n_jobs=jobs)
 
 
-def test_a_search_computes_each_row_once(extractor: FeatureExtractor, films: list[Path], computed: list[str]) -> None:
-    found = search(extractor, 1).fit(films, labels_of(films))
+def test_a_search_computes_each_row_once(
+    extractor: FeatureExtractor, images: list[Path], computed: list[str]
+) -> None:
+    found = search(extractor, 1).fit(images, labels_of(images))
     assert len(computed) == 2 * 6  # two poolings
-    assert set(computed) == {digest(path) for path in films}
-    rows = extractor.set_params(pooling=found.best_params_["extract__pooling"]).fit_transform(films)
+    assert set(computed) == {digest(path) for path in images}
+    rows = extractor.set_params(pooling=found.best_params_["extract__pooling"]).fit_transform(images)
     by_hand = make_pipeline(StandardScaler(), LogisticRegression(C=found.best_params_["classify__C"], max_iter=500))
-    scores = cross_val_score(by_hand, rows, labels_of(films), cv=3)
+    scores = cross_val_score(by_hand, rows, labels_of(images), cv=3)
     assert found.best_score_ == pytest.approx(scores.mean())
 
 
-def test_two_processes_compute_each_row_once(extractor: FeatureExtractor, films: list[Path]) -> None:
+def test_two_processes_compute_each_row_once(extractor: FeatureExtractor, images: list[Path]) -> None:
     for pooling in ("none", "avg"):  # converted networks are quicker to start than TensorFlow in each process
-        clone(extractor).set_params(pooling=pooling).fit(films[:1])
-    found = search(extractor, 2).fit(films, labels_of(films))
+        clone(extractor).set_params(pooling=pooling).fit(images[:1])
+    found = search(extractor, 2).fit(images, labels_of(images))
     keys = stored_keys(Path(extractor.cache))
     assert len(keys) == len(set(keys)) == 2 * 6
     assert len(found.cv_results_["params"]) == 4
@@ -316,7 +312,7 @@ def test_two_processes_compute_each_row_once(extractor: FeatureExtractor, films:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("film.png", "put it into a list"),
+        ("image.png", "put it into a list"),
         ([], "at least one"),
         (["a.png", None], "None as element 1"),
         ([["a.png", "b.png"]], r"the shape \(1, 2\)"),
@@ -333,26 +329,28 @@ def test_what_is_not_images_is_refused(extractor: FeatureExtractor, given: Any, 
         extractor.fit(given)
 
 
-def test_a_damaged_file_is_named(extractor: FeatureExtractor, films: list[Path], tmp_path: Path) -> None:
+def test_a_damaged_file_is_named(extractor: FeatureExtractor, images: list[Path], tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
-    broken.write_bytes(films[0].read_bytes()[:200])
-    extractor.fit(films)
+    broken.write_bytes(images[0].read_bytes()[:200])
+    extractor.fit(images)
     with pytest.raises(ImageError, match=r"broken\.png"):
-        extractor.transform([films[0], broken])
+        extractor.transform([images[0], broken])
     with pytest.raises(ImageError, match="does not exist"):
         extractor.transform([tmp_path / "none.png"])
 
 
-def test_other_weights_are_refused(films: list[Path], tmp_path: Path) -> None:
+def test_other_weights_are_refused(images: list[Path], tmp_path: Path) -> None:
     model = write_model(tmp_path / "model.keras")
-    extractor = FeatureExtractor(backbone=str(model), size=SIZE, cache=tmp_path / "cache").fit(films[:5])
+    extractor = FeatureExtractor(backbone=str(model), size=SIZE, cache=tmp_path / "cache").fit(images[:5])
     write_model(model, seed=9)
-    assert extractor.transform(films[:5]).shape == (5, extractor.n_features_out_)  # these rows are there
+    assert extractor.transform(images[:5]).shape == (5, extractor.n_features_out_)  # these rows are there
     with pytest.raises(UntrustedError, match="fit again"):
-        extractor.transform(films)
+        extractor.transform(images)
 
 
-def test_a_cache_that_cannot_be_made_is_told(extractor: FeatureExtractor, films: list[Path], tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_made_is_reported(
+    extractor: FeatureExtractor, images: list[Path], tmp_path: Path
+) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(FeatxError, match="cache"):
-        extractor.set_params(cache=tmp_path / "file" / "cache").fit(films)
+        extractor.set_params(cache=tmp_path / "file" / "cache").fit(images)

@@ -1,16 +1,24 @@
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
 import pytest
-from pipeline_data import digest, expected_rows, read_table, resized, small_data, small_recipe
+from pipeline_data import (
+    digest,
+    expected_rows,
+    files_of,
+    read_table,
+    resized,
+    small_data,
+    small_recipe,
+    write_manifest,
+)
 
 from featx.errors import DataError, RunError, UsageError
 from featx.runs import folder as runs
 from featx.runs.fitting import FitResult, fit_head
-from featx.runs.source import Source, read_source
+from featx.runs.source import read_source
 
 
 @pytest.fixture(scope="module")
@@ -18,15 +26,14 @@ def fitted(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> FitRes
     """A run on a manifest with groups and a column of the user's own."""
     root = tmp_path_factory.mktemp("sources")
     data = small_data(root / "data", train=6, test=2, classes=2)
-    with (root / "manifest.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["path", "label", "split", "group", "scanner", "predicted"])
-        for number, path in enumerate(sorted(data.rglob("*.png"))):
-            split, label, _ = path.relative_to(data).parts
-            own = "" if number == 0 else f"scanner {number % 2}"
-            writer.writerow([path.relative_to(root), label, split, f"{split} patient {number // 2}", own, "mine"])
-    recipe = small_recipe(tiny_model)
-    return fit_head(root / "manifest.csv", recipe, root / "run", cache=root / "cache")
+    number = {path: number for number, path in enumerate(files_of(data))}
+    columns = {
+        "group": lambda path: f"{path.parts[-3]} patient {number[path] // 2}",
+        "scanner": lambda path: f"scanner {number[path] % 2}" if number[path] else "",
+        "predicted": lambda _: "mine",
+    }
+    listed = write_manifest(root / "manifest.csv", data, number, columns)
+    return fit_head(listed, small_recipe(tiny_model), root / "run", cache=root / "cache")
 
 
 @pytest.fixture
@@ -53,28 +60,25 @@ def test_data_gives_the_same_rows_as_the_run_on_it(fitted: FitResult, cache: Pat
     assert (data.files, data.extra) == (run.files, run.extra)
 
 
-def test_what_the_manifest_says_is_known_of_each_image(fitted: FitResult, cache: Path) -> None:
+def test_columns_of_the_manifest_stay_with_their_images(fitted: FitResult, cache: Path) -> None:
     found = read_source(fitted.run, cache=cache)
-    with (fitted.extraction.dataset.root / "manifest.csv").open(encoding="utf-8", newline="") as file:
-        rows = {row["path"]: row for row in csv.DictReader(file)}
+    rows = {row["path"]: row for row in read_table(fitted.extraction.dataset.root / "manifest.csv")}
     for name, group, scanner in zip(found.table.ids, found.table.groups, found.column("scanner"), strict=True):
         assert (group, scanner) == (rows[name]["group"], rows[name]["scanner"])
-    # A column of the user's that is named like one of featx's is in nobody's way.
+    # A column of the user's may have the name of one of featx's.
     assert set(found.column("predicted")) == {"mine"}
     assert found.column("label") == found.table.labels
     with pytest.raises(DataError, match=r"column 'site' in the manifest of run, found predicted, scanner;"):
         found.column("site")
 
 
-def test_images_of_a_group_are_one_unit(fitted: FitResult, cache: Path) -> None:
+def test_images_of_a_group_have_one_id(fitted: FitResult, cache: Path) -> None:
     found = read_source(fitted.run, cache=cache)
-    by_unit: dict[str, set[str | None]] = {}
-    for unit, group in zip(found.group_ids(), found.table.groups, strict=True):
-        by_unit.setdefault(unit, set()).add(group)
-    assert sorted(map(len, by_unit.values())) == [1] * 8
+    pairs = set(zip(found.group_ids(), found.table.groups, strict=True))
+    assert len(pairs) == len({group_id for group_id, _ in pairs}) == len({group for _, group in pairs}) == 8
 
 
-def test_predictions_stand_beside_the_rows(fitted: FitResult, cache: Path) -> None:
+def test_predictions_are_in_the_order_of_the_rows(fitted: FitResult, cache: Path) -> None:
     found = read_source(fitted.run, cache=cache)
     assert found.predicted is not None
     rows = {row["path"]: row for row in read_table(fitted.run / runs.PREDICTIONS)}
@@ -86,7 +90,7 @@ def test_predictions_stand_beside_the_rows(fitted: FitResult, cache: Path) -> No
         np.testing.assert_allclose(shares, [float(rows[name][f"p_{c}"]) for c in found.predicted.classes])
 
 
-def test_a_split_is_taken_with_all_that_belongs_to_it(fitted: FitResult, cache: Path) -> None:
+def test_a_split_keeps_all_columns_of_its_images(fitted: FitResult, cache: Path) -> None:
     found = read_source(fitted.run, cache=cache)
     test = found.of_split("test")
     assert test.table.splits == ("test",) * 4
@@ -114,11 +118,11 @@ def test_the_order_is_that_of_the_content(fitted: FitResult, cache: Path, tmp_pa
     for name in (runs.RECIPE, runs.MANIFEST):
         (other / name).write_bytes((fitted.run / name).read_bytes())
     (other / runs.PREDICTIONS).write_text("\n".join([lines[0], *reversed(lines[1:])]), "utf-8")
-    again: Source = read_source(other, cache=cache)
+    again = read_source(other, cache=cache)
     np.testing.assert_array_equal(again.table.X, found.table.X)
 
 
-def test_what_cannot_be_had_is_said(fitted: FitResult, cache: Path, tmp_path: Path) -> None:
+def test_what_does_not_exist_is_refused(fitted: FitResult, cache: Path, tmp_path: Path) -> None:
     data = fitted.extraction.dataset.root / "manifest.csv"
     with pytest.raises(UsageError, match="is not a run; pass a folder that featx fit-head"):
         read_source(data, layer="penultimate", cache=cache)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from featx.features import Extraction
 from featx.networks import load_keras
 from featx.phantoms import write_phantoms
 from featx.recipes import Recipe
@@ -28,10 +29,7 @@ def small_recipe(model: Path, changes: dict[str, Any] | None = None, **fields: A
         "preprocess": {"mode": "rescale"},
         "backbone": {"name": str(model), "pooling": "none"},
         "head": {
-            "layers": (
-                {"type": "dropout", "rate": 0.1},
-                {"type": "dense", "units": 16, "activation": "relu"},
-            ),
+            "layers": ({"type": "dropout", "rate": 0.1}, {"type": "dense", "units": 16, "activation": "relu"}),
             "penultimate": "dense_1",
         },
         "fit": {"epochs": 4, "batch_size": 8, "learning_rate": 3e-3, "validation": 0.25},
@@ -59,6 +57,21 @@ def small_data(root: Path, *, train: int = 4, test: int = 2, classes: int = 4, s
     return write_phantoms(root, train=train, test=test, seed=seed, size=size, classes=names)
 
 
+def write_manifest(
+    path: Path, data: Path, images: Iterable[Path], columns: dict[str, Callable[[Path], str]] | None = None
+) -> Path:
+    """List images of `small_data`, with further columns."""
+    columns = columns or {}
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "label", "split", *columns])
+        for image in images:
+            split, label, _ = image.relative_to(data).parts
+            further = (column(image) for column in columns.values())
+            writer.writerow([image.relative_to(path.parent), label, split, *further])
+    return path
+
+
 def files_of(data: Path) -> list[Path]:
     return sorted(path for path in data.rglob("*") if path.is_file())
 
@@ -84,3 +97,15 @@ def expected_rows(model: Path, images: Sequence[NDArray[np.uint8]]) -> NDArray[n
 def read_table(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def rows_by_digest(extraction: Extraction) -> dict[str, NDArray[np.float32]]:
+    table = extraction.table()
+    return dict(zip(table.digests, table.X, strict=True))
+
+
+def check_same_rows(extraction: Extraction, expected: Extraction) -> None:
+    ours, theirs = rows_by_digest(extraction), rows_by_digest(expected)
+    assert ours.keys() == theirs.keys()
+    for key, row in ours.items():
+        np.testing.assert_array_equal(row, theirs[key])
