@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,20 @@ STALE = (
 )
 # Names of the parts of the data in a run's metrics and for its images.
 ROLES = {"train": "fit", "validation": "validation", "test": "test"}
+# The columns of the tables.
+ACCURACY = "fit title weights part n correct accuracy low high loss loss_low loss_high"
+MODELS = (
+    "fit title weights trainable non_trainable total test_n test_correct test_accuracy low high seconds_features "
+    "seconds_fit silhouette_backbone silhouette_penultimate silhouette_map_2020 silhouette_map_today "
+    "mean_ratio_penultimate mean_ratio_backbone"
+)
+PAIRS = "first first_weights second second_weights n only_first_right only_second_right p_value"
+RATIOS = "fit weights layer split first second ratio permuted_mean"
+VARIANTS = (
+    "fit title weights preprocessing views test_n test_correct test_accuracy low high validation_n "
+    "validation_accuracy validation_views_n validation_views_accuracy p_value"
+)
+BATCHES = "batch_size weights report fits refused n mean low high interval_low interval_high loss"
 
 
 def verdict_json(row: FigureVerdict) -> dict[str, Any]:
@@ -54,28 +68,31 @@ def verdict_json(row: FigureVerdict) -> dict[str, Any]:
 def write_tables(state: ReproductionState, reported: Reported, table: Sequence[FigureVerdict]) -> list[Path]:
     """Write every table, and return the files."""
     folder = state.stages.out / "tables"
-    rows = [verdict_json(row) for row in table]
+
+    def write(name: str, columns: str, rows: Iterable[Sequence[Any]]) -> Path:
+        return write_csv(folder / f"{name}.csv", columns.split(), rows)
+
+    verdicts = [verdict_json(row) for row in table]
     written = [
-        write_csv(folder / "verdicts.csv", list(rows[0]), [list(row.values()) for row in rows]),
-        write_csv(folder / "accuracy.csv", _ACCURACY, _accuracy(state)),
-        write_csv(folder / "models.csv", _MODELS, _models(state)),
-        write_csv(folder / "pairs-of-models.csv", _PAIRS, _pairs(state)),
-        write_csv(folder / "pairs-of-classes.csv", _RATIOS, _ratios(state)),
-        write_csv(folder / "stages.csv", ("stage", "seconds", "failed"), _stages(state)),
-        write_csv(folder / "settings.csv", _VARIANTS, _variants(state)),
+        write("verdicts", " ".join(verdicts[0]), [list(row.values()) for row in verdicts]),
+        write("accuracy", ACCURACY, _accuracy(state)),
+        write("models", MODELS, _models(state)),
+        write("pairs-of-models", PAIRS, _pairs(state)),
+        write("pairs-of-classes", RATIOS, _ratios(state)),
+        write("stages", "stage seconds failed", _stages(state)),
+        write("settings", VARIANTS, _variants(state)),
     ]
     for name, opened in state.runs.items():
         history = opened.run.history
         layers = [
             (row.name, "x".join(map(str, row.shape)), row.parameters, row.trainable) for row in layers_of(opened)
         ]
-        header = ("layer", "output", "parameters", "fitted")
         written += [
-            write_csv(folder / f"epochs-{name}.csv", list(history[0]), [list(row.values()) for row in history]),
-            write_csv(folder / f"layers-{name}.csv", header, layers),
+            write(f"epochs-{name}", " ".join(history[0]), [list(row.values()) for row in history]),
+            write(f"layers-{name}", "layer output parameters fitted", layers),
         ]
     if state.sweep is not None:
-        written.append(write_csv(folder / "batch-sizes.csv", _BATCHES, _batches(state, reported)))
+        written.append(write("batch-sizes", BATCHES, _batches(state, reported)))
     return written
 
 
@@ -89,11 +106,6 @@ def remove_stale(out: Path, files: Sequence[Path]) -> None:
                 raise StoreError(f"{path} cannot be removed: {error.strerror or error}; remove it.") from error
 
 
-_ACCURACY = (
-    *("fit", "title", "weights", "part", "n", "correct", "accuracy", "low", "high", "loss", "loss_low", "loss_high"),
-)
-
-
 def _accuracy(state: ReproductionState) -> Iterator[tuple[Any, ...]]:
     for name, opened in state.runs.items():
         for part, role in ROLES.items():
@@ -104,13 +116,6 @@ def _accuracy(state: ReproductionState) -> Iterator[tuple[Any, ...]]:
 
 def _cells(score: Score) -> tuple[Any, ...]:
     return score.n, score.correct, score.accuracy, *(score.interval or (None, None))
-
-
-_MODELS = (
-    *("fit", "title", "weights", "trainable", "non_trainable", "total", "test_n", "test_correct", "test_accuracy"),
-    *("low", "high", "seconds_features", "seconds_fit", "silhouette_backbone", "silhouette_penultimate"),
-    *("silhouette_map_2020", "silhouette_map_today", "mean_ratio_penultimate", "mean_ratio_backbone"),
-)
 
 
 def _models(state: ReproductionState) -> Iterator[tuple[Any, ...]]:
@@ -129,19 +134,11 @@ def _models(state: ReproductionState) -> Iterator[tuple[Any, ...]]:
         )
 
 
-_PAIRS = (
-    *("first", "first_weights", "second", "second_weights", "n", "only_first_right", "only_second_right", "p_value"),
-)
-
-
 def _pairs(state: ReproductionState) -> Iterator[tuple[Any, ...]]:
     for one, other in combinations(state.models(), 2):
         counts = paired(state.runs[one], state.runs[other])
         if counts is not None:
             yield one, state.weights(one), other, state.weights(other), *counts
-
-
-_RATIOS = ("fit", "weights", "layer", "split", "first", "second", "ratio", "permuted_mean")
 
 
 def _ratios(state: ReproductionState) -> Iterator[tuple[Any, ...]]:
@@ -158,12 +155,6 @@ def _stages(state: ReproductionState) -> Iterator[tuple[Any, ...]]:
         yield name, round(seconds, 3), state.stages.error(name)
 
 
-_VARIANTS = (
-    *("fit", "title", "weights", "preprocessing", "views", "test_n", "test_correct", "test_accuracy", "low", "high"),
-    *("validation_n", "validation_accuracy", "validation_views_n", "validation_views_accuracy", "p_value"),
-)
-
-
 def _variants(state: ReproductionState) -> Iterator[tuple[Any, ...]]:
     for row in variants_of(state):
         views = (None, None) if row.augmented is None else (row.augmented.n, row.augmented.accuracy)
@@ -171,12 +162,6 @@ def _variants(state: ReproductionState) -> Iterator[tuple[Any, ...]]:
             *(row.name, row.title, state.weights(row.name), row.recipe.preprocess.mode, row.recipe.views.count),
             *(*_cells(row.test), row.validation.n, row.validation.accuracy, *views, row.p_value),
         )
-
-
-_BATCHES = (
-    *("batch_size", "weights", "report", "fits", "refused", "n", "mean", "low", "high", "interval_low"),
-    *("interval_high", "loss"),
-)
 
 
 def _batches(state: ReproductionState, reported: Reported) -> Iterator[tuple[Any, ...]]:
