@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,51 +14,34 @@ from featx.cli import console, options
 if TYPE_CHECKING:
     from featx.maps import Map
 
-MAP = "What map"
-PLACING = "Images placed on it"
+map_option = partial(typer.Option, rich_help_panel="What map")
+placing_option = partial(typer.Option, rich_help_panel="Images placed on it")
 
 
 @options.command
 def command(
     place: options.Place,
     *,
-    method: Annotated[
-        Literal["tsne", "umap", "pca"], typer.Option(help="Method of the map.", rich_help_panel=MAP)
-    ] = "tsne",
-    split: Annotated[options.Split, typer.Option(help="Images that make the map.", rich_help_panel=MAP)] = "train",
+    method: Annotated[Literal["tsne", "umap", "pca"], map_option(help="Method of the map.")] = "tsne",
+    split: Annotated[options.Split, map_option(help="Images that make the map.")] = "train",
     by: Annotated[
         str,
-        typer.Option(
-            metavar="COLUMN",
-            help="What colours the points: label, or another column of the manifest.",
-            rich_help_panel=MAP,
-        ),
+        map_option(metavar="COLUMN", help="What colours the points: label, or another column of the manifest."),
     ] = "label",
-    setting: Annotated[
-        Literal["2020"] | None, typer.Option(help="2020: t-SNE as scikit-learn 0.22 had it.", rich_help_panel=MAP)
-    ] = None,
+    setting: Annotated[Literal["2020"] | None, map_option(help="2020: t-SNE as scikit-learn 0.22 had it.")] = None,
     perplexity: Annotated[
-        float | None,
-        typer.Option(min=1.0, help="t-SNE: effective number of neighbours; default 30.", rich_help_panel=MAP),
+        float | None, map_option(min=1.0, help="t-SNE: effective number of neighbours; default 30.")
     ] = None,
-    neighbors: Annotated[
-        int | None, typer.Option(min=2, help="UMAP: number of neighbours; default 15.", rich_help_panel=MAP)
-    ] = None,
+    neighbors: Annotated[int | None, map_option(min=2, help="UMAP: number of neighbours; default 15.")] = None,
     min_dist: Annotated[
-        float | None,
-        typer.Option(min=0.0, max=1.0, help="UMAP: how close points may come; default 0.1.", rich_help_panel=MAP),
+        float | None, map_option(min=0.0, max=1.0, help="UMAP: how close points may come; default 0.1.")
     ] = None,
     add: Annotated[
         list[Path] | None,
-        typer.Option(
-            metavar="PATH",
-            help="New images, folders or manifests to place on the map; may be repeated.",
-            rich_help_panel=PLACING,
-        ),
+        placing_option(metavar="PATH", help="New images, folders or manifests to place on the map; may be repeated."),
     ] = None,
     add_split: Annotated[
-        options.Split | None,
-        typer.Option(help="Split whose images are placed on the map.", rich_help_panel=PLACING),
+        options.Split | None, placing_option(help="Split whose images are placed on the map.")
     ] = None,
     layer: options.LayerOption = None,
     features: options.Features,

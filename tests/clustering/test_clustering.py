@@ -74,15 +74,6 @@ def test_one_layer_or_the_test_split_alone(fitted: FitResult, cache: Path) -> No
     assert [(part.split, len(part.ids)) for part in whole.parts] == [("all", 36)]
 
 
-def test_data_has_the_same_numbers_as_the_backbone_of_the_run_on_it(
-    fitted: FitResult, cache: Path, tiny_model: Path
-) -> None:
-    data = fitted.extraction.dataset.root / "manifest.csv"
-    found = clusters(data, spec=small_recipe(tiny_model), cache=cache, permutations=9)
-    run = clusters(fitted.run, layer="backbone", cache=cache, permutations=9)
-    assert found.to_json()["layers"] == run.to_json()["layers"]
-
-
 def test_names_and_the_order_of_files_change_nothing(
     fitted: FitResult, cache: Path, tiny_model: Path, tmp_path: Path
 ) -> None:

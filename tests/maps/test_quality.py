@@ -3,7 +3,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn import manifold
-from sklearn.metrics import silhouette_score
 
 from featx.maps.quality import sample, silhouette, stability, trustworthiness
 
@@ -44,18 +43,6 @@ def test_a_sample_has_different_images_in_order() -> None:
     assert len(set(drawn)) == 5000
     assert (np.diff(drawn) > 0).all()
     assert not np.array_equal(drawn, sample(20_000, 2))
-
-
-def test_silhouette_is_that_of_scikit_learn() -> None:
-    X, y = RANDOM.normal(size=(60, 20)), np.arange(60) % 3
-    assert silhouette(X, tuple(f"class {number}" for number in y)) == pytest.approx(silhouette_score(X, y))
-
-
-def test_silhouette_of_two_pairs_by_hand() -> None:
-    """Each row is 1 from its own class, and 10 to 11 or 9 to 10 from the other."""
-    X = np.array([[0.0], [1.0], [10.0], [11.0]])
-    expected = np.mean([1 - 1 / 10.5, 1 - 1 / 9.5, 1 - 1 / 9.5, 1 - 1 / 10.5])
-    assert silhouette(X, ("a", "a", "b", "b")) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("labels", [(), ("a",), ("a", "a", "a"), ("a", "b", "c"), ("a", "b")])

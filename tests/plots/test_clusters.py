@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,9 +54,3 @@ def test_many_classes_are_drawn_without_what_would_lie_on_top_of_one_another(cla
     axes = plots.draw_silhouettes(values, labels, names, "")
     assert len(axes.get_yticklabels()) == (classes if classes <= MOST_NAMES else 0)
     assert len(plots.draw_pairs({"": np.ones((classes, classes))}, names).texts) == 0
-
-
-def test_the_same_picture_has_the_same_bytes(tmp_path: Path) -> None:
-    for name in ("a.svg", "b.svg"):
-        plots.save(plots.draw_silhouettes(VALUES, LABELS, ["a", "b"], ""), tmp_path / name)
-    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()

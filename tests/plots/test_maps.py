@@ -104,12 +104,6 @@ def test_text_and_legend_of_a_map_stay_within_the_picture_and_off_one_another() 
     assert axes.xaxis.label.get_window_extent().xmax < figure.bbox.xmax
 
 
-def test_other_points_give_other_files(tmp_path: Path) -> None:
-    for name, points in {"a": some_points(), "b": -some_points()}.items():
-        plots.save(draw_scatter(points, NAMES * 10, ""), tmp_path / f"{name}.svg")
-    assert (tmp_path / "a.svg").read_bytes() != (tmp_path / "b.svg").read_bytes()
-
-
 def test_a_map_keeps_its_room_beside_long_names(tmp_path: Path) -> None:
     names = ["Pneumothorax, large, right-sided, with chest tube", "Pneumothorax, large, right-sided, without it"]
     points = np.random.default_rng(0).normal(size=(40, 2))
