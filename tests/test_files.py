@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import csv
+import json
+import math
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +15,7 @@ from disks import mounted, read_only
 from stored_rows import damage, fill, finish, reopened, rows_of, shard_files, some_keys, start, tree, write_then
 
 from featx.errors import StoreError
+from featx.files import finite, write_csv, write_file, write_json, write_text
 from featx.store import save_document
 
 # Disks that are full or may not be written.
@@ -87,3 +93,109 @@ def test_a_cache_that_is_a_file(tmp_path: Path) -> None:
         reopened(tmp_path / "cache").stored()
     with pytest.raises(StoreError, match="cannot be written"):
         save_document(tmp_path / "cache", "statistics", "a", {})
+
+
+# Files that are written whole or not at all.
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_is_written_and_its_folder_made(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "new.txt"
+    assert write_file(path, lambda draft: draft.write_text("été", encoding="utf-8")) == path
+    assert path.read_bytes() == "été".encode()
+    assert names(path.parent) == ["new.txt"]
+
+
+def test_the_writer_sees_the_files_ending_and_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "curves.png"
+    path.write_text("old")
+    seen: list[tuple[str, str]] = []
+
+    def write(draft: Path) -> None:
+        draft.write_text("half of the n")
+        # Readers still see the old file.
+        seen.append((draft.name, path.read_text()))
+        draft.write_text("new")
+
+    write_file(path, write)
+    assert seen == [("curves.png", "old")]
+    assert path.read_text() == "new"
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected", "message"),
+    [
+        (ValueError("bad value"), ValueError, "bad value"),
+        (KeyboardInterrupt("stopped"), KeyboardInterrupt, "stopped"),
+        (
+            OSError(28, "No space left on device"),
+            StoreError,
+            r"^.*metrics\.json cannot be written: No space left on device; choose",
+        ),
+    ],
+)
+def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, raised: BaseException, expected: type[BaseException], message: str
+) -> None:
+    path = tmp_path / "metrics.json"
+    path.write_text("old")
+
+    def write(draft: Path) -> None:
+        draft.write_text("half")
+        raise raised
+
+    with pytest.raises(expected, match=message):
+        write_file(path, write)
+    assert names(tmp_path) == ["metrics.json"]
+    assert path.read_text() == "old"
+
+
+def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(StoreError, match=r"cannot be written: .*; choose another place"):
+        write_text(tmp_path / "file" / "run" / "metrics.json", "")
+
+
+def test_others_may_read_what_they_may_read_elsewhere(tmp_path: Path) -> None:
+    """The temporary folder is the owner's alone; the file that comes out of it is an ordinary one."""
+    (tmp_path / "ordinary").write_text("")
+    path = write_text(tmp_path / "run.txt", "")
+    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE((tmp_path / "ordinary").stat().st_mode)
+
+
+def test_json_is_valid_whatever_the_numbers(tmp_path: Path) -> None:
+    document = {
+        "loss": math.nan,
+        "rates": [1.5, math.inf],
+        "at": {"low": (-math.inf, 2)},
+        "name": "été",
+        "none": None,
+    }
+    text = write_json(tmp_path / "m.json", document).read_text("utf-8")
+    assert json.loads(text, parse_constant=pytest.fail) == {
+        "loss": None,
+        "rates": [1.5, None],
+        "at": {"low": [None, 2]},
+        "name": "été",
+        "none": None,
+    }
+    assert "été" in text
+    assert text.endswith("}\n")
+    assert math.isnan(document["loss"])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", [0.0, 1, True, "nan", None, [], {}])
+def test_what_is_finite_stays(value: Any) -> None:
+    assert finite(value) == value
+    assert type(finite(value)) is type(value)
+
+
+def test_csv_is_read_back_as_written(tmp_path: Path) -> None:
+    rows: list[list[object]] = [["a,b", 'say "c"', "line\nbreak"], ["été", "", 0.1]]
+    path = write_csv(tmp_path / "t.csv", ["x", "y", "z"], rows)
+    with path.open(encoding="utf-8", newline="") as file:
+        assert list(csv.reader(file)) == [["x", "y", "z"], ["a,b", 'say "c"', "line\nbreak"], ["été", "", "0.1"]]
+    assert b"\r" not in path.read_bytes()
