@@ -14,7 +14,7 @@ from pipeline_data import write_model
 # TensorFlow reads it when it is first loaded; errors still show.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-# What a shell runs in the background ignores Ctrl-C, and so would the processes that tests start and interrupt.
+# A program that a shell runs in the background ignores Ctrl-C, and so would the processes that tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -1,17 +1,16 @@
-"""A cache, a run, a map and a saved classifier that version 0.1.0 wrote are used as if they were of today.
+"""A cache, a run, a map and a saved classifier that version 0.1.0 wrote are still used.
 
-They were made of the images and the network that lie beside them, by the engines `keras` and `fused`.
+They were made from the images and the network in the same folder, by the engines `keras` and `fused`.
 """
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pipeline_data import digest, files_of, read_table
 
 import featx
 
@@ -28,13 +27,11 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def digests(folder: Path) -> dict[str, str]:
     """The SHA-256 of each file."""
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {str(path.relative_to(folder)): digest(path) for path in files_of(folder)}
 
 
 def predicted(run: Path) -> dict[str, list[float]]:
-    with (run / "predictions.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_table(run / "predictions.csv")
     return {row["path"]: [float(row[name]) for name in row if name.startswith("p_")] for row in rows}
 
 
@@ -60,20 +57,18 @@ def test_fitting_again_gives_the_run_that_is_there(made: Path) -> None:
 
 def test_the_run_is_read_and_its_head_predicts_the_same(made: Path) -> None:
     found = featx.predict("run", ["images/test"], cache="cache")
-    known = predicted(made / "run")
+    expected = predicted(made / "run")
     assert len(found.rows) == 6
     for row in found.rows:
-        own = known[row.path.removeprefix("images/")]
-        assert list(row.probabilities.values()) == pytest.approx(own, abs=1e-5)
+        assert list(row.probabilities.values()) == pytest.approx(expected[row.path.removeprefix("images/")], abs=1e-5)
 
 
-def test_the_map_that_is_stored_is_taken(made: Path) -> None:
+def test_the_stored_map_is_used(made: Path) -> None:
     stored = made / "run" / "pca-penultimate-train.npz"
-    before = hashlib.sha256(stored.read_bytes()).hexdigest()
+    before = digest(stored)
     drawn = featx.visualize("run", method="pca", cache="cache", formats=["csv"])
-    assert hashlib.sha256(stored.read_bytes()).hexdigest() == before
-    with (MADE / "run" / "pca-penultimate-train.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    assert digest(stored) == before
+    rows = read_table(MADE / "run" / "pca-penultimate-train.csv")
     np.testing.assert_allclose(drawn.points.xy, [[float(row["x"]), float(row["y"])] for row in rows], rtol=1e-4)
 
 

@@ -36,7 +36,7 @@ def data(fitted: FitResult) -> Path:
 
 
 def check_as_fitted(found: Predictions, fitted: FitResult, data: Path) -> None:
-    """Each prediction is the one that the run made of the same image."""
+    """Each prediction is the one in the run for the same image."""
     known = {row["path"]: row for row in read_table(fitted.run / "predictions.csv")}
     for row in found.rows:
         expected = known[Path(row.path).relative_to(data).as_posix()]
@@ -50,16 +50,14 @@ def test_predictions_are_the_runs_own(fitted: FitResult, data: Path, cache: Path
     found = predict(fitted.run, [data / "test", data / "train"], cache=cache)
     assert len(found.rows) == 4 * 4 + 4 * 2
     check_as_fitted(found, fitted, data)
-    # Not one class for all, which would be right too easily.
+    # The probabilities differ from image to image.
     assert len({f"{row.probabilities['covid']:.4f}" for row in found.rows}) > 12
-    assert found.to_json()["predictions"][0] == {
-        "path": found.rows[0].path,
-        "label": found.rows[0].label,
-        "probabilities": found.rows[0].probabilities,
-    }
+    row = found.rows[0]
+    as_json = {"path": row.path, "label": row.label, "probabilities": row.probabilities}
+    assert found.to_json()["predictions"][0] == as_json
 
 
-def test_the_stored_preprocessing_is_done_to_other_data(fitted: FitResult, data: Path, tmp_path: Path) -> None:
+def test_other_data_have_the_stored_preprocessing(fitted: FitResult, data: Path, tmp_path: Path) -> None:
     # One image alone has channel statistics far from the training images'.
     one = files_of(data / "test")[0]
     folder = tmp_path / "ward" / one.relative_to(data)
@@ -70,10 +68,9 @@ def test_the_stored_preprocessing_is_done_to_other_data(fitted: FitResult, data:
     check_as_fitted(found, fitted, tmp_path / "ward")
 
 
-def test_images_seen_before_cost_nothing(
+def test_features_of_known_images_are_not_computed_again(
     fitted: FitResult, data: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-
     for name in ("KerasNetwork", "OpenVINONetwork"):
         monkeypatch.delattr(networks, name)
     assert len(predict(fitted.run, [data / "train"], cache=cache).rows) == 16
@@ -124,11 +121,16 @@ def test_a_bad_image_fails_or_is_skipped(fitted: FitResult, data: Path, cache: P
         predict(fitted.run, [tmp_path / "nowhere.png"], cache=cache)
 
 
+def with_backbone(run: Path, copy: Path, changes: dict[str, str]) -> Path:
+    """Copy a run with changes in its recipe."""
+    recipe = shutil.copytree(run, copy) / "recipe.toml"
+    recipe.write_text(dump_recipe(load_recipe(recipe).replaced(changes)), "utf-8")
+    return copy
+
+
 def test_other_weights_are_refused(fitted: FitResult, data: Path, cache: Path, tmp_path: Path) -> None:
-    run = Path(shutil.copytree(fitted.run, tmp_path / "run"))
     other = write_model(tmp_path / "other.keras", seed=9)
-    recipe = load_recipe(run / "recipe.toml").replaced({"backbone.name": str(other)})
-    (run / "recipe.toml").write_text(dump_recipe(recipe), "utf-8")
+    run = with_backbone(fitted.run, tmp_path / "run", {"backbone.name": str(other)})
     with pytest.raises(UntrustedError, match="predictions would mean nothing") as caught:
         predict(run, [data / "test"], cache=cache)
     assert caught.value.exit_code == 4
@@ -137,9 +139,8 @@ def test_other_weights_are_refused(fitted: FitResult, data: Path, cache: Path, t
 def test_other_weights_of_a_named_backbone_are_refused(
     fitted: FitResult, data: Path, cache: Path, tmp_path: Path
 ) -> None:
-    run = Path(shutil.copytree(fitted.run, tmp_path / "run"))
     changes = {"backbone.name": "mobilenetv2", "backbone.weights": "random:1"}
-    (run / "recipe.toml").write_text(dump_recipe(load_recipe(run / "recipe.toml").replaced(changes)), "utf-8")
+    run = with_backbone(fitted.run, tmp_path / "run", changes)
     with pytest.raises(UntrustedError, match="found others in random:2"):
         predict(run, [data / "test"], cache=cache, weights="random:2")
 

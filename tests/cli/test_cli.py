@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import Featx
-from pipeline_data import files_of, small_data, small_recipe
+from pipeline_data import files_of, small_data, small_recipe, write_model
 
 from featx.cli import main
 from featx.recipes import dump_recipe
@@ -37,30 +37,34 @@ def cache(tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
 
-def test_extract_prints_the_json_of_the_contract_and_nothing_else(
-    featx: Featx, data: Path, recipe: Path, cache: Path
-) -> None:
-    first = featx("extract", data, "--recipe", recipe, "--cache", cache, "--views", 2, "--json")
+@pytest.fixture
+def extract(featx: Featx, data: Path, recipe: Path, cache: Path) -> Featx:
+    """Run `featx extract` on the data, with more options."""
+    return partial(featx, "extract", data, "--recipe", recipe, "--cache", cache)
+
+
+def test_extract_prints_the_json_of_the_contract_and_nothing_else(extract: Featx) -> None:
+    first = extract("--views", 2, "--json")
     assert first.code == 0
     assert set(first.json) == {
         "images", "rows", "computed", "reused", "failed", "feature_set", "dim", "seconds", "images_per_second",
         "engine",
     }  # fmt: skip
     assert (first.json["images"], first.json["rows"], first.json["computed"]) == (32, 2 * 24 + 8, 56)
-    second = featx("extract", data, "--recipe", recipe, "--cache", cache, "--views", 2, "--json").json
+    second = extract("--views", 2, "--json").json
     assert (second["computed"], second["reused"], second["failed"]) == (0, 56, [])
     assert second["feature_set"] == first.json["feature_set"]
     assert list(Path.cwd().iterdir()) == []
 
 
-def test_extract_speaks_to_people(featx: Featx, data: Path, recipe: Path, cache: Path) -> None:
-    said = featx("extract", data, "--recipe", recipe, "--cache", cache)
+def test_extract_prints_text_for_people(extract: Featx) -> None:
+    said = extract()
     assert "32 images, 32 rows of" in said.out
     assert "32 computed, 0 reused" in said.out
     assert said.err == ""
 
 
-def test_the_cache_is_a_folder_named_cache_unless_said_otherwise(
+def test_the_cache_is_a_folder_named_cache_unless_another_is_given(
     featx: Featx, data: Path, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert featx("extract", data, "--recipe", recipe).code == 0
@@ -81,37 +85,23 @@ def test_the_cache_is_a_folder_named_cache_unless_said_otherwise(
     ],
 )
 def test_flags_override_the_recipe_field(
-    featx: Featx,
-    data: Path,
-    any_size_model: Path,
-    cache: Path,
-    words: list[str],
-    field: tuple[str, ...],
-    value: object,
+    featx: Featx, data: Path, cache: Path, tmp_path: Path, words: list[str], field: tuple[str, ...], value: object
 ) -> None:
-    found = featx(
-        "extract", data, "--backbone", any_size_model, "--size", "32", "--cache", cache, "--json", *words
-    ).json
+    model = write_model(tmp_path / "any.keras", size=None)
+    found = featx("extract", data, "--backbone", model, "--size", "32", "--cache", cache, "--json", *words).json
     space = json.loads((cache / "features" / found["feature_set"] / "space.json").read_text("utf-8"))
     for name in field:
         space = space.get("description", space)[name]
     assert space == value
 
 
-@pytest.fixture(scope="module")
-def any_size_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from pipeline_data import write_model
-
-    return write_model(tmp_path_factory.mktemp("model") / "any.keras", size=None)
-
-
-def test_export_writes_what_numpy_reads(featx: Featx, data: Path, recipe: Path, cache: Path, tmp_path: Path) -> None:
+def test_export_writes_what_numpy_reads(extract: Featx, tmp_path: Path) -> None:
     file = tmp_path / "rows.npz"
-    found = featx("extract", data, "--recipe", recipe, "--cache", cache, "--export", file, "--json").json
+    found = extract("--export", file, "--json").json
     with np.load(file, allow_pickle=False) as rows:
         assert rows["X"].shape == (32, found["dim"])
         assert sorted(set(rows["label"])) == ["covid", "normal", "pneumonia_bac", "pneumonia_vir"]
-    refused = featx("extract", data, "--recipe", recipe, "--cache", cache, "--export", tmp_path / "rows.xyz")
+    refused = extract("--export", tmp_path / "rows.xyz")
     assert refused.code == 2
     assert ".npz or .parquet" in refused.err
 
@@ -121,17 +111,18 @@ def test_a_broken_image_fails_by_default_and_is_skipped_on_request(
 ) -> None:
     data = small_data(tmp_path / "broken", train=3, test=1)
     (data / "train" / "normal" / "zz broken ü.png").write_bytes(b"no picture")
-    failed = featx("extract", data, "--recipe", recipe, "--cache", cache)
+    extract = partial(featx, "extract", data, "--recipe", recipe, "--cache", cache)
+    failed = extract()
     assert failed.code == 1
     assert failed.err.count("\n") == 1
     assert "train/normal/zz broken ü.png" in failed.err
     assert "--on-error skip" in failed.err
-    skipped = featx("extract", data, "--recipe", recipe, "--cache", cache, "--on-error", "skip", "--json")
+    skipped = extract("--on-error", "skip", "--json")
     assert skipped.code == 3
     assert [row["path"] for row in skipped.json["failed"]] == ["train/normal/zz broken ü.png"]
     assert skipped.json["rows"] == 16
-    told = featx("extract", data, "--recipe", recipe, "--cache", cache, "--on-error", "skip")
-    assert (told.code, "1 skipped:" in told.out) == (3, True)
+    as_text = extract("--on-error", "skip")
+    assert (as_text.code, "1 skipped:" in as_text.out) == (3, True)
 
 
 def test_fit_head_predict_and_visualize_work_from_end_to_end(
@@ -265,11 +256,13 @@ def test_recipes_are_listed_and_shown_as_toml_that_can_be_used(featx: Featx, tmp
     assert featx("recipes", "list").out.count("\n") >= len(listed)
 
 
-def test_cache_commands_tell_verify_explain_and_clean(featx: Featx, data: Path, recipe: Path, cache: Path) -> None:
-    made = featx("extract", data, "--recipe", recipe, "--cache", cache, "--json").json
-    space = cache / "features" / made["feature_set"]
-    told = featx("cache", "info", "--cache", cache, "--json").json
-    assert (told["rows"], told["spaces"][0]["id"]) == (32, made["feature_set"])
+def test_cache_commands_inform_verify_explain_and_clean(
+    featx: Featx, extract: Featx, data: Path, recipe: Path, cache: Path
+) -> None:
+    feature_set = extract("--json").json["feature_set"]
+    space = cache / "features" / feature_set
+    info = featx("cache", "info", "--cache", cache, "--json").json
+    assert (info["rows"], info["spaces"][0]["id"]) == (32, feature_set)
     assert "32 rows" in featx("cache", "info", "--cache", cache).out
     image = files_of(data)[0]
     assert "is stored" in featx("cache", "explain", image, "--recipe", recipe, "--cache", cache).out
@@ -280,9 +273,9 @@ def test_cache_commands_tell_verify_explain_and_clean(featx: Featx, data: Path, 
     shard.write_bytes(damaged)
     verified = featx("cache", "verify", "--cache", cache, "--json").json
     assert [Path(name).name for name in verified["damaged"]] == [shard.name]
-    assert featx("extract", data, "--recipe", recipe, "--cache", cache, "--json").json["computed"] == 32
+    assert extract("--json").json["computed"] == 32
     assert "1 damaged files" in featx("cache", "gc", "--cache", cache).out
-    assert featx("cache", "gc", "--drop", made["feature_set"][:8], "--cache", cache).code == 0
+    assert featx("cache", "gc", "--drop", feature_set[:8], "--cache", cache).code == 0
     assert featx("cache", "info", "--cache", cache, "--json").json["rows"] == 0
 
 
