@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featx.errors import DataError
+from featx.errors import DataError, reason_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -80,10 +80,10 @@ def _read_table(manifest: Path, labelled: bool, is_parquet: bool) -> pa.Table:
     except pa.ArrowInvalid as error:
         kind = "Parquet" if is_parquet else "CSV"
         raise DataError(
-            f"The manifest {manifest} is not valid {kind} ({_first_line(error)}); save it again."
+            f"The manifest {manifest} is not valid {kind} ({reason_of(error)}); save it again."
         ) from error
     except (OSError, csv.Error) as error:
-        reason = (isinstance(error, OSError) and error.strerror) or _first_line(error)
+        reason = (isinstance(error, OSError) and error.strerror) or reason_of(error)
         raise DataError(f"The manifest {manifest} cannot be read ({reason}); check the file.") from error
     return _without_nanoseconds(table)
 
@@ -259,7 +259,3 @@ def _known_split(manifest: Path, number: int, split: str | None) -> str:
             f"{split or 'an empty cell'}; correct it, or remove the column."
         )
     return known
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0].rstrip(".")

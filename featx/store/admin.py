@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -179,7 +180,6 @@ def _set_aside(store: Store, spaces: Sequence[Space]) -> list[Path]:
 
 def _unused_networks(store: Store, spaces: Sequence[Space], older_than_seconds: float) -> list[str]:
     """Keys of converted networks that have no rows, except those that have just been made."""
-    latest = time.time() - older_than_seconds
     used = [
         {**space.description["backbone"], "size": space.description["images"]["size"]}
         for space in spaces
@@ -188,25 +188,22 @@ def _unused_networks(store: Store, spaces: Sequence[Space], older_than_seconds: 
     return [
         key
         for key, about in stored_networks(store.root).items()
-        if about not in used
-        and (older_than_seconds <= 0 or _modified(store.root / NETWORKS / f"{key}.json") <= latest)
+        if about not in used and _is_old(store.root / NETWORKS / f"{key}.json", older_than_seconds)
     ]
 
 
 def _leftovers(store: Store, spaces: Sequence[Space], older_than_seconds: float) -> list[Path]:
     """Unfinished files, and spaces whose dropping was interrupted, of at least this age."""
-    latest = time.time() - older_than_seconds
     folders = [*store.root.glob("*"), *(space.path for space in spaces)]
     unfinished = [path for folder in folders for path in folder.glob(f"{TEMPORARY}*")]
-    return sorted(path for path in unfinished if older_than_seconds <= 0 or _modified(path) <= latest)
+    return sorted(path for path in unfinished if _is_old(path, older_than_seconds))
 
 
-def _modified(path: Path) -> float:
-    """When the file was last written, in seconds of the clock; now, if its writer has just finished it."""
-    try:
-        return path.stat().st_mtime
-    except FileNotFoundError:
-        return time.time()
+def _is_old(path: Path, seconds: float) -> bool:
+    """Whether a file was last written so long ago; it was not if its writer has just finished it."""
+    with suppress(FileNotFoundError):
+        return seconds <= 0 or path.stat().st_mtime <= time.time() - seconds
+    return False
 
 
 def _resolved(prefix: str, spaces: Sequence[Space]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -53,15 +53,11 @@ class Index:
 
     def gather(self, positions: Positions, out: Features) -> Features:
         """Copy rows into `out`, shape (len(positions), d); raises OSError if a shard is gone or cannot be read."""
-        for shard, places, rows in self._by_shard(positions):
-            out[places] = shard.features[rows]
-        return out
-
-    def _by_shard(self, positions: Positions) -> Iterator[tuple[Shard, Positions, Positions]]:
         owners = np.searchsorted(self._starts, positions, side="right") - 1
         for owner in np.unique(owners):
             places = np.flatnonzero(owners == owner)
-            yield self.shards[owner], places, positions[places] - self._starts[owner]
+            out[places] = self.shards[owner].features[positions[places] - self._starts[owner]]
+        return out
 
 
 class ShardSet:

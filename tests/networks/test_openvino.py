@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from network_data import keras_network, some_pixels
 from numpy.typing import NDArray
-from pipeline_data import SIZE
 
 from featx.errors import EngineError
 from featx.images import Preprocessing
@@ -163,20 +162,6 @@ def test_single_precision_everywhere(converted: Path) -> None:
 
 
 # What OpenVINO cannot do
-
-
-def test_a_layer_that_openvino_does_not_know(tmp_path: Path) -> None:
-    keras = load_keras()
-    inputs = keras.Input((SIZE, SIZE, 3))
-    # TensorFlow has an operation for this resampling, and OpenVINO's converter none.
-    outputs = keras.layers.Flatten()(keras.layers.Resizing(16, 16, interpolation="lanczos3")(inputs))
-    keras.Model(inputs, outputs).save(tmp_path / "own.keras")
-    network = keras_network(str(tmp_path / "own.keras"))
-    assert network.rows(some_pixels(2)).shape[0] == 2
-    with pytest.raises(EngineError, match=r"own\.keras cannot be converted: .*--engine keras") as caught:
-        convert(network, tmp_path / "network.xml")
-    assert "\n" not in str(caught.value)
-    assert not (tmp_path / "network.xml").exists()
 
 
 @pytest.mark.parametrize("damage", ["xml", "bin", "both"])

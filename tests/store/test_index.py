@@ -12,7 +12,6 @@ import pytest
 from stored_rows import fill, finish, reopened, rows_of, shard_files, some_keys, start
 
 from featx.errors import StoreError
-from featx.store.shards import RowKey
 
 # Processes that are killed or run at once.
 
@@ -81,7 +80,7 @@ def test_a_flipped_bit_is_found(tmp_path: Path, offset: int, caplog: pytest.LogC
     content = bytearray(path.read_bytes())
     content[offset] ^= 1 << (offset % 8)
     path.write_bytes(content)
-    lost = [key for key in keys if key not in reopened_keys(tmp_path)]
+    lost = reopened(tmp_path).missing(keys)
     assert len(lost) == 3
     [record] = caplog.records
     assert record.levelno == logging.WARNING
@@ -89,11 +88,6 @@ def test_a_flipped_bit_is_found(tmp_path: Path, offset: int, caplog: pytest.LogC
     assert (space.path / "set-aside" / path.name).read_bytes() == content
     fill(tmp_path, lost)
     np.testing.assert_array_equal(reopened(tmp_path).rows(keys).to_array(), rows_of(keys))
-
-
-def reopened_keys(root: Path) -> set[RowKey]:
-    space = reopened(root)
-    return {key for key in some_keys(6) if space.contains(key)}
 
 
 @pytest.mark.parametrize("kept", [0, 1, 500, -1])

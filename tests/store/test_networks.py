@@ -8,12 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from stored_rows import damage
+from stored_rows import damage, fill, some_keys
 
 from featx.errors import StoreError
 from featx.store import admin as cache_admin
 from featx.store.networks import NetworkFiles, load_network, save_network, seal_compiled
-from featx.store.shards import RowKey
 from featx.store.store import Store
 
 KEY = "ab" * 32
@@ -131,21 +130,11 @@ def test_compiled_networks_are_kept_while_they_are_as_they_were_made(
 # Care
 
 
-def add_rows(store: Store, description: dict[str, object]) -> str:
-    space = store.space(description)
-    keys: list[RowKey] = [("12" * 32, 0)]
-    with space.writer() as rows:
-        rows.add(keys, [[1.0, 2.0]])
-    return space.id
-
-
 def test_gc_removes_networks_whose_last_rows_have_gone(store: Store) -> None:
     backbone = {name: ABOUT[name] for name in ("name", "weights", "cut", "pooling")}
-    spaces = [
-        add_rows(store, {"kind": "backbone", "backbone": backbone, "images": {"size": 32}, "numerics": text})
-        for text in ("float32", "other")
-    ]
-    add_rows(store, {"kind": "backbone", "backbone": backbone, "images": {"size": 64}})
+    descriptions = [{"backbone": backbone, "images": {"size": 32}, "numerics": text} for text in ("float32", "other")]
+    spaces = [fill(store.root, some_keys(1), description=each).id for each in descriptions]
+    fill(store.root, some_keys(1), description={"backbone": backbone, "images": {"size": 64}})
     saved = save_network(store.root, KEY, ABOUT, writer())
     saved.compiled.mkdir()
     (saved.compiled / "1.blob").write_text("compiled")
