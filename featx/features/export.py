@@ -46,8 +46,8 @@ def _sources(extraction: Extraction) -> list[tuple[ViewRows, dict[str, list[Any]
     """Return the train split with all its views, then the other images."""
     views = extraction.spec.views.count
     sources = []
-    for count, chosen in ((views, True), (1, False)):
-        images = [image for image in extraction.images if (image.item.split == "train") == chosen]
+    for count, train in ((views, True), (1, False)):
+        images = [image for image in extraction.images if (image.item.split == "train") == train]
         if not images:
             continue
         every = [(image, view) for image in images for view in range(count)]

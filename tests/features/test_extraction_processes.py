@@ -138,7 +138,7 @@ def test_killed_runs_lose_only_what_was_not_written(place: Place, tmp_path: Path
     for _ in range(3):
         process = place.extract(cache, SLOW)
         before = kept
-        wait_until(process, lambda: place.stored(cache) > before)  # noqa: B023 (called in this turn of the loop)
+        wait_until(process, lambda: place.stored(cache) > before)  # noqa: B023 (called before the next iteration)
         time.sleep(moments.uniform(0, 0.5))
         process.kill()
         process.communicate()
