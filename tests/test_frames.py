@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from pipeline_data import small_data, small_recipe
+from pipeline_data import read_table, small_data, small_recipe
 
 import featx
 from featx.errors import UsageError
@@ -49,8 +48,7 @@ def test_features_with_what_is_known_of_each_image() -> None:
 
 
 def test_the_history_is_that_of_the_run(fitted: FitResult) -> None:
-    with (fitted.run / "history.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_table(fitted.run / "history.csv")
     found = fitted.to_frame()
     assert found.columns.tolist() == list(rows[0])
     assert found["epoch"].tolist() == [0, 1, 2, 3]
@@ -60,8 +58,7 @@ def test_the_history_is_that_of_the_run(fitted: FitResult) -> None:
 def test_predictions_are_those_of_the_file(fitted: FitResult, tmp_path: Path) -> None:
     test = fitted.extraction.dataset.root / "test"
     predictions = featx.predict(fitted.run, [test], cache=fitted.extraction.store.root)
-    with predictions.write(tmp_path / "p.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_table(predictions.write(tmp_path / "p.csv"))
     found = predictions.to_frame()
     assert found.columns.tolist() == list(rows[0])
     assert found["path"].tolist() == [row["path"] for row in rows]

@@ -18,9 +18,7 @@ from pydantic import BaseModel, ValidationError
 from featx.errors import RecipeError, UsageError
 from featx.recipes.schema import DenseLayer, DropoutLayer, Recipe
 
-BASE = "base"
 RATE = "fit.learning_rate"
-LAYER_TYPES = ("dense", "dropout")
 
 
 def recipe_names() -> list[str]:
@@ -51,15 +49,7 @@ def load_recipe(name_or_path: str | Path, overrides: Mapping[str, Any] | None = 
 
 
 def override(recipe: Recipe, overrides: Mapping[str, Any]) -> Recipe:
-    """Return a copy of a recipe with some fields replaced.
-
-    Args:
-        recipe: The recipe, which does not change.
-        overrides: Values by dotted field (`"fit.epochs"`); `None` changes nothing.
-
-    Raises:
-        UsageError: See `with_fields`.
-    """
+    """Return a copy of a recipe with some fields replaced, where `None` changes nothing; see `with_fields`."""
     changes = {field: value for field, value in overrides.items() if value is not None}
     return with_fields(recipe, changes) if changes else recipe
 
@@ -69,7 +59,7 @@ def with_fields(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
 
     Args:
         recipe: The recipe, which does not change.
-        changes: Values by dotted field (`"fit.epochs"`).
+        changes: Values by dotted field (`"fit.epochs"`, `"head.layers.1.units"`).
 
     Raises:
         UsageError: There is no such field, its value is not valid, or it is the learning rate of a recipe whose
@@ -103,7 +93,7 @@ def _document(source: str) -> dict[str, Any]:
         document = tomllib.loads(_text(source))
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"Recipe {source} is not valid TOML: {error}.") from None
-    base = document.pop(BASE, None)
+    base = document.pop("base", None)
     if base is None:
         return document
     if base not in recipe_names():
@@ -114,19 +104,16 @@ def _document(source: str) -> dict[str, Any]:
 def _text(source: str) -> str:
     if not source.endswith(".toml") and Path(source).name == source:
         if source not in recipe_names():
-            raise UsageError(_unknown(source))
+            raise UsageError(
+                f"No recipe is named {source!r}; {_nearest(source, recipe_names())} "
+                "(For your own file, pass its path, which ends in .toml.)"
+            )
         return (_shipped() / f"{source}.toml").read_text("utf-8")
     try:
         return Path(source).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise RecipeError(f"Expected a recipe in TOML at {source}, but it cannot be read: {reason}.") from None
-
-
-def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(name, recipe_names(), n=1)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(recipe_names())}."
-    return f"No recipe is named {name!r}; {hint} (For your own file, pass its path, which ends in .toml.)"
 
 
 def _merged(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -147,7 +134,8 @@ def _sentence(error: ValidationError, source: str) -> str:
     more = error.error_count() - 1
     rest = f" ({more} more after this one.)" if more else ""
     if first["type"] == "extra_forbidden":
-        return f"Recipe {source}: there is no field {field}; {_nearest(place)}{rest}"
+        nearest = _nearest(str(place[-1]), sorted(_fields_beside(place)))
+        return f"Recipe {source}: there is no field {field}; {nearest}{rest}"
     if first["type"] == "missing":
         return f"Recipe {source}: the field {field} is missing.{rest}"
     return f"Recipe {source}: {field or 'the recipe'}: {_message(first)}.{rest}".replace("?.", "?")
@@ -167,7 +155,7 @@ def _detail(item: Mapping[str, Any]) -> Mapping[str, Any]:
 def _place(loc: Sequence[int | str]) -> list[int | str]:
     """Return a field's place in the file: after the index of a layer, pydantic adds the layer's type."""
     pairs = zip(("", *loc), loc, strict=False)
-    return [part for before, part in pairs if not (isinstance(before, int) and part in LAYER_TYPES)]
+    return [part for before, part in pairs if not (isinstance(before, int) and part in ("dense", "dropout"))]
 
 
 def _message(detail: Mapping[str, Any]) -> str:
@@ -181,10 +169,9 @@ def _message(detail: Mapping[str, Any]) -> str:
     return f"{message}, received {detail['input']!r}{hint}"
 
 
-def _nearest(place: list[int | str]) -> str:
-    fields = sorted(_fields_beside(place))
-    near = difflib.get_close_matches(str(place[-1]), fields, n=1)
-    return f"did you mean {near[0]}?" if near else f"there are {', '.join(fields)}."
+def _nearest(name: str, names: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}."
 
 
 def _fields_beside(place: list[int | str]) -> Iterator[str]:

@@ -18,9 +18,8 @@ Pooling = Literal["none", "avg", "max"]
 Precision = Literal["float32", "mixed"]
 PreprocessMode = Literal["rescale", "imagenet", "featurewise"]
 Activation = Literal["linear", "relu", "gelu", "elu", "selu", "silu", "tanh", "sigmoid"]
+Output = Literal["softmax", "sigmoid"]
 Triple = tuple[float, float, float]
-# Names of the layers that a head has besides the dense layers of the recipe.
-RESERVED_NAMES = re.compile(r"features|logits|probabilities|dropout_\d+")
 
 
 class Part(BaseModel):
@@ -114,17 +113,14 @@ class HeadPart(Part):
     """Layers between the features and the classes; a last dense layer with one unit per class is added to them."""
 
     layers: tuple[HeadLayer, ...] = ()
-    output: Annotated[Literal["softmax", "sigmoid"], Field(description="sigmoid: one unit for two classes")] = (
-        "softmax"
-    )
-    penultimate: Annotated[str | None, Field(description="dense layer whose output is the penultimate features")] = (
-        None
-    )
+    output: Annotated[Output, Field(description="sigmoid: one unit for two classes")] = "softmax"
+    penultimate: Annotated[str | None, Field(description="dense layer that gives the penultimate features")] = None
 
     @model_validator(mode="after")
     def _penultimate_is_a_layer(self) -> HeadPart:
         names = self.dense_names()
-        taken = [name for name in names if RESERVED_NAMES.fullmatch(name)]
+        # The other layers of a head have these names.
+        taken = [name for name in names if re.fullmatch(r"features|logits|probabilities|dropout_\d+", name)]
         if taken:
             raise ValueError(f"a dense layer cannot be named '{taken[0]}', because featx uses that name")
         if len(set(names)) < len(names):

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import hypot, sqrt
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-# The standard normal's quantile at 0.975.
-Z_95 = 1.959963984540054
 
 
 def wilson(correct: float, n: int) -> tuple[float, float]:
@@ -24,7 +21,8 @@ def wilson(correct: float, n: int) -> tuple[float, float]:
         correct: Successes, from 0 to n; a fraction where a share was read off a curve.
         n: Trials, at least 1.
     """
-    p, z = correct / n, Z_95
+    # The standard normal's quantile at 0.975.
+    p, z = correct / n, 1.959963984540054
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     # The formula gives exactly 0 and 1 there; rounding would not.
@@ -40,10 +38,10 @@ def difference_interval(one: float, n: int, other: float, m: int) -> tuple[float
     eleven methods", Statistics in Medicine 17 (1998), 873-890, method 10, which combines Wilson's intervals.
 
     Args:
-        one: A share, 0 to 1.
-        n: Number of images that `one` is a share of.
-        other: Another share, 0 to 1.
-        m: Number of images that `other` is a share of.
+        one: A share of n images, 0 to 1.
+        n: At least 1.
+        other: A share of m other images, 0 to 1.
+        m: At least 1.
     """
     (low, high), (other_low, other_high) = wilson(one * n, n), wilson(other * m, m)
     difference = one - other
@@ -76,8 +74,8 @@ class Score:
 
     Attributes:
         n: Number of images.
-        correct: Images whose most probable class is the true one.
-        loss: Mean cross-entropy in nats; None where there are no images.
+        correct: Number of images whose most probable class is the true one.
+        loss: None where there are no images.
     """
 
     n: int
@@ -97,9 +95,8 @@ class Score:
     def to_json(self) -> dict[str, Any]:
         """Return `n, correct, accuracy, interval, loss`."""
         interval = list(self.interval) if self.interval else None
-        fields = asdict(self)
-        loss = fields.pop("loss")
-        return {**fields, "accuracy": self.accuracy, "interval": interval, "loss": loss}
+        shares = {"accuracy": self.accuracy, "interval": interval}
+        return {"n": self.n, "correct": self.correct, **shares, "loss": self.loss}
 
     def __str__(self) -> str:
         if not self.interval:

@@ -17,13 +17,10 @@ Labels = NDArray[np.int64]
 
 # Guo et al. (2017) use 15.
 BINS = 15
-RESAMPLES = 1000
 # Repeated rows alone make the calibration error of a bootstrap sample larger.
 WITHOUT_INTERVAL = ("calibration_error",)
 # The range of each metric whose range is not 0 to 1.
 BOUNDS: Mapping[str, tuple[float, float]] = {"log_loss": (0.0, float("inf")), "brier": (0.0, 2.0)}
-# How many weights are drawn at once, to bound memory.
-PORTION = 1 << 22
 
 
 def accuracy(y: Labels, P: Matrix, W: Matrix) -> Matrix:
@@ -112,7 +109,7 @@ def score_all(y: Labels, P: Matrix) -> dict[str, float]:
 
 
 def bootstrap(
-    y: Labels, P: Matrix, groups: Sequence[str], seed: int, resamples: int = RESAMPLES
+    y: Labels, P: Matrix, groups: Sequence[str], seed: int, resamples: int = 1000
 ) -> dict[str, tuple[float, float] | None]:
     """Return the 95 % percentile interval of every metric, from bootstrap samples of whole groups.
 
@@ -130,7 +127,8 @@ def bootstrap(
     """
     numbers = np.unique(np.asarray(groups), return_inverse=True)[1]
     generator = np.random.default_rng(seed)
-    step = max(1, PORTION // len(y))
+    # At most about four million weights are in memory at once.
+    step = max(1, (1 << 22) // len(y))
     drawn: dict[str, list[Matrix]] = {name: [] for name in METRICS if name not in WITHOUT_INTERVAL}
     for start in range(0, resamples, step):
         W = _sample_weights(numbers, min(step, resamples - start), generator)
@@ -143,10 +141,7 @@ def bootstrap(
 def confusion_matrix(y: Labels, P: Matrix, W: Matrix) -> Matrix:
     """Return the confusion matrices, (b, classes, classes): sums of weights by true class (rows) and predicted class.
 
-    Args:
-        y: (n,) class indices.
-        P: (n, classes) probabilities.
-        W: (b, n) weights of the rows.
+    Its arguments are those of a metric: (n,) class indices, (n, classes) probabilities, (b, n) weights.
     """
     classes = P.shape[1]
     cells = y * classes + P.argmax(axis=1)

@@ -16,7 +16,6 @@ from featx.stats.intervals import Score, mean_interval
 
 # A difference is called significant where its p-value is below.
 SIGNIFICANT = 0.05
-PERMUTATIONS = 9999
 
 
 def mcnemar(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
@@ -28,7 +27,7 @@ def mcnemar(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
 
     Args:
         one: (n,) True where one classifier is correct.
-        other: (n,) True where the other is.
+        other: (n,) the same for the other.
     """
     from scipy.stats import binomtest
 
@@ -85,13 +84,13 @@ def corrected_interval(
     Returns:
         Both ends; None for fewer than two scores.
     """
-    from scipy import stats
+    from scipy.stats import t
 
     known = scores[np.isfinite(scores)]
     if len(known) < 2:
         return None
-    half = stats.t.ppf(0.975, len(known) - 1) * _corrected_error(known, ratio)
-    return max(float(known.mean() - half), bounds[0]), min(float(known.mean() + half), bounds[1])
+    mean, half = float(known.mean()), float(t.ppf(0.975, len(known) - 1)) * _corrected_error(known, ratio)
+    return max(mean - half, bounds[0]), min(mean + half, bounds[1])
 
 
 def corrected_t(one: NDArray[np.float64], other: NDArray[np.float64], ratio: float) -> float:
@@ -133,10 +132,8 @@ class SeedSpread:
         n: Number of images of that part.
         accuracies: Accuracy of each fit that has scores, 0 to 1.
         refused: Number of fits without scores, for example because they diverged.
-        mean: Mean accuracy; None where no fit has scores, and so for the attributes below.
+        mean: Mean accuracy; None where no fit has scores, and so for `low`, `high` and `loss`.
         sd: Standard deviation of the accuracies (n - 1); None for fewer than two.
-        low: Lowest accuracy.
-        high: Highest accuracy.
         interval: 95 % interval of the mean by Student's t, within [0, 1]; None for fewer than two. It is about
             other seeds on the same images, not about other images.
         loss: Mean loss in nats.
@@ -193,7 +190,7 @@ def spread_of(scores: Sequence[Score], refused: int = 0) -> SeedSpread:
     )
 
 
-def blocked_permutation_p(table: NDArray[np.float64], resamples: int = PERMUTATIONS, seed: int = 0) -> float:
+def blocked_permutation_p(table: NDArray[np.float64], resamples: int = 9999, seed: int = 0) -> float:
     """Return the permutation p-value of the hypothesis that all rows have the same distribution.
 
     The statistic is the variance of the row means. Values are permuted within columns, as in a randomised block

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 
 from featx.errors import FeatxError, RecipeError, UsageError
 from featx.recipes.files import dump_recipe, load_recipe, override, recipe_names
@@ -60,16 +61,9 @@ def test_a_shipped_recipe_survives_being_written_and_read(name: str, write: Writ
     [
         {"fit.learning_rate": 1.2345678901234567e-7, "views.rotation": 1 / 3},
         {"preprocess.mode": "featurewise", "preprocess.mean": (0.1, 0.2, 1 / 3), "preprocess.std": (1e-9, 1.0, 2.0)},
-        {
-            "description": 'quotes " and \\ and\nlines, été',
-            "backbone.cut": "block4_pool",
-            "features.dtype": "float16",
-        },
-        {
-            "head.layers": ({"type": "dense", "units": 3, "name": "a"},),
-            "head.penultimate": "a",
-            "fit.seed": 2**32 - 1,
-        },
+        {"description": 'quotes " and \\ and\nlines, été', "features.dtype": "float16"},
+        {"backbone.cut": "block4_pool", "fit.seed": 2**32 - 1},
+        {"head.layers": ({"type": "dense", "units": 3, "name": "a"},), "head.penultimate": "a"},
         {"head.layers": (), "head.penultimate": None},
     ],
 )
@@ -134,15 +128,11 @@ def test_a_base_gives_the_fields_that_a_recipe_does_not_set(write: Write) -> Non
     assert load_recipe(path) == base.replaced({"name": "mine", "fit.epochs": 5, "views.count": 2})
 
 
-def test_a_base_that_is_not_there(write: Write) -> None:
-    error = refusal(write('base = "covid4-vgg"\n'))
+@pytest.mark.parametrize("base", ["covid4-vgg", 3, ["covid4-vgg16"], ""])
+def test_a_base_that_is_not_a_name(base: object, write: Write) -> None:
+    error = refusal(write(tomli_w.dumps({"base": base})))
     assert isinstance(error, RecipeError)
-    assert f"base must be one of {', '.join(NAMES)}, received 'covid4-vgg'" in str(error)
-
-
-@pytest.mark.parametrize("base", ["3", '["covid4-vgg16"]', '""'])
-def test_a_base_that_is_not_a_name(base: str, write: Write) -> None:
-    assert "base must be one of" in str(refusal(write(f"base = {base}\n")))
+    assert f"base must be one of {', '.join(NAMES)}, received {base!r}" in str(error)
 
 
 def layer(text: str) -> str:
@@ -194,14 +184,17 @@ def test_a_field_without_a_similar_name_lists_all_fields_of_the_table(write: Wri
         (BACKBONE + "[fit]\nlearning_rate = nan\n", "fit.learning_rate: input should be a finite number"),
         (
             BACKBONE + "[views]\nvertical_flip = 1\n",
-            "views.vertical_flip: input should be a valid boolean, received 1.",
+            "views.vertical_flip: input should be a valid boolean, received 1",
         ),
         ("[backbone]\nname = 3\n", "backbone.name: input should be a valid string, received 3."),
         ("fit = 3\n" + BACKBONE, "fit: input should be an object, received 3."),
         ("[head]\nlayers = 3\n" + BACKBONE, "head.layers: input should be a valid array, received 3."),
         ("[head]\nlayers = [3]\n" + BACKBONE, "head.layers[0]: input should be an object, received 3."),
         (schedule('kind = "factor"\nboundaries = [1]\nvalues = [1]'), "fit.schedule: values must be one more than"),
+        (schedule('kind = "factor"\nboundaries = [1]\nvalues = [1, 1, 1]'), "fit.schedule: values must be one more"),
+        (schedule('kind = "factor"\nboundaries = []\nvalues = []'), "fit.schedule: values must be one more than"),
         (schedule('kind = "factor"\nboundaries = [2, 1]\nvalues = [1, 1, 1]'), "fit.schedule: boundaries must incr"),
+        (schedule('kind = "factor"\nboundaries = [2, 2]\nvalues = [1, 1, 1]'), "fit.schedule: boundaries must incr"),
         (
             BACKBONE + '[preprocess]\nmode = "rescale"\nmean = [1, 1, 1]\nstd = [1, 1, 1]\n',
             "preprocess: mean and std",

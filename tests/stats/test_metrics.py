@@ -64,22 +64,22 @@ def test_calibration_error_by_hand() -> None:
     assert calibration_error(y, P, np.ones((1, 20)))[0] == pytest.approx(0.5 * 0.15 + 0.5 * 0.3)
 
 
+# Of 400 rows of one class, the first half is classified correctly.
+HALF = np.zeros(400, np.int64), np.repeat([[1.0, 0.0], [0.0, 1.0]], 200, axis=0)
+
+
 def test_bootstrap_is_that_of_the_mean() -> None:
     """The standard error of an accuracy of 1/2 over 400 rows is 0.025."""
-    y = np.zeros(400, np.int64)
-    P = np.repeat([[1.0, 0.0], [0.0, 1.0]], 200, axis=0)
-    low, high = bootstrap(y, P, [str(i) for i in range(400)], seed=0, resamples=4000)["accuracy"] or (0, 0)
+    low, high = bootstrap(*HALF, [str(i) for i in range(400)], seed=0, resamples=4000)["accuracy"] or (0, 0)
     assert low == pytest.approx(0.5 - 1.96 * 0.025, abs=0.006)
     assert high == pytest.approx(0.5 + 1.96 * 0.025, abs=0.006)
 
 
 def test_bootstrap_draws_whole_groups() -> None:
     """400 rows in 16 groups that are right or wrong as a whole: as wide as for 16 rows."""
-    y = np.zeros(400, np.int64)
-    P = np.repeat([[1.0, 0.0], [0.0, 1.0]], 200, axis=0)
     groups = [str(i // 25) for i in range(400)]
-    found = bootstrap(y, P, groups, seed=0)
+    found = bootstrap(*HALF, groups, seed=0)
     assert found["accuracy"] == (0.25, 0.75)
-    assert found["accuracy"] == bootstrap(y, P, groups, seed=0)["accuracy"]
+    assert found["accuracy"] == bootstrap(*HALF, groups, seed=0)["accuracy"]
     assert found["calibration_error"] is None
     assert found["roc_auc"] is None
