@@ -23,35 +23,22 @@ from featx import compare, extract, fit_head, predict, save_best
 from featx.classifiers.estimator_files import TRUSTED
 from featx.features import export_rows
 from featx.networks import BACKBONES, find_backbone
-from featx.recipes import (
-    BackbonePart,
-    DenseLayer,
-    DropoutLayer,
-    FitPart,
-    HeadPart,
-    ImagesPart,
-    PreprocessPart,
-    Recipe,
-    ViewsPart,
-    load_recipe,
-    recipe_names,
-)
-from featx.recipes.schema import FeaturesPart, SchedulePart
+from featx.recipes import DenseLayer, Recipe, load_recipe, recipe_names, schema
 from featx.store import Store
 
 # Where a table's fields are in docs/recipes.md: the heading or line above it.
 FIELDS_OF: dict[str, type[BaseModel]] = {
-    "### At the top": Recipe,
-    "### `[images]`": ImagesPart,
-    "### `[views]`": ViewsPart,
-    "### `[preprocess]`": PreprocessPart,
-    "### `[backbone]`": BackbonePart,
-    "### `[features]`": FeaturesPart,
-    "### `[head]`": HeadPart,
-    "A dropout layer": DropoutLayer,
-    "A dense layer": DenseLayer,
-    "### `[fit]`": FitPart,
-    "### `[fit.schedule]`": SchedulePart,
+    "### At the top": schema.Recipe,
+    "### `[images]`": schema.ImagesPart,
+    "### `[views]`": schema.ViewsPart,
+    "### `[preprocess]`": schema.PreprocessPart,
+    "### `[backbone]`": schema.BackbonePart,
+    "### `[features]`": schema.FeaturesPart,
+    "### `[head]`": schema.HeadPart,
+    "A dropout layer": schema.DropoutLayer,
+    "A dense layer": schema.DenseLayer,
+    "### `[fit]`": schema.FitPart,
+    "### `[fit.schedule]`": schema.SchedulePart,
 }
 
 
@@ -78,22 +65,15 @@ def test_python_page_runs(
     assert "DataError 1 Expected" in shown
     assert "1280 features of mobilenetv2" in shown
     assert names["swept"].conclusion() in shown
-    assert [(point.values["fit.batch_size"], point.seed) for point in names["swept"].points] == [
-        (4, 0),
-        (4, 1),
-        (8, 0),
-        (8, 1),
-    ]
+    points = [(point.values["fit.batch_size"], point.seed) for point in names["swept"].points]
+    assert points == [(4, 0), (4, 1), (8, 0), (8, 1)]
     assert names["result"].test.n == 8
     assert len(names["result"].history) == 3
     assert len(names["predictions"].rows) == 8
     assert "(24, 1286) ['id', 'label', 'split', 'group', 'view', 'sha256', 'x0']" in shown
     assert names["rows"].shape == (2, 1280)
-    assert (
-        names["search"].predict(["phantoms/test/normal/normal-000.png"])[0]
-        in names["result"].extraction.dataset.classes
-    )
-    assert all((tmp_path / file).is_file() for file in names["drawn"].files)
+    predicted = names["search"].predict(["phantoms/test/normal/normal-000.png"])[0]
+    assert predicted in names["result"].extraction.dataset.classes
     assert all((tmp_path / file).is_file() for file in (*names["drawn"].files, *names["files"]))
     assert [len(part.ids) for part in names["measured"].parts] == [24, 24, 8, 8]
 
@@ -192,19 +172,15 @@ def test_the_gallery_has_a_recipe(tmp_path: Path) -> None:
 @pytest.mark.parametrize("start", FIELDS_OF)
 def test_every_field_is_documented_with_its_default(start: str) -> None:
     fields = FIELDS_OF[start].model_fields
-    table = {row[0].strip("`"): row for row in rows_below(text_of("recipes.md"), start)}
+    table = {row[0].strip("`"): row[2] for row in rows_below(text_of("recipes.md"), start) if row[0] != "`base`"}
     parts = {name for name in fields if FIELDS_OF[start] is Recipe and f"\n### `[{name}]`" in text_of("recipes.md")}
-    assert set(table) - {"base"} == set(fields) - parts
-    for name, row in table.items():
-        if name == "base":
-            continue
+    assert set(table) == set(fields) - parts
+    for name, default in table.items():
         field = fields[name]
         if field.is_required():
-            assert row[2] == "required", name
-        elif field.default is None:
-            assert row[2] == "none", name
+            assert default == "required", name
         else:
-            assert row[2] == f"`{json.dumps(field.default)}`", name
+            assert default == ("none" if field.default is None else f"`{json.dumps(field.default)}`"), name
 
 
 def parameters(recipe: Recipe, classes: int) -> int:

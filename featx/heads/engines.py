@@ -18,7 +18,6 @@ from featx.recipes import DenseLayer, HeadPart, Recipe
 log = logging.getLogger("featx")
 
 FitEngine = Literal["auto", "fused", "keras"]
-FUSED_ACTIVATIONS = ("linear", "relu")
 
 
 class Fitter(Protocol):
@@ -46,7 +45,7 @@ class KerasFitter:
 
     def __init__(self, recipe: Recipe, width: int, classes: int) -> None:
         self._head = Head.build(recipe.head, width, classes, recipe.fit.seed)
-        self.run_epoch = KerasLoop(self._head.logits_model, recipe.fit).run_epoch
+        self.run_epoch = KerasLoop(self._head.logits_model).run_epoch
         self.logits = self._head.logits
 
     def head(self) -> Head:
@@ -80,7 +79,7 @@ def make_fitter(engine: FitEngine, recipe: Recipe, width: int, classes: int) -> 
 
     Args:
         engine: `auto` is `fused` if there is no GPU and it supports all layers of the head, and `keras` otherwise.
-        recipe: The recipe; its head and fit are used.
+        recipe: Its head and fit are used.
         width: Number of features in a row.
         classes: Number of classes.
     """
@@ -93,23 +92,14 @@ def make_fitter(engine: FitEngine, recipe: Recipe, width: int, classes: int) -> 
 
 
 def engine_on_cpu(engine: FitEngine, head: HeadPart) -> str:
-    """Return the engine, `fused` or `keras`, that trains a head if there is no GPU, without loading either.
-
-    Args:
-        engine: The engine that was chosen, or `auto`.
-        head: The layers of the head.
-    """
+    """Return the engine, `fused` or `keras`, that trains a head if there is no GPU, without loading either."""
     if engine == "auto":
         return "keras" if _unsupported_layer(head) else "fused"
     return engine
 
 
 def check_engine(engine: str, head: HeadPart) -> None:
-    """Check that the engine exists and supports the head's layers, before any work is done.
-
-    Args:
-        engine: Name of the engine, or `auto`.
-        head: The layers of the head.
+    """Check that an engine exists and supports the head's layers, before any work is done.
 
     Raises:
         UsageError: There is no such engine.
@@ -120,8 +110,7 @@ def check_engine(engine: str, head: HeadPart) -> None:
     reason = _unsupported_layer(head)
     if engine == "fused" and reason:
         raise RecipeError(
-            f"The engine fused supports dense layers with the activation linear or relu, but {reason}; use keras or "
-            "auto."
+            f"The engine fused supports the activations linear and relu, but {reason}; use keras or auto."
         )
 
 
@@ -129,6 +118,6 @@ def _unsupported_layer(head: HeadPart) -> str | None:
     """Return a clause about the first layer that the engine `fused` does not support, or None."""
     dense = [layer for layer in head.layers if isinstance(layer, DenseLayer)]
     for layer, name in zip(dense, head.dense_names(), strict=True):
-        if layer.activation not in FUSED_ACTIVATIONS:
+        if layer.activation not in ("linear", "relu"):
             return f"layer {name} has the activation {layer.activation}"
     return None

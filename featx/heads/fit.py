@@ -34,7 +34,7 @@ class HeadFit:
         recipe: The recipe, with the channel statistics that the features were computed with.
         images: The images by their role in the fit.
         fitter: The engine, which gives the head and its logits.
-        history: The results of each epoch.
+        history: The results by epoch.
         steps: Number of batches in an epoch.
     """
 
@@ -86,7 +86,7 @@ def extract_to_fit(
 
     Args:
         data: A `Dataset`, or the path of a folder or manifest.
-        recipe: The recipe.
+        recipe: Decides the features and the head.
         cache: Folder of the cache.
         engine: The engine that will train the head.
         on_error: What to do about images that cannot be used, see `extract`.
@@ -111,12 +111,7 @@ def read_to_fit(data: str | Path, on_error: OnError) -> Dataset:
 
 
 def check_to_fit(dataset: Dataset, recipe: Recipe, engine: FitEngine) -> None:
-    """Check, before any image is read, that a recipe's head can be trained on data.
-
-    Args:
-        dataset: The labelled images.
-        recipe: The recipe.
-        engine: The engine that will train the head.
+    """Check, before any image is read, that an engine can train a recipe's head on labelled images.
 
     Raises:
         FeatxError: The errors of `extract_to_fit` that need no image.
@@ -169,12 +164,7 @@ def _refuse(images: Sequence[Image], what: str, identity: Callable[[Image], str 
 
 
 def fit_rows(extraction: Extraction, recipe: Recipe, engine: FitEngine) -> HeadFit:
-    """Train a recipe's head on features from `extract_to_fit`.
-
-    Args:
-        extraction: The features.
-        recipe: The recipe.
-        engine: The engine, see `make_fitter`.
+    """Train a recipe's head on features from `extract_to_fit`; for the engine see `make_fitter`.
 
     Raises:
         UntrustedError: The training diverged.
@@ -198,11 +188,11 @@ def fit_rows(extraction: Extraction, recipe: Recipe, engine: FitEngine) -> HeadF
             logits = _logits(fitter, extraction, images.validation)
             return score(logits, class_indices(images.validation, classes))
 
-    def on_epoch(epoch: Epoch) -> None:
+    history = []
+    for epoch in fit_epochs(fitter.run_epoch, batches, validate, recipe.fit):
         _refuse_divergence(epoch)
         report_progress("fitting", epoch.epoch + 1, recipe.fit.epochs)
-
-    history = fit_epochs(fitter.run_epoch, batches, validate, recipe.fit, on_epoch)
+        history.append(epoch)
     return HeadFit(extraction, recipe, images, fitter, tuple(history), batches.steps)
 
 
@@ -220,12 +210,10 @@ def _refuse_divergence(epoch: Epoch, *logits: NDArray[np.float32]) -> None:
 
 
 def store_penultimate(head: Head, extraction: Extraction, views: int) -> Penultimate | None:
-    """Compute the penultimate features that the cache lacks; return None if the recipe names no such layer.
+    """Compute the penultimate features that the cache lacks, with `views` views of each training image.
 
-    Args:
-        head: The trained head.
-        extraction: The images and their features.
-        views: Number of views of each training image.
+    Returns:
+        None if the recipe names no such layer.
     """
     layer = head.penultimate_layer
     if layer is None:

@@ -17,7 +17,6 @@ from featx.networks import load_keras
 from featx.recipes import DenseLayer, DropoutLayer, HeadPart
 
 LOGITS = "logits"
-PROBABILITIES = "probabilities"
 
 
 class Head:
@@ -46,7 +45,7 @@ class Head:
         Args:
             spec: The layers.
             width: Number of features in a row.
-            classes: Number of classes, at least 2.
+            classes: At least 2.
             seed: Seed of the weights and of dropout.
             weights: Kernel and bias of each dense layer in order, instead of random ones.
 
@@ -63,7 +62,7 @@ class Head:
             else:
                 initializer = "zeros" if weights else _initializer(seed, place)
                 x = layers.Dense(layer.units, layer.activation, kernel_initializer=initializer, name=next(names))(x)
-        x = layers.Activation(spec.output, name=PROBABILITIES)(x)
+        x = layers.Activation(spec.output, name="probabilities")(x)
         model = load_keras().Model(inputs, x, name="head")
         if weights:
             model.set_weights(list(weights))
@@ -101,7 +100,10 @@ class Head:
 
     def digest(self) -> str:
         """Return the SHA-256 of the head's layers and weights."""
-        digest = hashlib.sha256(digest_of(_layers(self.model)).encode())
+        # Seeds and initializers no longer matter once a layer is trained.
+        fields = ("name", "units", "activation", "rate")
+        layers = [{key: layer.get_config().get(key) for key in fields} for layer in self.model.layers]
+        digest = hashlib.sha256(digest_of(layers).encode())
         for value in self.model.get_weights():
             digest.update(np.ascontiguousarray(value).tobytes())
         return digest.hexdigest()
@@ -153,12 +155,6 @@ def _logits_layer(spec: HeadPart, classes: int) -> DenseLayer:
 
 def _initializer(seed: int, place: int) -> Any:
     return load_keras().initializers.GlorotUniform(seed=seed + place)
-
-
-def _layers(model: Any) -> list[Any]:
-    # Seeds and initializers no longer matter once a layer is trained.
-    kept = ("name", "units", "activation", "rate")
-    return [{key: layer.get_config().get(key) for key in kept} for layer in model.layers]
 
 
 def _outputs(model: Any, chunks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:

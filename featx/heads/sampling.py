@@ -113,33 +113,22 @@ def validation_mask(
 ) -> NDArray[np.bool_]:
     """Return which images are held out for validation, (n,): stratified by class, with groups kept whole.
 
-    Images with the same bytes are one group, whatever their column `group` says, so that no copy is on both sides.
-    Groups are visited in a random order. A group is held out if that brings the counts of the classes nearer to
+    Images with the same bytes are one group, whatever their column `group` says. Groups are visited in an order that
+    the seed and the digests decide. A group is held out if that brings the counts of the classes nearer to
     `round(share * n)`; without groups these counts are met exactly.
-
-    Args:
-        labels: Class of each image.
-        digests: SHA-256 of each image's bytes; they and the seed decide, and the order of the files does not.
-        groups: Patient or other group of each image, or None.
-        share: Share of the images to hold out, from 0 to below 1.
-        seed: Another seed holds out other images.
-
-    Raises:
-        DataError: A class cannot be divided without dividing a group.
     """
     mask = np.zeros(len(labels), bool)
     if share == 0:
         return mask
     members: dict[str, list[int]] = {}
-    for index, unit in enumerate(group_ids(digests, groups)):
-        members.setdefault(unit, []).append(index)
+    for index, group in enumerate(group_ids(digests, groups)):
+        members.setdefault(group, []).append(index)
     names, y = np.unique(np.array(labels), return_inverse=True)
     wanted = np.rint(np.bincount(y) * share)
-    order = np.random.default_rng(seed).permutation(sorted(members))
-    for unit in order:
-        counts = np.bincount(y[members[unit]], minlength=len(names))
+    for group in np.random.default_rng(seed).permutation(sorted(members)):
+        counts = np.bincount(y[members[group]], minlength=len(names))
         if np.abs(wanted - counts).sum() < np.abs(wanted).sum():
-            mask[members[unit]] = True
+            mask[members[group]] = True
             wanted -= counts
     _check_both_sides(names, y, mask)
     return mask

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from featx.errors import DataError
 from featx.features import SpacePair
 from featx.heads.sampling import TrainingBatches, validation_mask
-from featx.store import RowKey, Space, Store
+from featx.store import Store
 
 Batch = tuple[NDArray[np.float32], NDArray[np.int64]]
 
@@ -87,8 +87,8 @@ def test_batches_come_from_the_store_as_from_an_array(tmp_path: Path) -> None:
     views = 3
     matrix = np.random.default_rng(0).normal(size=(len(digests) * views, 4)).astype(np.float32)
     for view in range(views):
-        keys: list[RowKey] = [(digest, view) for digest in digests]
-        write(spaces.of_view(view), keys, matrix[view::views])
+        with spaces.of_view(view).writer() as writer:
+            writer.add([(digest, view) for digest in digests], matrix[view::views])
     labels = np.arange(11) % 2
     stored = TrainingBatches(spaces.rows(digests, views), labels, views, 4, 0)
     array = TrainingBatches(matrix, labels, views, 4, 0)
@@ -99,11 +99,6 @@ def test_batches_come_from_the_store_as_from_an_array(tmp_path: Path) -> None:
     chunks = list(spaces.rows(digests, views).chunks(7))
     assert [len(chunk) for chunk in chunks] == [7, 7, 7, 7, 5]
     np.testing.assert_array_equal(np.concatenate(chunks), matrix)
-
-
-def write(space: Space, keys: list[RowKey], rows: NDArray[np.float32]) -> None:
-    with space.writer() as writer:
-        writer.add(keys, rows)
 
 
 # --- the split ---

@@ -1,59 +1,39 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from training_by_hand import ByHand
+from training_by_hand import ByHand, Labels, Matrix, SameBatches, dense, dropout, rows
 
 from featx.heads.fused.layers import SeededMasks
 from featx.heads.head import Head
 from featx.heads.sampling import TrainingBatches
 from featx.heads.training import Batches, Epoch, KerasLoop, fit_epochs
 from featx.networks import load_keras
-from featx.recipes import DenseLayer, DropoutLayer, FitPart, HeadPart, load_recipe
+from featx.recipes import FitPart, HeadPart, load_recipe
 from featx.recipes.schema import SchedulePart
 from featx.stats import Score, score
 
-Matrix = NDArray[np.float32]
-Labels = NDArray[np.int64]
 LINEAR = HeadPart()
-WITH_DROPOUT = HeadPart(
-    layers=(DenseLayer(type="dense", units=16, activation="relu"), DropoutLayer(type="dropout", rate=0.5))
-)
-
-
-def rows(n: int = 23, classes: int = 3, width: int = 6, seed: int = 0) -> tuple[Matrix, Labels]:
-    """Rows whose classes lie a little apart."""
-    generator = np.random.default_rng(seed)
-    labels = np.arange(n) % classes
-    centres = np.random.default_rng(1).normal(size=(classes, width))
-    return (centres[labels] + generator.normal(size=(n, width))).astype(np.float32), labels
+WITH_DROPOUT = HeadPart(layers=(dense(16), dropout(0.5)))
 
 
 def nothing_held_out() -> Score:
     return Score(0, 0, None)
 
 
-def fitted(
-    fit: FitPart, spec: HeadPart = LINEAR, classes: int = 3, data: tuple[Matrix, Labels] | None = None, seed: int = 0
-) -> tuple[Head, list[Epoch]]:
-    X, y = data or rows(classes=classes)
-    head = Head.build(spec, X.shape[1], classes, seed)
-    batches = TrainingBatches(X, y, 1, fit.batch_size, seed)
-    return head, fit_with_keras(head.logits_model, batches, nothing_held_out, fit, lambda epoch: None)
+def fitted(fit: FitPart, data: tuple[Matrix, Labels], seed: int = 0) -> tuple[Head, list[Epoch]]:
+    X, y = data
+    head = Head.build(WITH_DROPOUT, X.shape[1], 3, seed)
+    return head, fit_with_keras(head, TrainingBatches(X, y, 1, fit.batch_size, seed), fit)
 
 
 def fit_with_keras(
-    model: Any,
-    batches: Batches,
-    validate: Callable[[], Score],
-    fit: FitPart,
-    on_epoch: Callable[[Epoch], None],
+    head: Head, batches: Batches, fit: FitPart, validate: Callable[[], Score] = nothing_held_out
 ) -> list[Epoch]:
-    return fit_epochs(KerasLoop(model, fit).run_epoch, batches, validate, fit, on_epoch)
+    return list(fit_epochs(KerasLoop(head.logits_model).run_epoch, batches, validate, fit))
 
 
 SCHEDULE = SchedulePart(kind="factor", boundaries=(1, 3), values=(1.0, 0.1, 3.0))
@@ -64,13 +44,13 @@ SCHEDULE = SchedulePart(kind="factor", boundaries=(1, 3), values=(1.0, 0.1, 3.0)
 def test_training_is_that_in_plain_numpy(output: str, classes: int, batch_size: int) -> None:
     """Adam's constants, the loss, the schedule, the last partial batch, and the epoch's means, all at once."""
     fit = FitPart(epochs=4, batch_size=batch_size, learning_rate=0.02, schedule=SCHEDULE)
-    X, y = rows(classes=classes)
+    X, y = rows(23, 6, classes)
     head_spec = LINEAR.model_copy(update={"output": output})
     head = Head.build(head_spec, X.shape[1], classes, 0)
     batches = TrainingBatches(X, y, 1, batch_size, seed=3)
     hand = ByHand(head_spec, head.model.get_weights(), SeededMasks(head_spec, 0))
     expected = [hand.run_epoch(batches, number, fit.rate(number), False) for number in range(fit.epochs)]
-    history = fit_with_keras(head.logits_model, batches, nothing_held_out, fit, lambda epoch: None)
+    history = fit_with_keras(head, batches, fit)
     for found, wanted in zip(head.model.get_weights(), hand.weights, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-4)
     assert [epoch.epoch for epoch in history] == [0, 1, 2, 3]
@@ -80,26 +60,25 @@ def test_training_is_that_in_plain_numpy(output: str, classes: int, batch_size: 
 
 
 def test_each_epoch_is_reported_as_it_ends() -> None:
-    X, y = rows()
+    X, y = rows(23, 6, 3)
     head = Head.build(LINEAR, X.shape[1], 3)
-    reported: list[Epoch] = []
     validated: list[int] = []
 
     def validate() -> Score:
         validated.append(len(reported))
         return Score(1, 1, 0.25)
 
-    history = fit_with_keras(
-        head.logits_model, TrainingBatches(X, y, 1, 8, 0), validate, FitPart(epochs=3), reported.append
-    )
-    assert reported == history
-    assert validated == [0, 1, 2]
-    assert [(epoch.val_loss, epoch.val_accuracy) for epoch in history] == [(0.25, 1.0)] * 3
+    reported: list[Epoch] = []
+    run_epoch = KerasLoop(head.logits_model).run_epoch
+    for epoch in fit_epochs(run_epoch, TrainingBatches(X, y, 1, 8, 0), validate, FitPart(epochs=3)):
+        reported.append(epoch)
+        assert validated == list(range(len(reported)))
+    assert [(epoch.val_loss, epoch.val_accuracy) for epoch in reported] == [(0.25, 1.0)] * 3
 
 
 def test_the_seed_decides_the_fit() -> None:
     fit = FitPart(epochs=3, batch_size=4, learning_rate=0.01)
-    (one, first), (two, again), (three, other) = (fitted(fit, WITH_DROPOUT, seed=seed) for seed in (5, 5, 6))
+    (one, first), (two, again), (three, other) = (fitted(fit, rows(23, 6, 3), seed) for seed in (5, 5, 6))
     for a, b in zip(one.model.get_weights(), two.model.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
     np.testing.assert_allclose([e.loss for e in first], [e.loss for e in again], rtol=1e-6)
@@ -107,31 +86,16 @@ def test_the_seed_decides_the_fit() -> None:
     assert not np.allclose([e.loss for e in first], [e.loss for e in other], rtol=1e-3)
 
 
-class SameBatch:
-    """One batch of the same rows, again and again."""
-
-    def __init__(self, X: Matrix, y: Labels) -> None:
-        self.batch = X, y
-
-    def epoch(self, number: int) -> Iterator[tuple[Matrix, Labels]]:
-        yield self.batch
-
-
 def test_dropout_is_on_for_training_and_off_for_validation() -> None:
     """The same rows on both sides, and no learning: the held-out loss stands still, the training loss does not."""
-    spec = HeadPart(layers=(DropoutLayer(type="dropout", rate=0.8), DenseLayer(type="dense", units=8)))
-    X, y = rows()
+    spec = HeadPart(layers=(dropout(0.8), dense(8, "linear")))
+    X, y = rows(23, 6, 3)
     head = Head.build(spec, X.shape[1], 3)
     w1, b1, w2, b2 = (weight.astype(np.float64) for weight in head.model.get_weights())
     logits = ((X @ w1 + b1) @ w2 + b2).astype(np.float32)
     expected = score(logits, y)
-    history = fit_with_keras(
-        head.logits_model,
-        SameBatch(X, y),
-        lambda: score(head.logits([X]), y),
-        FitPart(epochs=4, learning_rate=1e-30),
-        lambda epoch: None,
-    )
+    fit = FitPart(epochs=4, learning_rate=1e-30)
+    history = fit_with_keras(head, SameBatches((X, y)), fit, lambda: score(head.logits([X]), y))
     assert [epoch.val_loss for epoch in history] == pytest.approx([expected.loss] * 4, rel=1e-5)
     assert [epoch.val_accuracy for epoch in history] == [expected.accuracy] * 4
     losses = [epoch.loss for epoch in history]
@@ -140,13 +104,10 @@ def test_dropout_is_on_for_training_and_off_for_validation() -> None:
 
 
 def test_fitting_separates_what_can_be_separated() -> None:
-    data = rows(n=90)
-    head, history = fitted(FitPart(epochs=25, batch_size=10, learning_rate=0.01), WITH_DROPOUT, data=data)
+    X, y = rows(390, 6, 3)
+    head, history = fitted(FitPart(epochs=25, batch_size=10, learning_rate=0.01), (X[:90], y[:90]))
     assert history[-1].loss < 0.7 * history[0].loss
-    fresh_X, fresh_y = rows(n=300, seed=1)
-    accuracy = score(head.logits([fresh_X]), fresh_y).accuracy
-    assert accuracy is not None
-    assert accuracy > 0.6
+    assert accuracy_of(head, X[90:], y[90:]) > 0.6
 
 
 @pytest.fixture(scope="module")
@@ -169,11 +130,6 @@ def accuracy_of(head: Head, X: Matrix, y: Labels) -> float:
     return score(head.logits([X]), y).correct / len(y)
 
 
-def rows_of(batches: TrainingBatches) -> tuple[Matrix, Labels]:
-    order = np.arange(len(batches.labels))
-    return batches.rows[order], batches.labels
-
-
 WIDE_EPOCHS = 3
 
 
@@ -184,7 +140,7 @@ def test_the_wide_head_learns_on_logits(like_vgg: tuple[TrainingBatches, Matrix,
     head = Head.build(recipe.head, 25_088, 4)
     fit = recipe.fit.model_copy(update={"epochs": WIDE_EPOCHS})
     assert (fit.learning_rate, fit.batch_size) == (1e-3, 10)
-    fit_with_keras(head.logits_model, batches, nothing_held_out, fit, lambda epoch: None)
+    fit_with_keras(head, batches, fit)
     assert accuracy_of(head, X, y) > 0.75
 
 
@@ -203,4 +159,4 @@ def test_the_wide_head_is_stuck_on_clipped_probabilities(like_vgg: tuple[Trainin
         for batch in batches.epoch(number):
             head.model.train_on_batch(*batch)
     assert accuracy_of(head, X, y) < 0.5
-    assert accuracy_of(head, *rows_of(batches)) < 0.5
+    assert accuracy_of(head, batches.rows[np.arange(40)], batches.labels) < 0.5

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,14 +63,9 @@ def rows_below(text: str, start: str) -> list[list[str]]:
     """The cells of the first table below a line that starts so, without its header."""
     _, found, below = text.partition(f"\n{start}")
     assert found, f"no line starts with {start!r}"
-    lines = below.splitlines()
-    first = next(number for number, line in enumerate(lines) if line.startswith("|"))
-    table = []
-    for line in lines[first:]:
-        if not line.startswith("|"):
-            break
-        table.append([cell.strip() for cell in line.strip("|").split("|")])
-    return table[2:]
+    from_table = dropwhile(lambda line: not line.startswith("|"), below.splitlines())
+    rows = [line.strip("|").split("|") for line in takewhile(lambda line: line.startswith("|"), from_table)]
+    return [[cell.strip() for cell in row] for row in rows[2:]]
 
 
 def without_blocks(text: str) -> str:
@@ -83,5 +79,6 @@ def run_command(command: str) -> str:
         result = CliRunner().invoke(app, words[1:])
         assert result.exit_code == 0, f"{command}: {result.output}"
         return result.stdout
-    words[0] = {"python": sys.executable}.get(words[0], words[0])
+    if words[0] == "python":
+        words[0] = sys.executable
     return subprocess.run(words, check=True, capture_output=True, text=True).stdout

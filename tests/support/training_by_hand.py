@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +31,21 @@ def rows(n: int, width: int, classes: int, zeros: float = 0.0, seed: int = 0) ->
     centres = generator.normal(size=(classes, width))
     X = (centres[labels] + generator.normal(size=(n, width))) * (generator.random((n, width)) >= zeros)
     return X.astype(np.float32), labels
+
+
+def check_same_bits(one: Any, other: Any) -> None:
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+class SameBatches:
+    """Given batches, the same in every epoch."""
+
+    def __init__(self, *batches: tuple[Matrix, Labels]) -> None:
+        self.batches = batches
+
+    def epoch(self, number: int) -> Iterator[tuple[Matrix, Labels]]:
+        return iter(self.batches)
 
 
 @dataclass

@@ -154,14 +154,7 @@ def _adam_serial(state: AdamState, current: Entries, upcoming: Entries, work: Pa
 
 
 def adam_pass(state: AdamState, current: Entries, upcoming: Entries, work: Pass) -> None:
-    """Take one Adam step on a layer, in one pass over its weights and moments.
-
-    Args:
-        state: The layer.
-        current: Input of the batch.
-        upcoming: Input of the next batch, or no entries.
-        work: The step, and where its results go.
-    """
+    """Take one Adam step on a layer, in one pass over its weights and moments; `upcoming` may have no entries."""
     (_adam_serial if state.weights.size < SMALL else _adam_parallel)(state, current, upcoming, work)
 
 

@@ -30,12 +30,7 @@ class SeededMasks:
 
 @dataclass(frozen=True)
 class Steps:
-    """The steps so far.
-
-    Attributes:
-        step: Number of the current step, counted from 0.
-        rates: For each step, the learning rate times Adam's bias correction.
-    """
+    """The current step, counted from 0, and each step's learning rate times Adam's bias correction."""
 
     step: int
     rates: Matrix

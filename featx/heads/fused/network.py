@@ -59,12 +59,6 @@ class FusedNetwork:
     def run_epoch(self, batches: Batches, number: int, rate: float, last: bool) -> tuple[float, float]:
         """Train for an epoch; epochs must be run in order.
 
-        Args:
-            batches: Training rows.
-            number: Number of the epoch.
-            rate: Its learning rate.
-            last: Whether this is the last epoch.
-
         Returns:
             Mean loss and accuracy over its batches, before each step and with dropout, each row counted once.
         """
@@ -149,9 +143,7 @@ class FusedNetwork:
 def cross_entropy(logits: Matrix, labels: NDArray[np.int64]) -> tuple[float, int, Matrix]:
     """Return the sum of the losses, the number of correct rows, and the derivative of the mean loss by the logits.
 
-    Args:
-        logits: (b, classes), or (b, 1) for two classes, where it is the logit of the second class.
-        labels: (b,) class indices.
+    The logits are (b, classes), or (b, 1) for two classes, the labels (b,).
     """
     if logits.shape[1] == 1:
         z = logits[:, 0]

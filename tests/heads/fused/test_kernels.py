@@ -10,6 +10,7 @@ import numba
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from training_by_hand import check_same_bits
 
 from featx.heads.fused import adam as fused_adam
 from featx.heads.fused import entries as fused_entries
@@ -256,11 +257,6 @@ def run(state: AdamState, batches: list[Matrix], defer: bool, caught_up_after: t
             catch_up(state, number, rates)
     catch_up(state, len(batches) - 1, rates)
     return out
-
-
-def check_same_bits(one: Any, other: Any) -> None:
-    for a, b in zip(one, other, strict=True):
-        np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize("caught_up_after", [(), (0,), (3, 4, 17), tuple(range(40))])

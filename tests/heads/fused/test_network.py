@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tracemalloc
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -17,24 +17,16 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
-from training_by_hand import ByHand, dense, dropout, rows
+from training_by_hand import ByHand, Labels, Matrix, SameBatches, check_same_bits, dense, dropout, rows
 
 from featx.heads.fused.layers import SeededMasks
 from featx.heads.fused.network import FusedNetwork, cross_entropy
 from featx.heads.head import Head, initial_weights
 from featx.heads.sampling import TrainingBatches
 from featx.heads.training import Batches, KerasLoop, RunEpoch, fit_epochs
-from featx.networks import load_keras
-from featx.recipes import DenseLayer, DropoutLayer, FitPart, HeadPart
+from featx.recipes import DenseLayer, FitPart, HeadPart
 from featx.recipes.schema import SchedulePart
 from featx.stats import Score
-
-Matrix = NDArray[np.float32]
-Labels = NDArray[np.int64]
-Batch = tuple[Matrix, Labels]
-History = list[tuple[float, float]]
-
 
 LINEAR = HeadPart()
 SIGMOID = HeadPart(output="sigmoid")
@@ -62,7 +54,7 @@ def network(spec: HeadPart, weights: Sequence[Matrix], masks: SeededMasks | None
     return FusedNetwork(spec, pairs, masks or SeededMasks(spec, 0))
 
 
-def fit(run_epoch: RunEpoch, batches: Batches, rates: Sequence[float]) -> History:
+def fit(run_epoch: RunEpoch, batches: Batches, rates: Sequence[float]) -> list[tuple[float, float]]:
     """Fit for an epoch a rate; return loss and accuracy of each."""
     last = len(rates) - 1
     return [run_epoch(batches, number, rate, number == last) for number, rate in enumerate(rates)]
@@ -71,16 +63,6 @@ def fit(run_epoch: RunEpoch, batches: Batches, rates: Sequence[float]) -> Histor
 def apart(found: Any, expected: Any) -> float:
     """The relative norm of the difference."""
     return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
-
-
-class Script:
-    """Given batches, the same in every epoch."""
-
-    def __init__(self, *batches: Batch) -> None:
-        self.batches = batches
-
-    def epoch(self, number: int) -> Iterator[Batch]:
-        return iter(self.batches)
 
 
 # Against the engine keras, with the same weights and batches.
@@ -99,7 +81,6 @@ class Case:
     epochs: int
     zeros: float = 0.0
     schedule: SchedulePart | None = None
-    learning_rate: float = 3e-3
 
 
 CASES = {
@@ -119,7 +100,7 @@ def test_losses_and_weights_are_those_of_the_engine_keras(name: str) -> None:
     case, width = CASES[name], 37
     X, y = rows(case.n, width, case.classes, case.zeros)
     batches = TrainingBatches(X, y, 1, case.batch_size, seed=4)
-    part = FitPart(epochs=case.epochs, learning_rate=case.learning_rate, schedule=case.schedule)
+    part = FitPart(epochs=case.epochs, learning_rate=3e-3, schedule=case.schedule)
     assert batches.steps * case.epochs >= 50
 
     head = Head.build(case.spec, width, case.classes, seed=6)
@@ -127,11 +108,10 @@ def test_losses_and_weights_are_those_of_the_engine_keras(name: str) -> None:
     drawn = initial_weights(case.spec, width, case.classes, 6)
     fused = FusedNetwork(case.spec, drawn, SeededMasks(case.spec, 0))
 
-    def fit_with(run_epoch: RunEpoch) -> list[Any]:
-        return fit_epochs(run_epoch, batches, lambda: Score(0, 0, None), part, lambda epoch: None)
-
-    wanted = fit_with(KerasLoop(head.logits_model, part).run_epoch)
-    history = fit_with(fused.run_epoch)
+    wanted, history = (
+        list(fit_epochs(run_epoch, batches, lambda: Score(0, 0, None), part))
+        for run_epoch in (KerasLoop(head.logits_model).run_epoch, fused.run_epoch)
+    )
     np.testing.assert_allclose([epoch.loss for epoch in history], [epoch.loss for epoch in wanted], rtol=1e-5)
     np.testing.assert_allclose([e.accuracy for e in history], [e.accuracy for e in wanted], rtol=1e-6)
     assert [e.learning_rate for e in history] == [e.learning_rate for e in wanted]
@@ -151,7 +131,7 @@ def test_epsilon_is_added_where_keras_adds_it() -> None:
     head = Head.build(LINEAR, len(scale), 3, seed=0)
     start = head.model.get_weights()
     fused = network(LINEAR, start)
-    fit(KerasLoop(head.logits_model, FitPart()).run_epoch, batches, [1e-3] * 3)
+    fit(KerasLoop(head.logits_model).run_epoch, batches, [1e-3] * 3)
     fit(fused.run_epoch, batches, [1e-3] * 3)
     found, expected = fused.take_weights()[0], head.model.get_weights()[0]
     moved = np.abs(expected - start[0]).max(1)
@@ -161,57 +141,6 @@ def test_epsilon_is_added_where_keras_adds_it() -> None:
 
 
 # Dropout, with the same masks.
-
-
-def widths_before(spec: HeadPart, width: int) -> list[int]:
-    """How wide the rows are that enter each layer."""
-    out = []
-    for layer in spec.layers:
-        out.append(width)
-        width = layer.units if isinstance(layer, DenseLayer) else width
-    return out
-
-
-class KerasWithMasks:
-    """Keras fits a model in which dropout is a product with an input."""
-
-    def __init__(self, spec: HeadPart, weights: list[Matrix], masks: SeededMasks) -> None:
-        keras = load_keras()
-        x = rows = keras.Input((len(weights[0]),))
-        self.spec, self.masks, self.inputs = spec, masks, [rows]
-        for layer in spec.layers:
-            if isinstance(layer, DropoutLayer):
-                self.inputs.append(keras.Input((x.shape[1],)))
-                x = keras.layers.Multiply()([x, self.inputs[-1]])
-            else:
-                x = keras.layers.Dense(layer.units, layer.activation)(x)
-        x = keras.layers.Dense(len(weights[-1]))(x)
-        self.model = keras.Model(self.inputs, x)
-        self.model.set_weights(weights)
-        self.run_epoch_of_keras = KerasLoop(self.model, FitPart()).run_epoch
-
-    def run_epoch(self, batches: Batches, number: int, rate: float, last: bool) -> tuple[float, float]:
-        return self.run_epoch_of_keras(_Masked(batches, self), number, rate, last)
-
-
-@dataclass(frozen=True)
-class _Masked:
-    """Batches of rows together with what dropout multiplies values with."""
-
-    batches: Batches
-    fit: KerasWithMasks
-
-    def epoch(self, number: int) -> Iterator[tuple[Any, Labels]]:
-        layers = list(
-            zip(self.fit.spec.layers, widths_before(self.fit.spec, self.fit.inputs[0].shape[1]), strict=True)
-        )
-        for step, (X, y) in enumerate(self.batches.epoch(number)):
-            factors = [
-                self.fit.masks(number, step, place, (len(y), width)) / np.float32(1 - layer.rate)
-                for place, (layer, width) in enumerate(layers)
-                if isinstance(layer, DropoutLayer)
-            ]
-            yield [X, *factors], y
 
 
 @pytest.mark.parametrize(
@@ -224,18 +153,18 @@ class _Masked:
     ],
     ids=["at the input", "at the end", "between layers", "twice in a row"],
 )
-def test_the_same_masks_give_the_values_of_keras(spec: HeadPart) -> None:
+def test_the_same_masks_give_the_values_of_plain_numpy(spec: HeadPart) -> None:
     classes = 2 if spec.output == "sigmoid" else 3
     X, y = rows(45, 30, classes)
-    batches = TrainingBatches(X, y, 1, 8, seed=1)
+    batches = TrainingBatches(X, y, 1, 8, seed=3)
     masks = SeededMasks(spec, 9)
     weights = drawn_weights(spec, 30, classes)
-    fused, keras = network(spec, weights, masks), KerasWithMasks(spec, weights, masks)
-    rates = [5e-3] * 5 + [1e-3] * 4
-    np.testing.assert_allclose(fit(fused.run_epoch, batches, rates), fit(keras.run_epoch, batches, rates), rtol=1e-5)
-    expected = keras.model.get_weights()
-    assert max(map(apart, fused.take_weights(), expected)) < 1e-4
-    assert min(map(apart, weights, expected)) > 0.05
+    hand, fused = ByHand(spec, list(weights), masks), network(spec, weights, masks)
+    # At larger rates training magnifies the rounding of single precision.
+    rates = [1.5e-3] * 5 + [5e-4] * 4
+    np.testing.assert_allclose(fit(fused.run_epoch, batches, rates), fit(hand.run_epoch, batches, rates), rtol=1e-5)
+    assert max(map(apart, fused.take_weights(), hand.weights)) < 1e-4
+    assert min(map(apart, weights, hand.weights)) > 0.05
 
 
 def test_masks_keep_their_share_and_depend_on_seed_epoch_step_and_place() -> None:
@@ -327,13 +256,13 @@ def test_the_loss_of_any_logits(sigmoid: bool) -> None:
 # Rows of weights that are skipped until they are needed.
 
 
-def rare_features(steps: int = 30) -> Script:
+def rare_features(steps: int = 30) -> SameBatches:
     """Feature i is active every i + 1 steps (10, say, in the tenth and the twentieth), the last 5 of 45 in none."""
     X, y = rows(4 * steps, 45, 3)
     step = np.arange(len(X)) // 4 + 1
     X[step[:, None] % np.arange(1, 46) != 0] = 0
     X[:, -5:] = 0
-    return Script(*((X[k : k + 4], y[k : k + 4]) for k in range(0, len(X), 4)))
+    return SameBatches(*((X[k : k + 4], y[k : k + 4]) for k in range(0, len(X), 4)))
 
 
 ACTIVE = 30  # features of `rare_features` that are active at all
@@ -393,11 +322,6 @@ def test_logits_of_no_rows() -> None:
 # The same bits.
 
 
-def check_same_bits(one: Sequence[Any], other: Sequence[Any]) -> None:
-    for a, b in zip(one, other, strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
 def fitted(seed: int = 0) -> list[Any]:
     """History, weights and logits of a small fit with dropout, of 3 epochs of 6 batches."""
     X, y = rows(46, 150, 4, zeros=0.75)
@@ -417,7 +341,8 @@ FITS_AT_ONCE = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from featx.heads.fused import adam, entries
-from test_network import check_same_bits, fitted
+from test_network import fitted
+from training_by_hand import check_same_bits
 
 adam.SMALL = entries.SMALL = 0
 expected = fitted()
