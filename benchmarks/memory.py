@@ -31,13 +31,13 @@ def main() -> None:
     for count in map(int, options.counts.split(",")):
         with tempfile.TemporaryDirectory() as folder:
             data = generated(Path(folder) / "data", count)
-            megabytes, extraction = measured(
-                data, Path(folder) / "cache", options.backbone, options.weights, options.engine
-            )
+            words = ["extract", str(data), "--cache", str(Path(folder) / "cache"), "--backbone", options.backbone]
+            words += ["--weights", options.weights, "--engine", options.engine, "--json"]
+            extraction, peak_mb = run_featx(words)
             row = {
                 "images": count,
                 "engine": extraction["engine"],
-                "peak_mb": round(megabytes),
+                "peak_mb": peak_mb,
                 "images_per_second": extraction["images_per_second"],
             }
             print(json.dumps(row), flush=True)
@@ -53,9 +53,8 @@ def generated(root: Path, count: int) -> Path:
     return root
 
 
-def measured(data: Path, cache: Path, backbone: str, weights: str, engine: str) -> tuple[float, dict[str, Any]]:
-    words = ["extract", str(data), "--backbone", backbone, "--weights", weights, "--cache", str(cache), "--json"]
-    words += ["--engine", engine]
+def run_featx(words: list[str]) -> tuple[dict[str, Any], int]:
+    """Run a command of featx in a process of its own; return its JSON and its peak resident memory in MB."""
     command = [sys.executable, "-c", "from featx.cli import main; main()", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         out = process.stdout.read() if process.stdout else ""
@@ -64,7 +63,7 @@ def measured(data: Path, cache: Path, backbone: str, weights: str, engine: str) 
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(process.returncode)
-    return usage.ru_maxrss / 1024, json.loads(out)
+    return json.loads(out), round(usage.ru_maxrss / 1024)
 
 
 if __name__ == "__main__":

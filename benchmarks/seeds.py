@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from memory import run_featx
 
 
 def main() -> None:
@@ -41,16 +40,11 @@ def main() -> None:
 
 def fit(options: argparse.Namespace, engine: str, seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-c", "from featx.cli import main; main()", "fit-head", str(options.data)]
-        command += ["--recipe", options.recipe, "--epochs", str(options.epochs), "--seed", str(seed), "--json"]
-        command += ["--engine", engine, "--out", f"{folder}/run", "--cache", str(options.cache)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE)
-        output = process.stdout.read() if process.stdout else b""
-        # Unlike `wait`, this gives the peak of this process alone.
-        _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"featx fit-head ended with the status {status}")
-    row: dict[str, Any] = {**json.loads(output), "peak_mb": usage.ru_maxrss // 1024}
+        words = ["fit-head", str(options.data), "--recipe", options.recipe, "--epochs", str(options.epochs)]
+        words += ["--engine", engine, "--seed", str(seed), "--json"]
+        words += ["--out", f"{folder}/run", "--cache", str(options.cache)]
+        result, peak_mb = run_featx(words)
+    row = {**result, "peak_mb": peak_mb}
     shown = {key: row[key] for key in ("engine", "test", "validation", "seconds", "peak_mb")}
     print(json.dumps({"seed": seed, **shown}), flush=True)
     return row

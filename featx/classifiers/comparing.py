@@ -40,16 +40,13 @@ PENULTIMATE = (
 
 @dataclass(frozen=True)
 class Task:
-    """What is compared on which rows; all rows are in the source's order.
+    """What is compared on which rows.
 
     Attributes:
-        source: All images.
-        train: Numbers of the images of the splits train and val.
-        test: Those of the split test; may be empty.
-        classes: The classes of the training images, in alphabetical order.
-        y: (n,) class numbers.
-        groups: (n,) groups; images of one group, or with the same bytes, stay together.
-        classifiers: The classifiers to compare.
+        train: Numbers of the source's images of the splits train and val.
+        test: Numbers of those of the split test; may be empty.
+        y: (n,) class numbers of all images.
+        groups: (n,) groups of all images; images with the same bytes are one group, too.
         rows: (n, d) features by False, grey pixels by True where they are needed.
     """
 
@@ -122,21 +119,9 @@ def compare_source(
     seed: int = 0,
     cache: str | Path = "cache",
 ) -> Comparison:
-    """Compare classifiers on rows that are open already; the arguments and errors are those of `compare`.
+    """Compare classifiers on the rows of a source; the other arguments and the errors are those of `compare`.
 
-    Args:
-        source: The rows of all splits.
-        classifiers: Names from `--classifiers`; all if not given.
-        folds: Folds per repeat, at least 2.
-        repeats: How often the training part is divided again, at least 1.
-        jobs: Folds worked on at a time; the number of processors if not given.
-        seed: The same seed gives the same values.
-        cache: The store's folder, which keeps the grey pixels of the baseline `pixels`.
-
-    Raises:
-        UsageError: An unknown classifier, or numbers out of range.
-        DataError: Too few groups in a class, an image without a class, or a test class without training images.
-        StoreError: The cache cannot be written.
+    The cache keeps the grey pixels of the baseline `pixels`.
     """
     start = time.perf_counter()
     _check(classifiers, folds, repeats, jobs)
@@ -171,12 +156,8 @@ def compare_source(
 
 def _check(classifiers: Sequence[str] | None, folds: int, repeats: int, jobs: int | None) -> None:
     find_classifiers(classifiers)
-    for name, number, least in (
-        ("folds", folds, 2),
-        ("repeats", repeats, 1),
-        ("jobs", 1 if jobs is None else jobs, 1),
-    ):
-        if number < least:
+    for name, number, least in (("folds", folds, 2), ("repeats", repeats, 1), ("jobs", jobs, 1)):
+        if number is not None and number < least:
             raise UsageError(f"Expected at least {least} {name}, received {number}.")
 
 
@@ -194,7 +175,13 @@ def _task(source: Source, names: Sequence[str] | None, store: Store) -> Task:
         )
     chosen = find_classifiers(names)
     if names is None and len(train) > MANY:
-        chosen = _without_kernels(chosen, len(train))
+        log.warning(
+            "Left out, because their work grows with the square of the %d training images: %s; name them in "
+            "--classifiers to include them.",
+            len(train),
+            ", ".join(classifier.name for classifier in chosen if classifier.kernel),
+        )
+        chosen = tuple(classifier for classifier in chosen if not classifier.kernel)
     rows: dict[bool, NDArray[np.float32]] = {False: source.table.X}
     if any(classifier.pixels for classifier in chosen):
         pixels = pixel_rows(source, store)
@@ -212,16 +199,6 @@ def _labels(source: Source) -> tuple[str, ...]:
         name = source.table.ids[labels.index("")]
         raise DataError(f"Expected a class for every image, found none for {name}; name one, or leave the image out.")
     return labels
-
-
-def _without_kernels(classifiers: tuple[Classifier, ...], n: int) -> tuple[Classifier, ...]:
-    log.warning(
-        "Left out, because their work grows with the square of the %d training images: %s; name them in "
-        "--classifiers to include them.",
-        n,
-        ", ".join(classifier.name for classifier in classifiers if classifier.kernel),
-    )
-    return tuple(classifier for classifier in classifiers if not classifier.kernel)
 
 
 def _evaluate_all(task: Task, divided: Sequence[Fold], seed: int, jobs: int | None) -> list[dict[str, HeldOutResult]]:

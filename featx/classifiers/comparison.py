@@ -37,10 +37,8 @@ class MetricEstimate:
 
     def percent(self) -> str:
         """Return a share of 0 to 1 as `83.3 (79–88)`, in per cent."""
-        text = f"{100 * self.value:.1f}"
-        return (
-            text if self.interval is None else f"{text} ({100 * self.interval[0]:.0f}–{100 * self.interval[1]:.0f})"
-        )
+        ends = "" if self.interval is None else f" ({100 * self.interval[0]:.0f}–{100 * self.interval[1]:.0f})"
+        return f"{100 * self.value:.1f}{ends}"
 
 
 @dataclass(frozen=True)
@@ -49,14 +47,13 @@ class ClassifierResult:
 
     Attributes:
         name: As in `--classifiers`; `head` is the run's own head.
-        kind: `classifier`, `baseline` or `head`.
         description: What it is and how its features are transformed, in a sentence.
         fold_scores: By metric, (repeats * folds,) values on the held-out images, repeat by repeat; None for the head.
         fold_parameters: The parameters chosen in each of these folds.
         cv: By metric, mean and interval over the folds; None for the head.
         cv_probabilities: (repeats, n_train, classes) probabilities of each training image, from the fold that held it
             out; None for the head.
-        parameters: The parameters chosen on the whole training part.
+        parameters: Those chosen on the whole training part.
         test: By metric, value and interval on the test images; None where there are none.
         test_probabilities: (n_test, classes), rows adding up to 1; None where there are no test images.
         p_value_vs_best: The corrected resampled t-test of the accuracies in the folds against the best, after Holm's
@@ -100,13 +97,9 @@ class Comparison:
 
     Attributes:
         name: The run's or the data's folder name, for titles.
-        layer: The features that were classified.
         classes: The classes, in the order of the probabilities' columns.
         rows: Best mean accuracy in the folds first, baselines among them; a run's head stands last.
         best: The name of the row with the highest mean accuracy in the folds.
-        folds: Folds per repeat.
-        repeats: How often the training part was divided.
-        seed: The seed of everything random.
         y_train: (n_train,) class numbers.
         y_test: (n_test,) class numbers; empty where there are no test images.
         fold_of: (repeats, n_train) the fold in which each training image was held out.
@@ -169,16 +162,11 @@ class Comparison:
 
     def score_rows(self) -> list[ScoreRow]:
         """Return the accuracies for `featx.plots.draw_scores`."""
-        return [
-            ScoreRow(
-                row.name,
-                None if row.cv is None else row.cv["accuracy"].with_ends(),
-                None if row.test is None else row.test["accuracy"].with_ends(),
-                row.kind,
-                row.verdict,
-            )
-            for row in self.rows
-        ]
+        rows = []
+        for row in self.rows:
+            cv, test = (None if part is None else part["accuracy"].with_ends() for part in (row.cv, row.test))
+            rows.append(ScoreRow(row.name, cv, test, row.kind, row.verdict))
+        return rows
 
     def line(self, row: ClassifierResult) -> dict[str, Any]:
         """Return a row as one line of a table; None where a cell is empty."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,32 +18,16 @@ from featx.stats import BINS, calibration_error, confusion_matrix
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SCORES = ("comparison.png", "comparison.svg")
-CONFUSION = "confusion.png"
-ROC = "roc.png"
-CALIBRATION = "calibration.png"
-PANEL_INCHES = 4.5
-
 Probabilities = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class ShownImages:
-    """The images whose predictions the pictures show.
-
-    Attributes:
-        words: Such as `36 test images`.
-        y: (n,) class numbers.
-        predicted: (n, classes) probabilities by classifier.
-    """
+    """The images whose predictions the pictures show: in words, class numbers, probabilities by classifier."""
 
     words: str
     y: NDArray[np.int64]
     predicted: dict[str, Probabilities]
-
-
-# Draws one classifier: images, its name, its probabilities, the classes, where to draw.
-Panel = Callable[[ShownImages, str, Probabilities, Sequence[str], "Axes"], None]
 
 
 def write_pictures(comparison: Comparison, out: str | Path) -> tuple[Path, ...]:
@@ -59,18 +43,19 @@ def write_pictures(comparison: Comparison, out: str | Path) -> tuple[Path, ...]:
     Raises:
         StoreError: The folder cannot be written.
     """
-    folder = Path(out)
     title = f"{comparison.name}, {comparison.layer} features"
     if comparison.layer == "penultimate":
         title += "\n(trust only the test images: the head was trained with the labels of the others)"
     scores = plots.draw_scores(comparison.score_rows(), title)
     images = _shown_images(comparison)
-    matrices = _confusion_matrices(comparison, images)
-    files = [write_file(folder / name, lambda draft: plots.save(scores, draft)) for name in SCORES]
-    files.append(write_file(folder / CONFUSION, lambda draft: plots.save(matrices, draft)))
-    for name, draw in ((ROC, _roc), (CALIBRATION, _calibration)):
-        files.append(_write_panels(folder / name, comparison, images, draw))
-    return tuple(files)
+    pictures = {
+        "comparison.png": scores,
+        "comparison.svg": scores,
+        "confusion.png": _confusion_matrices(comparison, images),
+        "roc.png": _roc_curves(comparison, images),
+        "calibration.png": _calibration(comparison, images),
+    }
+    return tuple(write_file(Path(out) / name, partial(plots.save, axes)) for name, axes in pictures.items())
 
 
 def _shown_images(comparison: Comparison) -> ShownImages:
@@ -92,21 +77,24 @@ def _confusion_matrices(comparison: Comparison, images: ShownImages) -> Axes:
     return plots.draw_confusions(counts, titles, comparison.classes)
 
 
-def _write_panels(path: Path, comparison: Comparison, images: ShownImages, draw: Panel) -> Path:
-    """Draw the best classifier and, next to it, the run's head."""
+def _roc_curves(comparison: Comparison, images: ShownImages) -> Axes:
+    panels = _panels(comparison, images)
+    for title, P, axes in panels:
+        plots.draw_roc(images.y, P, comparison.classes, title, axes)
+    return panels[0][2]
+
+
+def _calibration(comparison: Comparison, images: ShownImages) -> Axes:
+    panels = _panels(comparison, images)
+    for title, P, axes in panels:
+        error = calibration_error(images.y, P, np.ones((1, len(images.y))))[0]
+        plots.draw_reliability(images.y, P, f"{title}\nexpected calibration error {error:.2f}", BINS, axes)
+    return panels[0][2]
+
+
+def _panels(comparison: Comparison, images: ShownImages) -> list[tuple[str, Probabilities, Axes]]:
+    """Return title, probabilities and axes for the best classifier and, next to it, the run's head."""
     shown = {name: P for name, P in images.predicted.items() if name in (comparison.best, "head")}
-    _, panels = plots.new_figure(PANEL_INCHES * len(shown), PANEL_INCHES, columns=len(shown))
-    panels = np.ravel(panels)
-    for (name, P), axes in zip(shown.items(), panels, strict=True):
-        draw(images, name, P, comparison.classes, axes)
-    return write_file(path, lambda draft: plots.save(panels[0], draft))
-
-
-def _roc(images: ShownImages, name: str, P: Probabilities, classes: Sequence[str], axes: Axes) -> None:
-    plots.draw_roc(images.y, P, classes, f"{name}, {images.words}", axes)
-
-
-def _calibration(images: ShownImages, name: str, P: Probabilities, classes: Sequence[str], axes: Axes) -> None:
-    error = calibration_error(images.y, P, np.ones((1, len(images.y))))[0]
-    title = f"{name}, {images.words}\nexpected calibration error {error:.2f}"
-    plots.draw_reliability(images.y, P, title, BINS, axes)
+    _, panels = plots.new_figure(4.5 * len(shown), 4.5, columns=len(shown))
+    titles = [f"{name}, {images.words}" for name in shown]
+    return list(zip(titles, shown.values(), np.ravel(panels), strict=True))

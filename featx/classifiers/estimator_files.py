@@ -42,12 +42,7 @@ _DAMAGE = (
 
 
 def save_estimator(estimator: Any, path: Path) -> None:
-    """Write a fitted classifier in the format of skops.
-
-    Raises:
-        UntrustedError: It contains types that `load_estimator` would not read.
-        OSError: The file cannot be written.
-    """
+    """Write a classifier in the format of skops; refuse one with types that `load_estimator` would not read."""
     import skops.io
 
     skops.io.dump(estimator, path)
@@ -55,28 +50,20 @@ def save_estimator(estimator: Any, path: Path) -> None:
 
 
 def load_estimator(path: Path, width: int, classes: int) -> Any:
-    """Read a classifier that `save_estimator` wrote.
+    """Read a classifier of rows of `width` features that `save_estimator` wrote.
 
     Only types of scikit-learn, NumPy and SciPy that are known to be data are created; nothing else is imported.
-
-    Args:
-        path: The file.
-        width: Features in a row that it must take.
-        classes: How many classes it must have.
-
-    Returns:
-        A fitted classifier with `predict_proba` and `classes_`.
-
-    Raises:
-        UntrustedError: The file needs other types, or its trees point outside themselves.
-        RunError: The file is missing, damaged, or holds no such classifier.
     """
     import skops.io
+    from sklearn.exceptions import InconsistentVersionWarning
 
     try:
         unknown = skops.io.get_untrusted_types(file=path)
         _refuse_unknown(path, unknown)
-        estimator = _quietly_loaded(path, unknown)
+        with warnings.catch_warnings():
+            # Each part would give one; `SavedClassifier` warns once.
+            warnings.simplefilter("ignore", InconsistentVersionWarning)
+            estimator = skops.io.load(path, trusted=unknown)
         if not _is_classifier(estimator, width, classes):
             raise RunError(
                 f"Expected a fitted classifier of {width} features in a row and {classes} classes in {path}, found "
@@ -101,16 +88,6 @@ def _try(estimator: Any, width: int, classes: int) -> None:
     row = class_probabilities(estimator, np.zeros((1, width), np.float32))
     if row.shape != (1, classes) or not abs(row.sum() - 1) < 1e-6:
         raise ValueError(f"it gives {row.shape[1:]} probabilities that add up to {row.sum():.6g}")
-
-
-def _quietly_loaded(path: Path, types: list[str]) -> Any:
-    import skops.io
-    from sklearn.exceptions import InconsistentVersionWarning
-
-    with warnings.catch_warnings():
-        # Each part would give one; `SavedClassifier` warns once.
-        warnings.simplefilter("ignore", InconsistentVersionWarning)
-        return skops.io.load(path, trusted=types)
 
 
 def _refuse_unknown(path: Path, types: list[str]) -> None:

@@ -21,11 +21,7 @@ Fold = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 def repeated_folds(y: NDArray[np.int64], groups: Sequence[str], folds: int, repeats: int, seed: int) -> list[Fold]:
-    """Divide rows `repeats` times; return `repeats * folds` folds, repeat by repeat.
-
-    Raises:
-        DataError: A class cannot be on both sides without dividing a group.
-    """
+    """Divide rows `repeats` times; return `repeats * folds` folds, repeat by repeat."""
     return [fold for repeat in range(repeats) for fold in grouped_folds(y, groups, folds, [seed, repeat])]
 
 
@@ -34,20 +30,10 @@ def grouped_folds(y: NDArray[np.int64], groups: Sequence[str], folds: int, seed:
 
     If every group is a single row, these are scikit-learn's StratifiedKFold, else its StratifiedGroupKFold, drawn
     again where a training part lacks a class.
-
-    Args:
-        y: (n,) class numbers.
-        groups: (n,) rows of one group stay on one side.
-        folds: At least 2; see `possible_folds`.
-        seed: Numbers that decide together.
-
-    Raises:
-        DataError: A class cannot be on both sides without dividing a group.
     """
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-    numbers = np.unique(np.asarray(groups), return_inverse=True)[1]
-    single = len(set(numbers.tolist())) == len(numbers)
+    single = len(set(groups)) == len(groups)
     kind = StratifiedKFold if single else StratifiedGroupKFold
     states = np.random.SeedSequence(list(seed)).generate_state(ATTEMPTS)
     for state in states:
@@ -55,7 +41,7 @@ def grouped_folds(y: NDArray[np.int64], groups: Sequence[str], folds: int, seed:
         with warnings.catch_warnings():
             # Held-out parts may lack a class that has fewer groups than there are folds.
             warnings.simplefilter("ignore", UserWarning)
-            divided = list(splitter.split(np.zeros((len(y), 1)), y, None if single else numbers))
+            divided = list(splitter.split(np.zeros((len(y), 1)), y, None if single else groups))
         if all(len(held) and len(set(y[fit].tolist())) == len(set(y.tolist())) for fit, held in divided):
             return divided
     raise DataError(
@@ -70,18 +56,9 @@ def possible_folds(
 ) -> int:
     """Return how many folds the classes' groups allow: at most one for each group of the smallest class.
 
-    Args:
-        y: (n,) class numbers.
-        groups: (n,) groups.
-        classes: Their names.
-        wanted: The number of folds to lower, with a notice.
-        least: Groups that each class must have; with 3, the training part of a fold can itself be divided.
-
-    Raises:
-        DataError: A class has fewer groups.
+    Each class must have `least` groups; with 3, the training part of a fold can itself be divided.
     """
-    numbers = np.unique(np.asarray(groups), return_inverse=True)[1]
-    counts = {name: len(set(numbers[y == number].tolist())) for number, name in enumerate(classes)}
+    counts = {name: len(set(np.asarray(groups)[y == number])) for number, name in enumerate(classes)}
     few = [f"{name} ({count})" for name, count in counts.items() if count < least]
     if few:
         raise DataError(

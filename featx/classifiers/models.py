@@ -22,15 +22,11 @@ COSTS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
 @dataclass(frozen=True)
 class RowFacts:
-    """What a classifier must know of the rows it is fitted on, apart from the rows themselves.
+    """What a classifier must know of the rows it is fitted on, apart from the rows themselves."""
 
-    Attributes:
-        width: Columns of the rows before any reduction.
-        total_variance: Of the standardised rows: how many columns vary.
-        seed: For classifiers that draw random numbers.
-    """
-
+    # Columns of the rows before any reduction.
     width: int
+    # The total variance of the standardised rows: how many columns vary.
     total_variance: float
     seed: int
 
@@ -40,9 +36,6 @@ class Classifier:
     """One line of the table.
 
     Attributes:
-        name: As in `--classifiers`.
-        description: What it is and how its features are transformed.
-        space: The rows that it takes.
         build: Makes an unfitted scikit-learn classifier.
         grid: Parameters to choose from, the simplest model first; with one entry there is no choice.
         calibrated: Whether its probabilities come from a calibration within the training part.
@@ -228,11 +221,7 @@ class ReducedLedoitWolf:
 
 
 def find_classifiers(names: Sequence[str] | None) -> tuple[Classifier, ...]:
-    """Return the classifiers of these names and the majority baseline, in the table's order; all for None.
-
-    Raises:
-        UsageError: A name is unknown, or there is none.
-    """
+    """Return the classifiers of these names and the majority baseline, in the table's order; all for None."""
     if names is None:
         return tuple(CLASSIFIERS.values())
     for name in names:

@@ -22,25 +22,16 @@ Rows = Mapping[bool, NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class HeldOutResult:
-    """The predictions of a classifier for held-out rows.
-
-    Attributes:
-        probabilities: (m, classes).
-        parameters: The chosen ones.
-        seconds: Processor time, without the transforms that classifiers share.
-    """
+    """The probabilities that a classifier gives for held-out rows, (m, classes), with its chosen parameters."""
 
     probabilities: NDArray[np.float64]
     parameters: Parameters
+    # Processor time, without the transforms that classifiers share.
     seconds: float
 
 
 def inner_folds(y: NDArray[np.int64], groups: Sequence[str], seed: Sequence[int]) -> list[Fold]:
-    """Divide training rows to choose parameters and to calibrate: 3 folds, or 2 where a class has 2 groups.
-
-    Raises:
-        DataError: A class has a single group.
-    """
+    """Divide training rows to choose parameters and to calibrate: 3 folds, or 2 where a class has 2 groups."""
     names = [str(number) for number in range(int(y.max()) + 1)]
     return grouped_folds(y, groups, possible_folds(y, groups, names, INNER_FOLDS, least=2), seed)
 
@@ -55,13 +46,7 @@ def evaluate(
 ) -> dict[str, HeldOutResult]:
     """Choose each classifier's parameters on the training rows of a fold, fit it on them, predict the held-out rows.
 
-    Args:
-        classifiers: The classifiers.
-        rows: (n, d) rows of each kind.
-        y: (n,) class numbers; those of held-out rows are not used.
-        groups: (n,) groups.
-        fold: Numbers of the training rows and of the held-out rows, of which there may be none.
-        seed: Numbers that decide together; the first is for the classifiers.
+    There may be no held-out rows. The first number of the seed is that of the classifiers.
     """
     fit, held = fold
     inner = inner_folds(y[fit], [groups[number] for number in fit], seed)

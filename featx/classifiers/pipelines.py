@@ -28,11 +28,6 @@ class FoldRows:
     with it the distances of held-out rows to training rows stay the same, too. A classifier that uses only inner
     products and distances therefore predicts the same as on all columns. Source: Schölkopf, Smola and Müller,
     "Nonlinear component analysis as a kernel eigenvalue problem", Neural Computation 10 (1998), 1299-1319.
-
-    Args:
-        train: (n, d) training rows.
-        held: (m, d) held-out rows; there may be none.
-        seed: For classifiers that draw random numbers.
     """
 
     def __init__(self, train: NDArray[np.float32], held: NDArray[np.float32], seed: int) -> None:
@@ -139,15 +134,7 @@ def fit_pipeline(
     """Return a fitted Pipeline that takes features as they are: StandardScaler, PCA for boosting, the classifier.
 
     Kernel PCA is no step of it, because it would store all training rows; what was fitted on its components is
-    expressed in the columns of the features instead.
-
-    Args:
-        classifier: One that takes features.
-        X: (n, d) features of the whole training part.
-        y: (n,) classes, as they are to be predicted.
-        parameters: The chosen parameters.
-        inner: Folds of these rows, for the calibration.
-        seed: For classifiers that draw random numbers.
+    expressed in the columns of the features instead. The inner folds are for the calibration.
     """
     from sklearn.pipeline import make_pipeline
 

@@ -4,57 +4,45 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.data import Item
-from featx.errors import ImageError, UsageError
+from featx.errors import ImageError
 from featx.features import WORKERS, Image, pixels
 from featx.images import DECODE_RULE
 from featx.parallel import bounded_map
 from featx.progress import report_progress
-from featx.recipes import ImagesPart, Resize
+from featx.recipes import ImagesPart
 from featx.runs import Source
 from featx.store import Space, Store
 
 log = logging.getLogger("featx")
 
-SIZE = 16
-SMALLEST = 8
 # Luma of Recommendation ITU-R BT.601 (1982); with three equal channels, as in radiographs, it is their value.
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-RESIZE: Resize = "bilinear"
+IMAGES = ImagesPart(size=16, resize="bilinear")
+# Part of the rows' key: raised by hand whenever their values change for the same decoded pixels.
 GREY_RULE = 1
-"""Part of the rows' key: raised by hand whenever their values change for the same decoded pixels."""
 
 
-def pixel_rows(source: Source, store: Store, size: int = SIZE) -> NDArray[np.float32] | None:
-    """Return each image of a source as a square of grey pixels, row by row from its top left corner.
+def pixel_rows(source: Source, store: Store) -> NDArray[np.float32] | None:
+    """Return each image of a source as a square of 16 × 16 grey pixels, row by row from its top left corner.
 
     The rows are kept in the store, so a second call reads no image.
 
-    Args:
-        source: The images; the files of those without a row in the store are read.
-        store: The cache.
-        size: Width and height in pixels, at least 8.
-
     Returns:
-        (n, size * size), from 0 (black) to 1 (white), in the source's order. None, with a notice, if a row is missing
-        and its file is gone, has changed or cannot be read.
-
-    Raises:
-        UsageError: The size is below 8.
-        StoreError: The cache cannot be written.
+        (n, 256), from 0 (black) to 1 (white), in the source's order. None, with a notice, if a row is missing and its
+        file is gone, has changed or cannot be read.
     """
-    if size < SMALLEST:
-        raise UsageError(f"Expected a size of at least {SMALLEST} pixels, received {size}.")
-    space = store.space(describe_pixels(size))
+    # Everything that decides a row's values besides the image's bytes.
+    images = {"decode": DECODE_RULE, "size": IMAGES.size, "resize": IMAGES.resize}
+    space = store.space({"kind": "pixels", "images": images, "grey": GREY_RULE})
     keys = [(digest, 0) for digest in source.table.digests]
     missing = {digest for digest, _ in space.missing(keys)}
     if missing:
-        failure = _fill(space, _images(source, missing), size, store)
+        failure = _fill(space, _images(source, missing), store)
         if failure is not None:
             log.warning(
                 "The baseline of raw pixels is left out, since the image %s is gone, has changed or cannot be read; "
@@ -63,12 +51,6 @@ def pixel_rows(source: Source, store: Store, size: int = SIZE) -> NDArray[np.flo
             )
             return None
     return space.rows(keys).to_array()
-
-
-def describe_pixels(size: int) -> dict[str, Any]:
-    """Return everything that decides a row's values besides the image's bytes."""
-    images = {"decode": DECODE_RULE, "size": size, "resize": RESIZE}
-    return {"kind": "pixels", "images": images, "grey": GREY_RULE}
 
 
 def _images(source: Source, digests: set[str]) -> list[Image]:
@@ -84,13 +66,12 @@ def _images(source: Source, digests: set[str]) -> list[Image]:
     return list(image_of.values())
 
 
-def _fill(space: Space, images: Sequence[Image], size: int, store: Store) -> ImageError | None:
+def _fill(space: Space, images: Sequence[Image], store: Store) -> ImageError | None:
     """Compute and store rows; return the error of the first image that cannot be read."""
-    part = ImagesPart(size=size, resize=RESIZE)
 
     def row(image: Image) -> NDArray[np.float32] | ImageError:
         try:
-            return (pixels(image, part, store).astype(np.float32) @ LUMA / np.float32(255)).reshape(1, -1)
+            return (pixels(image, IMAGES, store).astype(np.float32) @ LUMA / np.float32(255)).reshape(1, -1)
         except ImageError as error:
             return error
 

@@ -33,15 +33,7 @@ Matrix = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class EvaluationData:
-    """The folds and the test images that all classifiers are evaluated on.
-
-    Attributes:
-        folds: Those of all repeats, as numbers of training images.
-        y: (n_train,) class numbers.
-        y_test: (n_test,) class numbers.
-        test_groups: (n_test,) groups.
-        seed: For the bootstrap.
-    """
+    """What all classifiers are evaluated on: the folds of all repeats and the test images; the bootstrap's seed."""
 
     folds: Sequence[Fold]
     y: NDArray[np.int64]
@@ -69,12 +61,8 @@ def rank(
 ) -> tuple[tuple[ClassifierResult, ...], str]:
     """Return the rows, best mean accuracy in the folds first and the head last, and the name of the best.
 
-    Args:
-        classifiers: The compared classifiers.
-        data: What they were evaluated on.
-        in_folds: The results of each fold, by classifier.
-        final: The results on the test part after fitting on the whole training part.
-        head: (n_test, classes) probabilities of a run's head.
+    `final` are the results on the test part after fitting on the whole training part, `head` the (n_test, classes)
+    probabilities of a run's head.
     """
     rows = [_row(each, data, [fold[each.name] for fold in in_folds], final[each.name]) for each in classifiers]
     # The sort is stable: equals keep the order of the table of classifiers, where baselines stand last.

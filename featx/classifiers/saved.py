@@ -7,7 +7,7 @@ import logging
 import platform
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.classifiers.estimator_files import class_probabilities, load_estimator, save_estimator
-from featx.digests import digest_of, sha256
-from featx.errors import RunError, StoreError, UntrustedError
+from featx.digests import digest_of, digest_of_file
+from featx.errors import RunError, UntrustedError, reason_of
 from featx.features import FeatureSpace, ViewRows
-from featx.files import check_folder, write_file, write_json, write_text
+from featx.files import check_folder, unwritable, write_file, write_json, write_text
 from featx.heads import Head
 from featx.recipes import Recipe, dump_recipe, load_recipe
 from featx.runs import HEAD, RECIPE, ROWS_AT_ONCE, Model, Source, check_weights
@@ -42,15 +42,12 @@ class SavedClassifier(Model):
     """A saved classifier's folder; the classifier itself, and a head before it, are loaded when they are needed.
 
     Attributes:
-        path: The folder.
         recipe: How features are made from images, with the statistics of the training images.
-        classes: The classes, in the order of the probabilities' columns.
         dim: Features in a row.
         backbone_set: The id of the feature space of the backbone's rows.
         weights: The digest of the backbone's weights.
         head: Digest and layer of the head whose penultimate features it takes; None for the backbone's.
         sha256: The digest of the classifier's file.
-        scikit_learn: The version that it was fitted with.
     """
 
     path: Path
@@ -65,15 +62,10 @@ class SavedClassifier(Model):
 
     @cached_property
     def estimator(self) -> Any:
-        """The fitted pipeline.
-
-        Raises:
-            RunError: Its file is missing, damaged or not the one that was saved.
-            UntrustedError: It contains other types than the parts of a scikit-learn classifier.
-        """
+        """The fitted pipeline, from the file that was saved and no other."""
         path = self.path / SKOPS
         try:
-            digest = sha256(path.read_bytes())
+            digest = digest_of_file(path)
         except OSError as error:
             raise _unreadable(path, error) from None
         if digest != self.sha256:
@@ -160,27 +152,14 @@ def save_classifier(
     source: Source,
     *,
     name: str,
-    classes: Sequence[str],
     parameters: Mapping[str, Any],
     seed: int,
-    scores: Mapping[str, Any] | None = None,
+    scores: Mapping[str, Any],
 ) -> Path:
-    """Write a fitted classifier with everything that is needed to classify new images; return the folder.
+    """Write a classifier with everything that is needed to classify new images; return the folder.
 
-    Args:
-        out: A folder: absent, empty, or an earlier saved classifier, which is replaced.
-        estimator: A fitted scikit-learn classifier with `predict_proba` that takes the source's rows.
-        source: The training images.
-        name: Its name in a comparison.
-        classes: The classes of its class numbers; not used if it was fitted on names.
-        parameters: The chosen parameters.
-        seed: The seed of everything random.
-        scores: Its results, to be kept with it.
-
-    Raises:
-        RunError: The folder holds other files.
-        UntrustedError: It contains types that are not read back, or predicts something else once it is read back.
-        StoreError: The folder cannot be written.
+    It was fitted on the names of the classes of the source, the training images, and has `predict_proba`. An earlier
+    saved classifier in the folder is replaced.
     """
     folder = Path(out)
     check_out(folder)
@@ -188,27 +167,25 @@ def save_classifier(
     try:
         (folder / METADATA).unlink(missing_ok=True)
     except OSError as error:
-        raise StoreError(f"{folder} cannot be written: {error.strerror or error}; choose another place.") from None
+        raise unwritable(folder, error) from None
     write_file(folder / SKOPS, lambda draft: _save_checked(estimator, draft, source))
     write_text(folder / RECIPE, dump_recipe(recipe))
     head = _save_head(folder, source)
-    numbered = np.issubdtype(estimator.classes_.dtype, np.integer)
-    named = [classes[int(label)] if numbered else str(label) for label in estimator.classes_]
     metadata = {
         "schema": SCHEMA,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "classifier": name,
-        "parameters": {key: _plain(value) for key, value in parameters.items()},
-        "classes": named,
+        "parameters": dict(parameters),
+        "classes": [str(name) for name in estimator.classes_],
         "layer": source.layer,
         "dim": int(source.table.X.shape[1]),
         "seed": seed,
-        "sha256": sha256((folder / SKOPS).read_bytes()),
+        "sha256": digest_of_file(folder / SKOPS),
         "features": features,
         "weights": weights,
         "head": head,
         "data": _data(source),
-        "scores": dict(scores or {}),
+        "scores": dict(scores),
         "versions": {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}},
     }
     # This is written last: a folder with it is complete.
@@ -257,17 +234,8 @@ def _save_head(folder: Path, source: Source) -> dict[str, Any] | None:
         (folder / HEAD).unlink(missing_ok=True)
         return None
     head = source.run.manifest["head"]
-    origin = source.run.path / HEAD
-    write_file(folder / HEAD, partial(_copy, origin))
+    write_file(folder / HEAD, partial(shutil.copyfile, source.run.path / HEAD))
     return {"sha256": head["sha256"], "penultimate": head["penultimate"]["layer"]}
-
-
-def _copy(origin: Path, draft: Path) -> None:
-    shutil.copyfile(origin, draft)
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def _data(source: Source) -> dict[str, Any]:
@@ -285,5 +253,5 @@ def _data(source: Source) -> dict[str, Any]:
 def _unreadable(path: Path, error: Exception) -> RunError:
     return RunError(
         f"Expected a classifier that featx compare --save-best wrote, but {path} cannot be read "
-        f"({' '.join(str(error).split()) or type(error).__name__}); save it again."
+        f"({reason_of(error)}); save it again."
     )

@@ -6,6 +6,7 @@ A forged tree could make it read other memory, or loop for ever. This is why sko
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -13,20 +14,11 @@ from numpy.typing import NDArray
 
 from featx.errors import UntrustedError
 
-ENDLESS = 1 << 31
-
 
 def check_trees(estimator: Any, name: str) -> None:
-    """Check every tree in a fitted estimator, at any depth.
-
-    Args:
-        estimator: A scikit-learn estimator.
-        name: The file it was read from, for the message.
-
-    Raises:
-        UntrustedError: A child is not a later node of its tree, or a feature is not one of the rows'.
-    """
-    if not _sound(estimator, ENDLESS, set()):
+    """Check each tree, at any depth, in a fitted estimator that was read from the file `name`."""
+    # The estimators set the number of features that a row has.
+    if not _sound(estimator, sys.maxsize, set()):
         raise UntrustedError(
             f"Expected decision trees in {name} whose nodes point to later nodes of their own, found others; the "
             "file is damaged or forged: take one that featx compare --save-best wrote."

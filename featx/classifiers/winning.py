@@ -54,10 +54,7 @@ def save_best(comparison: Comparison, out: str | Path) -> Path:
 
     Args:
         comparison: A comparison of a run or of data.
-        out: A folder: absent, empty, or an earlier saved classifier, which is replaced.
-
-    Returns:
-        The folder.
+        out: A folder: absent, empty, or an earlier saved classifier, which is replaced. It is returned.
 
     Raises:
         RunError: The folder holds other files.
@@ -79,7 +76,6 @@ def save_best(comparison: Comparison, out: str | Path) -> Path:
         fit_winner(comparison, row.name),
         comparison.train,
         name=row.name,
-        classes=comparison.classes,
         parameters=row.parameters,
         seed=comparison.seed,
         scores={part: scores[part] for part in ("cv", "test")},

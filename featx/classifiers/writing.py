@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,6 @@ from featx.stats import METRICS
 from featx.text import probability
 
 log = logging.getLogger("featx")
-
-SUMMARY = "comparison.csv"
-FOLDS = "folds.csv"
-PREDICTIONS = "predictions.csv"
-LATEX = "comparison.tex"
 
 _LATEX_SPECIAL = str.maketrans(
     {
@@ -53,16 +48,16 @@ def write_tables(comparison: Comparison, out: str | Path) -> tuple[Path, ...]:
     folder = Path(out)
     lines = [comparison.line(row) for row in comparison.rows]
     files = [
-        write_csv(folder / SUMMARY, list(lines[0]), (_cells(line.values()) for line in lines)),
-        write_csv(folder / FOLDS, ("classifier", "repeat", "fold", *METRICS, "parameters"), _folds(comparison)),
+        write_csv(folder / "comparison.csv", list(lines[0]), (_cells(line.values()) for line in lines)),
+        write_csv(folder / "folds.csv", ("classifier", "repeat", "fold", *METRICS, "parameters"), _folds(comparison)),
     ]
     if comparison.test is not None:
         header = ("classifier", "path", "label", "predicted", *(f"p_{name}" for name in comparison.classes))
-        files.append(write_csv(folder / PREDICTIONS, header, _predictions(comparison)))
+        files.append(write_csv(folder / "predictions.csv", header, _predictions(comparison)))
     try:
-        files.append(write_text(folder / LATEX, to_latex(comparison)))
+        files.append(write_text(folder / "comparison.tex", to_latex(comparison)))
     except UsageError as error:
-        log.warning("%s is left out. %s", LATEX, error)
+        log.warning("comparison.tex is left out. %s", error)
     return tuple(files)
 
 
@@ -90,13 +85,13 @@ def to_latex(comparison: Comparison) -> str:
 
 def _caption(comparison: Comparison) -> str:
     n = len(comparison.y_test)
-    sentences = [
+    caption = (
         f"Classifiers on the {comparison.layer} features of {comparison.name}. Accuracy in % with 95 % intervals: "
         f"corrected resampled t over {comparison.folds} folds × {comparison.repeats} on {len(comparison.y_train)} "
         f"training images; {f'Wilson on {n} test images' if n else 'there are no test images'}. p: corrected "
         "resampled t against the best (the head: McNemar), after Holm."
-    ]
-    return " ".join([*sentences, *comparison.notes])
+    )
+    return " ".join([caption, *comparison.notes])
 
 
 def _latex_line(comparison: Comparison, row: ClassifierResult) -> dict[str, str]:
@@ -121,7 +116,8 @@ def _folds(comparison: Comparison) -> Iterator[list[Any]]:
         for number, parameters in enumerate(row.fold_parameters):
             repeat, fold = divmod(number, comparison.folds)
             scores = [] if row.fold_scores is None else [row.fold_scores[name][number] for name in METRICS]
-            yield [row.name, repeat, fold, *_cells(scores), _parameters_text(parameters)]
+            words = " ".join(f"{name}={value}" for name, value in parameters.items())
+            yield [row.name, repeat, fold, *_cells(scores), words]
 
 
 def _predictions(comparison: Comparison) -> Iterator[list[Any]]:
@@ -137,12 +133,5 @@ def _predictions(comparison: Comparison) -> Iterator[list[Any]]:
 
 def _cells(values: Iterable[Any]) -> list[Any]:
     """Return cells as in a run's `predictions.csv`: six digits, "" for None and NaN."""
-    return ["" if value is None or value != value else _short(value) for value in values]
-
-
-def _short(value: Any) -> Any:
-    return f"{value:.6g}" if isinstance(value, float) else value
-
-
-def _parameters_text(parameters: Mapping[str, Any]) -> str:
-    return " ".join(f"{name}={value}" for name, value in parameters.items())
+    cells = ["" if value is None or value != value else value for value in values]
+    return [f"{cell:.6g}" if isinstance(cell, float) else cell for cell in cells]

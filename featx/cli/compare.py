@@ -87,12 +87,11 @@ def command(
 
 
 def _show(result: Comparison, files: list[str]) -> None:
-    console.print_lines(
-        [
-            f"{result.name}: {len(result.y_train)} training images, {result.folds} folds × {result.repeats}; "
-            f"{len(result.y_test)} test images; {result.layer} features; {result.seconds:.1f} s."
-        ]
+    summary = (
+        f"{result.name}: {len(result.y_train)} training images, {result.folds} folds × {result.repeats}; "
+        f"{len(result.y_test)} test images; {result.layer} features; {result.seconds:.1f} s."
     )
+    console.print_lines([summary])
     header = ("", "folds (95 %)", "test (95 %)", "p", "against best")
     console.print_table([_cells(result, row) for row in result.rows], header)
     console.print_lines(

@@ -25,13 +25,10 @@ PointWithInterval = tuple[float, float, float]
 
 CV_STYLE: dict[str, Any] = {"fmt": "o", "color": COLOURS[0], "markersize": 6}
 TEST_STYLE: dict[str, Any] = {"fmt": "D", "color": COLOURS[5], "markersize": 5, "markerfacecolor": "white"}
-BAND = "0.92"
 SMALL: dict[str, Any] = {"fontsize": "small"}
 LINES = ("-", "--", "-.", ":")
 # With more classes than this the cells of a confusion matrix are too small for a number.
 MOST_COUNTED = 20
-# Confusion matrices in one line of the figure.
-COLUMNS = 4
 
 
 @dataclass(frozen=True)
@@ -39,10 +36,8 @@ class ScoreRow:
     """One row of `draw_scores`.
 
     Attributes:
-        name: The classifier's name.
         cv: Mean accuracy in cross-validation with its interval; None where there is none.
         test: Accuracy on the test images with its interval; None where there are none.
-        kind: What it is.
         standing: The verdict against the best; None where it was not tested against it.
     """
 
@@ -91,7 +86,7 @@ def _bands(axes: Axes, rows: Sequence[ScoreRow]) -> None:
     label: str | None = "indistinguishable from the best"
     for y, row in enumerate(rows):
         if row.standing in ("best", "indistinguishable"):
-            axes.axhspan(y - 0.5, y + 0.5, color=BAND, linewidth=0, zorder=0, label=label)
+            axes.axhspan(y - 0.5, y + 0.5, color="0.92", linewidth=0, zorder=0, label=label)
             label = None
 
 
@@ -117,7 +112,7 @@ def draw_confusions(counts: Sequence[NDArray[np.int64]], titles: Sequence[str], 
     """
     from matplotlib.figure import Figure
 
-    columns = min(COLUMNS, len(counts))
+    columns = min(4, len(counts))
     lines = ceil(len(counts) / columns)
     side = max(1.9, 0.4 * min(len(classes), MOST_COUNTED) + 0.5)
     room = 0.075 * max(map(len, classes))
@@ -169,22 +164,23 @@ def draw_roc(
     axes: Axes = ax if ax is not None else new_figure(4.6, 4.4)[1]
     axes.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle=(0, (1, 3)))
     for number, name in enumerate(classes):
-        own = labels == number
         if len(classes) == 2 and number == 0:
             continue
-        if own.all() or not own.any():
-            axes.plot([], [], " ", label=f"{name}: {'no other' if own.any() else 'no'} images")
+        of_class = labels == number
+        if of_class.all() or not of_class.any():
+            axes.plot([], [], " ", label=f"{name}: {'no other' if of_class.any() else 'no'} images")
             continue
-        false, true, _ = roc_curve(own, probabilities[:, number], drop_intermediate=False)
-        area = roc_auc_score(own, probabilities[:, number])
+        false, true, _ = roc_curve(of_class, probabilities[:, number], drop_intermediate=False)
+        area = roc_auc_score(of_class, probabilities[:, number])
         colour = COLOURS[number % len(COLOURS)]
         line = LINES[(number + number // len(COLOURS)) % len(LINES)]
         axes.plot(false, true, color=colour, linestyle=line, linewidth=1.8, label=f"{name}: AUC {area:.2f}")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), title=title)
     axes.set(xlabel="false positives (1 - specificity)", ylabel="true positives (sensitivity)")
     axes.set_aspect("equal")
-    outside: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1, 0.5)}
-    axes.legend(frameon=False, **SMALL, **({"loc": "lower right"} if len(classes) <= 8 else outside))
+    outside = len(classes) > 8
+    place: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if outside else {"loc": "lower right"}
+    axes.legend(frameon=False, **SMALL, **place)
     return axes
 
 
@@ -214,9 +210,9 @@ def draw_reliability(
     bin_of = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
     points = []
     for number in np.unique(bin_of):
-        own = bin_of == number
-        count, hits = int(own.sum()), int(correct[own].sum())
-        points.append((confidence[own].mean(), hits / count, *wilson(hits, count)))
+        in_bin = bin_of == number
+        count, hits = int(in_bin.sum()), int(correct[in_bin].sum())
+        points.append((confidence[in_bin].mean(), hits / count, *wilson(hits, count)))
         axes.text((number + 0.5) / bins, 1.03, str(count), ha="center", va="bottom", fontsize="x-small", color="0.35")
     x, accuracy, low, high = np.array(points).reshape(-1, 4).T
     reach = np.maximum([accuracy - low, high - accuracy], 0)

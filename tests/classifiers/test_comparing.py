@@ -16,10 +16,10 @@ from sklearn.preprocessing import StandardScaler
 from typer.testing import CliRunner
 
 import featx
-from featx.classifiers import Comparison, compare, compare_source
+from featx.classifiers import Comparison, compare
 from featx.cli import app
 from featx.errors import DataError, UsageError
-from featx.runs import FitResult, fit_head, read_source
+from featx.runs import FitResult, fit_head
 
 QUICK = ["logreg", "svm-linear", "knn", "lda", "forest"]
 
@@ -33,9 +33,8 @@ def everything(comparison: Comparison) -> list[Any]:
 
 def test_every_classifier_is_evaluated_on_the_same_images(compared: Comparison) -> None:
     names = [row.name for row in compared.rows]
-    assert sorted(names) == sorted(
-        ["logreg", "svm-linear", "svm-rbf", "knn", "lda", "forest", "boosting", "majority", "head"]
-    )
+    assert set(names) == {"logreg", "svm-linear", "svm-rbf", "knn", "lda", "forest", "boosting", "majority", "head"}
+    assert len(names) == 9
     assert (len(compared.y_train), len(compared.y_test)) == (TRAIN, TEST)
     assert names[-1] == "head"
     means = [row.cv["accuracy"].value for row in compared.rows if row.cv]
@@ -82,15 +81,6 @@ def test_results_depend_on_the_seed_not_on_the_workers(place: Path) -> None:
     assert other.fold_of.tolist() != one.fold_of.tolist()
 
 
-def test_an_open_source_is_compared_like_its_path(place: Path) -> None:
-    cache = place.parent / "cache"
-    one = compare(place, classifiers=["lda"], folds=2, cache=cache)
-    other = compare_source(
-        read_source(place, layer="backbone", cache=cache), classifiers=["lda"], folds=2, cache=cache
-    )
-    assert everything(one) == everything(other)
-
-
 def test_parameters_are_chosen_without_the_held_out_rows(tmp_path: Path) -> None:
     """Labels without meaning: what is chosen on the rows that it is tested on would look better than chance."""
     X, y = drawn(90, 400, distance=0)
@@ -125,11 +115,11 @@ def test_images_of_a_group_are_never_on_both_sides(tmp_path: Path) -> None:
     groups = [f"pair {i // 2}" for i in range(80)]
     kept = write_run(tmp_path / "kept", X, y.tolist(), ["train"] * 80, groups)
     apart = write_run(tmp_path / "apart", X, y.tolist(), ["train"] * 80)
-    one, other = (compare(run, classifiers=["knn"], cache=run.parent / "cache") for run in (kept, apart))
-    assert one.row("knn").cv is not None
-    for row, low, high in ((one.row("knn"), 0, 0.75), (other.row("knn"), 0.9, 1)):
-        assert row.cv is not None
-        assert low <= row.cv["accuracy"].value <= high
+    one, other = (
+        compare(run, classifiers=["knn"], cache=run.parent / "cache").row("knn").cv_accuracy for run in (kept, apart)
+    )
+    assert 0 <= one <= 0.75
+    assert 0.9 <= other <= 1
 
 
 def test_penultimate_features_come_with_a_note(place: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -191,7 +181,6 @@ def test_the_command_line(place: Path, tmp_path: Path) -> None:
     assert all(set(row) >= keys for row in document["rows"])
     assert set(document["rows"][0]["cv"]) == {"mean", "interval"}
     assert set(document["rows"][0]["test"]) >= {"n", "correct", "accuracy", "interval"}
-    assert {Path(name).name for name in document["files"]} >= {"comparison.csv", "folds.csv", "predictions.csv"}
     assert all(Path(name).is_file() for name in document["files"])
     assert [Path(name).name for name in document["files"]][:3] == ["comparison.csv", "folds.csv", "predictions.csv"]
     shown = CliRunner().invoke(app, [*arguments, "--folds", "3"])
@@ -214,11 +203,10 @@ def test_without_its_images_a_run_is_compared_without_pixels(
     fit_head(data, small_recipe(tiny_model, {"fit.epochs": 1}), tmp_path / "run", cache=tmp_path / "cache")
     shutil.rmtree(data)
     with caplog.at_level(logging.WARNING, "featx"):
-        found = compare(
-            tmp_path / "run", classifiers=["logreg", "pixels"], folds=2, repeats=1, cache=tmp_path / "cache"
-        )
+        names = ["logreg", "pixels"]
+        found = compare(tmp_path / "run", classifiers=names, folds=2, repeats=1, cache=tmp_path / "cache")
     assert {row.name for row in found.rows} == {"logreg", "majority", "head"}
-    assert [record for record in caplog.records if "baseline of raw pixels is left out" in record.getMessage()]
+    assert "baseline of raw pixels is left out" in caplog.text
 
 
 def test_the_command_line_writes_and_saves(fitted: FitResult, cache: Path, tmp_path: Path) -> None:

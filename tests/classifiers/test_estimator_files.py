@@ -86,13 +86,11 @@ def test_other_types_are_neither_written_nor_read(tmp_path: Path) -> None:
     assert caught.value.exit_code == 4
 
 
-def rewritten(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    """Write a file again with its schema changed."""
+def rewrite(path: Path, change: Callable[[dict[str, bytes]], None]) -> None:
+    """Write a file again with its parts changed."""
     with zipfile.ZipFile(path) as file:
         parts = {name: file.read(name) for name in file.namelist()}
-    schema = json.loads(parts["schema.json"])
-    change(schema)
-    parts["schema.json"] = json.dumps(schema).encode()
+    change(parts)
     with zipfile.ZipFile(path, "w") as file:
         for name, content in parts.items():
             file.writestr(name, content)
@@ -116,7 +114,8 @@ def test_a_hostile_file_runs_nothing(
     monkeypatch.syspath_prepend(str(tmp_path))
     save_estimator(fitted(MAKE["logreg"]), path)
 
-    def change(schema: dict[str, Any]) -> None:
+    def change(parts: dict[str, bytes]) -> None:
+        schema = json.loads(parts["schema.json"])
         schema["content"]["content"]["verbose"] = {
             "__class__": name,
             "__module__": module,
@@ -124,8 +123,9 @@ def test_a_hostile_file_runs_nothing(
             "__id__": 1,
             "content": {"module_path": module, "function": name},
         }
+        parts["schema.json"] = json.dumps(schema).encode()
 
-    rewritten(path, change)
+    rewrite(path, change)
     with pytest.raises((UntrustedError, RunError)) as caught:
         load_estimator(path, WIDTH, 3)
     assert "c.skops" in str(caught.value)
@@ -174,23 +174,19 @@ def test_other_estimators_are_refused(tmp_path: Path) -> None:
 
 def with_nodes(path: Path, field: str, value: int) -> None:
     """Change the first node of the first tree in a file."""
-    with zipfile.ZipFile(path) as file:
-        parts = {name: file.read(name) for name in file.namelist()}
-    for name, content in parts.items():
-        if not name.endswith(".npy"):
-            continue
-        array = np.load(io.BytesIO(content))
-        if array.dtype.names and field in array.dtype.names:
-            array[field][0] = value
-            stream = io.BytesIO()
-            np.save(stream, array)
-            parts[name] = stream.getvalue()
-            break
-    else:
+
+    def change(parts: dict[str, bytes]) -> None:
+        for name in [name for name in parts if name.endswith(".npy")]:
+            array = np.load(io.BytesIO(parts[name]))
+            if field in (array.dtype.names or ()):
+                array[field][0] = value
+                stream = io.BytesIO()
+                np.save(stream, array)
+                parts[name] = stream.getvalue()
+                return
         pytest.fail(f"no tree has the field {field}")
-    with zipfile.ZipFile(path, "w") as file:
-        for name, content in parts.items():
-            file.writestr(name, content)
+
+    rewrite(path, change)
 
 
 @pytest.mark.parametrize(

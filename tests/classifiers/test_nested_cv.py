@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from comparison_data import drawn
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
@@ -20,15 +21,8 @@ NAMES = ("logreg", "svm-linear", "knn", "lda", "majority")
 CHOSEN = tuple(CLASSIFIERS[name] for name in NAMES)
 
 
-def drawn(
-    n: int = 90, d: int = 6, apart: float = 1.2, seed: int = 0
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Rows of three classes whose means are `apart` from one another in a column each."""
-    generator = np.random.default_rng(seed)
-    y = np.arange(n) % 3
-    X = generator.normal(size=(n, d)).astype(np.float32)
-    X[np.arange(n), y] += np.float32(apart)
-    return X, y
+def rows(distance: float = 1.2) -> tuple[Any, Any]:
+    return drawn(90, 6, classes=3, distance=distance)
 
 
 def alone(n: int) -> list[str]:
@@ -41,7 +35,7 @@ def half(n: int) -> Fold:
 
 
 def test_parameters_and_probabilities_are_those_of_a_grid_search() -> None:
-    X, y = drawn()
+    X, y = rows()
     fit, held = half(len(y))
     outcome = evaluate(CHOSEN, {False: X}, y, alone(len(y)), (fit, held), [0, 0])["logreg"]
     costs = [dict(row)["C"] for row in CLASSIFIERS["logreg"].grid]
@@ -59,13 +53,13 @@ def test_parameters_and_probabilities_are_those_of_a_grid_search() -> None:
 
 def test_log_loss_decides_between_equally_accurate_parameters() -> None:
     """Any C separates classes that lie far apart, but with a tiny one no probability is near 1."""
-    X, y = drawn(apart=40)
+    X, y = rows(distance=40)
     outcome = evaluate(CHOSEN, {False: X}, y, alone(len(y)), half(len(y)), [0, 0])
     assert outcome["logreg"].parameters == {"C": max(row["C"] for row in CLASSIFIERS["logreg"].grid)}
 
 
 def test_without_probabilities_the_simplest_of_equals_is_taken() -> None:
-    X, y = drawn(apart=40)
+    X, y = rows(distance=40)
     fit, held = half(len(y))
     found = evaluate((CLASSIFIERS["svm-linear"],), {False: X}, y, alone(len(y)), (fit, held), [0, 0])["svm-linear"]
     costs = [row["C"] for row in CLASSIFIERS["svm-linear"].grid]
@@ -79,7 +73,7 @@ def test_without_probabilities_the_simplest_of_equals_is_taken() -> None:
 
 
 def test_labels_of_held_out_rows_change_nothing() -> None:
-    X, y = drawn()
+    X, y = rows()
     fit, held = half(len(y))
     other = y.copy()
     other[held] = (y[held] + 1) % 3
@@ -93,7 +87,7 @@ def test_labels_of_held_out_rows_change_nothing() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_held_out_rows_are_predicted_one_by_one(name: str) -> None:
     """A row's probabilities do not depend on the other held-out rows."""
-    X, y = drawn()
+    X, y = rows()
     fit, held = half(len(y))
     row = (CLASSIFIERS[name],)
     whole = evaluate(row, {False: X}, y, alone(len(y)), (fit, held), [0, 0])[name]
@@ -108,7 +102,7 @@ def test_held_out_rows_are_predicted_one_by_one(name: str) -> None:
 
 def test_groups_stay_whole_when_parameters_are_chosen() -> None:
     """Copies of a row on both sides would make one neighbour look best."""
-    X, y = drawn(n=90)
+    X, y = rows()
     X, y = np.repeat(X, 3, axis=0), np.repeat(y, 3)
     groups = [f"patient {i // 3}" for i in range(len(y))]
     knn = (replace(CLASSIFIERS["knn"], grid=({"n_neighbors": 45}, {"n_neighbors": 1})),)
@@ -118,7 +112,7 @@ def test_groups_stay_whole_when_parameters_are_chosen() -> None:
 
 
 def test_there_are_no_more_neighbours_than_rows() -> None:
-    X, y = drawn(n=18, apart=5)
+    X, y = drawn(18, 6, classes=3, distance=5.0)
     fit = np.arange(9)
     outcome = evaluate((CLASSIFIERS["knn"],), {False: X}, y, alone(18), (fit, np.arange(9, 18)), [0, 0])["knn"]
     assert outcome.parameters["n_neighbors"] <= 9

@@ -3,7 +3,6 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,36 +15,33 @@ from typer.testing import CliRunner
 
 from featx.classifiers.pixels import pixel_rows
 from featx.cli import app
-from featx.errors import UsageError
 from featx.store import Store
 
 
-@dataclass
-class Given:
-    data: Path
-    store: Store
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return small_data(tmp_path / "data", train=3, test=1, classes=2)
 
 
 @pytest.fixture
-def given(tmp_path: Path) -> Given:
-    return Given(small_data(tmp_path / "data", train=3, test=1, classes=2), Store(tmp_path / "cache"))
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "cache")
 
 
-def by_pillow(path: Path, size: int) -> NDArray[np.float64]:
+def by_pillow(path: Path) -> NDArray[np.float64]:
     with Image.open(path) as image:
-        small = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
+        small = image.convert("RGB").resize((16, 16), Image.Resampling.BILINEAR)
     return np.asarray(small, np.float64) @ [0.299, 0.587, 0.114] / 255
 
 
-@pytest.mark.parametrize("size", [8, 16])
-def test_rows_are_the_images_in_grey(given: Given, size: int) -> None:
-    source = source_of(given.data)
-    rows = pixel_rows(source, given.store, size)
+def test_rows_are_the_images_in_grey(data: Path, store: Store) -> None:
+    source = source_of(data)
+    rows = pixel_rows(source, store)
     assert rows is not None
-    assert rows.shape == (8, size * size)
+    assert rows.shape == (8, 256)
     assert rows.dtype == np.float32
     for path, row in zip(source.files, rows, strict=True):
-        np.testing.assert_allclose(row.reshape(size, size), by_pillow(path, size), atol=1e-6)
+        np.testing.assert_allclose(row.reshape(16, 16), by_pillow(path), atol=1e-6)
 
 
 def test_colours_become_their_luma(tmp_path: Path) -> None:
@@ -61,22 +57,22 @@ def test_colours_become_their_luma(tmp_path: Path) -> None:
         np.testing.assert_allclose(found[name], luma, atol=1e-6)
 
 
-def test_the_second_call_reads_no_image(given: Given) -> None:
-    source = source_of(given.data)
-    first = pixel_rows(source, given.store)
-    shutil.rmtree(given.data)
-    again = pixel_rows(source, given.store)
+def test_the_second_call_reads_no_image(data: Path, store: Store) -> None:
+    source = source_of(data)
+    first = pixel_rows(source, store)
+    shutil.rmtree(data)
+    again = pixel_rows(source, store)
     assert first is not None
     np.testing.assert_array_equal(again, first)
     # Part of the images, in another order, are the same rows.
     some = source.take(np.array([5, 0, 3]))
-    np.testing.assert_array_equal(pixel_rows(some, given.store), first[[5, 0, 3]])
+    np.testing.assert_array_equal(pixel_rows(some, store), first[[5, 0, 3]])
 
 
-def test_images_with_the_same_bytes_have_one_row(given: Given) -> None:
-    one = next(given.data.rglob("*.png"))
+def test_images_with_the_same_bytes_have_one_row(data: Path, store: Store) -> None:
+    one = next(data.rglob("*.png"))
     shutil.copy(one, one.with_name("copy.png"))
-    rows = pixel_rows(source_of(given.data), given.store)
+    rows = pixel_rows(source_of(data), store)
     assert rows is not None
     assert len(rows) == 9
     assert len(np.unique(rows, axis=0)) == 8
@@ -92,22 +88,17 @@ def damaged(path: Path) -> None:
 
 @pytest.mark.parametrize("spoil", [Path.unlink, changed, damaged])
 def test_without_the_files_there_is_no_baseline(
-    given: Given, caplog: pytest.LogCaptureFixture, spoil: Callable[[Path], None]
+    data: Path, store: Store, caplog: pytest.LogCaptureFixture, spoil: Callable[[Path], None]
 ) -> None:
-    source = source_of(given.data)
+    source = source_of(data)
     spoil(source.files[3])
     with caplog.at_level(logging.WARNING, "featx"):
-        assert pixel_rows(source, given.store) is None
+        assert pixel_rows(source, store) is None
     (record,) = caplog.records
     assert f"left out, since the image {source.table.ids[3]} is gone" in record.getMessage()
 
 
-def test_a_size_that_is_too_small_is_refused(given: Given) -> None:
-    with pytest.raises(UsageError, match="at least 8 pixels, received 4"):
-        pixel_rows(source_of(given.data), given.store, 4)
-
-
-def test_cache_info_names_them(given: Given) -> None:
-    assert pixel_rows(source_of(given.data), given.store, 8) is not None
-    done = CliRunner().invoke(app, ["cache", "info", "--cache", str(given.store.root)])
-    assert "grey pixels, 8 × 8" in done.output
+def test_cache_info_names_them(data: Path, store: Store) -> None:
+    assert pixel_rows(source_of(data), store) is not None
+    done = CliRunner().invoke(app, ["cache", "info", "--cache", str(store.root)])
+    assert "grey pixels, 16 × 16" in done.output

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,6 +31,12 @@ def shares(seed: int = 0, classes: int = 3) -> np.ndarray[tuple[int, ...], np.dt
 
 def bars(axes: Axes) -> dict[str, ErrorbarContainer]:
     return {str(one.get_label()): one for one in axes.containers if isinstance(one, ErrorbarContainer)}
+
+
+def legend_texts(axes: Axes) -> list[str]:
+    legend = axes.get_legend()
+    assert legend is not None
+    return [text.get_text() for text in legend.get_texts()]
 
 
 def values(bar: ErrorbarContainer) -> tuple[list[float], list[float]]:
@@ -107,12 +112,8 @@ def test_many_classes_have_shades_and_no_numbers() -> None:
 def test_roc_curves_have_the_areas_of_scikit_learn() -> None:
     p = shares()
     axes = draw_roc(LABELS, p, CLASSES)
-    legend = axes.get_legend()
-    assert legend is not None
     areas = [roc_auc_score(number == LABELS, p[:, number]) for number in range(3)]
-    assert [text.get_text() for text in legend.get_texts()] == [
-        f"{name}: AUC {area:.2f}" for name, area in zip(CLASSES, areas, strict=True)
-    ]
+    assert legend_texts(axes) == [f"{name}: AUC {area:.2f}" for name, area in zip(CLASSES, areas, strict=True)]
     curves = axes.lines[1:]
     for line, area in zip(curves, areas, strict=True):
         x, y = (np.asarray(part, np.float64) for part in line.get_data())
@@ -121,18 +122,12 @@ def test_roc_curves_have_the_areas_of_scikit_learn() -> None:
 
 
 def test_two_classes_have_one_curve() -> None:
-    axes = draw_roc(LABELS % 2, shares(classes=2), ["a", "b"])
-    legend = axes.get_legend()
-    assert legend is not None
-    (text,) = legend.get_texts()
-    assert text.get_text().startswith("b: AUC")
+    (text,) = legend_texts(draw_roc(LABELS % 2, shares(classes=2), ["a", "b"]))
+    assert text.startswith("b: AUC")
 
 
 def test_a_class_without_images_is_said() -> None:
-    axes = draw_roc(np.minimum(LABELS, 1), shares(), CLASSES)
-    legend = axes.get_legend()
-    assert legend is not None
-    assert legend.get_texts()[2].get_text() == "viral: no images"
+    assert legend_texts(draw_roc(np.minimum(LABELS, 1), shares(), CLASSES))[2] == "viral: no images"
 
 
 def test_reliability_counts_and_shares() -> None:
@@ -168,14 +163,3 @@ def test_the_given_axes_are_drawn_on_and_returned(draw: Callable[[Axes | None], 
     assert right.has_data()
     assert not left.has_data()
     assert draw(None) is not right
-
-
-@pytest.mark.parametrize("number", range(len(DRAW) + 1))
-@pytest.mark.parametrize("ending", [".png", ".svg"])
-def test_the_same_figure_gives_the_same_bytes(number: int, ending: str, tmp_path: Path) -> None:
-    paths = [tmp_path / f"{name}{ending}" for name in "ab"]
-    for path in paths:
-        grid = number == len(DRAW)
-        axes = draw_confusions([np.eye(3, dtype=np.int64)] * 2, ["a", "b"], CLASSES) if grid else DRAW[number](None)
-        plots.save(axes, path)
-    assert paths[0].read_bytes() == paths[1].read_bytes()
