@@ -1,6 +1,8 @@
 # Each target sets up what it needs in .venv first; `make demo` and `make test` work on a fresh clone.
 PYTHON ?= python3
 BIN := .venv/bin
+# Processes that run tests; each takes up to 5 GB.
+PROCESSES ?= 2
 
 .PHONY: demo test test-fast check docs clean
 
@@ -14,11 +16,11 @@ demo: .venv/installed ## the main job on generated radiographs
 	$(BIN)/featx demo --out featx-demo
 	@echo 'Here featx is $(BIN)/featx; ". $(BIN)/activate" puts it on your path.'
 
-test: .venv/installed ## all tests, in as many processes as there are processors
-	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
+test: .venv/installed ## all tests
+	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist worksteal
 
 test-fast: .venv/installed ## the quick tests: the inner loop
-	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m 'not slow'
+	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist worksteal -m 'not slow'
 
 check: .venv/installed ## linters, types, floors, documentation
 	$(BIN)/ruff check .
