@@ -19,13 +19,14 @@ def bounded_map(work: Callable[[T], R], tasks: Iterable[T], *, workers: int, ahe
     memory. An error of a task is raised when its result is due; tasks that have not begun are then dropped.
     """
     remaining = iter(tasks)
-    with ThreadPoolExecutor(workers, thread_name_prefix="featx") as pool:
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="featx")
+    try:
         waiting: deque[Future[R]] = deque(pool.submit(work, task) for task in islice(remaining, ahead))
-        try:
-            while waiting:
-                result = waiting.popleft().result()
-                waiting.extend(pool.submit(work, task) for task in islice(remaining, 1))
-                yield result
-        finally:
-            for future in waiting:
-                future.cancel()
+        while waiting:
+            result = waiting.popleft().result()
+            waiting.extend(pool.submit(work, task) for task in islice(remaining, 1))
+            yield result
+    finally:
+        # An error leaves generators to the garbage collector, which closes them in any thread at any moment, also in
+        # one that is just starting and holds the locks that waiting for threads needs: waiting could take forever.
+        pool.shutdown(wait=False, cancel_futures=True)

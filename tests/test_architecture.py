@@ -120,6 +120,7 @@ def test_no_module_imports_itself_through_others() -> None:
     assert len(list(TopologicalSorter(graph).static_order())) >= len(graph)
 
 
+@pytest.mark.slow
 def test_tests_enter_packages_by_their_faces_but_for_the_package_they_test() -> None:
     inner = set()
     for path in (ROOT.parent / "tests").rglob("*.py"):
@@ -184,6 +185,7 @@ def write_run(tmp_path: Path) -> Path:
     return run
 
 
+@pytest.mark.slow
 def test_clusters_are_measured_without_tensorflow(tmp_path: Path) -> None:
     loaded = loaded_by(
         f"import featx\nfeatx.clusters({str(write_run(tmp_path))!r}, layer='backbone', "
@@ -193,6 +195,7 @@ def test_clusters_are_measured_without_tensorflow(tmp_path: Path) -> None:
     assert not loaded & {"tensorflow", "keras", "umap"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "library"), [("tsne", "openTSNE"), ("umap", "umap"), ("pca", "sklearn")], ids=["tsne", "umap", "pca"]
 )
@@ -207,6 +210,7 @@ def test_a_map_is_drawn_without_tensorflow(tmp_path: Path, method: str, library:
     assert len(list(run.glob(f"{method}-*"))) == 5
 
 
+@pytest.mark.slow
 def test_rows_that_are_cached_are_transformed_without_tensorflow(tiny_model: Path, tmp_path: Path) -> None:
     data = small_data(tmp_path / "data", train=2, test=0, classes=2)
     given: dict[str, Any] = {"backbone": str(tiny_model), "size": 32, "cache": str(tmp_path / "cache")}

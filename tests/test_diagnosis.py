@@ -118,6 +118,7 @@ def test_a_version_that_does_not_fit_is_a_problem(monkeypatch: pytest.MonkeyPatc
 # --- engines and devices ---
 
 
+@pytest.mark.slow
 def test_every_engine_that_is_installed_works_here() -> None:
     trials = try_engines()
     assert [(trial.engine, trial.does) for trial in trials] == [(trial.engine, trial.does) for trial in SOUND]
@@ -127,6 +128,7 @@ def test_every_engine_that_is_installed_works_here() -> None:
     assert list(diagnosis._engine_problems(trials)) == []
 
 
+@pytest.mark.slow
 def test_an_engine_that_computes_something_else_does_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
     build = networks.NetworkSource.build
 
@@ -147,6 +149,7 @@ def test_an_engine_that_computes_something_else_does_not_work(monkeypatch: pytes
     assert problems[-1].fix.endswith("numba")
 
 
+@pytest.mark.slow
 def test_a_tensorflow_that_does_not_load_does_not_end_the_diagnosis(tmp_path: Path) -> None:
     """In a process of its own, with the real libraries except for TensorFlow."""
     (tmp_path / "tensorflow.py").write_text(

@@ -54,6 +54,7 @@ def run_snippets(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> di
     return names
 
 
+@pytest.mark.slow
 def test_python_page_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -98,6 +99,7 @@ def test_interactive_page_writes_a_map(tmp_path: Path, monkeypatch: pytest.Monke
     assert "<h1" in (tmp_path / "map.html").read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_a_saved_classifier_is_read_without_featx_as_its_page_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_model: Path
 ) -> None:
@@ -220,6 +222,7 @@ def test_backbones_are_tabled_with_their_widths() -> None:
 # The site
 
 
+@pytest.mark.slow
 def test_site_builds_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
     pytest.importorskip("mkdocs", reason="mkdocs comes with the extra 'dev'")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]

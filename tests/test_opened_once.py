@@ -14,6 +14,8 @@ from report_pages import read_json
 import featx
 from featx.classifiers import compare_source
 
+pytestmark = pytest.mark.slow
+
 FILES = ("manifest.json", "recipe.toml", "predictions.csv")
 FEW: dict[str, Any] = {"classifiers": ["logreg", "pixels"], "folds": 2, "repeats": 1}
 

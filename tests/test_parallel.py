@@ -120,3 +120,21 @@ def test_closing_drops_what_has_not_begun() -> None:
     timer.join()
     assert begun == [0, 1]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("featx")]
+
+
+def test_closing_waits_for_nothing() -> None:
+    """The garbage collector closes what an error has left behind, in a thread that others may be waiting for."""
+    release = threading.Event()
+
+    def work(task: int) -> int:
+        assert task == 0 or release.wait(WAIT)
+        return task
+
+    results = bounded_map(work, range(2), workers=2, ahead=2)
+    assert next(results) == 0
+    closing = threading.Thread(target=results.close, daemon=True)  # type: ignore[attr-defined]
+    closing.start()
+    closing.join(WAIT / 2)
+    closed_at_once = not closing.is_alive()
+    release.set()
+    assert closed_at_once

@@ -12,6 +12,8 @@ from featx.features import extract
 from featx.recipes import load_recipe
 from featx.runs import FitResult, fit_head
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory: pytest.TempPathFactory, shared_data: Path, shared_weights: Path) -> Iterator[FitResult]:

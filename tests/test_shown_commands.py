@@ -23,6 +23,8 @@ from featx.networks import KerasNetwork, find_weights
 from featx.recipes import BackbonePart
 from featx.recipes import files as recipe_files
 
+pytestmark = pytest.mark.slow
+
 SIZE = 32
 EPOCHS = 4
 BACKBONES = ("vgg16", "mobilenetv2", "resnet50v2")

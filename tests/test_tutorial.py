@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from doc_blocks import ROOT, blocks_of, commands_of, run_command, text_of
 
+pytestmark = pytest.mark.slow
+
 ANYTHING = "…"
 FIGURE = re.compile(r"\d[\d.,]*")
 

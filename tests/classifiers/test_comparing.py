@@ -71,6 +71,7 @@ def test_the_majority_predicts_the_shares_of_the_classes(compared: Comparison) -
     assert row.verdict == "worse"
 
 
+@pytest.mark.slow
 def test_results_depend_on_the_seed_not_on_the_workers(place: Path) -> None:
     one, two = (
         compare(place, classifiers=QUICK, folds=2, repeats=1, jobs=jobs, cache=place.parent / "cache")
@@ -81,6 +82,7 @@ def test_results_depend_on_the_seed_not_on_the_workers(place: Path) -> None:
     assert other.fold_of.tolist() != one.fold_of.tolist()
 
 
+@pytest.mark.slow
 def test_parameters_are_chosen_without_the_held_out_rows(tmp_path: Path) -> None:
     """Labels without meaning: what is chosen on the rows that it is tested on would look better than chance."""
     X, y = drawn(90, 400, distance=0)
@@ -169,6 +171,7 @@ def test_many_images_are_compared_without_kernels(
     assert "60 training images: svm-linear, svm-rbf, knn;" in caplog.text
 
 
+@pytest.mark.slow
 def test_the_command_line(place: Path, tmp_path: Path) -> None:
     arguments = ["compare", str(place), "--cache", str(place.parent / "cache"), "--classifiers", "logreg, lda"]
     done = CliRunner().invoke(app, [*arguments, "--folds", "3", "-j", "1", "--json", "--out", str(tmp_path / "out")])
@@ -209,6 +212,7 @@ def test_without_its_images_a_run_is_compared_without_pixels(
     assert "baseline of raw pixels is left out" in caplog.text
 
 
+@pytest.mark.slow
 def test_the_command_line_writes_and_saves(fitted: FitResult, cache: Path, tmp_path: Path) -> None:
     out, best = tmp_path / "out", tmp_path / "best"
     arguments = ["compare", str(fitted.run), "--classifiers", "logreg", "--folds", "2", "--repeats", "1", "--json"]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
 from PIL import Image
 from pipeline_data import small_data, small_recipe
 
@@ -11,6 +12,7 @@ from featx.classifiers import Comparison, compare, write_pictures, write_tables
 PICTURES = ["comparison.png", "comparison.svg", "confusion.png", "roc.png", "calibration.png"]
 
 
+@pytest.mark.slow
 def test_all_is_drawn(comparison: Comparison, tmp_path: Path) -> None:
     files = write_pictures(comparison, tmp_path / "out")
     assert [path.name for path in files] == PICTURES
@@ -22,6 +24,7 @@ def test_all_is_drawn(comparison: Comparison, tmp_path: Path) -> None:
     assert [path.read_bytes() for path in again] == [path.read_bytes() for path in files]
 
 
+@pytest.mark.slow
 def test_without_test_images_the_held_out_ones_are_shown(tmp_path: Path, tiny_model: Path, cache: Path) -> None:
     data = small_data(tmp_path / "data", train=6, test=0, classes=2)
     shutil.rmtree(data / "test", ignore_errors=True)

@@ -58,6 +58,7 @@ def fitted(make: Callable[[], Any]) -> Any:
     return make().fit(*some_rows())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MAKE)
 def test_a_classifier_read_back_predicts_the_same(name: str, tmp_path: Path) -> None:
     X, _ = some_rows()

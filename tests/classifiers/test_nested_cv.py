@@ -34,6 +34,7 @@ def half(n: int) -> Fold:
     return np.sort(order[: 2 * n // 3]), np.sort(order[2 * n // 3 :])
 
 
+@pytest.mark.slow
 def test_parameters_and_probabilities_are_those_of_a_grid_search() -> None:
     X, y = rows()
     fit, held = half(len(y))
@@ -51,6 +52,7 @@ def test_parameters_and_probabilities_are_those_of_a_grid_search() -> None:
     np.testing.assert_allclose(outcome.probabilities, pipeline.predict_proba(X[held]), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_log_loss_decides_between_equally_accurate_parameters() -> None:
     """Any C separates classes that lie far apart, but with a tiny one no probability is near 1."""
     X, y = rows(distance=40)
@@ -72,6 +74,7 @@ def test_without_probabilities_the_simplest_of_equals_is_taken() -> None:
     assert found.parameters == {"C": costs[right.index(max(right))]}
 
 
+@pytest.mark.slow
 def test_labels_of_held_out_rows_change_nothing() -> None:
     X, y = rows()
     fit, held = half(len(y))
@@ -84,6 +87,7 @@ def test_labels_of_held_out_rows_change_nothing() -> None:
         np.testing.assert_array_equal(one[name].probabilities, two[name].probabilities)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_held_out_rows_are_predicted_one_by_one(name: str) -> None:
     """A row's probabilities do not depend on the other held-out rows."""
@@ -111,6 +115,7 @@ def test_groups_stay_whole_when_parameters_are_chosen() -> None:
     assert (whole["n_neighbors"], leaking["n_neighbors"]) == (45, 1)
 
 
+@pytest.mark.slow
 def test_there_are_no_more_neighbours_than_rows() -> None:
     X, y = drawn(18, 6, classes=3, distance=5.0)
     fit = np.arange(9)

@@ -73,6 +73,7 @@ ON_ALL_COLUMNS: dict[str, tuple[dict[str, Any], Callable[[], Any], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ON_ALL_COLUMNS)
 def test_predictions_are_those_on_all_columns(name: str) -> None:
     train, held, y = wide_rows()
@@ -88,6 +89,7 @@ def test_predictions_are_those_on_all_columns(name: str) -> None:
     assert expected.std() > 0.1
 
 
+@pytest.mark.slow
 def test_shrinkage_is_that_of_all_columns() -> None:
     train, _, _ = wide_rows()
     train = train.astype(float)

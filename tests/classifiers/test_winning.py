@@ -18,6 +18,7 @@ from featx.prediction import predict
 from featx.runs import FitResult
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, classifier in CLASSIFIERS.items() if not classifier.pixels])
 def test_a_winner_predicts_as_in_the_comparison_also_after_saving(
     compared: Comparison, name: str, tmp_path: Path

@@ -126,6 +126,7 @@ def test_a_broken_image_fails_by_default_and_is_skipped_on_request(
     assert (as_text.code, "1 skipped:" in as_text.out) == (3, True)
 
 
+@pytest.mark.slow
 def test_fit_head_predict_and_visualize_work_from_end_to_end(
     featx: Featx, data: Path, recipe: Path, cache: Path, tmp_path: Path
 ) -> None:

@@ -31,6 +31,7 @@ def test_separated_classes_differ_from_chance() -> None:
     assert found.kmeans.ari.value == pytest.approx(adjusted_rand_score(codes, found.kmeans.clusters))
 
 
+@pytest.mark.slow
 def test_p_values_of_meaningless_labels_are_spread_evenly() -> None:
     X, codes = blobs((14, 12), apart=3)
     generator = np.random.default_rng(8)

@@ -26,6 +26,8 @@ from featx.recipes import Recipe
 from featx.runs import fit_head
 from featx.store import Store
 
+pytestmark = pytest.mark.slow
+
 N = 60
 BATCH = 4
 PATIENCE = 120

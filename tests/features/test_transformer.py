@@ -285,6 +285,7 @@ def search(extractor: FeatureExtractor, jobs: int) -> GridSearchCV:
     return GridSearchCV(Pipeline(steps), grid, cv=3, n_jobs=jobs)
 
 
+@pytest.mark.slow
 def test_a_search_computes_each_row_once(
     extractor: FeatureExtractor, images: list[Path], computed: list[str]
 ) -> None:
@@ -297,6 +298,7 @@ def test_a_search_computes_each_row_once(
     assert found.best_score_ == pytest.approx(scores.mean())
 
 
+@pytest.mark.slow
 def test_two_processes_compute_each_row_once(extractor: FeatureExtractor, images: list[Path]) -> None:
     for pooling in ("none", "avg"):  # converted networks are quicker to start than TensorFlow in each process
         clone(extractor).set_params(pooling=pooling).fit(images[:1])

@@ -125,6 +125,7 @@ def described(model: Any) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [FusedFitter, KerasFitter])
 def test_the_head_is_what_the_fitter_fitted(make: type[FusedFitter | KerasFitter]) -> None:
     """And its logits before that are the head's: validation scores what is saved."""

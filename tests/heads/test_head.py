@@ -110,6 +110,7 @@ def test_the_models_probabilities_are_those_of_its_logits(output: str, classes: 
     np.testing.assert_allclose(columns, expected[:, 1:] if output == "sigmoid" else expected, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_plain_keras_loads_a_saved_head(tmp_path: Path) -> None:
     """In a process that cannot import featx."""
     one, X = head(), features()

@@ -39,6 +39,7 @@ def fit_with_keras(
 SCHEDULE = SchedulePart(kind="factor", boundaries=(1, 3), values=(1.0, 0.1, 3.0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("output", "classes"), [("softmax", 3), ("softmax", 2), ("sigmoid", 2)])
 @pytest.mark.parametrize("batch_size", [1, 5, 23])
 def test_training_is_that_in_plain_numpy(output: str, classes: int, batch_size: int) -> None:
@@ -76,6 +77,7 @@ def test_each_epoch_is_reported_as_it_ends() -> None:
     assert [(epoch.val_loss, epoch.val_accuracy) for epoch in reported] == [(0.25, 1.0)] * 3
 
 
+@pytest.mark.slow
 def test_the_seed_decides_the_fit() -> None:
     fit = FitPart(epochs=3, batch_size=4, learning_rate=0.01)
     (one, first), (two, again), (three, other) = (fitted(fit, rows(23, 6, 3), seed) for seed in (5, 5, 6))
@@ -103,6 +105,7 @@ def test_dropout_is_on_for_training_and_off_for_validation() -> None:
     assert not np.isclose(losses, np.float64(expected.loss or 0), rtol=1e-3).any()
 
 
+@pytest.mark.slow
 def test_fitting_separates_what_can_be_separated() -> None:
     X, y = rows(390, 6, 3)
     head, history = fitted(FitPart(epochs=25, batch_size=10, learning_rate=0.01), (X[:90], y[:90]))
@@ -133,6 +136,7 @@ def accuracy_of(head: Head, X: Matrix, y: Labels) -> float:
 WIDE_EPOCHS = 3
 
 
+@pytest.mark.slow
 def test_the_wide_head_learns_on_logits(like_vgg: tuple[TrainingBatches, Matrix, Labels]) -> None:
     """51.9 million parameters, raw features and Adam at 1e-3, as the recipe says, for 12 steps."""
     batches, X, y = like_vgg
@@ -144,6 +148,7 @@ def test_the_wide_head_learns_on_logits(like_vgg: tuple[TrainingBatches, Matrix,
     assert accuracy_of(head, X, y) > 0.75
 
 
+@pytest.mark.slow
 def test_the_wide_head_is_stuck_on_clipped_probabilities(like_vgg: tuple[TrainingBatches, Matrix, Labels]) -> None:
     """Why the fit takes the logits: the same head and data, with the loss behind a clipped softmax."""
     batches, X, y = like_vgg

@@ -69,6 +69,7 @@ def test_the_imagenet_rule_is_keras_own(name: str) -> None:
     np.testing.assert_array_equal(Preprocessing(imagenet_rule(name))(images), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", IN_NETWORK)
 def test_the_bare_network_on_preprocessed_pixels_is_keras_network_on_raw_ones(name: str, tmp_path: Path) -> None:
     keras = load_keras()

@@ -37,6 +37,7 @@ def purity(points: NDArray[np.float64], y: NDArray[np.int64]) -> float:
 # --- methods ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("width", [20, 300])
 def test_each_method_keeps_clusters_apart(method: Method, width: int) -> None:
@@ -98,6 +99,7 @@ def test_the_setting_of_2020_is_scikit_learns_tsne_with_its_old_defaults() -> No
     assert embedding.method == "t-SNE as in scikit-learn 0.22 (random start, rate 200), perplexity 30, seed 2"
 
 
+@pytest.mark.slow
 def test_the_description_names_the_reduction(caplog: pytest.LogCaptureFixture) -> None:
     wide, _ = clusters(width=51)
     narrow, _ = clusters(width=50)

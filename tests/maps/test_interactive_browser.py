@@ -18,6 +18,8 @@ from PIL import Image
 from featx.images.thumbnails import assembled, cell_side
 from featx.maps.interactive import MapData, components, page, resources
 
+pytestmark = pytest.mark.slow
+
 # Far from one another, so that a place on the map is of one image alone.
 POINTS = np.array([[0, 0], [4, 0], [8, 0], [0, 3], [4, 3], [8, 3]], float)
 COLOURS = [(220, 40, 40), (40, 200, 60), (50, 60, 230), (230, 210, 40), (200, 60, 210), (60, 210, 220)]

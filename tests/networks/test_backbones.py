@@ -39,6 +39,7 @@ def pixels() -> NDArray[np.float32]:
     return some_pixels(BATCH, SIZE)
 
 
+@pytest.mark.slow
 def test_declared_widths_are_those_of_real_output(
     flat: tuple[Backbone, KerasNetwork], pixels: NDArray[np.float32]
 ) -> None:

@@ -68,6 +68,7 @@ def test_mixed_precision_is_for_keras(monkeypatch: pytest.MonkeyPatch) -> None:
         chosen_engine("openvino", "mixed")
 
 
+@pytest.mark.slow
 def test_rows_of_mixed_precision_are_kept_apart(data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     spec = default_recipe("mobilenetv2").replaced({"backbone.weights": "random", "images.size": SIZE})
     mixed = spec.replaced({"backbone.precision": "mixed"})

@@ -215,6 +215,7 @@ def mobilenet_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_weights_of_a_file_are_those_that_were_saved(mobilenet_weights: Path) -> None:
     pixels = some_pixels()
     model = random_mobilenet(32)
@@ -367,6 +368,7 @@ def test_real_vgg16_features_are_those_of_keras(shared_weights: Path) -> None:
 # Precision
 
 
+@pytest.mark.slow
 def test_mixed_precision_is_near_single_precision_and_not_the_same() -> None:
     single = keras_network("mobilenetv2", "random")
     mixed = keras_network("mobilenetv2", "random", precision="mixed")
@@ -381,6 +383,7 @@ def test_mixed_precision_is_near_single_precision_and_not_the_same() -> None:
     assert {str(value.dtype) for value in mixed.model.get_weights()} == {"float32"}
 
 
+@pytest.mark.slow
 def test_the_policy_that_the_user_has_set_neither_moves_rows_nor_is_lost() -> None:
     config = load_keras().config
     pixels = some_pixels()

@@ -42,6 +42,7 @@ def converted(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 # Plain convolutions; depthwise ones with batch normalisation; squeeze and excitation, and SiLU.
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["vgg16", "mobilenetv2", "efficientnetv2b0"])
 def test_rows_are_those_of_keras(name: str, tmp_path: Path) -> None:
     keras = keras_network(name, pooling="avg")

@@ -206,6 +206,7 @@ def test_an_error_that_is_none_of_the_networks_is_not_hidden(
         find_weights("vgg16")
 
 
+@pytest.mark.slow
 def test_a_download_comes_once_and_loads(
     keras_models: Path,
     published: Path,
@@ -238,6 +239,7 @@ def test_a_download_comes_once_and_loads(
     np.testing.assert_array_equal(rows, model.predict_on_batch(images).reshape(1, -1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BACKBONES)
 def test_the_files_name_in_keras_cache_is_the_one_that_keras_asks_for(
     name: str, keras_models: Path, monkeypatch: pytest.MonkeyPatch

@@ -15,6 +15,8 @@ from featx.phantoms import demonstration
 from featx.phantoms.demonstration import Demo, demo
 from featx.prediction import predict
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:

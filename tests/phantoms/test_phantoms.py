@@ -97,6 +97,7 @@ def test_another_size_shows_the_same_image(kind: str) -> None:
 # How the classes differ
 
 
+@pytest.mark.slow
 def test_consolidation_lies_in_one_lung() -> None:
     for seed in range(PAIRS):
         brighter = np.clip(change("pneumonia_bac", seed) - 8, 0, None)
@@ -115,6 +116,7 @@ def test_consolidation_changes_side_and_place() -> None:
     assert np.ptp(rows_of) > 50
 
 
+@pytest.mark.slow
 def test_ground_glass_lies_in_both_lungs_and_near_their_rims() -> None:
     shares, depths = [], []
     for seed in range(PAIRS):
@@ -129,6 +131,7 @@ def test_ground_glass_lies_in_both_lungs_and_near_their_rims() -> None:
     assert np.mean(depths) < 0.6
 
 
+@pytest.mark.slow
 def test_interstitial_change_lies_in_both_lungs_and_is_finer_than_the_others() -> None:
     def fineness(kind: str, seed: int) -> float:
         field = change(kind, seed)
@@ -161,6 +164,7 @@ def test_findings_run_from_subtle_to_plain() -> None:
 # How they must not differ
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CLASSES)
 def test_a_finding_changes_the_lungs_and_nothing_else(kind: str) -> None:
     for seed in range(PAIRS):
@@ -171,6 +175,7 @@ def test_a_finding_changes_the_lungs_and_nothing_else(kind: str) -> None:
         assert np.percentile(near, 99.5) <= 1
 
 
+@pytest.mark.slow
 def test_border_brightness_and_contrast_do_not_reveal_the_class() -> None:
     images, labels = sample()
     border = np.ones(images.shape[1:], dtype=bool)
@@ -181,6 +186,7 @@ def test_border_brightness_and_contrast_do_not_reveal_the_class() -> None:
     assert accuracy(np.stack(whole + edge, axis=1), labels) < 0.40
 
 
+@pytest.mark.slow
 def test_small_images_reveal_the_class_in_part_only() -> None:
     images, labels = sample()
     tiny = images.reshape(len(images), 16, 14, 16, 14).mean(axis=(2, 4)).reshape(len(images), -1)

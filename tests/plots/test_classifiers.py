@@ -103,6 +103,7 @@ def test_a_matrix_a_classifier() -> None:
         assert bool(one.get_xlabel()) == (number >= 3)
 
 
+@pytest.mark.slow
 def test_many_classes_have_shades_and_no_numbers() -> None:
     axes = draw_confusions([np.eye(30, dtype=np.int64)], ["c"], [str(number) for number in range(30)])
     assert not axes.texts

@@ -3,6 +3,7 @@ from __future__ import annotations
 from itertools import product
 
 import numpy as np
+import pytest
 
 from featx.plots.runs import draw_confusion, draw_curve, draw_sweep
 
@@ -55,6 +56,7 @@ def test_a_class_without_images_is_blank() -> None:
     np.testing.assert_array_equal(np.asarray(axes.images[0].get_array()), [[1, 0], [0, 0]])
 
 
+@pytest.mark.slow
 def test_many_values_make_no_endless_picture() -> None:
     names = [f"a rather long name of a value {number}" for number in range(400)]
     axes = draw_sweep(names, [[0.5, 0.6]] * 400, "value")

@@ -11,6 +11,8 @@ from selenium.webdriver.support.wait import WebDriverWait
 from featx.reports.reporting import report
 from featx.runs import FitResult
 
+pytestmark = pytest.mark.slow
+
 WIDER = """
 return [...document.querySelectorAll("main *, header *")]
   .filter((one) => one.getBoundingClientRect().right > innerWidth + 1 && !one.closest(".scroll, pre, svg"))

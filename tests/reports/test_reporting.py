@@ -23,6 +23,8 @@ from featx.errors import RunError, UsageError
 from featx.reports.reporting import report
 from featx.runs import FitResult, fit_head
 
+pytestmark = pytest.mark.slow
+
 ALONE = ["results", "errors", "maps", "clusters", "data", "model", "training", "provenance", "limits"]
 
 

@@ -20,6 +20,8 @@ from featx.classifiers import compare, compare_source
 from featx.reports.reporting import report
 from featx.runs import FitResult, fit_head
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_headline_is_the_test_accuracy(page: Node, fitted: FitResult) -> None:
     test = fitted.test

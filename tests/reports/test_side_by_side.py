@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from html_page import read_page
 from report_pages import CLASSES, SLOW, edited, section_ids, three_digits
 from scipy.stats import binomtest
@@ -12,6 +13,8 @@ from sklearn.metrics import silhouette_score
 
 from featx.reports.reporting import report
 from featx.runs import FitResult
+
+pytestmark = pytest.mark.slow
 
 
 def test_several_runs_are_compared(root: Path, cache: Path, fitted: FitResult, brief: FitResult) -> None:

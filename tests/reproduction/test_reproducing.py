@@ -32,6 +32,8 @@ from featx.runs import fit_head, read_run, read_source
 from featx.stats import mcnemar
 from featx.store import save_document
 
+pytestmark = pytest.mark.slow
+
 VIEWS = {"views.count": 2, "views.horizontal_flip": True, "views.rotation": 20.0, "preprocess.mode": "featurewise"}
 SCHEDULE = {"kind": "absolute", "boundaries": (2, 3), "values": (1e-3, 1e-1, 1e-2)}
 FACTORS = {"kind": "factor", "boundaries": (2, 3), "values": (1.0, 1e-1, 1e-2)}

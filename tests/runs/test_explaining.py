@@ -104,6 +104,7 @@ def test_a_file_that_cannot_be_read(root: Path, tmp_path: Path) -> None:
         explain_image(tmp_path / "nowhere.png", small_recipe(root / "model.keras"), cache=root / "cache")
 
 
+@pytest.mark.slow
 def test_a_run_is_asked_without_its_weights_on_this_machine(tmp_path: Path) -> None:
     model = write_model(tmp_path / "model.keras", size=None)
     data = small_data(tmp_path / "data", train=8, test=1)

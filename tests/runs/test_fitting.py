@@ -177,6 +177,7 @@ def test_validation_is_stratified(fitted: FitResult) -> None:
     }
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_run_and_another_seed_another(
     fitted: FitResult, home: Path, tmp_path: Path, recipe: Recipe
 ) -> None:
@@ -361,6 +362,7 @@ def test_a_sigmoid_and_four_classes_are_refused_before_anything_is_extracted(
     assert nothing_extracted(tmp_path / "cache")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["fused", "keras"])
 def test_a_last_step_that_diverges_is_refused(engine: FitEngine, home: Path, tmp_path: Path, recipe: Recipe) -> None:
     """Its loss is measured before the step and is finite; no images are held out that would show the divergence."""
@@ -372,6 +374,7 @@ def test_a_last_step_that_diverges_is_refused(engine: FitEngine, home: Path, tmp
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_hopeless_rate_still_writes_valid_files(home: Path, tmp_path: Path, recipe: Recipe) -> None:
     result = fit_head(
         home / "data", recipe.replaced({"fit.learning_rate": 1e6}), tmp_path / "run", cache=home / "cache"
@@ -426,6 +429,7 @@ def test_a_folder_with_other_files_is_left_alone(home: Path, tmp_path: Path, rec
     assert nothing_extracted(tmp_path / "cache")
 
 
+@pytest.mark.slow
 def test_an_interrupted_replacement_is_no_run_and_can_be_repeated(
     home: Path, tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:

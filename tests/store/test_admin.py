@@ -181,6 +181,7 @@ def test_gc_drops_nothing_if_a_name_is_not_clear(tmp_path: Path) -> None:
     assert len(Store(tmp_path).spaces()) == 17
 
 
+@pytest.mark.slow
 def test_gc_beside_a_reader_and_a_writer(tmp_path: Path) -> None:
     """A reader sees right rows and all of them while shards are merged, and written again, under it."""
     script = """

@@ -16,6 +16,7 @@ from featx.errors import StoreError
 # Processes that are killed or run at once.
 
 
+@pytest.mark.slow
 def test_a_killed_writer_loses_only_what_it_had_not_written(tmp_path: Path) -> None:
     script = """
 keys = space.missing(some_keys(300))
@@ -49,6 +50,7 @@ with space.writer(flush_bytes=1) as writer:
     assert not (space.path / "set-aside").exists()
 
 
+@pytest.mark.slow
 def test_two_writers_at_once_on_the_same_keys(tmp_path: Path) -> None:
     script = """
 with space.writer(flush_bytes=1) as writer:

@@ -153,6 +153,7 @@ def test_reading_an_absent_cache_creates_nothing(tmp_path: Path) -> None:
     assert tree(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_refresh_sees_what_another_has_written_and_verifies_nothing_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

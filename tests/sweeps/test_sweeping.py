@@ -169,6 +169,7 @@ def test_other_images_are_fitted_again(
     assert fitted == [(4, 5)]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("spawn" not in multiprocessing.get_all_start_methods(), reason="processes cannot be spawned")
 def test_several_processes_give_the_same(swept: Sweep, run: Run) -> None:
     one, two = run(GRID, seeds=1, jobs=2).scores
@@ -176,6 +177,7 @@ def test_several_processes_give_the_same(swept: Sweep, run: Run) -> None:
         assert (ours.train, ours.validation, ours.test) == (theirs.train, theirs.validation, theirs.test)
 
 
+@pytest.mark.slow
 def test_features_are_extracted_for_what_changes_them_alone(
     data: Path, tmp_path: Path, recipe: Recipe, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -312,6 +314,7 @@ def test_without_test_images_validation_is_reported(
         sweep(data, recipe, {"fit.validation": [0.25, 0.0]}, tmp_path / "none", cache=cache)
 
 
+@pytest.mark.slow
 def test_skipped_images_are_listed_and_the_exit_code_is_3(tmp_path: Path, command: Command) -> None:
     data = small_data(tmp_path / "data", train=6, test=3, classes=2)
     (data / "train" / "covid" / "broken.png").write_bytes(b"no image")

@@ -95,6 +95,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_losses_and_weights_are_those_of_the_engine_keras(name: str) -> None:
     case, width = CASES[name], 37
@@ -354,6 +355,7 @@ print("the same")
 """
 
 
+@pytest.mark.slow
 def test_several_fits_at_once_in_one_process() -> None:
     """With Numba's own threads, which end the process if two Python threads use them at the same time."""
     environment = os.environ | {
