@@ -95,6 +95,7 @@ def used_outside(package: str) -> str:
     return "\n".join(path.read_text("utf-8") for path in [*modules, *pages] if path.suffix in (".py", ".pyi", ".md"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", sorted(PACKAGES))
 def test_no_face_shows_what_nobody_uses(package: str) -> None:
     text = used_outside(package)
@@ -239,6 +240,7 @@ def called(node: ast.AST) -> str:
     return ast.unparse(node.func) if isinstance(node, ast.Call) else ""
 
 
+@pytest.mark.slow
 def test_users_are_told_by_errors_and_the_log() -> None:
     assert not [(name, node.lineno) for name, node in nodes(ast.Assert) if isinstance(node, ast.Assert)]
     assert not [name for name, node in nodes(ast.Call) if called(node) == "print"]

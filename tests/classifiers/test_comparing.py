@@ -97,6 +97,7 @@ def test_parameters_are_chosen_without_the_held_out_rows(tmp_path: Path) -> None
     assert "no images of the split test" in found.notes[0]
 
 
+@pytest.mark.slow
 def test_a_fold_gives_the_same_as_scikit_learn_alone(place: Path) -> None:
     """The whole pipeline at full width, with the parameters that were chosen in the fold."""
     found = compare(place, classifiers=["logreg"], folds=3, repeats=1, cache=place.parent / "cache")
@@ -109,6 +110,7 @@ def test_a_fold_gives_the_same_as_scikit_learn_alone(place: Path) -> None:
         np.testing.assert_allclose(row.cv_probabilities[0, held], expected, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_images_of_a_group_are_never_on_both_sides(tmp_path: Path) -> None:
     """Pairs of nearly equal images with labels without meaning: divided pairs would be recognised."""
     X, _ = drawn(80, 50, distance=0)
@@ -154,6 +156,7 @@ def test_what_cannot_be_compared_is_refused(place: Path, tmp_path: Path) -> None
         compare(few, cache=few.parent / "cache")
 
 
+@pytest.mark.slow
 def test_three_groups_per_class_are_enough(tmp_path: Path) -> None:
     X, y = drawn(6, 40, distance=9.0)
     place = write_run(tmp_path, X, y.tolist(), ["train"] * 6)
@@ -199,6 +202,7 @@ def test_grey_pixels_are_compared(comparison: Comparison) -> None:
     assert not np.allclose(row.test_probabilities, comparison.row("logreg").test_probabilities)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_without_its_images_a_run_is_compared_without_pixels(
     tmp_path: Path, tiny_model: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

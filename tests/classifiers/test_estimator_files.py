@@ -190,6 +190,7 @@ def with_nodes(path: Path, field: str, value: int) -> None:
     rewrite(path, change)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "field", "value"),
     [

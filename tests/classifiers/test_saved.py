@@ -145,6 +145,7 @@ def test_missing_statistics_are_refused(saved: Saved, data: Path, cache: Path) -
     refused(saved, data, cache, RecipeError, "needs the channel means and deviations of training images")
 
 
+@pytest.mark.slow
 def test_another_head_is_refused(fitted: FitResult, data: Path, cache: Path, tmp_path: Path) -> None:
     saved = saved_to(tmp_path / "best", read_source(fitted.run, layer="penultimate", cache=cache))
     other = fit_head(data, fitted.recipe.replaced({"fit.seed": 5}), tmp_path / "other", cache=cache)

@@ -171,6 +171,7 @@ def test_fit_head_predict_and_visualize_work_from_end_to_end(
     assert list(Path.cwd().iterdir()) == []
 
 
+@pytest.mark.slow
 def test_fit_head_prints_accuracies_with_counts_and_intervals(
     featx: Featx, data: Path, recipe: Path, cache: Path, tmp_path: Path
 ) -> None:
@@ -309,6 +310,7 @@ def test_version_and_help(featx: Featx) -> None:
     assert featx("fit-head", "-h").code == 0
 
 
+@pytest.mark.slow
 def test_an_unexpected_error_is_one_line_without_debug(tmp_path: Path) -> None:
     script = (
         "import featx.recipes.files as r, sys\n"

@@ -120,6 +120,7 @@ def test_quoted_lines_survive_in_a_file_longer_than_a_block(tmp_path: Path) -> N
     assert {row.extra["note"] for row in read} == {"a" * 40 + "\n" + "b" * 40}
 
 
+@pytest.mark.slow
 def test_a_type_that_changes_late_is_read_as_text(tmp_path: Path) -> None:
     rows = "".join(f"{i}.png,x,{i}\n" for i in range(100_000))
     manifest = csv_file(tmp_path, f"path,label,code\n{rows}last.png,y,A7\n")

@@ -419,6 +419,7 @@ class SlowNetwork:
         return map(self.rows, batches)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("views", [1, 3])
 def test_decoding_stays_three_batches_ahead_at_most(
     views: int, tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch

@@ -269,6 +269,7 @@ def checked(tmp_path_factory: pytest.TempPathFactory) -> OfVectors:
     return OfVectors(backbone=str(model), size=8, pooling="avg", cut="conv_1", cache=folder / "cache")
 
 
+@pytest.mark.slow
 def test_scikit_learns_checks_pass(checked: OfVectors) -> None:
     results = estimator_checks.check_estimator(checked, on_fail=None, on_skip=None)
     failed = {result["check_name"]: result["exception"] for result in results if result["status"] == "failed"}

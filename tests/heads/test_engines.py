@@ -216,6 +216,7 @@ def test_runs_hold_the_same_numbers_whichever_engine_fitted(runs: dict[str, FitR
     assert keras.history[-1].val_accuracy == keras.validation.accuracy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_fit_that_diverges_is_refused(engine: FitEngine, runs: dict[str, FitResult], tmp_path: Path) -> None:
     result = runs[engine]
@@ -229,6 +230,7 @@ def test_a_fit_that_diverges_is_refused(engine: FitEngine, runs: dict[str, FitRe
 # What is loaded.
 
 
+@pytest.mark.slow
 def test_the_engine_keras_needs_no_numba(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("featx.heads.fused.network", "featx.heads.fused.layers", "numba"):
         monkeypatch.setitem(sys.modules, name, None)  # importing it is an error

@@ -60,6 +60,7 @@ def test_training_is_that_in_plain_numpy(output: str, classes: int, batch_size: 
     assert {(epoch.val_loss, epoch.val_accuracy) for epoch in history} == {(None, None)}
 
 
+@pytest.mark.slow
 def test_each_epoch_is_reported_as_it_ends() -> None:
     X, y = rows(23, 6, 3)
     head = Head.build(LINEAR, X.shape[1], 3)
@@ -88,6 +89,7 @@ def test_the_seed_decides_the_fit() -> None:
     assert not np.allclose([e.loss for e in first], [e.loss for e in other], rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_dropout_is_on_for_training_and_off_for_validation() -> None:
     """The same rows on both sides, and no learning: the held-out loss stands still, the training loss does not."""
     spec = HeadPart(layers=(dropout(0.8), dense(8, "linear")))

@@ -129,6 +129,7 @@ def test_one_column_and_repeated_rows_have_a_map() -> None:
 # --- placing ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "setting", "within"),
     [("tsne", None, 0.1), ("tsne", "2020", 0.1), ("umap", None, 0.25), ("pca", None, 0)],
@@ -149,6 +150,7 @@ def test_rows_of_the_map_are_placed_by_their_own_points(
     np.testing.assert_array_equal(twice[0], twice[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_new_rows_are_placed_by_their_class(method: Method) -> None:
     X, y = clusters(160, 70, spread=4.0)

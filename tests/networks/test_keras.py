@@ -70,6 +70,7 @@ def test_a_cut_gives_that_layers_output(tiny_model: Path) -> None:
     assert cut.parameters == (3 * 9 + 1) * 8
 
 
+@pytest.mark.slow
 def test_a_cut_of_a_network_of_the_table() -> None:
     keras, pixels = load_keras(), some_pixels(1)
     full = keras_network("vgg16", "random", pooling="avg", batch_size=1)
@@ -263,6 +264,7 @@ def test_an_image_that_is_too_small_for_the_network() -> None:
 # Random weights
 
 
+@pytest.mark.slow
 def test_random_weights_are_the_same_for_a_seed_and_differ_between_seeds() -> None:
     pixels = some_pixels()
     zero, again, one = (keras_network("vgg16", f"random{seed}").rows(pixels) for seed in ("", ":0", ":1"))

@@ -203,6 +203,7 @@ print(json.dumps([rows.shape, loaded]))
 """
 
 
+@pytest.mark.slow
 def test_nothing_is_sent_and_the_home_stays_empty(converted: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()

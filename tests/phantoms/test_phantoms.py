@@ -145,6 +145,7 @@ def test_interstitial_change_lies_in_both_lungs_and_is_finer_than_the_others() -
         assert 0.25 < amount[:, :112].sum() / amount.sum() < 0.75
 
 
+@pytest.mark.slow
 def test_interstitial_change_reaches_lung_far_from_the_hila() -> None:
     amounts = []
     for seed in range(PAIRS):

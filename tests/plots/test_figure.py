@@ -52,6 +52,7 @@ def test_without_axes_a_figure_is_made(draw: Callable[..., Axes]) -> None:
     assert one.has_data()
 
 
+@pytest.mark.slow
 def test_nothing_touches_pyplot(tmp_path: Path) -> None:
     """In a fresh process: no pyplot, so no figures that it keeps, no backend, no window."""
     script = (

@@ -292,6 +292,7 @@ def test_overrides_of_nothing_leave_the_recipe() -> None:
     assert override(recipe, {}) == override(recipe, {"fit.epochs": None}) == recipe
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("field", "value", "says"),
     [

@@ -388,6 +388,7 @@ def test_a_hopeless_rate_still_writes_valid_files(home: Path, tmp_path: Path, re
 # Two classes, skipped images, and where the run goes.
 
 
+@pytest.mark.slow
 def test_two_classes_with_a_sigmoid(home: Path, tmp_path: Path, recipe: Recipe) -> None:
     data = Path(shutil.copytree(home / "data", tmp_path / "data"))
     for split in ("train", "test"):
@@ -411,6 +412,7 @@ def test_a_skipped_image_is_named_and_left_out(home: Path, tmp_path: Path, recip
     assert metrics["train"]["n"] + metrics["validation"]["n"] == N_TRAIN
 
 
+@pytest.mark.slow
 def test_an_earlier_run_is_replaced(home: Path, tmp_path: Path, recipe: Recipe) -> None:
     run = tmp_path / "run"
     fit_head(home / "data", recipe.replaced({"fit.epochs": 2}), run, cache=home / "cache")

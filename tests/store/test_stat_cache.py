@@ -346,6 +346,7 @@ def test_more_files_than_one_query_takes(place: Place, tmp_path: Path) -> None:
     assert place.again(folder) == []
 
 
+@pytest.mark.slow
 def test_processes_that_write_at_once_lose_nothing(place: Place, tmp_path: Path) -> None:
     """Nor do they if one of them is killed, or collects garbage."""
     folder = written(tmp_path / "data", 40)

@@ -86,6 +86,7 @@ def fitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     return done
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_single_fits(
     swept: Sweep, data: Path, cache: Path, tmp_path: Path, recipe: Recipe
 ) -> None:
@@ -286,6 +287,7 @@ def test_layers_are_swept_by_their_number(run: Run) -> None:
     assert rows[0]["test_loss"] != rows[1]["test_loss"]
 
 
+@pytest.mark.slow
 def test_tables_are_values(run: Run, tmp_path: Path) -> None:
     schedule = {"kind": "factor", "boundaries": [1], "values": [1.0, 0.1]}
     result = run({"fit.schedule": [None, schedule]}, seeds=2)
@@ -339,6 +341,7 @@ def test_where_all_fits_diverge_the_result_is_refused(data: Path, command: Comma
     assert [value["refused"] for value in summary["values"]] == [1, 1]
 
 
+@pytest.mark.slow
 def test_settings_of_one_value_hold_for_all_fits(data: Path, tmp_path: Path, command: Command) -> None:
     fixed = ("--set", "fit.seed=7", "--set", "fit.batch_size=4", "--set", "head.penultimate=null")
     result = command(data, "--epochs", "1,2", *fixed, "--seeds", "2", "--json")

@@ -123,6 +123,7 @@ def test_losses_and_weights_are_those_of_the_engine_keras(name: str) -> None:
     assert min(map(apart, start, expected)) > 0.05  # they have moved far
 
 
+@pytest.mark.slow
 def test_epsilon_is_added_where_keras_adds_it() -> None:
     """Some features are so small that Adam's epsilon decides how far their weights move; others are large."""
     scale = 10.0 ** np.arange(-9, 4)
@@ -195,6 +196,7 @@ HEADS = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60, derandomize=True)
 @given(
     spec=HEADS,
