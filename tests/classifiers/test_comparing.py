@@ -21,6 +21,8 @@ from featx.cli import app
 from featx.errors import DataError, UsageError
 from featx.runs import FitResult, fit_head
 
+pytestmark = pytest.mark.slow
+
 QUICK = ["logreg", "svm-linear", "knn", "lda", "forest"]
 
 
@@ -71,7 +73,6 @@ def test_the_majority_predicts_the_shares_of_the_classes(compared: Comparison) -
     assert row.verdict == "worse"
 
 
-@pytest.mark.slow
 def test_results_depend_on_the_seed_not_on_the_workers(place: Path) -> None:
     one, two = (
         compare(place, classifiers=QUICK, folds=2, repeats=1, jobs=jobs, cache=place.parent / "cache")
@@ -82,7 +83,6 @@ def test_results_depend_on_the_seed_not_on_the_workers(place: Path) -> None:
     assert other.fold_of.tolist() != one.fold_of.tolist()
 
 
-@pytest.mark.slow
 def test_parameters_are_chosen_without_the_held_out_rows(tmp_path: Path) -> None:
     """Labels without meaning: what is chosen on the rows that it is tested on would look better than chance."""
     X, y = drawn(90, 400, distance=0)
@@ -97,7 +97,6 @@ def test_parameters_are_chosen_without_the_held_out_rows(tmp_path: Path) -> None
     assert "no images of the split test" in found.notes[0]
 
 
-@pytest.mark.slow
 def test_a_fold_gives_the_same_as_scikit_learn_alone(place: Path) -> None:
     """The whole pipeline at full width, with the parameters that were chosen in the fold."""
     found = compare(place, classifiers=["logreg"], folds=3, repeats=1, cache=place.parent / "cache")
@@ -110,7 +109,6 @@ def test_a_fold_gives_the_same_as_scikit_learn_alone(place: Path) -> None:
         np.testing.assert_allclose(row.cv_probabilities[0, held], expected, atol=1e-3)
 
 
-@pytest.mark.slow
 def test_images_of_a_group_are_never_on_both_sides(tmp_path: Path) -> None:
     """Pairs of nearly equal images with labels without meaning: divided pairs would be recognised."""
     X, _ = drawn(80, 50, distance=0)
@@ -156,7 +154,6 @@ def test_what_cannot_be_compared_is_refused(place: Path, tmp_path: Path) -> None
         compare(few, cache=few.parent / "cache")
 
 
-@pytest.mark.slow
 def test_three_groups_per_class_are_enough(tmp_path: Path) -> None:
     X, y = drawn(6, 40, distance=9.0)
     place = write_run(tmp_path, X, y.tolist(), ["train"] * 6)
@@ -174,7 +171,6 @@ def test_many_images_are_compared_without_kernels(
     assert "60 training images: svm-linear, svm-rbf, knn;" in caplog.text
 
 
-@pytest.mark.slow
 def test_the_command_line(place: Path, tmp_path: Path) -> None:
     arguments = ["compare", str(place), "--cache", str(place.parent / "cache"), "--classifiers", "logreg, lda"]
     done = CliRunner().invoke(app, [*arguments, "--folds", "3", "-j", "1", "--json", "--out", str(tmp_path / "out")])
@@ -202,7 +198,6 @@ def test_grey_pixels_are_compared(comparison: Comparison) -> None:
     assert not np.allclose(row.test_probabilities, comparison.row("logreg").test_probabilities)  # type: ignore[arg-type]
 
 
-@pytest.mark.slow
 def test_without_its_images_a_run_is_compared_without_pixels(
     tmp_path: Path, tiny_model: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -216,7 +211,6 @@ def test_without_its_images_a_run_is_compared_without_pixels(
     assert "baseline of raw pixels is left out" in caplog.text
 
 
-@pytest.mark.slow
 def test_the_command_line_writes_and_saves(fitted: FitResult, cache: Path, tmp_path: Path) -> None:
     out, best = tmp_path / "out", tmp_path / "best"
     arguments = ["compare", str(fitted.run), "--classifiers", "logreg", "--folds", "2", "--repeats", "1", "--json"]

@@ -141,6 +141,7 @@ def test_a_test_split_without_numbers_does_not_take_those_of_the_training_split(
 # What is written
 
 
+@pytest.mark.slow
 def test_tables_and_pictures(fitted: FitResult, cache: Path, tmp_path: Path) -> None:
     found = clusters(fitted.run, out=tmp_path / "out", cache=cache, permutations=5)
     assert {path.name for path in (tmp_path / "out").iterdir()} == FILES == {path.name for path in found.files}

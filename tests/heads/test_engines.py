@@ -177,6 +177,7 @@ def shape_of(document: Any) -> Any:
     return [shape_of(value) for value in document] if isinstance(document, list) else type(document)
 
 
+@pytest.mark.slow
 def test_runs_hold_the_same_files_whichever_engine_fitted(runs: dict[str, FitResult]) -> None:
     for engine, result in runs.items():
         assert result.engine == engine

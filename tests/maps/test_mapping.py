@@ -86,6 +86,7 @@ def test_rows_that_are_open_are_drawn_without_files(draw: Draw, fitted: FitResul
     assert set(fitted.run.iterdir()) == before
 
 
+@pytest.mark.slow
 def test_layers_and_splits_have_maps_of_their_own(draw: Draw, tmp_path: Path) -> None:
     counts = {"train": N_TRAIN, "test": N_TEST, "all": N_TRAIN + N_TEST}
     for split, n in counts.items():
@@ -96,6 +97,7 @@ def test_layers_and_splits_have_maps_of_their_own(draw: Draw, tmp_path: Path) ->
     assert len(list(tmp_path.iterdir())) == 4 * 5
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_map_and_another_seed_another(draw: Draw, tmp_path: Path) -> None:
     one, two = (draw(out=tmp_path / name, perplexity=5) for name in ("one", "two"))
     for ours, theirs in zip(one.files, two.files, strict=True):
@@ -226,6 +228,7 @@ def test_another_split_is_placed_and_the_map_stays(draw: Draw, fitted: FitResult
             draw(split=split, add_split=other, out=tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", ["penultimate", "backbone"])
 def test_files_are_placed_where_the_same_images_of_a_split_are(
     draw: Draw, fitted: FitResult, cache: Path, tmp_path: Path, layer: str
@@ -263,6 +266,7 @@ def test_files_are_placed_on_a_map_of_data_made_with_its_statistics(
 # --- the stored map ---
 
 
+@pytest.mark.slow
 def test_a_stored_map_is_used_again_and_a_map_of_other_images_is_not(draw: Draw, tmp_path: Path) -> None:
     first = draw(perplexity=5, out=tmp_path)
     assert first.stored is not None

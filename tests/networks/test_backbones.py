@@ -55,6 +55,7 @@ def test_declared_widths_are_those_of_real_output(
         assert keras_network(row.name, size=SIZE, pooling=pooling).width == row.width(pooling)
 
 
+@pytest.mark.slow
 def test_a_row_does_not_depend_on_its_batch(flat: tuple[Backbone, KerasNetwork], pixels: NDArray[np.float32]) -> None:
     _, flat_network = flat
     together = flat_network.rows(pixels)
@@ -67,6 +68,7 @@ def test_a_row_does_not_depend_on_its_batch(flat: tuple[Backbone, KerasNetwork],
         np.testing.assert_array_equal(alone[0], together[number])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("pooling", "by_hand"), [("avg", np.mean), ("max", np.max)])
 def test_pooled_rows_are_flat_ones_pooled_by_hand(
     pooling: Pooling, by_hand: Callable[..., NDArray[np.float32]], pixels: NDArray[np.float32]

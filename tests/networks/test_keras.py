@@ -165,6 +165,7 @@ def test_a_sequential_model_that_never_saw_an_image(tmp_path: Path) -> None:
         keras_network(str(path))
 
 
+@pytest.mark.slow
 def test_a_model_that_brings_code_is_refused(save: Save) -> None:
     inputs = load_keras().Input((32, 32, 3))
     path = save(inputs, load_keras().layers.Lambda(lambda x: x * 2)(inputs))
@@ -286,6 +287,7 @@ def test_random_kernels_are_hes_normal_drawn_by_numpy() -> None:
     np.testing.assert_allclose(rows[:, 1, 1], expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_random_weights_do_not_follow_the_global_generators() -> None:
     rows = []
     for seed in (1, 2):
@@ -346,6 +348,7 @@ def test_pixels_are_not_changed(tiny_model: Path) -> None:
 # Real weights
 
 
+@pytest.mark.slow
 def test_real_vgg16_features_are_those_of_keras(shared_weights: Path) -> None:
     keras = load_keras()
     file = shared_weights / "vgg16_notop.weights.h5"

@@ -78,6 +78,7 @@ def test_a_network_of_any_size_has_the_recipes(tmp_path: Path) -> None:
     np.testing.assert_array_equal(OpenVINONetwork(tmp_path / "network.xml", 0, 4).rows(pixels), expected)
 
 
+@pytest.mark.slow
 def test_real_vgg16_features_are_those_of_keras(shared_weights: Path, tmp_path: Path) -> None:
     keras = keras_network("vgg16", str(shared_weights / "vgg16_notop.weights.h5"), size=224)
     convert(keras, tmp_path / "network.xml")

@@ -106,6 +106,7 @@ def test_consolidation_lies_in_one_lung() -> None:
         assert other > one == 0
 
 
+@pytest.mark.slow
 def test_consolidation_changes_side_and_place() -> None:
     centres = []
     for seed in range(PAIRS):
@@ -155,6 +156,7 @@ def test_interstitial_change_reaches_lung_far_from_the_hila() -> None:
     assert np.median(amounts) > 2.5
 
 
+@pytest.mark.slow
 def test_findings_run_from_subtle_to_plain() -> None:
     for kind in CLASSES:
         if kind != "normal":
