@@ -169,13 +169,17 @@ def run_source(run: Run, layer: Layer | None, store: Store) -> Source:
     """Return the rows of a run from the cache.
 
     Raises:
-        RunError: The cache lacks some, or the run has no penultimate features.
+        RunError: The cache lacks some, the run has no penultimate features, or its manifest is incomplete.
     """
-    penultimate = None if layer == "backbone" else run.manifest["head"]["penultimate"]
+    try:
+        penultimate = None if layer == "backbone" else run.manifest["head"]["penultimate"]
+        feature_set = str((penultimate or run.manifest["features"])["feature_set"])
+        root = Path(run.manifest["data"]["root"])
+    except (KeyError, TypeError) as error:
+        raise RunError(f"The manifest of the run {run.path} is incomplete ({error}); fit the head again.") from None
     if layer == "penultimate" and penultimate is None:
         raise RunError(f"The recipe of {run.path} names no penultimate layer; use --layer backbone.")
     chosen: Layer = "backbone" if penultimate is None else "penultimate"
-    feature_set = str((penultimate or run.manifest["features"])["feature_set"])
     images = sorted(run.images, key=lambda image: (image.digest, image.path))
     table = FeatureTable(
         _rows(run, [(image.digest, 0) for image in images], chosen, feature_set, store),
@@ -187,7 +191,6 @@ def run_source(run: Run, layer: Layer | None, store: Store) -> Source:
         views=(0,) * len(images),
     )
     probabilities = np.array([image.probabilities for image in images], np.float64)
-    root = Path(run.manifest["data"]["root"])
     return Source(
         name=run.path.resolve().name,
         layer=chosen,

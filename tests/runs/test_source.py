@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -132,3 +133,20 @@ def test_what_does_not_exist_is_refused(fitted: FitResult, cache: Path, tmp_path
         read_source(fitted.run, cache=tmp_path)
     with pytest.raises(UsageError, match="received 'last'"):
         read_source(fitted.run, layer="last", cache=cache)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("entry", ["head", "features", "data"])
+def test_a_manifest_that_lacks_an_entry_is_refused_in_a_sentence(
+    fitted: FitResult, cache: Path, tmp_path: Path, entry: str
+) -> None:
+    other = tmp_path / "run"
+    other.mkdir()
+    for name in (runs.RECIPE, runs.PREDICTIONS):
+        (other / name).write_bytes((fitted.run / name).read_bytes())
+    manifest = json.loads((fitted.run / runs.MANIFEST).read_text("utf-8"))
+    del manifest[entry]
+    # Without penultimate features, the rows are those that the entry `features` names.
+    manifest["head"] = None if entry == "head" else {"penultimate": None}
+    (other / runs.MANIFEST).write_text(json.dumps(manifest), "utf-8")
+    with pytest.raises(RunError, match=r"is incomplete \(.+\); fit the head again"):
+        read_source(other, cache=cache)
