@@ -138,7 +138,7 @@ class Features:
 
     def spec_if_given(self) -> FeatureSpec | None:
         """Return the features that the options mean, or None where none is given: a run has its own features."""
-        return self.spec() if any(getattr(self, field.name) for field in fields(self)) else None
+        return self.spec() if any(getattr(self, field.name) not in (None, []) for field in fields(self)) else None
 
 
 def weights_for(backbone: str, choices: list[str] | None) -> str | None:

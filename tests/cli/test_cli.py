@@ -96,6 +96,11 @@ def test_flags_override_the_recipe_field(
     assert space == value
 
 
+def test_a_size_of_0_is_refused_and_not_taken_for_none(featx: Featx, data: Path) -> None:
+    refused = featx("clusters", data, "--size", "0")
+    assert (refused.code, "images.size" in refused.err) == (2, True)
+
+
 def test_export_writes_what_numpy_reads(extract: Featx, tmp_path: Path) -> None:
     file = tmp_path / "rows.npz"
     found = extract("--export", file, "--json").json
