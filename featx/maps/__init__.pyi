@@ -1,3 +1,4 @@
+from .embedding import Embedding as Embedding
 from .embedding import embed as embed
 from .embedding import place as place
 from .interactive import MapData as MapData
@@ -6,8 +7,11 @@ from .interactive import page as page
 from .interactive import resources as resources
 from .mapping import draw_map as draw_map
 from .mapping import visualize as visualize
+from .parameters import Parameters as Parameters
 from .parameters import map_parameters as map_parameters
 from .quality import NEIGHBOURS as NEIGHBOURS
+from .quality import silhouette as silhouette
+from .quality import stability as stability
 from .quality import trustworthiness as trustworthiness
 from .result import Map as Map
 from .result import MapPoints as MapPoints
