@@ -6,7 +6,6 @@ files and classes, titles) is escaped in HTML, and the page's script sets it as 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.digests import sha256
 from featx.errors import UsageError
 from featx.images import MAX_THUMBNAILS, Atlas
 from featx.maps.bokeh_plot import LegendEntry, document, legend_entries
@@ -108,7 +108,7 @@ def components(
     payload = _payload(data, entries)
     if key is None:
         content = _json([data.title, data.note, payload]).encode() + data.points.tobytes()
-        key = f"map-{hashlib.sha256(content).hexdigest()[:12]}"
+        key = f"map-{sha256(content)[:12]}"
     payload["plot"] = document(data.points, entries, data.wrong, key)
     payload["wheel"] = wheel
     body = _render(
@@ -191,7 +191,7 @@ def _payload(data: MapData, entries: Sequence[LegendEntry]) -> dict[str, Any]:
 
 
 def _atlas_name(atlas: Atlas) -> str:
-    return "featx-atlas-" + hashlib.sha256(atlas.data).hexdigest()[:12]
+    return "featx-atlas-" + sha256(atlas.data)[:12]
 
 
 def _json(document: Any) -> str:
