@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from featx.files import open_file
+
 
 def canonical_json(value: Any) -> str:
     """Return the one JSON text of a value: keys sorted, no spaces, Unicode kept.
@@ -31,6 +33,6 @@ def sha256(data: bytes) -> str:
 
 
 def digest_of_file(path: Path, kind: str = "sha256") -> str:
-    """Return the digest of a file's bytes, in hexadecimal; it is read piece by piece."""
-    with path.open("rb") as file:
+    """Return the digest of a file's bytes, in hexadecimal, read piece by piece; OSError as from `open_file`."""
+    with open_file(path) as file:
         return hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()

@@ -1,15 +1,18 @@
-"""Files: written whole or not at all, listed, measured and removed; with the sentence for each failure."""
+"""Files: opened only if regular, written whole or not at all, listed, measured and removed."""
 
 from __future__ import annotations
 
 import csv
 import errno
+import io
 import json
 import math
 import os
 import secrets
 import shutil
+import stat
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +25,113 @@ if TYPE_CHECKING:
 
 SCHEMA = 1  # raised by hand whenever the columns of a shard or the fields of a JSON file change
 TEMPORARY = ".tmp-"  # start of the names of unfinished files, and of folders that are being removed
+
+# The largest files that are read, in bytes. What is larger is something else than the caller takes it for.
+TEXT_LIMIT = 2**28  # tables, JSON documents
+NETWORK_LIMIT = 2**35  # networks, weights
+
+
+def open_file(path: Path, limit: int = NETWORK_LIMIT) -> io.BufferedReader:
+    """Open a file that a user named, to read its bytes: the only way in which featx opens such files.
+
+    A pipe would be waited for, and a device never ends, so only regular files are opened, also at the end of links.
+    Everything that is wrong is an OSError, whose `strerror` follows "it cannot be read:" or stands in parentheses:
+
+        try:
+            data = read_file(path, limit)
+        except OSError as error:
+            raise DataError(f"… {path} cannot be read ({error.strerror}); …") from error
+
+    Args:
+        path: The file.
+        limit: The most bytes that it may have.
+
+    Raises:
+        OSError: It is missing (FileNotFoundError), a folder (IsADirectoryError), not a regular file, or larger than
+            the limit; or it may not be read (PermissionError).
+    """
+    try:
+        _check_regular(path.stat(), path, limit)  # before it is opened, which may do something to a device
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except ValueError:  # a null character, or half of a surrogate pair
+        raise OSError(errno.EINVAL, "no file can have such a name", repr(path)) from None
+    try:
+        _check_regular(os.fstat(handle), path, limit)
+        # A file of `/proc` has no size, and may have no end.
+        if os.fstat(handle).st_size == 0 and os.read(handle, 1):
+            raise OSError(errno.EINVAL, "it is made by the system, not a file on a disk", str(path))
+    except OSError:
+        os.close(handle)
+        raise
+    return io.BufferedReader(io.FileIO(handle))
+
+
+def read_file(path: Path, limit: int = TEXT_LIMIT) -> bytes:
+    """Return the bytes of a file that a user named; see `open_file`.
+
+    Raises:
+        OSError: As from `open_file`, or the file has grown since it was opened.
+    """
+    with open_file(path, limit) as file:
+        size = os.fstat(file.fileno()).st_size
+        data = file.read(size + 1)
+    if len(data) > size:
+        raise OSError(errno.EBUSY, "it grew while it was read", str(path))
+    return data
+
+
+def read_json(path: Path, limit: int = TEXT_LIMIT) -> Any:
+    """Return the value of a JSON file in UTF-8 that a user named; see `open_file`.
+
+    Raises:
+        OSError: As from `read_file`.
+        ValueError: It is not JSON as the standard has it: NaN, an infinite number, a name twice in an object. Or it
+            is nested too deeply, or holds a number of thousands of digits.
+    """
+    text = read_file(path, limit).decode("utf-8")
+    try:
+        value = json.loads(
+            text, object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_float
+        )
+        if "\\ud" in text or "\\uD" in text:
+            json.dumps(value, ensure_ascii=False).encode()  # half of a surrogate pair could never be printed
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    return value
+
+
+def _check_regular(status: os.stat_result, path: Path, limit: int) -> None:
+    mode = status.st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
+    if not stat.S_ISREG(mode):
+        kinds = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
+        kind = kinds.get(stat.S_IFMT(mode), "a device")
+        raise OSError(errno.EINVAL, f"it is not a regular file but {kind}", str(path))
+    if status.st_size > limit:
+        sizes = f"{status.st_size / 2**20:,.1f} MiB, more than the limit of {limit / 2**20:,.0f} MiB"
+        raise OSError(errno.EFBIG, f"it has {sizes}", str(path))
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    items = dict(pairs)
+    if len(items) < len(pairs):
+        (name, _), *_ = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"the name {name[:60]!r} is there twice")
+    return items
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > 1000:
+        raise ValueError(f"a number has {len(digits)} digits")
+    return int(digits)
+
+
+def _float(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"{digits[:20]} is not a finite number")
+    return value
 
 
 def write_atomically(folder: Path, name: str, content: bytes | pa.Buffer) -> Path:

@@ -4,8 +4,9 @@ import csv
 import json
 import math
 import os
+import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from disks import mounted, read_only
 from stored_rows import damage, fill, finish, reopened, rows_of, shard_files, some_keys, start, tree, write_then
 
 from featx.errors import StoreError
-from featx.files import finite, write_csv, write_file, write_json, write_text
+from featx.files import finite, open_file, read_file, read_json, write_csv, write_file, write_json, write_text
 from featx.store import save_document
 
 # Disks that are full or may not be written.
@@ -199,3 +200,79 @@ def test_csv_is_read_back_as_written(tmp_path: Path) -> None:
     with path.open(encoding="utf-8", newline="") as file:
         assert list(csv.reader(file)) == [["x", "y", "z"], ["a,b", 'say "c"', "line\nbreak"], ["été", "", "0.1"]]
     assert b"\r" not in path.read_bytes()
+
+
+# What a user names may be anything.
+
+
+def _pipe(place: Path) -> None:
+    os.mkfifo(place)
+
+
+def _socket(place: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as end:
+        end.bind(os.path.relpath(place))
+
+
+UNFIT: dict[str, tuple[Callable[[Path], object], str]] = {
+    "pipe": (_pipe, "it is not a regular file but a named pipe"),
+    "socket": (_socket, "it is not a regular file but a socket"),
+    "device": (lambda place: place.symlink_to("/dev/zero"), "it is not a regular file but a device"),
+    "folder": (Path.mkdir, "it is a folder"),
+    "missing": (Path, "No such file or directory"),
+    "loop": (lambda place: place.symlink_to(place), "Too many levels of symbolic links"),
+    "made by the system": (lambda place: place.symlink_to("/proc/self/status"), "it is made by the system"),
+    "without an end": (lambda place: place.symlink_to("/proc/self/pagemap"), ""),
+    "large": (lambda place: place.write_bytes(bytes(101)), "it has 0.0 MiB, more than the limit"),
+}
+
+
+@pytest.mark.parametrize("kind", UNFIT)
+def test_only_regular_files_of_a_sensible_size_are_opened(kind: str, tmp_path: Path) -> None:
+    make, reason = UNFIT[kind]
+    if kind in ("made by the system", "without an end") and not Path("/proc/self/status").exists():
+        pytest.skip("needs /proc")
+    place = tmp_path / "it"
+    make(place)
+    link = tmp_path / "link"
+    link.symlink_to(place)
+    for path in (place, link):
+        for read in (read_file, open_file):
+            with pytest.raises(OSError, match=r".") as caught:
+                read(path, 100)
+            assert (caught.value.strerror or "").startswith(reason)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", "x" * 300])
+def test_names_that_no_file_has_are_an_os_error(name: str, tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"no file can have such a name|File name too long"):
+        open_file(tmp_path / name)
+
+
+def test_a_regular_file_is_read_also_through_links(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"1\n")
+    (tmp_path / "link").symlink_to("file")
+    (tmp_path / "empty").touch()
+    assert read_file(tmp_path / "link") == b"1\n"
+    assert read_file(tmp_path / "empty") == b""
+    assert read_json(tmp_path / "link") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"a": 1, "a": 2}', "the name 'a' is there twice"),
+        ("NaN", "NaN is not a finite number"),
+        ("[-1e999]", "-1e999 is not a finite number"),
+        ("1" * 5000, "a number has 5000 digits"),
+        ("[" * 100_000, "it is nested too deeply"),
+        ('{"a":' * 100_000, "it is nested too deeply"),
+        ('["\\ud800"]', "surrogates not allowed"),
+        ("{", "Expecting property name"),
+        ("", "Expecting value"),
+    ],
+)
+def test_json_that_no_one_writes_is_refused(text: str, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "file.json").write_text(text)
+    with pytest.raises(ValueError, match=reason):
+        read_json(tmp_path / "file.json")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import stat
 import struct
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from featx.errors import ImageError, UsageError
+from featx.files import read_file
 
 DECODE_RULE = 1
 """Part of the cache's key: raised by hand whenever `decode` or `resize` give other values."""
@@ -28,6 +28,9 @@ DECODE_RULE = 1
 MAX_PIXELS = 89_478_485
 """The most pixels an image may have by default: an RGB image of 256 MiB, about nine times the largest digital
 radiographs. From this number on Pillow itself warns of a decompression bomb."""
+
+LARGEST_FILE = 2**32
+"""The most bytes of an image file: five times those of an uncompressed image of the most pixels."""
 
 RESIZE_METHODS = ("bilinear", "bicubic", "lanczos", "box", "hamming")
 
@@ -69,10 +72,7 @@ def read_bytes(path: Path, name: str) -> bytes:
         ImageError: The file does not exist, is a folder, a pipe or a device, is empty or cannot be read.
     """
     try:
-        mode = path.stat().st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a pipe that nobody writes to would be waited for
-            raise ImageError(name, "is not a regular file")
-        data = path.read_bytes()
+        data = read_file(path, LARGEST_FILE)
     except FileNotFoundError as error:
         raise ImageError(name, "does not exist") from error
     except IsADirectoryError as error:
@@ -80,7 +80,9 @@ def read_bytes(path: Path, name: str) -> bytes:
     except PermissionError as error:
         raise ImageError(name, "may not be read (permission denied)") from error
     except OSError as error:
-        raise ImageError(name, f"cannot be read ({error.strerror or error})") from error
+        reason = error.strerror or str(error)
+        said = reason.removeprefix("it ") if reason.startswith("it ") else f"cannot be read ({reason})"
+        raise ImageError(name, said) from error
     if not data:
         raise ImageError(name, "is empty (zero bytes)")
     return data

@@ -316,7 +316,7 @@ def test_a_recorded_file_that_is_no_file_any_more_fails(place: Place) -> None:
     assert hash_images(items, "skip", StatCache(place.cache))[1][0].reason.startswith("is a folder")
     path.rmdir()
     os.mkfifo(path)
-    assert hash_images(items, "skip", StatCache(place.cache))[1][0].reason == "is not a regular file"
+    assert hash_images(items, "skip", StatCache(place.cache))[1][0].reason == "is not a regular file but a named pipe"
 
 
 def test_files_read_before_an_error_are_recorded(place: Place) -> None:
