@@ -1,13 +1,19 @@
-"""The computer: processors, memory, GPUs, and the settings that change how libraries run on it."""
+"""The computer: processors, memory, GPUs, folders for libraries, and the settings that change how these run on it."""
 
 from __future__ import annotations
 
+import atexit
+import importlib.util
 import os
 import platform
 import re
 import shutil
+import stat
 import subprocess
-from collections.abc import Iterator
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +29,7 @@ SETTINGS = (
     "MKL_NUM_THREADS",
     "NUMBA_NUM_THREADS",
     "NUMBA_CACHE_DIR",
+    "MPLCONFIGDIR",
     "TF_NUM_INTRAOP_THREADS",
     "TF_NUM_INTEROP_THREADS",
     "TF_ENABLE_ONEDNN_OPTS",
@@ -32,6 +39,14 @@ SETTINGS = (
 GROUP_FILES = {
     "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
     "": ("memory.max", "memory.current", "inactive_file"),
+}
+
+NUMBA = "NUMBA_CACHE_DIR"
+# What libraries keep for later, by the environment variable that names its folder.
+KEPT = {
+    NUMBA: "machine code of Numba",
+    "MPLCONFIGDIR": "settings and fonts of Matplotlib",
+    "XDG_CACHE_HOME": "lists of fonts",
 }
 
 
@@ -60,10 +75,7 @@ class Machine:
 
 def this_machine() -> Machine:
     """Describe the computer that this process runs on."""
-    import psutil
-
-    memory = psutil.virtual_memory()
-    limits = [(memory.total, memory.available), *_group_limits()]
+    limits = _memory_limits()
     return Machine(
         system=f"{platform.system()} {platform.release()}",
         processor=_processor(),
@@ -75,11 +87,96 @@ def this_machine() -> Machine:
     )
 
 
+def available_memory() -> int:
+    """Return the bytes of main memory that new work can have, also within a container or batch system."""
+    return min(left for _, left in _memory_limits())
+
+
+def gpu_memory() -> int:
+    """Return the bytes of memory of the largest NVIDIA GPU; 0 where there is none."""
+    return max((int(size[1]) * 2**20 for gpu in _nvidia_gpus() if (size := re.search(r"(\d+) MiB$", gpu))), default=0)
+
+
 def usable_cpus() -> int:
     """Return how many logical processors this process may use, by its affinity and its container's quota."""
     from joblib import cpu_count
 
     return int(cpu_count())
+
+
+def _memory_limits() -> list[tuple[int, int]]:
+    """Return the size and the free bytes of the memory, and the limit and free bytes of control groups."""
+    import psutil
+
+    memory = psutil.virtual_memory()
+    return [(memory.total, memory.available), *_group_limits()]
+
+
+def provide_folders(variables: Iterable[str] = KEPT) -> None:
+    """Name folders below the temporary one for what libraries keep, where their own ones cannot be written.
+
+    Without a folder, libraries that are compiled by Numba do not load, and Matplotlib makes a new one each time.
+    """
+    for variable in variables:
+        if any(map(can_write, _usual_folders(variable))):
+            continue
+        own = _own_temporary_folder()
+        if own is not None:
+            os.environ[variable] = str(own / variable.lower())
+            if variable == NUMBA and "numba" in sys.modules:
+                sys.modules["numba"].config.CACHE_DIR = os.environ[variable]
+
+
+def can_write(folder: Path) -> bool:
+    """Tell whether files can be written into a folder, which is made if needed; nothing is written to find out."""
+    try:
+        around = next(each for each in (folder, *folder.parents) if each.exists())
+        return folder.is_absolute() and around.is_dir() and os.access(around, os.W_OK | os.X_OK)
+    except (OSError, ValueError):  # a folder of another user, or a name that no folder can have
+        return False
+
+
+def _usual_folders(variable: str) -> Iterator[Path]:
+    """Yield folders, one of which suffices."""
+    # Without a home folder the name still begins with ~, and is not absolute.
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111 - Path.home raises an error then
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
+    settings = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
+    named = os.environ.get(variable)
+    if variable == "XDG_CACHE_HOME":
+        yield caches
+    elif variable == "MPLCONFIGDIR":
+        unix = sys.platform.startswith(("linux", "freebsd"))
+        yield Path(named or (settings / "matplotlib" if unix else home / ".matplotlib"))
+    else:
+        # Numba tries all of these: a folder by name, then beside the code that it compiles, then the user's own.
+        yield from (Path(named),) if named else ()
+        yield caches / "numba"
+        numba = importlib.util.find_spec("numba")
+        if numba is not None and numba.origin is not None and can_write(Path(__file__).parent):
+            yield Path(numba.origin).parent
+
+
+def _own_temporary_folder() -> Path | None:
+    """Return a folder in the temporary one for this user's later processes, too; None if there is no temporary one.
+
+    What Numba reads there is run, so nobody else may write into it.
+    """
+    user = getattr(os, "getuid", lambda: 0)()
+    try:
+        place = Path(tempfile.gettempdir()) / f"featx-{user}"
+        with suppress(FileExistsError):
+            place.mkdir(mode=0o700)
+        state = place.lstat()
+        # On Windows each user has a temporary folder of their own.
+        private = os.name == "nt" or not state.st_mode & 0o022
+        if stat.S_ISDIR(state.st_mode) and state.st_uid == user and private and can_write(place):
+            return place
+        place = Path(tempfile.mkdtemp(prefix="featx-"))
+    except OSError:
+        return None
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    return place
 
 
 def _group_limits(root: Path = Path("/")) -> Iterator[tuple[int, int]]:

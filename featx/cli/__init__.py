@@ -20,6 +20,7 @@ from featx.cli import (
     recipes,
     report,
     reproduce,
+    streams,
     sweep,
     visualize,
 )
@@ -39,7 +40,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        sys.stdout.write(f"featx {__version__}\n")
+        console.print_lines([f"featx {__version__}"])
         raise typer.Exit
 
 
@@ -67,14 +68,24 @@ app.add_typer(cache.app, name="cache")
 
 def main() -> None:
     """Run the command line; every error that featx knows is one sentence and its exit code."""
+    streams.prepare()
+    sys.excepthook = console.one_line
     try:
-        app()
+        _run()
     except FeatxError as error:
         if console.State.debug:
             raise
-        sys.stderr.write(f"{error}\n")
+        streams.complain(f"{error}\n")
         sys.exit(error.exit_code)
     except SystemExit as leave:
         if leave.code == INTERRUPTED:
-            sys.stderr.write("Interrupted; finished rows are kept.\n")
+            streams.complain(console.INTERRUPTION)
         raise
+
+
+def _run() -> None:
+    try:
+        app()
+    finally:
+        # What Typer printed, such as help, may have no place either.
+        streams.flush()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from featx.cli import streams
+
 if TYPE_CHECKING:
     from featx.errors import FeatxError
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 PATIENCE_SECONDS = 1.0
 # The exit code where some images were skipped.
 SKIPPED = 3
+INTERRUPTION = "Interrupted; finished rows are kept.\n"
 
 
 class _Lines(logging.Handler):
@@ -27,11 +31,12 @@ class _Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         prefix = "" if record.levelno < logging.WARNING else "Note: "
-        sys.stderr.write(f"{prefix}{record.getMessage()}\n")
+        streams.complain(f"{prefix}{record.getMessage()}\n")
 
 
 def start(*, quiet: bool, debug: bool) -> None:
     """Prepare a command: its notices, and what is shown of an error that nobody expected."""
+    from featx.machine import provide_folders
     from featx.networks import quieten
 
     log = logging.getLogger("featx")
@@ -39,9 +44,23 @@ def start(*, quiet: bool, debug: bool) -> None:
     log.propagate = False
     log.setLevel(logging.ERROR if quiet else logging.INFO)
     State.debug = debug
-    if not debug:
+    provide_folders()
+    if debug:
+        sys.excepthook = sys.__excepthook__
+    else:
         quieten()
-        sys.excepthook = _one_line
+        _hush_libraries()
+        sys.excepthook = one_line
+        sys.unraisablehook = _nothing
+        threading.excepthook = _one_line_of_thread
+
+
+def _hush_libraries() -> None:
+    """Send what libraries warn of to logs that nobody shows; what matters to users is a notice of featx's own."""
+    logging.captureWarnings(True)
+    root = logging.getLogger()
+    if not root.handlers:  # Python itself shows messages that have no handler, and TensorFlow adds one of its own
+        root.addHandler(logging.NullHandler())
 
 
 class State:
@@ -50,12 +69,25 @@ class State:
     debug = False
 
 
-def _one_line(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+def one_line(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """Show an error that nobody expected as `sys.excepthook`."""
+    if issubclass(kind, KeyboardInterrupt):
+        streams.complain(INTERRUPTION)
+        return
     text = " ".join(str(error).split()) or kind.__name__
-    sys.stderr.write(
+    streams.complain(
         f"featx came upon something it did not expect ({kind.__name__}: {text}); run the command again with --debug "
         "for the traceback, and please report it. What was computed is kept.\n"
     )
+
+
+def _one_line_of_thread(failed: threading.ExceptHookArgs) -> None:
+    if not issubclass(failed.exc_type, SystemExit) and failed.exc_value is not None:
+        one_line(failed.exc_type, failed.exc_value, failed.exc_traceback)
+
+
+def _nothing(ignored: sys.UnraisableHookArgs) -> None:
+    """Show nothing of an error that Python itself ignores, in the end of an object of a library."""
 
 
 @dataclass(frozen=True)
@@ -91,15 +123,18 @@ def finish(result: Result, *, json: bool) -> None:
 
 
 def print_json(document: Mapping[str, Any]) -> None:
-    """Print one JSON object on standard output."""
+    """Print one JSON object on standard output; all readers get it right, so in other encodings it is ASCII."""
     from featx.files import finite
 
-    sys.stdout.write(json.dumps(finite(document), ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(finite(document), ensure_ascii=False, allow_nan=False)
+    if not streams.takes(text):
+        text = json.dumps(finite(document), allow_nan=False)
+    streams.write(f"{text}\n")
 
 
 def print_lines(lines: Sequence[str]) -> None:
     """Print text for people on standard output."""
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    streams.write("".join(f"{line}\n" for line in lines))
 
 
 def print_table(rows: Sequence[Sequence[str]], header: Sequence[str] = ()) -> None:
@@ -107,12 +142,15 @@ def print_table(rows: Sequence[Sequence[str]], header: Sequence[str] = ()) -> No
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(*header, show_header=bool(header), box=None, pad_edge=False)
+    table = Table(*map(streams.shown, header), show_header=bool(header), box=None, pad_edge=False)
     for column in table.columns:
         column.overflow = "fold"
     for row in rows:
-        table.add_row(*row)
-    Console(highlight=False, markup=False).print(table)
+        table.add_row(*map(streams.shown, row))
+    terminal = Console(highlight=False, markup=False)
+    with terminal.capture() as drawn:
+        terminal.print(table)
+    streams.write(drawn.get())
 
 
 @contextmanager

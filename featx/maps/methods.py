@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.machine import NUMBA, provide_folders
 from featx.maps.parameters import Parameters
 from featx.networks import hidden_module
 
@@ -24,6 +25,7 @@ SPECTRAL = 10
 
 def tsne(rows: Points, parameters: Parameters) -> Points:
     """Map (n, d) rows, d at least 2, from a PCA start with an automatic learning rate (Belkina et al. 2019)."""
+    provide_folders([NUMBA])
     from openTSNE import TSNE
 
     # Several threads would add up forces in a different order each time.
@@ -54,6 +56,7 @@ def place_by_tsne(points: Points, rows: Points, new: Points, parameters: Paramet
 
     Each new row is attracted and repelled by the map's (n, 2) points, which do not move.
     """
+    provide_folders([NUMBA])
     from openTSNE import TSNEEmbedding
     from openTSNE.affinity import PerplexityBasedNN
 
@@ -102,6 +105,7 @@ def load_umap() -> ModuleType:
 
     umap-learn has a substitute for the case that the variant is absent, so the variant is hidden.
     """
+    provide_folders([NUMBA])
     with hidden_module("umap.parametric_umap"), warnings.catch_warnings():
         # umap-learn warns that the variant is absent.
         warnings.simplefilter("ignore", ImportWarning)

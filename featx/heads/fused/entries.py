@@ -10,6 +10,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.machine import NUMBA, provide_folders
+
 Matrix = NDArray[np.float32]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -17,6 +19,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 CHUNKS = 16
 # Below this number of weights, waking other threads takes longer than they save.
 SMALL = 250_000
+
+provide_folders([NUMBA])
 
 
 def compiled(*, parallel: bool = False) -> Callable[[Function], Function]:
