@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import ValidationError
+
 from featx.errors import UsageError
 from featx.networks import find_backbone, is_model_file
 from featx.recipes import BackbonePart, ImagesPart, PreprocessPart, Recipe, load_recipe
@@ -16,7 +18,10 @@ def default_recipe(backbone: str) -> Recipe:
         UsageError: There is no backbone of that name.
     """
     if is_model_file(backbone):
-        part = BackbonePart(name=backbone)
+        try:
+            part = BackbonePart(name=backbone)
+        except ValidationError:
+            raise UsageError(f"Expected the path of a .keras file, received {backbone[:80]!r}.") from None
         return Recipe(name=backbone, backbone=part, preprocess=PreprocessPart(mode="rescale"))
     row = find_backbone(backbone)
     return Recipe(

@@ -6,7 +6,7 @@ import difflib
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -16,9 +16,18 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from featx.errors import RecipeError, UsageError
+from featx.files import read_file
 from featx.recipes.schema import DenseLayer, DropoutLayer, Recipe
 
 RATE = "fit.learning_rate"
+
+# A recipe has few tables, none of them deep. What has more is no recipe, and would keep the reader of TOML busy.
+LARGEST = 2**20
+DEEPEST = 20
+LARGEST_NUMBER = 2**63  # of TOML itself
+_PART = r"""(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""
+DEEP_KEY = re.compile(rf"(?<![\w-]){_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{{DEEPEST}}}")
+SHOWN = 80  # characters of what a file has, in a message
 
 
 def recipe_names() -> list[str]:
@@ -65,6 +74,9 @@ def with_fields(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
         UsageError: There is no such field, its value is not valid, or it is the learning rate of a recipe whose
             schedule gives absolute rates.
     """
+    for field in changes:
+        if field.count(".") > DEEPEST:
+            raise UsageError(f"Recipe {recipe.name}: there is no field {_cut(field)}, and none so deep.")
     try:
         changed = recipe.replaced(dict(changes))
     except ValidationError as error:
@@ -89,28 +101,53 @@ def _shipped() -> Traversable:
 
 def _document(source: str) -> dict[str, Any]:
     """Return a recipe's TOML document, merged with its base."""
-    try:
-        document = tomllib.loads(_text(source))
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"Recipe {source} is not valid TOML: {error}.") from None
+    document = _parsed(_text(source), source)
     base = document.pop("base", None)
     if base is None:
         return document
     if base not in recipe_names():
-        raise RecipeError(f"Recipe {source}: base must be one of {', '.join(recipe_names())}, received {base!r}.")
+        raise RecipeError(
+            f"Recipe {source}: base must be one of {', '.join(recipe_names())}, received {_shown(base)}."
+        )
     return _merged(_document(base), document)
+
+
+def _parsed(text: str, source: str) -> dict[str, Any]:
+    deep = f"Recipe {source} has tables or lists in each other, more than {DEEPEST} deep; no recipe needs that."
+    if DEEP_KEY.search(text):  # the time that tomllib takes grows with the cube of a key's parts
+        raise RecipeError(deep)
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"Recipe {source} is not valid TOML: {error}.") from None
+    except ValueError:  # from `int`, for more than 4300 digits
+        raise RecipeError(f"Recipe {source} has a number of thousands of digits; write a smaller one.") from None
+    except RecursionError:
+        raise RecipeError(deep) from None
+    values: list[Any] = [document]
+    for _ in range(DEEPEST):
+        if any(isinstance(value, int) and abs(value) >= LARGEST_NUMBER for value in values):
+            raise RecipeError(f"Recipe {source} has a whole number beyond 64 bits; write a smaller one.")
+        values = [inner for value in values for inner in _inside(value)]
+    if values:
+        raise RecipeError(deep)
+    return document
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def _text(source: str) -> str:
     if not source.endswith(".toml") and Path(source).name == source:
         if source not in recipe_names():
             raise UsageError(
-                f"No recipe is named {source!r}; {_nearest(source, recipe_names())} "
+                f"No recipe is named {_shown(source)}; {_nearest(source, recipe_names())} "
                 "(For your own file, pass its path, which ends in .toml.)"
             )
         return (_shipped() / f"{source}.toml").read_text("utf-8")
     try:
-        return Path(source).read_text("utf-8")
+        return read_file(Path(source), LARGEST).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise RecipeError(f"Expected a recipe in TOML at {source}, but it cannot be read: {reason}.") from None
@@ -135,10 +172,10 @@ def _sentence(error: ValidationError, source: str) -> str:
     rest = f" ({more} more after this one.)" if more else ""
     if first["type"] == "extra_forbidden":
         nearest = _nearest(str(place[-1]), sorted(_fields_beside(place)))
-        return f"Recipe {source}: there is no field {field}; {nearest}{rest}"
+        return f"Recipe {source}: there is no field {_cut(field)}; {nearest}{rest}"
     if first["type"] == "missing":
         return f"Recipe {source}: the field {field} is missing.{rest}"
-    return f"Recipe {source}: {field or 'the recipe'}: {_message(first)}.{rest}".replace("?.", "?")
+    return f"Recipe {source}: {_cut(field) or 'the recipe'}: {_message(first)}.{rest}".replace("?.", "?")
 
 
 def _detail(item: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -164,13 +201,24 @@ def _message(detail: Mapping[str, Any]) -> str:
     if isinstance(detail["input"], dict) or "received" in message:
         return str(message)
     valid = re.findall(r"'([^']+)'", message) if detail["type"] == "literal_error" else []
-    near = difflib.get_close_matches(str(detail["input"]), valid, n=1)
+    near = difflib.get_close_matches(_shown(detail["input"]).strip("'"), valid, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
-    return f"{message}, received {detail['input']!r}{hint}"
+    return f"{message}, received {_shown(detail['input'])}{hint}"
+
+
+def _shown(value: Any) -> str:
+    """Return a value as Python writes it, cut where it is long."""
+    if isinstance(value, int) and abs(value) >= LARGEST_NUMBER:
+        return "a number beyond 64 bits"
+    return _cut(repr(value))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
 
 
 def _nearest(name: str, names: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, names, n=1)
+    near = difflib.get_close_matches(_cut(name), names, n=1)
     return f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}."
 
 

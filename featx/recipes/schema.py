@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 Resize = Literal["bilinear", "bicubic", "lanczos", "box", "hamming"]
@@ -20,6 +20,24 @@ PreprocessMode = Literal["rescale", "imagenet", "featurewise"]
 Activation = Literal["linear", "relu", "gelu", "elu", "selu", "silu", "tanh", "sigmoid"]
 Output = Literal["softmax", "sigmoid"]
 Triple = tuple[float, float, float]
+
+# Upper limits, far above what is of use. They keep a typing error from using up the memory or running for years.
+MOST_LAYERS = 100
+MOST_UNITS = 100_000
+MOST_EPOCHS = 1_000_000
+LARGEST_BATCH = 1_000_000
+HIGHEST_RATE = 1e6
+MOST_RATES = 10_000
+
+
+def _without_null(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("no file and no layer can have a null character in its name")
+    return text
+
+
+Line = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_without_null)]
+Rate = Annotated[float, Field(gt=0, le=HIGHEST_RATE)]
 
 
 class Part(BaseModel):
@@ -75,10 +93,10 @@ class PreprocessPart(Part):
 class BackbonePart(Part):
     """The frozen network: a name from the table of backbones, or the path of a `.keras` file."""
 
-    name: Annotated[str, Field(min_length=1)]
-    weights: Annotated[str, Field(min_length=1, description="imagenet, random, or a weights file")] = "imagenet"
+    name: Line
+    weights: Annotated[Line, Field(description="imagenet, random, or a weights file")] = "imagenet"
     pooling: Pooling = "none"
-    cut: Annotated[str | None, Field(description="layer whose output is the features; None: the last layer")] = None
+    cut: Annotated[Line | None, Field(description="layer whose output is the features; None: the last layer")] = None
     precision: Annotated[
         Precision, Field(description="mixed: half precision where that is safe, for GPUs with units for it")
     ] = "float32"
@@ -101,9 +119,9 @@ class DenseLayer(Part):
     """A fully connected layer."""
 
     type: Literal["dense"]
-    units: Annotated[int, Field(ge=1)]
+    units: Annotated[int, Field(ge=1, le=MOST_UNITS)]
     activation: Activation = "linear"
-    name: Annotated[str | None, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")] = None
+    name: Annotated[str | None, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=200)] = None
 
 
 HeadLayer = Annotated[DropoutLayer | DenseLayer, Field(discriminator="type")]
@@ -112,7 +130,7 @@ HeadLayer = Annotated[DropoutLayer | DenseLayer, Field(discriminator="type")]
 class HeadPart(Part):
     """Layers between the features and the classes; a last dense layer with one unit per class is added to them."""
 
-    layers: tuple[HeadLayer, ...] = ()
+    layers: Annotated[tuple[HeadLayer, ...], Field(max_length=MOST_LAYERS)] = ()
     output: Annotated[Output, Field(description="sigmoid: one unit for two classes")] = "softmax"
     penultimate: Annotated[str | None, Field(description="dense layer that gives the penultimate features")] = None
 
@@ -145,8 +163,8 @@ class SchedulePart(Part):
     """
 
     kind: Literal["absolute", "factor"]
-    boundaries: tuple[Annotated[int, Field(ge=1)], ...]
-    values: tuple[Annotated[float, Field(gt=0)], ...]
+    boundaries: Annotated[tuple[Annotated[int, Field(ge=1, le=MOST_EPOCHS)], ...], Field(max_length=MOST_RATES)]
+    values: tuple[Rate, ...]
 
     @model_validator(mode="after")
     def _one_more_value_than_boundaries(self) -> SchedulePart:
@@ -164,10 +182,10 @@ class FitPart(Part):
     """How the head is trained."""
 
     optimizer: Literal["adam"] = "adam"
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    learning_rate: Rate = 1e-3
     schedule: SchedulePart | None = None
-    epochs: Annotated[int, Field(ge=1)] = 30
-    batch_size: Annotated[int, Field(ge=1)] = 32
+    epochs: Annotated[int, Field(ge=1, le=MOST_EPOCHS)] = 30
+    batch_size: Annotated[int, Field(ge=1, le=LARGEST_BATCH)] = 32
     validation: Annotated[float, Field(ge=0, lt=1, description="share of the train split to hold out")] = 0.2
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
 
@@ -193,8 +211,8 @@ class FeatureSpec(Part):
 class Recipe(FeatureSpec):
     """Features, a head on them, and its training."""
 
-    name: Annotated[str, Field(min_length=1)] = "unnamed"
-    description: str = ""
+    name: Line = "unnamed"
+    description: Annotated[str, Field(max_length=100_000)] = ""
     head: HeadPart = HeadPart()
     fit: FitPart = FitPart()
 
@@ -235,7 +253,7 @@ def _with_tuples(value: Any) -> Any:
 
 
 def _place_in(items: Sequence[Any], name: str, above: tuple[str, ...]) -> int:
-    if name.isdecimal() and int(name) < len(items):
+    if name in map(str, range(len(items))):
         return int(name)
     expected = f"a number from 0 to {len(items) - 1}" if items else "no number, as there are none"
     reason = PydanticCustomError(

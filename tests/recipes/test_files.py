@@ -262,12 +262,84 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     binary.write_bytes(b"\xff\xfe\x00")
     for path, reason in [
         (tmp_path / "absent.toml", "No such file or directory"),
-        (tmp_path, "Is a directory"),
+        (tmp_path, "it is a folder"),
         (binary, "it is not UTF-8 text"),
     ]:
         error = refusal(path)
         assert isinstance(error, RecipeError)
         assert str(error) == f"Expected a recipe in TOML at {path}, but it cannot be read: {reason}."
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a" + ".a" * 100_000 + " = 1\n", "more than 20 deep"),
+        ('""' + '. ""' * 100_000 + " = 1\n", "more than 20 deep"),
+        ("[a" + ".a" * 100_000 + "]\n", "more than 20 deep"),
+        ("x = " + "[" * 100_000, "more than 20 deep"),
+        ("x = " + "{a = " * 100_000, "more than 20 deep"),
+        ("x = " + "[" * 30 + "]" * 30, "more than 20 deep"),
+        ("x = " + "1" * 5000, "a number of thousands of digits"),
+        ("x = 0x" + "f" * 5000, "a whole number beyond 64 bits"),
+        ("x = 9223372036854775808", "a whole number beyond 64 bits"),
+        ("[" + "x" * 1_000_000 + "]", "there is no field xxx"),
+        (
+            "name = '" + "x" * 1_000_000 + "'\n" + BACKBONE,
+            "name: string should have at most 4096 characters, received 'x",
+        ),
+        ('[backbone]\nname = "a\\u0000.keras"', "backbone.name: no file and no layer can have a null character"),
+        (layer('type = "dense", units = 1_000_000_000'), "units: input should be less than or equal to 100000"),
+        (
+            "[head]\nlayers = [" + '{type = "dropout", rate = 0},' * 101 + "]\n" + BACKBONE,
+            "should have at most 100 items",
+        ),
+        (BACKBONE + "[fit]\nepochs = 1_000_000_000", "fit.epochs: input should be less than or equal to 1000000"),
+        (
+            BACKBONE + "[fit]\nbatch_size = 1_000_000_000_000_000_000",
+            "batch_size: input should be less than or equal",
+        ),
+        (BACKBONE + "[fit]\nlearning_rate = 1e300", "fit.learning_rate: input should be less than or equal to"),
+        (BACKBONE + "[fit]\nlearning_rate = inf", "fit.learning_rate: input should be a finite number, received inf"),
+    ],
+    ids=lambda text: text[-30:],
+)
+def test_absurd_recipes_are_refused_at_once_in_a_short_sentence(text: str, says: str, write: Write) -> None:
+    path = write(text)
+    message = str(refusal(path))
+    assert says in message
+    assert len(message.removeprefix(f"Recipe {path}")) < 300
+
+
+def test_a_recipe_may_have_a_byte_order_mark_and_lines_of_windows(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + BACKBONE.replace("\n", "\r\n").encode())
+    assert load_recipe(path).backbone.name == "vgg16"
+
+
+@pytest.mark.parametrize("place", ["/dev/zero", "/proc/self/pagemap", "a\0.toml", "x" * 300 + ".toml"], ids=ascii)
+def test_what_is_no_file_is_no_recipe(place: str) -> None:
+    assert "Expected a recipe in TOML at" in str(refusal(place))
+
+
+def test_a_recipe_of_gigabytes_is_refused_by_its_size(tmp_path: Path) -> None:
+    with (tmp_path / "large.toml").open("wb") as file:
+        file.truncate(2**30)
+    assert "it has 1,024.0 MiB, more than the limit of 1 MiB." in str(refusal(tmp_path / "large.toml"))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("fit.epochs", 10**5000),
+        ("fit.learning_rate", -(10**5000)),
+        ("head.layers." + "9" * 5000, 1),
+        (".".join("a" * 5000), 1),
+        ("a" * 5000, 1),
+    ],
+    ids=["integer", "negative", "index", "deep", "name"],
+)
+def test_an_absurd_override_is_wrong_usage(field: str, value: object) -> None:
+    assert isinstance(refusal("covid4-vgg16", {field: value}), UsageError)
 
 
 def test_an_unknown_name_is_wrong_usage_and_names_the_nearest() -> None:
