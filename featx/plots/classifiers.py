@@ -1,17 +1,17 @@
-"""Pictures of classifiers: scores with their intervals, confusion matrices, ROC curves, calibration."""
+"""Pictures of classifiers: scores with their intervals, ROC curves, calibration."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, floor
+from math import floor
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.plots.figure import COLOURS, new_figure
-from featx.plots.runs import draw_confusion
+from featx.plots.figure import COLOURS, add_legend, new_figure
+from featx.plots.letters import short_names
 from featx.stats import wilson
 
 if TYPE_CHECKING:
@@ -27,8 +27,14 @@ CV_STYLE: dict[str, Any] = {"fmt": "o", "color": COLOURS[0], "markersize": 6}
 TEST_STYLE: dict[str, Any] = {"fmt": "D", "color": COLOURS[5], "markersize": 5, "markerfacecolor": "white"}
 SMALL: dict[str, Any] = {"fontsize": "small"}
 LINES = ("-", "--", "-.", ":")
-# With more classes than this the cells of a confusion matrix are too small for a number.
-MOST_COUNTED = 20
+# Of more classes only the mean curve and those with the largest and the smallest areas are drawn.
+MOST_CURVES = 10
+BEST, WORST = 3, 5
+# Classes in the mean of curves, and points of a curve.
+MOST_AVERAGED = 1000
+MOST_POINTS = 5000
+
+Curve = tuple[NDArray[np.float64], NDArray[np.float64], float]
 
 
 @dataclass(frozen=True)
@@ -99,58 +105,18 @@ def _names(axes: Axes, rows: Sequence[ScoreRow]) -> None:
         text.set_fontweight("bold" if row.standing == "best" else "normal")
 
 
-def draw_confusions(counts: Sequence[NDArray[np.int64]], titles: Sequence[str], classes: Sequence[str]) -> Axes:
-    """Draw the confusion matrices of several classifiers in a new figure, at most four in a line.
-
-    Args:
-        counts: One matrix each: (classes, classes) images by true class (rows) and predicted class (columns).
-        titles: The title of each.
-        classes: Names of the classes.
-
-    Returns:
-        The first matrix's axes.
-    """
-    from matplotlib.figure import Figure
-
-    columns = min(4, len(counts))
-    lines = ceil(len(counts) / columns)
-    side = max(1.9, 0.4 * min(len(classes), MOST_COUNTED) + 0.5)
-    room = 0.075 * max(map(len, classes))
-    figure = Figure(figsize=(columns * side + room + 0.4, lines * (side + 0.35) + room), layout="compressed")
-    grid = figure.subplots(lines, columns, squeeze=False).ravel()
-    for place, axes in enumerate(grid):
-        if place >= len(counts):
-            axes.set_visible(False)
-            continue
-        draw_confusion(counts[place], classes, "", axes)
-        axes.set_title(titles[place], fontsize="medium")
-        _fit_text(axes, len(classes))
-        if place % columns:
-            axes.set(yticklabels=[], ylabel="")
-        if place + columns < len(counts):
-            axes.set(xticklabels=[], xlabel="")
-    return grid[0]  # type: ignore[no-any-return]
-
-
-def _fit_text(axes: Axes, classes: int) -> None:
-    axes.tick_params(labelsize="small" if classes <= 8 else "xx-small")
-    for text in list(axes.texts):
-        if classes > MOST_COUNTED:
-            text.remove()
-        else:
-            text.set_fontsize(9 if classes <= 8 else 6)
-
-
 def draw_roc(
     labels: NDArray[np.int64],
-    probabilities: NDArray[np.float64],
+    probabilities: NDArray[np.floating[Any]],
     classes: Sequence[str],
     title: str = "",
     ax: Axes | None = None,
 ) -> Axes:
     """Draw the receiver operating characteristic of each class against the rest, with the area under it.
 
-    With two classes only the second is drawn: the first's curve is its mirror image with the same area.
+    With two classes only the second is drawn: the first's curve is its mirror image with the same area. Of more than
+    ten classes the mean curve is drawn and those with the three largest and the five smallest areas. The mean is over
+    the 1,000 most frequent classes.
 
     Args:
         labels: (n,) class indices.
@@ -159,29 +125,77 @@ def draw_roc(
         title: Title of the drawing.
         ax: Where to draw; a new figure's axes if not given.
     """
-    from sklearn.metrics import roc_auc_score, roc_curve
-
     axes: Axes = ax if ax is not None else new_figure(4.6, 4.4)[1]
     axes.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle=(0, (1, 3)))
-    for number, name in enumerate(classes):
-        if len(classes) == 2 and number == 0:
-            continue
-        of_class = labels == number
-        if of_class.all() or not of_class.any():
-            axes.plot([], [], " ", label=f"{name}: {'no other' if of_class.any() else 'no'} images")
-            continue
-        false, true, _ = roc_curve(of_class, probabilities[:, number], drop_intermediate=False)
-        area = roc_auc_score(of_class, probabilities[:, number])
-        colour = COLOURS[number % len(COLOURS)]
-        line = LINES[(number + number // len(COLOURS)) % len(LINES)]
-        axes.plot(false, true, color=colour, linestyle=line, linewidth=1.8, label=f"{name}: AUC {area:.2f}")
+    short = list(short_names(classes, 24).values())
+    many = len(classes) > MOST_CURVES
+    entries = _few_curves(axes, labels, probabilities, short, many)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), title=title)
     axes.set(xlabel="false positives (1 - specificity)", ylabel="true positives (sensitivity)")
     axes.set_aspect("equal")
-    outside = len(classes) > 8
-    place: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if outside else {"loc": "lower right"}
-    axes.legend(frameon=False, **SMALL, **place)
+    place: dict[str, Any] = {"loc": "lower right"}
+    if len(entries) > 8 or max(map(len, short)) > 16:  # the legend would lie on the curves
+        place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16), "ncols": 1 if len(entries) < 6 else 2}
+    add_legend(axes, entries, frameon=False, **SMALL, **place)
     return axes
+
+
+def _few_curves(
+    axes: Axes, labels: NDArray[np.int64], probabilities: NDArray[np.floating[Any]], names: Sequence[str], many: bool
+) -> list[tuple[Any, str]]:
+    """Draw the curves, of many classes only some, and return the entries of the legend."""
+    numbers = [1] if len(names) == 2 else list(range(len(names)))
+    entries: list[tuple[Any, str]] = []
+    if many:
+        curves, entries = _mean_curve(axes, labels, probabilities)
+        by_area = sorted(curves, key=lambda number: -curves[number][2])
+        numbers = by_area if len(by_area) <= BEST + WORST else [*by_area[:BEST], *by_area[-WORST:]]
+    for place, number in enumerate(numbers):
+        curve = _curve(labels == number, probabilities[:, number])
+        if curve is None:
+            (nothing,) = axes.plot([], [], " ")
+            entries.append((nothing, f"{names[number]}: {'no other' if (labels == number).any() else 'no'} images"))
+            continue
+        false, true, area = curve
+        look = place if many else number
+        colour = COLOURS[look % len(COLOURS)]
+        style = LINES[(look + look // len(COLOURS)) % len(LINES)]
+        (line,) = axes.plot(false, true, color=colour, linestyle=style, linewidth=1.8)
+        entries.append((line, f"{names[number]}: AUC {area:.2f}"))
+    return entries
+
+
+def _mean_curve(
+    axes: Axes, labels: NDArray[np.int64], probabilities: NDArray[np.floating[Any]]
+) -> tuple[dict[int, Curve], list[tuple[Any, str]]]:
+    """Draw the mean over the most frequent classes; return their curves by number, and the entry of the legend."""
+    counts = np.bincount(labels[labels >= 0], minlength=probabilities.shape[1])
+    frequent = np.argsort(-counts, kind="stable")[:MOST_AVERAGED]
+    found = {int(i): _curve(labels == i, probabilities[:, i]) for i in frequent if counts[i]}
+    curves = {number: curve for number, curve in found.items() if curve is not None}
+    if not curves:
+        (nothing,) = axes.plot([], [], " ")
+        return curves, [(nothing, "no class has images and others")]
+    grid = np.linspace(0, 1, 201)
+    mean = np.mean([np.interp(grid, false, true) for false, true, _ in curves.values()], axis=0)
+    (line,) = axes.plot(np.r_[0, grid], np.r_[0, mean], color="0.25", linewidth=3)
+    area = float(np.mean([area for _, _, area in curves.values()]))
+    return curves, [(line, f"mean of {len(curves):,} classes: AUC {area:.2f}")]
+
+
+def _curve(of_class: NDArray[np.bool_], scores: NDArray[np.floating[Any]]) -> Curve | None:
+    """Return false and true positives and the area under them; None without images of the class or of others."""
+    from sklearn.metrics import roc_auc_score, roc_curve
+
+    known = np.isfinite(scores)
+    of_class, scores = of_class[known], scores[known]
+    if of_class.all() or not of_class.any():
+        return None
+    false, true, _ = roc_curve(of_class, scores, drop_intermediate=len(scores) > MOST_POINTS)
+    if len(false) > MOST_POINTS:
+        chosen = np.linspace(0, len(false) - 1, MOST_POINTS).round().astype(np.int64)
+        false, true = false[chosen], true[chosen]
+    return false, true, float(roc_auc_score(of_class, scores))
 
 
 def draw_reliability(
@@ -205,6 +219,8 @@ def draw_reliability(
     """
     axes: Axes = ax if ax is not None else new_figure(4.4, 4.4)[1]
     axes.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle=(0, (1, 3)), label="perfectly calibrated")
+    known = np.isfinite(probabilities).all(axis=1)
+    labels, probabilities = labels[known], probabilities[known]
     confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == labels
     bin_of = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)

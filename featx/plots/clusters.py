@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.plots.figure import class_style, new_figure
+from featx.plots.letters import short_names
 from featx.text import decimal
 
 if TYPE_CHECKING:
@@ -17,6 +19,12 @@ if TYPE_CHECKING:
 # More names or numbers than these would overlap.
 MOST_NAMES = 40
 MOST_NUMBERS = 12
+NAME_WIDTH = 24
+# Of more classes only the means are drawn, and of more images not every bar.
+MOST_BARS = 500
+MOST_STEPS = 4000
+# Of more classes each square of a matrix has several.
+MOST_CELLS = 500
 
 
 def draw_silhouettes(
@@ -29,6 +37,8 @@ def draw_silhouettes(
 ) -> Axes:
     """Draw the silhouette of every image, sorted within its class (Rousseeuw 1987). Classes are sorted by their mean.
 
+    Of more than 40 classes no names are drawn, and of more than 500 only the means.
+
     Args:
         values: (n,) silhouettes, -1 to 1.
         labels: (n,) class numbers.
@@ -38,30 +48,20 @@ def draw_silhouettes(
         ax: Where to draw; the default is a new figure.
     """
     axes: Axes = ax if ax is not None else new_figure(*silhouette_size(len(classes)))[1]
-    means = [float(values[labels == number].mean()) for number in range(len(classes))]
-    gap = max(1.0, len(values) / (10 * len(classes)))
-    bottom = 0.0
-    places = []
-    line = "\n" if len(classes) <= MOST_NUMBERS else " "
-    for number in sorted(range(len(classes)), key=lambda number: -means[number]):
-        members = np.sort(values[labels == number])[::-1]
-        edges = bottom + np.arange(len(members) + 1)
-        axes.stairs(members, edges, orientation="horizontal", fill=True, color=class_style(number)[0])
-        name = f"{classes[number]} ({len(members)}){line}{decimal(means[number], 2)}"
-        places.append((bottom + len(members) / 2, name))
-        bottom += len(members) + gap
+    order = np.argsort(labels, kind="stable")
+    members = np.split(values[order], np.searchsorted(labels[order], np.arange(1, len(classes))))
+    means = [float(part.mean()) if len(part) else np.nan for part in members]
+    by_mean = sorted((n for n in range(len(classes)) if len(members[n])), key=lambda number: -means[number])
+    if len(by_mean) > MOST_BARS:
+        bottom, gap = _draw_means(axes, [means[number] for number in by_mean])
+    else:
+        bottom, gap = _draw_bars(axes, members, means, by_mean, classes)
     mean = float(values.mean())
     axes.axvline(0, color="0.3", linewidth=0.8)
     axes.axvline(mean, color="black", linestyle="--", linewidth=1, label=f"mean {decimal(mean, 2)}")
     if chance is not None:
         axes.axvspan(*chance, color="0.6", alpha=0.6, linewidth=0, label="mean by chance (95 %)")
-    if len(classes) <= MOST_NAMES:
-        size = "small" if len(classes) <= MOST_NUMBERS else "xx-small"
-        axes.set_yticks([place for place, _ in places], [text for _, text in places], fontsize=size)
-        axes.tick_params(axis="y", length=0)
-    else:
-        axes.set_yticks([])
-    axes.set(xlabel="silhouette of each image", title=title, ylim=(bottom, -gap))
+    axes.set(title=title, ylim=(bottom, -gap))
     axes.legend(
         frameon=False,
         fontsize="small",
@@ -69,6 +69,47 @@ def draw_silhouettes(
         bbox_to_anchor=(0.5, -0.6 / axes.figure.get_figure(root=True).get_figheight()),
     )
     return axes
+
+
+def _draw_bars(
+    axes: Axes,
+    members: Sequence[NDArray[np.float64]],
+    means: Sequence[float],
+    by_mean: Sequence[int],
+    classes: Sequence[str],
+) -> tuple[float, float]:
+    """Draw the bars of each class and its name; return where they end, and the space between classes."""
+    n = sum(map(len, members))
+    gap = max(1.0, n / (10 * len(classes)))
+    bottom = 0.0
+    places = []
+    line = "\n" if len(classes) <= MOST_NUMBERS else " "
+    short = list(short_names(classes, NAME_WIDTH).values()) if len(classes) <= MOST_NAMES else []
+    for number in by_mean:
+        values = np.sort(members[number])[::-1]
+        steps = min(len(values), max(2, MOST_STEPS * len(values) // n)) if n > MOST_STEPS else len(values)
+        chosen = np.linspace(0, len(values) - 1, steps).round().astype(np.int64)
+        edges = bottom + np.linspace(0, len(values), steps + 1)
+        axes.stairs(values[chosen], edges, orientation="horizontal", fill=True, color=class_style(number)[0])
+        if short:
+            name = f"{short[number]} ({len(values)}){line}{decimal(means[number], 2)}"
+            places.append((bottom + len(values) / 2, name))
+        bottom += len(values) + gap
+    size = "small" if len(classes) <= MOST_NUMBERS else "xx-small"
+    axes.set_yticks([place for place, _ in places], [text for _, text in places], fontsize=size)
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel("silhouette of each image")
+    return bottom, gap
+
+
+def _draw_means(axes: Axes, means: Sequence[float]) -> tuple[float, float]:
+    """Draw the mean of each of very many classes, the largest on top; return where they end, and no space."""
+    steps = min(len(means), MOST_STEPS)
+    chosen = np.linspace(0, len(means) - 1, steps).round().astype(np.int64)
+    edges = np.linspace(0, len(means), steps + 1)
+    axes.stairs(np.array(means)[chosen], edges, orientation="horizontal", fill=True, color=class_style(0)[0])
+    axes.set(xlabel="mean silhouette of each class", ylabel=f"{len(means):,} classes by their mean", yticks=[])
+    return float(len(means)), 0.0
 
 
 def draw_pairs(ratios: Mapping[str, NDArray[np.float64]], classes: Sequence[str]) -> Axes:
@@ -85,22 +126,43 @@ def draw_pairs(ratios: Mapping[str, NDArray[np.float64]], classes: Sequence[str]
     """
     k = len(classes)
     side = max(3.7, 0.5 * k + 1.4 if k <= MOST_NUMBERS else 0.2 * min(k, MOST_NAMES) + 1.6)
-    figure, axes = new_figure(side * len(ratios) + 0.8, side, len(ratios))
+    short = list(short_names(classes, NAME_WIDTH).values())
+    room = 0.08 * max(0, max(map(len, short)) - 8)
+    figure, axes = new_figure((side + room) * len(ratios) + 0.8, side + room, len(ratios))
     panels = np.atleast_1d(axes)
+    step, per_square = ceil(k / MOST_NAMES), ceil(k / MOST_CELLS)
     for panel, (title, matrix) in zip(panels, ratios.items(), strict=True):
-        image = panel.imshow(np.ma.masked_invalid(matrix), cmap="RdBu", vmin=0, vmax=2)
-        panel.set(title=title, xticks=[], yticks=[], facecolor="0.9")
-        for (row, column), ratio in np.ndenumerate(matrix):
-            if k <= MOST_NUMBERS and np.isfinite(ratio):
+        squares = _lowest(matrix, per_square)
+        end = len(squares) * per_square - 0.5
+        masked = np.ma.masked_invalid(squares)
+        image = panel.imshow(masked, cmap="RdBu", vmin=0, vmax=2, extent=(-0.5, end, end, -0.5))
+        panel.set(title=title, facecolor="0.9")
+        for (row, column), ratio in np.ndenumerate(matrix) if k <= MOST_NUMBERS else ():
+            if np.isfinite(ratio):
                 ink = "white" if abs(ratio - 1) > 0.6 else "black"
                 panel.text(column, row, f"{ratio:.2f}", ha="center", va="center", color=ink)
-        if k <= MOST_NAMES:
-            rotation = 30 if k <= MOST_NUMBERS else 60
-            panel.set_xticks(range(k), classes, rotation=rotation, ha="right", rotation_mode="anchor")
-            panel.set_yticks(range(k), classes)
+        rotation = 30 if k <= MOST_NUMBERS else 60
+        size = "medium" if k <= MOST_NAMES // 2 else "x-small"
+        named = {"ha": "right", "rotation_mode": "anchor", "fontsize": size}
+        panel.set_xticks(range(0, k, step), short[::step], rotation=rotation, **named)
+        panel.set_yticks(range(0, k, step), short[::step], fontsize=size)
+    if step > 1:
+        notes = [f"Every {step}th class is named."]
+        notes += [f"A square has the lowest ratio of {per_square} × {per_square} classes."] if per_square > 1 else []
+        figure.supxlabel(" ".join(notes), fontsize="small")
     figure.colorbar(image, ax=list(panels), shrink=0.7, extend="max", label="between/within ratio")
     first: Axes = panels[0]
     return first
+
+
+def _lowest(matrix: NDArray[np.float64], side: int) -> NDArray[np.float64]:
+    """Return the lowest value of each square of so many rows and columns, NaN where none is finite."""
+    if side == 1:
+        return matrix
+    starts = np.arange(0, len(matrix), side)
+    filled = np.where(np.isfinite(matrix), matrix, np.inf)
+    lowest = np.minimum.reduceat(np.minimum.reduceat(filled, starts, axis=0), starts, axis=1)
+    return np.where(np.isfinite(lowest), lowest, np.nan)
 
 
 def silhouette_size(classes: int) -> tuple[float, float]:

@@ -1,12 +1,16 @@
-"""Figures without pyplot's global state: made, saved, put into a page; colours, markers and short names."""
+"""Figures without pyplot's global state: made, saved, put into a page; colours, markers and legends."""
 
 from __future__ import annotations
 
 import io
 import re
+import threading
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
+
+from featx.plots.letters import fit_letters
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,6 +27,11 @@ _METADATA = re.compile(r"<metadata>.*?</metadata>", re.DOTALL)
 # It would apply to the whole page, whose own style sheet says the same for figures.
 _STYLE = re.compile(r"<defs>\s*<style type=\"text/css\">.*?</style>\s*</defs>", re.DOTALL)
 _OPENING = re.compile(r'<svg\b[^>]*(viewBox="[^"]*")[^>]*>')
+
+# What Matplotlib says of a letter that it cannot draw, and of a drawing too small for its text.
+_HARMLESS = (r"Glyph \d+", ".*layout not applied", "Tight layout not applied")
+# Its settings, and Python's filters of warnings, are those of the whole process.
+_DRAWING = threading.RLock()
 
 
 def new_figure(width: float, height: float, columns: int = 1) -> tuple[Figure, Any]:
@@ -72,22 +81,21 @@ def class_style(number: int) -> tuple[str, str]:
     return COLOURS[place], MARKERS[(place + repeats) % len(MARKERS)]
 
 
-def short_names(names: Sequence[str], length: int = 20) -> dict[str, str]:
-    """Return a name of at most `length` characters for each name, for drawings; no two are the same."""
-    short_of: dict[str, str] = {}
-    for name in names:
-        short = name if len(name) <= length else name[: length - 1] + "…"
-        number = 1
-        while short in short_of.values():
-            number += 1
-            short = f"{name[: length - 4]}… {number}"
-        short_of[name] = short
-    return short_of
+def add_legend(axes: Axes, entries: Sequence[tuple[Any, str]], **look: Any) -> None:
+    """Add a legend of artists and their names, as the names are; Matplotlib by itself leaves out `_name`."""
+    legend = axes.legend([artist for artist, _ in entries], [str(place) for place in range(len(entries))], **look)
+    for text, (_, name) in zip(legend.get_texts(), entries, strict=True):
+        text.set_text(name)
 
 
 def _write(axes: Axes, target: Path | IO[str], settings: Mapping[Any, str] | None = None, **options: Any) -> None:
     from matplotlib import rc_context
 
-    # Without a fixed salt, Matplotlib gives an SVG's parts new random ids each time.
-    with rc_context({"svg.hashsalt": "featx", **(settings or {})}):
-        axes.figure.get_figure(root=True).savefig(target, **options)
+    figure = axes.figure.get_figure(root=True)
+    # Without a fixed salt, Matplotlib gives an SVG's parts new random ids each time. A user's settings may want TeX.
+    fixed = {"svg.hashsalt": "featx", "text.usetex": False, **(settings or {})}
+    with _DRAWING, rc_context(fixed), warnings.catch_warnings():
+        for message in _HARMLESS:
+            warnings.filterwarnings("ignore", message)
+        fit_letters(figure)
+        figure.savefig(target, **options)

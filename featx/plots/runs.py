@@ -1,27 +1,32 @@
-"""A training run drawn on Axes: curves over epochs, the confusion matrix, the test results of a sweep."""
+"""A training run drawn on Axes: curves over epochs, the test results of a sweep."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.plots.figure import COLOURS, new_figure, short_names
+from featx.plots.figure import COLOURS, new_figure
+from featx.plots.letters import short_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # The limit of names along the axis of a sweep's picture.
 MOST_NAMES = 40
+# A curve of more points is drawn by the lowest and the highest of each of as many stretches as half of this.
+MOST_POINTS = 4000
 
 
 def draw_curve(
     train: Sequence[float], validation: Sequence[float | None], ylabel: str, ax: Axes | None = None
 ) -> Axes:
     """Draw one quantity by epoch, counted from 0, for training and validation.
+
+    Values that are not finite are gaps. Of very many epochs the lowest and the highest values are drawn.
 
     Args:
         train: One value an epoch.
@@ -32,12 +37,12 @@ def draw_curve(
     from matplotlib.ticker import MaxNLocator
 
     axes: Axes = ax if ax is not None else new_figure(5, 3.6)[1]
-    epochs = np.arange(len(train))
-    marker = "o" if len(train) == 1 else ""
-    axes.plot(epochs, train, color=COLOURS[0], marker=marker, label="training (dropout on)")
+    fitted = np.array([np.nan if value is None else value for value in train], np.float64)
+    axes.plot(*_thinned(fitted), color=COLOURS[0], marker=_marker(fitted), label="training (dropout on)")
     if any(value is not None for value in validation):
-        held_out = np.array([np.nan if value is None else value for value in validation])
-        axes.plot(epochs, held_out, color=COLOURS[5], linestyle="--", marker=marker, label="validation")
+        held_out = np.array([np.nan if value is None else value for value in validation], np.float64)
+        look: dict[str, Any] = {"color": COLOURS[5], "linestyle": "--", "marker": _marker(held_out)}
+        axes.plot(*_thinned(held_out), label="validation", **look)
     axes.set(xlabel="epoch", ylabel=ylabel)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
@@ -45,27 +50,22 @@ def draw_curve(
     return axes
 
 
-def draw_confusion(counts: NDArray[np.int64], classes: Sequence[str], title: str, ax: Axes | None = None) -> Axes:
-    """Draw a confusion matrix: each cell's count, shaded by its share of the true class.
+def _marker(values: NDArray[np.float64]) -> str:
+    """Return a marker for a line that would not be seen."""
+    return "o" if np.isfinite(values).sum() == 1 else ""
 
-    Args:
-        counts: (classes, classes) numbers of images, by true class (rows) and predicted class (columns).
-        classes: The classes' names.
-        title: The text above, such as the accuracy.
-        ax: Where to draw; by default the Axes of a new figure.
-    """
-    side = max(3.6, 0.8 * len(classes) + 1.6)
-    axes: Axes = ax if ax is not None else new_figure(side, side)[1]
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for (row, column), count in np.ndenumerate(counts):
-        ink = "white" if shares[row, column] > 0.5 else "black"
-        axes.text(column, row, str(count), ha="center", va="center", color=ink)
-    ticks = range(len(classes))
-    axes.set_xticks(ticks, classes, rotation=30, ha="right", rotation_mode="anchor")
-    axes.set_yticks(ticks, classes)
-    axes.set(xlabel="predicted", ylabel="true", title=title)
-    return axes
+
+def _thinned(values: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return epochs and values; of very many the lowest and the highest of each stretch, and the last."""
+    values = np.where(np.isfinite(values), values, np.nan)
+    epochs = np.arange(len(values))
+    if len(values) > MOST_POINTS:
+        chosen = [epochs[[0, -1]]]
+        for stretch in np.array_split(epochs, MOST_POINTS // 2):
+            known = stretch[np.isfinite(values[stretch])]
+            chosen.append(known[[values[known].argmin(), values[known].argmax()]] if len(known) else stretch[:1])
+        epochs = np.unique(np.concatenate(chosen))
+    return epochs, values[epochs]
 
 
 def draw_sweep(
@@ -90,24 +90,24 @@ def draw_sweep(
     """
     width = min(20.0, max(4.0, 0.5 * len(names) + 1.5))
     axes: Axes = ax if ax is not None else new_figure(width, 3.6)[1]
-    for place, values in enumerate(accuracies):
-        if not values:
-            continue
-        # Equal accuracies stand side by side, so that none hides another.
-        offsets = np.linspace(-0.2, 0.2, len(values)) if len(values) > 1 else np.zeros(1)
-        axes.scatter(place + offsets, 100 * np.array(values), s=18, color=COLOURS[0], alpha=0.8, linewidths=0)
-        axes.hlines(100 * float(np.mean(values)), place - 0.32, place + 0.32, color="0.15", linewidth=1.6)
-    axes.scatter([], [], s=18, color=COLOURS[0], alpha=0.8, linewidths=0, label="one fit")
-    axes.plot([], [], color="0.15", linewidth=1.6, label="mean over seeds")
+    # Equal accuracies stand side by side, so that none hides another.
+    offsets = [np.linspace(-0.2, 0.2, len(values)) if len(values) > 1 else np.zeros(1) for values in accuracies]
+    fitted = [(place, values) for place, values in enumerate(accuracies) if len(values)]
+    x = np.concatenate([[], *(place + offsets[place] for place, _ in fitted)])
+    y = 100 * np.concatenate([[], *(np.asarray(values, np.float64) for _, values in fitted)])
+    axes.scatter(x, y, s=18, color=COLOURS[0], alpha=0.8, linewidths=0, label="one fit")
+    means = [100 * float(np.mean(values)) for _, values in fitted]
+    middles = np.array([place for place, _ in fitted], np.float64)
+    axes.hlines(means, middles - 0.32, middles + 0.32, color="0.15", linewidth=1.6, label="mean over seeds")
     points = [(place, 100 * value) for place, value in enumerate(reference) if value is not None]
     if points:
-        x, y = zip(*points, strict=True)
-        axes.scatter(x, y, marker="x", s=34, color=COLOURS[5], label=reference_label)
-    short = list(short_names(names, 24).values())
+        places_of, values_of = np.array(points).T
+        axes.scatter(places_of, values_of, marker="x", s=34, color=COLOURS[5], label=reference_label)
+    short = short_names(names, 24)
     places = range(0, len(names), ceil(len(names) / MOST_NAMES))
-    slanted = max(map(len, names)) >= 6
+    slanted = max(map(len, short.values())) >= 6
     rotation, alignment = (30, "right") if slanted else (0, "center")
-    axes.set_xticks(places, [short[place] for place in places], rotation=rotation, ha=alignment)
+    axes.set_xticks(places, [short[names[place]] for place in places], rotation=rotation, ha=alignment)
     axes.set(xlabel=xlabel, ylabel=ylabel, xlim=(-0.6, len(names) - 0.4), ylim=(0, 102))
     axes.grid(axis="y", alpha=0.3)
     axes.legend(frameon=False, loc="lower right", fontsize="small")

@@ -10,7 +10,8 @@ from matplotlib.container import ErrorbarContainer
 from sklearn.metrics import roc_auc_score
 
 from featx import plots
-from featx.plots.classifiers import ScoreRow, draw_confusions, draw_reliability, draw_roc, draw_scores
+from featx.plots.classifiers import ScoreRow, draw_reliability, draw_roc, draw_scores
+from featx.plots.confusion import draw_confusions
 from featx.stats import wilson
 
 ROWS = [

@@ -15,7 +15,8 @@ from matplotlib.axes import Axes
 from PIL import Image
 
 from featx import plots
-from featx.plots.figure import class_style, inline_svg, short_names
+from featx.plots.figure import class_style, inline_svg
+from featx.plots.letters import short_names
 
 NAMES = ["covid", "normal", "viral"]
 

@@ -5,7 +5,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from featx.plots.runs import draw_confusion, draw_curve, draw_sweep
+from featx.plots.confusion import draw_confusion
+from featx.plots.runs import draw_curve, draw_sweep
 
 COUNTS = np.array([[7, 1, 1], [0, 9, 0], [4, 5, 0]])
 NAMES = ["covid", "normal", "viral"]
