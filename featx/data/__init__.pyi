@@ -4,6 +4,7 @@ from .dataset import Item as Item
 from .dataset import check_for_fit as check_for_fit
 from .dataset import first_few as first_few
 from .dataset import group_ids as group_ids
-from .manifest import is_manifest as is_manifest
 from .reading import read_data as read_data
 from .reading import read_paths as read_paths
+from .survey import SURVEY as SURVEY
+from .tables import is_manifest as is_manifest

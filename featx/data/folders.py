@@ -6,13 +6,16 @@ import logging
 import os
 import stat
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from featx.data.dataset import Item, first_few
-from featx.data.manifest import SPLIT_NAMES
+from featx.data.layouts import check_class_folders, splits_of_folders
+from featx.data.leftovers import is_own, is_system_folder
+from featx.data.splits import split_beside_train
+from featx.data.tables import is_manifest
 from featx.errors import DataError
 
 log = logging.getLogger("featx")
@@ -29,6 +32,8 @@ class Listing:
     items: list[Item] = field(default_factory=list)
     others: list[str] = field(default_factory=list)  # ids of files that do not have an image's ending
     loose: list[str] = field(default_factory=list)  # ids of images outside of class folders
+    skipped: dict[str, None] = field(default_factory=dict)  # folders of the system
+    own: dict[str, None] = field(default_factory=dict)  # folders that featx wrote
 
     def add(self, files: Iterable[tuple[str, str]], label: str | None, split: str) -> bool:
         """Add files, given as pairs of path and id, and tell whether an image was among them."""
@@ -46,16 +51,41 @@ class Listing:
             name = prefix + readable(file.name)
             (self.loose if _is_image(name) else self.others).append(name)
 
+    def children(
+        self, folder: str, prefix: str, *, top: bool = False
+    ) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str]]]:
+        """The folders, sorted by name, and the files in a folder, without hidden ones and what is not data."""
+        folders, files = _children(folder)
+        skipped = [entry for entry in folders if is_system_folder(entry.name)]
+        self.skipped.update(dict.fromkeys(prefix + readable(entry.name) for entry in skipped))
+        if not top and is_own({entry.name for entry in (*folders, *files)}):
+            self.own[prefix.rstrip("/")] = None
+            return [], []
+        return [entry for entry in folders if not is_system_folder(entry.name)], files
+
+    def files(self, folder: str, prefix: str, *, top: bool = False) -> Iterator[tuple[str, str]]:
+        """Yield path and id of each file at any depth; links are followed, but not in a circle."""
+        pending: list[tuple[str, str, frozenset[tuple[int, int]]]] = [(folder, prefix, frozenset())]
+        while pending:
+            folder, prefix, above = pending.pop()
+            here = _identity(folder)
+            if here in above:
+                continue
+            folders, files = self.children(folder, prefix, top=top and not above)
+            pending += [(entry.path, f"{prefix}{readable(entry.name)}/", above | {here}) for entry in folders]
+            yield from ((entry.path, prefix + readable(entry.name)) for entry in files)
+
 
 def search_labelled(root: Path, listing: Listing) -> None:
     """Find the images of a folder that has split folders or, if not, class folders."""
-    folders, files = _children(str(root))
-    splits = {folder.name: SPLIT_NAMES.get(folder.name.casefold()) for folder in folders}
-    if any(splits.values()):
-        _search_splits(root, splits, listing)
+    folders, files = listing.children(str(root), "", top=True)
+    names = [folder.name for folder in folders]
+    splits = splits_of_folders(root, names)
+    if splits:
+        _search_splits(root, names, splits, listing)
         listing.add_outside_classes(files, "")
     else:
-        _check_not_above(root, folders)
+        check_class_folders(root, names)
         _search_classes(str(root), "", "train", listing)
     if not any(item.split == "train" for item in listing.items):
         raise DataError(f"Expected images for training in {root}, found none; {ENDINGS_TEXT}")
@@ -64,7 +94,7 @@ def search_labelled(root: Path, listing: Listing) -> None:
 def search_unlabelled(folder: Path, listing: Listing) -> None:
     """Find the images at any depth of a folder, for split "test"; their ids begin with the folder as given."""
     prefix = "" if folder == Path() else f"{readable(folder.as_posix()).rstrip('/')}/"
-    if not listing.add(_files(str(folder.absolute()), prefix), None, "test"):
+    if not listing.add(listing.files(str(folder.absolute()), prefix, top=True), None, "test"):
         raise DataError(f"Expected images in the folder {folder}, found none; {ENDINGS_TEXT}")
 
 
@@ -83,56 +113,59 @@ def _is_image(name: str) -> bool:
     return name.lower().endswith(IMAGE_ENDINGS)
 
 
-def _search_splits(root: Path, splits: Mapping[str, str | None], listing: Listing) -> None:
-    """Find the images of split folders; `splits` has the split of each folder, None for other folders."""
-    if "train" not in splits.values():
-        other = first_few([name for name, split in splits.items() if split])
-        raise DataError(f"Expected train/ beside {other}/ in {root}, found none; add train/<class>/ folders.")
-    ignored = [readable(name) for name, split in splits.items() if split is None]
-    if ignored:
+def _search_splits(root: Path, names: Sequence[str], splits: Mapping[str, str], listing: Listing) -> None:
+    """Find the images of split folders; `splits` has the split of those of the folders that are one."""
+    if ignored := [readable(name) for name in names if name not in splits]:
         log.info("Folders beside train/ were ignored (%d): %s", len(ignored), first_few(ignored))
     for name, split in splits.items():
-        if split:
-            _search_classes(str(root / name), f"{name}/", split, listing)
-
-
-def _check_not_above(root: Path, folders: Iterable[os.DirEntry[str]]) -> None:
-    """Refuse the parent of a data folder, whose folders are not classes."""
-    for folder in folders:
-        if all(os.access(f"{folder.path}/{split}", os.F_OK) for split in ("train", "test")):
-            raise DataError(
-                f"Expected train/ or class folders in {root}, found train/ and test/ one level down in "
-                f"{readable(folder.name)}/; give that folder."
+        folder, prefix = str(root / name), f"{readable(name)}/"
+        classes, files = listing.children(folder, prefix)
+        # Archives often have a folder twice: training_set/training_set/<class>/.
+        while len(classes) == 1 and split_beside_train(classes[0].name) == split and not _images(files):
+            listing.add_outside_classes(files, prefix)
+            folder, prefix = classes[0].path, f"{prefix}{readable(classes[0].name)}/"
+            classes, files = listing.children(folder, prefix)
+        if classes or split == "train":
+            _search_classes(folder, prefix, split, listing)
+        elif images := _images(files):
+            log.warning(
+                "The %d images in %s were left out, because they are in no class folder; move them into %s<class>/ "
+                "folders to score them, or give them to featx predict.",
+                len(images),
+                prefix,
+                prefix,
             )
+        else:
+            log.warning("The folder %s holds no image and was left out", prefix)
 
 
 def _search_classes(folder: str, prefix: str, split: str, listing: Listing) -> None:
-    classes, files = _children(folder)
+    classes, files = listing.children(folder, prefix, top=True)
     if not classes:
-        images = sum(_is_image(file.name) for file in files)
-        raise DataError(
-            f"Expected a folder for each class in {folder}, found "
-            + (f"{images} images without one; move them into" if images else "none; put the images into")
-            + " <class>/ folders or list them in a manifest."
-        )
+        raise _no_classes(folder, files)
     listing.add_outside_classes(files, prefix)
     for entry in classes:
         name = readable(entry.name)
-        if not listing.add(_files(entry.path, f"{prefix}{name}/"), unicodedata.normalize("NFC", name), split):
-            log.warning("The class folder %s holds no image and was left out", prefix + name)
+        path = prefix + name
+        label = unicodedata.normalize("NFC", name)
+        if not listing.add(listing.files(entry.path, f"{path}/"), label, split) and path not in listing.own:
+            log.warning("The class folder %s holds no image and was left out", path)
 
 
-def _files(folder: str, prefix: str) -> Iterator[tuple[str, str]]:
-    """Yield path and id of each visible file at any depth; links are followed, but not in a circle."""
-    pending: list[tuple[str, str, frozenset[tuple[int, int]]]] = [(folder, prefix, frozenset())]
-    while pending:
-        folder, prefix, above = pending.pop()
-        here = _identity(folder)
-        if here in above:
-            continue
-        folders, files = _children(folder)
-        pending += [(entry.path, f"{prefix}{readable(entry.name)}/", above | {here}) for entry in folders]
-        yield from ((entry.path, prefix + readable(entry.name)) for entry in files)
+def _no_classes(folder: str, files: Sequence[os.DirEntry[str]]) -> DataError:
+    images = _images(files)
+    around = Path(folder)
+    tables = sorted(path.name for place in (around, around.parent) for path in place.iterdir() if is_manifest(path))
+    table = f" (such as {first_few(tables)}, with columns path and label)" if images and tables else ""
+    return DataError(
+        f"Expected a folder for each class in {folder}, found "
+        + (f"{len(images)} images without one; move them into" if images else "none; put the images into")
+        + f" <class>/ folders or list them in a manifest{table}."
+    )
+
+
+def _images(files: Iterable[os.DirEntry[str]]) -> list[str]:
+    return [file.name for file in files if _is_image(file.name)]
 
 
 def _identity(folder: str) -> tuple[int, int]:
@@ -147,7 +180,7 @@ def _children(folder: str) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str
     files: list[os.DirEntry[str]] = []
     with _reading(folder), os.scandir(folder) as entries:
         for entry in entries:
-            if not entry.name.startswith(".") and entry.name != "__MACOSX":
+            if not entry.name.startswith("."):
                 (folders if _leads_to_folder(entry) else files).append(entry)
     return sorted(folders, key=lambda entry: entry.name), files
 

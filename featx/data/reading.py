@@ -10,14 +10,16 @@ from typing import Literal
 
 from featx.data.dataset import SPLITS, Dataset, Item, first_few
 from featx.data.folders import Listing, is_folder, readable, search_labelled, search_unlabelled
-from featx.data.manifest import Row, is_manifest, read_manifest
+from featx.data.manifest import Row, read_manifest
+from featx.data.survey import survey
+from featx.data.tables import is_manifest
 from featx.errors import DataError
 
 log = logging.getLogger("featx")
 
 
 def read_data(data: Path, *, missing: Literal["fail", "keep"] = "fail") -> Dataset:
-    """List the images of a labelled dataset.
+    """List the images of a labelled dataset; notices say what it holds, and what in it looks odd.
 
     Args:
         data: One of these: a folder with `train/<class>/*` and optionally `val/` and `test/`; a folder with
@@ -40,7 +42,9 @@ def read_data(data: Path, *, missing: Literal["fail", "keep"] = "fail") -> Datas
             f"Expected a folder or a manifest (.csv, .tsv, .parquet, .pq), found the file {data}; "
             "give the folder with the images or save the table in one of these formats."
         )
-    return _dataset(root, listing)
+    dataset = _dataset(root, listing)
+    survey(dataset, folders=root == data.absolute())
+    return dataset
 
 
 def read_paths(paths: Sequence[Path], *, missing: Literal["fail", "keep"] = "fail") -> Dataset:
@@ -85,6 +89,12 @@ def _dataset(root: Path, listing: Listing) -> Dataset:
         log.info("Files without the ending of an image were left out (%d): %s", len(others), first_few(others))
     if loose:
         log.warning("Images outside of class folders were left out (%d): %s", len(loose), first_few(loose))
+    if listing.skipped:
+        log.info(
+            "Folders of the system were skipped (%d): %s", len(listing.skipped), first_few(list(listing.skipped))
+        )
+    if listing.own:
+        log.warning("Folders that featx wrote were skipped (%d): %s", len(listing.own), first_few(list(listing.own)))
     items = sorted(listing.items, key=lambda item: (SPLITS.index(item.split), item.id))
     classes = sorted({item.label for item in items if item.label is not None})
     return Dataset(root, tuple(items), tuple(classes))

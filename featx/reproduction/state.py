@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from featx.clustering import Clusters, Quality
+from featx.data import SURVEY
 from featx.errors import FeatxError
 from featx.features import STATISTICS
 from featx.maps import Map
@@ -94,7 +95,7 @@ class Stages:
             self.seconds[name] = float(kept["seconds"])
         start = time.perf_counter()
         try:
-            with self.part(name, title), _without_statistics_notice():
+            with self.part(name, title), _without_expected_notices():
                 return work()
             return None
         finally:
@@ -104,11 +105,14 @@ class Stages:
 
 
 @contextmanager
-def _without_statistics_notice() -> Iterator[None]:
-    """Hide the notice that cached rows have other channel statistics: `two` and `all` share images by design."""
+def _without_expected_notices() -> Iterator[None]:
+    """Hide two notices: what is in the data, which each stage reads again, and that statistics of cached rows differ.
+
+    The statistics differ by design, because `two` and `all` share images.
+    """
 
     def is_shown(record: logging.LogRecord) -> bool:
-        return getattr(record, "subject", None) != STATISTICS
+        return getattr(record, "subject", None) not in (STATISTICS, SURVEY)
 
     log.addFilter(is_shown)
     try:

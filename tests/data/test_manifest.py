@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from featx.data.manifest import Row, is_manifest, read_manifest
+from featx.data.manifest import Row, read_manifest
+from featx.data.tables import is_manifest
 from featx.errors import DataError
 
 
@@ -70,6 +71,64 @@ def test_the_separator_is_the_one_that_gives_known_columns(tmp_path: Path) -> No
 def test_header_spaces_and_label_spaces_do_not_count(tmp_path: Path) -> None:
     manifest = csv_file(tmp_path, " path , label , group\na.png, covid , p1\n")
     assert read_manifest(manifest) == [Row(2, "a.png", "covid", None, "p1", {})]
+
+
+@pytest.mark.parametrize("header", ["PATH,Label,Split,Group", "\ufeffPath,LABEL, split ,group_", "p ath,la-bel,S,G"])
+def test_columns_are_known_in_any_spelling(tmp_path: Path, header: str) -> None:
+    manifest = csv_file(tmp_path, f"{header.replace('S,G', 'SPLIT,_Group')}\na.png,x,Training,p1\n")
+    assert read_manifest(manifest) == [Row(2, "a.png", "x", "train", "p1", {})]
+    names = ("Path", "LABEL", "Split", " group")
+    manifest = parquet_file(
+        tmp_path, **{name: [cell] for name, cell in zip(names, ("a", "x", "dev", "p"), strict=True)}
+    )
+    assert read_manifest(manifest) == [Row(1, "a", "x", "val", "p", {})]
+
+
+def test_a_column_with_exactly_the_name_is_the_one(tmp_path: Path) -> None:
+    manifest = csv_file(tmp_path, "path,label,Label,Path\na.png,x,y,b.png\n")
+    assert read_manifest(manifest) == [Row(2, "a.png", "x", None, None, {"Label": "y", "Path": "b.png"})]
+
+
+@pytest.mark.parametrize(
+    ("cell", "split"),
+    [("Training", "train"), ("dev", "val"), ("tr", "train"), ("te", "test"), ("test_set", "test"), ("VALID", "val")],
+)
+def test_names_of_splits(tmp_path: Path, cell: str, split: str) -> None:
+    assert read_manifest(csv_file(tmp_path, f"path,label,split\na,x,{cell}\n"))[0].split == split
+
+
+def test_a_column_set_of_splits_is_the_split(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="featx")
+    rows = read_manifest(csv_file(tmp_path, "path,label,Partition\na,x,train\nb,x,test\n"))
+    assert [(row.split, row.extra) for row in rows] == [
+        ("train", {"Partition": "train"}),
+        ("test", {"Partition": "test"}),
+    ]
+    assert caplog.messages == ["Column Partition of m.csv says the split of each image."]
+
+
+@pytest.mark.parametrize(
+    ("content", "notice"),
+    [
+        ("path,label,fold\na,x,1\nb,x,2\n", "it has no column split; fold is kept as a further column, so rename"),
+        ("path,label,part\na,x,train\nb,x,test\n", "it has no column split; part is kept as a further column"),
+        (
+            "path,label,PatientID\na,x,1\nb,x,1\n",
+            "Column PatientID of m.csv is kept as a further column; rename it to",
+        ),
+        ("path,label,subject_id\na,x,1\nb,x,1\n", "Column subject_id of m.csv is kept as a further column"),
+        ("path,label,patient\na,x,1\nb,x,2\n", None),  # each patient once: there is nothing to keep together
+        ("path,label,group,patient\na,x,p,1\nb,x,p,1\n", None),
+        ("path,label,set\na,x,A\nb,x,B\n", "it has no column split; set is kept as a further column"),
+        ("path,label,split,set\na,x,train,A\nb,x,test,B\n", None),
+    ],
+)
+def test_columns_that_look_like_split_or_group_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str, notice: str | None
+) -> None:
+    rows = read_manifest(csv_file(tmp_path, content))
+    assert {row.split for row in rows} == ({"train", "test"} if ",split," in content else {None})
+    assert notice in caplog.text if notice else not caplog.messages
 
 
 def test_columns_without_a_name_are_dropped(tmp_path: Path) -> None:
@@ -184,14 +243,22 @@ def test_folder_names_add_no_column_to_parquet(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("path,klass\na,x\n", r"Expected columns path and label .*, found path, klass; did you mean klass for"),
-        ("path,Label\na,x\n", r"found path, Label; did you mean Label for label\?"),
+        (
+            "Path,LABEL, label_\na,x,y\n",
+            r"Expected one column label in .*, found 'LABEL' and 'label_'; rename the right",
+        ),
+        ("path,covid,normal\na,0,1\nb,1,0\n", r"one column of 0 and 1 for each class \(covid, normal\); add it, for"),
+        ("path,covid,normal\na,1,1\nb,1,0\n", r"found path, covid, normal; add or rename label\."),
+        ("path,label\na\0b,x\n", r"Expected UTF-8 text in .*, found a null character in line 2"),
+        (",".join(f"c{i}" for i in range(20_000)) + "\n1\n", r"Expected at most 10000 columns in .*, found 20000"),
         ("image_path,label\na,x\n", r"did you mean image_path for path\?"),
         ("path,zzz\na,x\n", r"found path, zzz; add or rename label\."),
         ("path,label,label\na,x,x\n", r"Expected each column of .* once, found path, label, label; rename"),
         ("path,label\na.png,x\n,y\n", r"Row 3 of .* has no path"),
         ("path,label\na.png,x\nb.png,\n", r"Row 3 of .* \(b\.png\) has no label"),
         ("path,label\na.png,  \n", r"Row 2 of .* \(a\.png\) has no label"),
-        ("path,label,split\na,x,dev\n", r"Expected train, val or test as split in row 2 of .*, found dev"),
+        ("path,label,split\na,x,0\n", r"Expected train, val or test as split in row 2 of .*, found 0; write these n"),
+        ("path,label,split\na,x,eval\n", r"as split in row 2 of .*, found eval; write val if .*, test if"),
         ("path,label,split\na,x,train\nb,x,\n", r"split in row 3 of .*, found an empty cell"),
         ("path,label\na,x\nb,y,z\n", r"Row 3 of .* has 3 cells where the header has 2; .*','"),
         ("path,label\na,x\nb\n", r"Row 3 of .* has 1 cells where the header has 2"),
@@ -226,6 +293,23 @@ def test_a_parquet_that_cannot_be_used_says_why(tmp_path: Path) -> None:
         read_manifest(parquet_file(tmp_path, path=["a"], label=[["x"]]))
     with pytest.raises(DataError, match=r"Expected text or numbers in column path .*, found binary"):
         read_manifest(parquet_file(tmp_path, path=[b"a"], label=["x"]))
+
+
+@pytest.mark.parametrize("rows", [400, 60_000_000])
+def test_a_parquet_file_that_unpacks_to_gigabytes_is_refused(tmp_path: Path, rows: int) -> None:
+    # One value of 2 MB in each row, or one short value in very many: the file has some kB.
+    value = "x" * (2_000_000 if rows == 400 else 1)
+    column = pa.DictionaryArray.from_arrays(_zeros(rows), [value])
+    manifest = parquet_file(tmp_path, path=column, label=column)
+    assert manifest.stat().st_size < 500_000
+    with pytest.raises(
+        DataError, match=r"Expected a manifest of at most 512 MiB and 50 million cells, found .*; keep"
+    ):
+        read_manifest(manifest)
+
+
+def _zeros(rows: int) -> pa.Array:
+    return pa.Array.from_buffers(pa.int8(), rows, [None, pa.py_buffer(bytes(rows))])
 
 
 def test_a_manifest_that_cannot_be_opened_says_why(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import logging
 import os
 import random
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -34,9 +34,16 @@ def write(path: Path, *lines: str) -> Path:
 
 
 @pytest.fixture
-def notices(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+def notices(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """What is said while data are read, without the line that says what they hold (tests/data/test_survey.py)."""
     caplog.set_level(logging.INFO, logger="featx")
-    return caplog
+
+    def is_notice(record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith("Data: ")
+
+    caplog.handler.addFilter(is_notice)
+    yield caplog
+    caplog.handler.removeFilter(is_notice)
 
 
 def test_class_folders_are_training_data(tmp_path: Path) -> None:
@@ -75,6 +82,96 @@ def test_all_image_endings_and_no_others(tmp_path: Path, notices: pytest.LogCapt
     assert notices.messages[0].endswith("left out (3): x/a.png.txt, x/b.dcm, x/png")
 
 
+@pytest.mark.parametrize(
+    ("train", "val", "test"),
+    [
+        ("training_set", "validation_set", "test_set"),
+        ("TRAIN", "VAL", "TEST"),
+        ("train_images", "val_images", "test_images"),
+        ("Training", "dev", "Testing"),
+        ("train2017", "val2017", "test2017"),
+        ("TrainSet", "ValSet", "TestSet"),
+        ("X_train", "X_valid", "X_test"),
+        ("seg_train/seg_train", "validation/validation", "seg_test/seg_test"),
+        ("training_set/training_set", "val/valid", "test/test_set/test"),
+    ],
+)
+def test_other_names_of_split_folders(tmp_path: Path, train: str, val: str, test: str) -> None:
+    make(tmp_path, *(f"{split}/{label}/1.png" for split in (train, val, test) for label in ("cats", "dogs")))
+    data = read_data(tmp_path)
+    assert data.classes == ("cats", "dogs")
+    assert {item.id.rsplit("/", 2)[0]: item.split for item in data.items} == {
+        train: "train",
+        val: "val",
+        test: "test",
+    }
+    assert all(item.path.exists() for item in data.items)
+
+
+def test_names_that_are_splits_only_beside_training(tmp_path: Path) -> None:
+    assert read_data(make(tmp_path, "dev/a.png", "prod/a.png", "eval/a.png")).classes == ("dev", "eval", "prod")
+
+
+def test_flat_folders_of_a_split_that_has_another_are_ignored(
+    tmp_path: Path, notices: pytest.LogCaptureFixture
+) -> None:
+    make(tmp_path, "train/x/a.png", "train_images/a.png", "seg_pred/b.png")
+    assert ids(read_data(tmp_path).items) == ["train/x/a.png"]
+    assert notices.messages == ["Folders beside train/ were ignored (2): seg_pred, train_images"]
+
+
+def test_a_split_without_class_folders_is_left_out(tmp_path: Path, notices: pytest.LogCaptureFixture) -> None:
+    make(tmp_path, "train/x/a.png", "train/y/a.png", "test/1.png", "test/2.png")
+    (tmp_path / "val").mkdir()
+    assert ids(read_data(tmp_path).items) == ["train/x/a.png", "train/y/a.png"]
+    assert notices.messages == [
+        "The 2 images in test/ were left out, because they are in no class folder; move them into test/<class>/ "
+        "folders to score them, or give them to featx predict.",
+        "The folder val/ holds no image and was left out",
+    ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found", "__MACOSX", "__pycache__",
+        "@Recycle", "@Recently-Snapshot", "found.000", "RECYCLER",
+    ],
+)  # fmt: skip
+def test_folders_of_systems_are_skipped_at_every_level(
+    tmp_path: Path, name: str, notices: pytest.LogCaptureFixture
+) -> None:
+    make(tmp_path, "x/a.png", "y/b.png", f"{name}/p/q.png", f"x/{name}/a.png/thumb.jpg", f"y/deep/{name}/c.png")
+    assert ids(read_data(tmp_path).items) == ["x/a.png", "y/b.png"]
+    skipped = ", ".join(sorted((name, f"x/{name}", f"y/deep/{name}")))
+    assert f"Folders of the system were skipped (3): {skipped}" in notices.messages
+    assert [item.path for item in read_paths([tmp_path]).items] == [tmp_path / "x/a.png", tmp_path / "y/b.png"]
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ("run/manifest.json", "run/recipe.toml", "run/confusion.png"),
+        ("maps/pca-backbone-train.csv", "maps/pca-backbone-train.png"),
+        ("clusters/clusters.csv", "clusters/per_image.csv", "clusters/pairs.png"),
+        ("out/comparison.csv", "out/folds.csv", "out/roc.png"),
+        ("sweep/sweep.csv", "sweep/summary.csv", "sweep/sweep.png"),
+        ("cache/features/a/rows.arrow", "cache/stat-cache/a.sqlite"),
+    ],
+)
+def test_what_featx_wrote_is_no_class(
+    tmp_path: Path, files: tuple[str, ...], notices: pytest.LogCaptureFixture
+) -> None:
+    make(tmp_path, "x/a.png", "y/b.png", *files)
+    assert read_data(tmp_path).classes == ("x", "y")
+    folder = files[0].split("/")[0]
+    assert notices.messages == [f"Folders that featx wrote were skipped (1): {folder}"]
+    # Asked for by name, its pictures are images like others.
+    pictures = [name for name in files if name.endswith(".png")]
+    if pictures:
+        assert [item.path for item in read_paths([tmp_path / folder]).items] == [tmp_path / pictures[0]]
+
+
 def test_order_does_not_depend_on_the_order_of_making(tmp_path: Path) -> None:
     names = [f"{label}/{i}.png" for label in ("x", "y") for i in range(50)]
     shuffled = random.Random(3).sample(names, len(names))
@@ -98,7 +195,7 @@ def test_many_files_of_other_kinds_are_counted(tmp_path: Path, notices: pytest.L
 
 
 def test_hidden_files_are_ignored_silently(tmp_path: Path, notices: pytest.LogCaptureFixture) -> None:
-    make(tmp_path / ".here", "x/a.png", "x/._a.png", "x/.DS_Store", ".git/b.png", "__MACOSX/x/a.png", "x/.d/c.png")
+    make(tmp_path / ".here", "x/a.png", "x/._a.png", "x/.DS_Store", ".git/b.png", ".@__thumb/a.png", "x/.d/c.png")
     data = read_data(tmp_path / ".here")
     assert (ids(data.items), notices.messages) == (["x/a.png"], [])
 
@@ -132,10 +229,29 @@ def test_images_beside_class_folders_are_named(tmp_path: Path, notices: pytest.L
         (["a.png", "b.png"], r"found 2 images without one; move them into <class>/ folders or list them"),
         (["x/a.txt"], r"Expected images for training in .*, found none; the endings of images are \.jpg"),
         (["train/a.png"], r"Expected a folder for each class in .*train, found 1 images without one"),
-        (["train/x/a.png", "test/a.png"], r"Expected a folder for each class in .*test, found 1 images"),
         (["train/x/a.txt", "test/x/a.png"], r"Expected images for training in .*, found none"),
         (["test/x/a.png"], r"Expected train/ beside test/ in .*, found none; add train/<class>/"),
+        (
+            ["test_set/x/a.png", "x/a.png"],
+            r"Expected train/ beside test_set/ .*, or rename test_set/ if that is a cl",
+        ),
         (["two/train/x/a.png", "two/test/x/a.png"], r"found train/ and test/ one level down in two/; give that"),
+        (["d/training_set/x/a.png", "d/test_set/x/a.png"], r"found training_set/ and test_set/ one level down in d/"),
+        (
+            ["x/Train/a.png", "x/Test/a.png", "y/Train/b.png"],
+            r"found the splits Train/ and Test/ within the class x/",
+        ),
+        (["train/x/a.png", "eval/x/a.png"], r"found eval/, which could be for validation or for testing; rename"),
+        (["train/x/a.png", "hold-out/x/a.png"], r"found hold-out/, which could be for validation or for testing"),
+        (
+            ["train/x/a.png", "val/x/a.png", "dev/x/a.png"],
+            r"Expected one folder for val in .*, found dev and val; put",
+        ),
+        (
+            ["xr_train/x/a.png", "xr_test/x/a.png"],
+            r"found xr_test, xr_train, which look like splits and hold folders",
+        ),
+        (["train/1.png", "train.csv"], r"found 1 images without one; .* in a manifest \(such as train\.csv, with"),
     ],
 )
 def test_a_folder_laid_out_in_another_way(tmp_path: Path, names: list[str], message: str) -> None:

@@ -1,0 +1,88 @@
+"""Which folders are splits, and which layouts are refused because they would be read otherwise than meant."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from featx.data.dataset import SPLITS, first_few
+from featx.data.leftovers import is_system_folder
+from featx.data.splits import is_unclear_split, split_beside_train, split_mentioned, split_of_folder
+from featx.errors import DataError
+
+
+def splits_of_folders(root: Path, names: Sequence[str]) -> dict[str, str]:
+    """Return the split of each of a folder's folders that is one; none if all are classes.
+
+    Raises:
+        DataError: There is no folder for training beside those for other splits, there are two for one split, or
+            one is for validation or for testing and it is not clear for which.
+    """
+    splits = {name: split for name in names if (split := split_of_folder(name))}
+    if not splits:
+        return {}
+    if "train" not in splits.values():
+        other = first_few(list(splits))
+        raise DataError(
+            f"Expected train/ beside {other}/ in {root}, found none; add train/<class>/ folders, or rename {other}/ "
+            "if that is a class."
+        )
+    splits = {name: split for name in names if (split := split_beside_train(name))}
+    unclear = [name for name in names if is_unclear_split(name) and _folders_in(root / name)]
+    if unclear:
+        raise DataError(
+            f"Expected train/, val/ and test/ in {root}, found {unclear[0]}/, which could be for validation or for "
+            "testing; rename it to val or test, or move it elsewhere."
+        )
+    for split in dict.fromkeys(splits.values()):
+        same = [name for name, one in splits.items() if one == split]
+        if len(same) > 1:
+            # A folder without classes, such as train_images/ beside train/, is ignored like any other.
+            with_classes = [name for name in same if _folders_in(root / name)]
+            if len(with_classes) > 1:
+                raise DataError(
+                    f"Expected one folder for {split} in {root}, found {' and '.join(with_classes)}; put their "
+                    "images into one, or move one elsewhere."
+                )
+            splits = {name: one for name, one in splits.items() if name not in same or name in (with_classes or same)}
+    return splits
+
+
+def check_class_folders(root: Path, names: Sequence[str]) -> None:
+    """Check that folders of which none is a split look like classes.
+
+    Raises:
+        DataError: The splits are one level down, in a data set or in each class, or have names of their own.
+    """
+    inside = {name: _folders_in(root / name) for name in names}
+    for name, below in inside.items():
+        splits = {inner: split for inner in below if (split := split_of_folder(inner))}
+        if "train" not in splits.values() or len(set(splits.values())) < 2:
+            continue
+        shown = " and ".join(f"{inner}/" for inner in sorted(splits, key=lambda inner: SPLITS.index(splits[inner])))
+        if any(_folders_in(root / name / inner) for inner in splits):
+            raise DataError(
+                f"Expected train/ or class folders in {root}, found {shown} one level down in {name}/; give "
+                "that folder."
+            )
+        raise DataError(
+            f"Expected <split>/<class>/ folders in {root}, found the splits {shown} within the class {name}/; move "
+            f"them to train/{name}/ and so on, or list the images in a manifest with a column split."
+        )
+    mentioned = {name: split for name in names if inside[name] and (split := split_mentioned(name))}
+    if "train" in mentioned.values() and len(set(mentioned.values())) > 1:
+        raise DataError(
+            f"Expected train/, val/ and test/ or class folders in {root}, found {first_few(list(mentioned))}, which "
+            "look like splits and hold folders; rename them to train, val and test, or list the images in a manifest."
+        )
+
+
+def _folders_in(folder: Path) -> list[str]:
+    """The names of the visible folders in a folder; none if it cannot be read, which the search will say."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if entry.is_dir()]
+    except OSError:
+        return []
+    return sorted(name for name in names if not name.startswith(".") and not is_system_folder(name))

@@ -1,0 +1,232 @@
+"""What is in a dataset, in one line, and warnings of what looks as if it were meant otherwise."""
+
+from __future__ import annotations
+
+import logging
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import combinations
+from pathlib import PurePosixPath
+from statistics import median
+
+from featx.data.dataset import Dataset, Item, first_few
+from featx.data.splits import is_unclear_split, split_beside_train
+from featx.text import count, images
+
+log = logging.getLogger("featx")
+
+SURVEY = "survey"  # the subject of these notices, for those who read the same data several times
+OUTPUT_NAMES = frozenset(("run", "runs", "cache", "report", "maps", "clusters", "sweep", "featx", "featx-demo"))
+OTHER_PICTURES = frozenset(
+    f"{name}{plural}" for name in ("mask", "thumb", "thumbnail", "label", "annotation", "gt") for plural in ("", "s")
+)
+# The end of a file's name that says that it belongs to another image: "benign (1)_mask_1".
+_MARKED = re.compile(
+    r"(.+)[ _-](mask|seg|segmentation|thumb|thumbnail|gt|label|annotation|overlay)s?([ _-]?\d+)?", re.I
+)
+MANY = 10  # labels: fewer may all be different by chance
+SMALLER = 20  # times: a mask or thumbnail is that much smaller than its image
+SAMPLE = 15  # files whose sizes are looked at in each folder
+
+
+def survey(dataset: Dataset, *, folders: bool) -> None:
+    """Say in one line what a labelled dataset holds, and warn of what looks odd in it; no image is opened.
+
+    `folders` tells whether the labels are the names of folders.
+    """
+    log.info("%s", summary(dataset), extra={"subject": SURVEY})
+    for check in (*_CHECKS, _sub_folders) if folders else _CHECKS:
+        for warning in check(dataset):
+            log.warning("%s", warning, extra={"subject": SURVEY})
+
+
+def summary(dataset: Dataset) -> str:
+    """Return one line with the splits, the classes with their images, and the groups.
+
+    An example is "Data: 8 images, 2 classes; train: covid 3, normal 3; test: covid 1, normal 1; 5 groups.".
+    """
+    classes = len(dataset.classes)
+    parts = [f"Data: {images(len(dataset.items))}, {classes} class{'es' * (classes != 1)}"]
+    for split, counts in dataset.counts().items():
+        few = [f"{label} {counts[label]}" for label in dataset.classes[:5]]
+        parts.append(f"{split}: {', '.join(few)}{', …' * (classes > 5)}")
+        if classes > 5:
+            parts[-1] += f" ({sum(counts.values())} in all)"
+    groups = {item.group for item in dataset.items} - {None}
+    if groups:
+        alone = sum(item.group is None for item in dataset.items)
+        parts.append(
+            f"{count(len(groups))} group{'s' * (len(groups) != 1)}" + f", {images(alone)} without one" * bool(alone)
+        )
+    if unlabelled := sum(item.label is None for item in dataset.items):
+        parts.append(f"{unlabelled} without a label")
+    return "; ".join(parts) + "."
+
+
+def _odd_class_names(dataset: Dataset) -> Iterator[str]:
+    like_splits = [name for name in dataset.classes if split_beside_train(name) or is_unclear_split(name)]
+    if like_splits:
+        yield (
+            f"Classes are named like splits ({first_few(like_splits)}); if they are splits, lay the images out as "
+            "train/<class>/ and test/<class>/."
+        )
+    own = [name for name in dataset.classes if name.casefold() in OUTPUT_NAMES]
+    if own:
+        yield f"Classes are named like what featx writes ({first_few(own)}); move such folders out of the data."
+    pictures = [name for name in dataset.classes if name.casefold() in OTHER_PICTURES]
+    if pictures:
+        yield (
+            f"Classes are named like masks, labels or thumbnails of other images ({first_few(pictures)}); move such "
+            "folders out of the data if they are no class."
+        )
+
+
+def _classes_alike(dataset: Dataset) -> Iterator[str]:
+    names: dict[str, list[str]] = {}
+    for name in dataset.classes:
+        names.setdefault(_plain(name), []).append(name)
+    alike = [same for same in names.values() if len(same) > 1]
+    if alike:
+        yield (
+            f"Some classes differ in spelling only ({len(alike)}), such as {' and '.join(map(repr, alike[0]))}; "
+            "give them one name if they are one class."
+        )
+
+
+def _labels_that_are_no_classes(dataset: Dataset) -> Iterator[str]:
+    counts = Counter(item.label for item in dataset.items if item.label is not None)
+    labels = dataset.classes
+    if len(labels) >= MANY and 2 * len(labels) > counts.total():
+        kind = "numbers to predict" if all(map(_is_number, labels)) else "names of the images"
+        yield (
+            f"The {counts.total()} images have {len(labels)} different labels, so these may be {kind} and not "
+            "classes; check the column label or the folders."
+        )
+    else:
+        single = [name for name in labels if counts[name] == 1]
+        if single and len(single) < len(labels):
+            yield f"Classes with a single image ({len(single)}): {first_few(single)}"
+    paths = [name for name in labels if re.search(r"[\\/]|\.(jpe?g|png|tiff?|dcm|bmp)$", name, re.I)]
+    if paths:
+        yield f"Labels look like paths ({len(paths)}), such as {first_few(paths[:1])}; check the column label."
+    several = [name for name in labels if len(parts := re.split(r"[|;]", name)) > 1 and all(p.strip() for p in parts)]
+    if several:
+        yield (
+            f"Labels name several classes at once ({len(several)}), such as {first_few(several[:1])}; each "
+            "combination is taken as a class of its own, so keep one label for each image."
+        )
+
+
+def _classes_missing_in_a_split(dataset: Dataset) -> Iterator[str]:
+    counts = dataset.counts()
+    for split in ("val", "test"):
+        missing = [name for name, n in counts.get(split, {}).items() if not n and counts.get("train", {}).get(name)]
+        if missing and len(dataset.split(split)) >= len(dataset.classes):
+            yield f"Split {split} has no images of {first_few(missing)}"
+
+
+def _sub_folders(dataset: Dataset) -> Iterator[str]:
+    """Warn of folders below the class folders that hold other pictures of the same things, or the real classes."""
+    places = _places(dataset)
+    deep = [label for label, below in places.items() if any(below)]
+    if not deep:
+        return
+    first = places[deep[0]]
+    if len(places) == 1 and len(first) > 1 and "" not in first:
+        yield (
+            f"All images are below the one class folder {deep[0]}, in {len(first)} folders "
+            f"({first_few(list(first))}); if these are the classes, give that folder."
+        )
+    elif warning := next(filter(None, (_other_pictures(label, places[label]) for label in deep)), None):
+        yield warning
+    else:
+        log.info(
+            "Images in folders below a class folder have its class, such as those in %s",
+            _at(deep[0], min(filter(None, first))),
+            extra={"subject": SURVEY},
+        )
+
+
+def _other_pictures(label: str, below: Mapping[str, Sequence[Item]]) -> str | None:
+    """Return a warning if one folder of a class seems to hold the masks or thumbnails of another."""
+    some = sorted(below)[:20]
+    names = {place: {PurePosixPath(item.id).stem for item in below[place]} for place in some}
+    sizes = {place: _size(below[place]) for place in some}
+    for one, two in combinations(some, 2):
+        same = len(names[one] & names[two])
+        if same > 1 and 2 * same > min(len(names[one]), len(names[two])):
+            return (
+                f"Folders of one class hold files of the same names ({same}), {_at(label, one)} and "
+                f"{_at(label, two)}; if one has masks or thumbnails of the other, move it out of the data."
+            )
+        small, large = sorted((one, two), key=lambda place: sizes[place])
+        if 0 < SMALLER * sizes[small] < sizes[large]:
+            return (
+                f"Files in {_at(label, small)} are much smaller than those in {_at(label, large)}, about "
+                f"{sizes[small] / 1000:.1f} and {sizes[large] / 1000:.1f} kB; if they are masks or thumbnails, move "
+                "them out of the data."
+            )
+    return None
+
+
+def _marked_files(dataset: Dataset) -> Iterator[str]:
+    """Warn of files beside an image that are named like its mask or thumbnail."""
+    stems = {str(PurePosixPath(item.id).with_suffix("")) for item in dataset.items}
+    marked = [
+        item.id
+        for item in dataset.items
+        if (match := _MARKED.fullmatch(str(PurePosixPath(item.id).with_suffix("")))) and match[1] in stems
+    ]
+    if marked:
+        yield (
+            f"Files are named like masks or thumbnails of other images ({len(marked)}), such as {marked[0]}; move "
+            "them out of the data if they are."
+        )
+
+
+_CHECKS: Sequence[Callable[[Dataset], Iterator[str]]] = (
+    _odd_class_names,
+    _classes_alike,
+    _labels_that_are_no_classes,
+    _classes_missing_in_a_split,
+    _marked_files,
+)
+
+
+def _places(dataset: Dataset) -> dict[str, dict[str, list[Item]]]:
+    """The images of each class folder, by the folder below it ("" for those directly in it)."""
+    places: dict[str, dict[str, list[Item]]] = {}
+    for item in dataset.items:
+        folders = PurePosixPath(item.id).parts[:-1]
+        names = [unicodedata.normalize("NFC", name) for name in folders]
+        if item.label is not None and item.label in names and item.path == dataset.root / item.id:
+            below = "/".join(folders[names.index(item.label) + 1 :])
+            places.setdefault(item.label, {}).setdefault(below, []).append(item)
+    return places
+
+
+def _at(label: str, below: str) -> str:
+    return f"{label}/{below}".rstrip("/") + "/"
+
+
+def _size(items: Sequence[Item]) -> float:
+    """The median size in bytes of some files in a folder; 0 if there are too few to say."""
+    sizes = []
+    for item in items[:: max(1, len(items) // SAMPLE)]:
+        try:
+            sizes.append(item.path.stat().st_size)
+        except OSError:
+            continue
+    return median(sizes) if len(sizes) >= 3 else 0
+
+
+def _plain(name: str) -> str:
+    """A name without what is often written in two ways: case, spaces, dashes, 1 and 1.0."""
+    name = re.sub(r"(?<=\d)\.0+$", "", name.strip())
+    return re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFKC", name).casefold()).strip()
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"[+-]?\d+([.,]\d+)?([eE][+-]?\d+)?", text) is not None
