@@ -22,7 +22,7 @@ import numpy as np
 from featx import __version__, networks
 from featx.errors import EngineError, FeatxError, WeightsError
 from featx.heads import Fitter, FusedFitter, KerasFitter, TrainingBatches
-from featx.machine import Machine, this_machine
+from featx.machine import SHARED_MEMORY, KeptFolder, Machine, find_folders, this_machine
 from featx.progress import Progress, report_progress, reports_progress
 from featx.recipes import BackbonePart, DenseLayer, FitPart, HeadPart, Recipe
 from featx.store import Store, info, verify
@@ -113,6 +113,7 @@ class Diagnosis:
     weights: tuple[WeightsFile, ...]
     cache: CacheHealth
     problems: tuple[Problem, ...]
+    folders: tuple[KeptFolder, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON of `featx doctor`."""
@@ -145,7 +146,9 @@ def doctor(*, cache: str | Path = "cache", progress: Progress | None = None) -> 
     health, cache_problems = examine_cache(Path(cache))
     problems = [*_package_problems(packages), *_engine_problems(engines), *_device_problems(machine, devices)]
     problems += [*_weight_problems(weights), *cache_problems]
-    return Diagnosis(packages, machine, devices, engines, weights, health, tuple(problems))
+    folders = find_folders()
+    problems += _folder_problems(folders)
+    return Diagnosis(packages, machine, devices, engines, weights, health, tuple(problems), folders)
 
 
 def find_packages() -> tuple[Package, ...]:
@@ -353,6 +356,15 @@ def examine_cache(root: Path) -> tuple[CacheHealth, list[Problem]]:
     counts = {name: getattr(held, name) for name in ("rows", "shards", "networks", "set_aside", "leftovers")}
     size = held.bytes + held.network_bytes
     return CacheHealth(str(place), "read", free, len(held.spaces), bytes=size, **counts), problems
+
+
+def _folder_problems(folders: tuple[KeptFolder, ...]) -> Iterator[Problem]:
+    for folder in folders:
+        if not folder.writable:
+            fix = "name a folder in TMPDIR that can be written"
+            if folder.what == SHARED_MEMORY:
+                fix = "start the container with --shm-size 1g, or use --jobs 1 where a command has it"
+            yield Problem(f"the folder for {folder.what}, {folder.path or 'unknown'}, cannot be written", fix)
 
 
 def _place_problems(place: Path, around: Path, free: int) -> Iterator[Problem]:

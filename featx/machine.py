@@ -48,6 +48,17 @@ KEPT = {
     "MPLCONFIGDIR": "settings and fonts of Matplotlib",
     "XDG_CACHE_HOME": "lists of fonts",
 }
+SHARED_MEMORY = "memory that processes share"
+SHARED = Path("/dev/shm")  # noqa: S108
+
+
+@dataclass(frozen=True)
+class KeptFolder:
+    """A folder beside the cache that featx or a library writes into, and whether it can; `what` it is for."""
+
+    what: str
+    path: str | None
+    writable: bool
 
 
 @dataclass(frozen=True)
@@ -127,6 +138,38 @@ def provide_folders(variables: Iterable[str] = KEPT) -> None:
                 sys.modules["numba"].config.CACHE_DIR = os.environ[variable]
 
 
+def provide_home() -> None:
+    """Name a home folder below the temporary one for a user who has none, as in a container with a number for a user.
+
+    Without one, some libraries fail, and others make a folder called ~ in the current one.
+    """
+    own = None if _home().is_absolute() else _own_temporary_folder()
+    if own is not None:
+        os.environ["HOME"] = str(own)
+
+
+def _home() -> Path:
+    """Return the home folder; if there is none, the name still begins with ~ and is not absolute."""
+    return Path(os.path.expanduser("~"))  # noqa: PTH111 - Path.home raises an error then
+
+
+def find_folders() -> tuple[KeptFolder, ...]:
+    """Return the folders of libraries, which `provide_folders` may have named, and those for temporary files."""
+    provide_folders()
+    folders = []
+    for variable, what in KEPT.items():
+        usual = list(_usual_folders(variable))
+        place = next(filter(can_write, usual), usual[0])
+        folders.append(KeptFolder(what, str(place), can_write(place)))
+    try:
+        folders.append(KeptFolder("temporary files", tempfile.gettempdir(), True))
+    except OSError:  # it has tried to write into each
+        folders.append(KeptFolder("temporary files", os.environ.get("TMPDIR"), False))
+    if sys.platform == "linux":
+        folders.append(KeptFolder(SHARED_MEMORY, str(SHARED), can_write(SHARED)))
+    return tuple(folders)
+
+
 def can_write(folder: Path) -> bool:
     """Tell whether files can be written into a folder, which is made if needed; nothing is written to find out."""
     try:
@@ -138,8 +181,7 @@ def can_write(folder: Path) -> bool:
 
 def _usual_folders(variable: str) -> Iterator[Path]:
     """Yield folders, one of which suffices."""
-    # Without a home folder the name still begins with ~, and is not absolute.
-    home = Path(os.path.expanduser("~"))  # noqa: PTH111 - Path.home raises an error then
+    home = _home()
     caches = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
     settings = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
     named = os.environ.get(variable)

@@ -36,7 +36,7 @@ class _Lines(logging.Handler):
 
 def start(*, quiet: bool, debug: bool) -> None:
     """Prepare a command: its notices, and what is shown of an error that nobody expected."""
-    from featx.machine import provide_folders
+    from featx.machine import provide_folders, provide_home
     from featx.networks import quieten
 
     log = logging.getLogger("featx")
@@ -44,6 +44,7 @@ def start(*, quiet: bool, debug: bool) -> None:
     log.propagate = False
     log.setLevel(logging.ERROR if quiet else logging.INFO)
     State.debug = debug
+    provide_home()
     provide_folders()
     if debug:
         sys.excepthook = sys.__excepthook__

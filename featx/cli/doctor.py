@@ -34,6 +34,7 @@ def _show(diagnosis: Diagnosis) -> None:
     _print_packages(diagnosis)
     _print_engines_and_weights(diagnosis)
     _print_cache(diagnosis)
+    _print_folders(diagnosis)
     for problem in diagnosis.problems:
         console.print_lines([f"Problem: {problem.what.rstrip('.')}.", f"  Fix: {problem.fix}"])
     if not diagnosis.problems:
@@ -106,4 +107,14 @@ def _print_cache(diagnosis: Diagnosis) -> None:
     held: str = cache.state
     if cache.rows is not None and cache.bytes is not None:
         held = f"{cache.rows:,} rows in {cache.shards} shards, all verified, {cache.bytes / 1e6:,.1f} MB"
-    console.print_lines(["", f"cache      {cache.root}: {held}; {free}", ""])
+    console.print_lines(["", f"cache      {cache.root}: {held}; {free}"])
+
+
+def _print_folders(diagnosis: Diagnosis) -> None:
+    rows = [
+        (folder.what, folder.path or "no folder", "" if folder.writable else "cannot be written")
+        for folder in diagnosis.folders
+    ]
+    console.print_lines([""])
+    console.print_table(rows, ("folder for", "place", ""))
+    console.print_lines([""])
