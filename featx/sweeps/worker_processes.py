@@ -44,7 +44,13 @@ def in_processes(
     """
     waiting = iter(tasks)
     running: dict[Future[Result], Task] = {}
-    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _begin, (threads,))
+    try:
+        pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _begin, (threads,))
+    except OSError as error:  # a container without /dev/shm
+        raise FeatxError(
+            f"Expected memory that processes can share ({error.strerror or error}); use --jobs 1, or start the "
+            "container with --shm-size 1g."
+        ) from error
     try:
         while True:
             with _interrupts_held():
@@ -85,6 +91,9 @@ def _begin(threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
     quieten()
+    # What libraries warn of does not reach the screen of the parent, where featx shows its own notices.
+    logging.captureWarnings(True)
+    logging.getLogger().addHandler(logging.NullHandler())
     logging.getLogger("featx").setLevel(logging.ERROR)
     limit_threads(threads)
 
