@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featx.errors import RunError, StoreError
+from featx.errors import RunError, StoreError, UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -267,6 +267,30 @@ def finite(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [finite(inner) for inner in value]
     return value
+
+
+def several(value: Any, what: str) -> list[Any]:
+    """Return as a list what a caller gave as one text or path, or as several; text alone is no list of letters.
+
+    Args:
+        value: A text, a path, or a list, array, series or generator of these.
+        what: What they are, such as `paths of images`, for the message.
+
+    Raises:
+        UsageError: It is something else, such as a number, a table or None.
+    """
+    if isinstance(value, (str, os.PathLike)):
+        return [value]
+    # A table or dictionary would give the names of its columns.
+    if isinstance(value, Iterable) and not isinstance(value, (bytes, Mapping)) and not hasattr(value, "columns"):
+        with suppress(TypeError):  # an array without dimensions
+            listed = list(value)
+            if all(isinstance(each, (str, os.PathLike)) for each in listed):
+                return listed
+    raise UsageError(
+        f"Expected {what}, as a text or path or a list of these, received a value of type {type(value).__name__}; "
+        "pass a list."
+    )
 
 
 def unwritable(path: Path, error: OSError) -> StoreError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from featx.classifiers import is_saved_classifier, read_classifier
 from featx.data import is_manifest
 from featx.features import Failure, Image, OnError
-from featx.files import write_csv
+from featx.files import several, write_csv
 from featx.frames import frame
 from featx.progress import Progress, reports_progress
 from featx.runs import HeadModel, Model, extract_new, read_run
@@ -75,7 +75,7 @@ class Predictions:
 @reports_progress
 def predict(
     run: str | Path,
-    paths: Sequence[str | Path],
+    paths: str | Path | Iterable[str | Path],
     *,
     cache: str | Path = "cache",
     weights: str | None = None,
@@ -86,17 +86,19 @@ def predict(
 
     Args:
         run: A folder that `fit_head` wrote, or a saved classifier that `save_best` wrote.
-        paths: Images, folders (searched at any depth) or manifests; predictions are in their order.
+        paths: Images, folders (searched at any depth) or manifests, or one of them; predictions are in their order.
         cache: Folder of the store; features of images predicted before are not computed again.
         weights: Where the backbone's weights are, if not where the recipe says.
         on_error: What to do about images that cannot be read, see `extract`.
         progress: Called with how far the work is.
 
     Raises:
+        UsageError: `paths` is not paths.
         RunError: The folder is neither, or damaged.
         UntrustedError: The backbone's weights, or anything else that decides the features, are not those of the fit.
         FeatxError: What `extract` raises.
     """
+    paths = several(paths, "paths of images, folders or manifests")
     model = read_model(run)
     extraction = extract_new(model, paths, cache=cache, weights=weights, on_error=on_error)
     images = _as_given(extraction.images, paths)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import UsageError
+from featx.files import several
 
 # Standardised rows, their principal components, or rows as they are; see `FoldRows`.
 Space = Literal["standardised", "components", "plain"]
@@ -224,6 +225,7 @@ def find_classifiers(names: Sequence[str] | None) -> tuple[Classifier, ...]:
     """Return the classifiers of these names and the majority baseline, in the table's order; all for None."""
     if names is None:
         return tuple(CLASSIFIERS.values())
+    names = several(names, "names of classifiers")
     for name in names:
         if name not in CLASSIFIERS:
             near = get_close_matches(name, CLASSIFIERS, 1)

@@ -12,6 +12,7 @@ import numpy as np
 from featx.data import read_paths
 from featx.errors import DataError, UsageError
 from featx.features import Extraction, OnError, extract_dataset
+from featx.files import several
 from featx.heads import Head
 from featx.maps.embedding import Embedding
 from featx.maps.parameters import Method, Parameters, Setting, map_parameters
@@ -97,6 +98,8 @@ def visualize(
     parameters = map_parameters(
         method, setting=setting, perplexity=perplexity, neighbors=neighbors, min_dist=min_dist, seed=seed
     )
+    formats = several(formats, "names of formats")
+    add = several(add, "paths of images, folders or manifests to place")
     check_formats(formats)
     folder = _folder(Path(place), out, formats)
     _check_added(split, add_split)

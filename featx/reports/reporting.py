@@ -102,7 +102,9 @@ def report(
         StoreError: The page cannot be written.
     """
     start = time.perf_counter()
+    run = tuple(folder for given in run for folder in files.several(given, "folders of runs"))
     target = _target(run, out)
+    without = files.several(without, "names of sections")
     unknown = sorted(set(without) - set(OPTIONAL))
     if unknown:
         raise UsageError(

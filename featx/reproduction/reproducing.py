@@ -11,7 +11,7 @@ from typing import Any
 from featx.clustering import measure_clusters
 from featx.digests import digest_of
 from featx.errors import UsageError
-from featx.files import check_folder, write_text
+from featx.files import check_folder, several, write_text
 from featx.maps import draw_map, map_parameters
 from featx.progress import Progress, report_progress, reports_progress
 from featx.recipes import Recipe, ViewsPart
@@ -120,7 +120,7 @@ def reproduce(
         seeds=seeds,
         seed=seed,
         weights={name.lower(): source for name, source in (weights or {}).items()},
-        backbones=backbones,
+        backbones=several(backbones, "names of backbones"),
         recipes=recipes or {},
     )
     _check_out(out, root)

@@ -50,6 +50,8 @@ def points_of(
     if not grid or not seeds or not all(grid.values()):
         raise UsageError("Expected values to try and at least one seed, such as --batch-size 5..15 --seeds 3.")
     for field, values in grid.items():
+        if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
+            raise UsageError(f"Expected a list of values for {field}, received {values!r}; pass [{values!r}].")
         repeated = [value for number, value in enumerate(values) if value in values[:number]]
         if repeated:
             raise UsageError(f"Expected each value of {field} once, received {repeated[0]!r} twice.")
