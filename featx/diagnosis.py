@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 
 from featx import __version__, networks
-from featx.errors import EngineError, FeatxError, WeightsError
+from featx.errors import FeatxError, WeightsError
 from featx.heads import Fitter, FusedFitter, KerasFitter, TrainingBatches
 from featx.machine import SHARED_MEMORY, KeptFolder, Machine, find_folders, this_machine
 from featx.progress import Progress, report_progress, reports_progress
@@ -34,7 +34,6 @@ SIZE = 16
 # As a share of the rows' norm. TensorFloat-32, in which TensorFlow convolves on recent NVIDIA GPUs, keeps 10 bits of
 # a factor: 3e-4 here. Rows in a wrong order, or a transposed kernel, differ by about the norm itself.
 TOLERANCE = 1e-3
-BACKEND = "KERAS_BACKEND"
 ENGINES = (("keras", "network"), ("openvino", "network"), ("keras", "fit"), ("fused", "fit"))
 REINSTALL = {
     engine: f"pip install --upgrade --force-reinstall {packages}"
@@ -212,16 +211,16 @@ def _try_engine(engine: str, does: str) -> EngineTrial:
 
 def _run_network(engine: Any) -> str | None:
     """Run a convolution with known weights; return what is wrong with its rows."""
-    keras = _load_keras()
     generator = np.random.default_rng(0)
     kernel = generator.normal(size=(SIZE, SIZE, 3, 4)).astype(np.float32)
     images = generator.normal(size=(2, SIZE, SIZE, 3)).astype(np.float32)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows keeps files that are mapped
         path = Path(folder) / "trial.keras"
-        inputs = keras.Input((SIZE, SIZE, 3))
-        model = keras.Model(inputs, keras.layers.Conv2D(4, SIZE, use_bias=False)(inputs))
-        model.set_weights([kernel])
-        model.save(path)
+        with networks.plain_keras() as keras:
+            inputs = keras.Input((SIZE, SIZE, 3))
+            model = keras.Model(inputs, keras.layers.Conv2D(4, SIZE, use_bias=False)(inputs))
+            model.set_weights([kernel])
+            model.save(path)
         source = networks.NetworkSource(
             BackbonePart(name=str(path)), SIZE, networks.find_weights(str(path)), Store(Path(folder) / "cache")
         )
@@ -245,14 +244,6 @@ def _train_head(engine: str) -> str | None:
     return None if right else f"its loss on a small head only went from {losses[0]:.3g} to {losses[-1]:.3g}"
 
 
-def _load_keras() -> Any:
-    """Load Keras, unless KERAS_BACKEND asks for another backend than TensorFlow, which featx needs."""
-    backend = os.environ.get(BACKEND) or "tensorflow"
-    if backend != "tensorflow":
-        raise EngineError(f"Expected Keras on TensorFlow, but {BACKEND} is {backend}.")
-    return networks.load_keras()
-
-
 def _message(error: Exception) -> str:
     """Return an error's message on one line, after its kind if it is not featx's own, and cut if it is long."""
     # TensorFlow that does not load has a whole traceback for a message, and cutting it would lose the reason.
@@ -266,9 +257,7 @@ def _engine_problems(trials: tuple[EngineTrial, ...]) -> Iterator[Problem]:
     for trial in trials:
         if trial.state in ("wrong", "fails", "no space"):
             fix = REINSTALL[trial.engine]
-            if BACKEND in str(trial.reason):
-                fix = f"unset {BACKEND}"
-            elif trial.state == "no space":
+            if trial.state == "no space":
                 fix = "free some space where temporary files are written, or name another folder in TMPDIR"
             yield Problem(f"the engine {trial.engine} does not work ({trial.does}): {trial.reason}", fix)
 
@@ -276,7 +265,7 @@ def _engine_problems(trials: tuple[EngineTrial, ...]) -> Iterator[Problem]:
 def _devices() -> tuple[str, ...]:
     """Return the devices that TensorFlow sees; none if it does not load, which trying the engines has reported."""
     try:
-        return tuple(map(str, _load_keras().distribution.list_devices()))
+        return tuple(map(str, networks.load_keras().distribution.list_devices()))
     except Exception:  # noqa: BLE001 - as above
         return ()
 

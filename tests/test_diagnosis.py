@@ -175,17 +175,6 @@ def test_a_tensorflow_that_does_not_load_does_not_end_the_diagnosis(tmp_path: Pa
     assert document["devices"] == []
 
 
-@pytest.mark.parametrize("backend", ["torch", "jax"])
-def test_another_backend_is_not_loaded_and_the_fix_is_the_variable(
-    tmp_path: Path, backend: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("KERAS_BACKEND", backend)
-    monkeypatch.setattr(networks, "load_keras", lambda: pytest.fail("loaded"))
-    diagnosed = doctor(cache=tmp_path)
-    assert [problem.fix for problem in diagnosed.problems if backend in problem.what] == ["unset KERAS_BACKEND"]
-    assert diagnosed.devices == ()
-
-
 def test_a_full_disk_is_not_fixed_by_installing(monkeypatch: pytest.MonkeyPatch) -> None:
     full = OSError(errno.ENOSPC, "No space left on device")
     monkeypatch.setattr("tempfile.TemporaryDirectory", raising(full))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import platform
 import shutil
@@ -22,9 +21,9 @@ from featx.classifiers.estimator_files import class_probabilities, load_estimato
 from featx.digests import digest_of, digest_of_file
 from featx.errors import RunError, UntrustedError, reason_of
 from featx.features import FeatureSpace, ViewRows
-from featx.files import check_folder, unwritable, write_file, write_json, write_text
+from featx.files import check_folder, is_file, read_json, unwritable, write_file, write_json, write_text
 from featx.heads import Head
-from featx.recipes import Recipe, dump_recipe, load_recipe
+from featx.recipes import Recipe, dump_recipe, load_recipe, with_network_beside
 from featx.runs import HEAD, RECIPE, ROWS_AT_ONCE, Model, Source, check_weights
 
 log = logging.getLogger("featx")
@@ -116,7 +115,7 @@ class SavedClassifier(Model):
 
 def is_saved_classifier(folder: Path) -> bool:
     """Return whether `save_best` wrote a folder."""
-    return (folder / METADATA).is_file()
+    return is_file(folder / METADATA)
 
 
 def read_classifier(folder: Path) -> SavedClassifier:
@@ -128,22 +127,36 @@ def read_classifier(folder: Path) -> SavedClassifier:
     """
     path = folder / METADATA
     try:
-        metadata = json.loads(path.read_text("utf-8"))
-        if metadata["schema"] != SCHEMA:
-            raise ValueError(f"it is of schema {metadata['schema']}, and this version of featx reads {SCHEMA}")
-        head = metadata["head"]
-        fields: dict[str, Any] = {
-            "classes": tuple(map(str, metadata["classes"])),
-            "dim": int(metadata["dim"]),
-            "backbone_set": str(metadata["features"]["backbone_set"]),
-            "weights": str(metadata["weights"]["sha256"]),
-            "head": None if head is None else (str(head["sha256"]), str(head["penultimate"])),
-            "sha256": str(metadata["sha256"]),
-            "scikit_learn": str(metadata["versions"]["scikit-learn"]),
-        }
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        fields = _fields(read_json(path))
+    except (OSError, ValueError) as error:
         raise _unreadable(path, error) from None
-    return SavedClassifier(folder, load_recipe(folder / RECIPE), **fields)
+    except (KeyError, TypeError) as error:
+        raise _unreadable(path, ValueError(f"an entry is missing or of another kind: {reason_of(error)}")) from None
+    return SavedClassifier(folder, with_network_beside(load_recipe(folder / RECIPE), folder), **fields)
+
+
+def _fields(metadata: Any) -> dict[str, Any]:
+    """Return what a saved classifier's document says; raises ValueError, KeyError or TypeError."""
+    if metadata["schema"] != SCHEMA:
+        schema = str(metadata["schema"])[:20]
+        raise ValueError(f"it is of schema {schema}, and this version of featx reads {SCHEMA}")
+    classes, dim, head = metadata["classes"], metadata["dim"], metadata["head"]
+    if not isinstance(classes, list) or len(classes) < 2 or len(set(classes)) < len(classes):
+        raise ValueError("classes must be a list of at least two names")
+    if not isinstance(dim, int) or not 0 < dim < 2**31:
+        raise ValueError(f"dim must be a number of features, received {str(dim)[:20]}")
+    texts = {
+        "backbone_set": metadata["features"]["backbone_set"],
+        "weights": metadata["weights"]["sha256"],
+        "sha256": metadata["sha256"],
+        "scikit_learn": metadata["versions"]["scikit-learn"],
+        **({} if head is None else {"head": head["sha256"], "layer": head["penultimate"]}),
+    }
+    for name, text in [*texts.items(), *(("class", text) for text in classes)]:
+        if not isinstance(text, str):
+            raise ValueError(f"{name} must be text, received {str(text)[:20]}")
+    digest, layer = texts.pop("head", None), texts.pop("layer", None)
+    return {**texts, "classes": tuple(classes), "dim": dim, "head": None if head is None else (digest, layer)}
 
 
 def save_classifier(
@@ -212,7 +225,7 @@ def _origin(source: Source) -> tuple[Recipe, dict[str, Any], dict[str, Any]]:
     if source.space is None:
         raise RunError(f"How the rows of {source.name} are made is unknown; save a classifier of a run or of data.")
     spec, backbone_weights = source.space.spec, source.space.weights
-    recipe = spec if isinstance(spec, Recipe) else Recipe(name=source.name, **dict(spec))
+    recipe = spec if isinstance(spec, Recipe) else Recipe(name=source.name[:200] or "data", **dict(spec))
     weights = {"backbone": spec.backbone.name, "source": backbone_weights.source, "sha256": backbone_weights.digest}
     return recipe, {"backbone_set": source.feature_set}, weights
 

@@ -51,8 +51,8 @@ PoolingChoice = Annotated[
     feature_option("--pooling", help="Pooling of the last feature map; none flattens it."),
 ]
 PreprocessChoice = Annotated[
-    Literal["rescale", "imagenet", "featurewise"] | None,
-    feature_option("--preprocess", help="Preprocessing of the pixels."),
+    Literal["rescale", "imagenet", "featurewise", "raw"] | None,
+    feature_option("--preprocess", help="Preprocessing of the pixels; raw leaves them as they are, 0 to 255."),
 ]
 Size = Annotated[int | None, feature_option("--size", help="Width and height of the input in pixels.")]
 Views = Annotated[

@@ -63,10 +63,10 @@ class FeatureSpace(SpacePair):
         self.spec = spec
         self.weights = weights
         self.store = store
-        self.network = NetworkSource(spec.backbone, spec.images.size, weights, store)
         mode = spec.preprocess.mode
         rule = imagenet_rule(spec.backbone.name) if mode == "imagenet" else mode
         self.preprocessing = Preprocessing(rule, spec.preprocess.mean, spec.preprocess.std)
+        self.network = NetworkSource(spec.backbone, spec.images.size, weights, store, self.preprocessing)
         self.views = ViewSpec(**spec.views.model_dump(exclude={"count"}))
         # Everything that decides a row's values, except the image's bytes and the view's number.
         description = {

@@ -98,7 +98,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             either.
         weights: `imagenet`, `random`, `random:SEED` or a file. What is not given here and below is the recipe's.
         pooling: `none`, `avg` or `max`.
-        preprocess: `rescale`, `imagenet` or `featurewise`.
+        preprocess: `rescale`, `imagenet`, `featurewise` or `raw`.
         size: Width and height in pixels.
         cut: Layer whose output is taken.
         precision: `float32`, or `mixed` for GPUs with units for half precision.

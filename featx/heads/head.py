@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.digests import digest_of
-from featx.errors import RecipeError, RunError, reason_of
-from featx.networks import load_keras
+from featx.errors import RecipeError, RunError, WeightsError, reason_of
+from featx.heads.head_file import check_head_file
+from featx.networks import faulty_weight, load_model_file, plain_keras
 from featx.recipes import DenseLayer, DropoutLayer, HeadPart
 
 LOGITS = "logits"
@@ -34,7 +35,8 @@ class Head:
         self.model = model
         self.penultimate_layer = penultimate_layer
         logits = model.get_layer(LOGITS).output
-        self.logits_model = load_keras().Model(model.input, logits)
+        with plain_keras() as keras:
+            self.logits_model = keras.Model(model.input, logits)
 
     @classmethod
     def build(
@@ -53,19 +55,20 @@ class Head:
             RecipeError: The output is `sigmoid` and there are not two classes.
         """
         check_output(spec, classes)
-        layers = load_keras().layers
-        x = inputs = load_keras().Input((width,), name="features")
-        names = iter([*spec.dense_names(), LOGITS])
-        for place, layer in enumerate([*spec.layers, _logits_layer(spec, classes)]):
-            if isinstance(layer, DropoutLayer):
-                x = layers.Dropout(layer.rate, seed=seed + place, name=f"dropout_{place + 1}")(x)
-            else:
-                initializer = "zeros" if weights else _initializer(seed, place)
-                x = layers.Dense(layer.units, layer.activation, kernel_initializer=initializer, name=next(names))(x)
-        x = layers.Activation(spec.output, name="probabilities")(x)
-        model = load_keras().Model(inputs, x, name="head")
-        if weights:
-            model.set_weights(list(weights))
+        with plain_keras() as keras:
+            layers = keras.layers
+            x = inputs = keras.Input((width,), name="features")
+            names = iter([*spec.dense_names(), LOGITS])
+            for place, layer in enumerate([*spec.layers, _logits_layer(spec, classes)]):
+                if isinstance(layer, DropoutLayer):
+                    x = layers.Dropout(layer.rate, seed=seed + place, name=f"dropout_{place + 1}")(x)
+                else:
+                    drawn = "zeros" if weights else _initializer(keras, seed, place)
+                    x = layers.Dense(layer.units, layer.activation, kernel_initializer=drawn, name=next(names))(x)
+            x = layers.Activation(spec.output, name="probabilities")(x)
+            model = keras.Model(inputs, x, name="head")
+            if weights:
+                model.set_weights(list(weights))
         return cls(model, spec.penultimate)
 
     @classmethod
@@ -77,22 +80,35 @@ class Head:
             penultimate_layer: Name of the layer whose output is the penultimate features, or None.
 
         Raises:
-            RunError: The file is missing or does not hold a head.
+            RunError: The file is missing or does not hold a head, or its weights are not finite.
         """
         try:
-            model = load_keras().models.load_model(path, compile=False, safe_mode=True)
-            return cls(model, penultimate_layer)
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            check_head_file(path, (LOGITS, *([] if penultimate_layer is None else [penultimate_layer])))
+            with plain_keras() as keras:
+                head = cls(load_model_file(keras, path), penultimate_layer)
+        except (OSError, ValueError, AttributeError, WeightsError) as error:
             raise RunError(f"Expected a head in {path}, but it does not load: {reason_of(error)}") from error
+        faulty = faulty_weight(head.model)
+        if faulty is not None:
+            raise RunError(
+                f"Expected finite weights in the head {path}, but {faulty} has NaN or infinite values; train it again."
+            )
+        return head
 
     def save(self, path: Path) -> None:
         """Write the head as a `.keras` file that plain Keras loads."""
-        self.model.save(path)
+        with plain_keras():
+            self.model.save(path)
 
     @property
     def width(self) -> int:
         """Number of features in a row."""
         return int(self.model.input_shape[1])
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return max(2, int(self.model.output_shape[1]))
 
     def parameters(self) -> int:
         """Return the number of trainable parameters."""
@@ -122,7 +138,9 @@ class Head:
         if self.penultimate_layer is None:
             raise RecipeError("The recipe names no penultimate layer; set head.penultimate to a dense layer.")
         layer = self.model.get_layer(self.penultimate_layer)
-        return _outputs(load_keras().Model(self.model.input, layer.output), chunks)
+        with plain_keras() as keras:
+            model = keras.Model(self.model.input, layer.output)
+        return _outputs(model, chunks)
 
 
 def check_output(spec: HeadPart, classes: int) -> None:
@@ -145,7 +163,9 @@ def initial_weights(
     for place, layer in enumerate([*spec.layers, _logits_layer(spec, classes)]):
         if isinstance(layer, DenseLayer):
             # A copy: the memory of a Keras tensor must not be written to.
-            yield np.array(_initializer(seed, place)((width, layer.units))), np.zeros(layer.units, np.float32)
+            with plain_keras() as keras:
+                kernel = np.array(_initializer(keras, seed, place)((width, layer.units)))
+            yield kernel, np.zeros(layer.units, np.float32)
             width = layer.units
 
 
@@ -153,11 +173,13 @@ def _logits_layer(spec: HeadPart, classes: int) -> DenseLayer:
     return DenseLayer(type="dense", units=1 if spec.output == "sigmoid" else classes)
 
 
-def _initializer(seed: int, place: int) -> Any:
-    return load_keras().initializers.GlorotUniform(seed=seed + place)
+def _initializer(keras: ModuleType, seed: int, place: int) -> Any:
+    return keras.initializers.GlorotUniform(seed=seed + place)
 
 
 def _outputs(model: Any, chunks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
     for chunk in chunks:
         # `predict` would trace the model again for every length of a chunk; a plain call does not.
-        yield np.asarray(model(chunk, training=False), np.float32)
+        with plain_keras():
+            outputs = np.asarray(model(chunk, training=False), np.float32)
+        yield outputs

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.networks import load_keras
+from featx.networks import plain_keras
 from featx.recipes import FitPart
 from featx.stats import Score
 
@@ -65,16 +65,17 @@ class KerasLoop:
     """The engine `keras`: trains a model from rows to logits, (n, classes) or (n, 1), in place."""
 
     def __init__(self, model: Any) -> None:
-        keras = load_keras()
-        # With the cross-entropy of clipped probabilities a wide head saturates in its first steps and never learns.
-        if model.output_shape[1] == 1:
-            loss = keras.losses.BinaryCrossentropy(from_logits=True)
-            # A logit of 0 is a probability of 0.5.
-            accuracy = keras.metrics.BinaryAccuracy(threshold=0.0, name="accuracy")
-        else:
-            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-            accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
-        model.compile(keras.optimizers.Adam(), loss, metrics=[accuracy])
+        with plain_keras() as keras:
+            # With the cross-entropy of clipped probabilities a wide head saturates in its first steps and never
+            # learns.
+            if model.output_shape[1] == 1:
+                loss = keras.losses.BinaryCrossentropy(from_logits=True)
+                # A logit of 0 is a probability of 0.5.
+                accuracy = keras.metrics.BinaryAccuracy(threshold=0.0, name="accuracy")
+            else:
+                loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+                accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+            model.compile(keras.optimizers.Adam(), loss, metrics=[accuracy])
         self._model = model
 
     def run_epoch(self, batches: Batches, number: int, rate: float, last: bool) -> tuple[float, float]:
@@ -85,7 +86,8 @@ class KerasLoop:
         for rows, labels in batches.epoch(number):
             targets = labels[:, None].astype(np.float32) if self._model.output_shape[1] == 1 else labels
             # Each of these calls resets Keras's means, so they are summed here.
-            logs = self._model.train_on_batch(rows, targets, return_dict=True)
+            with plain_keras():
+                logs = self._model.train_on_batch(rows, targets, return_dict=True)
             sums += len(labels) * np.array([float(logs["loss"]), float(logs["accuracy"])])
             n += len(labels)
         return float(sums[0] / n), float(sums[1] / n)

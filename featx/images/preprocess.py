@@ -1,4 +1,4 @@
-"""From pixels to a network's input: five rules, and the channel statistics that one of them needs."""
+"""From pixels to a network's input: six rules, and the channel statistics that one of them needs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from featx.errors import DataError, RecipeError
 
-Rule = Literal["rescale", "featurewise", "caffe", "tf", "torch"]
+Rule = Literal["rescale", "raw", "featurewise", "caffe", "tf", "torch"]
 
 # From keras.applications.imagenet_utils. CAFFE_MEAN is for BGR pixels from 0 to 255.
 CAFFE_MEAN = (103.939, 116.779, 123.68)
@@ -26,6 +26,7 @@ class Preprocessing:
     """A rule and, for `featurewise`, the means and standard deviations of the channels, in units of 1/255.
 
     - `rescale`: x / 255.
+    - `raw`: x, for networks that scale pixels themselves.
     - `featurewise`: (x / 255 - mean) / std.
     - `caffe`: BGR order, ImageNet's mean subtracted, not scaled (VGG, ResNet50).
     - `tf`: x / 127.5 - 1 (ResNet50V2, MobileNetV2).
@@ -49,6 +50,8 @@ class Preprocessing:
             RecipeError: The rule is `featurewise` and there are no statistics.
         """
         pixels = np.array(images, dtype=np.float32)
+        if self.rule == "raw":
+            return pixels
         if self.rule == "caffe":
             return np.ascontiguousarray(pixels[..., ::-1]) - np.array(CAFFE_MEAN, np.float32)
         if self.rule == "tf":
@@ -62,6 +65,12 @@ class Preprocessing:
         pixels -= np.array(mean, np.float32)
         pixels /= np.array(std, np.float32)
         return pixels
+
+    @property
+    def keeps_pixels(self) -> bool:
+        """Whether pixels from 0 to 255 stay as they are, or nearly so."""
+        ends = self(np.array([[0, 0, 0], [255, 255, 255]], np.uint8))
+        return bool(np.abs(ends - np.array([[0], [255]])).max() <= 1)
 
     def _statistics(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
         if self.mean is None or self.std is None:

@@ -12,9 +12,12 @@ from .framework import has_gpu as has_gpu
 from .framework import has_openvino as has_openvino
 from .framework import hidden_module as hidden_module
 from .framework import load_keras as load_keras
+from .framework import plain_keras as plain_keras
 from .framework import quieten as quieten
+from .inspection import faulty_weight as faulty_weight
 from .keras import KerasNetwork as KerasNetwork
 from .keras import Network as Network
+from .model_files import load_model_file as load_model_file
 from .weights import WEIGHTS_DIR as WEIGHTS_DIR
 from .weights import Weights as Weights
 from .weights import file_digest as file_digest

@@ -70,8 +70,8 @@ BACKBONES: Mapping[str, Backbone] = {
 
 
 def is_model_file(name: str) -> bool:
-    """Tell whether a backbone's name is the path of a Keras model file (`.keras`)."""
-    return name.endswith(".keras")
+    """Tell whether a backbone's name is the path of a Keras model file (`.keras`, in any case)."""
+    return name.lower().endswith(".keras")
 
 
 def find_backbone(name: str) -> Backbone:
@@ -98,6 +98,6 @@ def imagenet_rule(name: str) -> Rule:
     if is_model_file(name):
         raise RecipeError(
             f"Preprocessing 'imagenet' is for networks that featx knows by name, but {Path(name).name} is a model "
-            "file; choose preprocess.mode 'rescale' or 'featurewise'."
+            "file; choose preprocess.mode 'rescale', 'raw' or 'featurewise' (--preprocess)."
         )
     return find_backbone(name).preprocessing

@@ -1,4 +1,7 @@
-"""Loads Keras with TensorFlow, which takes seconds, and OpenVINO; nothing else in featx does."""
+"""Loads Keras with TensorFlow, which takes seconds, and OpenVINO; nothing else in featx does.
+
+What the user has set in Keras, in a file or by a call, must not change a row: `plain_keras` sets it aside.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,24 @@ import importlib.util
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import Any, NamedTuple
+
+from featx.errors import EngineError, reason_of
 
 GPU_DEVICES = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+BACKEND = "KERAS_BACKEND"
+POLICY = "float32"
 
 _quiet = False
+# Blocks of `plain_keras` that are open in all threads, and what puts the user's settings back after the last.
+_lock = threading.Lock()
+_open_blocks = 0
+_put_back = ExitStack()
 
 
 def quieten() -> None:
@@ -26,16 +39,107 @@ def quieten() -> None:
 
 
 def load_keras() -> ModuleType:
-    """Import Keras on TensorFlow and return it."""
+    """Import Keras on TensorFlow and return it, with the settings that the user gave it; see `plain_keras`.
+
+    Raises:
+        EngineError: Keras is already loaded with another backend than TensorFlow, or its own settings stop it.
+    """
     if "keras" not in sys.modules:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-        with _native_stderr_held():
-            import keras
-
+        with _backend_is_tensorflow(), _native_stderr_held():
+            try:
+                import keras
+            except ValueError as error:
+                raise EngineError(
+                    "Expected settings that Keras can read in keras.json (in ~/.keras, or in the folder named by "
+                    f"KERAS_HOME), but it refuses them: {reason_of(error).rstrip('.')}; correct or remove the file."
+                ) from error
             # At the first tensor TensorFlow looks for devices, and writes about them, too.
             keras.ops.convert_to_tensor(0.0)
-    return sys.modules["keras"]
+    keras = sys.modules["keras"]
+    backend = keras.config.backend()
+    if backend != "tensorflow":
+        raise EngineError(
+            f"Expected Keras with TensorFlow, but this program has loaded it with {backend}; set "
+            f"{BACKEND}=tensorflow before it imports keras, or import featx in another process."
+        )
+    return keras
+
+
+@contextmanager
+def plain_keras() -> Iterator[ModuleType]:
+    """Within the block, Keras and TensorFlow have their defaults, whatever the user has set; yield Keras.
+
+    Afterwards all is as it was. Blocks may be nested, and several threads may be in one at the same time.
+
+    Raises:
+        EngineError: What `load_keras` raises.
+    """
+    global _open_blocks, _put_back
+    keras = load_keras()
+    # Each thread has a policy of its own; where none was set, it is the user's floatx.
+    policy = keras.config.dtype_policy()
+    with _lock:
+        if not _open_blocks:
+            _put_back = _set(_settings(keras))
+        _open_blocks += 1
+    keras.config.set_dtype_policy(POLICY)
+    try:
+        yield keras
+    finally:
+        keras.config.set_dtype_policy(policy)
+        with _lock:
+            _open_blocks -= 1
+            if not _open_blocks:
+                _put_back.close()
+
+
+class _Setting(NamedTuple):
+    """A setting of the whole process: how to read it, how to set it, and what featx needs."""
+
+    read: Callable[[], Any]
+    write: Callable[[Any], Any]
+    needed: Any
+
+
+def _settings(keras: ModuleType) -> list[_Setting]:
+    import tensorflow as tf
+
+    config, numerics = keras.config, tf.config.experimental
+    return [
+        _Setting(config.image_data_format, config.set_image_data_format, "channels_last"),
+        _Setting(config.floatx, config.set_floatx, "float32"),
+        _Setting(config.epsilon, config.set_epsilon, 1e-7),
+        _Setting(tf.config.functions_run_eagerly, tf.config.run_functions_eagerly, False),
+        _Setting(lambda: bool(tf.config.optimizer.get_jit()), tf.config.optimizer.set_jit, False),
+        # On GPUs products would have 10 bits, and rows would differ by 1e-3 from those of a processor.
+        _Setting(numerics.tensor_float_32_execution_enabled, numerics.enable_tensor_float_32_execution, False),
+    ]
+
+
+def _set(settings: list[_Setting]) -> ExitStack:
+    """Set what featx needs; return what puts back those settings that differed."""
+    with ExitStack() as stack:
+        for setting in settings:
+            before = setting.read()
+            if before != setting.needed:
+                stack.callback(setting.write, before)
+                setting.write(setting.needed)
+        return stack.pop_all()
+
+
+@contextmanager
+def _backend_is_tensorflow() -> Iterator[None]:
+    """Let Keras be loaded with TensorFlow, whatever the user's KERAS_BACKEND and keras.json name."""
+    before = os.environ.get(BACKEND)
+    os.environ[BACKEND] = "tensorflow"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[BACKEND]
+        else:
+            os.environ[BACKEND] = before
 
 
 def has_gpu() -> bool:

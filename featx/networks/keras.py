@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,12 +15,13 @@ from numpy.typing import NDArray
 
 from featx.errors import EngineError, RecipeError, WeightsError, reason_of
 from featx.networks.backbones import find_backbone, is_model_file
-from featx.networks.framework import load_keras
+from featx.networks.framework import plain_keras
+from featx.networks.inspection import channel_axis, faulty_weight, takes_raw_pixels
+from featx.networks.model_files import UNREADABLE, check_hdf5, load_model_file
 from featx.networks.weights import Weights
 from featx.recipes import BackbonePart
 
-# What Keras and h5py raise for files that they cannot read; RuntimeError comes from h5py for damaged files.
-UNREADABLE = (OSError, ValueError, TypeError, KeyError, RuntimeError, zipfile.BadZipFile)
+MOST_FEATURES = 2**28  # of an image: 1 GB
 
 
 class Network(Protocol):
@@ -56,6 +56,7 @@ class KerasNetwork:
 
     Attributes:
         model: The Keras model.
+        raw: Whether the network scales pixels from 0 to 255 itself, or takes them as integers.
 
     Args:
         backbone: Name, cut layer, pooling and precision of the network.
@@ -64,33 +65,44 @@ class KerasNetwork:
         batch_size: Images of a batch.
 
     Raises:
-        WeightsError: The file does not hold weights of this network.
+        WeightsError: The file does not hold weights of this network, or weights that are not finite.
         RecipeError: The cut layer does not exist, or the model's input or output does not fit.
     """
 
     name = "keras"
 
     def __init__(self, backbone: BackbonePart, size: int, weights: Weights, batch_size: int = 16) -> None:
-        keras = load_keras()
-        with _precision(keras, backbone):
+        with plain_keras() as keras, _precision(keras, backbone):
             if is_model_file(backbone.name):
                 model = _pooled(keras, _model_file(keras, weights), backbone, size)
             else:
                 model = _named_model(keras, backbone, size, weights)
-        model.trainable = False
+            model.trainable = False
+            _check_finite(model, backbone, weights)
+            self.raw = is_model_file(backbone.name) and takes_raw_pixels(model, size)
+            self.width = _width(model, backbone, size)
         self.model = model
         self._size = size
+        self._dtype = np.dtype(str(model.inputs[0].dtype)) if "int" in str(model.inputs[0].dtype) else np.float32
         self.label = backbone.name
         self.batch_size = batch_size
-        # A model for images of any size has no fixed output shape.
-        self.width = math.prod(model.compute_output_shape((1, size, size, 3))[1:])
         self.parameters = int(model.count_params())
 
     def rows(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return (n, width) features of at most `batch_size` images, (n, size, size, 3)."""
-        batch = np.zeros((self.batch_size, *images.shape[1:]), np.float32)
+        import tensorflow as tf
+
+        batch = np.zeros((self.batch_size, *images.shape[1:]), self._dtype)
         batch[: len(images)] = images
-        output = np.asarray(self.model.predict_on_batch(batch), np.float32)
+        try:
+            with plain_keras():
+                output = np.asarray(self.model.predict_on_batch(batch), np.float32)
+        except tf.errors.OpError as error:
+            raise EngineError(
+                f"Expected a network that TensorFlow can run on {self._size} × {self._size} pixels, but {self.label} "
+                f"fails: {reason_of(error).rstrip('.')}; try a smaller batch (--batch-size) or size, or another "
+                "network."
+            ) from error
         return output[: len(images)].reshape(len(images), self.width)
 
     def stream(self, batches: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
@@ -99,17 +111,15 @@ class KerasNetwork:
 
     def traced(self) -> Any:
         """Return the network as a concrete function of TensorFlow, from (n, size, size, 3) for any n."""
-        backend = load_keras().backend.backend()
-        if backend != "tensorflow":
-            raise EngineError(
-                f"Expected Keras with TensorFlow to convert {self.label} for OpenVINO, but it runs with "
-                f"{backend}; unset KERAS_BACKEND, or use the engine keras (--engine keras)."
-            )
         import tensorflow as tf
 
         images = tf.TensorSpec((None, self._size, self._size, 3), tf.float32, name="images")
-        run = tf.function(lambda images: self.model(images, training=False), [images], autograph=False)
-        return run.get_concrete_function()
+
+        def run(images: Any) -> Any:
+            return self.model(tf.cast(images, self._dtype), training=False)
+
+        with plain_keras():
+            return tf.function(run, [images], autograph=False).get_concrete_function()
 
 
 @contextmanager
@@ -145,6 +155,9 @@ def _named_model(keras: ModuleType, backbone: BackbonePart, size: int, weights: 
 
 def _load_weights(model: Any, path: Path, name: str) -> None:
     try:
+        problem = check_hdf5(path)
+        if problem:
+            raise ValueError(f"it {problem}")
         with warnings.catch_warnings():
             # Keras warns about every layer before it raises one error for all.
             warnings.filterwarnings("ignore", "Skipping nested container", UserWarning)
@@ -154,6 +167,15 @@ def _load_weights(model: Any, path: Path, name: str) -> None:
             f"Expected the weights of {name} without its classifier in {path}, but they do not load; pass another "
             f"file, or remove this one so that it is found elsewhere or downloaded: {reason_of(error)}"
         ) from error
+
+
+def _check_finite(model: Any, backbone: BackbonePart, weights: Weights) -> None:
+    faulty = faulty_weight(model)
+    if faulty is not None:
+        raise WeightsError(
+            f"Expected finite weights in {weights.path or backbone.name}, but {faulty} has NaN or infinite values, "
+            "as after a training that diverged; pass a file of finite weights."
+        )
 
 
 def _randomise(model: Any, seed: int) -> None:
@@ -174,14 +196,21 @@ def _randomise(model: Any, seed: int) -> None:
 
 
 def _model_file(keras: ModuleType, weights: Weights) -> Any:
-    try:
-        # safe_mode refuses files that contain code.
-        return keras.models.load_model(weights.path, compile=False, safe_mode=True)
-    except UNREADABLE as error:
-        raise WeightsError(
-            f"Expected a Keras model of Keras's own layers in {weights.path}, but it does not load; save it again "
-            f"with model.save: {reason_of(error)}"
-        ) from error
+    if weights.path is None:
+        raise WeightsError(f"Expected the file of a network, received {weights.source}; pass a .keras file.")
+    return load_model_file(keras, weights.path)
+
+
+def _width(model: Any, backbone: BackbonePart, size: int) -> int:
+    # A model for images of any size has no fixed output shape.
+    shape = model.compute_output_shape((1, size, size, 3))[1:]
+    width = 0 if None in shape else math.prod(shape)
+    if not 0 < width <= MOST_FEATURES:
+        raise RecipeError(
+            f"Expected 1 to {MOST_FEATURES:,} features of an image from {backbone.name}, but its output has the "
+            f"shape {tuple(shape)}; cut at another layer (backbone.cut), or pool its map (--pooling avg)."
+        )
+    return width
 
 
 def _pooled(keras: ModuleType, model: Any, backbone: BackbonePart, size: int) -> Any:
@@ -199,20 +228,35 @@ def _pooled(keras: ModuleType, model: Any, backbone: BackbonePart, size: int) ->
                 f"Pooling {backbone.pooling!r} needs a feature map of height, width and channels, but the output of "
                 f"{backbone.name} has the shape {tuple(output.shape[1:])}; use pooling 'none'."
             )
+        axis = channel_axis(output) or 3
+        if axis == 2:
+            raise RecipeError(
+                f"Pooling {backbone.pooling!r} needs a feature map whose channels come first or last, but those of "
+                f"{backbone.name} are in the middle; use pooling 'none'."
+            )
         layer = "GlobalAveragePooling2D" if backbone.pooling == "avg" else "GlobalMaxPooling2D"
-        output = getattr(keras.layers, layer)()(output)
+        data_format = "channels_first" if axis == 1 else "channels_last"
+        output = getattr(keras.layers, layer)(data_format=data_format)(output)
     return keras.Model(model.inputs, output)
 
 
 def _check_input(model: Any, backbone: BackbonePart, size: int) -> None:
     # A Sequential model that was saved before it saw data has no known inputs.
-    shapes = [tuple(tensor.shape[1:]) for tensor in getattr(model, "inputs", ())]
+    inputs = list(getattr(model, "inputs", None) or ())
+    shapes = [tuple(tensor.shape[1:]) for tensor in inputs]
     fitting = [(n, m, 3) for n in (size, None) for m in (size, None)]
     if len(shapes) != 1 or shapes[0] not in fitting:
         actual = f"has the shape {' and '.join(map(str, shapes))}" if shapes else "is not known"
         raise RecipeError(
             f"Backbone {backbone.name} must take RGB images of {size} × {size} pixels, but its input "
             f"{actual}; set images.size (--size) to the model's own, or pass another model."
+        )
+    dtype = str(inputs[0].dtype)
+    if dtype in ("int8", "bool", "string") or inputs[0].sparse or getattr(inputs[0], "ragged", False):
+        kind = dtype if dtype in ("int8", "bool", "string") else "sparse or ragged tensors"
+        raise RecipeError(
+            f"Backbone {backbone.name} must take pixels from 0 to 255 or floating-point numbers, but its input is "
+            f"for {kind}; pass another model."
         )
 
 

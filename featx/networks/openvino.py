@@ -16,7 +16,7 @@ from featx.networks.framework import load_openvino
 from featx.networks.keras import KerasNetwork
 
 # Raised by hand when networks that were converted earlier must not be used any more.
-CONVERSION_RULE = 1
+CONVERSION_RULE = 2
 # Single precision everywhere: on processors with bfloat16 OpenVINO would otherwise use that.
 SETTINGS = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"}
 

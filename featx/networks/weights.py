@@ -61,14 +61,15 @@ def find_weights(backbone: str, source: str = "imagenet") -> Weights:
 
     Args:
         backbone: The name of a backbone, or the path of a `.keras` model, which has its own weights.
-        source: `imagenet`, `random`, `random:SEED` or a weights file.
+        source: `imagenet`, `random`, `random:SEED` or a weights file. For a `.keras` model, `imagenet` means its own
+            weights, and a path is where the model is now.
 
     Raises:
-        UsageError: The backbone is unknown, or the seed is not a number.
+        UsageError: The backbone is unknown, the seed is not a number, or the source is not for a `.keras` model.
         WeightsError: The file is missing or cannot be read, or the download failed.
     """
     if is_model_file(backbone):
-        path = Path(backbone)
+        path = _model_path(backbone, source)
         return Weights(str(path), path, file_digest(path, "the backbone's model file"))
     row = find_backbone(backbone)
     if source == "imagenet":
@@ -77,6 +78,18 @@ def find_weights(backbone: str, source: str = "imagenet") -> Weights:
     if is_random(source):
         return _random(row, source)
     return Weights(source, Path(source), file_digest(Path(source)))
+
+
+def _model_path(backbone: str, source: str) -> Path:
+    """Return the path of a `.keras` model: its name, or the file in which it is now."""
+    if source == "imagenet":
+        return Path(backbone)
+    if not is_model_file(source):
+        raise UsageError(
+            f"Expected --weights to name the .keras file of {Path(backbone).name}, which has its own weights, "
+            f"received {source!r}; leave --weights out, or give the file's path if it has moved."
+        )
+    return Path(source)
 
 
 def find_imagenet(row: Backbone) -> Path | None:
@@ -139,7 +152,7 @@ def file_digest(path: Path, what: str = "the weights file") -> str:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise WeightsError(
-            f"Expected {what} at {path}, but it cannot be read: {reason}; check --weights and the recipe's backbone."
+            f"Expected {what} at {path}, but it cannot be read: {reason}; check the path, or name the file with --weights."
         ) from None
 
 

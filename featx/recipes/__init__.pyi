@@ -3,6 +3,7 @@ from .files import load_recipe as load_recipe
 from .files import override as override
 from .files import recipe_names as recipe_names
 from .files import with_fields as with_fields
+from .files import with_network_beside as with_network_beside
 from .schema import BackbonePart as BackbonePart
 from .schema import DenseLayer as DenseLayer
 from .schema import DropoutLayer as DropoutLayer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -39,6 +40,8 @@ def load_recipe(name_or_path: str | Path, overrides: Mapping[str, Any] | None = 
     """Read a recipe by its name, or from a TOML file.
 
     A file may start with `base = "NAME"`: all fields that it does not set are then those of this recipe of featx.
+    Paths of networks and weights in it are relative to the file's folder, or else to the current folder; the recipe
+    returned has them absolute.
 
     Args:
         name_or_path: A name that `recipe_names` lists, or a path, which ends in `.toml` or contains a separator.
@@ -54,7 +57,52 @@ def load_recipe(name_or_path: str | Path, overrides: Mapping[str, Any] | None = 
         recipe = Recipe.model_validate_json(json.dumps(_document(source), default=str))
     except ValidationError as error:
         raise RecipeError(_sentence(error, source)) from None
+    if _is_path(source):
+        recipe = _with_absolute_paths(recipe, Path(source).parent)
     return override(recipe, overrides or {})
+
+
+def with_network_beside(recipe: Recipe, folder: Path) -> Recipe:
+    """Return a recipe whose network has been moved together with the folder that the recipe was written to.
+
+    If there is no file at the path of its `.keras` model, one of the same name is taken that is in the folder or
+    beside it. Whoever uses it compares its digest.
+
+    Args:
+        recipe: A recipe that `load_recipe` has read from the folder.
+        folder: The folder.
+    """
+    name = Path(recipe.backbone.name)
+    if not _is_model_file(recipe.backbone.name) or name.exists():
+        return recipe
+    folder = folder.absolute()
+    moved = next((place / name.name for place in (folder, folder.parent) if (place / name.name).is_file()), None)
+    return recipe if moved is None else with_fields(recipe, {"backbone.name": str(moved)})
+
+
+def _with_absolute_paths(recipe: Recipe, folder: Path = Path()) -> Recipe:
+    """Return a recipe in which the paths of the network and its weights are absolute, from this folder."""
+    part = recipe.backbone
+    changes = {}
+    if _is_model_file(part.name):
+        changes["name"] = _absolute(part.name, folder)
+    if part.weights.partition(":")[0] not in ("imagenet", "random"):
+        changes["weights"] = _absolute(part.weights, folder)
+    return recipe.model_copy(update={"backbone": part.model_copy(update=changes)}) if changes else recipe
+
+
+def _is_model_file(name: str) -> bool:
+    return name.lower().endswith(".keras")
+
+
+def _absolute(name: str, folder: Path) -> str:
+    beside = folder / name
+    path = Path(name) if not os.path.lexists(beside) and os.path.lexists(name) else beside
+    return os.path.abspath(path)  # noqa: PTH100 - a link keeps its own name
+
+
+def _is_path(source: str) -> bool:
+    return source.endswith(".toml") or Path(source).name != source
 
 
 def override(recipe: Recipe, overrides: Mapping[str, Any]) -> Recipe:
@@ -91,8 +139,8 @@ def with_fields(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
 
 
 def dump_recipe(recipe: Recipe) -> str:
-    """Return a recipe as TOML with every default written out; `load_recipe` reads it back."""
-    return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))
+    """Return a recipe as TOML with every default written out and paths absolute; `load_recipe` reads it back."""
+    return tomli_w.dumps(_with_absolute_paths(recipe).model_dump(mode="json", exclude_none=True))
 
 
 def _shipped() -> Traversable:
@@ -139,7 +187,7 @@ def _inside(value: Any) -> Iterable[Any]:
 
 
 def _text(source: str) -> str:
-    if not source.endswith(".toml") and Path(source).name == source:
+    if not _is_path(source):
         if source not in recipe_names():
             raise UsageError(
                 f"No recipe is named {_shown(source)}; {_nearest(source, recipe_names())} "

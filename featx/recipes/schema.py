@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 Resize = Literal["bilinear", "bicubic", "lanczos", "box", "hamming"]
 Pooling = Literal["none", "avg", "max"]
 Precision = Literal["float32", "mixed"]
-PreprocessMode = Literal["rescale", "imagenet", "featurewise"]
+PreprocessMode = Literal["rescale", "imagenet", "featurewise", "raw"]
 Activation = Literal["linear", "relu", "gelu", "elu", "selu", "silu", "tanh", "sigmoid"]
 Output = Literal["softmax", "sigmoid"]
 Triple = tuple[float, float, float]
