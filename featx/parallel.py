@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import islice
 from typing import TypeVar
 
@@ -30,3 +32,42 @@ def bounded_map(work: Callable[[T], R], tasks: Iterable[T], *, workers: int, ahe
         # An error leaves generators to the garbage collector, which closes them in any thread at any moment, also in
         # one that is just starting and holds the locks that waiting for threads needs: waiting could take forever.
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+class Budget:
+    """Bytes of memory that threads share; one that wants more than is left waits for the others.
+
+    A thread may hold one grant at a time. A grant above the whole budget is given when no other is held, so that all
+    work is done some time.
+
+    Args:
+        total: Returns the budget in bytes; called once, when it is first needed.
+        free: Grants up to this many bytes are given at once and not counted.
+    """
+
+    def __init__(self, total: Callable[[], int], free: int) -> None:
+        self._total = total
+        self._free = free
+        self._left: int | None = None
+        self._held = 0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def granted(self, amount: int) -> Iterator[None]:
+        """Hold so many bytes of the budget, once they are left."""
+        if amount <= self._free:
+            yield
+            return
+        with self._changed:
+            if self._left is None:
+                self._left = self._total()
+            self._changed.wait_for(lambda: self._held == 0 or amount <= (self._left or 0))
+            self._held += 1
+            self._left -= amount
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._held -= 1
+                self._left += amount
+                self._changed.notify_all()

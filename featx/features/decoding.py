@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.digests import digest_of, sha256
+from featx.digests import digest_of
 from featx.errors import DataError, ImageError
 from featx.features.hashing import WORKERS, Image, OnError
 from featx.features.spaces import FeatureSpace
-from featx.images import DECODE_RULE, ChannelStatistics, as_rgb, decode, read_bytes, resize, view
+from featx.images import DECODE_RULE, ChannelStatistics, as_rgb, content_digest, decode, read_bytes, resize, view
 from featx.parallel import bounded_map
 from featx.progress import report_progress
 from featx.recipes import FeatureSpec, ImagesPart
@@ -46,8 +46,12 @@ def pixels(image: Image, part: ImagesPart, store: Store) -> NDArray[np.uint8]:
     Raises:
         ImageError: The image cannot be read or decoded, or is no longer the file that was hashed.
     """
-    rgb = decode(_content(image, store), image.item.id) if image.array is None else as_rgb(image.array)
-    return resize(rgb, part.size, part.resize)
+    if image.array is not None:
+        return resize(as_rgb(image.array), part.size, part.resize)
+    small = partial(
+        resize, size=part.size, method=part.resize
+    )  # large pixels are let go within their share of memory
+    return decode(_content(image, store), image.item.id, finish=small)
 
 
 def _pixels_or_error(image: Image, part: ImagesPart, store: Store) -> NDArray[np.uint8] | ImageError:
@@ -63,7 +67,7 @@ def _content(image: Image, store: Store) -> bytes:
         data = read_bytes(item.path, item.id)
     except ImageError as error:
         raise LostError(item.id, error.reason) from error
-    if sha256(data) != image.digest:
+    if content_digest(data) != image.digest:
         StatCache(store.root).forget(item.path)
         raise LostError(item.id, "changed while it was being read; run the command again")
     return data

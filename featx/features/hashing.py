@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from featx.data import Item
 from featx.digests import digest_of, sha256
 from featx.errors import ImageError
-from featx.images import as_rgb, read_bytes
+from featx.images import as_rgb, content_digest, read_bytes
 from featx.parallel import bounded_map
 from featx.progress import report_progress
 from featx.store import StatCache
@@ -42,7 +42,7 @@ class Image:
 
     Attributes:
         item: Its path, label, split, group and further columns.
-        digest: SHA-256 of the file's bytes, or of an array's (see `digest_of_array`).
+        digest: That of the file's bytes (see `content_digest`), or of an array's (see `digest_of_array`).
         array: The pixels, (height, width) or (height, width, 3), of an image that is in memory and no file.
     """
 
@@ -98,6 +98,6 @@ def hash_images(items: Sequence[Item], on_error: OnError, stat_cache: StatCache)
 
 def _digest(item: Item, stat_cache: StatCache) -> str | ImageError:
     try:
-        return stat_cache.digest(item.path, lambda: sha256(read_bytes(item.path, item.id)))
+        return stat_cache.digest(item.path, lambda: content_digest(read_bytes(item.path, item.id)))
     except ImageError as error:
         return error

@@ -1,3 +1,4 @@
+from .content import content_digest as content_digest
 from .decoding import DECODE_RULE as DECODE_RULE
 from .decoding import as_rgb as as_rgb
 from .decoding import decode as decode

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,25 @@ from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from featx.errors import ImageError, UsageError
 from featx.files import read_file
+from featx.images.containers import bare_jpeg, bare_png, bmp_size, gif_frame, png_samples, webp_size
+from featx.images.levels import levels_of, rgb_of
+from featx.images.tiff import (
+    LENGTH,
+    WIDTH,
+    Directory,
+    TiffFile,
+    check_kind,
+    deep_pixels,
+    described_anew,
+    read_directory,
+    stored_anew,
+)
+from featx.machine import available_memory
+from featx.parallel import Budget
 
 DECODE_RULE = 1
 """Part of the cache's key: raised by hand whenever `decode` or `resize` give other values."""
@@ -38,10 +53,14 @@ RESIZE_METHODS = ("bilinear", "bicubic", "lanczos", "box", "hamming")
 _DAMAGE = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, struct.error, Warning)
 
 _SHORT = 3  # field type, TIFF 6.0 section 2
-_WHITE_IS_ZERO = 0  # PhotometricInterpretation, TIFF 6.0 section 3
+MAX_RUN_LENGTH_PIXELS = 10_000_000  # of a BMP: Pillow reads its runs in Python
+BYTES_A_PIXEL = 14  # while an image of 8 bits is decoded: Pillow's pixels, converted ones, and the array
+
+# Images are decoded in many threads; the largest ones one after another where memory is short.
+DECODING = Budget(lambda: available_memory() // 4, free=2**24)
 
 
-class _JpegImageFile(JpegImageFile):
+class _JpegFile(JpegImageFile):
     """A JPEG (of an MPO, the first image) whose EXIF block Pillow does not parse."""
 
     def getexif(self) -> Image.Exif:
@@ -52,9 +71,9 @@ class _JpegImageFile(JpegImageFile):
 # `Image.open` would say neither which format a damaged file has nor what is wrong with it, would parse EXIF blocks,
 # and would apply the limit that the whole process has set for pixels.
 _FORMATS: tuple[tuple[str, re.Pattern[bytes], type[ImageFile]], ...] = (
-    ("JPEG", re.compile(rb"\xff\xd8\xff"), _JpegImageFile),
+    ("JPEG", re.compile(rb"\xff\xd8\xff"), _JpegFile),
     ("PNG", re.compile(rb"\x89PNG\r\n\x1a\n"), PngImageFile),
-    ("TIFF", re.compile(rb"II[*+]\0|MM\0[*+]"), TiffImageFile),
+    ("TIFF", re.compile(rb"II[*+]\0|MM\0[*+]"), TiffFile),
     ("BMP", re.compile(rb"BM"), BmpImageFile),
     ("WebP", re.compile(rb"RIFF.{4}WEBP", re.DOTALL), WebPImageFile),
     ("GIF", re.compile(rb"GIF8[79]a"), GifImageFile),
@@ -88,7 +107,14 @@ def read_bytes(path: Path, name: str) -> bytes:
     return data
 
 
-def decode(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS, at_least: int | None = None) -> NDArray[np.uint8]:
+def decode(
+    data: bytes,
+    name: str,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    at_least: int | None = None,
+    finish: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None = None,
+) -> NDArray[np.uint8]:
     """Decode a JPEG, PNG, TIFF, BMP, WebP or GIF file to RGB.
 
     The first image of a file is taken and turned upright as its EXIF orientation says. Grey values are repeated in
@@ -112,28 +138,45 @@ def decode(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS, at_least: in
         max_pixels: The most pixels (width * height) accepted; checked before any pixel is decoded.
         at_least: For thumbnails, never for features: a JPEG with more than this many pixels on both sides may be
             decoded at a half, a quarter or an eighth of its size, but not below this, which is several times faster.
+        finish: What is done with the pixels, such as resizing, while the memory that they need is still set aside:
+            threads that decode large images at once wait for one another where memory is short.
 
     Returns:
-        Shape (height, width, 3), RGB, a new array.
+        Shape (height, width, 3), RGB, a new array; or what `finish` made of it.
 
     Raises:
         ImageError: The bytes are not of one of these formats, truncated or damaged, of an unsupported kind, have
             more than `max_pixels`, or hold values that are not finite.
     """
     kind, reader = _reader(data, name)
+    finish = finish or np.ascontiguousarray
     try:
+        if kind == "TIFF":
+            directory = read_directory(data)
+            check_kind(directory, name)
+            _check_size(directory.value(WIDTH), directory.value(LENGTH), name, max_pixels)
+            if directory.deep:
+                with DECODING.granted(_deep_memory(directory)):
+                    return finish(_upright(deep_pixels(data, directory, name), directory.orientation))
+            turned = directory.orientation
+            data = stored_anew(data, directory) if directory.subsampled else described_anew(data, directory)
+        else:
+            data, turned = _bare(data, kind, name, max_pixels), None
         with reader(io.BytesIO(data)) as image:
-            _check_size(image, name, max_pixels)
+            _check_size(image.width, image.height, name, max_pixels)
             if at_least is not None:
                 image.draft(None, (at_least, at_least))
-            image.load()
+            with DECODING.granted(image.width * image.height * BYTES_A_PIXEL):
+                pixels = _png16(image, data, name) if png_samples(data) else _loaded(image)
+                return finish(_upright(pixels, turned or _orientation(image.info.get("exif"))))
     except Image.DecompressionBombError as error:  # Pillow's own limit, which some of its readers apply
         raise ImageError(name, f"has more pixels than the limit of its reader ({error})") from error
+    except MemoryError as error:
+        raise ImageError(name, "needs more memory than there is; scale it down or leave it out") from error
     except _DAMAGE as error:
         detail = str(error) or type(error).__name__
         reason = f"is truncated, damaged or an unsupported kind of {kind} ({detail})"
         raise ImageError(name, f"{reason}; replace it or leave it out") from error
-    return _upright(_rgb(image, name), _orientation(image.info.get("exif")))
 
 
 def as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -170,68 +213,79 @@ def _reader(data: bytes, name: str) -> tuple[str, type[ImageFile]]:
     raise ImageError(name, f"is not an image that featx reads ({kinds})")
 
 
-def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
-    pixels = image.width * image.height
+def _check_size(width: int, height: int, name: str, max_pixels: int) -> None:
+    pixels = width * height
     if pixels > max_pixels:
         sizes = f"{pixels / 1e6:.1f} megapixels, more than the limit of {max_pixels / 1e6:.1f}"
         raise ImageError(name, f"has {sizes}; scale it down or leave it out")
 
 
-def _rgb(image: Image.Image, name: str) -> NDArray[np.uint8]:
-    """The loaded image's pixels in RGB, not yet upright."""
-    if image.mode == "F":
-        return _three_channels(_float_levels(np.asarray(image), name), image)
-    if image.mode.startswith("I"):
+def _bare(data: bytes, kind: str, name: str, max_pixels: int) -> bytes:
+    """The file without metadata that Pillow could stumble over; checks what Pillow does not before it works."""
+    if kind == "JPEG":
+        return bare_jpeg(data, name)
+    if kind == "PNG":
+        return bare_png(data, name)
+    if kind == "WebP":
+        _check_size(*webp_size(data), name, max_pixels)
+    if kind == "GIF" and (frame := gif_frame(data)) is not None:  # Pillow extends the canvas for a large frame
+        _check_size(
+            max(frame.width, frame.left + frame.across), max(frame.height, frame.top + frame.down), name, max_pixels
+        )
+    if kind == "BMP" and data[30:31] in (b"\1", b"\2"):
+        _check_size(*bmp_size(data), name, min(max_pixels, MAX_RUN_LENGTH_PIXELS))
+    return data
+
+
+def _loaded(image: ImageFile) -> NDArray[np.uint8]:
+    """The image's pixels in RGB, not yet upright."""
+    extents = image.tile[0][1] if isinstance(image, GifImageFile) and image.tile else None
+    image.load()
+    if image.mode.startswith("I"):  # PNG with 16 bits of grey
         samples = np.asarray(image)
-        levels = _integer_levels(samples)
-        if "transparency" in image.info:  # a PNG's one transparent grey value
+        levels = levels_of(samples, "")
+        if "transparency" in image.info:  # one transparent grey value
             levels[samples == image.info["transparency"]] = 0
-        return _three_channels(levels, image)
+        return np.repeat(levels[:, :, np.newaxis], 3, axis=2)
     if image.has_transparency_data:
         return np.array(_over_black(image))
-    return np.array(image.convert("RGB"))
+    pixels = np.array(image if image.mode == "RGB" else image.convert("RGB"))
+    if extents is not None and extents != (0, 0, *image.size):  # around the first frame there is nothing
+        left, top, right, bottom = extents
+        inside = pixels[top:bottom, left:right].copy()
+        pixels[:] = 0
+        pixels[top:bottom, left:right] = inside
+    return pixels
 
 
-def _three_channels(levels: NDArray[np.uint8], image: Image.Image) -> NDArray[np.uint8]:
-    # Pillow inverts white-is-zero in bilevel and 8-bit TIFF images only.
-    if isinstance(image, TiffImageFile) and image.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == _WHITE_IS_ZERO:
-        levels = 255 - levels
-    return np.repeat(levels[:, :, np.newaxis], 3, axis=2)
+def _png16(image: ImageFile, data: bytes, name: str) -> NDArray[np.uint8]:
+    """Pixels of a PNG in colour, or with alpha, of 16 bits: Pillow has no mode for these and keeps the high bytes."""
+    (tile,) = image.tile
+    if png_samples(data) == 2:  # grey and alpha are four bytes, like RGBA of 8 bits
+        image.tile = [tile._replace(args="RGBA")]
+        image.load()
+        samples: NDArray[Any] = np.asarray(image).view(">u2").astype(np.uint16)
+        return rgb_of(samples[:, :, :1], samples[:, :, 1], name)
+    with PngImageFile(io.BytesIO(data)) as other:
+        other.tile = [tile._replace(args=str(tile.args).replace("16B", "16L"))]
+        other.load()
+    image.load()
+    samples = np.asarray(image).astype(np.uint16) << 8 | np.asarray(other)
+    key = image.info.get("transparency")
+    pixels = rgb_of(samples[:, :, :3], samples[:, :, 3] if samples.shape[2] == 4 else None, name)
+    if samples.shape[2] == 3 and isinstance(key, tuple):
+        pixels[(samples == key).all(axis=2)] = 0
+    return pixels
 
 
-def _integer_levels(samples: NDArray[Any]) -> NDArray[np.uint8]:
-    """Integer samples as grey levels; see `decode`."""
-    low, high = int(samples.min()), int(samples.max())
-    if low < 0 or high > 65535:
-        return _stretched(samples, low, high)
-    white = next(2**bits - 1 for bits in (8, 10, 12, 14, 16) if high < 2**bits)
-    table = (np.arange(white + 1) * 255 + white // 2) // white
-    levels: NDArray[np.uint8] = table.astype(np.uint8)[samples]
-    return levels
-
-
-def _float_levels(samples: NDArray[np.float32], name: str) -> NDArray[np.uint8]:
-    """Float samples as grey levels; see `decode`."""
-    if not np.isfinite(samples).all():
-        raise ImageError(name, "holds values that are not finite (NaN or infinity); replace them by numbers")
-    low, high = float(samples.min()), float(samples.max())
-    if low < 0 or high > 255:
-        return _stretched(samples, low, high)
-    scale = 255.0 if high <= 1 else 1.0
-    return np.rint(samples.astype(np.float64) * scale).astype(np.uint8)
-
-
-def _stretched(samples: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
-    """Samples mapped linearly from [low, high] to [0, 255]."""
-    span = (high - low) or 1.0
-    return np.rint((samples.astype(np.float64) - low) * (255.0 / span)).astype(np.uint8)
+def _deep_memory(directory: Directory) -> int:
+    """Bytes that decoding may take: compressed bytes, samples in two orders, levels."""
+    pixels = directory.value(WIDTH) * directory.value(LENGTH)
+    return pixels * (BYTES_A_PIXEL + 3 * directory.samples * max(directory.bits, 16) // 8)
 
 
 def _over_black(image: Image.Image) -> Image.Image:
     """The image's colours times their opacity."""
-    key = image.info.get("transparency")
-    if image.mode == "RGB" and isinstance(key, tuple) and max(key) > 255:
-        image.info["transparency"] = tuple(value >> 8 for value in key)  # as 16-bit samples themselves
     # Pillow converts premultiplied grey to grey with alpha, but to nothing else.
     rgba = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
     black = Image.new("RGB", image.size)
@@ -242,8 +296,8 @@ def _over_black(image: Image.Image) -> Image.Image:
 def _orientation(exif: object) -> int:
     """The orientation, 1 to 8, in the first directory of an EXIF block (TIFF 6.0 section 2); 1 if it holds none.
 
-    TIFF images have no block: Pillow turns them itself while loading. `ImageOps.exif_transpose` is not used for the
-    others: it warns of damaged blocks or refuses them, and follows XMP data, too, which would change cached rows.
+    TIFF images have no block, but a tag. `ImageOps.exif_transpose` is not used for the others: it warns of damaged
+    blocks or refuses them, and follows XMP data, too, which would change cached rows.
     """
     tiff = exif.removeprefix(b"Exif\0\0") if isinstance(exif, bytes) else b""
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from featx.digests import sha256
 from featx.errors import ImageError
+from featx.images.content import content_digest
 from featx.images.decoding import decode, read_bytes
 from featx.machine import usable_cpus
 from featx.parallel import bounded_map
@@ -66,7 +66,7 @@ def atlas_of(files: Sequence[Path], digests: Sequence[str]) -> Atlas | None:
 
     Args:
         files: (n,) where the images lay when their features were computed.
-        digests: (n,) SHA-256 of the bytes that they had.
+        digests: (n,) those of the bytes that they had (see `content_digest`).
 
     Returns:
         None if there are no images, or more than `MAX_THUMBNAILS`, which a notice says.
@@ -141,7 +141,7 @@ def decode_unchanged(path: Path, digest: str, *, at_least: int) -> NDArray[np.ui
 
     Args:
         path: The file.
-        digest: SHA-256 of the bytes that it had.
+        digest: That of the bytes that it had (see `content_digest`).
         at_least: See `decode`.
 
     Returns:
@@ -149,6 +149,6 @@ def decode_unchanged(path: Path, digest: str, *, at_least: int) -> NDArray[np.ui
     """
     try:
         data = read_bytes(path, str(path))
-        return decode(data, str(path), at_least=at_least) if sha256(data) == digest else None
+        return decode(data, str(path), at_least=at_least) if content_digest(data) == digest else None
     except ImageError:
         return None

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from featx.digests import canonical_json, sha256
+from featx.digests import canonical_json
 from featx.features import FeatureSpace
-from featx.images import read_bytes
+from featx.images import content_digest, read_bytes
 from featx.networks import Weights, find_weights
 from featx.recipes import FeatureSpec
 from featx.runs.folder import read_run
@@ -113,7 +113,7 @@ def explain_image(image: str | Path, spec: FeatureSpec, *, view: int = 0, cache:
         ImageError: The file cannot be read.
         WeightsError: The backbone's weights cannot be had.
     """
-    digest = sha256(read_bytes(Path(image), str(image)))
+    digest = content_digest(read_bytes(Path(image), str(image)))
     return _explain(digest, spec, find_weights(spec.backbone.name, spec.backbone.weights), view, cache)
 
 
@@ -132,7 +132,7 @@ def explain_of_run(image: str | Path, run: str | Path, *, view: int = 0, cache: 
     """
     opened = read_run(run)
     weights = Weights(opened.recipe.backbone.weights, None, str(opened.manifest["weights"]["sha256"]))
-    return _explain(sha256(read_bytes(Path(image), str(image))), opened.recipe, weights, view, cache)
+    return _explain(content_digest(read_bytes(Path(image), str(image))), opened.recipe, weights, view, cache)
 
 
 def _explain(digest: str, spec: FeatureSpec, weights: Weights, view: int, cache: str | Path) -> Explanation:

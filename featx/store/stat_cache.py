@@ -28,6 +28,7 @@ from featx.files import size
 FOLDER = "stat-cache"
 
 SUPPORTED = os.name == "posix"  # elsewhere ctime is the time at which a file was made, not that of its last change
+RULE = 2  # raised by hand whenever some files get other digests; databases of other rules are like other computers'
 SETTLED_NS = 2 * 10**9  # how old a file's times must be: the coarsest times in use count in steps of two seconds
 WAIT_SECONDS = 5.0  # for another process that is writing the database
 LAYOUT = (
@@ -106,7 +107,7 @@ class StatCache:
 
     def __init__(self, root: Path) -> None:
         self._folder = root / FOLDER
-        self._path = self._folder / f"{sha256(os.fsencode(platform.node()))[:16]}.sqlite"
+        self._path = self._folder / f"{sha256(b'%d ' % RULE + os.fsencode(platform.node()))[:16]}.sqlite"
         self._loaded: dict[bytes, tuple[str, bytes]] = {}
         self._learned: dict[bytes, tuple[str, bytes]] = {}
         self._damaged = False

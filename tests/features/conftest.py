@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,9 +28,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the images that were decoded."""
     names: list[str] = []
 
-    def counting(content: bytes, name: str) -> NDArray[np.uint8]:
+    def counting(content: bytes, name: str, **options: Any) -> NDArray[np.uint8]:
         names.append(name)
-        return decode(content, name)
+        return decode(content, name, **options)
 
     monkeypatch.setattr(decoding, "decode", counting)
     return names

@@ -605,7 +605,7 @@ def test_a_wrong_entry_is_found_out_and_forgotten(
     """As after a change through a memory map, which may leave a file's times as they are."""
     data = small_data(tmp_path / "data", train=2, test=1, classes=2)
     with monkeypatch.context() as patch:
-        patch.setattr(hashing, "sha256", lambda content: hashlib.sha256(content + b"x").hexdigest())
+        patch.setattr(hashing, "content_digest", lambda content: hashlib.sha256(content + b"x").hexdigest())
         hash_images(read_data(data).items, "fail", StatCache(place.cache))
     with pytest.raises(ImageError, match="changed while it was being read; run the command again"):
         extract(data, recipe, cache=place.cache)

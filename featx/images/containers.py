@@ -1,0 +1,158 @@
+"""What surrounds the pixels in JPEG, PNG, GIF and WebP files: metadata, which is cut out, and bounds on work.
+
+Pillow parses metadata as it opens a file, and refuses or warns where it is large or damaged. featx uses none of it
+but the EXIF orientation.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from typing import NamedTuple
+
+from featx.errors import ImageError
+
+# JPEG
+_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")  # other than stuffed bytes and restarts
+_SOI, _EOI, _SOS, _TEM, _APP0, _APP1, _APP14, _COM = 0xD8, 0xD9, 0xDA, 0x01, 0xE0, 0xE1, 0xEE, 0xFE
+_FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))  # SOF0 to SOF15
+MOST_SCANS = 500  # as fuzzers of libjpeg-turbo allow; encoders make about ten
+FREE_SCANS = 30
+MOST_WORK = 2e9  # pixels times scans
+
+# PNG
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_USED = (b"tRNS", b"eXIf")  # ancillary chunks, which begin with a small letter
+_CHUNK_NAME = re.compile(rb"[A-Za-z]{4}")
+
+
+def bare_jpeg(data: bytes, name: str) -> bytes:
+    """Return a JPEG without comments and application segments, but JFIF's, Adobe's and EXIF's.
+
+    Raises:
+        ImageError: It has so many scans that decoding it takes minutes.
+    """
+    kept: list[bytes | memoryview] = [data[:2]]
+    position, head, pixels, scans = 2, True, 0, 0
+    while (found := _MARKER.search(data, position)) is not None:
+        marker, start, after = found[1][0], found.end() - 2, found.end()
+        if marker == _EOI:
+            break
+        if marker in (_SOI, _TEM):
+            position = after
+            continue
+        length = int.from_bytes(data[after : after + 2])
+        end = after + length
+        if length < 2 or end > len(data):
+            break
+        if marker == _SOS:
+            scans += 1
+        elif marker in _FRAMES and length >= 8 and not pixels:
+            height, width = struct.unpack_from(">HH", data, after + 3)
+            pixels = height * width
+        if head and marker == _SOS:
+            head = False
+            kept.append(memoryview(data)[start:])
+        elif head and _is_used(marker, data[after + 2 : end]):
+            kept.append(data[start:end])
+        position = end
+    if scans > MOST_SCANS or (scans > FREE_SCANS and scans * pixels > MOST_WORK):
+        raise ImageError(name, f"is a JPEG of {scans:,} scans, which would take minutes; save it again")
+    return data if head else b"".join(kept)
+
+
+def _is_used(marker: int, segment: bytes) -> bool:
+    if marker == _APP0:
+        return segment.startswith(b"JFIF\0") and len(segment) >= 12
+    if marker == _APP14:
+        return segment.startswith(b"Adobe") and len(segment) >= 12
+    if marker == _APP1:
+        return segment.startswith(b"Exif\0\0")
+    return marker != _COM and not _APP0 <= marker <= _APP0 + 15
+
+
+def bare_png(data: bytes, name: str) -> bytes:
+    """Return a PNG with the chunks alone that decide its pixels or its orientation.
+
+    Raises:
+        ImageError: The checksum of compressed pixels is wrong.
+    """
+    kept: list[bytes | memoryview] = [data[:8]]
+    view, position = memoryview(data), 8
+    while position + 12 <= len(data):
+        (length,) = struct.unpack_from(">L", data, position)
+        kind, end = data[position + 4 : position + 8], position + 12 + length
+        if end > len(data) or not _CHUNK_NAME.fullmatch(kind):
+            break
+        sound = zlib.crc32(view[position + 4 : end - 4]) == int.from_bytes(view[end - 4 : end])
+        if kind == b"IDAT" and not sound:
+            raise ImageError(name, "is a damaged PNG (wrong checksum of its pixels); replace it or leave it out")
+        if not kind[0] & 32 or (kind in _USED and (sound or kind == b"tRNS")):
+            kept.append(view[position:end])
+        position = end
+        if kind == b"IEND":
+            return b"".join(kept)
+    return b"".join([*kept, view[position:]])
+
+
+def png_samples(data: bytes) -> int:
+    """Return how many samples of 16 bits a PNG's pixels have: 2 or 4 with alpha, 3 in colour; 0 for all others."""
+    header = data[12:26]
+    known = data.startswith(_SIGNATURE) and header[:4] == b"IHDR" and header[12:13] == b"\x10"
+    return {2: 3, 4: 2, 6: 4}.get(header[13], 0) if known and len(header) == 14 else 0
+
+
+class Frame(NamedTuple):
+    """The first frame of a GIF: size of the canvas, the frame's place and size, whether a colour is transparent."""
+
+    width: int
+    height: int
+    left: int
+    top: int
+    across: int
+    down: int
+    transparent: bool
+
+    @property
+    def covers(self) -> bool:
+        """Whether the frame covers the canvas."""
+        return self.left == self.top == 0 and self.across >= self.width and self.down >= self.height
+
+
+def gif_frame(data: bytes) -> Frame | None:
+    """Return the first frame of a GIF; None if there is none."""
+    try:
+        width, height, flags = struct.unpack_from("<HHB", data, 6)
+        position = 13 + ((6 << (flags & 7)) if flags & 128 else 0)
+        transparent = False
+        while data[position] == 0x21:
+            if data[position + 1] == 0xF9 and data[position + 2] >= 4:
+                transparent = bool(data[position + 3] & 1)
+            position += 2
+            while data[position]:
+                position += data[position] + 1
+            position += 1
+        left, top, across, down = struct.unpack_from("<HHHH", data, position + 1)
+    except (struct.error, IndexError):
+        return None
+    return Frame(width, height, left, top, across, down, transparent) if data[position] == 0x2C else None
+
+
+def bmp_size(data: bytes) -> tuple[int, int]:
+    """Return width and height of a BMP file with a header of 40 bytes or more, or zeros."""
+    if len(data) < 26 or data[14:18] < b"\x28":
+        return 0, 0
+    width, height = struct.unpack_from("<ll", data, 18)
+    return abs(width), abs(height)
+
+
+def webp_size(data: bytes) -> tuple[int, int]:
+    """Return width and height of a WebP file, or zeros; Pillow allocates its pixels before it tells its size."""
+    head = data[:30].ljust(30, b"\0")
+    if head[12:16] == b"VP8 ":
+        return int.from_bytes(head[26:28], "little") & 0x3FFF, int.from_bytes(head[28:30], "little") & 0x3FFF
+    if head[12:16] == b"VP8X":
+        return int.from_bytes(head[24:27], "little") + 1, int.from_bytes(head[27:30], "little") + 1
+    bits = int.from_bytes(head[21:25], "little")
+    return ((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1) if head[12:16] == b"VP8L" else (0, 0)

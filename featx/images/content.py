@@ -1,0 +1,56 @@
+"""The digest that names an image file's content and the rule by which it is decoded."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+
+from featx.images.containers import gif_frame, png_samples
+from featx.images.tiff import read_directory
+
+# Put before the bytes of files whose kind earlier versions decoded to other pixels: their rows are not reused.
+_RULE_2 = b"featx decode 2\n"
+
+
+def content_digest(data: bytes) -> str:
+    """Return the digest under which features of an image file are cached.
+
+    It is the SHA-256 of the bytes. For kinds of files that earlier versions of featx decoded to other pixels, it
+    is the SHA-256 of `featx decode 2`, a line feed, and the bytes: PNG in colour or with alpha of 16 bits; TIFF of
+    more than 8 bits in colour, with further samples, or of unsigned 32 bits; TIFF of signed 8 bits; uncompressed TIFF
+    with subsampled chroma; GIF whose first image does not cover the canvas.
+
+    Args:
+        data: The file's bytes.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    digest = hashlib.sha256(_RULE_2 if _changed(data) else b"")
+    digest.update(data)
+    return digest.hexdigest()
+
+
+def _changed(data: bytes) -> bool:
+    if data.startswith(b"\x89PNG"):
+        return png_samples(data) > 0
+    if data.startswith(b"GIF8"):
+        return (frame := gif_frame(data)) is not None and not frame.transparent and not frame.covers
+    if data.startswith((b"II", b"MM")):
+        return _changed_tiff(data)
+    return False
+
+
+def _changed_tiff(data: bytes) -> bool:
+    try:
+        directory = read_directory(data)
+    except struct.error:
+        return False
+    as_before = directory.samples == 1 and (directory.format, directory.bits) in {
+        (1, 12),
+        (1, 16),
+        (2, 16),
+        (2, 32),
+        (3, 32),
+    }
+    return directory.subsampled or (directory.deep and not as_before)

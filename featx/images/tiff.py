@@ -1,0 +1,382 @@
+"""TIFF files: their first directory, and samples of more than 8 bits.
+
+Pillow reads the pixels of TIFFs of up to 8 bits. It keeps one byte of deeper colours and mixes up separate planes. So
+the samples of deeper images are unpacked here. Pillow decompresses their strips or tiles, described to it as bytes of
+grey.
+
+In both cases it gets a directory with those tags alone that decide pixels. It warns of damaged tags.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.ImageFile import ImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+
+from featx.errors import ImageError
+from featx.images.levels import rgb_of
+
+# Tags, TIFF 6.0
+WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 256, 257, 258, 259, 262, 266
+STRIPS, ORIENTATION, SAMPLES, ROWS, STRIP_SIZES, PLANAR = 273, 274, 277, 278, 279, 284
+PREDICTOR, TILE_WIDTH, TILE_LENGTH, TILES, TILE_SIZES = 317, 322, 323, 324, 325
+EXTRA, FORMAT, SUBSAMPLING, XMP = 338, 339, 530, 700
+_T4, _T6, _COLOUR_MAP, _INK_SET, _JPEG_TABLES, _COEFFICIENTS, _POSITIONING, _BLACK_WHITE = (
+    *(292, 293, 320, 332, 347),
+    *(529, 531, 532),
+)
+_OLD_JPEG = (512, 513, 514, 515, 517, 518, 519, 520, 521)
+PIXEL_TAGS = {
+    *(WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, STRIPS, ORIENTATION, SAMPLES, ROWS, STRIP_SIZES),
+    *(PLANAR, PREDICTOR, TILE_WIDTH, TILE_LENGTH, TILES, TILE_SIZES, EXTRA, FORMAT, SUBSAMPLING, XMP, _T4, _T6),
+    *(_COLOUR_MAP, _INK_SET, _JPEG_TABLES, _COEFFICIENTS, _POSITIONING, _BLACK_WHITE, *_OLD_JPEG),
+}
+_SHORT, _LONG = 3, 4
+_BYTES = (1, 7)  # and undefined
+_INTEGERS = {1: "B", 3: "H", 4: "L", 6: "b", 8: "h", 9: "l", 13: "L", 16: "Q", 17: "q", 18: "Q"}  # field types
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+
+MOST_PIECES = 500_000  # strips and tiles: images of the largest size in tiles of 16 x 16 have fewer
+MOST_BYTES_A_PIXEL = 8  # of samples, at the largest size: RGB and alpha of 16 bits
+
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, CMYK, YCBCR = 0, 1, 2, 5, 6
+_COLOURS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, CMYK: 4}  # channels
+_PHOTOMETRIC = {
+    0: "grey",
+    1: "grey",
+    2: "RGB",
+    3: "palette",
+    4: "mask",
+    5: "CMYK",
+    6: "YCbCr",
+    8: "CIELab",
+    9: "ICCLab",
+    10: "ITULab",
+    32803: "colour filter array",
+    32844: "LogL",
+    32845: "LogLuv",
+    34892: "linear raw",
+}
+_UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
+_FORMATS = {_UNSIGNED: "integers", _SIGNED: "signed integers", _FLOAT: "floats", 5: "complex integers", 6: "complex"}
+_NONE, _DEFLATE = 1, 8
+_BYTE_CODECS = {_NONE, 5, _DEFLATE, 32773, 32946, 34925, 50000}  # LZW, PackBits, Deflate, LZMA, Zstandard
+_CODECS = {
+    1: "none",
+    5: "LZW",
+    6: "old JPEG",
+    7: "JPEG",
+    8: "Deflate",
+    32773: "PackBits",
+    32946: "Deflate",
+    2: "CCITT",
+    3: "CCITT",
+    4: "CCITT",
+    34925: "LZMA",
+    50000: "Zstandard",
+    50001: "WebP",
+    33003: "JPEG 2000",
+    33004: "JPEG 2000",
+    33005: "JPEG 2000",
+    34712: "JPEG 2000",
+    34887: "LERC",
+    34892: "JPEG",
+    22610: "JPEG XR",
+    34934: "JPEG XR",
+    48124: "JETRAW",
+    50002: "JPEG XL",
+    52546: "JPEG XL",
+    34661: "JBIG",
+    32895: "CT",
+    34676: "SGI Log",
+    34677: "SGI Log",
+    32809: "ThunderScan",
+    34927: "Pixtiff",
+}
+_READ_CODECS = (*_BYTE_CODECS, 2, 3, 4, 6, 7, 32809, 50001)
+_HORIZONTAL, _FLOATING = 2, 3  # predictors
+_PREMULTIPLIED, _ALPHAS = 1, (1, 2, 999)  # 999: Corel Draw 10
+
+
+_XMP_ORIENTATION = re.compile(rb'tiff:Orientation(="|>)([0-9])')
+
+
+class TiffFile(TiffImageFile):
+    """A TIFF whose size has been checked, so that Pillow need not warn of it."""
+
+    def load_prepare(self) -> None:
+        """Make the image into which pixels are decoded."""
+        if self._im is None:
+            self.im = Image.new(self.mode, self._tile_size).im
+        ImageFile.load_prepare(self)
+
+
+class _Entry(NamedTuple):
+    """A directory's entry: field type, number of values, and their bytes."""
+
+    kind: int
+    length: int
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Directory:
+    """The tags that decide the pixels of a file's first image."""
+
+    order: str  # "<" or ">"
+    big: bool  # BigTIFF
+    entries: dict[int, _Entry]
+
+    def values(self, tag: int, default: tuple[int, ...] = ()) -> tuple[int, ...]:
+        """Return the integers of a tag."""
+        entry = self.entries.get(tag)
+        if entry is None or entry.kind not in _INTEGERS:
+            return default
+        return struct.unpack(f"{self.order}{entry.length}{_INTEGERS[entry.kind]}", entry.data)
+
+    def value(self, tag: int, default: int = 0) -> int:
+        """Return the first integer of a tag."""
+        return next(iter(self.values(tag)), default)
+
+    @property
+    def samples(self) -> int:
+        """Samples of a pixel."""
+        return self.value(SAMPLES, 1)
+
+    @property
+    def bits(self) -> int:
+        """Bits of a sample; 0 if samples have different numbers of bits."""
+        bits = set(self.values(BITS, (1,))[: max(1, self.samples)])
+        return bits.pop() if len(bits) == 1 else 0
+
+    @property
+    def format(self) -> int:
+        """SampleFormat; 0 if samples differ in it."""
+        formats = set(self.values(FORMAT, (_UNSIGNED,)))
+        return formats.pop() if len(formats) == 1 else 0
+
+    @property
+    def deep(self) -> bool:
+        """Whether samples are unpacked here, not by Pillow."""
+        return self.bits not in (1, 2, 4, 8) or self.format != _UNSIGNED
+
+    @property
+    def subsampled(self) -> bool:
+        """Whether chroma has fewer samples than the image has pixels, and no codec that restores them."""
+        chroma = self.value(PHOTOMETRIC) == YCBCR and self.value(COMPRESSION, 1) == _NONE
+        return chroma and self.samples == 3 and self.values(SUBSAMPLING, (2, 2))[:2] != (1, 1)
+
+    @property
+    def orientation(self) -> int:
+        """The tag's value, or that in XMP data, which Pillow follows as well; 1 if there is neither."""
+        xmp = self.entries.get(XMP)
+        if ORIENTATION in self.entries or xmp is None:
+            return self.value(ORIENTATION, 1)
+        match = _XMP_ORIENTATION.search(xmp.data)
+        return int(match[2]) if match else 1
+
+    def described(self) -> str:
+        """What kind of TIFF this is."""
+        colour = _PHOTOMETRIC.get(self.value(PHOTOMETRIC), f"photometric interpretation {self.value(PHOTOMETRIC)}")
+        bits = "/".join(map(str, self.values(BITS, (1,))[:8]))
+        codec = self.value(COMPRESSION, 1)
+        compression = _CODECS.get(codec) or f"code {codec}"
+        numbers = _FORMATS.get(self.format, "mixed or unknown numbers")
+        return f"{colour}, {self.samples} samples of {bits} bits, {numbers}, compression {compression}"
+
+
+def read_directory(data: bytes) -> Directory:
+    """Return the first directory of a file; what is damaged or of no use for pixels is left out.
+
+    Raises:
+        struct.error: There is no directory at the place that the file's head names.
+    """
+    order, big = ("<" if data[:2] == b"II" else ">"), 43 in data[2:4]
+    (start,) = struct.unpack_from(f"{order}Q", data, 8) if big else struct.unpack_from(f"{order}L", data, 4)
+    (count,) = struct.unpack_from(f"{order}{'Q' if big else 'H'}", data, start)
+    layout, first, inline = (f"{order}HHQ8s", start + 8, 8) if big else (f"{order}HHL4s", start + 2, 4)
+    entries: dict[int, _Entry] = {}
+    for number in range(min(count, 65_535)):
+        try:
+            tag, kind, length, value = struct.unpack_from(layout, data, first + number * struct.calcsize(layout))
+        except struct.error:
+            break
+        if tag not in PIXEL_TAGS or kind not in _SIZES or (tag == XMP and kind not in _BYTES):
+            continue
+        size = length * _SIZES[kind]
+        if size > inline:
+            (offset,) = struct.unpack(f"{order}{'Q' if big else 'L'}", value)
+            value = data[offset : offset + size]
+        if size <= len(value) and length:
+            entries[tag] = _Entry(kind, length, value[:size])
+    return Directory(order, big, entries)
+
+
+def described_anew(data: bytes, directory: Directory, changes: dict[int, _Entry | None] | None = None) -> bytes:
+    """Return a TIFF of the same pixel data with a directory of `directory`'s entries alone, some of them changed."""
+    entries = {**directory.entries, **(changes or {}), ORIENTATION: None, XMP: None}
+    kept = sorted((tag, entry) for tag, entry in entries.items() if entry is not None)
+    order, big, start = directory.order, directory.big, len(data) + len(data) % 2
+    count, layout, word = ("Q", "HHQ8s", "Q") if big else ("H", "HHL4s", "L")
+    inline = 8 if big else 4
+    place = start + struct.calcsize(f"={count}{word}") + len(kept) * struct.calcsize(f"={layout}")
+    lines, values = [struct.pack(f"{order}{count}", len(kept))], []
+    for tag, (kind, length, value) in kept:
+        field = value
+        if len(value) > inline:
+            field = struct.pack(f"{order}{word}", place)
+            values.append(value + b"\0" * (len(value) % 2))
+            place += len(values[-1])
+        lines.append(struct.pack(f"{order}{layout}", tag, kind, length, field))
+    head = data[:8] + struct.pack(f"{order}Q", start) if big else data[:4] + struct.pack(f"{order}L", start)
+    padding = b"\0" * (len(data) % 2)
+    return b"".join([head, memoryview(data)[len(head) :], padding, *lines, b"\0" * (inline), *values])
+
+
+def check_kind(directory: Directory, name: str) -> None:
+    """Refuse a file of a kind that is not read."""
+    compression, photometric = directory.value(COMPRESSION, 1), directory.value(PHOTOMETRIC)
+    if len(directory.values(STRIPS, directory.values(TILES))) > MOST_PIECES:
+        raise ImageError(name, f"is a TIFF in more than {MOST_PIECES:,} strips or tiles; save it with larger ones")
+    readable = compression in _READ_CODECS
+    if directory.deep:
+        whole = directory.bits in {_UNSIGNED: (8, 10, 12, 14, 16, 32, 64), _SIGNED: (8, 16, 32, 64)}.get(
+            directory.format, (16, 32, 64) if directory.format == _FLOAT else ()
+        )
+        colours = _COLOURS.get(photometric, 99)
+        deep_cmyk = photometric == CMYK and (directory.bits, directory.format) != (16, _UNSIGNED)
+        known = directory.samples == colours or len(_extra(directory)) == directory.samples - colours
+        readable = readable and whole and not deep_cmyk and known and compression in _BYTE_CODECS
+    if not readable:
+        kind = f"is a damaged TIFF or of a kind that featx does not read ({directory.described()})"
+        raise ImageError(name, f"{kind}; save it as RGB or grey of 8 or 16 bits")
+
+
+def deep_pixels(data: bytes, directory: Directory, name: str) -> NDArray[np.uint8]:
+    """Return RGB pixels (height, width, 3), not yet upright, of an image whose samples Pillow does not unpack."""
+    samples = _samples(data, directory)
+    photometric = directory.value(PHOTOMETRIC)
+    colours = _COLOURS[photometric]
+    if photometric == CMYK:
+        inks = Image.fromarray(np.ascontiguousarray(samples[:, :, :4] >> 8).astype(np.uint8), mode="CMYK")
+        return np.array(inks.convert("RGB"))
+    alpha = next((k for k, kind in enumerate(_extra(directory), colours) if kind in _ALPHAS), None)
+    opacity = None
+    if alpha is not None and _extra(directory)[alpha - colours] != _PREMULTIPLIED:
+        opacity = samples[:, :, alpha]
+    white_is_zero = photometric == WHITE_IS_ZERO
+    return rgb_of(samples[:, :, :colours], opacity, name, white_is_zero=white_is_zero)
+
+
+def stored_anew(data: bytes, directory: Directory) -> bytes:
+    """Return an uncompressed TIFF as a compressed one: libtiff reads those, and knows subsampled chroma."""
+    offsets, sizes = (TILES, TILE_SIZES) if TILES in directory.entries else (STRIPS, STRIP_SIZES)
+    pieces = zip(directory.values(offsets), directory.values(sizes), strict=True)
+    packed = [zlib.compress(data[offset : offset + size], 0) for offset, size in pieces]
+    starts = len(data) + np.cumsum([0, *map(len, packed)])[:-1]
+    changes: dict[int, _Entry | None] = {
+        offsets: _integers(directory, starts.tolist()),
+        sizes: _integers(directory, [len(piece) for piece in packed]),
+        COMPRESSION: _integers(directory, [_DEFLATE]),
+    }
+    return described_anew(b"".join([data, *packed]), directory, changes)
+
+
+def _extra(directory: Directory) -> tuple[int, ...]:
+    """ExtraSamples; a fourth sample of RGB that is not described is taken for alpha, as Pillow does."""
+    missing = (2,) if directory.value(PHOTOMETRIC) == RGB and directory.samples == 4 else ()
+    return directory.values(EXTRA, missing)
+
+
+def _samples(data: bytes, directory: Directory) -> NDArray[Any]:
+    """Samples (height, width, samples)."""
+    planes = directory.samples if directory.value(PLANAR, 1) == 2 else 1
+    parts = [_plane(data, directory, k, planes) for k in range(planes)]
+    return parts[0] if planes == 1 else np.concatenate(parts, axis=2)
+
+
+def _plane(data: bytes, directory: Directory, k: int, planes: int) -> NDArray[Any]:
+    """Samples (height, width, samples of the plane) of plane k."""
+    width, height, bits = directory.value(WIDTH), directory.value(LENGTH), directory.bits
+    channels = directory.samples // planes
+    tiled = TILES in directory.entries
+    across = directory.value(TILE_WIDTH) if tiled else width
+    if min(width, height, across) < 1:
+        raise ValueError("a side of no pixels")
+    columns = -(-width // across)
+    row = -(-across * channels * bits // 8)  # bytes of a row of a piece
+    rows = _bytes(data, directory, (k, planes), columns * row)
+    pieces = [
+        _unpacked(rows[:, column * row : (column + 1) * row], across * channels, directory).reshape(
+            height, -1, channels
+        )
+        for column in range(columns)
+    ]
+    pieces = [_predicted(piece, directory) for piece in pieces]
+    return (pieces[0] if columns == 1 else np.concatenate(pieces, axis=1))[:, :width]
+
+
+def _bytes(data: bytes, directory: Directory, plane: tuple[int, int], width: int) -> NDArray[np.uint8]:
+    """The decompressed bytes (height, width in bytes) of a plane (number, of how many), read as a grey image."""
+    changes: dict[int, _Entry | None] = {
+        **dict.fromkeys(directory.entries),
+        **{tag: _integers(directory, [value]) for tag, value in ((BITS, 8), (SAMPLES, 1), (PHOTOMETRIC, 1))},
+        **{tag: directory.entries.get(tag) for tag in (LENGTH, COMPRESSION, FILL_ORDER, ROWS, TILE_LENGTH)},
+        WIDTH: _integers(directory, [width]),
+    }
+    for tag in (STRIPS, STRIP_SIZES, TILES, TILE_SIZES):
+        if values := directory.values(tag):
+            each = len(values) // plane[1]
+            changes[tag] = _integers(directory, values[plane[0] * each : (plane[0] + 1) * each])
+    if TILES in directory.entries:
+        columns = -(-directory.value(WIDTH) // directory.value(TILE_WIDTH))
+        changes[TILE_WIDTH] = _integers(directory, [width // columns])
+    with TiffFile(io.BytesIO(described_anew(data, directory, changes))) as image:
+        image.load()
+    return np.asarray(image)
+
+
+def _unpacked(rows: NDArray[np.uint8], count: int, directory: Directory) -> NDArray[Any]:
+    """Rows of bytes (height, bytes) as samples (height, count)."""
+    bits = directory.bits
+    if bits % 8:  # packed, the highest bit first, whatever the byte order
+        each = np.unpackbits(rows, axis=1, count=count * bits).reshape(len(rows), count, bits)
+        padded = np.zeros((len(rows), count, 16), np.uint8)
+        padded[:, :, 16 - bits :] = each
+        return np.packbits(padded, axis=2).view(">u2")[:, :, 0].astype(np.uint16)
+    size = bits // 8
+    if directory.value(PREDICTOR, 1) == _FLOATING:
+        return np.ascontiguousarray(rows)  # undone by byte
+    kind = {_UNSIGNED: "u", _SIGNED: "i", _FLOAT: "f"}[directory.format]
+    samples: NDArray[Any] = np.ascontiguousarray(rows).view(np.dtype(f"{directory.order}{kind}{size}"))
+    return samples.astype(samples.dtype.newbyteorder("="), copy=False)
+
+
+def _predicted(samples: NDArray[Any], directory: Directory) -> NDArray[Any]:
+    """Undo the predictor in the rows of a strip or tile (height, width, channels)."""
+    predictor = directory.value(PREDICTOR, 1)
+    if predictor == _HORIZONTAL and not directory.bits % 8:
+        differences = samples.view(f"u{samples.dtype.itemsize}")
+        return np.cumsum(differences, axis=1, dtype=differences.dtype).view(samples.dtype)
+    if predictor == _FLOATING:  # Adobe Photoshop TIFF Technical Note 3: bytes by significance, then differences
+        height, _, channels = samples.shape
+        size = directory.bits // 8
+        whole = np.cumsum(samples.reshape(height, -1, channels), axis=1, dtype=np.uint8)
+        by_value = whole.reshape(height, size, -1).swapaxes(1, 2)
+        floats = np.ascontiguousarray(by_value).view(f">f{size}").astype(f"f{size}")
+        return floats.reshape(height, -1, channels)
+    return samples
+
+
+def _integers(directory: Directory, values: Any) -> _Entry:
+    kind, letter = (16, "Q") if directory.big else (_LONG, "L")
+    return _Entry(kind, len(values), struct.pack(f"{directory.order}{len(values)}{letter}", *values))
