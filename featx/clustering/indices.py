@@ -52,8 +52,8 @@ def distances(X: NDArray[np.floating]) -> Distances:
     """Return the Euclidean distances between (n, d) rows, from their Gram matrix in double precision."""
     if len(X) and (X[0] == X).all():
         raise DataError(
-            f"Clusters need images that differ, and all {len(X)} have the same features; check how the head was "
-            "trained, or use --layer backbone."
+            f"Clusters need images that differ, and all {len(X)} have the same features; check that the files "
+            "differ in their pixels and, for a layer of a head, how the head was trained (or use --layer backbone)."
         )
     if not np.isfinite(X).all():
         raise DataError("Expected finite features, received NaN or infinite ones; check how the head was trained.")

@@ -55,9 +55,36 @@ def _checked(array: NDArray[Any], *, one: bool) -> NDArray[np.uint8]:
     # (height, width, 3) is one image where several were expected, and not images that are 3 pixels wide.
     right = (rank == 3 and (one or array.shape[-1] != 3)) or (rank == 4 and array.shape[-1] == 3)
     if array.dtype != np.uint8 or not right or not all(array.shape):
-        hint = "X[np.newaxis]" if array.dtype == np.uint8 and not one and array.ndim == 3 else "np.uint8, 0 to 255"
-        raise DataError(f"{EXPECTED}, received {array.dtype} of shape {array.shape}; pass {hint}.")
+        hint = _other_type(array) if array.dtype != np.uint8 else _other_shape(array, one)
+        raise DataError(f"{EXPECTED}, received {array.dtype} of shape {array.shape}; {hint}.")
     return array
+
+
+def _other_type(array: NDArray[Any]) -> str:
+    """Return what to do about pixels of another type than uint8."""
+    if array.dtype == bool:
+        return "pass np.uint8, 0 to 255: X.astype(np.uint8) * 255"
+    low, high = (array.min(), array.max()) if array.size and array.dtype.kind in "iuf" else (-1, -1)
+    if array.dtype.kind == "f" and low >= 0 and high <= 1:
+        return "pass np.uint8, 0 to 255: (X * 255).round().astype(np.uint8)"
+    if low >= 0 and high <= 255:
+        return "pass np.uint8, 0 to 255: X.round().astype(np.uint8)"
+    return "pass np.uint8, 0 to 255"
+
+
+def _other_shape(array: NDArray[Any], one: bool) -> str:
+    """Return what to do about pixels in an array of another shape, whose last axis may be colours or alpha."""
+    if not all(array.shape):
+        return "pass images that have pixels"
+    name = "image" if one else "X"
+    if array.ndim + one == 4:
+        last = {1: f"drop the last axis: {name}[..., 0]", 2: f"drop the alpha channel: {name}[..., 0]"}
+        last[4] = f"drop the alpha channel: {name}[..., :3]"
+        first = {1: f"drop the axis of channels: {name}[..., 0, :, :]"}
+        first[3] = f"move the channels to the end: np.moveaxis({name}, -3, -1)"
+        hint = last.get(array.shape[-1]) or first.get(array.shape[-3])
+        return hint or "pass grey images or RGB"
+    return "pass X[np.newaxis] for one image" if not one and array.ndim in (2, 3) else "pass grey images or RGB"
 
 
 def _paths(X: Any) -> list[str]:

@@ -152,8 +152,8 @@ def check_rows(X: NDArray[np.float32]) -> None:
         raise DataError("A map needs finite features, and some are not; check how the head was trained.")
     if (X[0] == X).all():
         raise DataError(
-            f"A map needs images that differ, and all {len(X)} have the same features; check how the head was "
-            "trained."
+            f"A map needs images that differ, and all {len(X)} have the same features; check that the files "
+            "differ in their pixels and, for a layer of a head, how the head was trained."
         )
 
 

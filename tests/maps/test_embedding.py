@@ -184,7 +184,7 @@ def test_too_few_rows_are_refused(n: int) -> None:
 @pytest.mark.parametrize("width", [1, 5, 100])
 def test_rows_that_are_all_the_same_are_refused(width: int) -> None:
     """Such as the zeros of a hidden layer whose units are all dead."""
-    with pytest.raises(DataError, match="all 9 have the same features; check how the head was trained"):
+    with pytest.raises(DataError, match="all 9 have the same features; check that the files differ"):
         tsne(np.zeros((9, width), np.float32))
 
 
