@@ -9,6 +9,7 @@ from .extraction import Extraction as Extraction
 from .extraction import extract as extract
 from .extraction import extract_dataset as extract_dataset
 from .extraction import row_keys as row_keys
+from .extraction import warn_of_two_labels as warn_of_two_labels
 from .hashing import WORKERS as WORKERS
 from .hashing import Failure as Failure
 from .hashing import Image as Image

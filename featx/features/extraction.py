@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from featx.data import Dataset, read_data
+from featx.data import SURVEY, Dataset, read_data
 from featx.errors import DataError
 from featx.features.compute import compute
 from featx.features.decoding import STATISTICS, Work, with_statistics
@@ -80,6 +80,7 @@ class Extraction:
             "seconds": round(self.seconds, 3),
             "images_per_second": round(len(self.images) / self.seconds, 2),
             "engine": self.engine,
+            "splits": self.dataset.counts(),
         }
 
     def select(self, split: str | None = None) -> list[Image]:
@@ -144,7 +145,9 @@ def extract(
     if isinstance(spec, str):
         spec = load_recipe(spec)
     dataset = read_data(Path(data), missing="keep" if on_error == "skip" else "fail")
-    return extract_dataset(dataset, spec, cache=cache, engine=engine, batch_size=batch_size, on_error=on_error)
+    extraction = extract_dataset(dataset, spec, cache=cache, engine=engine, batch_size=batch_size, on_error=on_error)
+    warn_of_two_labels(extraction.images)
+    return extraction
 
 
 def extract_dataset(
@@ -191,6 +194,28 @@ def extract_dataset(
         seconds=time.perf_counter() - start,
         engine=engine_name,
     )
+
+
+def warn_of_two_labels(images: Iterable[Image]) -> None:
+    """Warn of images whose bytes are there under two labels or more."""
+    first: dict[str, Image] = {}
+    pairs: dict[str, tuple[Image, Image]] = {}
+    for image in images:
+        if image.item.label is not None:
+            other = first.setdefault(image.digest, image)
+            if other.item.label != image.item.label:
+                pairs.setdefault(image.digest, (other, image))
+    if pairs:
+        one, two = next(iter(pairs.values()))
+        log.warning(
+            "The same image has two labels (%d such images): %s is %s and %s is %s; keep the right one of each.",
+            len(pairs),
+            one.item.id,
+            one.item.label,
+            two.item.id,
+            two.item.label,
+            extra={"subject": SURVEY},
+        )
 
 
 def row_keys(images: Iterable[Image], views: int) -> list[RowKey]:

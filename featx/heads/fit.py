@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from featx.data import Dataset, check_for_fit, read_data
 from featx.errors import UntrustedError
-from featx.features import Extraction, Image, OnError, SpacePair, extract_dataset, row_keys
+from featx.features import Extraction, Image, OnError, SpacePair, extract_dataset, row_keys, warn_of_two_labels
 from featx.heads.engines import FitEngine, Fitter, check_engine, make_fitter
 from featx.heads.head import Head, check_output
 from featx.heads.sampling import ImagesByRole, TrainingBatches, class_indices, images_by_role
@@ -102,6 +102,8 @@ def extract_to_fit(
     extraction = extract_dataset(dataset, recipe, cache=cache, on_error=on_error)
     check_usable(extraction, recipe)
     refuse_leaks(extraction.images)
+    if not isinstance(data, Dataset):  # who read the data may want the features of several recipes
+        warn_of_two_labels(extraction.images)
     return extraction
 
 

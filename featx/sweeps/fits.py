@@ -12,7 +12,7 @@ from typing import Any
 from featx.data import Dataset
 from featx.digests import digest_of
 from featx.errors import DataError, StoreError, UntrustedError
-from featx.features import Extraction, OnError, data_digest
+from featx.features import Extraction, OnError, data_digest, warn_of_two_labels
 from featx.heads import FitEngine, check_to_fit, check_usable, engine_on_cpu, extract_to_fit, fit_rows, read_to_fit
 from featx.networks import find_weights, load_keras
 from featx.progress import listening, nobody
@@ -115,6 +115,8 @@ class Fits:
         key = digest_of(spec.model_dump(mode="json"))
         if key not in self._extractions:
             extraction = extract_to_fit(self.dataset, recipe, self.cache, self.engine, self.on_error)
+            if not self._extractions:
+                warn_of_two_labels(extraction.images)
             groups = sorted([image.digest, image.item.group or ""] for image in extraction.images)
             self._extractions[key] = extraction, digest_of([data_digest(extraction.images), groups])
         return self._extractions[key]
