@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from featx import plots
 from featx.classifiers.comparison import Comparison
-from featx.files import write_file
-from featx.stats import BINS, calibration_error, confusion_matrix
+from featx.stats import BINS, calibration_error
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,25 +36,24 @@ def write_pictures(comparison: Comparison, out: str | Path) -> tuple[Path, ...]:
     classifier, `roc.png` and `calibration.png` the best classifier and a run's head. They show the test images, or
     without any the held-out images of the first repeat.
 
-    Returns:
-        The files.
+    A picture that cannot be drawn or written is left out with a notice.
 
-    Raises:
-        StoreError: The folder cannot be written.
+    Returns:
+        The files that were written.
     """
     title = f"{comparison.name}, {comparison.layer} features"
     if comparison.layer == "penultimate":
         title += "\n(trust only the test images: the head was trained with the labels of the others)"
-    scores = plots.draw_scores(comparison.score_rows(), title)
     images = _shown_images(comparison)
-    pictures = {
-        "comparison.png": scores,
-        "comparison.svg": scores,
-        "confusion.png": _confusion_matrices(comparison, images),
-        "roc.png": _roc_curves(comparison, images),
-        "calibration.png": _calibration(comparison, images),
+    pictures: dict[tuple[str, ...], Callable[[], Axes]] = {
+        ("comparison.png", "comparison.svg"): lambda: plots.draw_scores(comparison.score_rows(), title),
+        ("confusion.png",): lambda: _confusion_matrices(comparison, images),
+        ("roc.png",): lambda: _roc_curves(comparison, images),
+        ("calibration.png",): lambda: _calibration(comparison, images),
     }
-    return tuple(write_file(Path(out) / name, partial(plots.save, axes)) for name, axes in pictures.items())
+    folder = Path(out)
+    files = [plots.draw_files([folder / name for name in names], draw) for names, draw in pictures.items()]
+    return tuple(path for written in files for path in written)
 
 
 def _shown_images(comparison: Comparison) -> ShownImages:
@@ -68,10 +66,10 @@ def _shown_images(comparison: Comparison) -> ShownImages:
 
 
 def _confusion_matrices(comparison: Comparison, images: ShownImages) -> Axes:
-    once = np.ones((1, len(images.y)))
-    counts = [confusion_matrix(images.y, P, once)[0].astype(np.int64) for P in images.predicted.values()]
+    k = len(comparison.classes)
+    counts = [plots.confusion_counts(images.y, P.argmax(axis=1), k) for P in images.predicted.values()]
     titles = [
-        f"{name}\n{np.trace(matrix)} of {len(images.y)} correct"
+        f"{name}\n{matrix.diagonal().sum()} of {len(images.y)} correct"
         for name, matrix in zip(images.predicted, counts, strict=True)
     ]
     return plots.draw_confusions(counts, titles, comparison.classes)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ import numpy as np
 
 from featx import plots
 from featx.clustering.quality import Quality
-from featx.files import write_csv, write_file
+from featx.files import write_csv
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,6 +53,8 @@ def overall_rows(parts: Sequence[LayerQuality]) -> list[tuple[Any, ...]]:
 
 def write_parts(out: Path, parts: Sequence[LayerQuality], by: str) -> tuple[Path, ...]:
     """Write the tables of all layers and splits, and the pictures of the main split."""
+    pictures = {stem: [out / f"{stem}.{ending}" for ending in ("png", "svg")] for stem in ("silhouette", "pairs")}
+    plots.remove_files([path for paths in pictures.values() for path in paths])
     files = [
         write_csv(out / "clusters.csv", COLUMNS, overall_rows(parts)),
         write_csv(out / "classes.csv", CLASS_COLUMNS, _class_rows(parts)),
@@ -63,9 +64,9 @@ def write_parts(out: Path, parts: Sequence[LayerQuality], by: str) -> tuple[Path
     shown = {
         f"{column}{part.layer} features, {part.split}": part.quality for part in parts if part.split == parts[0].split
     }
-    pairs = plots.draw_pairs({title: quality.ratios for title, quality in shown.items()}, parts[0].quality.classes)
-    for stem, axes in (("silhouette", _draw_silhouettes(shown)), ("pairs", pairs)):
-        files += [write_file(out / f"{stem}.{ending}", partial(plots.save, axes)) for ending in ("png", "svg")]
+    ratios = {title: quality.ratios for title, quality in shown.items()}
+    files += plots.draw_files(pictures["silhouette"], lambda: _draw_silhouettes(shown))
+    files += plots.draw_files(pictures["pairs"], lambda: plots.draw_pairs(ratios, parts[0].quality.classes))
     return tuple(files)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from featx import plots
 from featx.errors import UsageError
-from featx.files import write_csv, write_file, write_text
+from featx.files import write_csv, write_text
 from featx.images import Atlas, atlas_of
 from featx.maps.interactive import MapData, page
 from featx.maps.quality import neighbour_count
@@ -31,19 +31,22 @@ def check_formats(formats: Sequence[str]) -> None:
 
 
 def write_map(drawn: Map, formats: Sequence[str], folder: Path) -> tuple[Path, ...]:
-    """Write a map to a folder in some of `FORMATS`, and return the files in this order."""
+    """Write a map to a folder in some of `FORMATS`, and return the files in this order.
+
+    The table is written first. A picture that cannot be drawn or written is left out with a notice.
+    """
     stem = file_stem(drawn)
     paths = {name: folder / f"{stem}.{name}" for name in FORMATS if name in formats}
+    plots.remove_files(list(paths.values()))
+    if "csv" in paths:
+        _write_table(drawn, paths["csv"])
     pictures = [path for name, path in paths.items() if name in PICTURES]
-    if pictures:
-        _write_pictures(drawn, pictures)
+    missing = set(pictures).difference(_write_pictures(drawn, pictures)) if pictures else set()
     if "html" in paths:
         points = drawn.points
         data = map_data(drawn, title_of(drawn), note_of(drawn), atlas_of(points.files, points.digests))
         write_text(paths["html"], page(data))
-    if "csv" in paths:
-        _write_table(drawn, paths["csv"])
-    return tuple(paths.values())
+    return tuple(path for path in paths.values() if path not in missing)
 
 
 def map_data(drawn: Map, title: str, note: str, atlas: Atlas | None) -> MapData:
@@ -95,9 +98,10 @@ def note_of(drawn: Map) -> str:
     return ". ".join(parts)
 
 
-def _write_pictures(drawn: Map, paths: Sequence[Path]) -> None:
+def _write_pictures(drawn: Map, paths: Sequence[Path]) -> list[Path]:
     points = drawn.points
-    axes = plots.draw_scatter(
+    draw = partial(
+        plots.draw_scatter,
         points.xy,
         points.categories,
         title_of(drawn),
@@ -106,8 +110,7 @@ def _write_pictures(drawn: Map, paths: Sequence[Path]) -> None:
         added=points.added,
         directions=drawn.embedding.axes,
     )
-    for path in paths:
-        write_file(path, partial(plots.save, axes, dpi=PICTURE_DPI))
+    return plots.draw_files(paths, draw, PICTURE_DPI)
 
 
 def _write_table(drawn: Map, path: Path) -> None:

@@ -184,18 +184,22 @@ def _mean_curve(
 
 
 def _curve(of_class: NDArray[np.bool_], scores: NDArray[np.floating[Any]]) -> Curve | None:
-    """Return false and true positives and the area under them; None without images of the class or of others."""
-    from sklearn.metrics import roc_auc_score, roc_curve
-
+    """Return shares of false and true positives and the area; None without images of the class or of others."""
     known = np.isfinite(scores)
     of_class, scores = of_class[known], scores[known]
     if of_class.all() or not of_class.any():
         return None
-    false, true, _ = roc_curve(of_class, scores, drop_intermediate=len(scores) > MOST_POINTS)
+    order = np.argsort(-scores, kind="stable")
+    # Images with the same score are one step.
+    steps = np.r_[np.flatnonzero(np.diff(scores[order])), len(scores) - 1]
+    true = np.cumsum(of_class[order])[steps]
+    false = np.r_[0, steps + 1 - true] / (len(scores) - of_class.sum())
+    true = np.r_[0, true] / of_class.sum()
+    area = float((np.diff(false) * (true[1:] + true[:-1])).sum() / 2)
     if len(false) > MOST_POINTS:
         chosen = np.linspace(0, len(false) - 1, MOST_POINTS).round().astype(np.int64)
         false, true = false[chosen], true[chosen]
-    return false, true, float(roc_auc_score(of_class, scores))
+    return false, true, area
 
 
 def draw_reliability(

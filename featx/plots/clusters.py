@@ -135,7 +135,9 @@ def draw_pairs(ratios: Mapping[str, NDArray[np.float64]], classes: Sequence[str]
         squares = _lowest(matrix, per_square)
         end = len(squares) * per_square - 0.5
         masked = np.ma.masked_invalid(squares)
-        image = panel.imshow(masked, cmap="RdBu", vmin=0, vmax=2, extent=(-0.5, end, end, -0.5))
+        image = panel.imshow(
+            masked, cmap="RdBu", vmin=0, vmax=2, interpolation="nearest", extent=(-0.5, end, end, -0.5)
+        )
         panel.set(title=title, facecolor="0.9")
         for (row, column), ratio in np.ndenumerate(matrix) if k <= MOST_NUMBERS else ():
             if np.isfinite(ratio):

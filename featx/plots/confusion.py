@@ -96,21 +96,21 @@ def _size(names: Sequence[str]) -> tuple[float, float]:
     return side + room, side + 0.6 * room + (1.2 if k > MOST_COUNTED else 0)
 
 
-def _draw_cells(axes: Axes, counts: Any, k: int, ink_size: Any = "medium") -> int:
+def _draw_cells(axes: Axes, counts: Any, k: int, ink_size: Any = "medium", most_cells: int = MOST_CELLS) -> int:
     """Draw shades, and numbers where there is room; return how many classes a side of a square has."""
     from matplotlib.colors import PowerNorm
     from scipy.sparse import coo_array
 
     matrix = coo_array(counts)
     rows, columns = matrix.row, matrix.col
-    per_square = ceil(k / MOST_CELLS)
+    per_square = ceil(k / most_cells)
     side = ceil(k / per_square)
     places = (rows // per_square).astype(np.int64) * side + columns // per_square
     squares = np.bincount(places, matrix.data, side * side).reshape(side, side)
     shares = squares / np.maximum(squares.sum(axis=1, keepdims=True), 1)
     end = side * per_square - 0.5
     scale = PowerNorm(1 if per_square == 1 else 0.5, 0, 1)
-    axes.imshow(shares, cmap="Blues", norm=scale, extent=(-0.5, end, end, -0.5))
+    axes.imshow(shares, cmap="Blues", norm=scale, interpolation="nearest", extent=(-0.5, end, end, -0.5))
     for (row, column), count in np.ndenumerate(squares) if k <= MOST_COUNTED else ():
         ink = "white" if shares[row, column] > 0.5 else "black"
         axes.text(column, row, str(int(count)), ha="center", va="center", color=ink, fontsize=ink_size)
@@ -151,7 +151,7 @@ def draw_confusions(counts: Sequence[Any], titles: Sequence[str], classes: Seque
         if place >= len(counts):
             axes.set_visible(False)
             continue
-        _draw_cells(axes, counts[place], k, 9 if k <= 8 else 6)
+        _draw_cells(axes, counts[place], k, 9 if k <= 8 else 6, MOST_CELLS // 2)
         _name(axes, short, ceil(k / MOST_COUNTED), "small" if k <= 8 else "xx-small")
         axes.set(xlabel="predicted", ylabel="true")
         axes.set_title(titles[place], fontsize="medium")

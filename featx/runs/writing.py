@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, fields
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,10 @@ from featx.runs.folder import (
     RECIPE,
     withdraw,
 )
-from featx.stats import confusion_matrix, probabilities, score
+from featx.stats import probabilities, score
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 PACKAGES = ("featx", "keras", "tensorflow", "numba", "numpy", "scikit-learn", "pillow", "pyarrow")
 
@@ -44,16 +47,17 @@ Logits = Mapping[str, NDArray[np.float32]]
 def write_run(
     out: Path, fit: HeadFit, head: Head, logits: Logits, penultimate: Penultimate | None, metrics: Mapping[str, Any]
 ) -> None:
-    """Write the folder. The manifest is written last, so that a folder with a manifest is complete."""
+    """Write the folder: data, then the manifest, with which the run is complete, then pictures."""
     withdraw(out)
+    plots.remove_files([out / CURVES, out / CONFUSION])
     write_file(out / HEAD, head.save)
     write_text(out / RECIPE, dump_recipe(fit.recipe))
     write_json(out / METRICS, metrics)
     write_csv(out / HISTORY, [field.name for field in fields(Epoch)], map(astuple, fit.history))
     _write_predictions(out / PREDICTIONS, fit, logits)
-    _write_curves(out / CURVES, fit.history)
-    _write_confusion(out / CONFUSION, fit, logits)
     write_json(out / MANIFEST, _manifest(fit.extraction, head, penultimate, metrics))
+    plots.draw_files([out / CURVES], lambda: _curves(fit.history))
+    plots.draw_files([out / CONFUSION], lambda: _confusion(fit, logits))
 
 
 def data_facts(extraction: Extraction) -> dict[str, Any]:
@@ -80,36 +84,37 @@ def _write_predictions(path: Path, fit: HeadFit, logits: Logits) -> None:
         *("sha256", "group"),
         *(f"{EXTRA}{name}" for name in extra),
     ]
-    rows = []
-    for role, images in vars(fit.images).items():
-        for image, p in zip(images, probabilities(logits[role]), strict=True):
-            item = image.item
-            predicted = classes[int(np.argmax(p))]
-            shares = [f"{value:.6g}" for value in p]
+    shares = {role: probabilities(values) for role, values in logits.items()}
+    images = [(role, place, image) for role, part in vars(fit.images).items() for place, image in enumerate(part)]
+
+    def rows() -> Iterator[list[Any]]:
+        # One by one, because all at once would be large: images times classes.
+        for role, place, image in sorted(images, key=lambda one: (one[0] == "test", one[2].item.id)):
+            item, p = image.item, shares[role][place]
             further = (item.extra.get(name) for name in extra)
-            rows.append(
-                [item.id, item.split, role, item.label, predicted, *shares, image.digest, item.group, *further]
-            )
-    write_csv(path, header, sorted(rows, key=lambda row: (row[2] == "test", row[0])))
+            cells = [item.id, item.split, role, item.label, classes[int(np.argmax(p))]]
+            yield [*cells, *(f"{value:.6g}" for value in p), image.digest, item.group, *further]
+
+    write_csv(path, header, rows())
 
 
-def _write_curves(path: Path, history: Sequence[Epoch]) -> None:
+def _curves(history: Sequence[Epoch]) -> Axes:
+    left: Axes
     _, (left, right) = plots.new_figure(9, 3.6, columns=2)
     plots.draw_curve([e.accuracy for e in history], [e.val_accuracy for e in history], "accuracy", left)
     left.set_ylim(0, 1.02)
     plots.draw_curve([e.loss for e in history], [e.val_loss for e in history], "cross-entropy (nats)", right)
     right.set_ylim(bottom=0)
-    write_file(path, lambda draft: plots.save(left, draft))
+    return left
 
 
-def _write_confusion(path: Path, fit: HeadFit, logits: Logits) -> None:
+def _confusion(fit: HeadFit, logits: Logits) -> Axes:
     classes = fit.extraction.dataset.classes
     role = "test" if fit.images.test else "validation" if fit.images.validation else "fit"
     labels = class_indices(vars(fit.images)[role], classes)
-    ones = np.ones((1, len(labels)))
-    (counts,) = confusion_matrix(labels, probabilities(logits[role]), ones).astype(np.int64)
-    axes = plots.draw_confusion(counts, classes, f"{role}\n{score(logits[role], labels)}")
-    write_file(path, lambda draft: plots.save(axes, draft))
+    predicted = probabilities(logits[role]).argmax(axis=1)
+    counts = plots.confusion_counts(labels, predicted, len(classes))
+    return plots.draw_confusion(counts, classes, f"{role}\n{score(logits[role], labels)}")
 
 
 def _manifest(

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from featx.files import write_csv, write_file, write_json, write_text
-from featx.plots import draw_sweep, save
+from featx.files import write_csv, write_json, write_text
+from featx.plots import draw_files, draw_sweep, remove_files
 from featx.recipes import Recipe, dump_recipe
 from featx.runs import RECIPE
 from featx.sweeps.grid import as_text, column_names
 from featx.sweeps.result import Sweep
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 SWEEP = "sweep.json"
 PARTS = ("test", "validation", "train")
@@ -22,28 +24,32 @@ SPREAD = ("n", "mean", "sd", "low", "high", "interval_low", "interval_high", "lo
 
 
 def write_sweep(result: Sweep, recipe: Recipe) -> Sweep:
-    """Write the files into the sweep's folder, and return the sweep with their paths."""
+    """Write the files into the sweep's folder, pictures last, and return the sweep with their paths."""
     names = list(column_names(result.fields).values())
+    pictures = [result.out / f"sweep{ending}" for ending in (".png", ".svg")]
+    remove_files(pictures)
     files = [
         write_text(result.out / RECIPE, dump_recipe(recipe)),
         _write_rows(result, names),
         _write_summary(result, names),
-        *_draw(result, names),
     ]
-    whole = replace(result, files=(*files, result.out / SWEEP))
-    write_json(result.out / SWEEP, whole.to_json())
-    return whole
+    complete = replace(result, files=(*files, *pictures, result.out / SWEEP))
+    write_json(result.out / SWEEP, complete.to_json())
+    drawn = draw_files(pictures, lambda: _draw(result, names))
+    if drawn != pictures:
+        complete = replace(result, files=(*files, *drawn, result.out / SWEEP))
+        write_json(result.out / SWEEP, complete.to_json())
+    return complete
 
 
-def _draw(result: Sweep, names: Sequence[str]) -> list[Path]:
+def _draw(result: Sweep, names: Sequence[str]) -> Axes:
     spreads = result.spreads()
-    axes = draw_sweep(
+    return draw_sweep(
         [", ".join(map(as_text, values.values())) for values, _ in spreads],
         [list(spread.accuracies) for _, spread in spreads],
         ", ".join(names).replace("_", " "),
         ylabel=f"{result.role} accuracy (%)",
     )
-    return [write_file(result.out / f"sweep{ending}", partial(save, axes)) for ending in (".png", ".svg")]
 
 
 def _write_rows(result: Sweep, names: Sequence[str]) -> Path:
