@@ -64,5 +64,10 @@ class UntrustedError(FeatxError):
 
 
 def reason_of(error: Exception) -> str:
-    """Return what an error says, on one line of at most 200 characters, or else its type's name."""
+    """Return what an error says, on one line of at most 200 characters, or else its type's name.
+
+    Of an error of the system, only what is wrong, as the file is named by the sentence around it.
+    """
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     return " ".join(str(error).split())[:200] or type(error).__name__

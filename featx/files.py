@@ -100,6 +100,14 @@ def read_json(path: Path, limit: int = TEXT_LIMIT) -> Any:
     return value
 
 
+def is_file(path: Path) -> bool:
+    """Return whether there is a regular file of that name that may be looked at; whatever the name is."""
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long, a folder that may not be entered
+        return False
+
+
 def _check_regular(status: os.stat_result, path: Path, limit: int) -> None:
     mode = status.st_mode
     if stat.S_ISDIR(mode):

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pipeline_data import small_data
+from run_files import manifest_of
 
 import featx
 from featx import files
@@ -178,8 +179,7 @@ def write_run(tmp_path: Path) -> Path:
         writer.add(keys, np.random.default_rng(0).normal(size=(12, 5)))
     run = tmp_path / "run"
     files.write_text(run / runs.RECIPE, dump_recipe(load_recipe("covid2-vgg16")))
-    known = {"classes": ["a", "b"], "features": {"feature_set": space.id}, "data": {"root": "data"}}
-    files.write_json(run / runs.MANIFEST, known)
+    files.write_json(run / runs.MANIFEST, manifest_of("ab", backbone=space.id))
     rows = [[f"{i}.png", "train", "fit", "ab"[i % 2], "a", 1, 0, digest] for i, (digest, _) in enumerate(keys)]
     header = ["path", "split", "role", "label", "predicted", "p_a", "p_b", "sha256"]
     files.write_csv(run / runs.PREDICTIONS, header, rows)

@@ -91,7 +91,8 @@ class Head:
         faulty = faulty_weight(head.model)
         if faulty is not None:
             raise RunError(
-                f"Expected finite weights in the head {path}, but {faulty} has NaN or infinite values; train it again."
+                f"Expected finite weights in the head {path}, but {faulty} has NaN or infinite values; train it "
+                "again."
             )
         return head
 

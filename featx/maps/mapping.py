@@ -13,7 +13,6 @@ from featx.data import read_paths
 from featx.errors import DataError, UsageError
 from featx.features import Extraction, OnError, extract_dataset
 from featx.files import several
-from featx.heads import Head
 from featx.maps.embedding import Embedding
 from featx.maps.parameters import Method, Parameters, Setting, map_parameters
 from featx.maps.quality import sample, silhouette
@@ -23,7 +22,6 @@ from featx.maps.writing import FORMATS, check_formats, write_map
 from featx.progress import Progress, reports_progress
 from featx.recipes import FeatureSpec
 from featx.runs import (
-    HEAD,
     ROWS_AT_ONCE,
     HeadModel,
     Layer,
@@ -33,6 +31,7 @@ from featx.runs import (
     data_source,
     extract_new,
     is_run,
+    load_head,
     read_source,
 )
 from featx.stats import probabilities
@@ -212,8 +211,7 @@ def _extract_as_data(source: Source, paths: Sequence[str | Path], cache: str | P
 def _through_head(source: Source, run: Run, extraction: Extraction) -> Source:
     """Return new images with the head's predictions and, if the source has these, its penultimate features."""
     new = replace(data_source(extraction), name=source.name, layer=source.layer, run=run)
-    penultimate = run.manifest["head"]["penultimate"]
-    head = Head.load(run.path / HEAD, None if penultimate is None else penultimate["layer"])
+    head = load_head(run)
     rows = new.table.X
     chunks = [rows[start : start + ROWS_AT_ONCE] for start in range(0, len(rows), ROWS_AT_ONCE)]
     predicted = Predicted(run.classes, probabilities(head.logits(chunks)), ("new",) * len(rows))

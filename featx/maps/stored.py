@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
+import math
+import os
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -14,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from featx.errors import DataError, reason_of
-from featx.files import write_file
+from featx.files import open_file, write_file
 from featx.maps.embedding import Embedding, Reduction, check_rows, embed
 from featx.maps.parameters import SEEDS, Parameters
 from featx.maps.quality import sample, stability, trustworthiness
@@ -25,6 +29,22 @@ log = logging.getLogger("featx")
 
 # Raised by hand when the file's contents change their meaning.
 SCHEMA = 1
+ARRAYS = ("about", "points", "digests", "mean", "components", "shares")
+QUALITY = ("trustworthiness", "stability")
+# Errors from reading damaged or forged files.
+DAMAGE = (
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 # Stability needs a second map, which takes long for many images and changes little.
 STABILITY_LIMIT = 10_000
 
@@ -94,13 +114,32 @@ def save_map(stored: StoredMap, path: Path) -> None:
 def load_map(path: Path) -> StoredMap:
     """Read a map that `save_map` wrote; raise DataError if it is damaged or something else."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return _from_arrays({name: arrays[name] for name in arrays.files})
-    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        with open_file(path) as file:
+            _check_members(file)
+            with np.load(file, allow_pickle=False) as arrays:
+                return _from_arrays({name: arrays[name] for name in ARRAYS if name in arrays.files})
+    except DAMAGE as error:
         raise DataError(
             f"Expected a map stored by featx visualize in {path}, but it cannot be read ({reason_of(error)}); "
             "remove it, and the map is made again."
         ) from None
+
+
+def _check_members(file: io.BufferedReader) -> None:
+    """Check that the arrays of a file are not larger than the file, since `save_map` compresses nothing."""
+    size = os.fstat(file.fileno()).st_size
+    with zipfile.ZipFile(file) as archive:
+        if sum(member.file_size for member in archive.infolist()) > size:
+            raise ValueError("it unpacks to more than a map has")
+        for member in archive.infolist():
+            with archive.open(member) as start:
+                # Memory is taken for as much as the header says, before anything is read.
+                major, _ = np.lib.format.read_magic(start)
+                read = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
+                shape, _, dtype = read(start)
+            if math.prod(shape) * dtype.itemsize > size:
+                raise ValueError("it says that it has more than it has")
+    file.seek(0)
 
 
 def _from_arrays(arrays: Mapping[str, Any]) -> StoredMap:
@@ -118,7 +157,7 @@ def _from_arrays(arrays: Mapping[str, Any]) -> StoredMap:
         Embedding(points, Parameters(**about["parameters"]), _reduction(arrays)),
         str(about["feature_set"]),
         tuple(row.tobytes().hex() for row in digests),
-        {str(name): None if value is None else float(value) for name, value in about["quality"].items()},
+        {name: None if (value := about["quality"][name]) is None else float(value) for name in QUALITY},
     )
 
 
@@ -129,6 +168,8 @@ def _reduction(arrays: Mapping[str, Any]) -> Reduction | None:
     shares = tuple(map(float, arrays["shares"]))
     if components.shape != (len(shares), len(mean)):
         raise ValueError("the components do not match")
+    if not all(np.isfinite(values).all() for values in (mean, components, shares)):
+        raise ValueError("the components are not finite")
     return Reduction(mean, components, shares)
 
 

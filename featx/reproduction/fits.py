@@ -8,12 +8,12 @@ from pathlib import Path
 from featx.data import read_data
 from featx.errors import RecipeError, RunError
 from featx.features import FeatureSpace, data_digest, extract, hash_images
-from featx.heads import Head, class_indices, images_by_role
+from featx.heads import class_indices, images_by_role
 from featx.networks import find_weights, is_model_file
 from featx.recipes import PreprocessPart, Recipe, ViewsPart
 from featx.reports import OpenedRun, has_random_weights
 from featx.reproduction.plan import PlannedFit
-from featx.runs import HEAD, ROWS_AT_ONCE, Run, fit_head, is_run, read_run
+from featx.runs import HEAD, ROWS_AT_ONCE, Run, fit_head, is_run, load_head, read_run
 from featx.stats import Score, score
 from featx.store import StatCache, Store
 
@@ -73,7 +73,7 @@ def augmented_score(opened: OpenedRun, data: Path, views: ViewsPart, cache: Path
     recipe = opened.run.recipe.model_copy(update={"views": views})
     extraction = extract(data, recipe, cache=cache)
     images = images_by_role(extraction, recipe).validation
-    head = Head.load(opened.run.path / HEAD)
+    head = load_head(opened.run)
     logits = head.logits(extraction.view_rows(images, views.count).chunks(ROWS_AT_ONCE))
     augmented = logits.reshape(len(images), views.count, -1)[:, 1:]
     labels = class_indices(images, extraction.dataset.classes).repeat(views.count - 1)

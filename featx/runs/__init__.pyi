@@ -14,6 +14,7 @@ from .new_images import HeadModel as HeadModel
 from .new_images import Model as Model
 from .new_images import check_weights as check_weights
 from .new_images import extract_new as extract_new
+from .new_images import load_head as load_head
 from .source import Layer as Layer
 from .source import Predicted as Predicted
 from .source import Source as Source

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import csv
-import json
+import io
+import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import Any, TypeVar
 
-from featx.errors import RunError
-from featx.files import check_folder, unwritable
-from featx.recipes import Recipe, load_recipe
+from featx.data import SPLITS
+from featx.errors import RunError, reason_of
+from featx.files import check_folder, is_file, open_file, read_json, unwritable
+from featx.recipes import Recipe, load_recipe, with_network_beside
+from featx.runs.documents import checked_manifest, checked_metrics
 
 T = TypeVar("T")
 HEAD = "head.keras"
@@ -32,6 +35,11 @@ MAP_FOLDER = re.compile(r"(tsne|tsne2020|umap|pca)-(penultimate|backbone)-.+-pro
 MAP_FOLDER_FILES = ("tensors.tsv", "metadata.tsv", "projector_config.pbtxt")
 # Before the names of the manifest's own columns in PREDICTIONS, which could be named like one of ours.
 EXTRA = "extra_"
+SHARE = "p_"  # before the name of a class
+ROLES = ("fit", "validation", "test")
+TABLE_LIMIT = 2**32  # bytes of a table: ten thousand classes of as many images
+DIGEST = re.compile(r"[0-9a-f]{64}")
+EPOCH = ("epoch", "learning_rate", "loss", "accuracy", "val_loss", "val_accuracy")
 
 
 @dataclass(frozen=True)
@@ -84,7 +92,15 @@ class Run:
         Raises:
             RunError: `predictions.csv` is missing or damaged.
         """
-        return self._read(PREDICTIONS, "images", lambda file: [self._image(row) for row in _table(file)])
+        columns = {f"{SHARE}{name}" for name in self.classes}
+
+        def parse(path: Path) -> list[RunImage]:
+            table = _table(path, ("path", "split", "role", "label", "predicted", "sha256", *sorted(columns)))
+            if others := {name for name in table[0] if name.startswith(SHARE)} - columns:
+                raise ValueError(f"{min(others)[:60]} is the column of no class of the manifest")
+            return [self._image(row) for row in table]
+
+        return self._read(PREDICTIONS, "images", parse)
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
@@ -93,7 +109,7 @@ class Run:
         Raises:
             RunError: `metrics.json` is missing or damaged.
         """
-        return self._read(METRICS, "scores", lambda file: dict(json.load(file)))
+        return self._read(METRICS, "scores", lambda path: checked_metrics(read_json(path)))
 
     @cached_property
     def history(self) -> list[dict[str, float | None]]:
@@ -102,45 +118,74 @@ class Run:
         Raises:
             RunError: `history.csv` is missing or damaged.
         """
+        return self._read(HISTORY, "epochs", lambda path: [_epoch(row) for row in _table(path, EPOCH)])
 
-        def parse(file: TextIO) -> list[dict[str, float | None]]:
-            return [{name: float(value) if value else None for name, value in row.items()} for row in _table(file)]
-
-        return self._read(HISTORY, "epochs", parse)
-
-    def _read(self, name: str, what: str, parse: Callable[[TextIO], T]) -> T:
+    def _read(self, name: str, what: str, parse: Callable[[Path], T]) -> T:
         path = self.path / name
         try:
-            with path.open(encoding="utf-8", newline="") as file:
-                return parse(file)
-        except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
+            return parse(path)
+        except (OSError, ValueError, csv.Error) as error:
             raise RunError(
-                f"Expected the run's {what} in {path}, but it cannot be read ({error}); fit again."
+                f"Expected the run's {what} in {path}, but it cannot be read ({reason_of(error)}); fit again."
             ) from None
 
-    def _image(self, row: Mapping[str, Any]) -> RunImage:
-        if None in row.values():
-            raise ValueError("a line is cut short")
+    def _image(self, row: Mapping[str, str]) -> RunImage:
+        shares = tuple(float(row[f"{SHARE}{name}"]) for name in self.classes)
+        # Not written so that NaN would pass.
+        if not (all(0 <= share <= 1 for share in shares) and abs(sum(shares) - 1) < 1e-3):
+            raise ValueError(f"the probabilities of {row['path'][:60]!r} do not add up to 1")
+        for column, valid in (
+            ("split", SPLITS),
+            ("role", ROLES),
+            ("label", self.classes),
+            ("predicted", self.classes),
+        ):
+            if row[column] not in valid:
+                raise ValueError(f"{row[column][:60]!r} is no {column} of the run")
+        if not DIGEST.fullmatch(row["sha256"]) or not row["path"] or "\0" in row["path"]:
+            raise ValueError(f"{row['path'][:60]!r} with SHA-256 {row['sha256'][:70]!r} is no image")
         return RunImage(
             path=row["path"],
             split=row["split"],
             role=row["role"],
             label=row["label"],
             predicted=row["predicted"],
-            probabilities=tuple(float(row[f"p_{name}"]) for name in self.classes),
+            probabilities=shares,
             digest=row["sha256"],
             group=row.get("group") or None,
             extra={name.removeprefix(EXTRA): value for name, value in row.items() if name.startswith(EXTRA)},
         )
 
 
-def _table(file: TextIO) -> csv.DictReader[str]:
-    return csv.DictReader(file, strict=True)
+def _table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """Return the rows of a CSV file, at least one, which has these columns and no cell too few or too many."""
+    with io.TextIOWrapper(open_file(path, TABLE_LIMIT), "utf-8", newline="") as file:
+        reader = csv.DictReader(file, strict=True)
+        names = reader.fieldnames or ()
+        for name in columns:
+            if names.count(name) != 1:
+                raise ValueError(f"it has {names.count(name) or 'no'} columns {name[:60]}")
+        rows = list(reader)
+    if not rows:
+        raise ValueError("it has no rows")
+    if any(None in row or None in row.values() for row in rows):
+        raise ValueError("a line is cut short or has too many cells")
+    return rows
+
+
+def _epoch(row: Mapping[str, str]) -> dict[str, float | None]:
+    values = {name: float(row[name]) if row[name] else None for name in EPOCH}
+    for name in ("epoch", "learning_rate", "accuracy", "val_accuracy"):
+        if not math.isfinite(values[name] or 0):
+            raise ValueError(f"{row[name]!r} is no {name}")
+    if (values["epoch"] or 0.0) % 1:
+        raise ValueError(f"{row['epoch']!r} is no epoch")
+    return values
 
 
 def is_run(folder: Path) -> bool:
     """Return whether `fit_head` wrote the folder."""
-    return (folder / MANIFEST).is_file() and (folder / RECIPE).is_file()
+    return is_file(folder / MANIFEST) and is_file(folder / RECIPE)
 
 
 def read_run(folder: str | Path) -> Run:
@@ -151,17 +196,19 @@ def read_run(folder: str | Path) -> Run:
         RecipeError: Its recipe is not valid.
     """
     path = Path(folder)
-    if not (path / MANIFEST).is_file():
+    try:
+        manifest = checked_manifest(read_json(path / MANIFEST))
+    except (FileNotFoundError, NotADirectoryError):
         raise RunError(
             f"Expected a folder written by featx fit-head, but {path} "
             f"{f'has no {MANIFEST}' if path.is_dir() else 'does not exist'}; fit a head first, or check the path."
-        )
-    try:
-        manifest = json.loads((path / MANIFEST).read_text("utf-8"))
-        classes = tuple(manifest["classes"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"The run's {path / MANIFEST} cannot be read ({error}); fit the head again.") from None
-    return Run(path, load_recipe(path / RECIPE), manifest, classes)
+        ) from None
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"The run's {path / MANIFEST} cannot be read ({reason_of(error)}); fit the head again."
+        ) from None
+    recipe = with_network_beside(load_recipe(path / RECIPE), path)
+    return Run(path, recipe, manifest, tuple(manifest["classes"]))
 
 
 def check_out(folder: Path) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.data import read_paths
-from featx.errors import UntrustedError
+from featx.errors import RunError, UntrustedError
 from featx.features import Extraction, FeatureSpace, OnError, ViewRows, extract_dataset
 from featx.heads import Head
 from featx.networks import find_weights
@@ -55,12 +56,43 @@ class HeadModel(Model):
         self.classes = run.classes
 
     def check(self, space: FeatureSpace) -> None:
-        """Check the digest of the weights."""
+        """Check the digest of the weights, and load the head."""
         check_weights(space, str(self.run.manifest["weights"]["sha256"]), "head")
+        # If it cannot be loaded, this is known before hours of work.
+        _ = self.head
+
+    @cached_property
+    def head(self) -> Head:
+        """The run's head."""
+        return load_head(self.run)
 
     def probabilities(self, rows: ViewRows) -> NDArray[np.float64]:
         """Return the head's probabilities."""
-        return probabilities(Head.load(self.run.path / HEAD).logits(rows.chunks(ROWS_AT_ONCE)))
+        return probabilities(self.head.logits(rows.chunks(ROWS_AT_ONCE)))
+
+
+def load_head(run: Run) -> Head:
+    """Load a run's head.
+
+    Raises:
+        RunError: The file is missing or does not hold a head.
+        UntrustedError: It is another head than the run's manifest names.
+    """
+    penultimate = run.manifest["head"]["penultimate"]
+    head = Head.load(run.path / HEAD, None if penultimate is None else penultimate["layer"])
+    expected = str(run.manifest["head"]["sha256"])
+    if head.digest() != expected:
+        raise UntrustedError(
+            f"Expected the head that {run.path} describes (SHA-256 {expected[:12]}…), found another in "
+            f"{run.path / HEAD}; predictions would mean nothing, so fit the head again."
+        )
+    width, classes = int(run.manifest["features"]["dim"]), len(run.classes)
+    if (head.width, head.classes) != (width, classes):
+        raise RunError(
+            f"Expected a head from {width} features to {classes} classes in {run.path / HEAD}, found one from "
+            f"{head.width} to {head.classes}; fit the head again."
+        )
+    return head
 
 
 def check_weights(space: FeatureSpace, expected: str, model: str) -> None:

@@ -169,14 +169,11 @@ def run_source(run: Run, layer: Layer | None, store: Store) -> Source:
     """Return the rows of a run from the cache.
 
     Raises:
-        RunError: The cache lacks some, the run has no penultimate features, or its manifest is incomplete.
+        RunError: The cache lacks some, or the run has no penultimate features.
     """
-    try:
-        penultimate = None if layer == "backbone" else run.manifest["head"]["penultimate"]
-        feature_set = str((penultimate or run.manifest["features"])["feature_set"])
-        root = Path(run.manifest["data"]["root"])
-    except (KeyError, TypeError) as error:
-        raise RunError(f"The manifest of the run {run.path} is incomplete ({error}); fit the head again.") from None
+    penultimate = None if layer == "backbone" else run.manifest["head"]["penultimate"]
+    feature_set = str((penultimate or run.manifest["features"])["feature_set"])
+    root = Path(run.manifest["data"]["root"])
     if layer == "penultimate" and penultimate is None:
         raise RunError(f"The recipe of {run.path} names no penultimate layer; use --layer backbone.")
     chosen: Layer = "backbone" if penultimate is None else "penultimate"

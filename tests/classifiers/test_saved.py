@@ -164,7 +164,7 @@ def replace_with_another(saved: Saved) -> None:
     [
         (replace_with_another, "is damaged or another; save it again"),
         (lambda saved: (saved.folder / SKOPS).unlink(), "cannot be read"),
-        (lambda saved: (saved.folder / METADATA).write_text("{}"), r"cannot be read \('schema'\)"),
+        (lambda saved: (saved.folder / METADATA).write_text("{}"), "is missing or of another kind: 'schema'"),
         (lambda saved: (saved.folder / METADATA).write_text("not json"), "cannot be read"),
         (lambda saved: (saved.folder / METADATA).write_text('{"schema": 2}'), "this version of featx reads 1"),
     ],

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from run_files import manifest_of
 
 from featx import files
 from featx.errors import RecipeError, RunError
@@ -13,8 +14,8 @@ from featx.runs.folder import RunImage, check_out, read_run
 
 HEADER = ["path", "split", "role", "label", "predicted", "p_no", "p_yes", "sha256"]
 ROWS = [
-    ["train/no/été, 1.png", "train", "fit", "no", "no", "0.75", "0.25", "aa"],
-    ["test/yes/2.png", "test", "test", "yes", "no", "0.5", "0.5", "bb"],
+    ["train/no/été, 1.png", "train", "fit", "no", "no", "0.75", "0.25", "a" * 64],
+    ["test/yes/2.png", "test", "test", "yes", "no", "0.5", "0.5", "b" * 64],
 ]
 
 
@@ -24,7 +25,7 @@ def run(tmp_path: Path) -> Path:
     folder = tmp_path / "run"
     write_text(folder / runs.RECIPE, dump_recipe(load_recipe("covid2-vgg16")))
     write_csv(folder / runs.PREDICTIONS, HEADER, ROWS)
-    write_json(folder / runs.MANIFEST, {"classes": ["no", "yes"], "device": "cpu"})
+    write_json(folder / runs.MANIFEST, manifest_of(["no", "yes"]))
     return folder
 
 
@@ -75,11 +76,11 @@ def test_what_a_killed_writer_left_is_no_other_file(tmp_path: Path) -> None:
 
 def test_a_run_is_read_back(run: Path) -> None:
     found = read_run(str(run))
-    assert (found.path, found.classes, found.manifest["device"]) == (run, ("no", "yes"), "cpu")
+    assert (found.path, found.classes, found.manifest["data"]["root"]) == (run, ("no", "yes"), "data")
     assert found.recipe == load_recipe("covid2-vgg16")
     assert found.images == [
-        RunImage("train/no/été, 1.png", "train", "fit", "no", "no", (0.75, 0.25), "aa"),
-        RunImage("test/yes/2.png", "test", "test", "yes", "no", (0.5, 0.5), "bb"),
+        RunImage("train/no/été, 1.png", "train", "fit", "no", "no", (0.75, 0.25), "a" * 64),
+        RunImage("test/yes/2.png", "test", "test", "yes", "no", (0.5, 0.5), "b" * 64),
     ]
 
 
@@ -106,6 +107,7 @@ def test_a_run_without_its_recipe(run: Path) -> None:
 
 
 LINE = ",".join(HEADER)
+AA = "a" * 64
 
 
 @pytest.mark.parametrize(
@@ -113,12 +115,27 @@ LINE = ",".join(HEADER)
     [
         "a.png\nb.png\n",
         "path,split\na.png,train\n",
-        f"{LINE}\na.png,train,fit,no,no,half,0.5,aa\n",
+        f"{LINE}\na.png,train,fit,no,no,half,0.5,{AA}\n",
         f"{LINE}\na.png,train,fit,no,no,0.5,0.5\n",
         f"{LINE}\na.png,train,fit,no,no\n",
-        f'{LINE}\n"a.png,train,fit,no,no,0.5,0.5,aa\n',
-        f'{LINE}\na.png,train,fit,no,no,0.5,0.5,"aa\n',
-        f"{LINE.replace('p_yes', 'p_maybe')}\na.png,train,fit,no,no,0.5,0.5,aa\n",
+        f'{LINE}\n"a.png,train,fit,no,no,0.5,0.5,{AA}\n',
+        f'{LINE}\na.png,train,fit,no,no,0.5,0.5,"{AA}\n',
+        f"{LINE}\na.png,train,fit,no,no,0.5,0.4,{AA}\n",
+        f"{LINE}\na.png,train,fit,no,no,nan,nan,{AA}\n",
+        f"{LINE}\na.png,train,fit,no,no,inf,-inf,{AA}\n",
+        f"{LINE}\na.png,train,fit,no,no,1.5,-0.5,{AA}\n",
+        f"{LINE}\na.png,train,fit,no,perhaps,0.5,0.5,{AA}\n",
+        f"{LINE}\na.png,train,fit,perhaps,no,0.5,0.5,{AA}\n",
+        f"{LINE}\na.png,holiday,fit,no,no,0.5,0.5,{AA}\n",
+        f"{LINE}\na.png,train,sleep,no,no,0.5,0.5,{AA}\n",
+        f"{LINE}\na.png,train,fit,no,no,0.5,0.5,aa\n",
+        f"{LINE}\na.png,train,fit,no,no,0.5,0.5,{AA},more\n",
+        f"{LINE}\n,train,fit,no,no,0.5,0.5,{AA}\n",
+        f"{LINE}\na\0.png,train,fit,no,no,0.5,0.5,{AA}\n",
+        f"{LINE},p_maybe\na.png,train,fit,no,no,0.5,0.5,{AA},0\n",
+        f"{LINE},label\na.png,train,fit,no,no,0.5,0.5,{AA},yes\n",
+        f"{LINE}\n",
+        f"{LINE.replace('p_yes', 'p_maybe')}\na.png,train,fit,no,no,0.5,0.5,{AA}\n",
     ],
 )
 def test_predictions_that_are_damaged(run: Path, content: str) -> None:

@@ -146,7 +146,8 @@ def test_a_manifest_that_lacks_an_entry_is_refused_in_a_sentence(
     manifest = json.loads((fitted.run / runs.MANIFEST).read_text("utf-8"))
     del manifest[entry]
     # Without penultimate features, the rows are those that the entry `features` names.
-    manifest["head"] = None if entry == "head" else {"penultimate": None}
+    if entry != "head":
+        manifest["head"]["penultimate"] = None
     (other / runs.MANIFEST).write_text(json.dumps(manifest), "utf-8")
-    with pytest.raises(RunError, match=r"is incomplete \(.+\); fit the head again"):
+    with pytest.raises(RunError, match=rf"cannot be read \({entry}: field required\); fit the head again"):
         read_source(other, cache=cache)

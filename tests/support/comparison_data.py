@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from run_files import manifest_of
 
 from featx import files
 from featx.recipes import dump_recipe, load_recipe
@@ -53,12 +54,7 @@ def write_run(
         spaces[kind] = space.id
     names = list("abc"[: max(y) + 1])
     run = root / "run"
-    manifest = {
-        "classes": names,
-        "data": {"root": str(root)},
-        "features": {"feature_set": spaces["backbone"]},
-        "head": {"penultimate": {"feature_set": spaces["penultimate"]}},
-    }
+    manifest = manifest_of(names, root=str(root), backbone=spaces["backbone"], penultimate=spaces["penultimate"])
     files.write_text(run / runs.RECIPE, dump_recipe(load_recipe("covid2-vgg16")))
     files.write_json(run / runs.MANIFEST, manifest)
     shares = np.full((len(X), len(names)), 1 / len(names)) if head is None else head
