@@ -10,6 +10,7 @@ from typing import Any
 from featx.errors import DataError, UsageError
 
 SPLITS = ("train", "val", "test")
+LONGEST_NAME = 120  # letters of a name in a sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,4 +128,5 @@ def group_ids(digests: Sequence[str], groups: Sequence[str | None]) -> list[str]
 
 def first_few(names: Sequence[str]) -> str:
     """Return the first five names in sorted order, separated by commas, for a sentence."""
-    return ", ".join(sorted(names)[:5]) + (", …" if len(names) > 5 else "")
+    few = [name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…" for name in sorted(names)[:5]]
+    return ", ".join(few) + (", …" if len(names) > 5 else "")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-import unicodedata
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from featx.data.dataset import SPLITS, Dataset, Item, first_few
 from featx.data.folders import Listing, is_folder, readable, search_labelled, search_unlabelled
+from featx.data.locating import advice, on_disk
 from featx.data.manifest import Row, read_manifest
 from featx.data.survey import survey
 from featx.data.tables import is_manifest
@@ -106,10 +107,11 @@ def _listed(manifest: Path, split: str, missing: str, *, labelled: bool) -> list
     rows: dict[Path, Row] = {}
     absent = []
     for row in read_manifest(manifest, labelled=labelled):
-        path = _on_disk(folder, row.path)
-        if path is None:
-            path = folder / row.path
+        there = on_disk(folder, row.path)
+        if there is None:
             absent.append(row.path)
+        name, path = there or (row.path, folder / row.path)
+        row = replace(row, path=name)
         first = rows.setdefault(path, row)
         if (first.label, first.split, first.group) != (row.label, row.split, row.group):
             raise DataError(
@@ -119,23 +121,7 @@ def _listed(manifest: Path, split: str, missing: str, *, labelled: bool) -> list
     if absent and missing == "fail":
         raise DataError(
             f"Expected all images that {manifest} lists, found {len(absent)} missing ({first_few(absent)}); "
-            f"correct the paths, where relative ones start at {folder}, or remove the rows."
+            f"{advice(folder, absent[0])}correct the paths, where relative ones start at {folder}, or remove the "
+            "rows."
         )
     return [Item(row.path, path, row.label, row.split or split, row.group, row.extra) for path, row in rows.items()]
-
-
-def _on_disk(folder: Path, written: str) -> Path | None:
-    """The file of a path as written in a manifest; None if it does not exist.
-
-    Unicode can spell the same accented name in two ways, and archives made on a Mac use the decomposed one.
-    """
-    for spelling in dict.fromkeys((written, *(unicodedata.normalize(form, written) for form in ("NFC", "NFD")))):
-        path = folder / spelling
-        try:
-            path.stat()
-        except (FileNotFoundError, NotADirectoryError, ValueError):
-            continue
-        except OSError:  # the file may be there: opening it will say what is wrong
-            pass
-        return path
-    return None

@@ -385,6 +385,46 @@ def test_a_manifest_may_spell_accents_otherwise_than_the_disk(tmp_path: Path) ->
     assert two.path.exists()
 
 
+def test_spaces_and_other_ways_to_write_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    make(tmp_path, "img/a.png", "img/b c.png", "img/d.png", "img/ e.png", "home/f.png", "img/g h.png")
+    cells = ["  img/a.png\t", "img\\b c.png", ".\\img\\d.png", "img/ e.png", "~/f.png"]
+    cells.append((tmp_path / "img/g h.png").as_uri())
+    data = read_data(write(tmp_path / "m.csv", "path,label", *(f"{cell},x" for cell in cells)))
+    expected = [
+        "img/a.png",
+        "img/b c.png",
+        "./img/d.png",
+        "img/ e.png",
+        f"{tmp_path}/home/f.png",
+        f"{tmp_path}/img/g h.png",
+    ]
+    assert sorted(ids(data.items)) == sorted(expected)
+    assert all(item.path.exists() for item in data.items)
+
+
+@pytest.mark.parametrize(
+    ("cell", "advice"),
+    [
+        ("C:\\data\\img\\a.png", r"C:\\data\\img\\a\.png may be img/a\.png, so correct the paths"),
+        ("/kaggle/input/img/a.png", "may be img/a.png, so correct the paths"),
+        ("img/a", "img/a may be img/a.png, so"),
+        ("a", "a may be img/a.png, so"),
+        ("b", "b may be img/b.JPG, so"),
+        ("a.png", "a.png may be img/a.png, so"),
+        ("up.png", "up.png may be ../up.png, so"),
+        ("s3://bucket/a.png", "featx reads files of this machine only, so download the images and correct the paths"),
+        ("https://x.org/a.png", "so download the images and correct the paths"),
+        ("nowhere.png", r"missing \(nowhere\.png\); correct the paths, where relative ones start at"),
+        ("n" * 10_000, r"missing \(n{119}…\); correct the paths"),
+    ],
+)
+def test_missing_images_that_are_elsewhere(tmp_path: Path, cell: str, advice: str) -> None:
+    make(tmp_path, "up.png", "data/img/a.png", "data/img/b.JPG")
+    with pytest.raises(DataError, match=advice):
+        read_data(write(tmp_path / "data" / "m.csv", "path,label", f"{cell},x"))
+
+
 def test_rows_listed_twice_count_once(tmp_path: Path) -> None:
     make(tmp_path, "a.png")
     rows = ["a.png,x,p", "./a.png,x,p", f"{tmp_path}/a.png,x,p"]
