@@ -51,24 +51,29 @@ def grouped_folds(y: NDArray[np.int64], groups: Sequence[str], folds: int, seed:
     )
 
 
-def possible_folds(
-    y: NDArray[np.int64], groups: Sequence[str], classes: Sequence[str], wanted: int, least: int = 3
-) -> int:
+def possible_folds(y: NDArray[np.int64], groups: Sequence[str], classes: Sequence[str], wanted: int) -> int:
     """Return how many folds the classes' groups allow: at most one for each group of the smallest class.
 
-    Each class must have `least` groups; with 3, the training part of a fold can itself be divided.
+    The training part of each fold must have 2 groups of each class, because it is itself divided.
     """
-    counts = {name: len(set(np.asarray(groups)[y == number])) for number, name in enumerate(classes)}
+    least = 4 if wanted == 2 else 3
+    counts = dict(zip(classes, group_counts(y, groups, len(classes)), strict=True))
     few = [f"{name} ({count})" for name, count in counts.items() if count < least]
     if few:
+        ways = "add images" if wanted > 2 else "add images, or use more --folds"
         raise DataError(
             f"Expected training images of at least {least} groups (an image without a group counts as one) in each "
-            f"class to compare classifiers by cross-validation, found fewer for {', '.join(few)}; add images."
+            f"class to compare classifiers by cross-validation, found fewer for {', '.join(few)}; {ways}."
         )
     allowed = min(wanted, *counts.values())
     if allowed < wanted:
         log.warning("%d folds are used instead of %d: the smallest class has no more groups.", allowed, wanted)
     return allowed
+
+
+def group_counts(y: NDArray[np.int64], groups: Sequence[str], classes: int) -> list[int]:
+    """Return how many groups each class has."""
+    return [len(set(np.asarray(groups)[y == number])) for number in range(classes)]
 
 
 def fold_numbers(folds: Sequence[Fold], n: int) -> NDArray[np.int64]:

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.classifiers.folds import Fold, grouped_folds, possible_folds
+from featx.classifiers.folds import Fold, group_counts, grouped_folds
 from featx.classifiers.models import Classifier, Parameters
 from featx.classifiers.pipelines import FoldRows, fit_model
+from featx.errors import DataError
 
 INNER_FOLDS = 3
 
@@ -32,8 +33,14 @@ class HeldOutResult:
 
 def inner_folds(y: NDArray[np.int64], groups: Sequence[str], seed: Sequence[int]) -> list[Fold]:
     """Divide training rows to choose parameters and to calibrate: 3 folds, or 2 where a class has 2 groups."""
-    names = [str(number) for number in range(int(y.max()) + 1)]
-    return grouped_folds(y, groups, possible_folds(y, groups, names, INNER_FOLDS, least=2), seed)
+    fewest = min(group_counts(y, groups, int(y.max()) + 1))
+    if fewest < 2:
+        raise DataError(
+            "Expected images of at least 2 groups of each class in the training part of each fold, because it is "
+            "divided again to choose parameters, but found 1; add images of more groups to the smallest class, or "
+            "use more --folds."
+        )
+    return grouped_folds(y, groups, min(INNER_FOLDS, fewest), seed)
 
 
 def evaluate(

@@ -48,6 +48,14 @@ def test_folds_are_lowered_to_the_groups_of_the_smallest_class(caplog: pytest.Lo
         possible_folds(y, [*groups[:10], *["b1"] * 4, *["b2"] * 4], ("a", "b"), 5)
 
 
+def test_two_folds_need_four_groups_because_their_training_parts_are_divided_again() -> None:
+    y = np.repeat([0, 1], [3, 4])
+    groups = [str(number) for number in range(7)]
+    with pytest.raises(DataError, match=r"at least 4 groups .* found fewer for a \(3\); .* more --folds"):
+        possible_folds(y, groups, ("a", "b"), 2)
+    assert possible_folds(y, groups, ("a", "b"), 3) == 3
+
+
 def test_a_class_in_one_group_cannot_be_on_both_sides() -> None:
     y = np.array([0, 0, 0, 0, 1, 1])
     with pytest.raises(DataError, match="every class in the training part"):

@@ -59,7 +59,7 @@ class Named:
         self.recipe = ["--recipe", recipe]
 
     def run(self, verb: str, *words: object) -> Ended:
-        done = self._place.run([verb, *words, "--cache", self.cache], cwd=self.root)
+        done = self._place.run([verb, *words, "--cache", self.cache], cwd=self.root, changes={"COLUMNS": "300"})
         assert done.code == 0, done.err
         assert not re.search(r"Traceback|did not expect|Warning", done.err), done.err
         return done
@@ -141,7 +141,7 @@ def test_clusters_have_them(named: Named) -> None:
 
 
 def test_a_comparison_has_them(named: Named) -> None:
-    words = ["--classifiers", "knn", "--folds", 2, "--repeats", 1, "--jobs", 1]
+    words = ["--classifiers", "knn", "--folds", 3, "--repeats", 1, "--jobs", 1]
     done = named.run("compare", "run", *words, "--out", "cmp", "--save-best", "best", "--json")
     assert sorted(done.json["classes"]) == sorted(NAMES)
     predictions = read_table(named.root / "cmp" / "predictions.csv")
