@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,9 @@ BOKEH_MARKERS = {
 }
 # Shapes that fill less of their box are drawn larger, so that all look equally large.
 LARGER = {"diamond": 1.4, "star": 1.35, "triangle": 1.15, "inverted_triangle": 1.15, "plus": 1.15, "square_pin": 1.3}
+# A browser is slow with more; the labels of all points can be searched for.
+MOST_ENTRIES = 60
+REST = "#8C8C8C"
 MUTED = 0.12  # opacity of points that are not selected, when others are
 
 
@@ -39,16 +43,27 @@ class LegendEntry:
 
 
 def legend_entries(labels: Sequence[str], added: Sequence[bool] | None) -> tuple[LegendEntry, ...]:
-    """Return the entries of a legend, sorted by label; the added points of a label follow its others."""
-    names = np.array(labels, dtype=object)
+    """Return the entries of a legend, sorted by label; the added points of a label follow its others.
+
+    Of more than `MOST_ENTRIES` labels, those with the fewest points are one entry, the last.
+    """
+    counts = Counter(labels)
+    own = sorted(counts)
+    if len(own) > MOST_ENTRIES:
+        own = sorted(label for label, _ in counts.most_common(MOST_ENTRIES - 1))
+    number_of = {label: number for number, label in enumerate(own)}
     is_added = np.array(added or [False] * len(labels), bool)
+    code = np.array([2 * number_of.get(label, len(own)) for label in labels], np.int64) + is_added
+    order = np.argsort(code, kind="stable")
     entries = []
-    for number, label in enumerate(sorted(set(labels))):
-        colour, marker = class_style(number)
-        for flag in (False, True):
-            index = np.flatnonzero((names == label) & (is_added == flag))
-            if len(index):
-                entries.append(LegendEntry(label, flag, colour, BOKEH_MARKERS[marker], index))
+    for index in np.split(order, np.flatnonzero(np.diff(code[order])) + 1):
+        number, flag = divmod(int(code[index[0]]), 2)
+        if number < len(own):
+            colour, marker = class_style(number)
+            entries.append(LegendEntry(own[number], bool(flag), colour, BOKEH_MARKERS[marker], index))
+        else:
+            name = f"{len(counts) - len(own):,} more"
+            entries.append(LegendEntry(name, bool(flag), REST, "circle", index))
     return tuple(entries)
 
 

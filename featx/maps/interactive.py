@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Any
 
@@ -19,12 +19,14 @@ from numpy.typing import NDArray
 from featx.digests import sha256
 from featx.errors import UsageError
 from featx.images import MAX_THUMBNAILS, Atlas
-from featx.maps.bokeh_plot import LegendEntry, document, legend_entries
+from featx.maps.bokeh_plot import MOST_ENTRIES, LegendEntry, document, legend_entries
 from featx.text import images
 
 # A page may run scripts and show pictures that it contains, and nothing else.
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
 NO_LABEL = "no label"
+# A browser is slow with more.
+MOST_POINTS = 100_000
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ def components(
     Returns:
         `<script>` and `<section>`. The script contains only data, no code.
     """
+    data = _within_limit(data)
     entries = legend_entries(data.labels, data.added)
     payload = _payload(data, entries)
     if key is None:
@@ -137,8 +140,27 @@ def resources() -> str:
 def summary(data: MapData) -> str:
     """Return the text alternative of a map: how many images of each label it shows, and which are marked."""
     counts = Counter(data.labels)
-    numbers = ", ".join(f"{label or NO_LABEL} {counts[label]:,}" for label in sorted(counts))
-    return f"By {data.by}: {numbers}. {_marks(data)}"
+    named = sorted(label for label, _ in counts.most_common(MOST_ENTRIES))
+    numbers = ", ".join(f"{label or NO_LABEL} {counts[label]:,}" for label in named)
+    more = f" and {len(counts) - len(named):,} more" if len(counts) > len(named) else ""
+    return f"By {data.by}: {numbers}{more}. {_marks(data)}"
+
+
+def _within_limit(data: MapData) -> MapData:
+    """Return the map with at most `MOST_POINTS` points, drawn at random, and a sentence that says so."""
+    n = len(data.points)
+    if n <= MOST_POINTS:
+        return data
+    chosen = np.sort(np.random.default_rng(0).choice(n, MOST_POINTS, replace=False))
+
+    def part(values: Sequence[Any] | None) -> Any:
+        return None if values is None else tuple(values[i] for i in chosen)
+
+    fields = ("labels", "names", "predicted", "confidence", "added", "truth")
+    sentence = f"{MOST_POINTS:,} of {images(n)} are shown, drawn at random; the map's CSV file has all."
+    note = f"{data.note.rstrip('.')}. {sentence}" if data.note else sentence
+    few: dict[str, Any] = {name: part(getattr(data, name)) for name in fields}
+    return replace(data, points=data.points[chosen], note=note, atlas=None, **few)
 
 
 def _marks(data: MapData) -> str:

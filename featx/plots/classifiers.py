@@ -134,9 +134,10 @@ def draw_roc(
     axes.set(xlabel="false positives (1 - specificity)", ylabel="true positives (sensitivity)")
     axes.set_aspect("equal")
     place: dict[str, Any] = {"loc": "lower right"}
-    if len(entries) > 8 or max(map(len, short)) > 16:  # the legend would lie on the curves
-        place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16), "ncols": 1 if len(entries) < 6 else 2}
-    add_legend(axes, entries, frameon=False, **SMALL, **place)
+    longest = max(map(len, short))
+    if len(entries) > 8 or longest > 16:  # the legend would lie on the curves
+        place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16), "ncols": 1 if longest > 12 else 2}
+    add_legend(axes, entries, frameon=False, fontsize="x-small" if len(entries) > 8 else "small", **place)
     return axes
 
 

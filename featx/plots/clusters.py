@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,13 +131,11 @@ def draw_pairs(ratios: Mapping[str, NDArray[np.float64]], classes: Sequence[str]
     figure, axes = new_figure((side + room) * len(ratios) + 0.8, side + room, len(ratios))
     panels = np.atleast_1d(axes)
     step, per_square = ceil(k / MOST_NAMES), ceil(k / MOST_CELLS)
+    shades: dict[str, Any] = {"cmap": "RdBu", "vmin": 0, "vmax": 2, "interpolation": "nearest"}
     for panel, (title, matrix) in zip(panels, ratios.items(), strict=True):
         squares = _lowest(matrix, per_square)
         end = len(squares) * per_square - 0.5
-        masked = np.ma.masked_invalid(squares)
-        image = panel.imshow(
-            masked, cmap="RdBu", vmin=0, vmax=2, interpolation="nearest", extent=(-0.5, end, end, -0.5)
-        )
+        image = panel.imshow(np.ma.masked_invalid(squares), extent=(-0.5, end, end, -0.5), **shades)
         panel.set(title=title, facecolor="0.9")
         for (row, column), ratio in np.ndenumerate(matrix) if k <= MOST_NUMBERS else ():
             if np.isfinite(ratio):

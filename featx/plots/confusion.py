@@ -93,7 +93,7 @@ def _size(names: Sequence[str]) -> tuple[float, float]:
     k = len(names)
     side = max(3.6, 0.8 * k + 1.6) if k <= 10 else 9.6 + 0.2 * (min(k, MOST_COUNTED) - 10)
     room = 0.08 * max(0, max(map(len, names)) - 8) if k <= MOST_COUNTED else 0.0
-    return side + room, side + 0.6 * room + (1.2 if k > MOST_COUNTED else 0)
+    return side + room, side + 0.6 * room + (1.6 if k > MOST_COUNTED else 0)
 
 
 def _draw_cells(axes: Axes, counts: Any, k: int, ink_size: Any = "medium", most_cells: int = MOST_CELLS) -> int:

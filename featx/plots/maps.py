@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -59,10 +60,10 @@ def draw_scatter(
     is_added = none if added is None else np.array(added, bool)
     is_wrong = none if wrong is None else np.array(wrong, bool)
     kinds = _kinds(labels, is_added)
-    listed = set(sorted(kinds, key=lambda kind: -len(kind.index))[:MOST_LISTED])
-    if len(kinds) == MOST_LISTED + 1:  # a line that says "and 1 more" would take as much room
-        listed = set(kinds)
-    rest = len(kinds) - len(listed)
+    counts = Counter(labels)
+    names = {name for name, _ in counts.most_common(MOST_LISTED)}
+    rest = len(counts) - len(names)
+    listed = [kind for kind in kinds if kind.name in names]
     lines = [*([directions[0]] if any(directions) else []), *textwrap.wrap(note, NOTE_WIDTH)]
     if ax is None:
         rows = -(-(len(listed) + (rest > 0) + is_wrong.any()) // 2)  # of the legend, which has two columns
@@ -78,11 +79,13 @@ def draw_scatter(
         if is_wrong[chosen].any():
             ax.scatter(*points[chosen[is_wrong[chosen]]].T, **look).set_zorder(3.5)
         artist_of |= dict.fromkeys(alike, drawn)
-    entries = [(artist_of[kind], texts[kind]) for kind in kinds if kind in listed]
-    if rest:
+    entries = [(artist_of[kind], texts[kind]) for kind in listed]
+    if rest > 0:
         entries.append((_no_artist(), f"and {rest:,} more"))
     if is_wrong.any():
         area, width = (3.5 * size + 6, 0.6) if is_wrong.mean() <= MANY_RINGS else (2.5 * size + 4, 0.35)
+        if len(points) > MOST_SHAPES:
+            area, width = 2 * size, 0.2
         x, y = points[is_wrong].T
         rings = ax.scatter(x, y, s=area, facecolors="none", edgecolors="black", linewidths=width)
         rings.set(label=f"misclassified ({is_wrong.sum()})", zorder=4, rasterized=len(points) > MOST_SHAPES)
