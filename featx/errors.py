@@ -53,6 +53,10 @@ class StoreError(FeatxError):
     """The cache cannot be read or written: no space left, no permission."""
 
 
+class ResourcesError(FeatxError):
+    """Work would need more disk, memory or time than there is; `--yes` does it all the same."""
+
+
 class RunError(FeatxError):
     """A run folder is missing, incomplete or of another kind."""
 

@@ -80,6 +80,7 @@ def predict(
     cache: str | Path = "cache",
     weights: str | None = None,
     on_error: OnError = "fail",
+    yes: bool = False,
     progress: Progress | None = None,
 ) -> Predictions:
     """Classify new images with a run's head or a saved classifier, preprocessed as its training images were.
@@ -90,6 +91,7 @@ def predict(
         cache: Folder of the store; features of images predicted before are not computed again.
         weights: Where the backbone's weights are, if not where the recipe says.
         on_error: What to do about images that cannot be read, see `extract`.
+        yes: Do work that is estimated to need more disk, memory or time than there is.
         progress: Called with how far the work is.
 
     Raises:

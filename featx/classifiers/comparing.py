@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.classifiers.comparison import Comparison
+from featx.classifiers.estimates import affordable_jobs, check_repeats
 from featx.classifiers.folds import Fold, fold_numbers, possible_folds, repeated_folds
 from featx.classifiers.models import Classifier, find_classifiers
 from featx.classifiers.nested_cv import HeldOutResult, Rows, evaluate
@@ -21,7 +22,7 @@ from featx.classifiers.ranking import EvaluationData, head_probabilities, rank
 from featx.data import first_few
 from featx.errors import DataError, UsageError
 from featx.features import OnError
-from featx.progress import Progress, report_progress, reports_progress
+from featx.progress import Pace, Progress, report_progress, reports_progress
 from featx.recipes import FeatureSpec
 from featx.runs import Layer, Source, read_source
 from featx.store import Store
@@ -73,6 +74,7 @@ def compare(
     spec: FeatureSpec | str | None = None,
     cache: str | Path = "cache",
     on_error: OnError = "fail",
+    yes: bool = False,
     progress: Progress | None = None,
 ) -> Comparison:
     """Compare classifiers on cached features by nested, repeated cross-validation and on the test images.
@@ -87,12 +89,14 @@ def compare(
         classifiers: Names of `--classifiers`; all if not given. The majority baseline is always included.
         folds: Folds per repeat, at least 2; lowered, with a notice, to the number of groups in the smallest class.
         repeats: How often the training part is divided again, at least 1.
-        jobs: Folds worked on at the same time; the number of processors if not given. It does not change the values.
+        jobs: Folds worked on at the same time, fewer if memory does not hold as many; the number of processors if not
+            given. It does not change the values.
         seed: The same seed gives the same values.
         spec: How features of data are made, see `extract`; VGG16 with its default settings if not given. A run has
             its own.
         cache: The store's folder.
         on_error: What to do about images of data that cannot be read, see `extract`.
+        yes: Do work that is estimated to need more disk, memory or time than there is.
         progress: Called with how far the work is.
 
     Raises:
@@ -129,6 +133,7 @@ def compare_source(
     y_train, y_test = task.y[task.train], task.y[task.test]
     train_groups = [task.groups[number] for number in task.train]
     folds = possible_folds(y_train, train_groups, task.classes, folds)
+    check_repeats(len(y_train), folds, repeats)
     divided = repeated_folds(y_train, train_groups, folds, repeats, seed)
     *in_folds, final = _evaluate_all(task, divided, seed, jobs)
     train, test = source.take(task.train), source.take(task.test) if len(task.test) else None
@@ -209,12 +214,15 @@ def _evaluate_all(task: Task, divided: Sequence[Fold], seed: int, jobs: int | No
     parts = [*((task.train[fit], task.train[held]) for fit, held in divided), (task.train, task.test)]
     calls = (delayed(_evaluate_fold)(task, part, [seed, number]) for number, part in enumerate(parts))
     results = []
+    jobs = affordable_jobs(task.rows, jobs, len(parts))
+    pace = Pace(len(parts), f"work on {len(parts):,} folds", "lower --repeats or name fewer --classifiers")
     # With another number of threads sums would be rounded differently.
     with threadpool_limits(1), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        for result in Parallel(n_jobs=jobs or -1, prefer="threads", return_as="generator")(calls):
+        for result in Parallel(n_jobs=jobs, prefer="threads", return_as="generator")(calls):
             results.append(result)
             report_progress("folds", len(results), len(parts))
+            pace.step()
     for text in sorted({str(warning.message).split("\n")[0] for warning in caught}):
         log.info("scikit-learn says: %s", text)
     return results

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import DataError
+from featx.progress import Pace
 
 log = logging.getLogger("featx")
 
@@ -22,7 +23,12 @@ Fold = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 def repeated_folds(y: NDArray[np.int64], groups: Sequence[str], folds: int, repeats: int, seed: int) -> list[Fold]:
     """Divide rows `repeats` times; return `repeats * folds` folds, repeat by repeat."""
-    return [fold for repeat in range(repeats) for fold in grouped_folds(y, groups, folds, [seed, repeat])]
+    pace = Pace(repeats, f"drawing the folds of {repeats:,} repeats", "lower --repeats")
+    divided = []
+    for repeat in range(repeats):
+        divided += grouped_folds(y, groups, folds, [seed, repeat])
+        pace.step()
+    return divided
 
 
 def grouped_folds(y: NDArray[np.int64], groups: Sequence[str], folds: int, seed: Sequence[int]) -> list[Fold]:

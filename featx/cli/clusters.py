@@ -42,6 +42,7 @@ def command(
     sample: Annotated[int, typer.Option(min=2, help="Largest number of images to measure.")] = 5000,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for tables and pictures.")] = None,
     on_error: options.OnError = "fail",
+    yes: options.Yes = False,
     cache: options.Cache = options.CACHE_DEFAULT,
     seed: options.Seed = None,
     output: options.Output,
@@ -62,6 +63,7 @@ def command(
         spec=features.spec_if_given(),
         cache=cache,
         on_error=on_error,
+        yes=yes,
     )
     return console.Result(measured.to_json(), lambda: _show(measured))
 

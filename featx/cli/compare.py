@@ -56,6 +56,7 @@ def command(
     ] = None,
     features: options.Features,
     on_error: options.OnError = "fail",
+    yes: options.Yes = False,
     cache: options.Cache = options.CACHE_DEFAULT,
     seed: options.Seed = None,
     output: options.Output,
@@ -78,6 +79,7 @@ def command(
         spec=features.spec_if_given(),
         cache=cache,
         on_error=on_error,
+        yes=yes,
     )
     files = () if out is None else (*write_tables(result, out), *write_pictures(result, out))
     if save_best is not None:

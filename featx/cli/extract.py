@@ -33,6 +33,7 @@ def command(
     ] = None,
     export: Annotated[Path | None, options.running_option(help="Also write the rows to F.npz or F.parquet.")] = None,
     on_error: options.OnError = "fail",
+    yes: options.Yes = False,
     cache: options.Cache = options.CACHE_DEFAULT,
     output: options.Output,
 ) -> console.Result:
@@ -48,6 +49,7 @@ def command(
         engine=engine,
         batch_size=batch_size,
         on_error=on_error,
+        yes=yes,
     )
     if export is not None:
         export_rows(extraction, export)

@@ -29,6 +29,7 @@ def command(
     weights: options.WeightsChoice = None,
     engine: options.FitEngineOption = "auto",
     on_error: options.OnError = "fail",
+    yes: options.Yes = False,
     cache: options.Cache = options.CACHE_DEFAULT,
     seed: options.Seed = None,
     output: options.Output,
@@ -51,7 +52,7 @@ def command(
             "backbone.weights": options.weights_for(resolved.backbone.name, weights),
         },
     )
-    result = fit_head(data, resolved, out, cache=cache, engine=engine, on_error=on_error)
+    result = fit_head(data, resolved, out, cache=cache, engine=engine, on_error=on_error, yes=yes)
     return console.Result(result.to_json(), lambda: show(result))
 
 

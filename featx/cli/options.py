@@ -89,6 +89,10 @@ OnError = Annotated[
     Literal["fail", "skip"],
     running_option("--on-error", help="skip: leave out images that cannot be used, exit with 3."),
 ]
+Yes = Annotated[
+    bool,
+    running_option("--yes", help="Do work that is estimated to need more disk, memory or time than there is."),
+]
 Cache = Annotated[Path, running_option("--cache", envvar="FEATX_CACHE", help="Folder of cached features.")]
 Seed = Annotated[int | None, running_option("--seed", min=0, max=2**32 - 1, help="Seed of everything random.")]
 Json = Annotated[bool, running_option("--json", help="Print one JSON object on standard output.")]

@@ -20,6 +20,7 @@ def command(
     out: Annotated[Path | None, options.running_option(metavar="F.csv", help="Also write a CSV file.")] = None,
     weights: options.WeightsChoice = None,
     on_error: options.OnError = "fail",
+    yes: options.Yes = False,
     cache: options.Cache = options.CACHE_DEFAULT,
     output: options.Output,
 ) -> console.Result:
@@ -27,7 +28,7 @@ def command(
     from featx.prediction import predict, read_model
 
     source = options.weights_for(read_model(run).recipe.backbone.name, weights)
-    predictions = predict(run, paths, cache=cache, weights=source, on_error=on_error)
+    predictions = predict(run, paths, cache=cache, weights=source, on_error=on_error, yes=yes)
     if out is not None:
         predictions.write(out)
     rows = [(row.path, row.label, f"{max(row.probabilities.values()):.3f}") for row in predictions.rows]

@@ -48,6 +48,7 @@ def command(
             "--jobs", "-j", min=1, help="Most fits at once for the batch sizes, as memory allows."
         ),
     ] = 1,
+    yes: options.Yes = False,
     cache: options.Cache = options.CACHE_DEFAULT,
     seed: options.Seed = None,
     output: options.Output,
@@ -68,6 +69,7 @@ def command(
         seed=seed or 0,
         cache=cache,
         jobs=jobs,
+        yes=yes,
     )
     refusal = RunError(result.failures) if result.failed else None
     return console.Result(result.to_json(), lambda: _show(result), refusal)

@@ -48,6 +48,7 @@ def command(
         int, options.running_option("--jobs", "-j", min=1, help="Most fits at once, as memory allows.")
     ] = 1,
     on_error: options.OnError = "fail",
+    yes: options.Yes = False,
     cache: options.Cache = options.CACHE_DEFAULT,
     seed: options.Seed = None,
     output: options.Output,
@@ -83,6 +84,7 @@ def command(
         engine=engine,
         jobs=jobs,
         on_error=on_error,
+        yes=yes,
     )
     refusal = None
     if result.refused == len(result.scores):

@@ -58,6 +58,7 @@ def command(
         ),
     ] = None,
     on_error: options.OnError = "fail",
+    yes: options.Yes = False,
     cache: options.Cache = options.CACHE_DEFAULT,
     seed: options.Seed = None,
     output: options.Output,
@@ -90,6 +91,7 @@ def command(
         weights=weights,
         cache=cache,
         on_error=on_error,
+        yes=yes,
     )
     return console.Result(drawn.to_json(), lambda: _show(drawn))
 

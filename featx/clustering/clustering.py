@@ -109,6 +109,7 @@ def clusters(
     spec: FeatureSpec | str | None = None,
     cache: str | Path = "cache",
     on_error: OnError = "fail",
+    yes: bool = False,
     progress: Progress | None = None,
 ) -> Clusters:
     """Measure how well classes are separated in the features, and compare with permuted labels.
@@ -126,6 +127,7 @@ def clusters(
         spec: The features of data, see `extract`.
         cache: Folder of the store.
         on_error: What to do about images that cannot be read, see `extract`.
+        yes: Do work that is estimated to need more disk, memory or time than there is.
         progress: Called with how far the work is.
 
     Raises:

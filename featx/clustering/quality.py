@@ -13,9 +13,12 @@ from featx.clustering.indices import Distances, distances, nearest_rows, purity,
 from featx.clustering.partitions import MIN_CLUSTER_SIZE, STARTS, Agreement, agreement, hdbscan, k_means
 from featx.clustering.permutation import Blocks, Measure, blocks, compared
 from featx.errors import DataError, UsageError
+from featx.progress import check_memory
 
 # Values for rows, classes and permuted labels that are held in memory at a time.
 VALUES_AT_ONCE = 4_000_000
+# Bytes for each pair of rows, measured with 4,000 and 8,000 rows: the distances, their squares, and work on them.
+BYTES_A_PAIR = 34
 
 
 @dataclass(frozen=True)
@@ -134,12 +137,19 @@ def measure(
 
     Images of one group, such as those of a patient, are no neighbours of each other and keep a common label in the
     permutations. The number of neighbours for kNN purity is lowered to half the mean size of a class.
+
+    Raises ResourcesError if distances or permutations do not fit into memory.
     """
     for what, number in (("neighbours", neighbours), ("permutations", permutations)):
         if number < 1:
             raise UsageError(f"Expected at least 1 of {what}, received {number}.")
     classes, codes = np.unique(np.array(labels), return_inverse=True)
     _check(tuple(map(str, classes)), len(X))
+    check_memory(
+        BYTES_A_PAIR * len(X) ** 2 + 16 * len(X) * permutations,
+        f"comparing {len(X):,} images with one another and with {permutations:,} permutations",
+        "lower --sample or --permutations",
+    )
     between = distances(X)
     label_blocks = blocks(codes, groups)
     permuted = label_blocks.permuted(permutations, seed)
@@ -164,8 +174,8 @@ def measure(
         else None,
         purities=purities,
         neighbours=k,
-        ratios=ratios[0],
-        ratios_permuted=chance_ratios.mean(axis=0),
+        ratios=ratios,
+        ratios_permuted=chance_ratios,
         kmeans=agreement(k_means(X, between, len(classes), seed), codes, permuted),
         hdbscan=None if dense is None else agreement(dense, codes, permuted),
         blocks=label_blocks,
@@ -189,13 +199,14 @@ def _check(classes: tuple[str, ...], n: int) -> None:
 def _indices(
     between: Distances, labellings: NDArray[np.int64], classes: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return silhouette, Davies-Bouldin and Caliński-Harabasz (3, B) and the pairs' ratios (B, classes, classes)."""
+    """Return silhouette, Davies-Bouldin and Caliński-Harabasz (3, B) and mean ratios of pairs (classes, classes)."""
     step = max(1, VALUES_AT_ONCE // (len(between) * classes))
-    numbers, ratios = [], []
+    numbers, ratios = [], np.zeros((classes, classes))
     for start in range(0, len(labellings), step):
         part = labellings[start : start + step]
         spreads = spread(between, part, classes)
         mean = silhouettes(between, part, classes)[0].mean(axis=1)
         numbers.append(np.stack([mean, spreads.davies_bouldin, spreads.calinski_harabasz]))
-        ratios.append(spreads.ratios)
-    return np.concatenate(numbers, axis=1), np.concatenate(ratios)
+        for one in spreads.ratios:  # all of them would take gigabytes with a thousand classes
+            ratios += one
+    return np.concatenate(numbers, axis=1), ratios / len(labellings)

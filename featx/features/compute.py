@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from featx.errors import ImageError
 from featx.features.decoding import Work, decoded_views
+from featx.features.estimates import LongWork, check_rows
 from featx.features.hashing import WORKERS, OnError
 from featx.features.spaces import FeatureSpace
 from featx.networks import Network
@@ -22,6 +23,8 @@ from featx.store import RowKey
 
 # A killed run loses at most the rows of this long, and of the batches at hand.
 FLUSH_SECONDS = 20.0
+# Views of an image that take more memory than this are not made at the same time.
+VIEW_BYTES = 2**26
 Pixels = tuple[RowKey, NDArray[np.uint8]]
 Batch = tuple[list[RowKey], NDArray[np.float32]]
 
@@ -39,9 +42,14 @@ def compute(work: Sequence[Work], space: FeatureSpace, network: Network, on_erro
 
     Decoding runs in threads, a few batches ahead of the network, and batches are made in another thread, so that the
     network does not wait. If `on_error` is `fail`, the rows of the images before the first failure are stored.
+
+    Raises:
+        ResourcesError: The rows do not fit onto the disk, or a batch not into memory.
     """
     decoding = Decoding()
     total = sum(len(item.views) for item in work)
+    check_rows(space, total, network.width, network.batch_size)
+    long_work = LongWork(total)
     done = 0
     running: deque[list[RowKey]] = deque()
 
@@ -64,6 +72,7 @@ def compute(work: Sequence[Work], space: FeatureSpace, network: Network, on_erro
                     writer.add([key for key, take in zip(keys, chosen, strict=True) if take], rows[chosen])
             done += len(keys)
             report_progress("extracting", done, total)
+            long_work.rows(done)
     if decoding.error is not None:
         raise decoding.error
     return decoding.failures
@@ -76,6 +85,8 @@ def _decoded(
 
     It is not raised here, since the network is still working on the batches before it.
     """
+    at_once = max(1, VIEW_BYTES // (3 * space.spec.images.size**2))
+    work = [part for item in work for part in _parts(item, at_once)]
     most = max(len(item.views) for item in work)
     ahead = max(2, max(WORKERS, 2 * batch_size) // most)
     results = bounded_map(lambda item: decoded_views(item, space), work, workers=WORKERS, ahead=ahead)
@@ -87,6 +98,11 @@ def _decoded(
             return
         else:
             decoding.failures[item.image.digest] = result.reason
+
+
+def _parts(work: Work, most: int) -> Iterator[Work]:
+    """Yield the views of an image, at most so many at a time; the image is decoded for each part."""
+    return (Work(work.image, work.views[start : start + most]) for start in range(0, len(work.views), most))
 
 
 def _batches(pixels: Iterator[Pixels], space: FeatureSpace, size: int) -> Iterator[Batch]:

@@ -13,6 +13,7 @@ from featx.data import SURVEY, Dataset, read_data
 from featx.errors import DataError
 from featx.features.compute import compute
 from featx.features.decoding import STATISTICS, Work, with_statistics
+from featx.features.estimates import check_number_of_rows
 from featx.features.hashing import Failure, Image, OnError, hash_images
 from featx.features.spaces import FeatureSpace, ViewRows
 from featx.features.table import FeatureTable
@@ -119,6 +120,7 @@ def extract(
     engine: Engine = "auto",
     batch_size: int | None = None,
     on_error: OnError = "fail",
+    yes: bool = False,
     progress: Progress | None = None,
 ) -> Extraction:
     """Compute the features that the cache lacks.
@@ -132,6 +134,7 @@ def extract(
         batch_size: Images in a batch; the engine's default if not given.
         on_error: `skip` leaves out images that cannot be read; `fail` stops at the first and keeps the rows computed
             so far.
+        yes: Do work that is estimated to need more disk or memory than there is.
         progress: Called with how far the work is.
 
     Raises:
@@ -141,6 +144,7 @@ def extract(
         RecipeError: The spec does not fit the backbone.
         EngineError: The engine asked for cannot run the network.
         StoreError: The cache cannot be written.
+        ResourcesError: The rows do not fit onto the disk, or the network's work not into memory.
     """
     if isinstance(spec, str):
         spec = load_recipe(spec)
@@ -169,6 +173,7 @@ def extract_dataset(
     _check_any(images, failed)
     train = [image for image in images if image.item.split == "train"]
     space = FeatureSpace(with_statistics(spec, train, store, on_error), weights, store)
+    check_number_of_rows(space, images, spec.views.count)
     wanted = row_keys(images, spec.views.count)
     missing = space.missing(wanted)
     if space.spec != spec:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from featx.images import DECODE_RULE, VIEW_RULE, Preprocessing, ViewSpec
 from featx.networks import NetworkSource, Weights, imagenet_rule
 from featx.recipes import FeatureSpec
-from featx.store import RowKey, Rows, Space, Store
+from featx.store import RowKey, Rows, Space, Store, chunk_size
 
 # Rows of engines in one numerical class count as the same; mixed precision is a class of its own. On radiographs,
 # the relative difference between OpenVINO's rows and those of Keras is 1e-7 (VGG16) and 2e-5 (MobileNetV2); Keras's
@@ -120,6 +120,7 @@ class ViewRows:
         return rows
 
     def chunks(self, size: int) -> Iterator[NDArray[np.float32]]:
-        """Yield all rows in order, at most `size` at a time."""
+        """Yield all rows in order, at most `size` at a time; fewer where they are very wide."""
+        size = chunk_size(size, self.shape[1])
         for start in range(0, self.shape[0], size):
             yield self[np.arange(start, min(start + size, self.shape[0]))]

@@ -5,6 +5,8 @@ from .engines import KerasFitter as KerasFitter
 from .engines import check_engine as check_engine
 from .engines import engine_on_cpu as engine_on_cpu
 from .engines import make_fitter as make_fitter
+from .estimates import check_fit_disk as check_fit_disk
+from .estimates import fit_bytes as fit_bytes
 from .fit import HeadFit as HeadFit
 from .fit import Penultimate as Penultimate
 from .fit import check_to_fit as check_to_fit

@@ -14,6 +14,7 @@ from featx.data import Dataset, check_for_fit, read_data
 from featx.errors import UntrustedError
 from featx.features import Extraction, Image, OnError, SpacePair, extract_dataset, row_keys, warn_of_two_labels
 from featx.heads.engines import FitEngine, Fitter, check_engine, make_fitter
+from featx.heads.estimates import PacedBatches, check_fit_memory
 from featx.heads.head import Head, check_output
 from featx.heads.sampling import ImagesByRole, TrainingBatches, class_indices, images_by_role
 from featx.heads.training import Epoch, fit_epochs
@@ -121,6 +122,7 @@ def check_to_fit(dataset: Dataset, recipe: Recipe, engine: FitEngine) -> None:
     check_engine(engine, recipe.head)
     check_for_fit(dataset, recipe.fit.validation)
     check_output(recipe.head, len(dataset.classes))
+    check_fit_memory(recipe, None, dataset, engine)
 
 
 def check_usable(extraction: Extraction, recipe: Recipe) -> None:
@@ -171,10 +173,12 @@ def fit_rows(extraction: Extraction, recipe: Recipe, engine: FitEngine) -> HeadF
     Raises:
         UntrustedError: The training diverged.
         DataError: A class cannot be divided without dividing a group.
+        ResourcesError: The head does not fit into memory, or training takes more than a day.
     """
     recipe = recipe.model_copy(update={"preprocess": extraction.spec.preprocess})
     classes = extraction.dataset.classes
     images = images_by_role(extraction, recipe)
+    check_fit_memory(recipe, extraction.dim, extraction.dataset, engine)
     fitter = make_fitter(engine, recipe, extraction.dim, len(classes))
     batches = TrainingBatches(
         rows=extraction.view_rows(images.fit, recipe.views.count),
@@ -191,7 +195,8 @@ def fit_rows(extraction: Extraction, recipe: Recipe, engine: FitEngine) -> HeadF
             return score(logits, class_indices(images.validation, classes))
 
     history = []
-    for epoch in fit_epochs(fitter.run_epoch, batches, validate, recipe.fit):
+    paced = PacedBatches(batches, recipe.fit.epochs)
+    for epoch in fit_epochs(fitter.run_epoch, paced, validate, recipe.fit):
         _refuse_divergence(epoch)
         report_progress("fitting", epoch.epoch + 1, recipe.fit.epochs)
         history.append(epoch)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from featx.errors import DataError
 from featx.maps.methods import place_by_tsne, place_by_umap, tsne, tsne_2020, umap
 from featx.maps.parameters import Parameters
+from featx.progress import check_memory
 
 # Rows with more columns are reduced to this many by PCA first, as van der Maaten and Hinton (2008) did.
 PCA_COLUMNS = 50
@@ -98,8 +99,11 @@ def embed(X: NDArray[np.float32], parameters: Parameters) -> Embedding:
 
     Raises:
         DataError: There are fewer than 4 rows, all rows are the same, or some are not finite.
+        ResourcesError: The work on the rows does not fit into memory.
     """
     check_rows(X)
+    # In double precision, and once more without their mean.
+    check_memory(16 * X.size, f"a map of {len(X):,} rows of {X.shape[1]:,} features", "use fewer or pooled features")
     parameters = parameters.for_images(len(X))
     with _one_thread():
         wide = np.asarray(X, np.float64)

@@ -58,6 +58,7 @@ def visualize(
     weights: str | None = None,
     cache: str | Path = "cache",
     on_error: OnError = "fail",
+    yes: bool = False,
     progress: Progress | None = None,
 ) -> Map:
     """Draw a map of the images of a run or of data, and place further images on it.
@@ -84,6 +85,7 @@ def visualize(
         weights: The weights of a run's backbone, for new images, if they are not where its recipe says.
         cache: Folder of the store.
         on_error: What to do about images that cannot be read, see `extract`.
+        yes: Do work that is estimated to need more disk, memory or time than there is.
         progress: Called with how far the work is.
 
     Raises:

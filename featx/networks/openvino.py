@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from featx.errors import EngineError, reason_of
 from featx.networks.framework import load_openvino
 from featx.networks.keras import KerasNetwork
+from featx.networks.memory import check_maps, map_values_of_model
 
 # Raised by hand when networks that were converted earlier must not be used any more.
 CONVERSION_RULE = 2
@@ -36,7 +37,10 @@ class OpenVINONetwork:
         settings = SETTINGS if compiled is None else {**SETTINGS, "CACHE_DIR": str(compiled)}
         try:
             network = core.read_model(model)
-            _, height, width, channels = network.input(0).partial_shape
+            _, height, width, channels = (side.max_length for side in network.input(0).partial_shape)
+            network.reshape([1, height, width, channels])
+            map_values = map_values_of_model(network)
+            check_maps(height, batch_size, lambda: map_values)
             network.reshape([batch_size, height, width, channels])
             self._compiled = core.compile_model(network, "CPU", settings)
         except RuntimeError as error:
@@ -44,9 +48,10 @@ class OpenVINONetwork:
                 f"Expected a network that OpenVINO can run in {model}, but it cannot: {reason_of(error)}; remove the "
                 "file to have it converted again, or use the engine keras (--engine keras)."
             ) from error
+        at_once = self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+        check_maps(height, at_once * batch_size, lambda: map_values)
         # One more than run at once, so that the next batch is ready when one is done.
-        count = self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS") + 1
-        self._requests = [self._compiled.create_infer_request() for _ in range(count)]
+        self._requests = [self._compiled.create_infer_request() for _ in range(at_once + 1)]
         self.batch_size = batch_size
         self.width = math.prod(self._compiled.output(0).shape[1:])
         self.parameters = parameters

@@ -83,6 +83,7 @@ def reproduce(
     seed: int = 0,
     cache: str | Path = "cache",
     jobs: int = 1,
+    yes: bool = False,
     progress: Progress | None = None,
 ) -> Reproduction:
     """Do the report of 2020 again, and compare every figure that it states with ours.
@@ -101,6 +102,7 @@ def reproduce(
         seed: Seed of the first fit, of maps and of permutations.
         cache: The store's folder.
         jobs: Most fits at once for the batch sizes.
+        yes: Do work that is estimated to need more disk, memory or time than there is.
         progress: Called with what is being done, how much of it is done and how much there is.
 
     Returns:

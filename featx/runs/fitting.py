@@ -9,7 +9,17 @@ from typing import Any
 
 from featx.features import Extraction, OnError
 from featx.frames import frame
-from featx.heads import Epoch, FitEngine, Head, HeadFit, check_engine, extract_to_fit, fit_rows, store_penultimate
+from featx.heads import (
+    Epoch,
+    FitEngine,
+    Head,
+    HeadFit,
+    check_engine,
+    check_fit_disk,
+    extract_to_fit,
+    fit_rows,
+    store_penultimate,
+)
 from featx.progress import Progress, reports_progress
 from featx.recipes import Recipe, load_recipe
 from featx.runs.folder import check_out
@@ -82,6 +92,7 @@ def fit_head(
     cache: str | Path = "cache",
     engine: FitEngine = "auto",
     on_error: OnError = "fail",
+    yes: bool = False,
     progress: Progress | None = None,
 ) -> FitResult:
     """Train the head that a recipe specifies, and write the run.
@@ -95,12 +106,14 @@ def fit_head(
         cache: Folder of the store.
         engine: What trains the head: `fused`, `keras`, or `auto`, which is `fused` wherever it knows all layers.
         on_error: What to do about images that cannot be read, see `extract`.
+        yes: Do work that is estimated to need more disk, memory or time than there is.
         progress: Called with how far the work is.
 
     Raises:
         UntrustedError: An image or group is in two splits, or the training diverged.
         DataError: There are fewer than two classes, or too few images of one for the split.
         RecipeError: The head's output does not match the number of classes, or the engine does not know a layer.
+        ResourcesError: The training would need more memory, disk or time than there is.
         FeatxError: What `extract` raises.
     """
     recipe = load_recipe(recipe) if isinstance(recipe, str) else recipe
@@ -109,6 +122,7 @@ def fit_head(
     check_out(out)
     start = time.perf_counter()
     extraction = extract_to_fit(data, recipe, cache, engine, on_error)
+    check_fit_disk(extraction, recipe, out)
     extracted = time.perf_counter()
     fit = fit_rows(extraction, recipe, engine)
     head = fit.fitter.head()

@@ -8,6 +8,7 @@ from .networks import load_network as load_network
 from .networks import save_network as save_network
 from .networks import seal_compiled as seal_compiled
 from .rows import Rows as Rows
+from .rows import chunk_size as chunk_size
 from .shards import RowKey as RowKey
 from .stat_cache import StatCache as StatCache
 from .store import Space as Space

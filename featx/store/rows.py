@@ -10,11 +10,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from featx.errors import StoreError
+from featx.progress import check_memory
 from featx.store.index import ATTEMPTS, ShardSet
 from featx.store.shards import Features, Keys, RowKey, encode
 
 DType: TypeAlias = Literal["float32", "float16"]
 """How rows are stored; they are read as float32 either way."""
+
+
+# Rows that are read at a time take at most this many bytes.
+CHUNK_BYTES = 2**28
 
 
 class Rows:
@@ -57,12 +62,22 @@ class Rows:
         return out
 
     def chunks(self, size: int) -> Iterator[NDArray[np.float32]]:
-        """The rows in order, `size` at a time, shape (size, d); the last may be shorter."""
+        """The rows in order, `size` at a time, shape (size, d), or fewer where they are very wide."""
+        size = chunk_size(size, self._dim)
         return (self[start : start + size] for start in range(0, len(self), size))
 
     def to_array(self) -> NDArray[np.float32]:
-        """All the rows in memory, shape (n, d)."""
+        """All the rows in memory, shape (n, d); raises ResourcesError if they do not fit."""
+        needed = self.dtype.itemsize * len(self) * self._dim
+        check_memory(
+            needed, f"reading {len(self):,} rows of {self._dim:,} features", "use fewer images or pooled features"
+        )
         return self[:]
+
+
+def chunk_size(size: int, width: int) -> int:
+    """Return how many rows to read at a time: `size`, or fewer where they are so wide that they take 256 MiB."""
+    return max(1, min(size, CHUNK_BYTES // (4 * max(width, 1))))
 
 
 class RowWriter:

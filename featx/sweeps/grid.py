@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,12 +13,15 @@ from typing import Any
 from pydantic import BaseModel
 
 from featx.digests import canonical_json
-from featx.errors import UsageError
+from featx.errors import ResourcesError, UsageError
+from featx.progress import PERMIT, permitted
 from featx.recipes import Recipe, override, with_fields
 
 RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)(?:\.\.(\d+))?")
 # More values are a typing error: no sweep of so many fits ends.
 MOST_VALUES = 1000
+# At a second for each, more fits would take more than a day.
+MANY_FITS = 86_400
 WEIGHTS = "backbone.weights"
 # Names that a sweep's tables and JSON use themselves.
 TAKEN = {
@@ -57,6 +61,7 @@ def points_of(
             raise UsageError(f"Expected each value of {field} once, received {repeated[0]!r} twice.")
         if field == "fit.seed":
             raise UsageError("Expected another field than fit.seed to vary; --seeds says how many seeds are fitted.")
+    check_number(math.prod(map(len, grid.values())) * len(seeds))
     if weights:
         check_weights_once(grid)
     sources = {name.lower(): source for name, source in (weights or {}).items()}
@@ -68,6 +73,19 @@ def points_of(
         source = sources.get(changed.backbone.name.lower())
         points += [Point(plain, seed, override(changed, {"fit.seed": seed, WEIGHTS: source})) for seed in seeds]
     return points
+
+
+def check_number(fits: int) -> None:
+    """Check that so many fits can be done in a day, before a recipe is made for each.
+
+    Raises:
+        ResourcesError: They cannot, and work of more than a day is not permitted.
+    """
+    if fits > MANY_FITS and not permitted():
+        raise ResourcesError(
+            f"Expected at most {MANY_FITS:,} fits, which take a day at a second for each, received {fits:,}; try "
+            f"fewer values or --seeds, {PERMIT}."
+        )
 
 
 def check_weights_once(fields: Collection[str]) -> None:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from functools import cache, partial
-from itertools import pairwise
 from pathlib import Path
 from typing import TypeAlias
 
 from featx.features import OnError
-from featx.heads import FitEngine, engine_on_cpu
-from featx.machine import this_machine, usable_cpus
+from featx.heads import FitEngine, fit_bytes
+from featx.machine import available_memory, usable_cpus
 from featx.networks import gpu_is_there
-from featx.recipes import DenseLayer, HeadPart
+from featx.progress import Pace, permitted, permitting
 from featx.sweeps.fits import Fits, FitScores
 from featx.sweeps.grid import Point
 from featx.sweeps.worker_processes import in_processes
@@ -21,11 +20,6 @@ from featx.sweeps.worker_processes import in_processes
 log = logging.getLogger("featx")
 
 FitsArguments: TypeAlias = tuple[Path, Path, Path, FitEngine, OnError]
-
-# Peak memory of a process that fits a head on a CPU, measured on Linux (docs/performance.md): what the libraries
-# take, and what each weight adds (itself, both moments of Adam, and room to update them).
-PROCESS_BYTES = 0.95e9
-BYTES_A_WEIGHT = {"fused": 25.0, "keras": 35.0}
 
 
 def fit_all(fits: Fits, points: Sequence[Point], jobs: int) -> Iterator[tuple[Point, FitScores]]:
@@ -47,14 +41,22 @@ def fit_all(fits: Fits, points: Sequence[Point], jobs: int) -> Iterator[tuple[Po
     jobs = affordable(fits, missing, min(jobs, len(missing)))
     if jobs > 1:
         arguments = (fits.data, fits.out, fits.cache, fits.engine, fits.on_error)
-        yield from in_processes(partial(_fit, arguments), missing, jobs, max(1, usable_cpus() // jobs))
+        work = partial(_fit, arguments, permitted())
+        done = in_processes(work, missing, jobs, max(1, usable_cpus() // jobs))
     else:
-        yield from ((point, fits.fit(point)) for point in missing)
+        done = ((point, fits.fit(point)) for point in missing)
+    pace = Pace(
+        len(missing), f"a sweep of {len(missing):,} fits", "try fewer values or --seeds; finished fits are kept"
+    )
+    for finished in done:
+        yield finished
+        pace.step()
 
 
-def _fit(arguments: FitsArguments, point: Point) -> FitScores:
+def _fit(arguments: FitsArguments, yes: bool, point: Point) -> FitScores:
     """Fit in a worker process."""
-    return _fits_of(arguments).fit(point)
+    with permitting(yes):
+        return _fits_of(arguments).fit(point)
 
 
 @cache
@@ -74,15 +76,7 @@ def affordable(fits: Fits, points: Sequence[Point], jobs: int) -> int:
     largest = max(
         fit_bytes(point.recipe.head, fits.extraction(point.recipe).dim, classes, fits.engine) for point in points
     )
-    allowed = max(1, int(this_machine().available // largest))
+    allowed = max(1, available_memory() // largest)
     if allowed < jobs:
         log.warning("%d fits at once instead of %d, because free memory allows no more.", allowed, jobs)
     return min(jobs, allowed)
-
-
-def fit_bytes(head: HeadPart, width: int, classes: int, engine: FitEngine) -> float:
-    """Estimate the peak memory, in bytes, of a process that fits a head on rows of `width` features on a CPU."""
-    widths = [width, *(layer.units for layer in head.layers if isinstance(layer, DenseLayer))]
-    widths.append(1 if head.output == "sigmoid" else classes)
-    weights = sum((before + 1) * after for before, after in pairwise(widths))
-    return PROCESS_BYTES + BYTES_A_WEIGHT[engine_on_cpu(engine, head)] * weights

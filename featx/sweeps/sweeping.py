@@ -32,6 +32,7 @@ def sweep(
     engine: FitEngine = "auto",
     jobs: int = 1,
     on_error: OnError = "fail",
+    yes: bool = False,
     progress: Progress | None = None,
 ) -> Sweep:
     """Fit a recipe once for every combination of values and every seed; finished fits are not repeated.
@@ -48,6 +49,7 @@ def sweep(
         jobs: Most fits at once, each in a process; scores do not depend on it. A script that asks for several must
             call this below `if __name__ == "__main__":`.
         on_error: What to do about images that cannot be read, see `extract`.
+        yes: Do work that is estimated to need more disk, memory or time than there is.
         progress: Called with what is being done, how much of it is done and how much there is.
 
     Returns:
@@ -56,6 +58,7 @@ def sweep(
     Raises:
         UsageError: A field or value is not valid.
         RunError: The folder holds other files.
+        ResourcesError: There are so many fits that they would take more than a day.
         FeatxError: What `fit_head` raises.
     """
     recipe = load_recipe(recipe) if isinstance(recipe, str) else recipe

@@ -1,18 +1,17 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pipeline_data import small_data, small_recipe
 
-from featx.machine import this_machine
+from featx.heads import fit_bytes
 from featx.recipes import HeadPart, load_recipe
 from featx.sweeps import processes as sweep_processes
 from featx.sweeps.fits import Fits
 from featx.sweeps.grid import Point, points_of
-from featx.sweeps.processes import affordable, fit_bytes
+from featx.sweeps.processes import affordable
 
 GB = 1e9
 
@@ -26,8 +25,7 @@ def work(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Fi
 
 
 def set_machine(monkeypatch: pytest.MonkeyPatch, available: float, gpu: bool = False) -> None:
-    machine = replace(this_machine(), available=int(available))
-    monkeypatch.setattr(sweep_processes, "this_machine", lambda: machine)
+    monkeypatch.setattr(sweep_processes, "available_memory", lambda: int(available))
     monkeypatch.setattr(sweep_processes, "gpu_is_there", lambda: gpu)
 
 
