@@ -103,6 +103,14 @@ def png_samples(data: bytes) -> int:
     return {2: 3, 4: 2, 6: 4}.get(header[13], 0) if known and len(header) == 14 else 0
 
 
+def png_key_scale(data: bytes) -> int:
+    """Return the factor of Pillow for levels of a PNG of 2 or 4 bits with a transparent one; 1 for all others."""
+    header = data[12:26]
+    if len(header) < 14 or header[:4] != b"IHDR" or header[13] or header[12] not in (2, 4):
+        return 1
+    return 255 // (2 ** header[12] - 1) if 0 < data.find(b"tRNS", 33) < data.find(b"IDAT", 33) else 1
+
+
 class Frame(NamedTuple):
     """The first frame of a GIF: size of the canvas, the frame's place and size, whether a colour is transparent."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 
-from featx.images.containers import gif_frame, png_samples
+from featx.images.containers import gif_frame, png_key_scale, png_samples
 from featx.images.tiff import read_directory
 
 # Put before the bytes of files whose kind earlier versions decoded to other pixels: their rows are not reused.
@@ -15,10 +15,13 @@ _RULE_2 = b"featx decode 2\n"
 def content_digest(data: bytes) -> str:
     """Return the digest under which features of an image file are cached.
 
-    It is the SHA-256 of the bytes. For kinds of files that earlier versions of featx decoded to other pixels, it
-    is the SHA-256 of `featx decode 2`, a line feed, and the bytes: PNG in colour or with alpha of 16 bits; TIFF of
-    more than 8 bits in colour, with further samples, or of unsigned 32 bits; TIFF of signed 8 bits; uncompressed TIFF
-    with subsampled chroma; GIF whose first image does not cover the canvas.
+    It is the SHA-256 of the bytes. For kinds of files that earlier versions of featx decoded to other pixels, it is the
+    SHA-256 of `featx decode 2`, a line feed, and the bytes:
+
+    - PNG: colour or alpha of 16 bits; grey of 2 or 4 bits with a transparent level.
+    - TIFF: more than 8 bits in colour, with further samples, or unsigned of 32 bits; signed 8 bits; grey and alpha in
+      separate planes; uncompressed with subsampled chroma; a palette whose values go to 255.
+    - GIF: the first image does not cover the canvas.
 
     Args:
         data: The file's bytes.
@@ -33,7 +36,7 @@ def content_digest(data: bytes) -> str:
 
 def _changed(data: bytes) -> bool:
     if data.startswith(b"\x89PNG"):
-        return png_samples(data) > 0
+        return png_samples(data) > 0 or png_key_scale(data) > 1
     if data.startswith(b"GIF8"):
         return (frame := gif_frame(data)) is not None and not frame.transparent and not frame.covers
     if data.startswith((b"II", b"MM")):
@@ -53,4 +56,4 @@ def _changed_tiff(data: bytes) -> bool:
         (2, 32),
         (3, 32),
     }
-    return directory.subsampled or (directory.deep and not as_before)
+    return directory.subsampled or directory.dark_palette or (directory.deep and not as_before)

@@ -19,9 +19,9 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from featx.errors import ImageError, UsageError
+from featx.errors import ImageError, UsageError, reason_of
 from featx.files import read_file
-from featx.images.containers import bare_jpeg, bare_png, bmp_size, gif_frame, png_samples, webp_size
+from featx.images.containers import bare_jpeg, bare_png, bmp_size, gif_frame, png_key_scale, png_samples, webp_size
 from featx.images.levels import levels_of, rgb_of
 from featx.images.tiff import (
     LENGTH,
@@ -150,6 +150,7 @@ def decode(
     """
     kind, reader = _reader(data, name)
     finish = finish or np.ascontiguousarray
+    directory = None
     try:
         if kind == "TIFF":
             directory = read_directory(data)
@@ -159,7 +160,7 @@ def decode(
                 with DECODING.granted(_deep_memory(directory)):
                     return finish(_upright(deep_pixels(data, directory, name), directory.orientation))
             turned = directory.orientation
-            data = stored_anew(data, directory) if directory.subsampled else described_anew(data, directory)
+            data = stored_anew(data, directory) if directory.for_libtiff else described_anew(data, directory)
         else:
             data, turned = _bare(data, kind, name, max_pixels), None
         with reader(io.BytesIO(data)) as image:
@@ -167,14 +168,14 @@ def decode(
             if at_least is not None:
                 image.draft(None, (at_least, at_least))
             with DECODING.granted(image.width * image.height * BYTES_A_PIXEL):
-                pixels = _png16(image, data, name) if png_samples(data) else _loaded(image)
+                pixels = _png16(image, data, name) if png_samples(data) else _loaded(image, data)
                 return finish(_upright(pixels, turned or _orientation(image.info.get("exif"))))
     except Image.DecompressionBombError as error:  # Pillow's own limit, which some of its readers apply
         raise ImageError(name, f"has more pixels than the limit of its reader ({error})") from error
     except MemoryError as error:
         raise ImageError(name, "needs more memory than there is; scale it down or leave it out") from error
     except _DAMAGE as error:
-        detail = str(error) or type(error).__name__
+        detail = reason_of(error) if directory is None else f"{directory.described()}: {reason_of(error)}"
         reason = f"is truncated, damaged or an unsupported kind of {kind} ({detail})"
         raise ImageError(name, f"{reason}; replace it or leave it out") from error
 
@@ -237,8 +238,10 @@ def _bare(data: bytes, kind: str, name: str, max_pixels: int) -> bytes:
     return data
 
 
-def _loaded(image: ImageFile) -> NDArray[np.uint8]:
+def _loaded(image: ImageFile, data: bytes) -> NDArray[np.uint8]:
     """The image's pixels in RGB, not yet upright."""
+    if isinstance(image, PngImageFile) and (scale := png_key_scale(data)) > 1:
+        image.info["transparency"] *= scale
     extents = image.tile[0][1] if isinstance(image, GifImageFile) and image.tile else None
     image.load()
     if image.mode.startswith("I"):  # PNG with 16 bits of grey
@@ -286,6 +289,9 @@ def _deep_memory(directory: Directory) -> int:
 
 def _over_black(image: Image.Image) -> Image.Image:
     """The image's colours times their opacity."""
+    key = image.info.get("transparency")
+    if image.mode == "RGB" and isinstance(key, tuple) and max(key) > 255:
+        image.info["transparency"] = tuple(value >> 8 for value in key)
     # Pillow converts premultiplied grey to grey with alpha, but to nothing else.
     rgba = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
     black = Image.new("RGB", image.size)

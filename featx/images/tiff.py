@@ -30,25 +30,27 @@ WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 256, 257, 258, 259, 
 STRIPS, ORIENTATION, SAMPLES, ROWS, STRIP_SIZES, PLANAR = 273, 274, 277, 278, 279, 284
 PREDICTOR, TILE_WIDTH, TILE_LENGTH, TILES, TILE_SIZES = 317, 322, 323, 324, 325
 EXTRA, FORMAT, SUBSAMPLING, XMP = 338, 339, 530, 700
-_T4, _T6, _COLOUR_MAP, _INK_SET, _JPEG_TABLES, _COEFFICIENTS, _POSITIONING, _BLACK_WHITE = (
-    *(292, 293, 320, 332, 347),
+COLOUR_MAP = 320
+_T4, _T6, _INK_SET, _JPEG_TABLES, _COEFFICIENTS, _POSITIONING, _BLACK_WHITE = (
+    *(292, 293, 332, 347),
     *(529, 531, 532),
 )
 _OLD_JPEG = (512, 513, 514, 515, 517, 518, 519, 520, 521)
 PIXEL_TAGS = {
     *(WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, STRIPS, ORIENTATION, SAMPLES, ROWS, STRIP_SIZES),
     *(PLANAR, PREDICTOR, TILE_WIDTH, TILE_LENGTH, TILES, TILE_SIZES, EXTRA, FORMAT, SUBSAMPLING, XMP, _T4, _T6),
-    *(_COLOUR_MAP, _INK_SET, _JPEG_TABLES, _COEFFICIENTS, _POSITIONING, _BLACK_WHITE, *_OLD_JPEG),
+    *(COLOUR_MAP, _INK_SET, _JPEG_TABLES, _COEFFICIENTS, _POSITIONING, _BLACK_WHITE, *_OLD_JPEG),
 }
-_SHORT, _LONG = 3, 4
+_LONG = 4
 _BYTES = (1, 7)  # and undefined
 _INTEGERS = {1: "B", 3: "H", 4: "L", 6: "b", 8: "h", 9: "l", 13: "L", 16: "Q", 17: "q", 18: "Q"}  # field types
+_LONG_INTEGERS = (16, 17, 18)
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 
 MOST_PIECES = 500_000  # strips and tiles: images of the largest size in tiles of 16 x 16 have fewer
 MOST_BYTES_A_PIXEL = 8  # of samples, at the largest size: RGB and alpha of 16 bits
 
-WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, CMYK, YCBCR = 0, 1, 2, 5, 6
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6
 _COLOURS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, CMYK: 4}  # channels
 _PHOTOMETRIC = {
     0: "grey",
@@ -102,11 +104,12 @@ _CODECS = {
     32809: "ThunderScan",
     34927: "Pixtiff",
 }
-_READ_CODECS = (*_BYTE_CODECS, 2, 3, 4, 6, 7, 32809, 50001)
+_READ_CODECS = (*_BYTE_CODECS, 2, 3, 4, 6, 7, 32809)
 _HORIZONTAL, _FLOATING = 2, 3  # predictors
 _PREMULTIPLIED, _ALPHAS = 1, (1, 2, 999)  # 999: Corel Draw 10
 
 
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))  # FillOrder 2
 _XMP_ORIENTATION = re.compile(rb'tiff:Orientation(="|>)([0-9])')
 
 
@@ -133,7 +136,6 @@ class Directory:
     """The tags that decide the pixels of a file's first image."""
 
     order: str  # "<" or ">"
-    big: bool  # BigTIFF
     entries: dict[int, _Entry]
 
     def values(self, tag: int, default: tuple[int, ...] = ()) -> tuple[int, ...]:
@@ -167,13 +169,36 @@ class Directory:
     @property
     def deep(self) -> bool:
         """Whether samples are unpacked here, not by Pillow."""
-        return self.bits not in (1, 2, 4, 8) or self.format != _UNSIGNED
+        return self.bits not in (1, 2, 4, 8) or self.format != _UNSIGNED or self.mixed_up or self.inverted
+
+    @property
+    def mixed_up(self) -> bool:
+        """Whether there are planes of 8 bits beside those of colour that Pillow would take for others."""
+        if self.value(PLANAR, 1) != 2 or self.bits != 8 or self.value(COMPRESSION, 1) not in _BYTE_CODECS:
+            return False
+        further = self.samples - _COLOURS.get(self.value(PHOTOMETRIC), self.samples)
+        return further > 0 and (self.samples == 2 or further > 1 or self.values(EXTRA) == (0,))
+
+    @property
+    def inverted(self) -> bool:
+        """Whether white is zero and there are further samples, which Pillow does not read."""
+        return self.bits == 8 and self.samples > 1 and self.value(PHOTOMETRIC) == WHITE_IS_ZERO
 
     @property
     def subsampled(self) -> bool:
         """Whether chroma has fewer samples than the image has pixels, and no codec that restores them."""
         chroma = self.value(PHOTOMETRIC) == YCBCR and self.value(COMPRESSION, 1) == _NONE
         return chroma and self.samples == 3 and self.values(SUBSAMPLING, (2, 2))[:2] != (1, 1)
+
+    @property
+    def for_libtiff(self) -> bool:
+        """Whether uncompressed pixels are to be read by libtiff."""
+        return self.subsampled or (self.value(FILL_ORDER, 1) == 2 and self.value(COMPRESSION, 1) == _NONE)
+
+    @property
+    def dark_palette(self) -> bool:
+        """Whether a palette's colours go to 255 instead of 65535."""
+        return self.value(PHOTOMETRIC) == PALETTE and max(self.values(COLOUR_MAP, (65535,))) < 256
 
     @property
     def orientation(self) -> int:
@@ -218,28 +243,32 @@ def read_directory(data: bytes) -> Directory:
             value = data[offset : offset + size]
         if size <= len(value) and length:
             entries[tag] = _Entry(kind, length, value[:size])
-    return Directory(order, big, entries)
+    return Directory(order, entries)
 
 
 def described_anew(data: bytes, directory: Directory, changes: dict[int, _Entry | None] | None = None) -> bytes:
-    """Return a TIFF of the same pixel data with a directory of `directory`'s entries alone, some of them changed."""
+    """Return a TIFF of the same pixel data with a directory of `directory`'s entries alone, some of them changed.
+
+    It is never a BigTIFF: Pillow does not read those of big-endian order.
+    """
     entries = {**directory.entries, **(changes or {}), ORIENTATION: None, XMP: None}
+    if directory.dark_palette:
+        entries[COLOUR_MAP] = _integers(directory, [value * 257 for value in directory.values(COLOUR_MAP)])
     kept = sorted((tag, entry) for tag, entry in entries.items() if entry is not None)
-    order, big, start = directory.order, directory.big, len(data) + len(data) % 2
-    count, layout, word = ("Q", "HHQ8s", "Q") if big else ("H", "HHL4s", "L")
-    inline = 8 if big else 4
-    place = start + struct.calcsize(f"={count}{word}") + len(kept) * struct.calcsize(f"={layout}")
-    lines, values = [struct.pack(f"{order}{count}", len(kept))], []
+    order, start = directory.order, len(data) + len(data) % 2
+    place = start + 2 + 12 * len(kept) + 4
+    lines, values = [struct.pack(f"{order}H", len(kept))], []
     for tag, (kind, length, value) in kept:
+        if kind in _LONG_INTEGERS:
+            kind, length, value = _integers(directory, directory.values(tag))
         field = value
-        if len(value) > inline:
-            field = struct.pack(f"{order}{word}", place)
+        if len(value) > 4:
+            field = struct.pack(f"{order}L", place)
             values.append(value + b"\0" * (len(value) % 2))
             place += len(values[-1])
-        lines.append(struct.pack(f"{order}{layout}", tag, kind, length, field))
-    head = data[:8] + struct.pack(f"{order}Q", start) if big else data[:4] + struct.pack(f"{order}L", start)
-    padding = b"\0" * (len(data) % 2)
-    return b"".join([head, memoryview(data)[len(head) :], padding, *lines, b"\0" * (inline), *values])
+        lines.append(struct.pack(f"{order}HHL4s", tag, kind, length, field))
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}L", start)
+    return b"".join([head, memoryview(data)[8:], b"\0" * (len(data) % 2), *lines, b"\0\0\0\0", *values])
 
 
 def check_kind(directory: Directory, name: str) -> None:
@@ -248,12 +277,19 @@ def check_kind(directory: Directory, name: str) -> None:
     if len(directory.values(STRIPS, directory.values(TILES))) > MOST_PIECES:
         raise ImageError(name, f"is a TIFF in more than {MOST_PIECES:,} strips or tiles; save it with larger ones")
     readable = compression in _READ_CODECS
+    if photometric == YCBCR and compression in _BYTE_CODECS:
+        readable = (
+            readable and max(directory.values(SUBSAMPLING)[1:], default=1) < 4
+        )  # libtiff mixes up the last ones
     if directory.deep:
-        whole = directory.bits in {_UNSIGNED: (8, 10, 12, 14, 16, 32, 64), _SIGNED: (8, 16, 32, 64)}.get(
+        whole = directory.bits in {_UNSIGNED: (*range(8, 17), 32, 64), _SIGNED: (8, 16, 32, 64)}.get(
             directory.format, (16, 32, 64) if directory.format == _FLOAT else ()
         )
         colours = _COLOURS.get(photometric, 99)
-        deep_cmyk = photometric == CMYK and (directory.bits, directory.format) != (16, _UNSIGNED)
+        deep_cmyk = photometric == CMYK and (directory.bits, directory.format) not in (
+            (8, _UNSIGNED),
+            (16, _UNSIGNED),
+        )
         known = directory.samples == colours or len(_extra(directory)) == directory.samples - colours
         readable = readable and whole and not deep_cmyk and known and compression in _BYTE_CODECS
     if not readable:
@@ -267,7 +303,9 @@ def deep_pixels(data: bytes, directory: Directory, name: str) -> NDArray[np.uint
     photometric = directory.value(PHOTOMETRIC)
     colours = _COLOURS[photometric]
     if photometric == CMYK:
-        inks = Image.fromarray(np.ascontiguousarray(samples[:, :, :4] >> 8).astype(np.uint8), mode="CMYK")
+        inks = Image.fromarray(
+            np.ascontiguousarray(samples[:, :, :4] >> (directory.bits - 8)).astype(np.uint8), mode="CMYK"
+        )
         return np.array(inks.convert("RGB"))
     alpha = next((k for k, kind in enumerate(_extra(directory), colours) if kind in _ALPHAS), None)
     opacity = None
@@ -278,15 +316,20 @@ def deep_pixels(data: bytes, directory: Directory, name: str) -> NDArray[np.uint
 
 
 def stored_anew(data: bytes, directory: Directory) -> bytes:
-    """Return an uncompressed TIFF as a compressed one: libtiff reads those, and knows subsampled chroma."""
+    """Return an uncompressed TIFF as a compressed one: libtiff reads those, and knows what Pillow itself does not."""
     offsets, sizes = (TILES, TILE_SIZES) if TILES in directory.entries else (STRIPS, STRIP_SIZES)
     pieces = zip(directory.values(offsets), directory.values(sizes), strict=True)
-    packed = [zlib.compress(data[offset : offset + size], 0) for offset, size in pieces]
+    reversed_bits = directory.value(FILL_ORDER, 1) == 2
+    packed = []
+    for offset, size in pieces:
+        piece = data[offset : offset + size]
+        packed.append(zlib.compress(piece.translate(_REVERSED) if reversed_bits else piece, 0))
     starts = len(data) + np.cumsum([0, *map(len, packed)])[:-1]
     changes: dict[int, _Entry | None] = {
         offsets: _integers(directory, starts.tolist()),
         sizes: _integers(directory, [len(piece) for piece in packed]),
         COMPRESSION: _integers(directory, [_DEFLATE]),
+        FILL_ORDER: None,
     }
     return described_anew(b"".join([data, *packed]), directory, changes)
 
@@ -378,5 +421,4 @@ def _predicted(samples: NDArray[Any], directory: Directory) -> NDArray[Any]:
 
 
 def _integers(directory: Directory, values: Any) -> _Entry:
-    kind, letter = (16, "Q") if directory.big else (_LONG, "L")
-    return _Entry(kind, len(values), struct.pack(f"{directory.order}{len(values)}{letter}", *values))
+    return _Entry(_LONG, len(values), struct.pack(f"{directory.order}{len(values)}L", *values))
