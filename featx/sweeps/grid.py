@@ -17,7 +17,7 @@ from featx.errors import ResourcesError, UsageError
 from featx.progress import PERMIT, permitted
 from featx.recipes import Recipe, override, with_fields
 
-RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)(?:\.\.(\d+))?")
+RANGE = re.compile(r"(-?\d{1,18})\.\.(-?\d{1,18})(?:\.\.(\d{1,18}))?")
 # More values are a typing error: no sweep of so many fits ends.
 MOST_VALUES = 1000
 # At a second for each, more fits would take more than a day.
@@ -146,7 +146,7 @@ def _one(part: str) -> Iterator[Any]:
     if match is None:
         try:
             value = json.loads(part)
-        except ValueError:
+        except (ValueError, RecursionError):
             value = part
         yield value
         return

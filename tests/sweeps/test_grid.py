@@ -143,3 +143,13 @@ def test_columns_have_column_names_where_they_can_be_told_apart() -> None:
     assert list(column_names(["views.seed", "fit.epochs"]).values()) == ["views.seed", "epochs"]
     assert list(column_names(["a.size", "b.size"]).values()) == ["a.size", "b.size"]
     assert list(column_names(["preprocess.mean.0"]).values()) == ["preprocess.mean.0"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 60_000, '{"a":' * 9999, "9" * 5000, "1.." + "9" * 5000, "1..3.." + "9" * 5000, "NaN", "1e400"],
+    ids=lambda text: text[-10:],
+)
+def test_absurd_values_are_wrong_usage(text: str) -> None:
+    with pytest.raises(UsageError, match=r"fit\.epochs: input should be a valid integer, received"):
+        points_of(RECIPE, {"fit.epochs": parsed_values(text)}, [0])
