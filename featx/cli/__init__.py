@@ -27,6 +27,7 @@ from featx.cli import (
 from featx.errors import FeatxError
 
 INTERRUPTED = 130
+TERMINATED = 143
 
 app = typer.Typer(
     name="featx",
@@ -79,6 +80,9 @@ def main() -> None:
         sys.exit(error.exit_code)
     except SystemExit as leave:
         if leave.code == INTERRUPTED:
+            if console.State.terminated:
+                streams.complain(console.TERMINATION)
+                sys.exit(TERMINATED)
             streams.complain(console.INTERRUPTION)
         raise
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import sys
 import threading
 import time
@@ -24,6 +25,7 @@ PATIENCE_SECONDS = 1.0
 # The exit code where some images were skipped.
 SKIPPED = 3
 INTERRUPTION = "Interrupted; finished rows are kept.\n"
+TERMINATION = "Terminated; finished rows are kept.\n"
 
 
 class _Lines(logging.Handler):
@@ -44,6 +46,7 @@ def start(*, quiet: bool, debug: bool) -> None:
     log.propagate = False
     log.setLevel(logging.ERROR if quiet else logging.INFO)
     State.debug = debug
+    _obey_termination()
     provide_home()
     provide_folders()
     if debug:
@@ -65,9 +68,21 @@ def _hush_libraries() -> None:
 
 
 class State:
-    """What the entry point must know of the command's options."""
+    """What the entry point must know of the command's options, and of its end."""
 
     debug = False
+    terminated = False
+
+
+def _obey_termination() -> None:
+    """End at SIGTERM, which batch systems send before they kill, in order, as at Ctrl-C."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _terminate)
+
+
+def _terminate(number: int, frame: Any) -> None:
+    State.terminated = True
+    raise KeyboardInterrupt
 
 
 def one_line(kind: type[BaseException], error: BaseException, trace: Any) -> None:
