@@ -37,6 +37,7 @@ _SPLIT_LIKE = {
     "fold",
     "traintest",
 }
+_SPLIT_FLAG = re.compile(r"(is|for)?(train|training|test|testing|val|valid|validation)(set)?")
 _GROUP_LIKE = re.compile(r"(patient|subject|participant|person|individual|case)(s?|id|no|nr|num|number|key|name)")
 
 
@@ -48,11 +49,7 @@ def checked_names(manifest: Path, names: Sequence[str], labelled: bool) -> list[
     Raises:
         DataError: There is no column `path`, a column is there twice, or there are more than `MAX_COLUMNS`.
     """
-    if len(names) > MAX_COLUMNS:
-        raise DataError(
-            f"Expected at most {MAX_COLUMNS} columns in {manifest}, found {len(names)}; keep path, label, split, "
-            "group and what you want to see beside the images."
-        )
+    check_number(manifest, len(names))
     names = _renamed(manifest, [name.strip().strip("\ufeff\u200b").strip() for name in names])
     columns = [name for name in names if name]
     if "path" not in columns:
@@ -62,6 +59,15 @@ def checked_names(manifest: Path, names: Sequence[str], labelled: bool) -> list[
             f"Expected each column of {manifest} once, found {_some(columns)}; rename those that are there twice."
         )
     return names
+
+
+def check_number(manifest: Path, columns: int) -> None:
+    """Refuse more columns than `MAX_COLUMNS`."""
+    if columns > MAX_COLUMNS:
+        raise DataError(
+            f"Expected at most {MAX_COLUMNS} columns in {manifest}, found {columns}; keep path, label, split, group "
+            "and what you want to see beside the images."
+        )
 
 
 def check_labels(manifest: Path, table: pa.Table) -> None:
@@ -113,8 +119,12 @@ def notice_unused(manifest: Path, table: pa.Table) -> None:
     names = table.column_names
     others = [name for name in names if name not in TEXT_COLUMNS]
     if "split" not in names:
-        splits = [name for name in others if _plain(name) in _SPLIT_LIKE or _has_splits(table, name)]
-        if splits and "split" not in names:
+        splits = [
+            name
+            for name in others
+            if _plain(name) in _SPLIT_LIKE or _SPLIT_FLAG.fullmatch(_plain(name)) or _has_splits(table, name)
+        ]
+        if splits:
             log.warning(
                 "All images of %s are used alike, because it has no column split; %s is kept as a further column, so "
                 "rename it to split, with train, val or test in its cells, if it says which images are for testing.",

@@ -128,5 +128,10 @@ def group_ids(digests: Sequence[str], groups: Sequence[str | None]) -> list[str]
 
 def first_few(names: Sequence[str]) -> str:
     """Return the first five names in sorted order, separated by commas, for a sentence."""
-    few = [name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…" for name in sorted(names)[:5]]
-    return ", ".join(few) + (", …" if len(names) > 5 else "")
+    return ", ".join(map(in_sentence, sorted(names)[:5])) + (", …" if len(names) > 5 else "")
+
+
+def in_sentence(name: str) -> str:
+    """Return a name on one line and not too long for a sentence."""
+    line = " ".join(name.split())
+    return line if len(line) <= LONGEST_NAME else f"{line[: LONGEST_NAME - 1]}…"

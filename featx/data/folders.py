@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from featx.data.dataset import Item, first_few
-from featx.data.layouts import check_class_folders, splits_of_folders
+from featx.data.layouts import DEEPEST, check_class_folders, splits_of_folders
 from featx.data.leftovers import is_own, is_system_folder
 from featx.data.splits import split_beside_train
 from featx.data.tables import is_manifest
@@ -121,7 +121,12 @@ def _search_splits(root: Path, names: Sequence[str], splits: Mapping[str, str], 
         folder, prefix = str(root / name), f"{readable(name)}/"
         classes, files = listing.children(folder, prefix)
         # Archives often have a folder twice: training_set/training_set/<class>/.
-        while len(classes) == 1 and split_beside_train(classes[0].name) == split and not _images(files):
+        while (
+            len(classes) == 1
+            and prefix.count("/") <= DEEPEST
+            and split_beside_train(classes[0].name) == split
+            and not _images(files)
+        ):
             listing.add_outside_classes(files, prefix)
             folder, prefix = classes[0].path, f"{prefix}{readable(classes[0].name)}/"
             classes, files = listing.children(folder, prefix)
@@ -142,7 +147,7 @@ def _search_splits(root: Path, names: Sequence[str], splits: Mapping[str, str], 
 def _search_classes(folder: str, prefix: str, split: str, listing: Listing) -> None:
     classes, files = listing.children(folder, prefix, top=True)
     if not classes:
-        raise _no_classes(folder, files)
+        raise _no_classes(folder, files, split if prefix else "")
     listing.add_outside_classes(files, prefix)
     for entry in classes:
         name = readable(entry.name)
@@ -152,15 +157,20 @@ def _search_classes(folder: str, prefix: str, split: str, listing: Listing) -> N
             log.warning("The class folder %s holds no image and was left out", path)
 
 
-def _no_classes(folder: str, files: Sequence[os.DirEntry[str]]) -> DataError:
+def _no_classes(folder: str, files: Sequence[os.DirEntry[str]], split: str) -> DataError:
     images = _images(files)
     around = Path(folder)
     tables = sorted(path.name for place in (around, around.parent) for path in place.iterdir() if is_manifest(path))
     table = f" (such as {first_few(tables)}, with columns path and label)" if images and tables else ""
     return DataError(
         f"Expected a folder for each class in {folder}, found "
-        + (f"{len(images)} images without one; move them into" if images else "none; put the images into")
-        + f" <class>/ folders or list them in a manifest{table}."
+        + (
+            f"{len(images)} image{'s' * (len(images) != 1)} without one; move them into"
+            if images
+            else "none; put the images into"
+        )
+        + f" <class>/ folders or list them in a manifest{table}"
+        + (f"; if {split} is a class here, rename its folder." if images and split else ".")
     )
 
 

@@ -11,6 +11,8 @@ from featx.data.leftovers import is_system_folder
 from featx.data.splits import is_unclear_split, split_beside_train, split_mentioned, split_of_folder
 from featx.errors import DataError
 
+DEEPEST = 5  # folders that an archive may add above the data
+
 
 def splits_of_folders(root: Path, names: Sequence[str]) -> dict[str, str]:
     """Return the split of each of a folder's folders that is one; none if all are classes.
@@ -57,18 +59,22 @@ def check_class_folders(root: Path, names: Sequence[str]) -> None:
     """
     inside = {name: _folders_in(root / name) for name in names}
     for name, below in inside.items():
+        at = name
+        while len(below) == 1 and at.count("/") < DEEPEST:
+            at = f"{at}/{below[0]}"
+            below = _folders_in(root / at)
         splits = {inner: split for inner in below if (split := split_of_folder(inner))}
         if "train" not in splits.values() or len(set(splits.values())) < 2:
             continue
         shown = " and ".join(f"{inner}/" for inner in sorted(splits, key=lambda inner: SPLITS.index(splits[inner])))
-        if any(_folders_in(root / name / inner) for inner in splits):
+        if any(_folders_in(root / at / inner) for inner in splits):
             raise DataError(
-                f"Expected train/ or class folders in {root}, found {shown} one level down in {name}/; give "
-                "that folder."
+                f"Expected train/ or class folders in {root}, found {shown} "
+                f"{'one level' if at == name else 'further'} down in {at}/; give that folder."
             )
         raise DataError(
-            f"Expected <split>/<class>/ folders in {root}, found the splits {shown} within the class {name}/; move "
-            f"them to train/{name}/ and so on, or list the images in a manifest with a column split."
+            f"Expected <split>/<class>/ folders in {root}, found {shown} within {at}/; lay the images out in "
+            "this way, or list them in a manifest with a column split."
         )
     mentioned = {name: split for name in names if inside[name] and (split := split_mentioned(name))}
     if "train" in mentioned.values() and len(set(mentioned.values())) > 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 from featx.data.columns import TEXT_COLUMNS, check_labels, notice_unused, plain_split_column
 from featx.data.splits import is_unclear_split, split_of_cell
 from featx.data.tables import PARQUET_ENDINGS, read_table
-from featx.errors import DataError
+from featx.errors import DataError, reason_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+LONGEST_CELL = 10_000  # letters of a path, label or group; paths are shorter on every system
 
 log = logging.getLogger("featx")
 
@@ -53,7 +56,7 @@ def read_manifest(manifest: Path, *, labelled: bool = True) -> list[Row]:
     notice_unused(manifest, table)
     others = [name for name in table.column_names if name not in TEXT_COLUMNS]
     cells = zip(*(_text_column(manifest, table, name) for name in TEXT_COLUMNS), strict=True)
-    extras = table.select(others).to_pylist()
+    extras = _plain_values(manifest, table, others)
     numbered = enumerate(zip(cells, extras, strict=True), start=1 if is_parquet else 2)
     rows = []
     for number, ((path, label, split, group), extra) in numbered:
@@ -62,6 +65,22 @@ def read_manifest(manifest: Path, *, labelled: bool = True) -> list[Row]:
             split = _known_split(manifest, number, split)
         rows.append(Row(number, path, label, split, group, extra))
     return rows
+
+
+def _plain_values(manifest: Path, table: pa.Table, names: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows of some columns as plain Python values."""
+    columns = {}
+    for name in names:
+        try:
+            columns[name] = table[name].to_pylist()
+        except (OverflowError, ValueError) as error:
+            raise DataError(
+                f"Column {name} of {manifest} has values that Python cannot hold ({reason_of(error)}); save it as "
+                "text."
+            ) from error
+    return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)] or [
+        {} for _ in range(table.num_rows)
+    ]
 
 
 def _text_column(manifest: Path, table: pa.Table, name: str) -> list[str | None]:
@@ -94,8 +113,12 @@ def _check_cells(
     if label is None and labelled:
         raise DataError(f"Row {number} of {manifest} ({path}) has no label; fill in the cell or remove the row.")
     for name, text in (("path", path), ("label", label), ("group", group)):
-        if "\n" in (text or ""):
+        if len((text or "").strip().splitlines()) > 1:
             raise DataError(f"Row {number} of {manifest} has a {name} of several lines; write it on one line.")
+        if len(text or "") > LONGEST_CELL:
+            raise DataError(
+                f"Row {number} of {manifest} has a {name} of {len(text or '')} letters; check the column."
+            )
         if "\0" in (text or ""):
             raise DataError(f"Row {number} of {manifest} has a {name} with a null character; remove it.")
 

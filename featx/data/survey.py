@@ -11,7 +11,7 @@ from itertools import combinations
 from pathlib import PurePosixPath
 from statistics import median
 
-from featx.data.dataset import Dataset, Item, first_few
+from featx.data.dataset import Dataset, Item, first_few, in_sentence
 from featx.data.splits import is_unclear_split, split_beside_train
 from featx.text import count, images
 
@@ -20,7 +20,9 @@ log = logging.getLogger("featx")
 SURVEY = "survey"  # the subject of these notices, for those who read the same data several times
 OUTPUT_NAMES = frozenset(("run", "runs", "cache", "report", "maps", "clusters", "sweep", "featx", "featx-demo"))
 OTHER_PICTURES = frozenset(
-    f"{name}{plural}" for name in ("mask", "thumb", "thumbnail", "label", "annotation", "gt") for plural in ("", "s")
+    f"{name}{plural}"
+    for name in ("image", "mask", "thumb", "thumbnail", "label", "annotation", "gt")
+    for plural in ("", "s")
 )
 # The end of a file's name that says that it belongs to another image: "benign (1)_mask_1".
 _MARKED = re.compile(
@@ -50,7 +52,7 @@ def summary(dataset: Dataset) -> str:
     classes = len(dataset.classes)
     parts = [f"Data: {images(len(dataset.items))}, {classes} class{'es' * (classes != 1)}"]
     for split, counts in dataset.counts().items():
-        few = [f"{label} {counts[label]}" for label in dataset.classes[:5]]
+        few = [f"{in_sentence(label)} {counts[label]}" for label in dataset.classes[:5]]
         parts.append(f"{split}: {', '.join(few)}{', …' * (classes > 5)}")
         if classes > 5:
             parts[-1] += f" ({sum(counts.values())} in all)"
@@ -72,14 +74,20 @@ def _odd_class_names(dataset: Dataset) -> Iterator[str]:
             f"Classes are named like splits ({first_few(like_splits)}); if they are splits, lay the images out as "
             "train/<class>/ and test/<class>/."
         )
+    folds = [name for name in dataset.classes if re.fullmatch(r"(fold|split|cv|part)[ _-]?\d+", name, re.I)]
+    if folds:
+        yield (
+            f"Classes are named like folds ({first_few(folds)}); if they are folds, list the images in a manifest or "
+            "lay them out as train/<class>/ and test/<class>/."
+        )
     own = [name for name in dataset.classes if name.casefold() in OUTPUT_NAMES]
     if own:
         yield f"Classes are named like what featx writes ({first_few(own)}); move such folders out of the data."
     pictures = [name for name in dataset.classes if name.casefold() in OTHER_PICTURES]
     if pictures:
         yield (
-            f"Classes are named like masks, labels or thumbnails of other images ({first_few(pictures)}); move such "
-            "folders out of the data if they are no class."
+            f"Classes are named like kinds of files, such as masks or thumbnails ({first_few(pictures)}); give each "
+            "class a folder, and move what is no image of a class out of the data."
         )
 
 
@@ -139,7 +147,7 @@ def _sub_folders(dataset: Dataset) -> Iterator[str]:
             f"All images are below the one class folder {deep[0]}, in {len(first)} folders "
             f"({first_few(list(first))}); if these are the classes, give that folder."
         )
-    elif warning := next(filter(None, (_other_pictures(label, places[label]) for label in deep)), None):
+    elif warning := next(filter(None, (_other_pictures(label, places) for label in deep)), None):
         yield warning
     else:
         log.info(
@@ -149,14 +157,19 @@ def _sub_folders(dataset: Dataset) -> Iterator[str]:
         )
 
 
-def _other_pictures(label: str, below: Mapping[str, Sequence[Item]]) -> str | None:
+def _other_pictures(label: str, places: Mapping[str, Mapping[str, Sequence[Item]]]) -> str | None:
     """Return a warning if one folder of a class seems to hold the masks or thumbnails of another."""
+    below = places[label]
     some = sorted(below)[:20]
     names = {place: {PurePosixPath(item.id).stem for item in below[place]} for place in some}
     sizes = {place: _size(below[place]) for place in some}
     for one, two in combinations(some, 2):
         same = len(names[one] & names[two])
-        if same > 1 and 2 * same > min(len(names[one]), len(names[two])):
+        # Patients' folders hold files of the same names, too, but those are not called alike in each class.
+        telling = sum(one in other and two in other for other in places.values()) > 1 or any(
+            OTHER_PICTURES.intersection(re.split(r"[\W_]+", place.casefold())) for place in (one, two)
+        )
+        if telling and same > 1 and 2 * same > min(len(names[one]), len(names[two])):
             return (
                 f"Folders of one class hold files of the same names ({same}), {_at(label, one)} and "
                 f"{_at(label, two)}; if one has masks or thumbnails of the other, move it out of the data."

@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featx.data.columns import TEXT_COLUMNS, checked_names, known_columns
+from featx.data.columns import TEXT_COLUMNS, check_number, checked_names, known_columns
 from featx.errors import DataError, reason_of
 from featx.files import open_file, read_file
 
@@ -51,10 +51,10 @@ def _read_parquet(manifest: Path, labelled: bool) -> pa.Table:
     with open_file(manifest) as opened, parquet.ParquetFile(opened) as file:
         kinds = {field.name: field.type for field in file.schema_arrow}
         names = checked_names(manifest, file.schema_arrow.names, labelled)
-        _check_metadata(manifest, file.metadata)
+        _check_metadata(manifest, file.metadata, nested=any(map(pa.types.is_nested, kinds.values())))
     # A value that is there a million times takes little room until every row has its own copy, so texts are read
     # as numbers into a list of the different values first.
-    texts = [name for name, kind in kinds.items() if pa.types.is_string(kind) or pa.types.is_large_string(kind)]
+    texts = [name for name, kind in kinds.items() if _is_text(kind)]
     batches, total = [], 0
     with open_file(manifest) as opened, parquet.ParquetFile(opened, read_dictionary=texts) as file:
         for batch in file.iter_batches(batch_size=4096):
@@ -66,11 +66,15 @@ def _read_parquet(manifest: Path, labelled: bool) -> pa.Table:
     return table.rename_columns(names).select([name for name in names if name])
 
 
-def _check_metadata(manifest: Path, metadata: parquet.FileMetaData) -> None:
+def _check_metadata(manifest: Path, metadata: parquet.FileMetaData, *, nested: bool) -> None:
     """Refuse a file that says itself that it unpacks to more than a manifest needs."""
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-    cells = sum(group.column(number).num_values for group in groups for number in range(group.num_columns))
-    if max(cells, metadata.num_rows) > MAX_CELLS:
+    cells = metadata.num_rows * metadata.num_columns
+    if nested:
+        # Only here, because PyArrow ends the whole process where damaged bytes follow a column's description.
+        values = (group.column(number).num_values for group in groups for number in range(group.num_columns))
+        cells = max(cells, sum(values))
+    if cells > MAX_CELLS:
         raise _too_large(manifest, f"{cells} cells in {metadata.num_rows} rows")
     if sum(group.total_byte_size for group in groups) > MAX_BYTES:
         raise _too_large(manifest, f"more than {MAX_BYTES // 2**20} MiB when it is unpacked")
@@ -83,12 +87,18 @@ def _too_large(manifest: Path, found: str) -> DataError:
     )
 
 
+def _is_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
 def _bytes_unpacked(column: pa.Array) -> int:
     """The bytes of a column once each row has its own copy of its text."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if not pa.types.is_dictionary(column.type):
+    if not pa.types.is_dictionary(column.type) or not _is_text(column.type.value_type):
         return int(column.nbytes)
     lengths = pc.take(pc.binary_length(column.dictionary), column.indices)
     return int(pc.sum(pc.cast(lengths, pa.int64())).as_py() or 0)
@@ -108,6 +118,7 @@ def _without_dictionaries(table: Any) -> Any:
 def _read_csv(manifest: Path, labelled: bool) -> pa.Table:
     """The named columns of a CSV file with a header, those of `TEXT_COLUMNS` as text."""
     header, body = _header_and_body(manifest)
+    check_number(manifest, max(map(header.count, ",;\t")) + 1)
     delimiter = _delimiter(header)
     names = checked_names(manifest, _header_names(header, delimiter), labelled)
     _check_quotes(manifest, body, delimiter)
@@ -156,6 +167,11 @@ def _check_quotes(manifest: Path, body: str, delimiter: str) -> None:
         for cells in csv.reader(io.StringIO(body, newline=""), delimiter=delimiter, strict=True):
             number += bool(cells)
     except csv.Error as error:
+        if "field larger" in str(error) and '"' not in body:
+            raise DataError(
+                f"Row {number + 1} of {manifest} has a cell of more than {csv.field_size_limit()} letters; "
+                "shorten it or remove its column."
+            ) from error
         raise DataError(
             f"Row {number + 1} of {manifest} has a quoted cell without a clear end ({error}); close its quotes, "
             "and write a quote within quotes twice."

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +122,11 @@ def test_a_column_set_of_splits_is_the_split(tmp_path: Path, caplog: pytest.LogC
         ("path,label,patient\na,x,1\nb,x,2\n", None),  # each patient once: there is nothing to keep together
         ("path,label,group,patient\na,x,p,1\nb,x,p,1\n", None),
         ("path,label,set\na,x,A\nb,x,B\n", "it has no column split; set is kept as a further column"),
+        (
+            "path,label,is_train\na,x,True\nb,x,False\n",
+            "it has no column split; is_train is kept as a further column",
+        ),
+        ("path,label,test\na,x,1\nb,x,0\n", "it has no column split; test is kept as a further column"),
         ("path,label,split,set\na,x,train,A\nb,x,test,B\n", None),
     ],
 )
@@ -272,7 +279,10 @@ def test_folder_names_add_no_column_to_parquet(tmp_path: Path) -> None:
         ('path,label\na,"x\nb"\n', r"Row 2 of .* has a label of several lines; write it on one line\."),
         ('path,label\n"a\nb",y\n', r"Row 2 of .* has a path of several lines"),
         ('path,label,group\na,x,p\nb,y,"p\nq"\n', r"Row 3 of .* has a group of several lines"),
-        ("path,label\n" + "x" * 200_000, r"Row 2 of .* has a quoted cell without a clear end \(field larger"),
+        (
+            "path,label\n" + "x" * 200_000,
+            r"Row 2 of .* has a cell of more than 131072 letters; shorten",
+        ),
         ("x" * 200_000 + "\na,b\n", r"cannot be read \(field larger than field limit"),
     ],
 )
@@ -310,6 +320,50 @@ def test_a_parquet_file_that_unpacks_to_gigabytes_is_refused(tmp_path: Path, row
 
 def _zeros(rows: int) -> pa.Array:
     return pa.Array.from_buffers(pa.int8(), rows, [None, pa.py_buffer(bytes(rows))])
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([2**62], pa.timestamp("us")),
+        pa.array([2**30], pa.date32()),
+        pa.array([2**62], pa.duration("ms")),
+        pa.array([1], pa.timestamp("us", tz="Nowhere/No")),
+    ],
+    ids=str,
+)
+def test_values_that_python_does_not_have_are_refused(tmp_path: Path, column: pa.Array) -> None:
+    with pytest.raises(
+        DataError, match=r"Column seen of .*m\.parquet has values that Python cannot hold \(.*as text"
+    ):
+        read_manifest(parquet_file(tmp_path, path=["a"], label=["x"], seen=column))
+
+
+def test_parquet_categories_of_numbers_and_flags(tmp_path: Path) -> None:
+    manifest = parquet_file(
+        tmp_path, path=["a", "b"], label=pa.array([1, 2]).dictionary_encode(), ill=pa.array([True, False])
+    )
+    assert [(row.label, row.extra) for row in read_manifest(manifest)] == [
+        ("1", {"ill": True}),
+        ("2", {"ill": False}),
+    ]
+
+
+def test_damaged_parquet_is_refused(tmp_path: Path) -> None:
+    manifest = parquet_file(tmp_path, path=["a", "b"], label=["x", "y"])
+    content = manifest.read_bytes()
+    for place in range(0, len(content), 7):
+        manifest.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
+        with suppress(DataError):  # a changed letter of a name or a cell goes unnoticed
+            read_manifest(manifest)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes")
+@pytest.mark.parametrize("name", ["m.csv", "m.parquet"])
+def test_what_is_no_file_on_a_disk_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(DataError, match=r"cannot be read \(it is not a regular file but a named pipe\)"):
+        read_manifest(tmp_path / name)
 
 
 def test_a_manifest_that_cannot_be_opened_says_why(tmp_path: Path) -> None:

@@ -228,7 +228,10 @@ def test_images_beside_class_folders_are_named(tmp_path: Path, notices: pytest.L
         ([], r"Expected a folder for each class in .*, found none; put the images into <class>/ folders"),
         (["a.png", "b.png"], r"found 2 images without one; move them into <class>/ folders or list them"),
         (["x/a.txt"], r"Expected images for training in .*, found none; the endings of images are \.jpg"),
-        (["train/a.png"], r"Expected a folder for each class in .*train, found 1 images without one"),
+        (
+            ["train/a.png"],
+            r"class in .*train, found 1 image without one; .*; if train is a class here, rename",
+        ),
         (["train/x/a.txt", "test/x/a.png"], r"Expected images for training in .*, found none"),
         (["test/x/a.png"], r"Expected train/ beside test/ in .*, found none; add train/<class>/"),
         (
@@ -239,7 +242,7 @@ def test_images_beside_class_folders_are_named(tmp_path: Path, notices: pytest.L
         (["d/training_set/x/a.png", "d/test_set/x/a.png"], r"found training_set/ and test_set/ one level down in d/"),
         (
             ["x/Train/a.png", "x/Test/a.png", "y/Train/b.png"],
-            r"found the splits Train/ and Test/ within the class x/",
+            r"found Train/ and Test/ within x/; lay",
         ),
         (["train/x/a.png", "eval/x/a.png"], r"found eval/, which could be for validation or for testing; rename"),
         (["train/x/a.png", "hold-out/x/a.png"], r"found hold-out/, which could be for validation or for testing"),
@@ -251,7 +254,12 @@ def test_images_beside_class_folders_are_named(tmp_path: Path, notices: pytest.L
             ["xr_train/x/a.png", "xr_test/x/a.png"],
             r"found xr_test, xr_train, which look like splits and hold folders",
         ),
-        (["train/1.png", "train.csv"], r"found 1 images without one; .* in a manifest \(such as train\.csv, with"),
+        (["a/b/train/x/a.png", "a/b/test/x/a.png"], r"found train/ and test/ further down in a/b/; give that folder"),
+        (
+            ["images/train/a.png", "images/val/a.png", "labels/train/a.txt"],
+            r"found train/ and val/ within images/; lay",
+        ),
+        (["train/1.png", "train.csv"], r"found 1 image without one; .* in a manifest \(such as train\.csv, with"),
     ],
 )
 def test_a_folder_laid_out_in_another_way(tmp_path: Path, names: list[str], message: str) -> None:

@@ -51,7 +51,7 @@ def test_the_summary_has_groups_and_the_first_of_many_classes() -> None:
     [
         (["dev/1", "dev/2", "x/1", "x/2"], r"Classes are named like splits \(dev\); if they are"),
         (["run/1", "run/2", "x/1", "x/2"], r"Classes are named like what featx writes \(run\); move"),
-        (["x/1", "x/2", "masks/1", "masks/2"], r"named like masks, labels or thumbnails of other images \(masks\)"),
+        (["x/1", "x/2", "masks/1", "masks/2"], r"named like kinds of files, such as masks or thumbnails \(masks\)"),
         (["Covid/1", "covid/2", "x/1"], r"Some classes differ in spelling only \(1\), such as 'Covid' and 'covid'"),
         (["no finding/1", "no_finding/2", "x/1"], r"such as 'no finding' and 'no_finding'; give them one name"),
         (
@@ -66,6 +66,12 @@ def test_the_summary_has_groups_and_the_first_of_many_classes() -> None:
             r"same names \(2\), x/images/ and x/masks/; if one",
         ),
         (["x/1", "x/2", "x/masks/1", "x/masks/2", "y/1"], r"same names \(2\), x/ and x/masks/; if one has masks"),
+        (
+            ["x/p1/1", "x/p1/2", "x/p2/1", "x/p2/2", "y/p1/1", "y/p1/2", "y/p2/1"],
+            r"same names \(2\), x/p1/ and x/p2/",
+        ),
+        (["fold1/1", "fold1/2", "fold2/1", "fold2/2"], r"Classes are named like folds \(fold1, fold2\)"),
+        (["images/1", "images/2"], r"Classes are named like kinds of files"),
         (
             ["d/covid/1", "d/covid/2", "d/normal/3"],
             r"All images are below the one class folder d, in 2 folders \(covid",
@@ -87,12 +93,18 @@ def test_what_looks_odd_is_said(
         ["covid/1", "covid/2", "normal/1", "normal/2"],
         ["with_mask/with_mask_1", "with_mask/with_mask_2", "without_mask/1", "without_mask/2"],
         ["train/x/1", "train/y/1", "train/x/2", "train/y/2", "test/x/1", "test/y/1"],
+        ["x/p1/1", "x/p1/2", "x/p2/1", "x/p2/2", "y/p3/1", "y/p3/2"],
         ["valid_scan/1", "valid_scan/2", "training_wheels/1", "training_wheels/2"],
     ],
 )
 def test_usual_data_are_not_warned_of(tmp_path: Path, said: pytest.LogCaptureFixture, names: list[str]) -> None:
     read_data(make(tmp_path, *(f"{name}.png" for name in names)))
     assert [record.message for record in said.records if record.levelname == "WARNING"] == []
+
+
+def test_names_of_classes_stay_on_the_line(tmp_path: Path, said: pytest.LogCaptureFixture) -> None:
+    read_data(make(tmp_path, "a\nb/1.png", f"{'c' * 200}/1.png"))
+    assert said.messages == [f"Data: 2 images, 2 classes; train: a b 1, {'c' * 119}… 1."]
 
 
 def test_small_files_beside_large_ones_in_a_class(tmp_path: Path, said: pytest.LogCaptureFixture) -> None:
