@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass
 from functools import partial, wraps
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 import typer
 
 from featx.cli import console
+from featx.errors import UsageError, reason_of
 
 if TYPE_CHECKING:
     from featx.recipes import FeatureSpec
@@ -157,6 +160,41 @@ def weights_for(backbone: str, choices: list[str] | None) -> str | None:
     return for_this if for_this is not None else for_all
 
 
+def _check_names(values: Iterable[Any]) -> None:
+    """Check that the system takes the names of all paths, whether there is something or not."""
+    for value in values:
+        if isinstance(value, list):
+            _check_names(value)
+        elif isinstance(value, Path):
+            try:
+                value.lstat()
+            except (OSError, ValueError) as error:
+                if isinstance(error, OSError) and error.errno != errno.ENAMETOOLONG:
+                    continue  # nothing is there, or it cannot be read, which is said where it is needed
+                raise UsageError(
+                    f"Expected the name of a file or folder, received one that none can have ({reason_of(error)[:60]}"
+                    f"…): {str(value)[:60]!r}; choose another."
+                ) from error
+
+
+def refuse_overwriting(out: Path | None, what: str, start: bytes) -> None:
+    """Check before the work that a file can be written: it is new, empty, or an earlier one, which starts like this.
+
+    Raises:
+        UsageError: It is a folder, a device, or a file of another kind, which may be an image or a manifest.
+    """
+    if out is None or not (out.exists() or out.is_symlink()):
+        return
+    if out.is_file():
+        with suppress(OSError), out.open("rb") as file:
+            held = file.read(len(start))
+            if not held or held.lower() == start:
+                return
+    raise UsageError(
+        f"Expected a new file or earlier {what} at {out}, found something else there; choose another --out."
+    )
+
+
 def command(function: Callable[..., console.Result]) -> Callable[..., None]:
     """Make a command of a function: with groups of options, notices, progress bars, and one way to end.
 
@@ -185,6 +223,7 @@ def command(function: Callable[..., console.Result]) -> Callable[..., None]:
             given[name] = group(**{field.name: given.pop(field.name) for field in fields(group)})
         output = given["output"]
         console.start(quiet=output.quiet, debug=output.debug)
+        _check_names(given.values())
         with console.progress_bars(quiet=output.quiet):
             result = function(**given)
         console.finish(result, json=output.json)

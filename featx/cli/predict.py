@@ -27,6 +27,7 @@ def command(
     """Classify new images with a run's head or a saved classifier, preprocessed as its training images were."""
     from featx.prediction import predict, read_model
 
+    options.refuse_overwriting(out, "predictions", b"path,label,p_")
     source = options.weights_for(read_model(run).recipe.backbone.name, weights)
     predictions = predict(run, paths, cache=cache, weights=source, on_error=on_error, yes=yes)
     if out is not None:

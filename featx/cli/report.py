@@ -28,6 +28,7 @@ def command(
     from featx.reports import report
     from featx.text import size
 
+    options.refuse_overwriting(out, "report", b"<!doctype html>")
     sections = [name.strip() for name in (without or "").split(",") if name.strip()]
     page = report(*run, out=out, without=sections, cache=cache, seed=seed or 0)
     line = f"{page.file} ({size(page.bytes)}), in {page.seconds:.1f} s."
