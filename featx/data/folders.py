@@ -7,7 +7,7 @@ import os
 import stat
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -159,8 +159,10 @@ def _search_classes(folder: str, prefix: str, split: str, listing: Listing) -> N
 
 def _no_classes(folder: str, files: Sequence[os.DirEntry[str]], split: str) -> DataError:
     images = _images(files)
-    around = Path(folder)
-    tables = sorted(path.name for place in (around, around.parent) for path in place.iterdir() if is_manifest(path))
+    tables: list[str] = []
+    with suppress(OSError):  # the folder above may not be readable
+        places = (Path(folder), Path(folder).parent)
+        tables = sorted(path.name for place in places for path in place.iterdir() if is_manifest(path))
     table = f" (such as {first_few(tables)}, with columns path and label)" if images and tables else ""
     return DataError(
         f"Expected a folder for each class in {folder}, found "

@@ -111,7 +111,7 @@ def _listed(manifest: Path, split: str, missing: str, *, labelled: bool) -> list
         if there is None:
             absent.append(row.path)
         name, path = there or (row.path, folder / row.path)
-        row = replace(row, path=name)
+        row = row if name == row.path else replace(row, path=name)
         first = rows.setdefault(path, row)
         if (first.label, first.split, first.group) != (row.label, row.split, row.group):
             raise DataError(

@@ -8,7 +8,6 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations
-from pathlib import PurePosixPath
 from statistics import median
 
 from featx.data.dataset import Dataset, Item, first_few, in_sentence
@@ -161,7 +160,7 @@ def _other_pictures(label: str, places: Mapping[str, Mapping[str, Sequence[Item]
     """Return a warning if one folder of a class seems to hold the masks or thumbnails of another."""
     below = places[label]
     some = sorted(below)[:20]
-    names = {place: {PurePosixPath(item.id).stem for item in below[place]} for place in some}
+    names = {place: {item.id.rpartition("/")[2].rpartition(".")[0] for item in below[place]} for place in some}
     sizes = {place: _size(below[place]) for place in some}
     for one, two in combinations(some, 2):
         same = len(names[one] & names[two])
@@ -186,16 +185,14 @@ def _other_pictures(label: str, places: Mapping[str, Mapping[str, Sequence[Item]
 
 def _marked_files(dataset: Dataset) -> Iterator[str]:
     """Warn of files beside an image that are named like its mask or thumbnail."""
-    stems = {str(PurePosixPath(item.id).with_suffix("")) for item in dataset.items}
+    stems = {item.id.rpartition(".")[0]: item.id for item in dataset.items}
     marked = [
-        item.id
-        for item in dataset.items
-        if (match := _MARKED.fullmatch(str(PurePosixPath(item.id).with_suffix("")))) and match[1] in stems
+        name for stem, name in stems.items() if (match := _MARKED.fullmatch(stem)) is not None and match[1] in stems
     ]
     if marked:
         yield (
-            f"Files are named like masks or thumbnails of other images ({len(marked)}), such as {marked[0]}; move "
-            "them out of the data if they are."
+            f"Files are named like masks or thumbnails of other images ({len(marked)}), such as "
+            f"{in_sentence(marked[0])}; move them out of the data if they are."
         )
 
 
@@ -210,13 +207,16 @@ _CHECKS: Sequence[Callable[[Dataset], Iterator[str]]] = (
 
 def _places(dataset: Dataset) -> dict[str, dict[str, list[Item]]]:
     """The images of each class folder, by the folder below it ("" for those directly in it)."""
-    places: dict[str, dict[str, list[Item]]] = {}
+    folders: dict[tuple[str, str | None], list[Item]] = {}
     for item in dataset.items:
-        folders = PurePosixPath(item.id).parts[:-1]
-        names = [unicodedata.normalize("NFC", name) for name in folders]
-        if item.label is not None and item.label in names and item.path == dataset.root / item.id:
-            below = "/".join(folders[names.index(item.label) + 1 :])
-            places.setdefault(item.label, {}).setdefault(below, []).append(item)
+        folders.setdefault((item.id.rpartition("/")[0], item.label), []).append(item)
+    places: dict[str, dict[str, list[Item]]] = {}
+    for (folder, label), items in folders.items():
+        parts = folder.split("/")
+        names = [unicodedata.normalize("NFC", part) for part in parts]
+        if label is not None and label in names:
+            below = "/".join(parts[names.index(label) + 1 :])
+            places.setdefault(label, {}).setdefault(below, []).extend(items)
     return places
 
 

@@ -19,6 +19,7 @@ CSV_ENDINGS = (".csv", ".tsv")
 PARQUET_ENDINGS = (".parquet", ".pq")
 MAX_BYTES = 512 * 2**20  # of what a Parquet file holds when it is unpacked
 MAX_CELLS = 50_000_000
+MAX_LINE = 8 * 2**20  # bytes of a line of a CSV file
 
 
 def is_manifest(path: Path) -> bool:
@@ -127,6 +128,9 @@ def _read_csv(manifest: Path, labelled: bool) -> pa.Table:
 
 def _header_and_body(manifest: Path) -> tuple[str, str]:
     raw = read_file(manifest)
+    longest = max(map(len, raw.splitlines()), default=0)
+    if longest > MAX_LINE:
+        raise _too_large(manifest, f"a line of {longest // 2**20} MiB")
     try:
         text = raw.decode("utf-8-sig").lstrip("\r\n")
     except UnicodeDecodeError as error:

@@ -49,7 +49,7 @@ def test_extract_prints_the_json_of_the_contract_and_nothing_else(extract: Featx
     assert first.code == 0
     assert set(first.json) == {
         "images", "rows", "computed", "reused", "failed", "feature_set", "dim", "seconds", "images_per_second",
-        "engine",
+        "engine", "splits",
     }  # fmt: skip
     assert (first.json["images"], first.json["rows"], first.json["computed"]) == (32, 2 * 24 + 8, 56)
     second = extract("--views", 2, "--json").json
@@ -62,7 +62,10 @@ def test_extract_prints_text_for_people(extract: Featx) -> None:
     said = extract()
     assert "32 images, 32 rows of" in said.out
     assert "32 computed, 0 reused" in said.out
-    assert said.err == ""
+    assert said.err == (
+        "Data: 32 images, 4 classes; train: covid 6, normal 6, pneumonia_bac 6, pneumonia_vir 6; test: covid 2, "
+        "normal 2, pneumonia_bac 2, pneumonia_vir 2.\n"
+    )
 
 
 def test_the_cache_is_a_folder_named_cache_unless_another_is_given(
@@ -120,7 +123,7 @@ def test_a_broken_image_fails_by_default_and_is_skipped_on_request(
     extract = partial(featx, "extract", data, "--recipe", recipe, "--cache", cache)
     failed = extract()
     assert failed.code == 1
-    assert failed.err.count("\n") == 1
+    assert failed.err.count("\n") == 2  # what the data hold, and the error
     assert "train/normal/zz broken ü.png" in failed.err
     assert "--on-error skip" in failed.err
     skipped = extract("--on-error", "skip", "--json")

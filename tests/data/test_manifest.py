@@ -257,6 +257,7 @@ def test_folder_names_add_no_column_to_parquet(tmp_path: Path) -> None:
         ("path,covid,normal\na,0,1\nb,1,0\n", r"one column of 0 and 1 for each class \(covid, normal\); add it, for"),
         ("path,covid,normal\na,1,1\nb,1,0\n", r"found path, covid, normal; add or rename label\."),
         ("path,label\na\0b,x\n", r"Expected UTF-8 text in .*, found a null character in line 2"),
+        ("path,label\na," + "x" * 10_000_000, r"Expected a manifest of .*, found a line of 9 MiB in .*; keep a row"),
         (",".join(f"c{i}" for i in range(20_000)) + "\n1\n", r"Expected at most 10000 columns in .*, found 20000"),
         ("image_path,label\na,x\n", r"did you mean image_path for path\?"),
         ("path,zzz\na,x\n", r"found path, zzz; add or rename label\."),

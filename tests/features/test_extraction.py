@@ -486,3 +486,26 @@ def test_a_sequential_model_is_a_backbone_too(data: Path, tmp_path: Path, recipe
     table = found.table()
     expected = expected_rows(tmp_path / "sequential.keras", [resized(data / name) for name in table.ids])
     np.testing.assert_allclose(table.X, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_an_image_under_two_labels_is_named(
+    first: tuple[Path, Path], tmp_path: Path, recipe: Recipe, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = Path(shutil.copytree(first[0], tmp_path / "data"))
+    one, *_, other = sorted((data / "train").iterdir())
+    image = min(one.iterdir())
+    shutil.copy(image, one / f"again{image.suffix}")  # under the same label: nothing to say
+    extract(data, recipe, cache=first[1])
+    assert "two labels" not in caplog.text
+    shutil.copy(image, other / f"copy{image.suffix}")
+    extract(data, recipe, cache=first[1])
+    assert [record.message for record in caplog.records if "two labels" in record.message] == [
+        f"The same image has two labels (1 such images): train/{one.name}/again{image.suffix} is {one.name} and "
+        f"train/{other.name}/copy{image.suffix} is {other.name}; keep the right one of each."
+    ]
+
+
+def test_the_json_counts_images_by_split_and_class(first: tuple[Path, Path], recipe: Recipe) -> None:
+    splits = extract(first[0], recipe, cache=first[1]).to_json()["splits"]
+    assert {split: sum(counts.values()) for split, counts in splits.items()} == {"train": N_TRAIN, "test": N_TEST}
+    assert set(splits["train"].values()) == {3}
