@@ -63,7 +63,7 @@ def open_file(path: Path, limit: int = NETWORK_LIMIT) -> io.BufferedReader:
     except OSError:
         os.close(handle)
         raise
-    return io.BufferedReader(io.FileIO(handle))
+    return io.BufferedReader(io.FileIO(os.fspath(path), opener=lambda *_: handle))
 
 
 def read_file(path: Path, limit: int = TEXT_LIMIT) -> bytes:

@@ -91,7 +91,7 @@ def with_statistics(spec: FeatureSpec, train: Sequence[Image], store: Store, on_
     unique = {image.digest: image for image in train}
     key = digest_of({"decode": DECODE_RULE, **spec.images.model_dump(), "digests": sorted(unique)})
     document = load_document(store.root, STATISTICS, key)
-    if document is None:
+    if document is None or not {"mean", "std"} <= document.keys():
         document, complete = _computed_statistics(list(unique.values()), spec.images, store, on_error)
         if complete:
             save_document(store.root, STATISTICS, key, document)

@@ -17,7 +17,7 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from featx.errors import RecipeError, UsageError
-from featx.files import read_file
+from featx.files import is_file, read_file
 from featx.recipes.schema import DenseLayer, DropoutLayer, Recipe
 
 RATE = "fit.learning_rate"
@@ -73,10 +73,10 @@ def with_network_beside(recipe: Recipe, folder: Path) -> Recipe:
         folder: The folder.
     """
     name = Path(recipe.backbone.name)
-    if not _is_model_file(recipe.backbone.name) or name.exists():
+    if not _is_model_file(recipe.backbone.name) or is_file(name):
         return recipe
     folder = folder.absolute()
-    moved = next((place / name.name for place in (folder, folder.parent) if (place / name.name).is_file()), None)
+    moved = next((place / name.name for place in (folder, folder.parent) if is_file(place / name.name)), None)
     return recipe if moved is None else with_fields(recipe, {"backbone.name": str(moved)})
 
 

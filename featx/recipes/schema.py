@@ -132,7 +132,9 @@ class HeadPart(Part):
 
     layers: Annotated[tuple[HeadLayer, ...], Field(max_length=MOST_LAYERS)] = ()
     output: Annotated[Output, Field(description="sigmoid: one unit for two classes")] = "softmax"
-    penultimate: Annotated[str | None, Field(description="dense layer that gives the penultimate features")] = None
+    penultimate: Annotated[
+        str | None, Field(max_length=200, description="dense layer that gives the penultimate features")
+    ] = None
 
     @model_validator(mode="after")
     def _penultimate_is_a_layer(self) -> HeadPart:

@@ -91,7 +91,7 @@ class Stages:
         log.info("%d/%d %s", self._begun, self.total, title)
         report_progress("stages", self._begun - 1, self.total)
         kept = None if repeated else load_document(self.out, STAGES, name)
-        if kept is not None:
+        if kept is not None and isinstance(kept.get("seconds"), (int, float)):
             self.seconds[name] = float(kept["seconds"])
         start = time.perf_counter()
         try:

@@ -15,7 +15,7 @@ from typing import Any
 
 from featx.digests import canonical_json, digest_of
 from featx.errors import StoreError
-from featx.files import SCHEMA, write_atomically, write_failure
+from featx.files import SCHEMA, read_json, write_atomically, write_failure
 
 log = logging.getLogger("featx")
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
@@ -91,7 +91,7 @@ def _path(root: Path, kind: str, key: str) -> Path:
 def _read_json(path: Path) -> dict[str, Any] | None:
     """A JSON object; empty if it cannot be read as one, None if there is no such file."""
     try:
-        value = json.loads(path.read_bytes())
+        value = read_json(path)
         digest_of(value)  # what has none, such as NaN, could not have been written: it is damage too
     except FileNotFoundError:
         return None

@@ -45,14 +45,17 @@ def load_network(root: Path, key: str) -> NetworkFiles | None:
     if document is None:
         return None
     folder = root / KIND / key
-    for name, digest in document["files"].items():
+    digests, model = document.get("files"), str(document.get("model"))
+    if not isinstance(digests, dict) or model not in digests or any(Path(name).name != name for name in digests):
+        return None
+    for name, digest in digests.items():
         path = folder / name
         if not path.is_file():
             return None
         if digest_of_file(path) != digest:
             _set_aside(root, path)
             return None
-    files = NetworkFiles(folder / document["model"], folder / "compiled")
+    files = NetworkFiles(folder / model, folder / "compiled")
     _check_compiled(files.compiled)
     return files
 

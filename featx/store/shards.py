@@ -91,17 +91,21 @@ def open_shard(path: Path, *, rehash: bool = False) -> Shard | Fault:
                 _verified.discard(identity)
                 return Fault.DAMAGED
             _verified.add(identity)
-        batch = _read_batch(path)
+        return _opened(path, identity[1])
     except FileNotFoundError:
         return Fault.GONE
     except OSError:
         return Fault.UNREADABLE
-    except ValueError:  # no Arrow file, though its name is right
+    except (ValueError, LookupError, pa.ArrowException):  # no Arrow file, though its name is right
         return Fault.FOREIGN
+
+
+def _opened(path: Path, size: int) -> Shard | Fault:
+    batch = _read_batch(path)
     dim = getattr(batch.schema.types[-1], "list_size", 0)
     for dtype in ("float32", "float16"):
         if dim and batch.schema.equals(_schema(dim, dtype), check_metadata=True):
-            return Shard(path, _keys_of(batch), dim, dtype, identity[1])
+            return Shard(path, _keys_of(batch), dim, dtype, size)
     return Fault.FOREIGN
 
 
@@ -140,8 +144,10 @@ def _identity(path: Path) -> tuple[str, int, int]:
 
 
 def _read_batch(path: Path) -> pa.RecordBatch:
-    """The one record batch of a shard, memory-mapped."""
-    return pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
+    """The one record batch of a shard, memory-mapped; ValueError if its parts do not fit together."""
+    batch = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
+    batch.validate()
+    return batch
 
 
 def _to_columns(keys: Keys) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:

@@ -124,7 +124,10 @@ class Fits:
     def done(self, point: Point) -> FitScores | None:
         """Return the kept scores of a fit; None if it was not done."""
         document = load_document(self.out, FITS, self._key(point))
-        return None if document is None else FitScores.from_json(document)
+        try:
+            return None if document is None else FitScores.from_json(document)
+        except (KeyError, TypeError, ValueError):  # of another program, or forged
+            return None
 
     def fit(self, point: Point) -> FitScores:
         """Train a head and keep its scores."""
