@@ -24,9 +24,12 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Work that would take longer than this stops; the first seconds of work are not a measure of its pace.
+# Less memory and disk than this is there, or missed by the work itself; it need not be looked up.
+LITTLE_MEMORY = 2**28
+LITTLE_DISK = 2**24
+# Work that would take longer than a day stops. Its pace is measured over this many seconds, or a step that is longer.
 LONGEST_SECONDS = 24 * 3600.0
-GRACE_SECONDS = 5.0
+MEASURED_SECONDS = 10.0
 PERMIT = "or do it all the same with --yes (in Python, yes=True)"
 
 _listener: ContextVar[Progress | None] = ContextVar("featx_progress", default=None)
@@ -92,7 +95,7 @@ def check_memory(needed: int, what: str, advice: str, *, on_gpu: bool = False) -
     Raises:
         ResourcesError: It does not fit, and is not permitted.
     """
-    if needed < 2**28 or permitted():  # what every machine has need not be looked up
+    if needed < LITTLE_MEMORY or permitted():
         return
     there = max(available_memory(), gpu_memory() if on_gpu else 0)
     if needed > there:
@@ -108,7 +111,7 @@ def check_disk(needed: int, folder: Path, what: str, advice: str) -> None:
     Raises:
         ResourcesError: It does not fit, and is not permitted.
     """
-    if needed < 2**24 or permitted():  # so little is tried on a full disk, too
+    if needed < LITTLE_DISK or permitted():
         return
     free = _free_bytes(folder)
     # Other files grow in the meantime, and a file system keeps some space for itself.
@@ -120,7 +123,7 @@ def check_disk(needed: int, folder: Path, what: str, advice: str) -> None:
 
 
 class Pace:
-    """Stops work that would take more than a day, once its pace can be measured.
+    """Stops work that would take more than a day, once its pace is measured, and before much of it is done.
 
     Args:
         total: How many steps there are.
@@ -129,10 +132,11 @@ class Pace:
     """
 
     def __init__(self, total: int, what: str, advice: str) -> None:
-        self.total = total
+        self._left = total
         self._words = what, advice
-        self._done = 0
+        self._measured = 0
         self._start: float | None = None
+        self._judged = False
 
     def step(self) -> None:
         """Count a step that is done.
@@ -140,17 +144,20 @@ class Pace:
         Raises:
             ResourcesError: The steps that are left would take more than a day, and that is not permitted.
         """
+        self._left -= 1
         if self._start is None:
             # Before its first step, work compiles and loads.
             self._start = time.monotonic()
             return
-        self._done += 1
+        self._measured += 1
         elapsed = time.monotonic() - self._start
-        if elapsed < GRACE_SECONDS or permitted():
+        # Judged once: later, a computer that slept would seem slow, and more than seconds of work would be lost.
+        if self._judged or elapsed < MEASURED_SECONDS:
             return
+        self._judged = True
         # In whole microseconds, as no float holds every number of steps.
-        left = (self.total - self._done) * int(elapsed / self._done * 1e6) // 10**6
-        if left > LONGEST_SECONDS:
+        left = self._left * int(elapsed / self._measured * 1e6) // 10**6
+        if left > LONGEST_SECONDS and not permitted():
             what, advice = self._words
             raise ResourcesError(
                 f"Expected work that is done within a day, but at its pace {what} takes about "
@@ -161,7 +168,7 @@ class Pace:
 def bytes_in_words(n: int) -> str:
     """Return a number of bytes, of any size, such as `1.5 GB`."""
     if n >= 10**21:  # a float holds no number of 400 digits
-        return "more than 1,000 EB"
+        return "1,000 EB or more"
     power = max((len(str(n)) - 1) // 3, 1)
     return f"{n / 1000**power:,.1f} {('kB', 'MB', 'GB', 'TB', 'PB', 'EB')[power - 1]}"
 
