@@ -52,6 +52,7 @@ def write_pictures(comparison: Comparison, out: str | Path) -> tuple[Path, ...]:
         ("calibration.png",): lambda: _calibration(comparison, images),
     }
     folder = Path(out)
+    plots.remove_files([folder / name for names in pictures for name in names])
     files = [plots.draw_files([folder / name for name in names], draw) for names, draw in pictures.items()]
     return tuple(path for written in files for path in written)
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.data import first_few
 from featx.errors import DataError
 from featx.progress import Pace
 
@@ -69,7 +70,7 @@ def possible_folds(y: NDArray[np.int64], groups: Sequence[str], classes: Sequenc
         ways = "add images" if wanted > 2 else "add images, or use more --folds"
         raise DataError(
             f"Expected training images of at least {least} groups (an image without a group counts as one) in each "
-            f"class to compare classifiers by cross-validation, found fewer for {', '.join(few)}; {ways}."
+            f"class to compare classifiers by cross-validation, found fewer for {first_few(few)}; {ways}."
         )
     allowed = min(wanted, *counts.values())
     if allowed < wanted:

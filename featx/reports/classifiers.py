@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from featx.classifiers import Comparison, MetricEstimate, compare_source
-from featx.plots import draw_scores, inline_svg
-from featx.reports.blocks import Block, Figure, Note, Table
+from featx.plots import draw_scores
+from featx.reports.blocks import Block, Note, Table
 from featx.reports.opened import OpenedRun
+from featx.reports.pictures import drawing
 from featx.text import NOTHING, decimal, duration, fraction_percent, images, interval_percent, percent, probability
 
 BASELINE = " (baseline)"
@@ -24,13 +25,12 @@ METRIC_TITLES = {
 def classifiers_blocks(opened: OpenedRun, *, seed: int) -> tuple[Block, ...]:
     """Return the comparison of classifiers on the backbone's features with the run's head, on the same images."""
     comparison = compare_source(opened.source("backbone"), seed=seed, cache=opened.cache)
-    axes = draw_scores(comparison.score_rows())
     caption = (
         f"Accuracy with 95 % intervals, in cross-validation ({comparison.repeats} × {comparison.folds} folds of "
         f"{images(len(comparison.y_train))}) and on {images(len(comparison.y_test), 'test')}."
     )
     return (
-        Figure(inline_svg(axes, opened.id("classifiers")), _alt(comparison), caption),
+        drawing(lambda: draw_scores(comparison.score_rows()), opened.id("classifiers"), _alt(comparison), caption),
         _accuracies(comparison),
         _other_metrics(comparison),
         *(Note(line) for line in comparison.notes),

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from featx import plots
 from featx.clustering import Clusters, LayerQuality, measure_clusters
-from featx.reports.blocks import Block, Figure, Note, Table
+from featx.reports.blocks import Block, Note, Table
+from featx.reports.many_classes import few_classes, fold_of
 from featx.reports.opened import SPLIT_NAMES, OpenedRun
+from featx.reports.pictures import drawing
 from featx.text import NOTHING, count, decimal, images, percent, probability
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Classes that the description of a drawing names.
+NAMED = 40
 MEASURE_TITLES = {
     "silhouette": "silhouette",
     "davies_bouldin": "Davies–Bouldin (lower is better)",
@@ -76,9 +86,13 @@ def _permuted(part: LayerQuality) -> Table:
 
 
 def _by_class(part: LayerQuality) -> Table:
+    of_class = {name: part.quality.of_class(number) for number, name in enumerate(part.quality.classes)}
+    listed, words = few_classes(
+        part.quality.classes, lambda name: of_class[name]["silhouette"], "the lowest silhouette"
+    )
     rows = []
-    for number, name in enumerate(part.quality.classes):
-        own = part.quality.of_class(number)
+    for name in listed:
+        own = of_class[name]
         rows.append(
             (
                 name,
@@ -90,22 +104,31 @@ def _by_class(part: LayerQuality) -> Table:
             )
         )
     header = ("class", "images", "silhouette", "silhouette below 0", "kNN purity", "nearest class")
-    return Table(f"By class, {_what(part)}.", header, tuple(rows), words=frozenset({5}))
+    caption = f"By class, {_what(part)}.{words}"
+    return Table(caption, header, tuple(rows), words=frozenset({5}), fold=fold_of(listed))
 
 
-def _silhouettes(opened: OpenedRun, measured: Clusters) -> Figure:
+def _silhouettes(opened: OpenedRun, measured: Clusters) -> Block:
     shown = [part for part in measured.parts if part.split == measured.main.split]
-    _, axes = plots.new_figure(WIDTH * len(shown), HEIGHT, len(shown))
-    grid = np.atleast_1d(axes)
     descriptions = []
-    for part, ax in zip(shown, grid, strict=True):
+    for part in shown:
         quality = part.quality
-        chance = (quality.silhouette.low, quality.silhouette.high)
-        names = list(plots.short_names(quality.classes).values())
-        plots.draw_silhouettes(quality.silhouettes, quality.labels, names, f"{part.layer} features", chance, ax)
-        means = [quality.of_class(number)["silhouette"] for number in range(len(quality.classes))]
-        listed = ", ".join(f"{name} {decimal(v, 2)}" for name, v in zip(quality.classes, means, strict=True))
-        descriptions.append(f"{part.layer} features: {listed}")
+        named = quality.classes[:NAMED]
+        means = [quality.of_class(number)["silhouette"] for number in range(len(named))]
+        listed = ", ".join(f"{name} {decimal(v, 2)}" for name, v in zip(named, means, strict=True))
+        more = f" and {len(quality.classes) - NAMED:,} more" if len(quality.classes) > NAMED else ""
+        descriptions.append(f"{part.layer} features: {listed}{more}")
     caption = "Silhouette of every image, sorted within its class (Rousseeuw 1987)."
     alt = f"Bars of the silhouette of every image. Means by class: {'; '.join(descriptions)}."
-    return Figure(plots.inline_svg(grid[0], opened.id("silhouettes")), alt, caption)
+    return drawing(lambda: _draw_silhouettes(shown), opened.id("silhouettes"), alt, caption)
+
+
+def _draw_silhouettes(shown: Sequence[LayerQuality]) -> Axes:
+    height = max(HEIGHT, plots.silhouette_size(len(shown[0].quality.classes))[1])
+    _, axes = plots.new_figure(WIDTH * len(shown), height, len(shown))
+    for part, ax in zip(shown, np.atleast_1d(axes), strict=True):
+        quality = part.quality
+        chance = (quality.silhouette.low, quality.silhouette.high)
+        title = f"{part.layer} features"
+        drawn = plots.draw_silhouettes(quality.silhouettes, quality.labels, quality.classes, title, chance, ax)
+    return drawn

@@ -6,6 +6,7 @@ from collections import Counter
 
 from featx.data import SPLITS
 from featx.reports.blocks import Block, Facts, Gallery, Picture, Points, Section, Table
+from featx.reports.many_classes import few_classes, fold_of
 from featx.reports.model import has_random_weights
 from featx.reports.opened import SPLIT_NAMES, OpenedRun
 from featx.reports.pictures import missing_note, thumbnails
@@ -17,6 +18,8 @@ from featx.text import NOTHING, count, images, interval_percent, percent
 # Sample images of each class, and in all; every one adds about 6 kB.
 SAMPLES_PER_CLASS = 5
 SAMPLES = 40
+# Columns that are named.
+NAMED = 20
 # With fewer images, Wilson's interval of a share near one half is wider than 33 points.
 FEW = 30
 # Limits of every run.
@@ -61,14 +64,17 @@ def data_section(opened: OpenedRun, anchor: str | None = None) -> Section:
 def _counts(opened: OpenedRun) -> Table:
     counts = Counter((image.split, image.label) for image in opened.run.images)
     splits = [split for split in SPLITS if any(key[0] == split for key in counts)]
-    rows = [(name, [counts[split, name] for split in splits]) for name in opened.run.classes]
-    rows.append(("all", [sum(numbers[column] for _, numbers in rows) for column in range(len(splits))]))
+    totals = Counter(image.label for image in opened.run.images)
+    listed, words = few_classes(opened.run.classes, lambda name: -totals[name], "the most images")
+    rows = [(name, [counts[split, name] for split in splits]) for name in listed]
+    by_split = Counter(image.split for image in opened.run.images)
+    rows.append(("all", [by_split[split] for split in splits]))
     cells = tuple((name, *map(count, numbers), count(sum(numbers))) for name, numbers in rows)
     header = ("class", *(SPLIT_NAMES[split] for split in splits), "all")
     held_out = len(opened.of_role("validation"))
     note = f"; {count(held_out)} of the training images were held out for validation"
-    caption = f"Images by class and split{note if held_out and 'val' not in splits else ''}."
-    return Table(caption, header, cells, last_is_total=True)
+    caption = f"Images by class and split{note if held_out and 'val' not in splits else ''}.{words}"
+    return Table(caption, header, cells, last_is_total=True, fold=fold_of(listed))
 
 
 def _sampled(opened: OpenedRun, per_class: int) -> list[RunImage]:
@@ -86,8 +92,13 @@ def _facts(opened: OpenedRun) -> tuple[tuple[str, str], ...]:
         ("folder of the data or of its manifest", str(data["root"])),
         ("SHA-256 of contents, classes and splits", str(data["sha256"])),
         ("groups, such as patients", f"{count(len(groups))} groups" if groups else "not given"),
-        ("further columns of the manifest", ", ".join(_extra_columns(opened)) or NOTHING),
+        ("further columns of the manifest", _listed(_extra_columns(opened)) or NOTHING),
     )
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
 
 
 def _extra_columns(opened: OpenedRun) -> list[str]:
@@ -143,7 +154,7 @@ def _patients(opened: OpenedRun) -> tuple[str, str]:
 
 def _sources(opened: OpenedRun) -> tuple[str, str]:
     if columns := _extra_columns(opened):
-        hint = f"The further columns of the manifest ({', '.join(columns)}) may help to check this."
+        hint = f"The further columns of the manifest ({_listed(columns)}) may help to check this."
     else:
         hint = "The data does not say where its images come from, so this cannot be checked here."
     text = (

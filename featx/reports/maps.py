@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import TYPE_CHECKING
+
 from featx import plots
 from featx.images import Atlas, atlas_of
 from featx.maps import NEIGHBOURS, Map, components, draw_map, map_data, map_parameters
 from featx.progress import report_progress
-from featx.reports.blocks import Block, Figure, Interactive, Table, Text
+from featx.reports.blocks import Block, Interactive, Table, Text
 from featx.reports.opened import OpenedRun
+from featx.reports.pictures import drawing
 from featx.reports.side_by_side import Coefficients
 from featx.runs import Layer
 from featx.text import count, decimal, images
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Classes that the description of a drawing names.
+NAMED = 40
 TITLES: dict[Layer, str] = {"penultimate": "penultimate features", "backbone": "backbone features"}
 UNITLESS = "The axes have no unit. Sizes of clusters and distances between clusters mean little."
 
@@ -69,16 +78,20 @@ def _interactive(opened: OpenedRun, drawn: Map, atlases: Atlases, heading: int) 
     return Interactive(div + script)
 
 
-def _drawing(opened: OpenedRun, drawn: Map) -> Figure:
+def _drawing(opened: OpenedRun, drawn: Map) -> Block:
     points = drawn.points
-    classes = sorted(set(points.labels))
-    short = plots.short_names(classes)
-    labels = [short[name] for name in points.labels]
-    axes = plots.draw_scatter(points.xy, labels, "", drawn.embedding.method, wrong=points.wrong, added=points.added)
-    counts = ", ".join(f"{name} {count(points.labels.count(name))}" for name in classes)
+    of_class = Counter(points.labels)
+    named = sorted(name for name, _ in of_class.most_common(NAMED))
+    counts = ", ".join(f"{name} {count(of_class[name])}" for name in named)
+    counts += f" and {len(of_class) - len(named):,} more classes" if len(of_class) > len(named) else ""
     alt = (
         f"Scatter plot of {images(len(points))}: {counts}. Silhouette of the classes on the map: "
         f"{decimal(drawn.silhouette['map'], 2)}."
     )
-    svg = plots.inline_svg(axes, opened.id(f"map-{drawn.layer}"))
-    return Figure(svg, alt, f"{_title(drawn)}. {UNITLESS}", print_only=True)
+
+    def draw() -> Axes:
+        how = drawn.embedding.method
+        return plots.draw_scatter(points.xy, points.labels, "", how, wrong=points.wrong, added=points.added)
+
+    caption = f"{_title(drawn)}. {UNITLESS}"
+    return drawing(draw, opened.id(f"map-{drawn.layer}"), alt, caption, print_only=True)

@@ -1,17 +1,22 @@
-"""Small pictures of a run's images, inside the page."""
+"""Drawings, and small pictures of a run's images, inside the page."""
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from featx.images import decode_unchanged
 from featx.parallel import bounded_map
+from featx.plots import draw_svg
 from featx.progress import report_progress
-from featx.reports.blocks import Note
+from featx.reports.blocks import Block, Figure, Note
 from featx.runs import Run, RunImage
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # Pixels, for the longer side; on the page they are 136 to 190 CSS pixels wide.
 SIDE = 176
@@ -29,6 +34,12 @@ def thumbnails(run: Run, images: Sequence[RunImage], stage: str) -> list[str | N
         uris.append(uri)
         report_progress(stage, len(uris), len(images))
     return uris
+
+
+def drawing(draw: Callable[[], Axes], prefix: str, alt: str, caption: str, *, print_only: bool = False) -> Block:
+    """Return a drawing, or a note where it cannot be drawn."""
+    svg = draw_svg(draw, prefix)
+    return Note("This picture could not be drawn.") if svg is None else Figure(svg, alt, caption, print_only)
 
 
 def missing_note(uris: Sequence[str | None], kind: str) -> list[Note]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from featx import plots
-from featx.reports.blocks import Block, Confusion, Figure, Gallery, Note, Picture, Section, Table, Text
+from featx.reports.blocks import Block, Confusion, Gallery, Note, Picture, Section, Table, Text
+from featx.reports.many_classes import few_classes, fold_of
 from featx.reports.opened import SPLIT_NAMES, OpenedRun
-from featx.reports.pictures import missing_note, thumbnails
+from featx.reports.pictures import drawing, missing_note, thumbnails
 from featx.runs import RunImage
 from featx.stats import Score, mean_interval
 from featx.text import (
@@ -26,10 +28,15 @@ from featx.text import (
     percent,
 )
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 # Misclassified images shown of each part of the data; every one adds about 6 kB.
 SHOWN = 24
 # Classes whose probabilities are shown for each of them.
 SHOWN_CLASSES = 4
+# Epochs in a table, about.
+EPOCHS = 1000
 # A confusion matrix of more classes is wider than a page.
 CONFUSION_CLASSES = 30
 
@@ -105,7 +112,7 @@ def _scores(opened: OpenedRun) -> Table:
 
 
 def _baseline(classes: Sequence[str], test: Sequence[RunImage]) -> str:
-    most = max(sum(image.label == name for image in test) for name in classes)
+    most = max(Counter(image.label for image in test).values())
     return (
         f"Always guessing the most frequent class gets {fraction_percent(most, len(test))}. Each test image counts "
         f"for {100 / len(test):.2g} percentage points of accuracy."
@@ -113,28 +120,32 @@ def _baseline(classes: Sequence[str], test: Sequence[RunImage]) -> str:
 
 
 def _by_class(classes: Sequence[str], chosen: Sequence[RunImage], kind: str) -> Table:
-    rows = []
-    for name in classes:
-        own = [image for image in chosen if image.label == name]
-        called = [image for image in chosen if image.predicted == name]
-        both = sum(image.predicted == name for image in own)
-        rows.append((name, count(len(own)), fraction_interval(both, len(own)), fraction_interval(both, len(called))))
+    own = Counter(image.label for image in chosen)
+    called = Counter(image.predicted for image in chosen)
+    both = Counter(image.label for image in chosen if image.predicted == image.label)
+    listed, words = few_classes(classes, lambda name: both[name] / max(own[name], 1), "the lowest recall")
+    rows = [
+        (name, count(own[name]), *(fraction_interval(both[name], part[name]) for part in (own, called)))
+        for name in listed
+    ]
     caption = (
         f"By class, {kind} images. Recall (sensitivity) is the share of a class's images that the model assigns to "
         "this class. Precision is the share of the images assigned to a class that really belong to it. In "
-        "parentheses: Wilson's 95 % intervals."
+        f"parentheses: Wilson's 95 % intervals.{words}"
     )
-    return Table(caption, ("class", "images", "recall", "precision"), tuple(rows))
+    return Table(caption, ("class", "images", "recall", "precision"), tuple(rows), fold=fold_of(listed))
 
 
 def _confusion(classes: Sequence[str], chosen: Sequence[RunImage], kind: str) -> Block:
     """Return the confusion matrix, or for very many classes the most frequent confusions."""
     number = {name: index for index, name in enumerate(classes)}
-    counts = np.zeros((len(classes),) * 2, np.int64)
-    np.add.at(counts, ([number[i.label] for i in chosen], [number[i.predicted] for i in chosen]), 1)
-    caption = f"Confusion matrix of {images(len(chosen), kind)}, {count(int(np.trace(counts)))} correct."
+    pairs = [(image.label, image.predicted) for image in chosen]
+    true, predicted = (np.array([number[name] for name in names], np.int64) for names in zip(*pairs, strict=True))
+    matrix = plots.confusion_counts(true, predicted, len(classes))
+    caption = f"Confusion matrix of {images(len(chosen), kind)}, {count(int(np.sum(true == predicted)))} correct."
     if len(classes) > CONFUSION_CLASSES:
-        return _most_frequent(classes, counts, caption)
+        return _most_frequent(classes, plots.most_confused(matrix, CONFUSION_CLASSES), caption)
+    counts = matrix.toarray()
     totals = counts.sum(axis=1)
     rows = tuple(
         (
@@ -147,11 +158,8 @@ def _confusion(classes: Sequence[str], chosen: Sequence[RunImage], kind: str) ->
     return Confusion(f"{caption} A darker cell holds a larger share of the true class.", tuple(classes), rows)
 
 
-def _most_frequent(classes: Sequence[str], counts: NDArray[np.int64], caption: str) -> Table:
-    wrong = counts - np.diag(np.diag(counts))
-    order = np.argsort(-wrong, axis=None, kind="stable")[:CONFUSION_CLASSES]
-    pairs = [divmod(int(place), len(classes)) for place in order if wrong.flat[place]]
-    rows = tuple((classes[row], classes[column], count(int(counts[row, column]))) for row, column in pairs)
+def _most_frequent(classes: Sequence[str], confused: Sequence[tuple[int, int, int]], caption: str) -> Table:
+    rows = tuple((classes[row], classes[column], count(n)) for row, column, n in confused)
     text = f"{caption} A matrix of {len(classes)} classes is too wide, so these are the most frequent confusions."
     return Table(text, ("true", "predicted", "images"), rows or ((NOTHING, NOTHING, "0"),), words=frozenset({1}))
 
@@ -195,17 +203,22 @@ def _picture(opened: OpenedRun, image: RunImage, uri: str | None) -> Picture:
 def curves_section(opened: OpenedRun) -> Section:
     """Return the section of accuracy and loss by epoch, as curves and as numbers."""
     history = opened.run.history
+    caption = (
+        "Accuracy and cross-entropy loss by epoch; the first epoch is 0. Training values are means over the batches "
+        "of an epoch, with dropout. Validation values are measured after each epoch, without dropout."
+    )
+    figure = drawing(lambda: _curves(history), opened.id("curves"), _curves_alt(history), caption)
+    return Section("Training", opened.id("training"), (figure, _epochs(history)))
+
+
+def _curves(history: Sequence[Mapping[str, float | None]]) -> Axes:
+    left: Axes
     _, (left, right) = plots.new_figure(9, 3.4, columns=2)
     plots.draw_curve(_values(history, "accuracy"), [e["val_accuracy"] for e in history], "accuracy", left)
     left.set_ylim(0, 1.02)
     plots.draw_curve(_values(history, "loss"), [e["val_loss"] for e in history], "cross-entropy (nats)", right)
     right.set_ylim(bottom=0)
-    caption = (
-        "Accuracy and cross-entropy loss by epoch; the first epoch is 0. Training values are means over the batches "
-        "of an epoch, with dropout. Validation values are measured after each epoch, without dropout."
-    )
-    figure = Figure(plots.inline_svg(left, opened.id("curves")), _curves_alt(history), caption)
-    return Section("Training", opened.id("training"), (figure, _epochs(history)))
+    return left
 
 
 def _values(history: Sequence[Mapping[str, float | None]], name: str) -> list[float]:
@@ -229,6 +242,8 @@ def _curves_alt(history: Sequence[Mapping[str, float | None]]) -> str:
 
 
 def _epochs(history: Sequence[Mapping[str, float | None]]) -> Table:
+    step = math.ceil(len(history) / EPOCHS)
+    listed = [*history[:-1:step], history[-1]]
     rows = tuple(
         (
             str(int(epoch["epoch"] or 0)),
@@ -238,7 +253,7 @@ def _epochs(history: Sequence[Mapping[str, float | None]]) -> Table:
             decimal(epoch["val_loss"], 4),
             percent(epoch["val_accuracy"]),
         )
-        for epoch in history
+        for epoch in listed
     )
     header = (
         "epoch",
@@ -248,4 +263,5 @@ def _epochs(history: Sequence[Mapping[str, float | None]]) -> Table:
         "validation loss",
         "validation accuracy",
     )
-    return Table("By epoch; losses in nats.", header, rows, fold=f"Values of each epoch ({count(len(rows))})")
+    words, which = (f" Every {step}th epoch and the last.", "some epochs") if step > 1 else ("", "each epoch")
+    return Table(f"By epoch; losses in nats.{words}", header, rows, fold=f"Values of {which} ({count(len(rows))})")

@@ -11,7 +11,6 @@ from sklearn.metrics import roc_auc_score
 
 from featx import plots
 from featx.plots.classifiers import ScoreRow, draw_reliability, draw_roc, draw_scores
-from featx.plots.confusion import draw_confusions
 from featx.stats import wilson
 
 ROWS = [
@@ -89,28 +88,6 @@ def test_scores_without_a_test_part_are_drawn() -> None:
     assert set(bars(axes)) == {"cross-validation"}
 
 
-def test_a_matrix_a_classifier() -> None:
-    counts = [np.diag([number, 9, 9]) for number in range(7)]
-    axes = draw_confusions(counts, [f"c{number}" for number in range(7)], CLASSES)
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    seen = [one for one in figure.axes if one.get_visible()]
-    assert [one.get_title() for one in seen] == [f"c{number}" for number in range(7)]
-    for number, one in enumerate(seen):
-        cells = {text.get_position(): text.get_text() for text in one.texts}
-        assert cells[0, 0] == str(number)
-        # Names only where no neighbour has them.
-        assert bool(one.get_ylabel()) == (number in (0, 4))
-        assert bool(one.get_xlabel()) == (number >= 3)
-
-
-@pytest.mark.slow
-def test_many_classes_have_shades_and_no_numbers() -> None:
-    axes = draw_confusions([np.eye(30, dtype=np.int64)], ["c"], [str(number) for number in range(30)])
-    assert not axes.texts
-    np.testing.assert_array_equal(np.asarray(axes.images[0].get_array()), np.eye(30))
-
-
 def test_roc_curves_have_the_areas_of_scikit_learn() -> None:
     p = shares()
     axes = draw_roc(LABELS, p, CLASSES)
@@ -130,6 +107,27 @@ def test_two_classes_have_one_curve() -> None:
 
 def test_a_class_without_images_is_said() -> None:
     assert legend_texts(draw_roc(np.minimum(LABELS, 1), shares(), CLASSES))[2] == "viral: no images"
+
+
+def test_of_many_classes_the_mean_and_the_ends_have_a_curve() -> None:
+    k = 12
+    y = np.arange(10 * k) % k
+    p = np.random.default_rng(0).random((len(y), k))
+    p[np.arange(len(y)), y] += 0.3
+    p /= p.sum(axis=1, keepdims=True)
+    areas = [roc_auc_score(y == number, p[:, number]) for number in range(k)]
+    mean, *texts = legend_texts(draw_roc(y, p, [f"c{number}" for number in range(k)]))
+    assert mean == f"mean of 12 classes: AUC {np.mean(areas):.2f}"
+    order = np.argsort(-np.array(areas), kind="stable")
+    assert texts == [f"c{number}: AUC {areas[number]:.2f}" for number in [*order[:3], *order[-5:]]]
+
+
+def test_equal_scores_are_one_step_and_unknown_ones_are_left_out() -> None:
+    y = np.array([0, 1, 0, 1, 0, 1])
+    p = np.array([0.5, 0.5, 0.1, 0.9, np.nan, 0.5])
+    (text,) = legend_texts(draw_roc(y, np.column_stack([1 - p, p]), ["a", "b"]))
+    known = np.isfinite(p)
+    assert text == f"b: AUC {roc_auc_score(y[known], p[known]):.2f}"
 
 
 def test_reliability_counts_and_shares() -> None:

@@ -54,3 +54,22 @@ def test_many_classes_are_drawn_without_what_would_lie_on_top_of_one_another(cla
     axes = plots.draw_silhouettes(values, labels, names, "")
     assert len(axes.get_yticklabels()) == (classes if classes <= MOST_NAMES else 0)
     assert len(plots.draw_pairs({"": np.ones((classes, classes))}, names).texts) == 0
+
+
+def test_of_very_many_classes_the_means_are_drawn() -> None:
+    k = 600
+    labels = np.arange(4 * k) % k
+    values = np.random.default_rng(0).uniform(-1, 1, 4 * k)
+    axes = plots.draw_silhouettes(values, labels, [str(number) for number in range(k)], "")
+    bars: list[Any] = [patch.get_data() for patch in axes.patches if isinstance(patch, StepPatch)]
+    (drawn,) = bars
+    means = [values[labels == number].mean() for number in range(k)]
+    np.testing.assert_allclose(drawn.values, sorted(means, reverse=True))
+    ratios = np.random.default_rng(0).uniform(0.5, 3, (k, k))
+    ratios[400, 100] = 0.1
+    np.fill_diagonal(ratios, np.nan)
+    first = plots.draw_pairs({"": ratios}, [str(number) for number in range(k)])
+    squares = np.asarray(first.images[0].get_array())
+    assert squares.shape == (300, 300)
+    assert squares[200, 50] == 0.1
+    assert len(first.get_xticklabels()) == 40

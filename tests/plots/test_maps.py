@@ -118,3 +118,28 @@ def test_a_map_keeps_its_room_beside_long_names(tmp_path: Path) -> None:
     assert len(set(names_shown)) == 2
     assert legend.get_window_extent().width <= figure.bbox.width
     assert axes.title.get_window_extent().width <= figure.bbox.width
+
+
+def test_a_map_of_many_classes_has_a_bounded_legend_and_every_point(tmp_path: Path) -> None:
+    n, k = 30_000, 1000
+    points = np.random.default_rng(0).normal(size=(n, 2))
+    labels = [f"class {min(i % (k + 5), k):04}" for i in range(n)]
+    axes = draw_scatter(points, labels, "")
+    texts = [text.get_text() for text in axes.get_legend().get_texts()]  # type: ignore[union-attr]
+    assert len(texts) == 25
+    assert texts[-1] == "and 977 more"
+    assert f"class 1000 ({labels.count('class 1000')})" in texts
+    assert sum(len(np.asarray(one.get_offsets())) for one in axes.collections) == n
+    assert len(axes.collections) == 64
+    plots.save(axes, tmp_path / "map.svg")
+    assert (tmp_path / "map.svg").stat().st_size < 3e6
+
+
+def test_points_in_odd_places_are_drawn(tmp_path: Path) -> None:
+    for number, points in enumerate(
+        ([[0.0, 0.0]] * 3, [[1e300, -1e300], [0, 0], [1, 1]], [[np.nan, 1], [1, 2], [2, 3]])
+    ):
+        axes = draw_scatter(np.array(points), ["a", "b", ""], "")
+        plots.save(axes, tmp_path / f"{number}.png")
+    plots.save(draw_scatter(np.zeros((1, 2)), ["a"], ""), tmp_path / "one.png")
+    assert len(list(tmp_path.iterdir())) == 4
