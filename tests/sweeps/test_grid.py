@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from featx.errors import UsageError
+from featx.errors import ResourcesError, UsageError
+from featx.progress import permitting
 from featx.recipes import BackbonePart, PreprocessPart, Recipe
-from featx.sweeps.grid import as_text, column_names, parsed_setting, parsed_values, points_of
+from featx.sweeps.grid import as_text, check_number, column_names, parsed_setting, parsed_values, points_of
 
 RECIPE = Recipe(backbone=BackbonePart(name="vgg16"))
 
@@ -153,3 +154,14 @@ def test_columns_have_column_names_where_they_can_be_told_apart() -> None:
 def test_absurd_values_are_wrong_usage(text: str) -> None:
     with pytest.raises(UsageError, match=r"fit\.epochs: input should be a valid integer, received"):
         points_of(RECIPE, {"fit.epochs": parsed_values(text)}, [0])
+
+
+def test_more_fits_than_a_day_has_seconds_are_refused_before_they_are_listed() -> None:
+    grid = {"fit.batch_size": list(range(1, 1001)), "views.count": list(range(1, 1001))}
+    with pytest.raises(ResourcesError, match=r"at most 86,400 fits, .* received 3,000,000; try"):
+        points_of(RECIPE, grid, range(3))
+    with pytest.raises(ResourcesError, match="received 1,000,000,000,000"):
+        points_of(RECIPE, {"fit.batch_size": [8]}, range(10**12))
+    check_number(86_400)
+    with permitting(True):
+        check_number(86_401)

@@ -12,9 +12,19 @@ import pytest
 from pipeline_data import read_table, small_data, small_recipe
 from typer.testing import CliRunner, Result
 
+from featx import progress
 from featx.cli import app
 from featx.digests import digest_of
-from featx.errors import DataError, RecipeError, RunError, StoreError, UntrustedError, UsageError, WeightsError
+from featx.errors import (
+    DataError,
+    RecipeError,
+    ResourcesError,
+    RunError,
+    StoreError,
+    UntrustedError,
+    UsageError,
+    WeightsError,
+)
 from featx.features import data_digest, extraction
 from featx.heads import fit as head_fits
 from featx.recipes import Recipe, dump_recipe, load_recipe
@@ -389,3 +399,15 @@ def test_a_folder_that_cannot_be_written_is_not_called_the_cache(run: Run, tmp_p
     assert str(out) in str(error.value)
     assert "--out" in str(error.value)
     assert "cache" not in str(error.value).replace(str(tmp_path), "")
+
+
+def test_a_sweep_of_more_than_a_day_stops_and_keeps_what_is_done(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "MEASURED_SECONDS", 0.0)
+    monkeypatch.setattr(head_fits, "PacedBatches", lambda batches, epochs: batches)
+    monkeypatch.setattr(progress, "LONGEST_SECONDS", -1.0)
+    with pytest.raises(ResourcesError, match="a sweep of 4 fits takes about 0 hours; try fewer values or --seeds"):
+        run(grid=GRID, seeds=2)
+    assert len(list((tmp_path / "out" / "fits").iterdir())) == 2
+    assert len(run(grid=GRID, seeds=2, yes=True).scores) == 4
