@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -133,5 +134,10 @@ def first_few(names: Sequence[str]) -> str:
 
 def in_sentence(name: str) -> str:
     """Return a name on one line and not too long for a sentence."""
-    line = " ".join(name.split())
+    line = " ".join(readable(name).split())
     return line if len(line) <= LONGEST_NAME else f"{line[: LONGEST_NAME - 1]}…"
+
+
+def readable(name: str) -> str:
+    """Return a file name so that it can be printed and stored even if its bytes are not valid UTF-8."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from featx.data.dataset import Item, first_few
+from featx.data.dataset import Item, first_few, readable
 from featx.data.layouts import DEEPEST, check_class_folders, splits_of_folders
 from featx.data.leftovers import is_own, is_system_folder
 from featx.data.splits import split_beside_train
@@ -104,11 +104,6 @@ def is_folder(path: Path) -> bool:
         return stat.S_ISDIR(path.stat().st_mode)
 
 
-def readable(name: str) -> str:
-    """Return a file name so that it can be printed and stored even if its bytes are not valid UTF-8."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
-
-
 def _is_image(name: str) -> bool:
     return name.lower().endswith(IMAGE_ENDINGS)
 
@@ -134,10 +129,10 @@ def _search_splits(root: Path, names: Sequence[str], splits: Mapping[str, str], 
             _search_classes(folder, prefix, split, listing)
         elif images := _images(files):
             log.warning(
-                "The %d images in %s were left out, because they are in no class folder; move them into %s<class>/ "
+                "Images in %s were left out (%d), because they are in no class folder; move them into %s<class>/ "
                 "folders to score them, or give them to featx predict.",
-                len(images),
                 prefix,
+                len(images),
                 prefix,
             )
         else:
@@ -159,6 +154,10 @@ def _search_classes(folder: str, prefix: str, split: str, listing: Listing) -> N
 
 def _no_classes(folder: str, files: Sequence[os.DirEntry[str]], split: str) -> DataError:
     images = _images(files)
+    if is_own({file.name for file in files}):
+        return DataError(
+            f"Expected images in {folder}, found what featx wrote; give the folder or manifest of the data."
+        )
     tables: list[str] = []
     with suppress(OSError):  # the folder above may not be readable
         places = (Path(folder), Path(folder).parent)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from featx.data.dataset import SPLITS, first_few
+from featx.data.dataset import SPLITS, first_few, in_sentence
 from featx.data.leftovers import is_system_folder
 from featx.data.splits import is_unclear_split, split_beside_train, split_mentioned, split_of_folder
 from featx.errors import DataError
@@ -34,17 +34,18 @@ def splits_of_folders(root: Path, names: Sequence[str]) -> dict[str, str]:
     unclear = [name for name in names if is_unclear_split(name) and _folders_in(root / name)]
     if unclear:
         raise DataError(
-            f"Expected train/, val/ and test/ in {root}, found {unclear[0]}/, which could be for validation or for "
-            "testing; rename it to val or test, or move it elsewhere."
+            f"Expected train/, val/ and test/ in {root}, found {in_sentence(unclear[0])}/, which could be for "
+            "validation or for testing; rename it to val or test, or move it elsewhere."
         )
     for split in dict.fromkeys(splits.values()):
         same = [name for name, one in splits.items() if one == split]
         if len(same) > 1:
             # A folder without classes, such as train_images/ beside train/, is ignored like any other.
             with_classes = [name for name in same if _folders_in(root / name)]
+            shown = " and ".join(map(in_sentence, with_classes))
             if len(with_classes) > 1:
                 raise DataError(
-                    f"Expected one folder for {split} in {root}, found {' and '.join(with_classes)}; put their "
+                    f"Expected one folder for {split} in {root}, found {shown}; put their "
                     "images into one, or move one elsewhere."
                 )
             splits = {name: one for name, one in splits.items() if name not in same or name in (with_classes or same)}
@@ -66,15 +67,17 @@ def check_class_folders(root: Path, names: Sequence[str]) -> None:
         splits = {inner: split for inner in below if (split := split_of_folder(inner))}
         if "train" not in splits.values() or len(set(splits.values())) < 2:
             continue
-        shown = " and ".join(f"{inner}/" for inner in sorted(splits, key=lambda inner: SPLITS.index(splits[inner])))
+        shown = " and ".join(
+            f"{in_sentence(inner)}/" for inner in sorted(splits, key=lambda inner: SPLITS.index(splits[inner]))
+        )
         if any(_folders_in(root / at / inner) for inner in splits):
             raise DataError(
                 f"Expected train/ or class folders in {root}, found {shown} "
-                f"{'one level' if at == name else 'further'} down in {at}/; give that folder."
+                f"{'one level' if at == name else 'further'} down in {in_sentence(at)}/; give that folder."
             )
         raise DataError(
-            f"Expected <split>/<class>/ folders in {root}, found {shown} within {at}/; lay the images out in "
-            "this way, or list them in a manifest with a column split."
+            f"Expected <split>/<class>/ folders in {root}, found {shown} within {in_sentence(at)}/; lay the images "
+            "out in this way, or list them in a manifest with a column split."
         )
     mentioned = {name: split for name in names if inside[name] and (split := split_mentioned(name))}
     if "train" in mentioned.values() and len(set(mentioned.values())) > 1:

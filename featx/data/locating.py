@@ -8,11 +8,12 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from featx.data.folders import IMAGE_ENDINGS
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.I)
+_FILE_URL = re.compile(r"file://(?:localhost)?(/.*)", re.I)
 MOST_FOLDERS = 50  # beside the manifest, that are looked into for a missing image
 MOST_PARTS = 20
 
@@ -56,8 +57,8 @@ def _spellings(written: str) -> Iterator[tuple[str, str]]:
     if plain.startswith("~"):
         home = os.path.expanduser(plain)  # noqa: PTH111 - Path.expanduser raises an error for an unknown user
         yield home, home
-    if plain.casefold().startswith("file://"):
-        path = unquote(urlsplit(plain).path)
+    if match := _FILE_URL.match(plain):
+        path = unquote(match[1])
         yield path, path
     if "\\" in plain:
         slashes = plain.replace("\\", "/")

@@ -53,7 +53,8 @@ def read_manifest(manifest: Path, *, labelled: bool = True) -> list[Row]:
     if elsewhere:
         log.info("Column %s of %s says the split of each image.", elsewhere, manifest.name)
         table = table.append_column("split", table[elsewhere])
-    notice_unused(manifest, table)
+    if labelled:  # where labels do not matter, splits and groups do not either
+        notice_unused(manifest, table)
     others = [name for name in table.column_names if name not in TEXT_COLUMNS]
     cells = zip(*(_text_column(manifest, table, name) for name in TEXT_COLUMNS), strict=True)
     extras = _plain_values(manifest, table, others)

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from featx.data.dataset import SPLITS, Dataset, Item, first_few
-from featx.data.folders import Listing, is_folder, readable, search_labelled, search_unlabelled
+from featx.data.dataset import SPLITS, Dataset, Item, first_few, readable
+from featx.data.folders import Listing, is_folder, search_labelled, search_unlabelled
 from featx.data.locating import advice, on_disk
 from featx.data.manifest import Row, read_manifest
 from featx.data.survey import survey

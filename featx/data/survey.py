@@ -11,7 +11,7 @@ from itertools import combinations
 from statistics import median
 
 from featx.data.dataset import Dataset, Item, first_few, in_sentence
-from featx.data.splits import is_unclear_split, split_beside_train
+from featx.data.splits import is_unclear_split, split_beside_train, split_mentioned
 from featx.text import count, images
 
 log = logging.getLogger("featx")
@@ -68,6 +68,9 @@ def summary(dataset: Dataset) -> str:
 
 def _odd_class_names(dataset: Dataset) -> Iterator[str]:
     like_splits = [name for name in dataset.classes if split_beside_train(name) or is_unclear_split(name)]
+    mentioned = {name: split for name in dataset.classes if (split := split_mentioned(name))}
+    if "train" in mentioned.values() and len(set(mentioned.values())) > 1:
+        like_splits = list({**dict.fromkeys(like_splits), **mentioned})
     if like_splits:
         yield (
             f"Classes are named like splits ({first_few(like_splits)}); if they are splits, lay the images out as "

@@ -136,6 +136,9 @@ def test_columns_that_look_like_split_or_group_are_named(
     rows = read_manifest(csv_file(tmp_path, content))
     assert {row.split for row in rows} == ({"train", "test"} if ",split," in content else {None})
     assert notice in caplog.text if notice else not caplog.messages
+    caplog.clear()
+    read_manifest(tmp_path / "m.csv", labelled=False)
+    assert not caplog.messages
 
 
 def test_columns_without_a_name_are_dropped(tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def test_a_split_without_class_folders_is_left_out(tmp_path: Path, notices: pyte
     (tmp_path / "val").mkdir()
     assert ids(read_data(tmp_path).items) == ["train/x/a.png", "train/y/a.png"]
     assert notices.messages == [
-        "The 2 images in test/ were left out, because they are in no class folder; move them into test/<class>/ "
+        "Images in test/ were left out (2), because they are in no class folder; move them into test/<class>/ "
         "folders to score them, or give them to featx predict.",
         "The folder val/ holds no image and was left out",
     ]
@@ -333,6 +333,24 @@ def test_names_that_are_not_utf8_can_be_written_and_opened(tmp_path: Path) -> No
     assert item.path.exists()
 
 
+def test_sentences_about_names_that_are_not_utf8_can_be_printed(tmp_path: Path) -> None:
+    folder = os.fsdecode(b"caf\xe9")
+    try:
+        make(tmp_path, f"{folder}/train/x/a.png", f"{folder}/test/x/a.png")
+    except OSError:
+        pytest.skip("this file system takes only valid Unicode")
+    with pytest.raises(DataError, match=r"found train/ and test/ one level down in caf\\xe9/; give") as caught:
+        read_data(tmp_path)
+    assert str(caught.value).encode()
+
+
+def test_a_run_given_as_data_is_named_as_such(tmp_path: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"Expected images in .*, found what featx wrote; give the folder or manifest"
+    ):
+        read_data(make(tmp_path, "manifest.json", "recipe.toml", "confusion.png"))
+
+
 def test_a_relative_folder_stays_found_after_a_change_of_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -422,6 +440,8 @@ def test_spaces_and_other_ways_to_write_a_path(tmp_path: Path, monkeypatch: pyte
         ("a.png", "a.png may be img/a.png, so"),
         ("up.png", "up.png may be ../up.png, so"),
         ("s3://bucket/a.png", "featx reads files of this machine only, so download the images and correct the paths"),
+        ("file://[bad/x.png", "correct the paths"),
+        ("https://[bad/a.png", "so download the images and correct the paths"),
         ("https://x.org/a.png", "so download the images and correct the paths"),
         ("nowhere.png", r"missing \(nowhere\.png\); correct the paths, where relative ones start at"),
         ("n" * 10_000, r"missing \(n{119}…\); correct the paths"),

@@ -50,6 +50,8 @@ def test_the_summary_has_groups_and_the_first_of_many_classes() -> None:
     ("names", "warning"),
     [
         (["dev/1", "dev/2", "x/1", "x/2"], r"Classes are named like splits \(dev\); if they are"),
+        (["train_cats/1", "train_cats/2", "test_cats/1", "test_cats/2"], r"like splits \(test_cats, train_cats\)"),
+        (["trainA/1", "trainA/2", "testA/1", "testA/2"], r"like splits \(testA, trainA\)"),
         (["run/1", "run/2", "x/1", "x/2"], r"Classes are named like what featx writes \(run\); move"),
         (["x/1", "x/2", "masks/1", "masks/2"], r"named like kinds of files, such as masks or thumbnails \(masks\)"),
         (["Covid/1", "covid/2", "x/1"], r"Some classes differ in spelling only \(1\), such as 'Covid' and 'covid'"),
@@ -94,7 +96,7 @@ def test_what_looks_odd_is_said(
         ["with_mask/with_mask_1", "with_mask/with_mask_2", "without_mask/1", "without_mask/2"],
         ["train/x/1", "train/y/1", "train/x/2", "train/y/2", "test/x/1", "test/y/1"],
         ["x/p1/1", "x/p1/2", "x/p2/1", "x/p2/2", "y/p3/1", "y/p3/2"],
-        ["valid_scan/1", "valid_scan/2", "training_wheels/1", "training_wheels/2"],
+        ["valid_scan/1", "valid_scan/2", "invalid_scan/1", "invalid_scan/2"],
     ],
 )
 def test_usual_data_are_not_warned_of(tmp_path: Path, said: pytest.LogCaptureFixture, names: list[str]) -> None:
