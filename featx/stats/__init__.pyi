@@ -10,7 +10,6 @@ from .metrics import METRICS as METRICS
 from .metrics import WITHOUT_INTERVAL as WITHOUT_INTERVAL
 from .metrics import bootstrap as bootstrap
 from .metrics import calibration_error as calibration_error
-from .metrics import confusion_matrix as confusion_matrix
 from .metrics import score_all as score_all
 from .significance import SIGNIFICANT as SIGNIFICANT
 from .significance import SeedSpread as SeedSpread

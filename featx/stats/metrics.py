@@ -33,9 +33,8 @@ def balanced_accuracy(y: Labels, P: Matrix, W: Matrix) -> Matrix:
 
     Source: Brodersen et al., "The balanced accuracy and its posterior distribution", ICPR 2010.
     """
-    counts = confusion_matrix(y, P, W)
-    of_class = counts.sum(axis=2)
-    return _mean_ratio(np.diagonal(counts, axis1=1, axis2=2), of_class, of_class > 0)
+    hits, own, _ = _class_counts(y, P, W)
+    return _mean_ratio(hits, own, own > 0)
 
 
 def macro_f1(y: Labels, P: Matrix, W: Matrix) -> Matrix:
@@ -44,9 +43,8 @@ def macro_f1(y: Labels, P: Matrix, W: Matrix) -> Matrix:
     Source: Sokolova and Lapalme, "A systematic analysis of performance measures for classification tasks",
     Information Processing & Management 45 (2009), 427-437 (macro-averaging; here of F1 itself, as in scikit-learn).
     """
-    counts = confusion_matrix(y, P, W)
-    both = counts.sum(axis=1) + counts.sum(axis=2)
-    return _mean_ratio(2 * np.diagonal(counts, axis1=1, axis2=2), both, both > 0)
+    hits, own, called = _class_counts(y, P, W)
+    return _mean_ratio(2 * hits, own + called, own + called > 0)
 
 
 def roc_auc(y: Labels, P: Matrix, W: Matrix) -> Matrix:
@@ -138,15 +136,18 @@ def bootstrap(
     return {name: ends.get(name) for name in METRICS}
 
 
-def confusion_matrix(y: Labels, P: Matrix, W: Matrix) -> Matrix:
-    """Return the confusion matrices, (b, classes, classes): sums of weights by true class (rows) and predicted class.
+def _class_counts(y: Labels, P: Matrix, W: Matrix) -> tuple[Matrix, Matrix, Matrix]:
+    """Return the weights, (b, classes) each, of a class's rows predicted as it, of its rows, and of all so predicted.
 
-    Its arguments are those of a metric: (n,) class indices, (n, classes) probabilities, (b, n) weights.
+    A whole confusion matrix of many classes would be large.
     """
-    classes = P.shape[1]
-    cells = y * classes + P.argmax(axis=1)
-    counts = [np.bincount(cells, weights, classes * classes) for weights in W]
-    return np.asarray(counts, np.float64).reshape(len(W), classes, classes)
+    predicted = P.argmax(axis=1)
+
+    def summed(cells: Labels, chosen: Matrix) -> Matrix:
+        return np.stack([np.bincount(cells, weights * chosen, P.shape[1]).astype(np.float64) for weights in W])
+
+    every = np.ones(len(y))
+    return summed(y, (predicted == y).astype(np.float64)), summed(y, every), summed(predicted, every)
 
 
 def _sample_weights(groups: Labels, count: int, generator: np.random.Generator) -> Matrix:

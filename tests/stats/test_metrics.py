@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from sklearn import metrics
 
-from featx.stats.metrics import METRICS, bootstrap, calibration_error, score_all
+from featx.stats.metrics import METRICS, balanced_accuracy, bootstrap, calibration_error, macro_f1, score_all
 
 
 def probabilities(n: int, classes: int, seed: int = 0) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -83,3 +85,18 @@ def test_bootstrap_draws_whole_groups() -> None:
     assert found["accuracy"] == bootstrap(*HALF, groups, seed=0)["accuracy"]
     assert found["calibration_error"] is None
     assert found["roc_auc"] is None
+
+
+def test_many_classes_take_little_memory() -> None:
+    """A confusion matrix for each bootstrap sample would take 8 GB."""
+    k = 1000
+    y = np.arange(k)
+    P = np.full((k, k), 1e-4)
+    P[y, np.where(y % 4 == 0, (y + 1) % k, y)] = 0.9
+    W = np.ones((1000, k))
+    tracemalloc.start()
+    assert balanced_accuracy(y, P, W)[0] == pytest.approx(0.75)
+    # Of four classes one is never predicted, one is predicted twice, once wrongly.
+    assert macro_f1(y, P, W)[0] == pytest.approx((0 + 2 / 3 + 1 + 1) / 4)
+    assert tracemalloc.get_traced_memory()[1] < 200e6
+    tracemalloc.stop()
