@@ -111,7 +111,7 @@ class NetworkSource:
                     raise
                 log.info("Keras runs the network, because OpenVINO does not: %s", error)
         network = self._keras(batch_size or BATCH_SIZES["keras"])
-        check_maps(self.size, network.batch_size, lambda: map_values_of_graph(network.traced().graph), on_gpu=True)
+        self._check_memory(network, network.batch_size, on_gpu=True)
         return network
 
     def _keras(self, batch_size: int) -> KerasNetwork:
@@ -137,6 +137,7 @@ class NetworkSource:
                 seal_compiled(self.store.root, files)
                 return network
         original = self._keras(TRIAL_IMAGES)
+        self._check_memory(original, max(TRIAL_IMAGES, batch_size))
 
         def write(target: Path) -> None:
             convert(original, target)
@@ -155,13 +156,17 @@ class NetworkSource:
         noise[-1] = np.linspace(0, 255, self.size).astype(np.uint8)[:, None]
         pixels = (self.preprocessing or Preprocessing("raw" if original.raw else "rescale"))(noise)
         rows, expected = converted.rows(pixels), original.rows(pixels)
-        differences = np.abs(rows - expected).max(axis=1) - TOLERANCE * np.abs(expected).max(axis=1)
-        # Not a number is no difference that is small enough.
-        if rows.shape != expected.shape or not (differences <= SMALLEST).all():
+        # Values that are not finite differ.
+        with np.errstate(invalid="ignore", over="ignore"):
+            differences = np.abs(rows - expected).max(axis=1) - TOLERANCE * np.abs(expected).max(axis=1)
+        if not (differences <= SMALLEST).all():
             raise EngineError(
                 f"Expected the features of {original.label} from OpenVINO to be those from Keras, but they differ on "
                 "trial images; use the engine keras (--engine keras)."
             )
+
+    def _check_memory(self, network: KerasNetwork, images: int, *, on_gpu: bool = False) -> None:
+        check_maps(self.size, images, lambda: map_values_of_graph(network.traced().graph), on_gpu=on_gpu)
 
     def _check_pixels(self, facts: NetworkFacts) -> None:
         """Check that a network that scales pixels itself gets them unscaled."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -68,7 +67,9 @@ def takes_raw_pixels(model: Any, size: int) -> bool:
     if "int" in str(model.inputs[0].dtype):
         return True
     pixels = np.ones((3, size, size, 3)) * np.array([0, 1, 255])[:, None, None, None]
-    return any(map(_too_little, _first_values(model, pixels)))
+    seen: list[Values] = []
+    _follow(model, pixels, pixels, seen)
+    return any(map(_too_little, seen))
 
 
 def _too_little(values: Values) -> bool:
@@ -80,20 +81,30 @@ def _too_little(values: Values) -> bool:
     return bool(step < LITTLE or np.abs(black).min() > FAR * step)
 
 
-def _first_values(model: Any, pixels: Any) -> Iterator[Values]:
-    """Yield what the first layers behind a model's own scaling see of pixels, where there is such scaling."""
-    values = {id(model.inputs[0]): pixels}
+def _follow(model: Any, given: Any, pixels: Any, seen: list[Values]) -> Any:
+    """Follow pixels, as they are given to a model, to its first layers that do more than scale.
+
+    What these see is added to `seen`, unless it is the pixels as they were. Returns the model's output if it only
+    scales, else None.
+    """
+    # A Sequential model keeps its layers in a model of another kind.
+    model = getattr(model, "_functional", None) or model
+    values = {id(model.inputs[0]): given}
     for operation in model.operations:
         for node in operation._inbound_nodes:
             if not node.input_tensors or not all(id(tensor) in values for tensor in node.input_tensors):
                 continue
-            seen = values[id(node.input_tensors[0])]
-            if hasattr(operation, "operations"):
-                yield from _first_values(operation, seen)
+            before = values[id(node.input_tensors[0])]
+            after = None
+            if hasattr(operation, "layers"):
+                after = _follow(operation, before, pixels, seen)
             elif _scales(operation):
-                values[id(node.output_tensors[0])] = _scaled(operation, node, values)
-            elif seen is not pixels:
-                yield np.asarray(seen, np.float64)
+                after = _scaled(operation, node, values)
+            elif before is not pixels:
+                seen.append(np.asarray(before, np.float64))
+            if after is not None:
+                values[id(node.output_tensors[0])] = after
+    return values.get(id(model.outputs[0]))
 
 
 def _scales(operation: Any) -> bool:

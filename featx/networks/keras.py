@@ -247,9 +247,12 @@ def _check_input(model: Any, backbone: BackbonePart, size: int) -> None:
     fitting = [(n, m, 3) for n in (size, None) for m in (size, None)]
     if len(shapes) != 1 or shapes[0] not in fitting:
         actual = f"has the shape {' and '.join(map(str, shapes))}" if shapes else "is not known"
+        advice = "set images.size (--size) to the model's own, or pass another model"
+        if len(shapes) == 1 and len(shapes[0]) == 3 and shapes[0][-1] == 1:
+            advice = "put a layer before it that makes one channel of three, such as Conv2D(1, 1), and save both"
         raise RecipeError(
-            f"Backbone {backbone.name} must take RGB images of {size} × {size} pixels, but its input "
-            f"{actual}; set images.size (--size) to the model's own, or pass another model."
+            f"Backbone {backbone.name} must take RGB images of {size} × {size} pixels, but its input {actual}; "
+            f"{advice}."
         )
     dtype = str(inputs[0].dtype)
     if dtype in ("int8", "bool", "string") or inputs[0].sparse or getattr(inputs[0], "ragged", False):

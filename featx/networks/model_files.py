@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -28,10 +30,13 @@ OTHERS = (
 )
 # Layers that are code, or that read further files.
 CODE = {"Lambda", "__lambda__", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "TFSMLayer"}
+CODE |= {"StringLookup", "IntegerLookup", "TextVectorization"}
 MOST_CONFIG = 100_000_000  # bytes of config.json
 MOST_DEPTH = 200
 # A weight's values take at most this many times the space that they have in the file, or this many bytes.
 MOST_RATIO, MOST_SMALL = 200, 2**26
+# A description may have this many values more than there are bytes in the file of weights.
+SPARE = 2**22
 
 # What Keras, TensorFlow and h5py raise for files that they cannot read; RuntimeError comes from h5py for damaged
 # files, and also stands for networks that are nested too deeply.
@@ -62,8 +67,11 @@ def load_model_file(keras: ModuleType, path: Path) -> Any:
         WeightsError: The file is no network of Keras 3, is damaged, needs code, or would take too much memory.
     """
     try:
-        _check_archive(path)
-        with _usual_ending(path) as usual:
+        described, stored = _check_archive(path)
+        _check_size(keras, described, stored)
+        with _usual_ending(path) as usual, warnings.catch_warnings():
+            # Keras warns about every layer before it raises one error for all.
+            warnings.filterwarnings("ignore", "Skipping nested container", UserWarning)
             # safe_mode refuses files that contain code.
             return keras.models.load_model(usual, compile=False, safe_mode=True)
     except _UnfitError as error:
@@ -102,7 +110,21 @@ def check_hdf5(file: str | Path | IO[bytes]) -> str | None:
     return problems[0] if problems else None
 
 
-def _check_archive(path: Path) -> None:
+def _check_size(keras: ModuleType, described: Any, stored: int) -> None:
+    """Check that the file has the values of the weights that it describes, before there is memory for them."""
+    described.pop("compile_config", None)
+    # In such a block, weights have shapes, but no values.
+    with keras.StatelessScope(initialize_variables=False):
+        model = keras.saving.deserialize_keras_object(described, safe_mode=True)
+        if not isinstance(model, keras.Model):
+            raise _UnfitError(f"describes no network, but {type(model).__name__[:60]}")
+        values = sum(math.prod(weight.shape) for weight in model.weights)
+    if values > stored + SPARE:
+        raise _UnfitError(f"describes {values:,} weights, but has values of {stored:,}")
+
+
+def _check_archive(path: Path) -> tuple[Any, int]:
+    """Look at a file before Keras does; return the network's description and the number of values of its weights."""
     with path.open("rb") as file:
         start = file.read(64)
     if not start.startswith(ZIP):
@@ -119,10 +141,12 @@ def _check_archive(path: Path) -> None:
         _check_members(archive)
         _check_version(archive)
         config = _document(archive, CONFIG)
+        if not isinstance(config, dict):
+            raise _UnfitError("does not describe a network")
         for part in _parts(config):
             if part.get("class_name") in CODE:
-                raise _UnfitError(f"has a layer of the kind {part['class_name']}, which is code")
-        _check_weights(archive)
+                raise _UnfitError(f"has a layer of the kind {part['class_name']}, which is code or reads other files")
+        return config, _check_weights(archive)
 
 
 def _kind_of(start: bytes) -> str:
@@ -194,12 +218,15 @@ def _parts(config: Any) -> Iterator[dict[str, Any]]:
         waiting.extend((value, depth + 1) for value in inner)
 
 
-def _check_weights(archive: zipfile.ZipFile) -> None:
-    if WEIGHTS[0] in archive.namelist():
-        with archive.open(WEIGHTS[0]) as file:
-            problem = check_hdf5(file)
-        if problem:
-            raise _UnfitError(problem)
+def _check_weights(archive: zipfile.ZipFile) -> int:
+    """Check the file of weights, and return how many values it has at most."""
+    if WEIGHTS[0] not in archive.namelist():
+        return archive.getinfo(WEIGHTS[1]).file_size
+    with archive.open(WEIGHTS[0]) as file:
+        problem = check_hdf5(file)
+    if problem:
+        raise _UnfitError(problem)
+    return archive.getinfo(WEIGHTS[0]).file_size
 
 
 def _tensorflow_errors() -> tuple[type[Exception], ...]:
@@ -210,7 +237,7 @@ def _tensorflow_errors() -> tuple[type[Exception], ...]:
 
 def _loading_problem(error: Exception) -> str:
     """Return in a clause what Keras says of a file; it often begins with a whole configuration."""
-    text = " ".join(str(error).split())
+    text = " ".join(str(error).split()).rpartition("Exception encountered: ")[2]
     for start in ("Could not locate class", "Could not locate function", "Requested the deserialization"):
         if start in text:
             text = text[text.index(start) :]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -116,10 +117,16 @@ def convert(network: KerasNetwork, target: Path) -> None:
         frontend.GeneralFailure,
     ) as error:
         raise EngineError(
-            f"Expected a network that OpenVINO can run, but {network.label} cannot be converted: {reason_of(error)}; "
+            f"Expected a network that OpenVINO can run, but {network.label} cannot be converted: {_reason(error)}; "
             "use the engine keras (--engine keras)."
         ) from error
     try:
         openvino.save_model(model, target, compress_to_fp16=False)
     except RuntimeError as error:
         raise OSError(reason_of(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    """Return which operations cannot be converted, which a long report says, or the error's own words."""
+    operations = re.search(r"No conversion rule found for operations?: (.+)", str(error))
+    return f"it has no counterpart for {operations[1].strip()[:100]}" if operations else reason_of(error)

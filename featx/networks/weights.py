@@ -61,8 +61,8 @@ def find_weights(backbone: str, source: str = "imagenet") -> Weights:
 
     Args:
         backbone: The name of a backbone, or the path of a `.keras` model, which has its own weights.
-        source: `imagenet`, `random`, `random:SEED` or a weights file. For a `.keras` model, `imagenet` means its own
-            weights, and a path is where the model is now.
+        source: `imagenet`, `random`, `random:SEED` or a weights file. For a `.keras` model, a path is where the model
+            is now, and anything else means its own weights.
 
     Raises:
         UsageError: The backbone is unknown, the seed is not a number, or the source is not for a `.keras` model.
@@ -82,7 +82,9 @@ def find_weights(backbone: str, source: str = "imagenet") -> Weights:
 
 def _model_path(backbone: str, source: str) -> Path:
     """Return the path of a `.keras` model: its name, or the file in which it is now."""
-    if source == "imagenet":
+    if is_random(source):
+        log.warning("%s has its own weights; the choice %r does not change them.", Path(backbone).name, source)
+    if source == "imagenet" or is_random(source):
         return Path(backbone)
     if not is_model_file(source):
         raise UsageError(
@@ -152,7 +154,8 @@ def file_digest(path: Path, what: str = "the weights file") -> str:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise WeightsError(
-            f"Expected {what} at {path}, but it cannot be read: {reason}; check the path, or name the file with --weights."
+            f"Expected {what} at {path}, but it cannot be read: {reason}; check the path, or name the file with "
+            "--weights."
         ) from None
 
 

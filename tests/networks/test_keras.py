@@ -109,7 +109,7 @@ def test_a_cut_at_a_model_inside_the_model(save: Save) -> None:
 def test_another_input_than_the_recipes_images(shape: tuple[int, int, int], says: str, save: Save) -> None:
     inputs = load_keras().Input(shape)
     path = save(inputs, load_keras().layers.Flatten()(inputs))
-    with pytest.raises(RecipeError, match=f"32 × 32 pixels, but its input has the shape {says}; set images.size"):
+    with pytest.raises(RecipeError, match=f"but its input has the shape {says}; (set images.size|put a layer)"):
         keras_network(path)
 
 
@@ -169,7 +169,7 @@ def test_a_sequential_model_that_never_saw_an_image(tmp_path: Path) -> None:
 def test_a_model_that_brings_code_is_refused(save: Save) -> None:
     inputs = load_keras().Input((32, 32, 3))
     path = save(inputs, load_keras().layers.Lambda(lambda x: x * 2)(inputs))
-    with pytest.raises(WeightsError, match=r"does not load.*Lambda") as caught:
+    with pytest.raises(WeightsError, match=r"has a layer of the kind Lambda, which is code") as caught:
         keras_network(path)
     assert caught.value.exit_code == 1
 
@@ -187,14 +187,20 @@ def damaged(path: Path, how: str) -> None:
         path.write_bytes(content[:quarter] + bytes(2 * quarter) + content[3 * quarter :])
 
 
-@pytest.mark.parametrize("how", ["truncated", "text", "empty", "zeroed"])
-def test_a_damaged_model_file(tiny_model: Path, tmp_path: Path, how: str) -> None:
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ("truncated", "is damaged or was cut off"),
+        ("text", "is not a zip archive"),
+        ("empty", r"is empty \(zero bytes\)"),
+        ("zeroed", "is damaged: its parts do not match their checksums"),
+    ],
+)
+def test_a_damaged_model_file(tiny_model: Path, tmp_path: Path, how: str, says: str) -> None:
     path = tmp_path / "damaged.keras"
     path.write_bytes(tiny_model.read_bytes())
     damaged(path, how)
-    with pytest.raises(
-        WeightsError, match=r"Expected a Keras model .*damaged\.keras, but it does not load"
-    ) as caught:
+    with pytest.raises(WeightsError, match=rf"Expected a Keras model .*damaged\.keras, which {says}") as caught:
         keras_network(str(path))
     assert "\n" not in str(caught.value)
 
@@ -203,7 +209,7 @@ def test_an_archive_that_is_no_model(tmp_path: Path) -> None:
     path = tmp_path / "archive.keras"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("readme.txt", "nothing here")
-    with pytest.raises(WeightsError, match=r"archive\.keras, but it does not load"):
+    with pytest.raises(WeightsError, match=r"archive\.keras, which is a zip archive without a Keras model"):
         keras_network(str(path))
 
 

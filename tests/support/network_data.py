@@ -12,7 +12,7 @@ from featx.recipes import BackbonePart
 
 
 def keras_network(
-    name: str, source: str = "random", *, size: int = 32, batch_size: int = 4, **fields: Any
+    name: str, source: str = "imagenet", *, size: int = 32, batch_size: int = 4, **fields: Any
 ) -> KerasNetwork:
     part = BackbonePart(name=name, weights=source, **fields)
     return KerasNetwork(part, size, find_weights(name, source), batch_size=batch_size)
