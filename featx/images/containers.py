@@ -14,11 +14,12 @@ from typing import NamedTuple
 from featx.errors import ImageError
 
 # JPEG
-_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")  # other than stuffed bytes and restarts
+_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")  # other than stuffed bytes and restarts
 _SOI, _EOI, _SOS, _TEM, _APP0, _APP1, _APP14, _COM = 0xD8, 0xD9, 0xDA, 0x01, 0xE0, 0xE1, 0xEE, 0xFE
 _FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))  # SOF0 to SOF15
 MOST_SCANS = 500  # as fuzzers of libjpeg-turbo allow; encoders make about ten
 FREE_SCANS = 30
+MOST_MARKERS = 50_000
 MOST_WORK = 2e9  # pixels times scans
 
 # PNG
@@ -31,11 +32,12 @@ def bare_jpeg(data: bytes, name: str) -> bytes:
     """Return a JPEG without comments and application segments, but JFIF's, Adobe's and EXIF's.
 
     Raises:
-        ImageError: It has so many scans that decoding it takes minutes.
+        ImageError: It has so many scans that decoding it takes minutes, or none.
     """
     kept: list[bytes | memoryview] = [data[:2]]
-    position, head, pixels, scans = 2, True, 0, 0
-    while (found := _MARKER.search(data, position)) is not None:
+    position, head, pixels, scans, markers = 2, True, 0, 0, 0
+    while (found := _MARKER.search(data, position)) is not None and markers <= MOST_MARKERS:
+        markers += 1
         marker, start, after = found[1][0], found.end() - 2, found.end()
         if marker == _EOI:
             break
@@ -59,7 +61,10 @@ def bare_jpeg(data: bytes, name: str) -> bytes:
         position = end
     if scans > MOST_SCANS or (scans > FREE_SCANS and scans * pixels > MOST_WORK):
         raise ImageError(name, f"is a JPEG of {scans:,} scans, which would take minutes; save it again")
-    return data if head else b"".join(kept)
+    if head or markers > MOST_MARKERS:
+        reason = "is truncated, damaged or an unsupported kind of JPEG (without pixels or of too many segments)"
+        raise ImageError(name, f"{reason}; replace it or leave it out")
+    return b"".join(kept)
 
 
 def _is_used(marker: int, segment: bytes) -> bool:

@@ -15,8 +15,8 @@ _RULE_2 = b"featx decode 2\n"
 def content_digest(data: bytes) -> str:
     """Return the digest under which features of an image file are cached.
 
-    It is the SHA-256 of the bytes. For kinds of files that earlier versions of featx decoded to other pixels, it is the
-    SHA-256 of `featx decode 2`, a line feed, and the bytes:
+    It is the SHA-256 of the bytes. For kinds of files that earlier versions of featx decoded to other pixels, it is
+    the SHA-256 of `featx decode 2`, a line feed, and the bytes:
 
     - PNG: colour or alpha of 16 bits; grey of 2 or 4 bits with a transparent level.
     - TIFF: more than 8 bits in colour, with further samples, or unsigned of 32 bits; signed 8 bits; grey and alpha in
