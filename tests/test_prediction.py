@@ -3,11 +3,14 @@ from __future__ import annotations
 import csv
 import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 from pipeline_data import files_of, read_table, small_data, small_recipe, write_model
 
-from featx.errors import DataError, ImageError, RunError, UntrustedError
+from featx.errors import DataError, ImageError, RunError, UntrustedError, UsageError
 from featx.networks import build as networks
 from featx.prediction import Predictions, predict
 from featx.recipes import dump_recipe, load_recipe
@@ -150,3 +153,36 @@ def test_what_is_no_run_is_refused(data: Path, tmp_path: Path) -> None:
         predict(tmp_path / "nowhere", [data])
     with pytest.raises(RunError, match=r"has no manifest\.json"):
         predict(data, [data])
+
+
+def test_one_path_is_no_list_of_letters(fitted: FitResult, data: Path, cache: Path) -> None:
+    first, second = files_of(data / "test")[:2]
+    alone = predict(fitted.run, str(first), cache=cache)
+    assert [row.path for row in alone.rows] == [str(first)]
+    assert alone.rows == predict(fitted.run, first, cache=cache).rows
+    assert alone.rows == predict(fitted.run, [first], cache=cache).rows
+    both = predict(fitted.run, [first, second], cache=cache).rows
+    assert both == predict(fitted.run, (path for path in (first, second)), cache=cache).rows
+    assert both == predict(fitted.run, np.array([str(first), str(second)]), cache=cache).rows
+    assert both == predict(fitted.run, pd.Series([first, second]), cache=cache).rows
+
+
+@pytest.mark.parametrize(
+    ("paths", "kind"),
+    [
+        (None, "NoneType"),
+        (3, "int"),
+        (b"x.png", "bytes"),
+        ([b"x.png"], "list"),
+        ([1, 2], "list"),
+        ({"x.png": 1}, "dict"),
+        (np.zeros((2, 32, 32, 3), np.uint8), "ndarray"),
+        (np.array(3), "ndarray"),
+        (pd.DataFrame({"path": ["x.png"]}), "DataFrame"),
+    ],
+)
+def test_what_is_no_path_is_refused_in_one_sentence(fitted: FitResult, paths: Any, kind: str) -> None:
+    with pytest.raises(
+        UsageError, match=rf"^Expected paths of images.* received a value of type {kind}; pass a list"
+    ):
+        predict(fitted.run, paths)

@@ -154,6 +154,7 @@ def test_fit_head_predict_and_visualize_work_from_end_to_end(
 
     tests = files_of(data / "test")
     table = tmp_path / "predictions.csv"
+    assert featx("predict", run, tests[0], "--out", table, "--cache", cache).code == 0
     predicted = featx("predict", run, *tests, "--out", table, "--cache", cache, "--json").json["predictions"]
     assert len(predicted) == len(tests)
     assert {frozenset(row) for row in predicted} == {frozenset({"path", "label", "probabilities"})}
@@ -245,6 +246,28 @@ def test_wrong_input_is_one_sentence_and_the_right_exit_code(
     assert "Traceback" not in found.err
     assert found.out == ""
     assert list(Path.cwd().iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["extract", "x" * 5000], "that none can have"),
+        (["fit-head", "data", "--recipe", "covid4-vgg16", "--out", "x" * 300], "that none can have"),
+        (["report", "run", "--out", "image.png"], "something else there"),
+        (["predict", "run", "image.png", "--out", "image.png"], "something else there"),
+        (["predict", "run", "image.png", "--out", "manifest.csv"], "something else there"),
+        (["predict", "run", "image.png", "--out", "."], "something else there"),
+        (["predict", "run", "image.png", "--out", "/dev/null"], "something else there"),
+    ],
+)
+def test_a_result_does_not_take_the_place_of_other_files(featx: Featx, words: list[str], said: str) -> None:
+    kept = {"image.png": b"an image", "manifest.csv": b"path,label\nimage.png,a\n"}
+    for name, content in kept.items():
+        Path(name).write_bytes(content)
+    refused = featx(*words)
+    assert (refused.code, refused.out) == (2, "")
+    assert said in refused.err
+    assert {path.name: path.read_bytes() for path in Path.cwd().iterdir()} == kept
 
 
 def test_debug_shows_the_traceback(featx: Featx, monkeypatch: pytest.MonkeyPatch) -> None:
