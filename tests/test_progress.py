@@ -20,7 +20,7 @@ def four_gigabytes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine with 4 GB of free memory and of disk."""
     monkeypatch.setattr(progress, "available_memory", lambda: 4 * GB)
     monkeypatch.setattr(progress, "gpu_memory", lambda: 0)
-    monkeypatch.setattr(progress.shutil, "disk_usage", lambda path: Usage(9 * GB, 5 * GB, 4 * GB))
+    monkeypatch.setattr("featx.progress.shutil.disk_usage", lambda path: Usage(9 * GB, 5 * GB, 4 * GB))
 
 
 @pytest.mark.usefixtures("four_gigabytes")
@@ -57,7 +57,7 @@ def test_little_is_not_refused_on_a_full_disk_or_without_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress, "available_memory", lambda: 0)
-    monkeypatch.setattr(progress.shutil, "disk_usage", lambda path: Usage(1, 1, 0))
+    monkeypatch.setattr("featx.progress.shutil.disk_usage", lambda path: Usage(1, 1, 0))
     check_disk(10**7, tmp_path, "the row of an image", "less")
     check_memory(10**8, "it", "less")
 
@@ -74,7 +74,7 @@ def test_what_is_permitted_is_done(tmp_path: Path) -> None:
 def steps(monkeypatch: pytest.MonkeyPatch, total: int, seconds: list[float]) -> int:
     """How many steps are done, the time of each given, before the work is stopped."""
     times = iter([sum(seconds[: number + 1]) for number in range(len(seconds))])
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(times))
+    monkeypatch.setattr("featx.progress.time.monotonic", lambda: next(times))
     pace = Pace(total, "training", "lower --epochs")
     for number in range(len(seconds)):
         try:
@@ -98,7 +98,7 @@ def test_work_of_more_than_a_day_stops_when_its_pace_is_known(monkeypatch: pytes
 
 def test_the_time_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter([0.0, 20.0])
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(times))
+    monkeypatch.setattr("featx.progress.time.monotonic", lambda: next(times))
     pace = Pace(10**6, "training for 500,000 epochs", "lower --epochs")
     pace.step()
     with pytest.raises(ResourcesError) as refusal:

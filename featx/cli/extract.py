@@ -39,6 +39,7 @@ def command(
 ) -> console.Result:
     """Compute the features that the cache lacks."""
     from featx.features import check_export, export_rows, extract
+    from featx.progress import permitting
 
     if export is not None:
         check_export(export)
@@ -52,7 +53,8 @@ def command(
         yes=yes,
     )
     if export is not None:
-        export_rows(extraction, export)
+        with permitting(yes):
+            export_rows(extraction, export)
     return console.Result(extraction.to_json(), lambda: _show(extraction, export))
 
 

@@ -12,6 +12,7 @@ from featx.errors import UsageError
 from featx.features.extraction import Extraction
 from featx.features.spaces import ViewRows
 from featx.files import write_file
+from featx.progress import check_disk
 
 ROWS_AT_ONCE = 1024
 
@@ -36,8 +37,12 @@ def export_rows(extraction: Extraction, path: Path) -> Path:
     Raises:
         UsageError: The file's ending names no known format.
         StoreError: The file cannot be written.
+        ResourcesError: It does not fit onto the disk.
     """
     check_export(path)
+    check_disk(
+        4 * extraction.dim * extraction.rows, path.parent, f"writing {path.name}", "export fewer views or images"
+    )
     write = _write_npz if path.suffix.lower() == ".npz" else _write_parquet
     return write_file(path, lambda draft: write(extraction, draft))
 

@@ -13,6 +13,7 @@ from featx.errors import UsageError
 from featx.networks import BACKBONES, is_model_file
 from featx.recipes import Recipe, dump_recipe, load_recipe, override
 from featx.reproduction.data import TaskData, read_root
+from featx.sweeps import check_number
 
 TASK1, VGG16, RESNET, FACTORS, ASRUN = "task1", "vgg16", "resnet50v2", "resnet50v2-factors", "vgg16-rescaled"
 BARE, BARE_ASRUN = "vgg16-no-views", "vgg16-rescaled-no-views"
@@ -106,6 +107,7 @@ def plan_of(
         DataError: A folder of the root is missing or has other classes.
     """
     _check(recipes, weights, seeds)
+    check_number(len(BATCH_SIZES) * (seeds or SEEDS))
     data = read_root(root)
     chosen = {name: recipes.get(recipe, recipe) for name, recipe in RECIPES.items()}
     loaded = {name: load_recipe(recipe) if isinstance(recipe, str) else recipe for name, recipe in chosen.items()}

@@ -50,7 +50,7 @@ def test_a_head_that_no_disk_holds_is_refused_before_it_is_trained(
     data = small_data(tmp_path / "data", train=4, test=1, classes=2)
     recipe = small_recipe(tiny_model)
     fit_head(data, recipe, tmp_path / "run", cache=tmp_path / "cache")
-    monkeypatch.setattr(progress.shutil, "disk_usage", lambda path: Usage(1, 1, 0))
+    monkeypatch.setattr("featx.progress.shutil.disk_usage", lambda path: Usage(1, 1, 0))
     monkeypatch.setattr(progress, "LITTLE_DISK", 3000)
     # 96 x 16 + 16 + 16 x 2 + 2 weights of 4 bytes.
     with pytest.raises(ResourcesError, match=r"the disk of .*again, .* the file of the head takes about 6\.3 kB"):
