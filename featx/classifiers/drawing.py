@@ -94,6 +94,6 @@ def _calibration(comparison: Comparison, images: ShownImages) -> Axes:
 def _panels(comparison: Comparison, images: ShownImages) -> list[tuple[str, Probabilities, Axes]]:
     """Return title, probabilities and axes for the best classifier and, next to it, the run's head."""
     shown = {name: P for name, P in images.predicted.items() if name in (comparison.best, "head")}
-    _, panels = plots.new_figure(4.5 * len(shown), 4.5, columns=len(shown))
+    _, panels = plots.new_figure(4.5 * len(shown), 4.8, columns=len(shown))
     titles = [f"{name}, {images.words}" for name in shown]
     return list(zip(titles, shown.values(), np.ravel(panels), strict=True))
