@@ -246,7 +246,8 @@ def write_file(path: Path, write: Callable[[Path], object]) -> Path:
 
 def write_text(path: Path, text: str) -> Path:
     """Write a UTF-8 text file, whole or not at all."""
-    return write_file(path, lambda draft: draft.write_bytes(text.encode()))
+    # A path may have bytes that are no letters; JSON has them as the same escape.
+    return write_file(path, lambda draft: draft.write_bytes(text.encode(errors="backslashreplace")))
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> Path:
@@ -258,7 +259,7 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
     """Write a UTF-8 CSV file with a header line."""
 
     def write(draft: Path) -> None:
-        with draft.open("w", encoding="utf-8", newline="") as file:
+        with draft.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(header)
             writer.writerows(rows)
