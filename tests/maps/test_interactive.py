@@ -155,3 +155,23 @@ def test_too_many_images_for_thumbnails_are_reported() -> None:
 def test_what_does_not_fit_together_is_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         some_map(**change)
+
+
+def test_very_many_labels_and_points_are_bounded() -> None:
+    n, k = 120_000, 1000
+    labels = tuple(f"class {min(i % (k + 3), k):04}" for i in range(n))
+    names = tuple(f"{i}.png" for i in range(n))
+    points = np.random.default_rng(0).normal(size=(n, 2))
+    script, body = components(MapData(points, labels, names, "title"))
+    payload = json.loads(script[script.index(">") + 1 : script.rindex("</script>")])
+    assert len(payload["names"]) == 100_000
+    groups = payload["groups"]
+    assert len(groups) == 60
+    # Each shown point is in one group, and keeps its own label and name.
+    assert sorted(place for group in groups for place in group["index"]) == list(range(100_000))
+    for place in (0, 50_000, 99_999):
+        original = int(payload["names"][place].removesuffix(".png"))
+        assert payload["classes"][payload["labels"][place]] == labels[original]
+    assert "942 more" in body
+    assert "100,000 of 120,000 images are shown" in body
+    assert len(body) < 60_000
