@@ -20,6 +20,7 @@ from featx.features.extraction import work_of
 from featx.features.hashing import Image, digest_of_array, hash_images
 from featx.features.spaces import FeatureSpace
 from featx.networks import Engine, Weights, chosen_engine, find_weights
+from featx.progress import permitting
 from featx.recipes import FeatureSpec, Pooling, Precision, PreprocessMode, Recipe, override
 from featx.store import StatCache, Store
 
@@ -132,6 +133,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         cache: Folder of the store.
         engine: What runs the network, see `featx.extract`.
         batch_size: Images in a batch; the engine's default if not given.
+        yes: Do work that is estimated to need more disk or memory than there is.
 
     Attributes:
         spec_: The spec of the features, statistics included.
@@ -154,6 +156,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         cache: str | Path = "cache",
         engine: Engine = "auto",
         batch_size: int | None = None,
+        yes: bool = False,
     ) -> None:
         self.recipe = recipe
         self.backbone = backbone
@@ -166,6 +169,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.cache = cache
         self.engine = engine
         self.batch_size = batch_size
+        self.yes = yes
 
     def fit(self, X: Any, y: Any = None) -> FeatureExtractor:
         """Find the weights, compute the statistics that the preprocessing needs, and the rows of X that are missing.
@@ -252,7 +256,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         space = FeatureSpace(spec, weights, store)
         if not space.missing(keys):
             return space
-        with store.lock():
+        with store.lock(), permitting(self.yes):
             # Another process may have computed some while this one waited.
             space = FeatureSpace(spec, _trusted(weights, spec), store)
             missing = space.missing(keys)

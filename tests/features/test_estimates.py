@@ -12,7 +12,7 @@ from pipeline_data import SIZE, VIEWS, files_of, small_data
 from featx import predict, progress
 from featx.data import Item
 from featx.errors import ResourcesError
-from featx.features import FeatureSpace, Image, compute, extract
+from featx.features import FeatureExtractor, FeatureSpace, Image, compute, extract
 from featx.features import extraction as extractions
 from featx.features.estimates import check_number_of_rows
 from featx.networks import Engine, find_weights
@@ -44,6 +44,14 @@ def test_rows_that_the_disk_does_not_hold_are_refused_and_a_warm_cache_is_not(
         assert extract(data, recipe, cache=cache).computed == 0
     # So little is tried without asking.
     assert extract(data, recipe, cache=tmp_path / "other").computed == 6
+
+
+def test_the_transformer_has_the_argument_too(recipe: Recipe, tmp_path: Path, full_disk: None) -> None:
+    images = [np.full((40, 40), level, np.uint8) for level in (10, 200)]
+    extractor = FeatureExtractor(recipe, cache=tmp_path / "cache")
+    with pytest.raises(ResourcesError, match="storing 2 rows of 96 features"):
+        extractor.fit(images)
+    assert extractor.set_params(yes=True).fit_transform(images).shape == (2, 96)
 
 
 def test_half_precision_takes_half_the_disk(recipe: Recipe, tmp_path: Path, full_disk: None) -> None:
