@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from featx import plots
-from featx.errors import UsageError
+from featx.errors import StoreError, UsageError
 from featx.files import write_csv, write_text
 from featx.images import Atlas, atlas_of
 from featx.maps.interactive import MapData, page
@@ -34,6 +34,9 @@ def write_map(drawn: Map, formats: Sequence[str], folder: Path) -> tuple[Path, .
     """Write a map to a folder in some of `FORMATS`, and return the files in this order.
 
     The table is written first. A picture that cannot be drawn or written is left out with a notice.
+
+    Raises:
+        StoreError: A table or page cannot be written, or no file at all.
     """
     stem = file_stem(drawn)
     paths = {name: folder / f"{stem}.{name}" for name in FORMATS if name in formats}
@@ -41,11 +44,17 @@ def write_map(drawn: Map, formats: Sequence[str], folder: Path) -> tuple[Path, .
     if "csv" in paths:
         _write_table(drawn, paths["csv"])
     pictures = [path for name, path in paths.items() if name in PICTURES]
-    missing = set(pictures).difference(_write_pictures(drawn, pictures)) if pictures else set()
+    drawn_files = _write_pictures(drawn, pictures) if pictures else []
+    missing = [path for path in pictures if path not in drawn_files]
     if "html" in paths:
         points = drawn.points
         data = map_data(drawn, title_of(drawn), note_of(drawn), atlas_of(points.files, points.digests))
         write_text(paths["html"], page(data))
+    if missing and len(missing) == len(paths):
+        raise StoreError(
+            f"Expected to write {' and '.join(map(str, missing))}, but no file could be drawn and written, as the "
+            "notice above says; remove its cause or choose another folder with --out."
+        )
     return tuple(path for path in paths.values() if path not in missing)
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from featx import plots
-from featx.files import write_file
 from featx.maps import Map
 from featx.reports import Figure, OpenedRun
 from featx.reproduction.plan import VGG16
@@ -38,9 +36,8 @@ class Drawings:
         return Figure(plots.inline_svg(axes, stem), alt, caption)
 
     def write(self, stem: str, axes: Axes) -> None:
-        """Write a drawing as PNG and SVG."""
-        for ending in (".png", ".svg"):
-            self.files.append(write_file(self.folder / f"{stem}{ending}", partial(plots.save, axes)))
+        """Write a drawing as PNG and SVG; one that fails is left out with a notice."""
+        self.files += plots.draw_files([self.folder / f"{stem}{ending}" for ending in (".png", ".svg")], lambda: axes)
 
     def curves(self, opened: OpenedRun, numbers: tuple[int, int]) -> None:
         """Write accuracy and loss by epoch, with the report's figure numbers."""
