@@ -16,7 +16,6 @@ from .figure import class_style as class_style
 from .figure import inline_svg as inline_svg
 from .figure import new_figure as new_figure
 from .figure import save as save
-from .letters import short_names as short_names
 from .maps import MANY_RINGS as MANY_RINGS
 from .maps import draw_scatter as draw_scatter
 from .runs import draw_curve as draw_curve
