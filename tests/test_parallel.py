@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from featx.parallel import bounded_map
+from featx.parallel import Budget, bounded_map
 
 WAIT = 20.0
 
@@ -138,3 +139,38 @@ def test_closing_waits_for_nothing() -> None:
     closed_at_once = not closing.is_alive()
     release.set()
     assert closed_at_once
+
+
+def test_memory_is_shared_and_work_above_all_of_it_is_done_alone() -> None:
+    budget, held, most, lock = Budget(lambda: 100, free=5), [0], [0], threading.Lock()
+
+    def work(amount: int) -> int:
+        with budget.granted(amount):
+            with lock:
+                held[0] += amount
+                most[0] = max(most[0], held[0])
+                alone = held[0] == amount
+            time.sleep(0.001)
+            with lock:
+                held[0] -= amount
+        assert amount <= 100 or alone
+        return amount
+
+    amounts = [40, 70, 250, 30, 60, 10] * 20
+    assert list(bounded_map(work, amounts, workers=8, ahead=16)) == amounts
+    assert most[0] == 250
+
+
+def test_an_error_gives_memory_back() -> None:
+    budget = Budget(lambda: 100, free=5)
+    for _ in range(3):
+        with pytest.raises(KeyError), budget.granted(90):
+            raise KeyError
+    with budget.granted(90):
+        pass
+
+
+def test_small_work_waits_for_nobody() -> None:
+    budget = Budget(lambda: 100, free=5)
+    with budget.granted(500), budget.granted(5):
+        pass

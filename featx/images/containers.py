@@ -25,6 +25,7 @@ MOST_WORK = 2e9  # pixels times scans
 # PNG
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _USED = (b"tRNS", b"eXIf")  # ancillary chunks, which begin with a small letter
+MOST_CHUNKS = 500_000
 _CHUNK_NAME = re.compile(rb"[A-Za-z]{4}")
 
 
@@ -59,12 +60,16 @@ def bare_jpeg(data: bytes, name: str) -> bytes:
         elif head and _is_used(marker, data[after + 2 : end]):
             kept.append(data[start:end])
         position = end
+    _check_work(name, scans, pixels, markers)
+    return b"".join(kept)
+
+
+def _check_work(name: str, scans: int, pixels: int, markers: int) -> None:
     if scans > MOST_SCANS or (scans > FREE_SCANS and scans * pixels > MOST_WORK):
         raise ImageError(name, f"is a JPEG of {scans:,} scans, which would take minutes; save it again")
-    if head or markers > MOST_MARKERS:
+    if not scans or markers > MOST_MARKERS:
         reason = "is truncated, damaged or an unsupported kind of JPEG (without pixels or of too many segments)"
         raise ImageError(name, f"{reason}; replace it or leave it out")
-    return b"".join(kept)
 
 
 def _is_used(marker: int, segment: bytes) -> bool:
@@ -81,11 +86,15 @@ def bare_png(data: bytes, name: str) -> bytes:
     """Return a PNG with the chunks alone that decide its pixels or its orientation.
 
     Raises:
-        ImageError: The checksum of compressed pixels is wrong.
+        ImageError: The checksum of compressed pixels is wrong, or there are too many chunks.
     """
     kept: list[bytes | memoryview] = [data[:8]]
-    view, position = memoryview(data), 8
+    pixels: list[bytes | memoryview] = []  # chunks in a row become one: Pillow is slow with millions of them
+    view, position, chunks = memoryview(data), 8, 0
     while position + 12 <= len(data):
+        chunks += 1
+        if chunks > MOST_CHUNKS:
+            raise ImageError(name, f"is a PNG of more than {MOST_CHUNKS:,} chunks; save it again")
         (length,) = struct.unpack_from(">L", data, position)
         kind, end = data[position + 4 : position + 8], position + 12 + length
         if end > len(data) or not _CHUNK_NAME.fullmatch(kind):
@@ -93,12 +102,22 @@ def bare_png(data: bytes, name: str) -> bytes:
         sound = zlib.crc32(view[position + 4 : end - 4]) == int.from_bytes(view[end - 4 : end])
         if kind == b"IDAT" and not sound:
             raise ImageError(name, "is a damaged PNG (wrong checksum of its pixels); replace it or leave it out")
-        if not kind[0] & 32 or (kind in _USED and (sound or kind == b"tRNS")):
-            kept.append(view[position:end])
+        if kind == b"IDAT":
+            pixels.append(view[position + 8 : end - 4])
+        elif not kind[0] & 32 or (kind in _USED and (sound or kind == b"tRNS")):
+            kept += [*_one_chunk(pixels), view[position:end]]
+            pixels = []
         position = end
         if kind == b"IEND":
             return b"".join(kept)
-    return b"".join([*kept, view[position:]])
+    return b"".join([*kept, *_one_chunk(pixels), view[position:]])
+
+
+def _one_chunk(pixels: list[bytes | memoryview]) -> list[bytes | memoryview]:
+    if not pixels:
+        return []
+    body = b"".join([b"IDAT", *pixels])
+    return [struct.pack(">L", len(body) - 4), body, struct.pack(">L", zlib.crc32(body))]
 
 
 def png_samples(data: bytes) -> int:

@@ -32,7 +32,8 @@ def _over_black(levels: NDArray[np.uint8], alpha: NDArray[Any], samples: NDArray
         opaque = 1.0 if high <= 1 else float(np.iinfo(np.uint16).max if high > 255 else 255)
     else:  # 12-bit colours mostly come with 12-bit alpha
         white = _white(max(int(samples.max()), 0))
-        opaque = white if high <= white else np.iinfo(alpha.dtype).max
+        largest = int(np.iinfo(alpha.dtype).max)
+        opaque = min(white, largest) if high <= white else largest
     opacity = np.clip(alpha[:, :, np.newaxis].astype(np.float32) / np.float32(opaque), 0, 1)
     shown: NDArray[np.uint8] = np.rint(levels * opacity).astype(np.uint8)
     return shown

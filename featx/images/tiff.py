@@ -9,16 +9,19 @@ In both cases it gets a directory with those tags alone that decide pixels. It w
 
 from __future__ import annotations
 
+import ctypes
 import io
 import re
 import struct
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, _imaging
 from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
@@ -47,8 +50,8 @@ _INTEGERS = {1: "B", 3: "H", 4: "L", 6: "b", 8: "h", 9: "l", 13: "L", 16: "Q", 1
 _LONG_INTEGERS = (16, 17, 18)
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 
-MOST_PIECES = 500_000  # strips and tiles: images of the largest size in tiles of 16 x 16 have fewer
-MOST_BYTES_A_PIXEL = 8  # of samples, at the largest size: RGB and alpha of 16 bits
+MOST_PIECES = 100_000  # strips and tiles: images of the largest size in tiles of 32 x 32 have fewer
+MOST_SAMPLES = 6  # of a pixel, of those that Pillow unpacks
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6
 _COLOURS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, CMYK: 4}  # channels
@@ -118,9 +121,18 @@ class TiffFile(TiffImageFile):
 
     def load_prepare(self) -> None:
         """Make the image into which pixels are decoded."""
+        _silence_libtiff()
         if self._im is None:
             self.im = Image.new(self.mode, self._tile_size).im
         ImageFile.load_prepare(self)
+
+
+@cache
+def _silence_libtiff() -> None:
+    """Let libtiff write nothing to standard error: Pillow asks it for no messages, and raises errors of its own."""
+    # Where Pillow is linked with libtiff in another way, its messages are seen.
+    with suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
 
 
 class _Entry(NamedTuple):
@@ -276,7 +288,7 @@ def check_kind(directory: Directory, name: str) -> None:
     compression, photometric = directory.value(COMPRESSION, 1), directory.value(PHOTOMETRIC)
     if len(directory.values(STRIPS, directory.values(TILES))) > MOST_PIECES:
         raise ImageError(name, f"is a TIFF in more than {MOST_PIECES:,} strips or tiles; save it with larger ones")
-    readable = compression in _READ_CODECS
+    readable = compression in _READ_CODECS and (directory.deep or directory.samples <= MOST_SAMPLES)
     if photometric == YCBCR and compression in _BYTE_CODECS:
         readable = (
             readable and max(directory.values(SUBSAMPLING)[1:], default=1) < 4
