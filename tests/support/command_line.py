@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,13 +35,16 @@ Featx = Callable[..., Outcome]
 
 
 @pytest.fixture
-def featx(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Featx:
+def featx(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[Featx]:
     """Run the command line in this process, in a folder of its own."""
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)
     monkeypatch.delenv("FEATX_CACHE", raising=False)
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    monkeypatch.setattr("threading.excepthook", threading.excepthook)
+    obeyed = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(framework, "_quiet", False)
     monkeypatch.setattr(console.State, "debug", False)
 
@@ -49,4 +55,6 @@ def featx(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tm
         out, err = capfd.readouterr()
         return Outcome(int(leave.value.code or 0), out, err)
 
-    return run
+    yield run
+    signal.signal(signal.SIGTERM, obeyed)
+    logging.captureWarnings(False)
