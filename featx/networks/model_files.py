@@ -76,7 +76,7 @@ def load_model_file(keras: ModuleType, path: Path) -> Any:
             return keras.models.load_model(usual, compile=False, safe_mode=True)
     except _UnfitError as error:
         raise _refusal(path, str(error)) from None
-    except (*UNREADABLE, *_tensorflow_errors()) as error:
+    except _unreadable() as error:
         raise _refusal(path, _loading_problem(error)) from error
 
 
@@ -105,8 +105,8 @@ def check_hdf5(file: str | Path | IO[bytes]) -> str | None:
         with h5py.File(file, "r") as opened:
             opened.visititems_links(check_link)
             opened.visititems(check)
-    except (*UNREADABLE,):
-        return None if not problems else problems[0]
+    except UNREADABLE:
+        pass  # whoever loads it will say why
     return problems[0] if problems else None
 
 
@@ -229,10 +229,10 @@ def _check_weights(archive: zipfile.ZipFile) -> int:
     return archive.getinfo(WEIGHTS[0]).file_size
 
 
-def _tensorflow_errors() -> tuple[type[Exception], ...]:
+def _unreadable() -> tuple[type[Exception], ...]:
     import tensorflow as tf
 
-    return (tf.errors.OpError,)
+    return (*UNREADABLE, tf.errors.OpError)
 
 
 def _loading_problem(error: Exception) -> str:
