@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class FeatxError(Exception):
     """Base class of the errors that featx raises.
@@ -51,6 +53,19 @@ class EngineError(FeatxError):
 
 class StoreError(FeatxError):
     """The cache cannot be read or written: no space left, no permission."""
+
+
+class UnwrittenError(StoreError):
+    """A result was computed, but its files could not all be written.
+
+    Attributes:
+        result: The result of the verb, as it would have been returned.
+    """
+
+    def __init__(self, error: StoreError, result: Any) -> None:
+        reason = str(error).removesuffix(".")
+        super().__init__(f"{reason}; what was computed is in the result, and features are in the cache.")
+        self.result = result
 
 
 class ResourcesError(FeatxError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,7 +51,8 @@ def command(
     """Measure how well classes are separated in the features."""
     from featx.clustering import clusters
 
-    measured = clusters(
+    work = partial(
+        clusters,
         place,
         out=out,
         layer=layer,
@@ -65,7 +67,8 @@ def command(
         on_error=on_error,
         yes=yes,
     )
-    return console.Result(measured.to_json(), lambda: _show(measured))
+    measured, refusal = console.unless_unwritten(work)
+    return console.Result(measured.to_json(), lambda: _show(measured), refusal)
 
 
 def _show(measured: Clusters) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featx.cli import console, options
+from featx.errors import StoreError
 
 if TYPE_CHECKING:
     from featx.classifiers import ClassifierResult, Comparison
@@ -81,11 +82,15 @@ def command(
         on_error=on_error,
         yes=yes,
     )
-    files = () if out is None else (*write_tables(result, out), *write_pictures(result, out))
-    if save_best is not None:
-        files = (*files, save(result, save_best))
-    paths = [str(path) for path in files]
-    return console.Result({**result.to_json(), "files": paths}, lambda: _show(result, paths))
+    paths, refusal = [], None
+    try:
+        if save_best is not None:
+            paths.append(str(save(result, save_best)))
+        if out is not None:
+            paths = [*map(str, (*write_tables(result, out), *write_pictures(result, out))), *paths]
+    except StoreError as error:  # the result is printed all the same
+        refusal = error
+    return console.Result({**result.to_json(), "files": paths}, lambda: _show(result, paths), refusal)
 
 
 def _show(result: Comparison, files: list[str]) -> None:

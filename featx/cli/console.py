@@ -11,15 +11,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import typer
 
 from featx.cli import streams
+from featx.errors import FeatxError, UnwrittenError
 
-if TYPE_CHECKING:
-    from featx.errors import FeatxError
-
+T = TypeVar("T")
 # Work that is shorter than this shows no progress.
 PATIENCE_SECONDS = 1.0
 # The exit code where some images were skipped.
@@ -119,6 +118,14 @@ class Result:
     document: Mapping[str, Any]
     show: Callable[[], None]
     refusal: FeatxError | None = None
+
+
+def unless_unwritten(verb: Callable[[], T]) -> tuple[T, FeatxError | None]:
+    """Return the result of a verb, also if its files cannot be written, and the error for `Result.refusal` then."""
+    try:
+        return verb(), None
+    except UnwrittenError as error:
+        return error.result, error
 
 
 def finish(result: Result, *, json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,8 +53,9 @@ def command(
             "backbone.weights": options.weights_for(resolved.backbone.name, weights),
         },
     )
-    result = fit_head(data, resolved, out, cache=cache, engine=engine, on_error=on_error, yes=yes)
-    return console.Result(result.to_json(), lambda: show(result))
+    work = partial(fit_head, data, resolved, out, cache=cache, engine=engine, on_error=on_error, yes=yes)
+    result, refusal = console.unless_unwritten(work)
+    return console.Result(result.to_json(), lambda: show(result), refusal)
 
 
 def show(result: FitResult) -> None:

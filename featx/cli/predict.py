@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from featx.cli import console, options
+from featx.errors import StoreError
 
 
 @options.command
@@ -30,7 +31,12 @@ def command(
     options.refuse_overwriting(out, "predictions", b"path,label,p_")
     source = options.weights_for(read_model(run).recipe.backbone.name, weights)
     predictions = predict(run, paths, cache=cache, weights=source, on_error=on_error, yes=yes)
-    if out is not None:
-        predictions.write(out)
+    refusal = None
+    try:
+        if out is not None:
+            predictions.write(out)
+    except StoreError as error:  # the result is printed all the same
+        refusal = error
     rows = [(row.path, row.label, f"{max(row.probabilities.values()):.3f}") for row in predictions.rows]
-    return console.Result(predictions.to_json(), lambda: console.print_table(rows, ("image", "class", "probability")))
+    header = ("image", "class", "probability")
+    return console.Result(predictions.to_json(), lambda: console.print_table(rows, header), refusal)

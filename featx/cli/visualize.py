@@ -72,7 +72,8 @@ def command(
         # A run's features are fixed; its weights are needed for new images only.
         weights = options.weights_for(read_run(place).recipe.backbone.name, features.weights)
         features = replace(features, weights=None)
-    drawn = visualize(
+    work = partial(
+        visualize,
         place,
         method=method,
         layer=layer,
@@ -93,7 +94,8 @@ def command(
         on_error=on_error,
         yes=yes,
     )
-    return console.Result(drawn.to_json(), lambda: _show(drawn))
+    drawn, refusal = console.unless_unwritten(work)
+    return console.Result(drawn.to_json(), lambda: _show(drawn), refusal)
 
 
 def _show(drawn: Map) -> None:

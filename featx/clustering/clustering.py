@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from featx.clustering.quality import Quality, measure
 from featx.clustering.writing import COLUMNS, LayerQuality, overall_rows, write_parts
-from featx.errors import DataError, UsageError
+from featx.errors import DataError, StoreError, UnwrittenError, UsageError
 from featx.features import Failure, OnError
 from featx.frames import frame
 from featx.progress import Progress, report_progress, reports_progress
@@ -198,8 +198,11 @@ def measure_clusters(
     notes = list(dict.fromkeys(notes))
     for note in notes:
         log.warning("%s", note)
-    files = () if out is None else write_parts(out, parts, by)
-    return Clusters(by, tuple(parts), tuple(notes), files, sources[0].failed)
+    measured = Clusters(by, tuple(parts), tuple(notes), (), sources[0].failed)
+    try:
+        return measured if out is None else replace(measured, files=write_parts(out, parts, by))
+    except StoreError as error:
+        raise UnwrittenError(error, measured) from error
 
 
 def _labelled(source: Source, by: str, sample: int, seed: int, notes: list[str]) -> tuple[Source, Sequence[str]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from featx.data import read_paths
-from featx.errors import DataError, UsageError
+from featx.errors import DataError, StoreError, UnwrittenError, UsageError
 from featx.features import Extraction, OnError, extract_dataset
 from featx.files import several
 from featx.maps.embedding import Embedding
@@ -150,7 +150,10 @@ def draw_map(
         stored=path,
         failed=tuple(failure for opened in (source, *added) for failure in opened.failed),
     )
-    return drawn if out is None else replace(drawn, files=write_map(drawn, formats, out))
+    try:
+        return drawn if out is None else replace(drawn, files=write_map(drawn, formats, out))
+    except StoreError as error:
+        raise UnwrittenError(error, drawn) from error
 
 
 def _folder(place: Path, out: str | Path | None, formats: Sequence[str]) -> Path | None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from featx.errors import DataError, reason_of
+from featx.errors import DataError, StoreError, reason_of
 from featx.files import open_file, write_file
 from featx.maps.embedding import Embedding, Reduction, check_rows, embed
 from featx.maps.parameters import SEEDS, Parameters
@@ -82,7 +82,11 @@ def stored_map(
         stored = None
     if stored is None or not stored.matches(parameters, source.feature_set, source.table.digests):
         stored = _new_map(source, parameters)
-        write_file(path, partial(save_map, stored))
+        try:
+            write_file(path, partial(save_map, stored))
+        except StoreError as error:
+            log.warning("The map is not kept for the next time, because %s", error)
+            return stored, None
     return stored, path
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from featx.errors import StoreError, UnwrittenError
 from featx.features import Extraction, OnError
 from featx.frames import frame
 from featx.heads import (
@@ -114,6 +115,7 @@ def fit_head(
         DataError: There are fewer than two classes, or too few images of one for the split.
         RecipeError: The head's output does not match the number of classes, or the engine does not know a layer.
         ResourcesError: The training would need more memory, disk or time than there is.
+        UnwrittenError: The run cannot be written; the error has the result.
         FeatxError: What `extract` raises.
     """
     recipe = load_recipe(recipe) if isinstance(recipe, str) else recipe
@@ -128,9 +130,12 @@ def fit_head(
     head = fit.fitter.head()
     logits = fit.logits(head)
     seconds = {"extract": extracted - start, "fit": time.perf_counter() - extracted}
-    penultimate = store_penultimate(head, extraction, recipe.views.count)
     result = _result(fit, out, head, logits, seconds)
-    write_run(out, fit, head, logits, penultimate, result.to_json())
+    try:
+        penultimate = store_penultimate(head, extraction, recipe.views.count)
+        write_run(out, fit, head, logits, penultimate, result.to_json())
+    except StoreError as error:
+        raise UnwrittenError(error, result) from error
     return result
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from featx.errors import UsageError
 from featx.features import OnError
 from featx.files import check_folder
 from featx.heads import FitEngine
@@ -17,6 +18,8 @@ from featx.sweeps.grid import Point, points_of
 from featx.sweeps.processes import fit_all
 from featx.sweeps.result import Role, Sweep, compare_values
 from featx.sweeps.writing import write_sweep
+
+MOST_SEEDS = 2**32  # a recipe's seed is below this
 
 
 @reports_progress
@@ -63,6 +66,8 @@ def sweep(
     """
     recipe = load_recipe(recipe) if isinstance(recipe, str) else recipe
     first = recipe.fit.seed
+    if seeds > MOST_SEEDS - first:
+        raise UsageError(f"Expected seeds below {MOST_SEEDS}, received {seeds} seeds from {first}; try fewer.")
     tried = {field: list(values) for field, values in grid.items()}
     points = points_of(recipe, tried, range(first, first + seeds), weights)
     out = Path(out)
