@@ -22,7 +22,8 @@ from featx.classifiers.ranking import EvaluationData, head_probabilities, rank
 from featx.data import first_few
 from featx.errors import DataError, UsageError
 from featx.features import OnError
-from featx.progress import Pace, Progress, report_progress, reports_progress
+from featx.limits import Pace
+from featx.progress import Progress, report_progress, reports_progress
 from featx.recipes import FeatureSpec
 from featx.runs import Layer, Source, read_source
 from featx.store import Store

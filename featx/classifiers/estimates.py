@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 
 from featx.classifiers.nested_cv import Rows
+from featx.limits import check_memory
 from featx.machine import available_memory, usable_cpus
-from featx.progress import check_memory
 
 log = logging.getLogger("featx")
 

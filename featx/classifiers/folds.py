@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from featx.data import first_few
 from featx.errors import DataError
-from featx.progress import Pace
+from featx.limits import Pace
 
 log = logging.getLogger("featx")
 

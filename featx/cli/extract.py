@@ -39,7 +39,7 @@ def command(
 ) -> console.Result:
     """Compute the features that the cache lacks."""
     from featx.features import check_export, export_rows, extract
-    from featx.progress import permitting
+    from featx.limits import permitting
 
     if export is not None:
         check_export(export)

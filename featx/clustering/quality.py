@@ -13,7 +13,7 @@ from featx.clustering.indices import Distances, distances, nearest_rows, purity,
 from featx.clustering.partitions import MIN_CLUSTER_SIZE, STARTS, Agreement, agreement, hdbscan, k_means
 from featx.clustering.permutation import Blocks, Measure, blocks, compared
 from featx.errors import DataError, UsageError
-from featx.progress import check_memory
+from featx.limits import check_memory
 
 # Values for rows, classes and permuted labels that are held in memory at a time.
 VALUES_AT_ONCE = 4_000_000

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from featx.features.hashing import Image
 from featx.features.spaces import FeatureSpace
-from featx.progress import check_disk, check_memory, time_in_words
+from featx.limits import check_disk, check_memory, time_in_words
 
 log = logging.getLogger("featx")
 

@@ -12,7 +12,7 @@ from featx.errors import UsageError
 from featx.features.extraction import Extraction
 from featx.features.spaces import ViewRows
 from featx.files import write_file
-from featx.progress import check_disk
+from featx.limits import check_disk
 
 ROWS_AT_ONCE = 1024
 

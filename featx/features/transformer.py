@@ -19,8 +19,8 @@ from featx.features.decoding import with_statistics
 from featx.features.extraction import work_of
 from featx.features.hashing import Image, digest_of_array, hash_images
 from featx.features.spaces import FeatureSpace
+from featx.limits import permitting
 from featx.networks import Engine, Weights, chosen_engine, find_weights
-from featx.progress import permitting
 from featx.recipes import FeatureSpec, Pooling, Precision, PreprocessMode, Recipe, override
 from featx.store import StatCache, Store
 

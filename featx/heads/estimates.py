@@ -13,8 +13,8 @@ from featx.data import Dataset
 from featx.features import Extraction
 from featx.heads.engines import FitEngine, engine_on_cpu
 from featx.heads.sampling import TrainingBatches
+from featx.limits import Pace, check_disk, check_memory
 from featx.networks import BACKBONES, gpu_is_there
-from featx.progress import Pace, check_disk, check_memory
 from featx.recipes import DenseLayer, HeadPart, Recipe
 
 # Peak memory of a process that trains a head on a CPU, measured on Linux (docs/performance.md): what the libraries

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import DataError
+from featx.limits import check_memory
 from featx.maps.methods import place_by_tsne, place_by_umap, tsne, tsne_2020, umap
 from featx.maps.parameters import Parameters
-from featx.progress import check_memory
 
 # Rows with more columns are reduced to this many by PCA first, as van der Maaten and Hinton (2008) did.
 PCA_COLUMNS = 50

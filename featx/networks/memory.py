@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from featx.errors import ResourcesError
+from featx.limits import check_memory
 from featx.networks.framework import gpu_is_there
-from featx.progress import check_memory
 
 # The layers of networks take and give fewer channels than this at full resolution. The maps are looked at, which
 # takes seconds, only if so many would not fit.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from featx.errors import StoreError
-from featx.progress import check_memory
+from featx.limits import check_memory
 from featx.store.index import ATTEMPTS, ShardSet
 from featx.store.shards import Features, Keys, RowKey, encode
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from featx.digests import canonical_json
 from featx.errors import ResourcesError, UsageError
-from featx.progress import PERMIT, permitted
+from featx.limits import PERMIT, permitted
 from featx.recipes import Recipe, override, with_fields
 
 RANGE = re.compile(r"(-?\d{1,18})\.\.(-?\d{1,18})(?:\.\.(\d{1,18}))?")

@@ -10,9 +10,9 @@ from typing import TypeAlias
 
 from featx.features import OnError
 from featx.heads import FitEngine, fit_bytes
+from featx.limits import Pace, permitted, permitting
 from featx.machine import available_memory, usable_cpus
 from featx.networks import gpu_is_there
-from featx.progress import Pace, permitted, permitting
 from featx.sweeps.fits import Fits, FitScores
 from featx.sweeps.grid import Point
 from featx.sweeps.worker_processes import in_processes

@@ -10,7 +10,7 @@ from blobs import blobs
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 
-from featx import progress
+from featx import limits
 from featx.clustering.quality import VALUES_AT_ONCE, Quality, measure
 from featx.errors import DataError, ResourcesError, UsageError
 from featx.files import finite
@@ -146,7 +146,7 @@ def test_what_cannot_be_measured_is_refused() -> None:
 def test_distances_and_permutations_that_no_memory_holds_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     X = np.random.default_rng(0).normal(size=(5000, 2))
     labels, groups = ["a", "b"] * 2500, [str(n) for n in range(5000)]
-    monkeypatch.setattr(progress, "available_memory", lambda: 8 * 10**8)
+    monkeypatch.setattr(limits, "available_memory", lambda: 8 * 10**8)
     with pytest.raises(ResourcesError, match=r"comparing 5,000 images .* takes about 865\.9 MB; lower --sample"):
         measure(X, labels, groups)
     with pytest.raises(ResourcesError, match="and with 1,000,000,000 permutations takes about"):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pipeline_data import SIZE, VIEWS, files_of, small_data
 
-from featx import predict, progress
+from featx import limits, predict
 from featx.data import Item
 from featx.errors import ResourcesError
 from featx.features import FeatureExtractor, FeatureSpace, Image, compute, extract
@@ -26,18 +26,18 @@ Usage = namedtuple("Usage", "total used free")
 @pytest.fixture
 def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk with no space left for even the smallest row."""
-    monkeypatch.setattr("featx.progress.shutil.disk_usage", lambda path: Usage(1, 1, 0))
-    monkeypatch.setattr(progress, "LITTLE_DISK", 0)
+    monkeypatch.setattr("featx.limits.shutil.disk_usage", lambda path: Usage(1, 1, 0))
+    monkeypatch.setattr(limits, "LITTLE_DISK", 0)
 
 
 def test_rows_that_the_disk_does_not_hold_are_refused_and_a_warm_cache_is_not(
     recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = small_data(tmp_path / "data", train=2, test=1, classes=2)
-    monkeypatch.setattr("featx.progress.shutil.disk_usage", lambda path: Usage(1, 1, 0))
+    monkeypatch.setattr("featx.limits.shutil.disk_usage", lambda path: Usage(1, 1, 0))
     cache = tmp_path / "cache"
     with monkeypatch.context() as strict:
-        strict.setattr(progress, "LITTLE_DISK", 0)
+        strict.setattr(limits, "LITTLE_DISK", 0)
         with pytest.raises(ResourcesError, match=r"storing 6 rows of 96 features takes about 2\.3 kB"):
             extract(data, recipe, cache=cache)
         assert extract(data, recipe, cache=cache, yes=True).computed == 6
@@ -67,13 +67,13 @@ def test_millions_of_views_are_refused_before_they_are_listed(
     spec = recipe.replaced({"views.count": 10_000, "views.rotation": 5.0})
     space = FeatureSpace(spec, find_weights(spec.backbone.name, "imagenet"), Store(tmp_path / "cache"))
     images = [Image(Item(str(n), Path(str(n)), "a", "train"), f"{n:064x}") for n in range(300)]
-    monkeypatch.setattr("featx.progress.shutil.disk_usage", lambda path: Usage(10**13, 0, 10**9))
+    monkeypatch.setattr("featx.limits.shutil.disk_usage", lambda path: Usage(10**13, 0, 10**9))
     monkeypatch.setattr(extractions, "row_keys", None)
     with pytest.raises(ResourcesError, match=r"1\.0 GB free, but storing 3,000,000 rows of 96 features"):
         check_number_of_rows(space, images, 10_000)
     # A disk may hold them, and no memory the list.
-    monkeypatch.setattr(progress, "available_memory", lambda: 10**9)
-    monkeypatch.setattr("featx.progress.shutil.disk_usage", lambda path: Usage(10**18, 0, 10**18))
+    monkeypatch.setattr(limits, "available_memory", lambda: 10**9)
+    monkeypatch.setattr("featx.limits.shutil.disk_usage", lambda path: Usage(10**18, 0, 10**18))
     with pytest.raises(ResourcesError, match=r"a list of 3,000,000 rows takes about 1\.2 GB"):
         check_number_of_rows(space, images, 10_000)
     check_number_of_rows(space, images[:90], 10_000)
@@ -94,8 +94,8 @@ def test_an_image_is_classified_on_a_full_disk(
 ) -> None:
     data = small_data(tmp_path / "data", train=4, test=1, classes=2)
     fit_head(data, recipe, tmp_path / "run", cache=tmp_path / "cache")
-    monkeypatch.setattr("featx.progress.shutil.disk_usage", lambda path: Usage(1, 1, 0))
-    monkeypatch.setattr(progress, "available_memory", lambda: 0)
+    monkeypatch.setattr("featx.limits.shutil.disk_usage", lambda path: Usage(1, 1, 0))
+    monkeypatch.setattr(limits, "available_memory", lambda: 0)
     image = files_of(data)[0]
     assert len(predict(tmp_path / "run", [image], cache=tmp_path / "new").rows) == 1
 

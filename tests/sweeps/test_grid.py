@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from featx.errors import ResourcesError, UsageError
-from featx.progress import permitting
+from featx.limits import permitting
 from featx.recipes import BackbonePart, PreprocessPart, Recipe
 from featx.sweeps.grid import as_text, check_number, column_names, parsed_setting, parsed_values, points_of
 

@@ -12,7 +12,7 @@ import pytest
 from pipeline_data import read_table, small_data, small_recipe
 from typer.testing import CliRunner, Result
 
-from featx import progress
+from featx import limits
 from featx.cli import app
 from featx.digests import digest_of
 from featx.errors import (
@@ -404,9 +404,9 @@ def test_a_folder_that_cannot_be_written_is_not_called_the_cache(run: Run, tmp_p
 def test_a_sweep_of_more_than_a_day_stops_and_keeps_what_is_done(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "MEASURED_SECONDS", 0.0)
+    monkeypatch.setattr(limits, "MEASURED_SECONDS", 0.0)
     monkeypatch.setattr(head_fits, "PacedBatches", lambda batches, epochs: batches)
-    monkeypatch.setattr(progress, "LONGEST_SECONDS", -1.0)
+    monkeypatch.setattr(limits, "LONGEST_SECONDS", -1.0)
     with pytest.raises(ResourcesError, match="a sweep of 4 fits takes about 0 hours; try fewer values or --seeds"):
         run(grid=GRID, seeds=2)
     assert len(list((tmp_path / "out" / "fits").iterdir())) == 2

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from featx import progress
+from featx import limits
 from featx.errors import ResourcesError
-from featx.progress import Pace, bytes_in_words, check_disk, check_memory, permitted, permitting, time_in_words
+from featx.limits import Pace, bytes_in_words, check_disk, check_memory, permitted, permitting, time_in_words
 
 GB = 10**9
 Usage = namedtuple("Usage", "total used free")
@@ -18,9 +18,9 @@ Usage = namedtuple("Usage", "total used free")
 @pytest.fixture
 def four_gigabytes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine with 4 GB of free memory and of disk."""
-    monkeypatch.setattr(progress, "available_memory", lambda: 4 * GB)
-    monkeypatch.setattr(progress, "gpu_memory", lambda: 0)
-    monkeypatch.setattr("featx.progress.shutil.disk_usage", lambda path: Usage(9 * GB, 5 * GB, 4 * GB))
+    monkeypatch.setattr(limits, "available_memory", lambda: 4 * GB)
+    monkeypatch.setattr(limits, "gpu_memory", lambda: 0)
+    monkeypatch.setattr("featx.limits.shutil.disk_usage", lambda path: Usage(9 * GB, 5 * GB, 4 * GB))
 
 
 @pytest.mark.usefixtures("four_gigabytes")
@@ -37,7 +37,7 @@ def test_memory_that_is_not_there_is_refused_in_a_sentence() -> None:
 
 @pytest.mark.usefixtures("four_gigabytes")
 def test_the_memory_of_a_gpu_counts_for_work_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "gpu_memory", lambda: 80 * GB)
+    monkeypatch.setattr(limits, "gpu_memory", lambda: 80 * GB)
     check_memory(79 * GB, "it", "less", on_gpu=True)
     for on_gpu, needed in ((True, 81 * GB), (False, 5 * GB)):
         with pytest.raises(ResourcesError):
@@ -56,8 +56,8 @@ def test_a_disk_that_is_too_small_is_refused_also_for_a_folder_that_is_not_there
 def test_little_is_not_refused_on_a_full_disk_or_without_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "available_memory", lambda: 0)
-    monkeypatch.setattr("featx.progress.shutil.disk_usage", lambda path: Usage(1, 1, 0))
+    monkeypatch.setattr(limits, "available_memory", lambda: 0)
+    monkeypatch.setattr("featx.limits.shutil.disk_usage", lambda path: Usage(1, 1, 0))
     check_disk(10**7, tmp_path, "the row of an image", "less")
     check_memory(10**8, "it", "less")
 
@@ -74,7 +74,7 @@ def test_what_is_permitted_is_done(tmp_path: Path) -> None:
 def steps(monkeypatch: pytest.MonkeyPatch, total: int, seconds: list[float]) -> int:
     """How many steps are done, the time of each given, before the work is stopped."""
     times = iter([sum(seconds[: number + 1]) for number in range(len(seconds))])
-    monkeypatch.setattr("featx.progress.time.monotonic", lambda: next(times))
+    monkeypatch.setattr("featx.limits.time.monotonic", lambda: next(times))
     pace = Pace(total, "training", "lower --epochs")
     for number in range(len(seconds)):
         try:
@@ -98,7 +98,7 @@ def test_work_of_more_than_a_day_stops_when_its_pace_is_known(monkeypatch: pytes
 
 def test_the_time_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter([0.0, 20.0])
-    monkeypatch.setattr("featx.progress.time.monotonic", lambda: next(times))
+    monkeypatch.setattr("featx.limits.time.monotonic", lambda: next(times))
     pace = Pace(10**6, "training for 500,000 epochs", "lower --epochs")
     pace.step()
     with pytest.raises(ResourcesError) as refusal:
