@@ -118,19 +118,20 @@ def decode(
     """Decode a JPEG, PNG, TIFF, BMP, WebP or GIF file to RGB.
 
     The first image of a file is taken and turned upright as its EXIF orientation says. Grey values are repeated in
-    the three channels. Transparent pixels are composited over black. Samples of 8 bits keep their values. For RGB
-    and CMYK samples of 16 bits, and for 16-bit grey with alpha, the high byte is kept. Grey images of more than
-    8 bits are scaled so that nothing is clipped:
+    the three channels. Transparent pixels are composited over black; around the first image of a GIF it is black.
+    Samples of 8 bits keep their values, those of CMYK with 16 bits their high byte. Other samples of
+    more than 8 bits are scaled so that nothing is clipped, all colours by one map, whatever alpha is:
 
     - Integers from 0 to 65535: the smallest b of 8, 10, 12, 14 and 16 with max < 2^b is taken as the image's bit
       depth, and values become v * 255 / (2^b - 1), rounded to the nearest (there are no ties). A 12-bit radiograph
-      in a 16-bit file thus uses the whole range.
+      in a 16-bit file thus uses the whole range. If alpha is nowhere above 2^b - 1, that is opaque.
     - Integers outside 0 to 65535: linear from [min, max] to [0, 255].
     - Floats: if all are in [0, 1], they are multiplied by 255; if all are in [0, 255], they stay; otherwise linear
       from [min, max] to [0, 255].
 
     Linear maps and floats are rounded to the nearest, ties to even; a constant image that needs a linear map
-    becomes 0. TIFF images in which white is zero are inverted last.
+    becomes 0. TIFF images in which white is zero are inverted last. Metadata is not read, and does no harm. Files
+    that would take minutes are refused: JPEGs of hundreds of scans, images in hundreds of thousands of pieces.
 
     Args:
         data: The file's bytes.

@@ -51,6 +51,7 @@ _LONG_INTEGERS = (16, 17, 18)
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 
 MOST_PIECES = 100_000  # strips and tiles: images of the largest size in tiles of 32 x 32 have fewer
+MOST_BYTES = 2**30  # of samples with the padding of tiles: RGB and alpha of 16 bits at the largest size have fewer
 MOST_SAMPLES = 6  # of a pixel, of those that Pillow unpacks
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6
@@ -197,6 +198,15 @@ class Directory:
         return self.bits == 8 and self.samples > 1 and self.value(PHOTOMETRIC) == WHITE_IS_ZERO
 
     @property
+    def bytes(self) -> int:
+        """Bytes of all samples, with the padding of tiles."""
+        width, height = self.value(WIDTH), self.value(LENGTH)
+        if TILES in self.entries:
+            width = max(width, self.value(TILE_WIDTH))
+            height = max(height, self.value(TILE_LENGTH))
+        return width * height * self.samples * max(self.values(BITS, (1,))) // 8
+
+    @property
     def subsampled(self) -> bool:
         """Whether chroma has fewer samples than the image has pixels, and no codec that restores them."""
         chroma = self.value(PHOTOMETRIC) == YCBCR and self.value(COMPRESSION, 1) == _NONE
@@ -288,6 +298,11 @@ def check_kind(directory: Directory, name: str) -> None:
     compression, photometric = directory.value(COMPRESSION, 1), directory.value(PHOTOMETRIC)
     if len(directory.values(STRIPS, directory.values(TILES))) > MOST_PIECES:
         raise ImageError(name, f"is a TIFF in more than {MOST_PIECES:,} strips or tiles; save it with larger ones")
+    if directory.bytes > MOST_BYTES:
+        size = f"is a TIFF that unpacks to {directory.bytes / 2**30:,.1f} GiB"
+        raise ImageError(
+            name, f"{size}, more than the limit of {MOST_BYTES / 2**30:.0f}; scale it down or leave it out"
+        )
     readable = compression in _READ_CODECS and (directory.deep or directory.samples <= MOST_SAMPLES)
     if photometric == YCBCR and compression in _BYTE_CODECS:
         readable = (

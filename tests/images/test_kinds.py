@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import random
 import struct
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -346,3 +348,36 @@ def test_a_tiff_in_too_many_strips_is_refused() -> None:
     tags = {256: [1], 257: [100_001], 258: [8], 259: [1], 262: [1], 277: [1], 278: [1]}
     with pytest.raises(ImageError, match="in more than 100,000 strips or tiles"):
         decode(tiff(tags, [b"a"] * 100_001), "a.tif")
+
+
+# Damage
+
+SOUND = {
+    "planar": lambda: written(samples_of(np.moveaxis(picture(3), 2, 0), np.dtype("u2")), photometric="rgb"),
+    "floats": lambda: written(picture(3).astype("f4"), photometric="rgb", compression="lzw", predictor=3),
+    "tiles": lambda: written(picture(3), photometric="rgb", compression="zlib", tile=(16, 16)),
+    "packed": lambda: tiff(
+        {256: [WIDTH], 257: [HEIGHT], 258: [12], 259: [1], 262: [1], 277: [1], 278: [HEIGHT]},
+        [packed(picture(1)[:, :, 0], 12)],
+    ),
+    "png16": lambda: png(picture(3).astype(int) * 257, 16, 2, METADATA["damaged profile"]),
+    "interlaced": lambda: png(picture(4).astype(int) * 257, 16, 6, interlaced=True),
+    "progressive": lambda: jpeg(progressive=True, comment=b"text"),
+}
+
+
+@pytest.mark.parametrize("kind", SOUND)
+def test_damage_gives_pixels_or_an_image_error_and_no_other_word(
+    kind: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    generator = random.Random(kind)
+    data = SOUND[kind]()
+    for _ in range(200):
+        changed = bytearray(data)
+        for _ in range(generator.choice((1, 2, 8))):
+            near_an_end = generator.choice((generator.randrange(60), len(data) - 1 - generator.randrange(200)))
+            changed[near_an_end] = generator.choice((0, 1, 255, generator.randrange(256)))
+        del changed[generator.choice((len(changed), generator.randrange(len(changed)))) :]
+        with suppress(ImageError):
+            assert decode(bytes(changed), kind, max_pixels=1_000_000).dtype == np.uint8
+    assert capfd.readouterr() == ("", "")

@@ -614,3 +614,14 @@ def test_a_wrong_entry_is_found_out_and_forgotten(
     expected = extract(data, recipe, cache=tmp_path / "new")
     assert second.images == expected.images
     np.testing.assert_array_equal(second.table().X, expected.table().X)
+
+
+def test_entries_of_an_earlier_rule_are_not_used(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(stat_cache, "RULE", stat_cache.RULE - 1)
+        before = StatCache(place.cache)
+        before.digest(place.folder / "000.png", lambda: "00" * 32)
+        before.save()
+    cache = StatCache(place.cache)
+    cache.load([place.folder / "000.png"])
+    assert cache.digest(place.folder / "000.png", lambda: "11" * 32) == "11" * 32
