@@ -176,7 +176,7 @@ def spaces(shown: Shown) -> None:
 def unlabelled_test(shown: Shown) -> None:
     assert len(shown.exits) == 2
     if shown.exits == [0, 0]:
-        assert shown.text.count("12 images") == 2
+        assert shown.text.count("12 images, 12 rows") == 2
     else:
         assert "/train" in shown.text
 
