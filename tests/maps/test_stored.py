@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -83,3 +85,18 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
     np.savez(path, **found)
     with pytest.raises(DataError, match="points"):
         load_map(path)
+
+
+def test_a_file_that_unpacks_to_much_more_is_no_map(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "map.npz", points=np.zeros((10**6, 2)))
+    with pytest.raises(DataError, match="it unpacks to more than a map has"):
+        load_map(tmp_path / "map.npz")
+
+
+def test_a_file_that_promises_terabytes_is_no_map(tmp_path: Path) -> None:
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (10**12, 2)})
+    with zipfile.ZipFile(tmp_path / "map.npz", "w") as archive:
+        archive.writestr("points.npy", header.getvalue())
+    with pytest.raises(DataError, match="it says that it has more than it has"):
+        load_map(tmp_path / "map.npz")
