@@ -135,6 +135,10 @@ def png_key_scale(data: bytes) -> int:
     return 255 // (2 ** header[12] - 1) if 0 < data.find(b"tRNS", 33) < data.find(b"IDAT", 33) else 1
 
 
+# GIF
+MOST_BLOCKS = 100_000  # before the first image
+
+
 class Frame(NamedTuple):
     """The first frame of a GIF: size of the canvas, the frame's place and size, whether a colour is transparent."""
 
@@ -157,13 +161,15 @@ def gif_frame(data: bytes) -> Frame | None:
     try:
         width, height, flags = struct.unpack_from("<HHB", data, 6)
         position = 13 + ((6 << (flags & 7)) if flags & 128 else 0)
-        transparent = False
-        while data[position] == 0x21:
+        transparent, blocks = False, 0
+        while data[position] == 0x21 and blocks < MOST_BLOCKS:
             if data[position + 1] == 0xF9 and data[position + 2] >= 4:
                 transparent = bool(data[position + 3] & 1)
             position += 2
             while data[position]:
                 position += data[position] + 1
+                blocks += 1
+            blocks += 1
             position += 1
         left, top, across, down = struct.unpack_from("<HHHH", data, position + 1)
     except (struct.error, IndexError):

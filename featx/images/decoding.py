@@ -54,6 +54,7 @@ _DAMAGE = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticE
 
 _SHORT = 3  # field type, TIFF 6.0 section 2
 MAX_RUN_LENGTH_PIXELS = 10_000_000  # of a BMP: Pillow reads its runs in Python
+LARGEST_BY_BYTE = 8_000_000  # bytes of what Pillow reads one by one
 BYTES_A_PIXEL = 14  # while an image of 8 bits is decoded: Pillow's pixels, converted ones, and the array
 
 # Images are decoded in many threads; the largest ones one after another where memory is short.
@@ -230,12 +231,17 @@ def _bare(data: bytes, kind: str, name: str, max_pixels: int) -> bytes:
         return bare_png(data, name)
     if kind == "WebP":
         _check_size(*webp_size(data), name, max_pixels)
-    if kind == "GIF" and (frame := gif_frame(data)) is not None:  # Pillow extends the canvas for a large frame
+    frame = gif_frame(data) if kind == "GIF" else None
+    if kind == "GIF" and frame is None and len(data) > LARGEST_BY_BYTE:
+        raise ImageError(name, "is a damaged GIF (no image within reach); replace it or leave it out")
+    if frame is not None:  # Pillow extends the canvas for a large frame
         _check_size(
             max(frame.width, frame.left + frame.across), max(frame.height, frame.top + frame.down), name, max_pixels
         )
     if kind == "BMP" and data[30:31] in (b"\1", b"\2"):
         _check_size(*bmp_size(data), name, min(max_pixels, MAX_RUN_LENGTH_PIXELS))
+        if len(data) > LARGEST_BY_BYTE:
+            raise ImageError(name, "is a BMP of run lengths of more than 8 MB; save it without them")
     return data
 
 

@@ -419,10 +419,16 @@ def _unpacked(rows: NDArray[np.uint8], count: int, directory: Directory) -> NDAr
     """Rows of bytes (height, bytes) as samples (height, count)."""
     bits = directory.bits
     if bits % 8:  # packed, the highest bit first, whatever the byte order
-        each = np.unpackbits(rows, axis=1, count=count * bits).reshape(len(rows), count, bits)
-        padded = np.zeros((len(rows), count, 16), np.uint8)
-        padded[:, :, 16 - bits :] = each
-        return np.packbits(padded, axis=2).view(">u2")[:, :, 0].astype(np.uint16)
+        values = np.empty((len(rows), count), np.uint16)
+        together = max(1, 2**18 // count)
+        for start in range(0, len(rows), together):
+            part = rows[start : start + together]
+            padded = np.zeros((len(part), count, 16), np.uint8)
+            padded[:, :, 16 - bits :] = np.unpackbits(part, axis=1, count=count * bits).reshape(
+                len(part), count, bits
+            )
+            values[start : start + together] = np.packbits(padded, axis=2).view(">u2")[:, :, 0]
+        return values
     size = bits // 8
     if directory.value(PREDICTOR, 1) == _FLOATING:
         return np.ascontiguousarray(rows)  # undone by byte

@@ -6,7 +6,7 @@ import io
 import random
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -65,7 +65,7 @@ def written(samples: NDArray[Any], **options: Any) -> bytes:
     return file.getvalue()
 
 
-def tiff(tags: dict[int, Sequence[int]], pieces: Sequence[bytes], order: str = "<") -> bytes:
+def tiff(tags: Mapping[int, Sequence[int]], pieces: Sequence[bytes], order: str = "<") -> bytes:
     """A TIFF in strips written by hand, for kinds that no library writes."""
     data = bytearray((b"II*\0" if order == "<" else b"MM\0*") + bytes(4))
     offsets = []
