@@ -23,13 +23,13 @@ from featx.errors import ImageError, UsageError, reason_of
 from featx.files import read_file
 from featx.images.containers import bare_jpeg, bare_png, bmp_size, gif_frame, png_key_scale, png_samples, webp_size
 from featx.images.levels import levels_of, rgb_of
+from featx.images.samples import deep_pixels
 from featx.images.tiff import (
     LENGTH,
     WIDTH,
     Directory,
     TiffFile,
     check_kind,
-    deep_pixels,
     described_anew,
     read_directory,
     stored_anew,

@@ -1,8 +1,7 @@
-"""TIFF files: their first directory, and samples of more than 8 bits.
+"""TIFF files: their first directory, and what of it Pillow gets to read.
 
-Pillow reads the pixels of TIFFs of up to 8 bits. It keeps one byte of deeper colours and mixes up separate planes. So
-the samples of deeper images are unpacked here. Pillow decompresses their strips or tiles, described to it as bytes of
-grey.
+Pillow reads the pixels of TIFFs of up to 8 bits. It keeps one byte of deeper colours and mixes up separate planes, so
+`samples` unpacks those. There Pillow decompresses strips or tiles, described to it as bytes of grey.
 
 In both cases it gets a directory with those tags alone that decide pixels. It warns of damaged tags.
 """
@@ -10,7 +9,6 @@ In both cases it gets a directory with those tags alone that decide pixels. It w
 from __future__ import annotations
 
 import ctypes
-import io
 import re
 import struct
 import zlib
@@ -20,13 +18,11 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, _imaging
 from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from featx.errors import ImageError
-from featx.images.levels import rgb_of
 
 # Tags, TIFF 6.0
 WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 256, 257, 258, 259, 262, 266
@@ -55,7 +51,7 @@ MOST_BYTES = 2**30  # of samples with the padding of tiles: RGB and alpha of 16 
 MOST_SAMPLES = 6  # of a pixel, of those that Pillow unpacks
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6
-_COLOURS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, CMYK: 4}  # channels
+COLOURS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, CMYK: 4}  # channels
 _PHOTOMETRIC = {
     0: "grey",
     1: "grey",
@@ -72,8 +68,8 @@ _PHOTOMETRIC = {
     32845: "LogLuv",
     34892: "linear raw",
 }
-_UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
-_FORMATS = {_UNSIGNED: "integers", _SIGNED: "signed integers", _FLOAT: "floats", 5: "complex integers", 6: "complex"}
+UNSIGNED, SIGNED, FLOAT = 1, 2, 3
+_FORMATS = {UNSIGNED: "integers", SIGNED: "signed integers", FLOAT: "floats", 5: "complex integers", 6: "complex"}
 _NONE, _DEFLATE = 1, 8
 _BYTE_CODECS = {_NONE, 5, _DEFLATE, 32773, 32946, 34925, 50000}  # LZW, PackBits, Deflate, LZMA, Zstandard
 _CODECS = {
@@ -109,8 +105,6 @@ _CODECS = {
     34927: "Pixtiff",
 }
 _READ_CODECS = (*_BYTE_CODECS, 2, 3, 4, 6, 7, 32809)
-_HORIZONTAL, _FLOATING = 2, 3  # predictors
-_PREMULTIPLIED, _ALPHAS = 1, (1, 2, 999)  # 999: Corel Draw 10
 
 
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))  # FillOrder 2
@@ -136,7 +130,7 @@ def _silence_libtiff() -> None:
         ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
 
 
-class _Entry(NamedTuple):
+class Entry(NamedTuple):
     """A directory's entry: field type, number of values, and their bytes."""
 
     kind: int
@@ -149,7 +143,7 @@ class Directory:
     """The tags that decide the pixels of a file's first image."""
 
     order: str  # "<" or ">"
-    entries: dict[int, _Entry]
+    entries: dict[int, Entry]
 
     def values(self, tag: int, default: tuple[int, ...] = ()) -> tuple[int, ...]:
         """Return the integers of a tag."""
@@ -176,20 +170,20 @@ class Directory:
     @property
     def format(self) -> int:
         """SampleFormat; 0 if samples differ in it."""
-        formats = set(self.values(FORMAT, (_UNSIGNED,)))
+        formats = set(self.values(FORMAT, (UNSIGNED,)))
         return formats.pop() if len(formats) == 1 else 0
 
     @property
     def deep(self) -> bool:
-        """Whether samples are unpacked here, not by Pillow."""
-        return self.bits not in (1, 2, 4, 8) or self.format != _UNSIGNED or self.mixed_up or self.inverted
+        """Whether samples are unpacked by `samples`, not by Pillow."""
+        return self.bits not in (1, 2, 4, 8) or self.format != UNSIGNED or self.mixed_up or self.inverted
 
     @property
     def mixed_up(self) -> bool:
         """Whether there are planes of 8 bits beside those of colour that Pillow would take for others."""
         if self.value(PLANAR, 1) != 2 or self.bits != 8 or self.value(COMPRESSION, 1) not in _BYTE_CODECS:
             return False
-        further = self.samples - _COLOURS.get(self.value(PHOTOMETRIC), self.samples)
+        further = self.samples - COLOURS.get(self.value(PHOTOMETRIC), self.samples)
         return further > 0 and (self.samples == 2 or further > 1 or self.values(EXTRA) == (0,))
 
     @property
@@ -251,7 +245,7 @@ def read_directory(data: bytes) -> Directory:
     (start,) = struct.unpack_from(f"{order}Q", data, 8) if big else struct.unpack_from(f"{order}L", data, 4)
     (count,) = struct.unpack_from(f"{order}{'Q' if big else 'H'}", data, start)
     layout, first, inline = (f"{order}HHQ8s", start + 8, 8) if big else (f"{order}HHL4s", start + 2, 4)
-    entries: dict[int, _Entry] = {}
+    entries: dict[int, Entry] = {}
     for number in range(min(count, 65_535)):
         try:
             tag, kind, length, value = struct.unpack_from(layout, data, first + number * struct.calcsize(layout))
@@ -264,25 +258,25 @@ def read_directory(data: bytes) -> Directory:
             (offset,) = struct.unpack(f"{order}{'Q' if big else 'L'}", value)
             value = data[offset : offset + size]
         if size <= len(value) and length:
-            entries[tag] = _Entry(kind, length, value[:size])
+            entries[tag] = Entry(kind, length, value[:size])
     return Directory(order, entries)
 
 
-def described_anew(data: bytes, directory: Directory, changes: dict[int, _Entry | None] | None = None) -> bytes:
+def described_anew(data: bytes, directory: Directory, changes: dict[int, Entry | None] | None = None) -> bytes:
     """Return a TIFF of the same pixel data with a directory of `directory`'s entries alone, some of them changed.
 
     It is never a BigTIFF: Pillow does not read those of big-endian order.
     """
     entries = {**directory.entries, **(changes or {}), ORIENTATION: None, XMP: None}
     if directory.dark_palette:
-        entries[COLOUR_MAP] = _integers(directory, [value * 257 for value in directory.values(COLOUR_MAP)])
+        entries[COLOUR_MAP] = integers(directory, [value * 257 for value in directory.values(COLOUR_MAP)])
     kept = sorted((tag, entry) for tag, entry in entries.items() if entry is not None)
     order, start = directory.order, len(data) + len(data) % 2
     place = start + 2 + 12 * len(kept) + 4
     lines, values = [struct.pack(f"{order}H", len(kept))], []
     for tag, (kind, length, value) in kept:
         if kind in _LONG_INTEGERS:
-            kind, length, value = _integers(directory, directory.values(tag))
+            kind, length, value = integers(directory, directory.values(tag))
         field = value
         if len(value) > 4:
             field = struct.pack(f"{order}L", place)
@@ -309,37 +303,19 @@ def check_kind(directory: Directory, name: str) -> None:
             readable and max(directory.values(SUBSAMPLING)[1:], default=1) < 4
         )  # libtiff mixes up the last ones
     if directory.deep:
-        whole = directory.bits in {_UNSIGNED: (*range(8, 17), 32, 64), _SIGNED: (8, 16, 32, 64)}.get(
-            directory.format, (16, 32, 64) if directory.format == _FLOAT else ()
+        whole = directory.bits in {UNSIGNED: (*range(8, 17), 32, 64), SIGNED: (8, 16, 32, 64)}.get(
+            directory.format, (16, 32, 64) if directory.format == FLOAT else ()
         )
-        colours = _COLOURS.get(photometric, 99)
+        colours = COLOURS.get(photometric, 99)
         deep_cmyk = photometric == CMYK and (directory.bits, directory.format) not in (
-            (8, _UNSIGNED),
-            (16, _UNSIGNED),
+            (8, UNSIGNED),
+            (16, UNSIGNED),
         )
-        known = directory.samples == colours or len(_extra(directory)) == directory.samples - colours
+        known = directory.samples == colours or len(extra_samples(directory)) == directory.samples - colours
         readable = readable and whole and not deep_cmyk and known and compression in _BYTE_CODECS
     if not readable:
         kind = f"is a damaged TIFF or of a kind that featx does not read ({directory.described()})"
         raise ImageError(name, f"{kind}; save it as RGB or grey of 8 or 16 bits")
-
-
-def deep_pixels(data: bytes, directory: Directory, name: str) -> NDArray[np.uint8]:
-    """Return RGB pixels (height, width, 3), not yet upright, of an image whose samples Pillow does not unpack."""
-    samples = _samples(data, directory)
-    photometric = directory.value(PHOTOMETRIC)
-    colours = _COLOURS[photometric]
-    if photometric == CMYK:
-        inks = Image.fromarray(
-            np.ascontiguousarray(samples[:, :, :4] >> (directory.bits - 8)).astype(np.uint8), mode="CMYK"
-        )
-        return np.array(inks.convert("RGB"))
-    alpha = next((k for k, kind in enumerate(_extra(directory), colours) if kind in _ALPHAS), None)
-    opacity = None
-    if alpha is not None and _extra(directory)[alpha - colours] != _PREMULTIPLIED:
-        opacity = samples[:, :, alpha]
-    white_is_zero = photometric == WHITE_IS_ZERO
-    return rgb_of(samples[:, :, :colours], opacity, name, white_is_zero=white_is_zero)
 
 
 def stored_anew(data: bytes, directory: Directory) -> bytes:
@@ -352,106 +328,21 @@ def stored_anew(data: bytes, directory: Directory) -> bytes:
         piece = data[offset : offset + size]
         packed.append(zlib.compress(piece.translate(_REVERSED) if reversed_bits else piece, 0))
     starts = len(data) + np.cumsum([0, *map(len, packed)])[:-1]
-    changes: dict[int, _Entry | None] = {
-        offsets: _integers(directory, starts.tolist()),
-        sizes: _integers(directory, [len(piece) for piece in packed]),
-        COMPRESSION: _integers(directory, [_DEFLATE]),
+    changes: dict[int, Entry | None] = {
+        offsets: integers(directory, starts.tolist()),
+        sizes: integers(directory, [len(piece) for piece in packed]),
+        COMPRESSION: integers(directory, [_DEFLATE]),
         FILL_ORDER: None,
     }
     return described_anew(b"".join([data, *packed]), directory, changes)
 
 
-def _extra(directory: Directory) -> tuple[int, ...]:
+def extra_samples(directory: Directory) -> tuple[int, ...]:
     """ExtraSamples; a fourth sample of RGB that is not described is taken for alpha, as Pillow does."""
     missing = (2,) if directory.value(PHOTOMETRIC) == RGB and directory.samples == 4 else ()
     return directory.values(EXTRA, missing)
 
 
-def _samples(data: bytes, directory: Directory) -> NDArray[Any]:
-    """Samples (height, width, samples)."""
-    planes = directory.samples if directory.value(PLANAR, 1) == 2 else 1
-    parts = [_plane(data, directory, k, planes) for k in range(planes)]
-    return parts[0] if planes == 1 else np.concatenate(parts, axis=2)
-
-
-def _plane(data: bytes, directory: Directory, k: int, planes: int) -> NDArray[Any]:
-    """Samples (height, width, samples of the plane) of plane k."""
-    width, height, bits = directory.value(WIDTH), directory.value(LENGTH), directory.bits
-    channels = directory.samples // planes
-    tiled = TILES in directory.entries
-    across = directory.value(TILE_WIDTH) if tiled else width
-    if min(width, height, across) < 1:
-        raise ValueError("a side of no pixels")
-    columns = -(-width // across)
-    row = -(-across * channels * bits // 8)  # bytes of a row of a piece
-    rows = _bytes(data, directory, (k, planes), columns * row)
-    pieces = [
-        _unpacked(rows[:, column * row : (column + 1) * row], across * channels, directory).reshape(
-            height, -1, channels
-        )
-        for column in range(columns)
-    ]
-    pieces = [_predicted(piece, directory) for piece in pieces]
-    return (pieces[0] if columns == 1 else np.concatenate(pieces, axis=1))[:, :width]
-
-
-def _bytes(data: bytes, directory: Directory, plane: tuple[int, int], width: int) -> NDArray[np.uint8]:
-    """The decompressed bytes (height, width in bytes) of a plane (number, of how many), read as a grey image."""
-    changes: dict[int, _Entry | None] = {
-        **dict.fromkeys(directory.entries),
-        **{tag: _integers(directory, [value]) for tag, value in ((BITS, 8), (SAMPLES, 1), (PHOTOMETRIC, 1))},
-        **{tag: directory.entries.get(tag) for tag in (LENGTH, COMPRESSION, FILL_ORDER, ROWS, TILE_LENGTH)},
-        WIDTH: _integers(directory, [width]),
-    }
-    for tag in (STRIPS, STRIP_SIZES, TILES, TILE_SIZES):
-        if values := directory.values(tag):
-            each = len(values) // plane[1]
-            changes[tag] = _integers(directory, values[plane[0] * each : (plane[0] + 1) * each])
-    if TILES in directory.entries:
-        columns = -(-directory.value(WIDTH) // directory.value(TILE_WIDTH))
-        changes[TILE_WIDTH] = _integers(directory, [width // columns])
-    with TiffFile(io.BytesIO(described_anew(data, directory, changes))) as image:
-        image.load()
-    return np.asarray(image)
-
-
-def _unpacked(rows: NDArray[np.uint8], count: int, directory: Directory) -> NDArray[Any]:
-    """Rows of bytes (height, bytes) as samples (height, count)."""
-    bits = directory.bits
-    if bits % 8:  # packed, the highest bit first, whatever the byte order
-        values = np.empty((len(rows), count), np.uint16)
-        together = max(1, 2**18 // count)
-        for start in range(0, len(rows), together):
-            part = rows[start : start + together]
-            padded = np.zeros((len(part), count, 16), np.uint8)
-            padded[:, :, 16 - bits :] = np.unpackbits(part, axis=1, count=count * bits).reshape(
-                len(part), count, bits
-            )
-            values[start : start + together] = np.packbits(padded, axis=2).view(">u2")[:, :, 0]
-        return values
-    size = bits // 8
-    if directory.value(PREDICTOR, 1) == _FLOATING:
-        return np.ascontiguousarray(rows)  # undone by byte
-    kind = {_UNSIGNED: "u", _SIGNED: "i", _FLOAT: "f"}[directory.format]
-    samples: NDArray[Any] = np.ascontiguousarray(rows).view(np.dtype(f"{directory.order}{kind}{size}"))
-    return samples.astype(samples.dtype.newbyteorder("="), copy=False)
-
-
-def _predicted(samples: NDArray[Any], directory: Directory) -> NDArray[Any]:
-    """Undo the predictor in the rows of a strip or tile (height, width, channels)."""
-    predictor = directory.value(PREDICTOR, 1)
-    if predictor == _HORIZONTAL and not directory.bits % 8:
-        differences = samples.view(f"u{samples.dtype.itemsize}")
-        return np.cumsum(differences, axis=1, dtype=differences.dtype).view(samples.dtype)
-    if predictor == _FLOATING:  # Adobe Photoshop TIFF Technical Note 3: bytes by significance, then differences
-        height, _, channels = samples.shape
-        size = directory.bits // 8
-        whole = np.cumsum(samples.reshape(height, -1, channels), axis=1, dtype=np.uint8)
-        by_value = whole.reshape(height, size, -1).swapaxes(1, 2)
-        floats = np.ascontiguousarray(by_value).view(f">f{size}").astype(f"f{size}")
-        return floats.reshape(height, -1, channels)
-    return samples
-
-
-def _integers(directory: Directory, values: Any) -> _Entry:
-    return _Entry(_LONG, len(values), struct.pack(f"{directory.order}{len(values)}L", *values))
+def integers(directory: Directory, values: Any) -> Entry:
+    """Return an entry of unsigned integers of 32 bits."""
+    return Entry(_LONG, len(values), struct.pack(f"{directory.order}{len(values)}L", *values))

@@ -36,7 +36,8 @@ def samples_of(picture: NDArray[np.uint8], dtype: np.dtype[Any]) -> NDArray[Any]
         return (picture / 255).astype(dtype)
     if dtype.kind == "i":
         return (picture.astype(int) // 2 - 50).astype(dtype)
-    return picture.astype(dtype) * dtype.type({1: 1, 2: 257}.get(dtype.itemsize, 1_000_003))
+    wide: NDArray[Any] = picture.astype(dtype) * dtype.type({1: 1, 2: 257}.get(dtype.itemsize, 1_000_003))
+    return wide
 
 
 def levels(samples: NDArray[Any]) -> NDArray[np.float64]:
