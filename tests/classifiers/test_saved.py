@@ -204,3 +204,16 @@ def test_only_an_earlier_classifier_is_replaced(saved: Saved, fitted: FitResult,
     with pytest.raises(RunError, match="is a file"):
         saved_to(mine / "recipe.toml", saved.source)
     assert (mine / "recipe.toml").read_text() == "mine"
+
+
+@pytest.mark.parametrize("entry", ["schema", "classes", "dim", "features", "weights", "head", "sha256", "versions"])
+def test_an_entry_of_another_kind_is_one_sentence(entry: str, tmp_path: Path) -> None:
+    made = Path(__file__).parents[1] / "made_before" / "classifier"
+    shutil.copytree(made, tmp_path / "best")
+    document = json.loads((made / METADATA).read_text("utf-8"))
+    for value in (7.5, "x", [], [[]], {}, [{}], -1):
+        (tmp_path / "best" / METADATA).write_text(json.dumps({**document, entry: value}), "utf-8")
+        if entry == "sha256" and value == "x":
+            continue  # text is compared with the file's digest later
+        with pytest.raises(RunError, match=r"classifier\.json cannot be read \(.+\); save it again\.$"):
+            read_classifier(tmp_path / "best")
