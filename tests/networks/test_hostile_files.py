@@ -9,7 +9,6 @@ import pickle
 import resource
 import struct
 import sys
-import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +23,6 @@ from featx.errors import FeatxError, RecipeError, WeightsError
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 MEMORY = 2e9  # bytes that a refusal may take beyond what is loaded already
-SECONDS = 60.0  # a refusal takes far less; a file that hangs takes for ever
 
 Parts = dict[str, bytes]
 Change = Callable[[Parts, Path], None]
@@ -231,12 +229,10 @@ def written(parts: Parts, path: Path, compression: int = zipfile.ZIP_STORED) -> 
 
 def check_refused(path: Path) -> str:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.monotonic()
     with pytest.raises((WeightsError, RecipeError)) as caught:
         keras_network(str(path))
     grown = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     assert grown < MEMORY
-    assert time.monotonic() - start < SECONDS
     sentence = str(caught.value)
     assert "\n" not in sentence
     assert len(sentence) < 700
