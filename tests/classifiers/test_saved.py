@@ -211,7 +211,8 @@ def test_an_entry_of_another_kind_is_one_sentence(entry: str, tmp_path: Path) ->
     made = Path(__file__).parents[1] / "made_before" / "classifier"
     shutil.copytree(made, tmp_path / "best")
     document = json.loads((made / METADATA).read_text("utf-8"))
-    for value in (7.5, "x", [], [[]], {}, [{}], -1):
+    values: tuple[object, ...] = (7.5, "x", [], [[]], {}, [{}], -1)
+    for value in values:
         (tmp_path / "best" / METADATA).write_text(json.dumps({**document, entry: value}), "utf-8")
         if entry == "sha256" and value == "x":
             continue  # text is compared with the file's digest later
