@@ -47,7 +47,7 @@ def _changed(data: bytes) -> bool:
 def _changed_tiff(data: bytes) -> bool:
     try:
         directory = read_directory(data)
-    except struct.error:
+    except (struct.error, OverflowError):  # a place that no file has
         return False
     as_before = directory.samples == 1 and (directory.format, directory.bits) in {
         (1, 12),

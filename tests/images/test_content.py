@@ -36,6 +36,7 @@ AS_BEFORE = {
     "gif": gif(8),
     "text": b"no image",
     "short tiff": b"II*\0",
+    "tiff beyond all": b"II+\0\x08\0\0\0" + b"\xff" * 8,
     "short png": b"\x89PNG\r\n",
     "nothing": b"",
 }
