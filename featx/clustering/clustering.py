@@ -106,7 +106,7 @@ def clusters(
     permutations: int = 199,
     sample: int = SAMPLE,
     seed: int = 0,
-    spec: FeatureSpec | str | None = None,
+    spec: FeatureSpec | str | Path | None = None,
     cache: str | Path = "cache",
     on_error: OnError = "fail",
     yes: bool = False,

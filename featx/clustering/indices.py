@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import DataError
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 # Columns that are held in double precision at a time.
 BLOCK_COLUMNS = 4096
@@ -19,6 +23,8 @@ BLOCK_COLUMNS = 4096
 ROUNDING = 1e-13
 # In place of a neighbour, if all other rows are of the same group.
 NONE = -1
+# With more classes, sums over their rows are quicker without multiplying the zeros of a matrix of members.
+DENSE_CLASSES = 24
 
 
 @dataclass(frozen=True)
@@ -81,19 +87,18 @@ def silhouettes(
     distance to the other rows of the own class and b that to the rows of the nearest other class; it is 0 for the
     only row of a class (Rousseeuw 1987).
     """
-    members = _one_hot(labellings, classes)
-    sizes = members.sum(axis=0)
-    sums = _sums(between.plain, members)
-    own = labellings.T[:, :, None]
-    size = np.take_along_axis(np.broadcast_to(sizes, sums.shape), own, axis=2)[:, :, 0]
-    inner = np.take_along_axis(sums, own, axis=2)[:, :, 0] / np.maximum(size - 1, 1)
-    means = sums / sizes
-    np.put_along_axis(means, own, np.inf, axis=2)
-    nearest = means.argmin(axis=2)
-    outer = np.take_along_axis(means, nearest[:, :, None], axis=2)[:, :, 0]
+    sizes = _sizes(labellings, classes)
+    sums = _sums(between.plain, labellings, classes)
+    own = labellings[:, None, :]
+    size = np.take_along_axis(sizes, labellings, axis=1)
+    inner = np.take_along_axis(sums, own, axis=1)[:, 0] / np.maximum(size - 1, 1)
+    means = sums / sizes[:, :, None]
+    np.put_along_axis(means, own, np.inf, axis=1)
+    nearest = means.argmin(axis=1)
+    outer = np.take_along_axis(means, nearest[:, None], axis=1)[:, 0]
     larger = np.maximum(inner, outer)
     values = np.divide(outer - inner, larger, out=np.zeros_like(larger), where=(larger > 0) & (size > 1))
-    return values.T, nearest.T
+    return values, nearest
 
 
 def spread(between: Distances, labellings: NDArray[np.int64], classes: int) -> Spread:
@@ -102,14 +107,13 @@ def spread(between: Distances, labellings: NDArray[np.int64], classes: int) -> S
     A centroid's distances follow from squared distances between rows, so that no labelling needs the features.
     """
     n = len(between)
-    members = _one_hot(labellings, classes)
-    sizes = members.sum(axis=0)
-    sums = _sums(between.squared, members)
-    blocks = members.transpose(1, 2, 0) @ sums.transpose(1, 0, 2)
+    sizes = _sizes(labellings, classes)
+    sums = _sums(between.squared, labellings, classes)
+    blocks = np.stack([_members(one[None], classes) @ part.T for one, part in zip(labellings, sums, strict=True)])
     # Half the mean squared distance between a class's rows is their mean square about the centroid.
     inner = np.diagonal(blocks, axis1=1, axis2=2) / (2 * sizes**2)
-    to_centroids = np.sqrt(np.maximum(sums / sizes - inner, 0))
-    radii = (to_centroids * members).sum(axis=0) / sizes
+    own = np.take_along_axis(sums / sizes[:, :, None] - inner[:, :, None], labellings[:, None, :], axis=1)[:, 0]
+    radii = _sizes(labellings, classes, np.sqrt(np.maximum(own, 0))) / sizes
     apart = blocks / (sizes[:, :, None] * sizes[:, None, :]) - inner[:, :, None] - inner[:, None, :]
     centroids = np.sqrt(np.maximum(apart, 0))
     within = (inner * sizes).sum(axis=1)
@@ -149,9 +153,29 @@ def purity(neighbours: NDArray[np.int64], labellings: NDArray[np.int64]) -> NDAr
     return np.asarray(np.divide(same, counts, out=np.full(same.shape, np.nan), where=counts > 0))
 
 
-def _one_hot(labellings: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
-    return np.asarray(labellings.T[:, :, None] == np.arange(classes), np.float64)
+def _sums(values: NDArray[np.float64], labellings: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
+    """Return (B, classes, n) sums of (n, n) symmetric values over the rows of each class."""
+    members: Any = _members(labellings, classes)
+    if classes <= DENSE_CLASSES:
+        members = members.toarray()
+    return np.asarray((members @ values).reshape(-1, classes, len(values)))
 
 
-def _sums(values: NDArray[np.float64], members: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray((values @ members.reshape(len(members), -1)).reshape(members.shape))
+def _members(labellings: NDArray[np.int64], classes: int) -> csr_array:
+    """Return a (B * classes, n) matrix with 1 where a row is of a class."""
+    from scipy.sparse import csr_array
+
+    count, n = labellings.shape
+    rows = labellings + classes * np.arange(count)[:, None]
+    columns = np.broadcast_to(np.arange(n), labellings.shape)
+    return csr_array((np.ones(labellings.size), (rows.ravel(), columns.ravel())), shape=(count * classes, n))
+
+
+def _sizes(
+    labellings: NDArray[np.int64], classes: int, weights: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    """Return the (B, classes) numbers of rows, or sums of their (B, n) weights."""
+    rows = labellings + classes * np.arange(len(labellings))[:, None]
+    of_rows = None if weights is None else weights.ravel()
+    counts = np.bincount(rows.ravel(), of_rows, len(labellings) * classes)
+    return counts.reshape(-1, classes).astype(np.float64)

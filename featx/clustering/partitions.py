@@ -44,13 +44,24 @@ class Agreement:
         return float(np.mean(self.clusters == NOISE))
 
 
+@dataclass(frozen=True)
+class Contingency:
+    """Numbers of rows: in each pair of a cluster and a class that share rows, in each cluster, and in each class."""
+
+    both: NDArray[np.float64]
+    clusters: NDArray[np.float64]
+    classes: NDArray[np.float64]
+
+
 def k_means(X: NDArray[np.floating], between: Distances, clusters: int, seed: int) -> NDArray[np.int64]:
     """Return (n,) clusters of (n, d) rows: the best of several seeded starts of scikit-learn's k-means++."""
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
+    from threadpoolctl import threadpool_limits
 
     rows = _coordinates(between) if X.shape[1] > WIDE * len(X) else np.asarray(X)
-    with warnings.catch_warnings():
+    # Its starts are thousands of small products, for which threads wait longer than they compute.
+    with threadpool_limits(1, "blas"), warnings.catch_warnings():
         # If there are fewer different rows than clusters, some clusters stay empty; the agreement shows it.
         warnings.simplefilter("ignore", ConvergenceWarning)
         labels = KMeans(clusters, n_init=STARTS, random_state=seed).fit_predict(rows)
@@ -69,47 +80,49 @@ def hdbscan(between: Distances) -> NDArray[np.int64] | None:
 
 def agreement(clusters: NDArray[np.int64], labels: NDArray[np.int64], permuted: NDArray[np.int64]) -> Agreement:
     """Compare (n,) clusters with (n,) classes and (B, n) permuted ones; rows in no cluster count as one cluster."""
-    counts = contingency(clusters, np.vstack([labels, permuted]))
-    ari, nmi = adjusted_rand(counts), normalised_information(counts)
+    counted = [contingency(clusters, one) for one in (labels, *permuted)]
+    ari = np.array([adjusted_rand(counts) for counts in counted])
+    nmi = np.array([normalised_information(counts) for counts in counted])
     return Agreement(clusters, compared(float(ari[0]), ari[1:]), compared(float(nmi[0]), nmi[1:]))
 
 
-def contingency(clusters: NDArray[np.int64], labellings: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return (B, clusters, classes) numbers of rows in each cluster and class under (B, n) labellings."""
-    codes = np.unique(clusters, return_inverse=True)[1]
-    rows, columns = int(codes.max()) + 1, int(labellings.max()) + 1
-    counts = [np.bincount(codes * columns + labels, minlength=rows * columns) for labels in labellings]
-    return np.stack(counts).reshape(-1, rows, columns).astype(np.float64)
+def contingency(clusters: NDArray[np.int64], labels: NDArray[np.int64]) -> Contingency:
+    """Count the (n,) rows by cluster and class."""
+    cells = (clusters - clusters.min()) * (int(labels.max()) + 1) + labels
+    both = np.unique(cells, return_counts=True)[1]
+    sizes = [np.unique(values, return_counts=True)[1].astype(np.float64) for values in (clusters, labels)]
+    return Contingency(both.astype(np.float64), *sizes)
 
 
-def adjusted_rand(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return (B,) adjusted Rand indices (Hubert and Arabie 1985) of (B, clusters, classes) counts.
-
-    The values are those of scikit-learn's `adjusted_rand_score`, computed for many labellings at once.
-    """
-    together = _pairs(counts).sum(axis=(1, 2))
-    in_clusters, in_classes = _pairs(counts.sum(axis=2)).sum(axis=1), _pairs(counts.sum(axis=1)).sum(axis=1)
-    expected = in_clusters * in_classes / _pairs(counts.sum(axis=(1, 2)))
+def adjusted_rand(counts: Contingency) -> float:
+    """Return the adjusted Rand index (Hubert and Arabie 1985); see scikit-learn's `adjusted_rand_score`."""
+    together, in_clusters, in_classes, all_pairs = (
+        _pairs(part) for part in (counts.both, counts.clusters, counts.classes, counts.both.sum())
+    )
+    expected = in_clusters * in_classes / all_pairs
     most = (in_clusters + in_classes) / 2
-    return np.asarray(np.divide(together - expected, most - expected, out=np.ones_like(most), where=most > expected))
+    return (together - expected) / (most - expected) if most > expected else 1.0
 
 
-def normalised_information(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return (B,) mutual information (Vinh et al. 2010) of (B, clusters, classes) counts, from 0 to 1.
+def normalised_information(counts: Contingency) -> float:
+    """Return the mutual information (Vinh et al. 2010) divided by the mean of the two entropies, from 0 to 1.
 
-    It is divided by the mean of the two entropies, as in scikit-learn's `normalized_mutual_info_score`.
+    It is scikit-learn's `normalized_mutual_info_score`.
     """
+    both, clusters, classes = (_entropy(part) for part in (counts.both, counts.clusters, counts.classes))
+    mean = (clusters + classes) / 2
+    return min(max((clusters + classes - both) / mean, 0.0), 1.0) if mean > 0 else 1.0
+
+
+def _entropy(counts: NDArray[np.float64]) -> float:
     from scipy.special import entr
 
-    shares = counts / counts.sum(axis=(1, 2), keepdims=True)
-    clusters, classes = entr(shares.sum(axis=2)).sum(axis=1), entr(shares.sum(axis=1)).sum(axis=1)
-    mutual = clusters + classes - entr(shares.reshape(len(shares), -1)).sum(axis=1)
-    mean = (clusters + classes) / 2
-    return np.asarray(np.clip(np.divide(mutual, mean, out=np.ones_like(mean), where=mean > 0), 0, 1))
+    return float(entr(counts / counts.sum()).sum())
 
 
-def _pairs(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    return counts * (counts - 1) / 2
+def _pairs(counts: NDArray[np.float64]) -> float:
+    """Return how many pairs of rows are in the same part."""
+    return float(np.sum(counts * (counts - 1) / 2))
 
 
 def _coordinates(between: Distances) -> NDArray[np.float64]:
