@@ -82,8 +82,8 @@ def check_labels(manifest: Path, table: pa.Table) -> None:
     if marks:
         raise DataError(
             f"Expected a column label with the name of the class in {manifest}, found one column of 0 and 1 for "
-            f"each class ({first_few(marks)}); add it, for example with table['label'] = table[{marks[:5]}]"
-            ".idxmax(axis=1) in pandas."
+            f"each class ({first_few(marks)}); add it, for example with table['label'] = "
+            "table[classes].idxmax(axis=1) in pandas, where classes is the list of these columns."
         )
     raise _missing(manifest, table.column_names, True)
 
@@ -122,7 +122,8 @@ def notice_unused(manifest: Path, table: pa.Table) -> None:
         splits = [
             name
             for name in others
-            if _plain(name) in _SPLIT_LIKE or _SPLIT_FLAG.fullmatch(_plain(name)) or _has_splits(table, name)
+            if (_plain(name) in _SPLIT_LIKE or _SPLIT_FLAG.fullmatch(_plain(name)) or _has_splits(table, name))
+            and _number_of_values(table, name) > 1
         ]
         if splits:
             log.warning(
@@ -132,7 +133,12 @@ def notice_unused(manifest: Path, table: pa.Table) -> None:
                 first_few(splits),
             )
     if "group" not in names:
-        groups = [name for name in others if _GROUP_LIKE.fullmatch(_plain(name)) and _repeats(table, name)]
+        groups = [
+            name
+            for name in others
+            if _GROUP_LIKE.fullmatch(_plain(name))
+            and _number_of_values(table, name) < table.num_rows - table[name].null_count
+        ]
         if groups:
             log.warning(
                 "Column %s of %s is kept as a further column; rename it to group to keep images of each together.",
@@ -146,19 +152,13 @@ def _one_hot(table: pa.Table) -> list[str]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    kinds = {name: table.schema.field(name).type for name in table.column_names}
-    marks = {}
-    for name, kind in kinds.items():
-        if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
-            column = pc.cast(table[name], pa.float64())
-            if column.null_count == 0 and set(pc.unique(column).to_pylist()) <= {0.0, 1.0}:
-                marks[name] = column
+    marks = [name for name in table.column_names if set(_few_values(table, name)) in ({0, 1}, {0}, {1})]
     if len(marks) < 2:
         return []
     total: Any = 0
-    for column in marks.values():
-        total = pc.add(total, column)
-    return list(marks) if pc.unique(total).to_pylist() == [1.0] else []
+    for name in marks:
+        total = pc.add(total, pc.cast(table[name], pa.int64()))
+    return marks if pc.unique(total).to_pylist() == [1] else []
 
 
 def _renamed(manifest: Path, names: Sequence[str]) -> list[str]:
@@ -196,31 +196,33 @@ def _lookalikes(wanted: str, columns: Sequence[str]) -> list[str]:
 
 def _has_splits(table: pa.Table, name: str) -> bool:
     """Tell whether a column has the names of splits in its cells and nothing else, train and another among them."""
-    values = _few_texts(table, name)
-    splits = {split_of_cell(value) for value in values}
+    values = _few_values(table, name)
+    splits = {split_of_cell(value) if isinstance(value, str) else None for value in values}
     return None not in splits and "train" in splits and len(splits) > 1
 
 
-def _few_texts(table: pa.Table, name: str) -> list[str]:
-    """The different values of a column of texts; none if there are more than 20 or some are missing."""
+def _few_values(table: pa.Table, name: str) -> list[Any]:
+    """The different values of a column of texts, numbers or flags; none if they are more than 20 or some missing."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    kind = table.schema.field(name).type
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)) or table[name].null_count:
+    is_one = (
+        pa.types.is_string,
+        pa.types.is_large_string,
+        pa.types.is_integer,
+        pa.types.is_floating,
+        pa.types.is_boolean,
+    )
+    column = table[name]
+    if column.null_count or not any(is_kind(column.type) for is_kind in is_one):
         return []
-    if len(pc.unique(table[name][:1000])) > 20:
-        return []
-    unique = pc.unique(table[name])
-    return [str(value) for value in unique.to_pylist()] if len(unique) <= 20 else []
+    # Most columns of many values show it at the beginning.
+    unique = pc.unique(column[:1000])
+    unique = pc.unique(column) if len(unique) <= 20 else unique
+    return unique.to_pylist() if len(unique) <= 20 else []
 
 
-def _repeats(table: pa.Table, name: str) -> bool:
-    """Tell whether a value of a column is there in two rows."""
-    import pyarrow as pa
+def _number_of_values(table: pa.Table, name: str) -> int:
     import pyarrow.compute as pc
 
-    if pa.types.is_nested(table.schema.field(name).type):
-        return False
-    present = table[name].drop_null()
-    return len(pc.unique(present)) < len(present)
+    return len(pc.unique(table[name].drop_null()))

@@ -208,7 +208,7 @@ def _reading(path: Path | str) -> Iterator[None]:
     """Raise a DataError if a file or folder cannot be read."""
     try:
         yield
-    except (FileNotFoundError, NotADirectoryError) as error:
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a null character
         raise DataError(f"Expected a folder or file at {path}, found nothing; check the path.") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}); check its permissions.") from error

@@ -70,7 +70,7 @@ def _likely(folder: Path, missing: str) -> str | None:
     parts = [part for part in PureWindowsPath(missing.strip()).parts if not part.endswith((":", "\\", "/"))]
     if not parts or len(parts) > MOST_PARTS:
         return None
-    bases = [folder, Path.cwd(), *folder.parents[:2], *_sub_folders(folder)]
+    bases = [folder, Path(), *folder.parents[:2], *_sub_folders(folder)]
     for start in range(len(parts)):
         for base in bases:
             path = base.joinpath(*parts[start:])

@@ -56,7 +56,7 @@ def read_manifest(manifest: Path, *, labelled: bool = True) -> list[Row]:
     if labelled:  # where labels do not matter, splits and groups do not either
         notice_unused(manifest, table)
     others = [name for name in table.column_names if name not in TEXT_COLUMNS]
-    cells = zip(*(_text_column(manifest, table, name) for name in TEXT_COLUMNS), strict=True)
+    cells = zip(*(_text_column(table, name) for name in TEXT_COLUMNS), strict=True)
     extras = _plain_values(manifest, table, others)
     numbered = enumerate(zip(cells, extras, strict=True), start=1 if is_parquet else 2)
     rows = []
@@ -84,15 +84,10 @@ def _plain_values(manifest: Path, table: pa.Table, names: Sequence[str]) -> list
     ]
 
 
-def _text_column(manifest: Path, table: pa.Table, name: str) -> list[str | None]:
+def _text_column(table: pa.Table, name: str) -> list[str | None]:
     """A column's cells as text; None for an empty cell, and for all if the table has no such column."""
-    import pyarrow as pa
-
     if name not in table.column_names:
         return [None] * table.num_rows
-    kind = table.schema.field(name).type
-    if pa.types.is_nested(kind) or "binary" in str(kind):
-        raise DataError(f"Expected text or numbers in column {name} of {manifest}, found {kind}; save it as text.")
     texts = [_text(value) for value in table[name].to_pylist()]
     return texts if name == "path" else [text and unicodedata.normalize("NFC", text).strip() for text in texts]
 

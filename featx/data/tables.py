@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.data.columns import TEXT_COLUMNS, check_number, checked_names, known_columns
+from featx.data.dataset import first_few
 from featx.errors import DataError, reason_of
 from featx.files import open_file, read_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyarrow import parquet
+
+log = logging.getLogger("featx")
 
 CSV_ENDINGS = (".csv", ".tsv")
 PARQUET_ENDINGS = (".parquet", ".pq")
@@ -34,7 +39,9 @@ def read_table(manifest: Path, labelled: bool) -> pa.Table:
     is_parquet = manifest.suffix.lower() in PARQUET_ENDINGS
     try:
         table = _read_parquet(manifest, labelled) if is_parquet else _read_csv(manifest, labelled)
-    except pa.ArrowInvalid as error:
+        table.validate(full=True)  # Parquet's texts need not be UTF-8
+        return _without_nanoseconds(table)
+    except (pa.ArrowException, UnicodeDecodeError) as error:
         kind = "Parquet" if is_parquet else "CSV"
         raise DataError(
             f"The manifest {manifest} is not valid {kind} ({reason_of(error)}); save it again."
@@ -42,7 +49,6 @@ def read_table(manifest: Path, labelled: bool) -> pa.Table:
     except (OSError, csv.Error) as error:
         reason = (isinstance(error, OSError) and error.strerror) or reason_of(error)
         raise DataError(f"The manifest {manifest} cannot be read ({reason}); check the file.") from error
-    return _without_nanoseconds(table)
 
 
 def _read_parquet(manifest: Path, labelled: bool) -> pa.Table:
@@ -50,34 +56,47 @@ def _read_parquet(manifest: Path, labelled: bool) -> pa.Table:
     from pyarrow import parquet
 
     with open_file(manifest) as opened, parquet.ParquetFile(opened) as file:
-        kinds = {field.name: field.type for field in file.schema_arrow}
         names = checked_names(manifest, file.schema_arrow.names, labelled)
-        _check_metadata(manifest, file.metadata, nested=any(map(pa.types.is_nested, kinds.values())))
+        _check_metadata(manifest, file.metadata)
+        columns = _flat_columns(manifest, list(zip(names, file.schema_arrow, strict=True)))
     # A value that is there a million times takes little room until every row has its own copy, so texts are read
     # as numbers into a list of the different values first.
-    texts = [name for name, kind in kinds.items() if _is_text(kind)]
+    texts = [field.name for field in columns.values() if _is_text(field.type)]
+    schema = pa.schema([field.with_type(_plain_type(field.type)) for field in columns.values()])
     batches, total = [], 0
     with open_file(manifest) as opened, parquet.ParquetFile(opened, read_dictionary=texts) as file:
-        for batch in file.iter_batches(batch_size=4096):
+        for batch in file.iter_batches(batch_size=4096, columns=schema.names):
             total += sum(map(_bytes_unpacked, batch.columns))
             if total > MAX_BYTES:
                 raise _too_large(manifest, f"more than {MAX_BYTES // 2**20} MiB when it is unpacked")
-            batches.append(_without_dictionaries(batch))
-        table = pa.Table.from_batches(batches, _without_dictionaries(file.schema_arrow.empty_table()).schema)
-    return table.rename_columns(names).select([name for name in names if name])
+            batches.append(batch.cast(schema))
+    return pa.Table.from_batches(batches, schema).rename_columns(list(columns))
 
 
-def _check_metadata(manifest: Path, metadata: parquet.FileMetaData, *, nested: bool) -> None:
-    """Refuse a file that says itself that it unpacks to more than a manifest needs."""
-    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-    cells = metadata.num_rows * metadata.num_columns
+def _flat_columns(manifest: Path, fields: Sequence[tuple[str, pa.Field]]) -> dict[str, pa.Field]:
+    """Return the fields of a Parquet file by the name of the column, without those that are lists or records.
+
+    Damaged ones make PyArrow end the whole process.
+    """
+    import pyarrow as pa
+
+    for name, field in fields:
+        if name in TEXT_COLUMNS and (pa.types.is_nested(field.type) or "binary" in str(field.type)):
+            raise DataError(
+                f"Expected text or numbers in column {name} of {manifest}, found {field.type}; save it as text."
+            )
+    nested = [name for name, field in fields if name and pa.types.is_nested(field.type)]
     if nested:
-        # Only here, because PyArrow ends the whole process where damaged bytes follow a column's description.
-        values = (group.column(number).num_values for group in groups for number in range(group.num_columns))
-        cells = max(cells, sum(values))
+        log.info("Columns of lists or records in %s were left out: %s", manifest.name, first_few(nested))
+    return {name: field for name, field in fields if name and name not in nested}
+
+
+def _check_metadata(manifest: Path, metadata: parquet.FileMetaData) -> None:
+    """Refuse a file that says itself that it unpacks to more than a manifest needs."""
+    cells = metadata.num_rows * metadata.num_columns
     if cells > MAX_CELLS:
         raise _too_large(manifest, f"{cells} cells in {metadata.num_rows} rows")
-    if sum(group.total_byte_size for group in groups) > MAX_BYTES:
+    if sum(metadata.row_group(n).total_byte_size for n in range(metadata.num_row_groups)) > MAX_BYTES:
         raise _too_large(manifest, f"more than {MAX_BYTES // 2**20} MiB when it is unpacked")
 
 
@@ -105,15 +124,11 @@ def _bytes_unpacked(column: pa.Array) -> int:
     return int(pc.sum(pc.cast(lengths, pa.int64())).as_py() or 0)
 
 
-def _without_dictionaries(table: Any) -> Any:
-    """A table or batch whose dictionaries of texts are texts; other dictionaries, such as of numbers, too."""
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    """The type of a column's values, which may be numbers into a list of the different ones."""
     import pyarrow as pa
 
-    fields = [
-        field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
-        for field in table.schema
-    ]
-    return table.cast(pa.schema(fields))
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
 def _read_csv(manifest: Path, labelled: bool) -> pa.Table:
@@ -204,6 +219,16 @@ def _parsed(manifest: Path, body: str, delimiter: str, names: list[str]) -> pa.T
             f"Row {ragged[0].number + 1} of {manifest} has {ragged[0].actual_columns} cells where the header "
             f"has {ragged[0].expected_columns}; correct it, and quote a cell that holds {delimiter!r}."
         )
+    return _without_quotes(table)
+
+
+def _without_quotes(table: pa.Table) -> pa.Table:
+    """The table without the quotes around cells of `TEXT_COLUMNS` that follow a space, where Arrow keeps them."""
+    import pyarrow.compute as pc
+
+    for name in set(TEXT_COLUMNS).intersection(table.column_names):
+        cells = pc.replace_substring_regex(table[name], r'^\s+"(.*)"\s*$', r"\1")
+        table = table.set_column(table.column_names.index(name), name, cells)
     return table
 
 

@@ -128,6 +128,7 @@ def test_a_column_set_of_splits_is_the_split(tmp_path: Path, caplog: pytest.LogC
         ),
         ("path,label,test\na,x,1\nb,x,0\n", "it has no column split; test is kept as a further column"),
         ("path,label,split,set\na,x,train,A\nb,x,test,B\n", None),
+        ("path,label,test\na,x,PCR\nb,x,PCR\n", None),  # it divides nothing
     ],
 )
 def test_columns_that_look_like_split_or_group_are_named(
@@ -139,6 +140,14 @@ def test_columns_that_look_like_split_or_group_are_named(
     caplog.clear()
     read_manifest(tmp_path / "m.csv", labelled=False)
     assert not caplog.messages
+
+
+def test_quotes_after_a_space_are_quotes(tmp_path: Path) -> None:
+    manifest = csv_file(tmp_path, 'path, "label" ,note\n "a b.png", "covid" , "kept"\n"c.png","""x""",y\n')
+    assert [(row.path, row.label, row.extra["note"]) for row in read_manifest(manifest)] == [
+        ("a b.png", "covid", ' "kept"'),
+        ("c.png", '"x"', "y"),
+    ]
 
 
 def test_columns_without_a_name_are_dropped(tmp_path: Path) -> None:
@@ -234,13 +243,19 @@ def test_parquet_keeps_other_columns_as_plain_values(tmp_path: Path) -> None:
         label=pa.array(["x"]).dictionary_encode(),
         seen=pa.array([stamp], pa.timestamp("ns")),
         took=pa.array([1_500], pa.duration("ns")),
-        box=[[1, 2]],
         none=pa.array([None], pa.int64()),
     )
     (row,) = read_manifest(manifest)
     assert row.label == "x"
-    assert row.extra == {"seen": stamp, "took": dt.timedelta(microseconds=1), "box": [1, 2], "none": None}
+    assert row.extra == {"seen": stamp, "took": dt.timedelta(microseconds=1), "none": None}
     assert type(row.extra["seen"]) is dt.datetime
+
+
+def test_parquet_lists_and_records_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="featx")
+    manifest = parquet_file(tmp_path, path=["a"], label=["x"], box=[[1, 2]], age=[5], who=[{"name": "b"}])
+    assert read_manifest(manifest) == [Row(1, "a", "x", None, None, {"age": 5})]
+    assert caplog.messages == ["Columns of lists or records in m.parquet were left out: box, who"]
 
 
 def test_folder_names_add_no_column_to_parquet(tmp_path: Path) -> None:
@@ -258,6 +273,11 @@ def test_folder_names_add_no_column_to_parquet(tmp_path: Path) -> None:
             r"Expected one column label in .*, found 'LABEL' and 'label_'; rename the right",
         ),
         ("path,covid,normal\na,0,1\nb,1,0\n", r"one column of 0 and 1 for each class \(covid, normal\); add it, for"),
+        (
+            f"path,id,a,b\nx,{2**60 + 1},1,0\ny,{2**60 + 3},0,1\n",
+            r"one column of 0 and 1 for each class \(a, b\); add",
+        ),
+        (f"path,id\nx,{2**60 + 1}\n", r"found path, id; add or rename label\."),
         ("path,covid,normal\na,1,1\nb,1,0\n", r"found path, covid, normal; add or rename label\."),
         ("path,label\na\0b,x\n", r"Expected UTF-8 text in .*, found a null character in line 2"),
         ("path,label\na," + "x" * 10_000_000, r"Expected a manifest of .*, found a line of 9 MiB in .*; keep a row"),
@@ -354,10 +374,12 @@ def test_parquet_categories_of_numbers_and_flags(tmp_path: Path) -> None:
 
 
 def test_damaged_parquet_is_refused(tmp_path: Path) -> None:
-    manifest = parquet_file(tmp_path, path=["a", "b"], label=["x", "y"])
+    # PyArrow ends the whole process when it reads a damaged list.
+    manifest = parquet_file(tmp_path, path=["a", "b"], label=["x", "ž"], box=[[1], [2, 3]])
     content = manifest.read_bytes()
-    for place in range(0, len(content), 7):
-        manifest.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
+    for bit in range(0, 8 * len(content), 13):
+        place = bit // 8
+        manifest.write_bytes(content[:place] + bytes([content[place] ^ (1 << bit % 8)]) + content[place + 1 :])
         with suppress(DataError):  # a changed letter of a name or a cell goes unnoticed
             read_manifest(manifest)
 

@@ -271,8 +271,9 @@ def test_data_that_do_not_exist(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"Expected a folder or file at .*nowhere, found nothing; check the path"):
         read_data(tmp_path / "nowhere")
     make(tmp_path, "m.csv")
-    with pytest.raises(DataError, match="found nothing"):
-        read_data(tmp_path / "m.csv" / "deeper")
+    for name in ("m.csv/deeper", "null\0character"):
+        with pytest.raises(DataError, match="found nothing"):
+            read_data(tmp_path / name)
 
 
 def test_a_file_that_is_no_manifest(tmp_path: Path) -> None:
@@ -527,3 +528,14 @@ def test_paths_that_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"found 1 missing \(gone\.png\)"):
         read_paths([manifest])
     assert ids(read_paths([manifest], missing="keep").items) == ["gone.png"]
+
+
+def test_advice_on_missing_images_in_a_working_folder_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = write(make(tmp_path, "img/a.png") / "m.csv", "path,label", "/old/img/a.png,x")
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(DataError, match=r"/old/img/a\.png may be img/a\.png, so correct"):
+        read_data(manifest)

@@ -290,9 +290,10 @@ def test_other_data_weights_and_caches_are_fitted(
         path.write_bytes(bytes_before)
 
 
-def test_channel_statistics_of_other_data_are_no_notice(
+def test_channel_statistics_of_other_data_and_what_is_in_the_data_are_no_notice(
     one_fit: PlannedFit, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", logger="featx")
     stages, cache = Stages(tmp_path / "out", 2), tmp_path / "cache"
     data = shutil.copytree(one_fit.data, tmp_path / "data")
     fit = replace(one_fit, data=data)
@@ -300,8 +301,10 @@ def test_channel_statistics_of_other_data_are_no_notice(
         stages.run("task1", "Task 1", lambda: fitted(fit, tmp_path / "run", cache))
         next(data.rglob("train/*/*.png")).unlink()
     assert "channel statistics" not in caplog.text
+    assert "Data: " not in caplog.text
     fitted(fit, tmp_path / "run", cache)
     assert "channel statistics" in caplog.text
+    assert "Data: " in caplog.text
 
 
 def test_augmented_views_are_scored_without_the_image_itself(made: Reproduction, place: Place) -> None:
