@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from featx.data.dataset import SPLITS, first_few, in_sentence
+from featx.data.dataset import first_few, in_sentence
 from featx.data.leftovers import is_system_folder
 from featx.data.splits import is_unclear_split, split_beside_train, split_mentioned, split_of_folder
 from featx.errors import DataError
@@ -67,9 +67,7 @@ def check_class_folders(root: Path, names: Sequence[str]) -> None:
         splits = {inner: split for inner in below if (split := split_of_folder(inner))}
         if "train" not in splits.values() or len(set(splits.values())) < 2:
             continue
-        shown = " and ".join(
-            f"{in_sentence(inner)}/" for inner in sorted(splits, key=lambda inner: SPLITS.index(splits[inner]))
-        )
+        shown = first_few([f"{inner}/" for inner in splits])
         if any(_folders_in(root / at / inner) for inner in splits):
             raise DataError(
                 f"Expected train/ or class folders in {root}, found {shown} "

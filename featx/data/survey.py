@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, islice
 from statistics import median
 
 from featx.data.dataset import Dataset, Item, first_few, in_sentence
@@ -18,10 +19,8 @@ log = logging.getLogger("featx")
 
 SURVEY = "survey"  # the subject of these notices, for those who read the same data several times
 OUTPUT_NAMES = frozenset(("run", "runs", "cache", "report", "maps", "clusters", "sweep", "featx", "featx-demo"))
-OTHER_PICTURES = frozenset(
-    f"{name}{plural}"
-    for name in ("image", "mask", "thumb", "thumbnail", "label", "annotation", "gt")
-    for plural in ("", "s")
+MASKS = frozenset(
+    f"{name}{plural}" for name in ("mask", "thumb", "thumbnail", "label", "annotation", "gt") for plural in ("", "s")
 )
 # The end of a file's name that says that it belongs to another image: "benign (1)_mask_1".
 _MARKED = re.compile(
@@ -29,7 +28,8 @@ _MARKED = re.compile(
 )
 MANY = 10  # labels: fewer may all be different by chance
 SMALLER = 20  # times: a mask or thumbnail is that much smaller than its image
-SAMPLE = 15  # files whose sizes are looked at in each folder
+# What is compared: images and their masks are in a few folders of each class, patients in many.
+MOST_CLASSES, MOST_FOLDERS, MOST_FILES = 20, 4, 20
 
 
 def survey(dataset: Dataset, *, folders: bool) -> None:
@@ -84,8 +84,11 @@ def _odd_class_names(dataset: Dataset) -> Iterator[str]:
         )
     own = [name for name in dataset.classes if name.casefold() in OUTPUT_NAMES]
     if own:
-        yield f"Classes are named like what featx writes ({first_few(own)}); move such folders out of the data."
-    pictures = [name for name in dataset.classes if name.casefold() in OTHER_PICTURES]
+        yield (
+            f"Classes are named like what featx writes ({first_few(own)}); move such folders out of the data if they "
+            "hold its results."
+        )
+    pictures = [name for name in dataset.classes if name.casefold() in MASKS | {"image", "images"}]
     if pictures:
         yield (
             f"Classes are named like kinds of files, such as masks or thumbnails ({first_few(pictures)}); give each "
@@ -118,9 +121,9 @@ def _labels_that_are_no_classes(dataset: Dataset) -> Iterator[str]:
         single = [name for name in labels if counts[name] == 1]
         if single and len(single) < len(labels):
             yield f"Classes with a single image ({len(single)}): {first_few(single)}"
-    paths = [name for name in labels if re.search(r"[\\/]|\.(jpe?g|png|tiff?|dcm|bmp)$", name, re.I)]
-    if paths:
-        yield f"Labels look like paths ({len(paths)}), such as {first_few(paths[:1])}; check the column label."
+    files = [name for name in labels if re.search(r"\.(jpe?g|png|tiff?|dcm|bmp)$", name, re.I)]
+    if files:
+        yield f"Labels look like files ({len(files)}), such as {first_few(files[:1])}; check the column label."
     several = [name for name in labels if len(parts := re.split(r"[|;]", name)) > 1 and all(p.strip() for p in parts)]
     if several:
         yield (
@@ -140,38 +143,51 @@ def _classes_missing_in_a_split(dataset: Dataset) -> Iterator[str]:
 def _sub_folders(dataset: Dataset) -> Iterator[str]:
     """Warn of folders below the class folders that hold other pictures of the same things, or the real classes."""
     places = _places(dataset)
-    deep = [label for label, below in places.items() if any(below)]
+    deep = {label: below for label, below in places.items() if any(below)}
     if not deep:
         return
-    first = places[deep[0]]
-    if len(places) == 1 and len(first) > 1 and "" not in first:
+    label, below = next(iter(deep.items()))
+    masks = [_at(label, place) for label, below in deep.items() for place in below if _is_for_masks(place)]
+    pairs = filter(None, (_same_things(label, places) for label in islice(deep, MOST_CLASSES)))
+    if len(places) == 1 and len(below) > 1 and "" not in below:
         yield (
-            f"All images are below the one class folder {deep[0]}, in {len(first)} folders "
-            f"({first_few(list(first))}); if these are the classes, give that folder."
+            f"All images are below the one class folder {label}, in {len(below)} folders "
+            f"({first_few(list(below))}); if these are the classes, give that folder."
         )
-    elif warning := next(filter(None, (_other_pictures(label, places) for label in deep)), None):
+    elif masks:
+        yield (
+            f"Folders are named like those of masks or thumbnails ({len(masks)}), such as {masks[0]}; "
+            "move them out of the data if they are."
+        )
+    elif warning := next(pairs, None):
         yield warning
     else:
         log.info(
             "Images in folders below a class folder have its class, such as those in %s",
-            _at(deep[0], min(filter(None, first))),
+            _at(label, min(filter(None, below))),
             extra={"subject": SURVEY},
         )
 
 
-def _other_pictures(label: str, places: Mapping[str, Mapping[str, Sequence[Item]]]) -> str | None:
+def _is_for_masks(place: str) -> bool:
+    return any(re.split(r"[\W_]+", name.casefold())[-1] in MASKS for name in place.split("/"))
+
+
+def _same_things(label: str, places: Mapping[str, Mapping[str, Sequence[Item]]]) -> str | None:
     """Return a warning if one folder of a class seems to hold the masks or thumbnails of another."""
     below = places[label]
-    some = sorted(below)[:20]
-    names = {place: {item.id.rpartition("/")[2].rpartition(".")[0] for item in below[place]} for place in some}
-    sizes = {place: _size(below[place]) for place in some}
-    for one, two in combinations(some, 2):
+    if len(below) > MOST_FOLDERS:
+        return None
+    names = {place: {item.id.rpartition("/")[2].rpartition(".")[0] for item in below[place]} for place in below}
+    sizes = {place: _size(below[place]) for place in below}
+    for one, two in combinations(sorted(below), 2):
         same = len(names[one] & names[two])
-        # Patients' folders hold files of the same names, too, but those are not called alike in each class.
-        telling = sum(one in other and two in other for other in places.values()) > 1 or any(
-            OTHER_PICTURES.intersection(re.split(r"[\W_]+", place.casefold())) for place in (one, two)
-        )
-        if telling and same > 1 and 2 * same > min(len(names[one]), len(names[two])):
+        # Folders of patients hold files of the same names, too, but are not called alike in each class.
+        if (
+            same > 1
+            and 2 * same > min(len(names[one]), len(names[two]))
+            and sum(one in other and two in other for other in places.values()) > 1
+        ):
             return (
                 f"Folders of one class hold files of the same names ({same}), {_at(label, one)} and "
                 f"{_at(label, two)}; if one has masks or thumbnails of the other, move it out of the data."
@@ -224,13 +240,13 @@ def _places(dataset: Dataset) -> dict[str, dict[str, list[Item]]]:
 
 
 def _at(label: str, below: str) -> str:
-    return f"{label}/{below}".rstrip("/") + "/"
+    return in_sentence(f"{label}/{below}".rstrip("/")) + "/"
 
 
 def _size(items: Sequence[Item]) -> float:
     """The median size in bytes of some files in a folder; 0 if there are too few to say."""
     sizes = []
-    for item in items[:: max(1, len(items) // SAMPLE)]:
+    for item in items[:: math.ceil(len(items) / MOST_FILES)]:
         try:
             sizes.append(item.path.stat().st_size)
         except OSError:

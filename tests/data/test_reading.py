@@ -238,11 +238,11 @@ def test_images_beside_class_folders_are_named(tmp_path: Path, notices: pytest.L
             ["test_set/x/a.png", "x/a.png"],
             r"Expected train/ beside test_set/ .*, or rename test_set/ if that is a cl",
         ),
-        (["two/train/x/a.png", "two/test/x/a.png"], r"found train/ and test/ one level down in two/; give that"),
-        (["d/training_set/x/a.png", "d/test_set/x/a.png"], r"found training_set/ and test_set/ one level down in d/"),
+        (["two/train/x/a.png", "two/test/x/a.png"], r"found test/, train/ one level down in two/; give that"),
+        (["d/training_set/x/a.png", "d/test_set/x/a.png"], r"found test_set/, training_set/ one level down in d/"),
         (
             ["x/Train/a.png", "x/Test/a.png", "y/Train/b.png"],
-            r"found Train/ and Test/ within x/; lay",
+            r"found Test/, Train/ within x/; lay",
         ),
         (["train/x/a.png", "eval/x/a.png"], r"found eval/, which could be for validation or for testing; rename"),
         (["train/x/a.png", "hold-out/x/a.png"], r"found hold-out/, which could be for validation or for testing"),
@@ -254,10 +254,10 @@ def test_images_beside_class_folders_are_named(tmp_path: Path, notices: pytest.L
             ["xr_train/x/a.png", "xr_test/x/a.png"],
             r"found xr_test, xr_train, which look like splits and hold folders",
         ),
-        (["a/b/train/x/a.png", "a/b/test/x/a.png"], r"found train/ and test/ further down in a/b/; give that folder"),
+        (["a/b/train/x/a.png", "a/b/test/x/a.png"], r"found test/, train/ further down in a/b/; give that folder"),
         (
             ["images/train/a.png", "images/val/a.png", "labels/train/a.txt"],
-            r"found train/ and val/ within images/; lay",
+            r"found train/, val/ within images/; lay",
         ),
         (["train/1.png", "train.csv"], r"found 1 image without one; .* in a manifest \(such as train\.csv, with"),
     ],
@@ -340,7 +340,7 @@ def test_sentences_about_names_that_are_not_utf8_can_be_printed(tmp_path: Path) 
         make(tmp_path, f"{folder}/train/x/a.png", f"{folder}/test/x/a.png")
     except OSError:
         pytest.skip("this file system takes only valid Unicode")
-    with pytest.raises(DataError, match=r"found train/ and test/ one level down in caf\\xe9/; give") as caught:
+    with pytest.raises(DataError, match=r"found test/, train/ one level down in caf\\xe9/; give") as caught:
         read_data(tmp_path)
     assert str(caught.value).encode()
 

@@ -63,11 +63,8 @@ def test_the_summary_has_groups_and_the_first_of_many_classes() -> None:
         ([f"n{i}/a" for i in range(12)], r"12 different labels, so these may be names of the images and not classes"),
         (["x/1", "x/2", "y/1"], r"Classes with a single image \(1\): y"),
         (["train/x/1", "train/y/1", "test/x/1", "test/x/2"], r"Split test has no images of y"),
-        (
-            ["x/images/1", "x/images/2", "x/masks/1", "x/masks/2", "y/1"],
-            r"same names \(2\), x/images/ and x/masks/; if one",
-        ),
-        (["x/1", "x/2", "x/masks/1", "x/masks/2", "y/1"], r"same names \(2\), x/ and x/masks/; if one has masks"),
+        (["x/images/1", "x/images/2", "x/lung masks/1", "y/1"], r"masks or .* \(1\), such as x/lung masks/; move"),
+        (["x/1", "x/masks/p1/1", "y/1", "y/masks/p2/1"], r"masks or thumbnails \(2\), such as x/masks/p1/; move"),
         (
             ["x/p1/1", "x/p1/2", "x/p2/1", "x/p2/2", "y/p1/1", "y/p1/2", "y/p2/1"],
             r"same names \(2\), x/p1/ and x/p2/",
@@ -97,6 +94,8 @@ def test_what_looks_odd_is_said(
         ["train/x/1", "train/y/1", "train/x/2", "train/y/2", "test/x/1", "test/y/1"],
         ["x/p1/1", "x/p1/2", "x/p2/1", "x/p2/2", "y/p3/1", "y/p3/2"],
         ["valid_scan/1", "valid_scan/2", "invalid_scan/1", "invalid_scan/2"],
+        [f"{label}/patient{n}/{i}" for label in ("ill", "well") for n in range(5) for i in range(3)],
+        ["with_mask/simple/1", "with_mask/simple/2", "without_mask/images/1", "without_mask/images/2"],
     ],
 )
 def test_usual_data_are_not_warned_of(tmp_path: Path, said: pytest.LogCaptureFixture, names: list[str]) -> None:
@@ -139,5 +138,5 @@ def test_labels_of_a_table_that_are_no_classes(tmp_path: Path, said: pytest.LogC
         "Some classes differ in spelling only (1), such as '0' and '0.0'; give them one name if they are one class."
     ]
     said.clear()
-    read_data(manifest(tmp_path, "a/x.png", "a/x.png", "b", "b"))
-    assert said.messages[1:] == ["Labels look like paths (1), such as a/x.png; check the column label."]
+    read_data(manifest(tmp_path, "a/x.png", "a/x.png", "b/c", "b/c"))
+    assert said.messages[1:] == ["Labels look like files (1), such as a/x.png; check the column label."]
