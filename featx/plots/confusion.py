@@ -74,7 +74,7 @@ def draw_confusion(counts: Any, classes: Sequence[str], title: str, ax: Axes | N
     axes: Axes = ax if ax is not None else new_figure(*_size(short))[1]
     per_square = _draw_cells(axes, counts, k)
     step = ceil(k / MOST_NAMED)
-    size = "medium" if k <= MOST_COUNTED else "xx-small"
+    size = "medium" if k <= MOST_COUNTED else "small" if k <= 2 * MOST_COUNTED else "xx-small"
     _name(axes, short, step, size)
     axes.set(xlabel="predicted", ylabel="true", title=title)
     if ax is None and k > MOST_COUNTED:

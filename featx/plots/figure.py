@@ -15,6 +15,7 @@ from featx.plots.letters import fit_letters
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.legend import Legend
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 """Okabe and Ito's colours ("Color universal design", 2008), which readers with any kind of colour vision can tell
@@ -81,11 +82,12 @@ def class_style(number: int) -> tuple[str, str]:
     return COLOURS[place], MARKERS[(place + repeats) % len(MARKERS)]
 
 
-def add_legend(axes: Axes, entries: Sequence[tuple[Any, str]], **look: Any) -> None:
+def add_legend(axes: Axes, entries: Sequence[tuple[Any, str]], **look: Any) -> Legend:
     """Add a legend of artists and their names, as the names are; Matplotlib by itself leaves out `_name`."""
     legend = axes.legend([artist for artist, _ in entries], [str(place) for place in range(len(entries))], **look)
     for text, (_, name) in zip(legend.get_texts(), entries, strict=True):
         text.set_text(name)
+    return legend
 
 
 def _write(axes: Axes, target: Path | IO[str], settings: Mapping[Any, str] | None = None, **options: Any) -> None:

@@ -27,6 +27,8 @@ MANY_RINGS = 0.15
 """If a larger share of points is ringed, the rings are thin, so that they do not cover the map."""
 MOST_LISTED = 24
 """A legend lists this many classes, those with the most images, and the number of the others."""
+# A marker of a legend has at least this area, in square points, also where the map's own are too small to tell apart.
+LEGEND_SIZE = 14
 # More points than this are pixels also in a drawing of shapes, whose file would be too large.
 MOST_SHAPES = 20_000
 
@@ -152,10 +154,11 @@ def _no_artist() -> Any:
 
 def _legend_below(axes: Axes, entries: Sequence[tuple[Any, str]], lines: int) -> None:
     """Put the legend below the lines of text that stand below an Axes."""
+    from matplotlib.collections import PathCollection
     from matplotlib.transforms import ScaledTranslation
 
     down = ScaledTranslation(0, -(4 + 7.5 * lines) / 72, axes.get_figure(root=True).dpi_scale_trans)  # type: ignore[union-attr]
-    add_legend(
+    legend = add_legend(
         axes,
         entries,
         frameon=False,
@@ -167,3 +170,6 @@ def _legend_below(axes: Axes, entries: Sequence[tuple[Any, str]], lines: int) ->
         handletextpad=0.2,
         columnspacing=1.0,
     )
+    for handle in legend.legend_handles:
+        if isinstance(handle, PathCollection):
+            handle.set_sizes(np.maximum(handle.get_sizes(), LEGEND_SIZE))

@@ -71,8 +71,9 @@ def brier(y: Labels, P: Matrix, W: Matrix) -> Matrix:
     Source: G. W. Brier, "Verification of forecasts expressed in terms of probability", Monthly Weather Review 78
     (1950), 1-3. With two classes it is twice the form with one column.
     """
-    off = np.sum((P - np.eye(P.shape[1])[y]) ** 2, axis=1)
-    return np.asarray(W @ off / W.sum(axis=1))
+    errors = np.array(P)
+    errors[np.arange(len(y)), y] -= 1
+    return np.asarray(W @ np.sum(errors**2, axis=1) / W.sum(axis=1))
 
 
 def calibration_error(y: Labels, P: Matrix, W: Matrix) -> Matrix:
@@ -175,6 +176,8 @@ def _mean_ratio(parts: Matrix, wholes: Matrix, counted: NDArray[np.bool_]) -> Ma
 
 def _area(positive: NDArray[np.bool_], scores: Matrix, W: Matrix) -> Matrix:
     """Return the area under the ROC curve by the rank formula (Mann-Whitney U), for each weighting."""
+    if not positive.any():  # most of very many classes
+        return np.full(len(W), np.nan)
     order = np.argsort(scores, kind="stable")
     firsts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))
     ups = np.add.reduceat(W[:, order] * positive[order], firsts, axis=1)

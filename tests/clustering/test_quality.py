@@ -90,6 +90,16 @@ def test_numbers_of_a_class_are_those_of_its_rows() -> None:
     assert ratios == {("a", "b"): found.ratios[0, 1], ("a", "c"): found.ratios[0, 2], ("b", "c"): found.ratios[1, 2]}
 
 
+def test_of_many_classes_the_closest_pairs_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, codes = blobs((4, 4, 4, 4))
+    found = measured(X, codes, permutations=2)
+    every = found.to_json()["pairs"]
+    monkeypatch.setattr("featx.clustering.quality.MOST_PAIRS", 3)
+    assert len(every) == 6
+    closest = sorted(pair["ratio"] for pair in every)[2]
+    assert found.to_json()["pairs"] == [pair for pair in every if pair["ratio"] <= closest]
+
+
 def test_neighbours_are_as_many_as_classes_allow() -> None:
     X, codes = blobs((30, 30))
     assert measured(X, codes, neighbours=7, permutations=2).neighbours == 7

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.collections import Collection
 
 from featx import plots
-from featx.plots.maps import draw_scatter
+from featx.plots.maps import LEGEND_SIZE, draw_scatter
 
 NAMES = ["covid", "normal", "viral"]
 
@@ -129,6 +129,9 @@ def test_a_map_of_many_classes_has_a_bounded_legend_and_every_point(tmp_path: Pa
     assert len(texts) == 25
     assert texts[-1] == "and 977 more"
     assert f"class 1000 ({labels.count('class 1000')})" in texts
+    # Markers of the legend can be told apart; the map's own are smaller.
+    handles = axes.get_legend().legend_handles[:-1]  # type: ignore[union-attr]
+    assert min(one.get_sizes()[0] for one in handles) == LEGEND_SIZE  # type: ignore[union-attr]
     assert sum(len(np.asarray(one.get_offsets())) for one in axes.collections) == n
     assert len(axes.collections) == 64
     plots.save(axes, tmp_path / "map.svg")
