@@ -153,25 +153,23 @@ def _search_classes(folder: str, prefix: str, split: str, listing: Listing) -> N
 
 
 def _no_classes(folder: str, files: Sequence[os.DirEntry[str]], split: str) -> DataError:
-    images = _images(files)
+    """The error for a folder without class folders; `split` is the one that it is for, "" if it has none."""
     if is_own({file.name for file in files}):
         return DataError(
             f"Expected images in {folder}, found what featx wrote; give the folder or manifest of the data."
         )
+    expected, images = f"Expected a folder for each class in {folder}, found", _images(files)
+    if not images:
+        return DataError(f"{expected} none; put the images into <class>/ folders or list them in a manifest.")
     tables: list[str] = []
     with suppress(OSError):  # the folder above may not be readable
         places = (Path(folder), Path(folder).parent)
         tables = sorted(path.name for place in places for path in place.iterdir() if is_manifest(path))
-    table = f" (such as {first_few(tables)}, with columns path and label)" if images and tables else ""
+    table = f" (such as {first_few(tables)}, with columns path and label)" if tables else ""
+    other = f"; if {split} is a class here, rename its folder" if split else ""
     return DataError(
-        f"Expected a folder for each class in {folder}, found "
-        + (
-            f"{len(images)} image{'s' * (len(images) != 1)} without one; move them into"
-            if images
-            else "none; put the images into"
-        )
-        + f" <class>/ folders or list them in a manifest{table}"
-        + (f"; if {split} is a class here, rename its folder." if images and split else ".")
+        f"{expected} {len(images)} image{'s' * (len(images) != 1)} without one; move them into <class>/ folders or "
+        f"list them in a manifest{table}{other}."
     )
 
 

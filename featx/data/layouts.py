@@ -25,31 +25,30 @@ def splits_of_folders(root: Path, names: Sequence[str]) -> dict[str, str]:
     if not splits:
         return {}
     if "train" not in splits.values():
-        other = first_few(list(splits))
+        other = first_few([f"{name}/" for name in splits])
         raise DataError(
-            f"Expected train/ beside {other}/ in {root}, found none; add train/<class>/ folders, or rename {other}/ "
+            f"Expected train/ beside {other} in {root}, found none; add train/<class>/ folders, or rename {other} "
             "if that is a class."
         )
     splits = {name: split for name in names if (split := split_beside_train(name))}
     unclear = [name for name in names if is_unclear_split(name) and _folders_in(root / name)]
-    if unclear:
+    if unclear and len(set(splits.values())) < 3:
         raise DataError(
             f"Expected train/, val/ and test/ in {root}, found {in_sentence(unclear[0])}/, which could be for "
             "validation or for testing; rename it to val or test, or move it elsewhere."
         )
+    chosen = {}
     for split in dict.fromkeys(splits.values()):
         same = [name for name, one in splits.items() if one == split]
-        if len(same) > 1:
-            # A folder without classes, such as train_images/ beside train/, is ignored like any other.
-            with_classes = [name for name in same if _folders_in(root / name)]
-            shown = " and ".join(map(in_sentence, with_classes))
-            if len(with_classes) > 1:
-                raise DataError(
-                    f"Expected one folder for {split} in {root}, found {shown}; put their "
-                    "images into one, or move one elsewhere."
-                )
-            splits = {name: one for name, one in splits.items() if name not in same or name in (with_classes or same)}
-    return splits
+        with_classes = [name for name in same if _folders_in(root / name)]
+        if len(with_classes) > 1:
+            raise DataError(
+                f"Expected one folder for {split} in {root}, found {first_few(with_classes)}; put their images into "
+                "one, or move one elsewhere."
+            )
+        # A folder without classes, such as train_images/ beside train/, is ignored like any other.
+        chosen[(with_classes or same)[0]] = split
+    return chosen
 
 
 def check_class_folders(root: Path, names: Sequence[str]) -> None:

@@ -112,6 +112,13 @@ def test_names_that_are_splits_only_beside_training(tmp_path: Path) -> None:
     assert read_data(make(tmp_path, "dev/a.png", "prod/a.png", "eval/a.png")).classes == ("dev", "eval", "prod")
 
 
+def test_a_name_of_two_splits_is_ignored_where_both_are_there(
+    tmp_path: Path, notices: pytest.LogCaptureFixture
+) -> None:
+    read_data(make(tmp_path, "train/x/a.png", "val/x/b.png", "test/x/c.png", "evaluation/x/d.png"))
+    assert notices.messages == ["Folders beside train/ were ignored (1): evaluation"]
+
+
 def test_flat_folders_of_a_split_that_has_another_are_ignored(
     tmp_path: Path, notices: pytest.LogCaptureFixture
 ) -> None:
@@ -248,7 +255,7 @@ def test_images_beside_class_folders_are_named(tmp_path: Path, notices: pytest.L
         (["train/x/a.png", "hold-out/x/a.png"], r"found hold-out/, which could be for validation or for testing"),
         (
             ["train/x/a.png", "val/x/a.png", "dev/x/a.png"],
-            r"Expected one folder for val in .*, found dev and val; put",
+            r"Expected one folder for val in .*, found dev, val; put",
         ),
         (
             ["xr_train/x/a.png", "xr_test/x/a.png"],
