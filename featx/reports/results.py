@@ -123,7 +123,9 @@ def _by_class(classes: Sequence[str], chosen: Sequence[RunImage], kind: str) -> 
     own = Counter(image.label for image in chosen)
     called = Counter(image.predicted for image in chosen)
     both = Counter(image.label for image in chosen if image.predicted == image.label)
-    listed, words = few_classes(classes, lambda name: both[name] / max(own[name], 1), "the lowest recall")
+    # Classes without images, which have no recall, are last.
+    recall = {name: both[name] / own[name] if own[name] else math.inf for name in classes}
+    listed, words = few_classes(classes, recall.__getitem__, "the lowest recall")
     rows = [
         (name, count(own[name]), *(fraction_interval(both[name], part[name]) for part in (own, called)))
         for name in listed

@@ -42,6 +42,13 @@ def test_tables_by_class_are_bounded_and_right(k: int) -> None:
     assert f"{2 * k - 1:,} correct" in cast(Any, block).caption
 
 
+def test_classes_without_images_are_not_those_of_the_lowest_recall() -> None:
+    names = [f"class {number:04}" for number in range(1200)]
+    chosen = [image(i, name, names[0]) for i, name in enumerate(names[-2:])]
+    rows = results._by_class(names, [*chosen, image(9, names[5], names[5])], "test").rows
+    assert [row[0] for row in rows[:4]] == [*names[-2:], names[5], names[0]]
+
+
 def test_a_long_history_is_a_short_table() -> None:
     row = {"learning_rate": 0.1, "loss": 1.0, "accuracy": 0.5, "val_loss": None, "val_accuracy": None}
     history = [{"epoch": float(number), **row} for number in range(100_000)]
