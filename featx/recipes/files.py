@@ -26,8 +26,18 @@ RATE = "fit.learning_rate"
 LARGEST = 2**20
 DEEPEST = 20
 LARGEST_NUMBER = 2**63  # of TOML itself
-_PART = r"""(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""
-DEEP_KEY = re.compile(rf"(?<![\w-]){_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{{DEEPEST}}}")
+# Strings, also without an end, and comments: the dots in them separate no keys.
+TEXT = re.compile(
+    r"""
+    "{3}(?:[^"\\]|\\.|"(?!""))*+(?:"{3,5}|\Z)
+    |'{3}(?:[^']|'(?!''))*+(?:'{3,5}|\Z)
+    |"(?:[^"\\\n]|\\[^\n])*+"?
+    |'[^'\n]*+'?
+    |\#[^\n]*+
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+DEEP_KEY = re.compile(rf"(?<![\w-])[\w-]++(?:[ \t]*+\.[ \t]*+[\w-]++){{{DEEPEST}}}")
 SHOWN = 80  # characters of what a file has, in a message
 
 
@@ -162,7 +172,7 @@ def _document(source: str) -> dict[str, Any]:
 
 def _parsed(text: str, source: str) -> dict[str, Any]:
     deep = f"Recipe {source} has tables or lists in each other, more than {DEEPEST} deep; no recipe needs that."
-    if DEEP_KEY.search(text):  # the time that tomllib takes grows with the cube of a key's parts
+    if DEEP_KEY.search(TEXT.sub("_", text)):  # the time that tomllib takes grows with the square of a key's parts
         raise RecipeError(deep)
     try:
         document = tomllib.loads(text)

@@ -23,10 +23,9 @@ Triple = tuple[float, float, float]
 
 # Upper limits, far above what is of use. They keep a typing error from using up the memory or running for years.
 MOST_LAYERS = 100
-MOST_UNITS = 100_000
+MOST_UNITS = 1_000_000
 MOST_EPOCHS = 1_000_000
-LARGEST_BATCH = 1_000_000
-HIGHEST_RATE = 1e6
+LARGEST_BATCH = 2**31 - 1  # far more than images means all of them
 MOST_RATES = 10_000
 
 
@@ -37,7 +36,7 @@ def _without_null(text: str) -> str:
 
 
 Line = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_without_null)]
-Rate = Annotated[float, Field(gt=0, le=HIGHEST_RATE)]
+Rate = Annotated[float, Field(gt=0)]
 
 
 class Part(BaseModel):
@@ -214,7 +213,7 @@ class Recipe(FeatureSpec):
     """Features, a head on them, and its training."""
 
     name: Line = "unnamed"
-    description: Annotated[str, Field(max_length=100_000)] = ""
+    description: str = ""
     head: HeadPart = HeadPart()
     fit: FitPart = FitPart()
 

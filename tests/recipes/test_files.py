@@ -276,6 +276,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         ("a" + ".a" * 100_000 + " = 1\n", "more than 20 deep"),
         ('""' + '. ""' * 100_000 + " = 1\n", "more than 20 deep"),
         ("[a" + ".a" * 100_000 + "]\n", "more than 20 deep"),
+        ('d = "\\"" # \'\nx = {' + "a . " * 30 + "a = 1}\n", "more than 20 deep"),
         ("x = " + "[" * 100_000, "more than 20 deep"),
         ("x = " + "{a = " * 100_000, "more than 20 deep"),
         ("x = " + "[" * 30 + "]" * 30, "more than 20 deep"),
@@ -288,7 +289,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
             "name: string should have at most 4096 characters, received 'x",
         ),
         ('[backbone]\nname = "a\\u0000.keras"', "backbone.name: no file and no layer can have a null character"),
-        (layer('type = "dense", units = 1_000_000_000'), "units: input should be less than or equal to 100000"),
+        (layer('type = "dense", units = 1_000_000_000'), "units: input should be less than or equal to 1000000"),
         (
             "[head]\nlayers = [" + '{type = "dropout", rate = 0},' * 101 + "]\n" + BACKBONE,
             "should have at most 100 items",
@@ -298,7 +299,6 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
             BACKBONE + "[fit]\nbatch_size = 1_000_000_000_000_000_000",
             "batch_size: input should be less than or equal",
         ),
-        (BACKBONE + "[fit]\nlearning_rate = 1e300", "fit.learning_rate: input should be less than or equal to"),
         (BACKBONE + "[fit]\nlearning_rate = inf", "fit.learning_rate: input should be a finite number, received inf"),
     ],
     ids=lambda text: text[-30:],
@@ -308,6 +308,17 @@ def test_absurd_recipes_are_refused_at_once_in_a_short_sentence(text: str, says:
     message = str(refusal(path))
     assert says in message
     assert len(message.removeprefix(f"Recipe {path}")) < 300
+
+
+@pytest.mark.parametrize(
+    ("start", "end"), [('"', '"'), ("'", "'"), ('"""', '"""'), ("'''", "'''"), ('"""\\"" ', '""""')], ids=ascii
+)
+def test_text_may_be_long_and_have_many_dots(start: str, end: str, write: Write) -> None:
+    dots = "a" + ".b" * 1000
+    recipe = load_recipe(
+        write(f"# It's {dots}\ndescription = {start}{dots}{'c' * 200_000}{end} # {dots}\n" + BACKBONE)
+    )
+    assert dots + "c" * 200_000 in recipe.description
 
 
 def test_a_recipe_may_have_a_byte_order_mark_and_lines_of_windows(tmp_path: Path) -> None:
