@@ -5,6 +5,7 @@ They were made from the images and the network in the same folder, by the engine
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -76,6 +77,23 @@ def test_the_stored_map_is_used(made: Path) -> None:
 def test_both_layers_are_measured(made: Path, layer: str) -> None:
     found = featx.clusters("run", layer=layer, cache="cache", permutations=3)  # type: ignore[arg-type]
     assert len(found.main.ids) == 18
+
+
+def test_a_manifest_needs_only_what_identifies_the_run(made: Path) -> None:
+    """The first versions wrote no engine for the features; who publishes a run may remove paths and times."""
+    path = made / "run" / "manifest.json"
+    manifest = json.loads(path.read_text("utf-8"))
+    needed = {
+        "classes": manifest["classes"],
+        "weights": {"sha256": manifest["weights"]["sha256"]},
+        "features": {name: manifest["features"][name] for name in ("feature_set", "dim")},
+        "head": manifest["head"],
+    }
+    path.write_text(json.dumps(needed), "utf-8")
+    assert len(featx.predict("run", ["images/test"], cache="cache").rows) == 6
+    assert len(featx.visualize("run", method="pca", cache="cache", formats=["csv"]).points.xy) == 18
+    page = featx.report("run", cache="cache", without=["maps", "comparison", "clusters"]).file
+    assert manifest["head"]["sha256"] in page.read_text("utf-8")
 
 
 def test_the_saved_classifier_is_read(made: Path) -> None:

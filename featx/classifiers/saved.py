@@ -12,19 +12,33 @@ from datetime import UTC, datetime
 from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import AfterValidator, Field
 
 from featx.classifiers.estimator_files import class_probabilities, load_estimator, save_estimator
 from featx.digests import digest_of, digest_of_file
 from featx.errors import RunError, UntrustedError, reason_of
 from featx.features import FeatureSpace, ViewRows
-from featx.files import check_folder, is_file, read_json, unwritable, write_file, write_json, write_text
+from featx.files import check_folder, is_file, unwritable, write_file, write_json, write_text
 from featx.heads import Head
 from featx.recipes import Recipe, dump_recipe, load_recipe, with_network_beside
-from featx.runs import HEAD, RECIPE, ROWS_AT_ONCE, Model, Source, check_weights
+from featx.runs import (
+    HEAD,
+    RECIPE,
+    ROWS_AT_ONCE,
+    ClassNames,
+    Digest,
+    Document,
+    Model,
+    Source,
+    SpaceId,
+    Width,
+    check_weights,
+    read_document,
+)
 
 log = logging.getLogger("featx")
 
@@ -34,6 +48,42 @@ SCHEMA = 1
 PACKAGES = ("featx", "numpy", "scikit-learn", "scipy", "skops")
 # Rows for which a classifier that was read back must give the same probabilities as the one that was written.
 CHECKED_ROWS = 64
+
+
+def _of_this_schema(schema: int) -> int:
+    if schema != SCHEMA:
+        raise ValueError(f"it is {schema}, and this version of featx reads {SCHEMA}")
+    return schema
+
+
+class _Features(Document):
+    backbone_set: SpaceId
+
+
+class _Weights(Document):
+    sha256: Digest
+
+
+class _Head(Document):
+    sha256: Digest
+    penultimate: str
+
+
+class _Versions(Document):
+    scikit_learn: Annotated[str, Field(alias="scikit-learn")]
+
+
+class _Metadata(Document):
+    """The document `classifier.json`, as far as it is read."""
+
+    number: Annotated[int, Field(alias="schema"), AfterValidator(_of_this_schema)]
+    classes: ClassNames
+    dim: Width
+    sha256: Digest
+    features: _Features
+    weights: _Weights
+    head: _Head | None
+    versions: _Versions
 
 
 @dataclass(frozen=True)
@@ -127,36 +177,21 @@ def read_classifier(folder: Path) -> SavedClassifier:
     """
     path = folder / METADATA
     try:
-        fields = _fields(read_json(path))
+        metadata = read_document(path, _Metadata)
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from None
-    except (KeyError, TypeError) as error:
-        raise _unreadable(path, ValueError(f"an entry is missing or of another kind: {reason_of(error)}")) from None
-    return SavedClassifier(folder, with_network_beside(load_recipe(folder / RECIPE), folder), **fields)
-
-
-def _fields(metadata: Any) -> dict[str, Any]:
-    """Return what a saved classifier's document says; raises ValueError, KeyError or TypeError."""
-    if metadata["schema"] != SCHEMA:
-        schema = str(metadata["schema"])[:20]
-        raise ValueError(f"it is of schema {schema}, and this version of featx reads {SCHEMA}")
-    classes, dim, head = metadata["classes"], metadata["dim"], metadata["head"]
-    if not isinstance(classes, list) or len(classes) < 2 or len(set(classes)) < len(classes):
-        raise ValueError("classes must be a list of at least two names")
-    if not isinstance(dim, int) or not 0 < dim < 2**31:
-        raise ValueError(f"dim must be a number of features, received {str(dim)[:20]}")
-    texts = {
-        "backbone_set": metadata["features"]["backbone_set"],
-        "weights": metadata["weights"]["sha256"],
-        "sha256": metadata["sha256"],
-        "scikit_learn": metadata["versions"]["scikit-learn"],
-        **({} if head is None else {"head": head["sha256"], "layer": head["penultimate"]}),
-    }
-    for name, text in [*texts.items(), *(("class", text) for text in classes)]:
-        if not isinstance(text, str):
-            raise ValueError(f"{name} must be text, received {str(text)[:20]}")
-    digest, layer = texts.pop("head", None), texts.pop("layer", None)
-    return {**texts, "classes": tuple(classes), "dim": dim, "head": None if head is None else (digest, layer)}
+    head = metadata["head"]
+    return SavedClassifier(
+        folder,
+        with_network_beside(load_recipe(folder / RECIPE), folder),
+        classes=tuple(metadata["classes"]),
+        dim=metadata["dim"],
+        backbone_set=metadata["features"]["backbone_set"],
+        weights=metadata["weights"]["sha256"],
+        head=None if head is None else (head["sha256"], head["penultimate"]),
+        sha256=metadata["sha256"],
+        scikit_learn=metadata["versions"]["scikit-learn"],
+    )
 
 
 def save_classifier(
@@ -225,7 +260,7 @@ def _origin(source: Source) -> tuple[Recipe, dict[str, Any], dict[str, Any]]:
     if source.space is None:
         raise RunError(f"How the rows of {source.name} are made is unknown; save a classifier of a run or of data.")
     spec, backbone_weights = source.space.spec, source.space.weights
-    recipe = spec if isinstance(spec, Recipe) else Recipe(name=source.name[:200] or "data", **dict(spec))
+    recipe = spec if isinstance(spec, Recipe) else Recipe(name=source.name or "data", **dict(spec))
     weights = {"backbone": spec.backbone.name, "source": backbone_weights.source, "sha256": backbone_weights.digest}
     return recipe, {"backbone_set": source.feature_set}, weights
 

@@ -44,16 +44,16 @@ def model_section(opened: OpenedRun) -> Section:
 
 def provenance_section(opened: OpenedRun) -> Section:
     """Return the section of dates, digests, versions, device, times and seeds."""
-    manifest, recipe = opened.run.manifest, opened.run.recipe
+    manifest, recipe, metrics = opened.run.manifest, opened.run.recipe, opened.run.metrics
     penultimate = manifest["head"]["penultimate"]
     run = (
         ("folder", str(opened.run.path)),
-        ("date of training", str(manifest.get("created", NOTHING)).replace("T", " ").replace("+00:00", " UTC")),
-        ("time to compute or read the features", duration(manifest["seconds"]["extract"])),
-        ("time to train the head", duration(manifest["seconds"]["fit"])),
-        ("engine for the features", str(manifest["features"]["engine"])),
-        ("engine for training", str(opened.run.metrics["engine"])),
-        ("steps per epoch", count(int(opened.run.metrics["steps"]))),
+        ("date of training", str(manifest["created"] or NOTHING).replace("T", " ").replace("+00:00", " UTC")),
+        ("time to compute or read the features", duration(metrics["seconds"]["extract"])),
+        ("time to train the head", duration(metrics["seconds"]["fit"])),
+        ("engine for the features", str(manifest["features"]["engine"] or NOTHING)),
+        ("engine for training", str(metrics["engine"])),
+        ("steps per epoch", count(int(metrics["steps"]))),
         ("seed of split, image order, initial weights and dropout", str(recipe.fit.seed)),
         ("seed of the augmented views", str(recipe.views.seed)),
     )
@@ -62,7 +62,7 @@ def provenance_section(opened: OpenedRun) -> Section:
         ("weights (SHA-256)", str(manifest["weights"]["sha256"])),
         ("head (SHA-256)", str(manifest["head"]["sha256"])),
         ("feature set", str(manifest["features"]["feature_set"])),
-        ("feature set of the augmented views", str(manifest["features"].get("augmented_set", NOTHING))),
+        ("feature set of the augmented views", str(manifest["features"]["augmented_set"] or NOTHING)),
         ("feature set of the penultimate layer", str(penultimate["feature_set"]) if penultimate else NOTHING),
     )
     tables = (

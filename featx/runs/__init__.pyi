@@ -1,3 +1,9 @@
+from .documents import ClassNames as ClassNames
+from .documents import Digest as Digest
+from .documents import Document as Document
+from .documents import SpaceId as SpaceId
+from .documents import Width as Width
+from .documents import read_document as read_document
 from .explain import explain_image as explain_image
 from .explain import explain_of_run as explain_of_run
 from .fitting import FitResult as FitResult

@@ -1,93 +1,118 @@
-"""The JSON files of a RUN folder: what must be in them. They may have been cut, edited or forged."""
+"""JSON documents that featx wrote, such as those of a RUN folder: they may have been cut, edited or forged."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from featx.files import read_json
 
 
-def _no_null(value: Any) -> Any:
-    if isinstance(value, str) and "\0" in value:
+class Document(BaseModel):
+    """An object of a JSON document: entries that it needs, and defaults of those that an earlier version left out.
+
+    Entries that it does not name are kept as they are. A name that Python cannot have is given as an alias.
+    """
+
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+
+
+def read_document(path: Path, model: type[Document]) -> dict[str, Any]:
+    """Return a JSON object with all entries that a model names; the defaults of those that are missing.
+
+    Args:
+        path: The file.
+        model: Its entries and their types.
+
+    Raises:
+        OSError: It cannot be read, see `read_json`.
+        ValueError: It is not JSON, or an entry is missing or of another kind; the message names the first.
+    """
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise ValueError("it is not a JSON object")
+    try:
+        return model.model_validate(value).model_dump(by_alias=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))[:60]
+        message = first["msg"].removeprefix("Value error, ")
+        raise ValueError(f"{place}: {message[0].lower()}{message[1:]}") from None
+
+
+def _distinct(names: list[str]) -> list[str]:
+    if len(set(names)) < len(names):
+        raise ValueError("a class is there twice")
+    return names
+
+
+def _without_null(path: str) -> str:
+    if "\0" in path:
         raise ValueError("no path has a null character")
-    return value
+    return path
 
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+"""SHA-256 in hexadecimal."""
 SpaceId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
-Count = Annotated[int, Field(ge=0, lt=2**63)]
-Seconds = Annotated[float, Field(ge=0, lt=1e12)]
-PathText = Annotated[str, BeforeValidator(_no_null)]
+"""The id of a feature space."""
+ClassNames = Annotated[list[str], Field(min_length=2), AfterValidator(_distinct)]
+"""At least two names of classes."""
+Width = Annotated[int, Field(ge=1, lt=2**31)]
+"""Number of features in a row."""
+_Count = Annotated[int, Field(ge=0, lt=2**63)]
+_Seconds = Annotated[float, Field(ge=0, lt=1e12)]
 
 
-class _Part(BaseModel):
-    """A table of a document; further entries are of later versions."""
-
-    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
-
-
-class _Data(_Part):
-    root: PathText
-    sha256: Digest
-    counts: dict[str, dict[str, Count]]
+class _Data(Document):
+    root: Annotated[str, AfterValidator(_without_null)] = ""
+    sha256: str = ""
 
 
-class _Weights(_Part):
-    backbone: str
-    source: PathText
+class _Weights(Document):
+    source: str = ""
     sha256: Digest
 
 
-class _Features(_Part):
+class _Features(Document):
     feature_set: SpaceId
-    augmented_set: SpaceId | None = None
-    dim: Annotated[int, Field(ge=1, lt=2**31)]
-    engine: str
-    description: dict[str, Any] | None = None
+    augmented_set: str = ""
+    dim: Width
+    engine: str = ""
 
 
-class _Penultimate(_Part):
+class _Penultimate(Document):
     layer: str
     feature_set: SpaceId
 
 
-class _Head(_Part):
+class _Head(Document):
     sha256: Digest
     penultimate: _Penultimate | None
 
 
-class _Device(_Part):
+class _Device(Document):
     devices: list[str] = []
 
 
-class _Times(_Part):
-    extract: Seconds
-    fit: Seconds
-
-
-class _Manifest(_Part):
-    """The document `manifest.json`."""
+class Manifest(Document):
+    """The document `manifest.json`. What is only shown may be missing."""
 
     created: str = ""
-    classes: Annotated[list[str], Field(min_length=1)]
-    data: _Data
+    classes: ClassNames
+    data: _Data = _Data()
     weights: _Weights
     features: _Features
     head: _Head
-    versions: dict[str, str]
-    device: _Device
-    seconds: _Times
-
-    @model_validator(mode="after")
-    def _classes_differ(self) -> _Manifest:
-        if len(set(self.classes)) < len(self.classes):
-            raise ValueError("a class is there twice")
-        return self
+    versions: dict[str, str] = {}
+    device: _Device = _Device()
 
 
-class _Score(_Part):
-    n: Count
-    correct: Count
+class _Score(Document):
+    n: _Count
+    correct: _Count
     loss: float | None
 
     @model_validator(mode="after")
@@ -97,44 +122,24 @@ class _Score(_Part):
         return self
 
 
-class _Parameters(_Part):
-    total: Count
-    trainable: Count
-    non_trainable: Count
+class _Times(Document):
+    extract: _Seconds
+    fit: _Seconds
 
 
-class _Metrics(_Part):
+class _Parameters(Document):
+    total: _Count
+    trainable: _Count
+    non_trainable: _Count
+
+
+class Metrics(Document):
     """The document `metrics.json`."""
 
-    epochs: Count
-    batch_size: Count
-    steps: Count
+    steps: _Count
     train: _Score
     validation: _Score
     test: _Score
     parameters: _Parameters
     seconds: _Times
     engine: str
-
-
-def checked_manifest(document: Any) -> dict[str, Any]:
-    """Return the document of a `manifest.json`; raises ValueError, which names the first wrong entry."""
-    return _checked(_Manifest, document)
-
-
-def checked_metrics(document: Any) -> dict[str, Any]:
-    """Return the document of a `metrics.json`; raises ValueError, which names the first wrong entry."""
-    return _checked(_Metrics, document)
-
-
-def _checked(model: type[BaseModel], document: Any) -> dict[str, Any]:
-    if not isinstance(document, dict):
-        raise ValueError("it is not a JSON object")
-    try:
-        model.model_validate(document)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"]))[:60]
-        message = first["msg"].removeprefix("Value error, ")
-        raise ValueError(f"{place or 'it'}: {message[0].lower()}{message[1:]}") from None
-    return document

@@ -6,7 +6,8 @@ import csv
 import io
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,9 +16,9 @@ from typing import Any, TypeVar
 
 from featx.data import SPLITS
 from featx.errors import RunError, reason_of
-from featx.files import check_folder, is_file, open_file, read_json, unwritable
+from featx.files import check_folder, is_file, open_file, unwritable
 from featx.recipes import Recipe, load_recipe, with_network_beside
-from featx.runs.documents import checked_manifest, checked_metrics
+from featx.runs.documents import Manifest, Metrics, read_document
 
 T = TypeVar("T")
 HEAD = "head.keras"
@@ -92,13 +93,15 @@ class Run:
         Raises:
             RunError: `predictions.csv` is missing or damaged.
         """
-        columns = {f"{SHARE}{name}" for name in self.classes}
+        classes = frozenset(self.classes)
+        columns = {f"{SHARE}{name}" for name in classes}
+        valid = {"split": SPLITS, "role": ROLES, "label": classes, "predicted": classes}
 
         def parse(path: Path) -> list[RunImage]:
             table = _table(path, ("path", "split", "role", "label", "predicted", "sha256", *sorted(columns)))
             if others := {name for name in table[0] if name.startswith(SHARE)} - columns:
                 raise ValueError(f"{min(others)[:60]} is the column of no class of the manifest")
-            return [self._image(row) for row in table]
+            return [self._image(row, valid) for row in table]
 
         return self._read(PREDICTIONS, "images", parse)
 
@@ -109,7 +112,7 @@ class Run:
         Raises:
             RunError: `metrics.json` is missing or damaged.
         """
-        return self._read(METRICS, "scores", lambda path: checked_metrics(read_json(path)))
+        return self._read(METRICS, "scores", lambda path: read_document(path, Metrics))
 
     @cached_property
     def history(self) -> list[dict[str, float | None]]:
@@ -129,18 +132,13 @@ class Run:
                 f"Expected the run's {what} in {path}, but it cannot be read ({reason_of(error)}); fit again."
             ) from None
 
-    def _image(self, row: Mapping[str, str]) -> RunImage:
+    def _image(self, row: Mapping[str, str], valid: Mapping[str, Collection[str]]) -> RunImage:
         shares = tuple(float(row[f"{SHARE}{name}"]) for name in self.classes)
         # Not written so that NaN would pass.
         if not (all(0 <= share <= 1 for share in shares) and abs(sum(shares) - 1) < 1e-3):
             raise ValueError(f"the probabilities of {row['path'][:60]!r} do not add up to 1")
-        for column, valid in (
-            ("split", SPLITS),
-            ("role", ROLES),
-            ("label", self.classes),
-            ("predicted", self.classes),
-        ):
-            if row[column] not in valid:
+        for column, values in valid.items():
+            if row[column] not in values:
                 raise ValueError(f"{row[column][:60]!r} is no {column} of the run")
         if not DIGEST.fullmatch(row["sha256"]) or not row["path"] or "\0" in row["path"]:
             raise ValueError(f"{row['path'][:60]!r} with SHA-256 {row['sha256'][:70]!r} is no image")
@@ -162,9 +160,10 @@ def _table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     with io.TextIOWrapper(open_file(path, TABLE_LIMIT), "utf-8", newline="") as file:
         reader = csv.DictReader(file, strict=True)
         names = reader.fieldnames or ()
+        counted = Counter(names)
         for name in columns:
-            if names.count(name) != 1:
-                raise ValueError(f"it has {names.count(name) or 'no'} columns {name[:60]}")
+            if counted[name] != 1:
+                raise ValueError(f"it has {counted[name] or 'no'} columns {name[:60]}")
         rows = list(reader)
     if not rows:
         raise ValueError("it has no rows")
@@ -197,7 +196,7 @@ def read_run(folder: str | Path) -> Run:
     """
     path = Path(folder)
     try:
-        manifest = checked_manifest(read_json(path / MANIFEST))
+        manifest = read_document(path / MANIFEST, Manifest)
     except (FileNotFoundError, NotADirectoryError):
         raise RunError(
             f"Expected a folder written by featx fit-head, but {path} "

@@ -164,7 +164,7 @@ def replace_with_another(saved: Saved) -> None:
     [
         (replace_with_another, "is damaged or another; save it again"),
         (lambda saved: (saved.folder / SKOPS).unlink(), "cannot be read"),
-        (lambda saved: (saved.folder / METADATA).write_text("{}"), "is missing or of another kind: 'schema'"),
+        (lambda saved: (saved.folder / METADATA).write_text("{}"), "cannot be read \\(schema: field required\\)"),
         (lambda saved: (saved.folder / METADATA).write_text("not json"), "cannot be read"),
         (lambda saved: (saved.folder / METADATA).write_text('{"schema": 2}'), "this version of featx reads 1"),
     ],
@@ -214,7 +214,5 @@ def test_an_entry_of_another_kind_is_one_sentence(entry: str, tmp_path: Path) ->
     values: tuple[object, ...] = (7.5, "x", [], [[]], {}, [{}], -1)
     for value in values:
         (tmp_path / "best" / METADATA).write_text(json.dumps({**document, entry: value}), "utf-8")
-        if entry == "sha256" and value == "x":
-            continue  # text is compared with the file's digest later
         with pytest.raises(RunError, match=r"classifier\.json cannot be read \(.+\); save it again\.$"):
             read_classifier(tmp_path / "best")

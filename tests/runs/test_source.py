@@ -135,7 +135,7 @@ def test_what_does_not_exist_is_refused(fitted: FitResult, cache: Path, tmp_path
         read_source(fitted.run, layer="last", cache=cache)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("entry", ["head", "features", "data"])
+@pytest.mark.parametrize("entry", ["head", "features"])
 def test_a_manifest_that_lacks_an_entry_is_refused_in_a_sentence(
     fitted: FitResult, cache: Path, tmp_path: Path, entry: str
 ) -> None:
