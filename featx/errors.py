@@ -63,8 +63,7 @@ class UnwrittenError(StoreError):
     """
 
     def __init__(self, error: StoreError, result: Any) -> None:
-        reason = str(error).removesuffix(".")
-        super().__init__(f"{reason}; what was computed is in the result, and features are in the cache.")
+        super().__init__(f"{str(error).removesuffix('.')}; the result itself is not lost.")
         self.result = result
 
 

@@ -73,7 +73,8 @@ def command(
     sources = {name: options.weights_for(name, weights) for name in backbones}
     if weights:
         check_weights_once(wanted)
-    result = sweep(
+    work = partial(
+        sweep,
         data,
         base,
         grid,
@@ -86,10 +87,11 @@ def command(
         on_error=on_error,
         yes=yes,
     )
+    result, unwritten = console.unless_unwritten(work)
     refusal = None
     if result.refused == len(result.scores):
         refusal = UntrustedError(f"All {result.refused} fits were refused; the first: {result.scores[0].refused}")
-    return console.Result(result.to_json(), lambda: _show(result), refusal)
+    return console.Result(result.to_json(), lambda: _show(result), unwritten or refusal)
 
 
 def _wanted(chosen: dict[str, str | None], settings: list[str]) -> dict[str, list[Any]]:

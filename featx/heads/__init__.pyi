@@ -8,11 +8,11 @@ from .engines import make_fitter as make_fitter
 from .estimates import check_fit_disk as check_fit_disk
 from .estimates import fit_bytes as fit_bytes
 from .fit import HeadFit as HeadFit
-from .fit import Penultimate as Penultimate
 from .fit import check_to_fit as check_to_fit
 from .fit import check_usable as check_usable
 from .fit import extract_to_fit as extract_to_fit
 from .fit import fit_rows as fit_rows
+from .fit import penultimate_of as penultimate_of
 from .fit import read_to_fit as read_to_fit
 from .fit import store_penultimate as store_penultimate
 from .fused.adam import adam_everywhere as adam_everywhere

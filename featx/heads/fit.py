@@ -65,21 +65,6 @@ class HeadFit:
         }
 
 
-@dataclass(frozen=True)
-class Penultimate:
-    """The penultimate features of a head in the cache.
-
-    Attributes:
-        head: Digest of the head.
-        layer: Name of the layer.
-        spaces: The features of the images, and those of their augmented views.
-    """
-
-    head: str
-    layer: str
-    spaces: SpacePair
-
-
 def extract_to_fit(
     data: str | Path | Dataset, recipe: Recipe, cache: str | Path, engine: FitEngine, on_error: OnError
 ) -> Extraction:
@@ -216,23 +201,29 @@ def _refuse_divergence(epoch: Epoch, *logits: NDArray[np.float32]) -> None:
         )
 
 
-def store_penultimate(head: Head, extraction: Extraction, views: int) -> Penultimate | None:
+def penultimate_of(head: Head, extraction: Extraction) -> SpacePair | None:
+    """Return the feature spaces of a head's penultimate layer; None if the recipe names no such layer."""
+    layer = head.penultimate_layer
+    return None if layer is None else extraction.space.penultimate(head.digest(), layer)
+
+
+def store_penultimate(head: Head, extraction: Extraction, target: SpacePair, views: int) -> None:
     """Compute the penultimate features that the cache lacks, with `views` views of each training image.
 
-    Returns:
-        None if the recipe names no such layer.
+    Args:
+        head: The head.
+        extraction: The features that it was trained on.
+        target: Where they are stored, from `penultimate_of`.
+        views: Number of views, the image itself among them.
+
+    Raises:
+        StoreError: The cache cannot be written.
     """
-    layer = head.penultimate_layer
-    if layer is None:
-        return None
-    digest = head.digest()
-    target = extraction.space.penultimate(digest, layer)
     missing = target.missing(row_keys(extraction.images, views))
     for augmented in (False, True):
         chosen = [key for key in missing if (key[1] > 0) == augmented]
         if chosen:
             _fill(head, extraction, target, chosen)
-    return Penultimate(digest, layer, target)
 
 
 def _fill(head: Head, extraction: Extraction, target: SpacePair, keys: Sequence[RowKey]) -> None:

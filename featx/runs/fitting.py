@@ -19,6 +19,7 @@ from featx.heads import (
     check_fit_disk,
     extract_to_fit,
     fit_rows,
+    penultimate_of,
     store_penultimate,
 )
 from featx.progress import Progress, reports_progress
@@ -115,10 +116,10 @@ def fit_head(
         DataError: There are fewer than two classes, or too few images of one for the split.
         RecipeError: The head's output does not match the number of classes, or the engine does not know a layer.
         ResourcesError: The training would need more memory, disk or time than there is.
-        UnwrittenError: The run cannot be written; the error has the result.
+        UnwrittenError: The run, or its penultimate features, cannot be written; the error has the result.
         FeatxError: What `extract` raises.
     """
-    recipe = load_recipe(recipe) if isinstance(recipe, str) else recipe
+    recipe = load_recipe(recipe) if isinstance(recipe, (str, Path)) else recipe
     out = Path(out)
     check_engine(engine, recipe.head)
     check_out(out)
@@ -131,11 +132,19 @@ def fit_head(
     logits = fit.logits(head)
     seconds = {"extract": extracted - start, "fit": time.perf_counter() - extracted}
     result = _result(fit, out, head, logits, seconds)
+    penultimate = penultimate_of(head, extraction)
+    unwritten = None
     try:
-        penultimate = store_penultimate(head, extraction, recipe.views.count)
+        if penultimate is not None:
+            store_penultimate(head, extraction, penultimate, recipe.views.count)
+    except StoreError as error:  # the cache is full; the run may be elsewhere
+        unwritten = error
+    try:
         write_run(out, fit, head, logits, penultimate, result.to_json())
     except StoreError as error:
-        raise UnwrittenError(error, result) from error
+        unwritten = error
+    if unwritten is not None:
+        raise UnwrittenError(unwritten, result) from unwritten
     return result
 
 

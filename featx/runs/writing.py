@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx import plots
-from featx.features import Extraction, data_digest
+from featx.features import Extraction, SpacePair, data_digest
 from featx.files import write_csv, write_file, write_json, write_text
-from featx.heads import Epoch, Head, HeadFit, Penultimate, class_indices
+from featx.heads import Epoch, Head, HeadFit, class_indices
 from featx.recipes import dump_recipe
 from featx.runs.folder import (
     CONFUSION,
@@ -45,7 +45,7 @@ Logits = Mapping[str, NDArray[np.float32]]
 
 
 def write_run(
-    out: Path, fit: HeadFit, head: Head, logits: Logits, penultimate: Penultimate | None, metrics: Mapping[str, Any]
+    out: Path, fit: HeadFit, head: Head, logits: Logits, penultimate: SpacePair | None, metrics: Mapping[str, Any]
 ) -> None:
     """Write the folder: data, then the manifest, with which the run is complete, then pictures."""
     withdraw(out)
@@ -118,7 +118,7 @@ def _confusion(fit: HeadFit, logits: Logits) -> Axes:
 
 
 def _manifest(
-    extraction: Extraction, head: Head, penultimate: Penultimate | None, metrics: Mapping[str, Any]
+    extraction: Extraction, head: Head, penultimate: SpacePair | None, metrics: Mapping[str, Any]
 ) -> dict[str, Any]:
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -140,7 +140,7 @@ def _manifest(
             "sha256": head.digest(),
             "penultimate": None
             if penultimate is None
-            else {"layer": penultimate.layer, "feature_set": penultimate.spaces.plain.id},
+            else {"layer": head.penultimate_layer, "feature_set": penultimate.plain.id},
         },
         "versions": versions(extraction),
         "device": {"machine": platform.machine(), "system": sys.platform, "cpus": os.cpu_count(), **_devices()},

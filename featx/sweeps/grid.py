@@ -6,7 +6,7 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,16 +46,15 @@ class Point:
 
 def points_of(
     recipe: Recipe,
-    grid: Mapping[str, Sequence[Any]],
+    tried: Mapping[str, Iterable[Any]],
     seeds: Sequence[int],
     weights: Mapping[str, str] | None = None,
 ) -> list[Point]:
     """Return every combination of values with every seed, each recipe validated; weights are by backbone."""
+    grid = {field: _listed(field, values) for field, values in tried.items()}
     if not grid or not seeds or not all(grid.values()):
         raise UsageError("Expected values to try and at least one seed, such as --batch-size 5..15 --seeds 3.")
     for field, values in grid.items():
-        if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
-            raise UsageError(f"Expected a list of values for {field}, received {values!r}; pass [{values!r}].")
         repeated = [value for number, value in enumerate(values) if value in values[:number]]
         if repeated:
             raise UsageError(f"Expected each value of {field} once, received {repeated[0]!r} twice.")
@@ -73,6 +72,12 @@ def points_of(
         source = sources.get(changed.backbone.name.lower())
         points += [Point(plain, seed, override(changed, {"fit.seed": seed, WEIGHTS: source})) for seed in seeds]
     return points
+
+
+def _listed(field: str, values: Iterable[Any]) -> list[Any]:
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise UsageError(f"Expected a list of values for {field}, received {values!r}; pass [{values!r}].")
+    return list(values)
 
 
 def check_number(fits: int) -> None:

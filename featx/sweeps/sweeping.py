@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from featx.errors import UsageError
+from featx.errors import StoreError, UnwrittenError, UsageError
 from featx.features import OnError
 from featx.files import check_folder
 from featx.heads import FitEngine
@@ -62,14 +62,14 @@ def sweep(
         UsageError: A field or value is not valid.
         RunError: The folder holds other files.
         ResourcesError: There are so many fits that they would take more than a day.
+        UnwrittenError: The sweep's files cannot be written; the error has the result.
         FeatxError: What `fit_head` raises.
     """
-    recipe = load_recipe(recipe) if isinstance(recipe, str) else recipe
+    recipe = load_recipe(recipe) if isinstance(recipe, (str, Path)) else recipe
     first = recipe.fit.seed
     if seeds > MOST_SEEDS - first:
         raise UsageError(f"Expected seeds below {MOST_SEEDS}, received {seeds} seeds from {first}; try fewer.")
-    tried = {field: list(values) for field, values in grid.items()}
-    points = points_of(recipe, tried, range(first, first + seeds), weights)
+    points = points_of(recipe, grid, range(first, first + seeds), weights)
     out = Path(out)
     check_folder(out, "sweep", (FITS,))
     fits = Fits(Path(data), out, Path(cache), engine, on_error)
@@ -79,7 +79,11 @@ def sweep(
         done[id(point)] = scores
         report_progress("fits", len(done), len(points))
     ordered = tuple(done[id(point)] for point in points)
-    return write_sweep(_result(fits, tuple(tried), points, ordered), recipe)
+    result = _result(fits, tuple(grid), points, ordered)
+    try:
+        return write_sweep(result, recipe)
+    except StoreError as error:
+        raise UnwrittenError(error, result) from error
 
 
 def _result(fits: Fits, fields: tuple[str, ...], points: Sequence[Point], scores: tuple[FitScores, ...]) -> Sweep:

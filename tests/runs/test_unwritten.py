@@ -11,7 +11,8 @@ import pytest
 from command_line import Featx
 
 from featx import fit_head
-from featx.errors import StoreError, UnwrittenError
+from featx.errors import RunError, StoreError, UnwrittenError
+from featx.runs import read_run, read_source
 
 MADE = Path(__file__).parents[1] / "made_before"
 
@@ -55,6 +56,22 @@ def test_the_result_is_printed_though_the_disk_is_full(
     again = featx(*words)
     assert (again.code, "cannot be written" in again.err) == (1, True)
     assert len(again.out.splitlines()) > 1
+
+
+@pytest.mark.slow
+def test_a_run_is_written_though_its_penultimate_features_are_not(full: Path, featx: Featx) -> None:
+    shutil.move("cache", full)
+    outcome = featx(
+        "fit-head", "images", "--recipe", "run/recipe.toml", "--epochs", 2, "--out", "other", "--cache", full
+    )
+    assert outcome.code == 1
+    assert "no space left to write the cache" in outcome.err.splitlines()[-1]
+    assert "2 epochs" in outcome.out
+    run = read_run("other")
+    assert len(run.images) == 24
+    with pytest.raises(RunError, match="penultimate features of the run other are not all in the cache"):
+        read_source("other", cache=full)
+    assert len(read_source("other", layer="backbone", cache=full).table) == 24
 
 
 @pytest.mark.slow

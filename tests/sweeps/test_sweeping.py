@@ -22,6 +22,7 @@ from featx.errors import (
     RunError,
     StoreError,
     UntrustedError,
+    UnwrittenError,
     UsageError,
     WeightsError,
 )
@@ -313,7 +314,7 @@ def test_without_test_images_validation_is_reported(
     cache: Path, recipe: Recipe, tmp_path: Path, command: Command
 ) -> None:
     data = small_data(tmp_path / "data", train=8, test=0, classes=2)
-    result = command(data, "--batch-size", "4,12", "--json")
+    result = command(data, "--batch-size", "4,12", "--seeds", "1", "--json")
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout)
     first = document["summary"]["values"][0]
@@ -388,6 +389,24 @@ def test_weights_are_those_of_each_backbone(data: Path, tmp_path: Path, no_weigh
     assert isinstance(result.exception, WeightsError)
     assert "gone.h5" in str(result.exception)
     assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("values", ["adam", 8])
+def test_a_single_value_is_no_list_of_letters(run: Run, values: Any) -> None:
+    with pytest.raises(UsageError, match=rf"a list of values for fit.batch_size, .* pass \[{values!r}\]\.$"):
+        run({"fit.batch_size": values})
+
+
+@pytest.mark.slow
+def test_the_scores_are_printed_though_the_tables_cannot_be_written(
+    command: Command, data: Path, tmp_path: Path
+) -> None:
+    for name in ("fits", "summary.csv"):
+        (tmp_path / "out" / name).mkdir(parents=True)
+    result = command(data, "--batch-size", "4,12", "--seeds", "1", "--json")
+    assert [row["batch_size"] for row in json.loads(result.stdout)["rows"]] == [4, 12]
+    assert isinstance(result.exception, UnwrittenError)
+    assert "summary.csv cannot be written: Is a directory" in str(result.exception)
 
 
 def test_a_folder_that_cannot_be_written_is_not_called_the_cache(run: Run, tmp_path: Path) -> None:
