@@ -37,8 +37,8 @@ def bounded_map(work: Callable[[T], R], tasks: Iterable[T], *, workers: int, ahe
 class Budget:
     """Bytes of memory that threads share; one that wants more than is left waits for the others.
 
-    A thread may hold one grant at a time. A grant above the whole budget is given when no other is held, so that all
-    work is done some time.
+    A grant above the whole budget is given when no other is held, and a thread that holds one gets further ones at
+    once, so that all work is done some time.
 
     Args:
         total: Returns the budget in bytes; called once, when it is first needed.
@@ -51,11 +51,12 @@ class Budget:
         self._left: int | None = None
         self._held = 0
         self._changed = threading.Condition()
+        self._mine = threading.local()
 
     @contextmanager
     def granted(self, amount: int) -> Iterator[None]:
         """Hold so many bytes of the budget, once they are left."""
-        if amount <= self._free:
+        if amount <= self._free or getattr(self._mine, "held", False):
             yield
             return
         with self._changed:
@@ -64,9 +65,11 @@ class Budget:
             self._changed.wait_for(lambda: self._held == 0 or amount <= (self._left or 0))
             self._held += 1
             self._left -= amount
+        self._mine.held = True
         try:
             yield
         finally:
+            self._mine.held = False
             with self._changed:
                 self._held -= 1
                 self._left += amount

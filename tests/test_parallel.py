@@ -172,5 +172,20 @@ def test_an_error_gives_memory_back() -> None:
 
 def test_small_work_waits_for_nobody() -> None:
     budget = Budget(lambda: 100, free=5)
-    with budget.granted(500), budget.granted(5):
-        pass
+
+    def work() -> None:
+        with budget.granted(5):
+            pass
+
+    thread = threading.Thread(target=work, daemon=True)
+    with budget.granted(500):
+        thread.start()
+        thread.join(WAIT)
+        assert not thread.is_alive()
+
+
+def test_work_within_work_does_not_wait_for_itself() -> None:
+    budget = Budget(lambda: 100, free=5)
+    for _ in range(2):
+        with budget.granted(90), budget.granted(90), budget.granted(500):
+            pass

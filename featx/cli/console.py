@@ -37,6 +37,7 @@ class _Lines(logging.Handler):
 
 def start(*, quiet: bool, debug: bool) -> None:
     """Prepare a command: its notices, and what is shown of an error that nobody expected."""
+    from featx.images import silence_libtiff
     from featx.machine import provide_folders, provide_home
     from featx.networks import quieten
 
@@ -52,6 +53,7 @@ def start(*, quiet: bool, debug: bool) -> None:
         sys.excepthook = sys.__excepthook__
     else:
         quieten()
+        silence_libtiff()
         _hush_libraries()
         sys.excepthook = one_line
         sys.unraisablehook = _nothing

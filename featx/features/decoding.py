@@ -48,9 +48,8 @@ def pixels(image: Image, part: ImagesPart, store: Store) -> NDArray[np.uint8]:
     """
     if image.array is not None:
         return resize(as_rgb(image.array), part.size, part.resize)
-    small = partial(
-        resize, size=part.size, method=part.resize
-    )  # large pixels are let go within their share of memory
+    # Large pixels are let go before another thread gets their share of memory.
+    small = partial(resize, size=part.size, method=part.resize)
     return decode(_content(image, store), image.item.id, finish=small)
 
 

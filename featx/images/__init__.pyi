@@ -4,6 +4,7 @@ from .decoding import as_rgb as as_rgb
 from .decoding import decode as decode
 from .decoding import read_bytes as read_bytes
 from .decoding import resize as resize
+from .libtiff import silence_libtiff as silence_libtiff
 from .preprocess import ChannelStatistics as ChannelStatistics
 from .preprocess import Preprocessing as Preprocessing
 from .preprocess import Rule as Rule

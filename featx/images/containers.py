@@ -100,6 +100,7 @@ def bare_png(data: bytes, name: str) -> bytes:
         if end > len(data) or not _CHUNK_NAME.fullmatch(kind):
             break
         sound = zlib.crc32(view[position + 4 : end - 4]) == int.from_bytes(view[end - 4 : end])
+        # As libpng does. Pillow does not check it, and gives wrong pixels where zlib overlooks the damage.
         if kind == b"IDAT" and not sound:
             raise ImageError(name, "is a damaged PNG (wrong checksum of its pixels); replace it or leave it out")
         if kind == b"IDAT":
@@ -122,17 +123,21 @@ def _one_chunk(pixels: list[bytes | memoryview]) -> list[bytes | memoryview]:
 
 def png_samples(data: bytes) -> int:
     """Return how many samples of 16 bits a PNG's pixels have: 2 or 4 with alpha, 3 in colour; 0 for all others."""
-    header = data[12:26]
-    known = data.startswith(_SIGNATURE) and header[:4] == b"IHDR" and header[12:13] == b"\x10"
-    return {2: 3, 4: 2, 6: 4}.get(header[13], 0) if known and len(header) == 14 else 0
+    bits, colour = _png_depth(data)
+    return {2: 3, 4: 2, 6: 4}.get(colour, 0) if bits == 16 else 0
 
 
 def png_key_scale(data: bytes) -> int:
     """Return the factor of Pillow for levels of a PNG of 2 or 4 bits with a transparent one; 1 for all others."""
-    header = data[12:26]
-    if len(header) < 14 or header[:4] != b"IHDR" or header[13] or header[12] not in (2, 4):
-        return 1
-    return 255 // (2 ** header[12] - 1) if 0 < data.find(b"tRNS", 33) < data.find(b"IDAT", 33) else 1
+    bits, colour = _png_depth(data)
+    keyed = colour == 0 and bits in (2, 4) and 0 < data.find(b"tRNS", 33) < data.find(b"IDAT", 33)
+    return 255 // (2**bits - 1) if keyed else 1
+
+
+def _png_depth(data: bytes) -> tuple[int, int]:
+    """Bits of a sample and the colour type of a PNG; zeros if it is none."""
+    known = data.startswith(_SIGNATURE) and data[12:16] == b"IHDR" and len(data) >= 26
+    return (data[24], data[25]) if known else (0, 0)
 
 
 # GIF

@@ -6,10 +6,12 @@ import hashlib
 import struct
 
 from featx.images.containers import gif_frame, png_key_scale, png_samples
-from featx.images.tiff import read_directory
+from featx.images.tiff import FLOAT, SIGNED, UNSIGNED, read_directory
 
 # Put before the bytes of files whose kind earlier versions decoded to other pixels: their rows are not reused.
 _RULE_2 = b"featx decode 2\n"
+# Format and bits of a sample.
+_GREY_AS_BEFORE = {(UNSIGNED, 12), (UNSIGNED, 16), (SIGNED, 16), (SIGNED, 32), (FLOAT, 32)}
 
 
 def content_digest(data: bytes) -> str:
@@ -19,8 +21,8 @@ def content_digest(data: bytes) -> str:
     the SHA-256 of `featx decode 2`, a line feed, and the bytes:
 
     - PNG: colour or alpha of 16 bits; grey of 2 or 4 bits with a transparent level.
-    - TIFF: more than 8 bits in colour, with further samples, or unsigned of 32 bits; signed 8 bits; grey and alpha in
-      separate planes; uncompressed with subsampled chroma; a palette whose values go to 255.
+    - TIFF: what `samples` unpacks, but grey of 12 or 16 bits unsigned, 16 or 32 signed, floats of 32; what is refused
+      now though Pillow reads it (`misread`); a palette whose values go to 255.
     - GIF: the first image does not cover the canvas.
 
     Args:
@@ -49,11 +51,7 @@ def _changed_tiff(data: bytes) -> bool:
         directory = read_directory(data)
     except (struct.error, OverflowError):  # a place that no file has
         return False
-    as_before = directory.samples == 1 and (directory.format, directory.bits) in {
-        (1, 12),
-        (1, 16),
-        (2, 16),
-        (2, 32),
-        (3, 32),
-    }
-    return directory.subsampled or directory.dark_palette or (directory.deep and not as_before)
+    if directory.misread or directory.dark_palette:
+        return True
+    grey = directory.samples == 1 and (directory.format, directory.bits) in _GREY_AS_BEFORE
+    return directory.deep and not grey

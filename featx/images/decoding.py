@@ -32,7 +32,6 @@ from featx.images.tiff import (
     check_kind,
     described_anew,
     read_directory,
-    stored_anew,
 )
 from featx.machine import available_memory
 from featx.parallel import Budget
@@ -162,7 +161,7 @@ def decode(
                 with DECODING.granted(_deep_memory(directory)):
                     return finish(_upright(deep_pixels(data, directory, name), directory.orientation))
             turned = directory.orientation
-            data = stored_anew(data, directory) if directory.for_libtiff else described_anew(data, directory)
+            data = described_anew(data, directory)
         else:
             data, turned = _bare(data, kind, name, max_pixels), None
         with reader(io.BytesIO(data)) as image:
@@ -247,7 +246,7 @@ def _bare(data: bytes, kind: str, name: str, max_pixels: int) -> bytes:
 
 def _loaded(image: ImageFile, data: bytes) -> NDArray[np.uint8]:
     """The image's pixels in RGB, not yet upright."""
-    if isinstance(image, PngImageFile) and (scale := png_key_scale(data)) > 1:
+    if (scale := png_key_scale(data)) > 1 and "transparency" in image.info:
         image.info["transparency"] *= scale
     extents = image.tile[0][1] if isinstance(image, GifImageFile) and image.tile else None
     image.load()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import ImageError
+
+_AT_ONCE = 2**20  # samples: each takes 16 bytes while it is mapped linearly
 
 
 def levels_of(samples: NDArray[Any], name: str, *, white_is_zero: bool = False) -> NDArray[np.uint8]:
@@ -61,7 +64,7 @@ def _float_levels(samples: NDArray[Any], name: str) -> NDArray[np.uint8]:
     if low < 0 or high > 255:
         return _stretched(samples, low, high)
     scale = 255.0 if high <= 1 else 1.0
-    return np.rint(samples.astype(np.float64) * scale).astype(np.uint8)
+    return _by_rows(lambda part: np.rint(part.astype(np.float64) * scale), samples)
 
 
 def _stretched(samples: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
@@ -69,4 +72,13 @@ def _stretched(samples: NDArray[Any], low: float, high: float) -> NDArray[np.uin
     if high / 2 - low / 2 > np.finfo(np.float64).max / 4:  # the span is no finite number
         return _stretched(samples / 4, low / 4, high / 4)
     span = (high - low) or 1.0
-    return np.rint((samples.astype(np.float64) - low) * (255.0 / span)).astype(np.uint8)
+    return _by_rows(lambda part: np.rint((part.astype(np.float64) - low) * (255.0 / span)), samples)
+
+
+def _by_rows(levels_of_rows: Callable[[NDArray[Any]], NDArray[Any]], samples: NDArray[Any]) -> NDArray[np.uint8]:
+    """Levels of all samples, a few rows at a time."""
+    levels = np.empty(samples.shape, np.uint8)
+    rows = max(1, _AT_ONCE * len(samples) // samples.size)
+    for start in range(0, len(samples), rows):
+        levels[start : start + rows] = levels_of_rows(samples[start : start + rows])
+    return levels

@@ -7,12 +7,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from featx.images.levels import rgb_of
 from featx.images.tiff import (
     BITS,
-    CMYK,
     COLOURS,
     COMPRESSION,
     FILL_ORDER,
@@ -37,7 +35,6 @@ from featx.images.tiff import (
     Entry,
     TiffFile,
     described_anew,
-    extra_samples,
     integers,
 )
 
@@ -50,17 +47,9 @@ def deep_pixels(data: bytes, directory: Directory, name: str) -> NDArray[np.uint
     samples = _samples(data, directory)
     photometric = directory.value(PHOTOMETRIC)
     colours = COLOURS[photometric]
-    if photometric == CMYK:
-        inks = Image.fromarray(
-            np.ascontiguousarray(samples[:, :, :4] >> (directory.bits - 8)).astype(np.uint8), mode="CMYK"
-        )
-        return np.array(inks.convert("RGB"))
-    alpha = next((k for k, kind in enumerate(extra_samples(directory), colours) if kind in _ALPHAS), None)
-    opacity = None
-    if alpha is not None and extra_samples(directory)[alpha - colours] != _PREMULTIPLIED:
-        opacity = samples[:, :, alpha]
-    white_is_zero = photometric == WHITE_IS_ZERO
-    return rgb_of(samples[:, :, :colours], opacity, name, white_is_zero=white_is_zero)
+    kind, alpha = next(((kind, k) for k, kind in enumerate(directory.extra, colours) if kind in _ALPHAS), (0, 0))
+    opacity = samples[:, :, alpha] if kind not in (0, _PREMULTIPLIED) else None
+    return rgb_of(samples[:, :, :colours], opacity, name, white_is_zero=photometric == WHITE_IS_ZERO)
 
 
 def _samples(data: bytes, directory: Directory) -> NDArray[Any]:

@@ -8,21 +8,18 @@ In both cases it gets a directory with those tags alone that decide pixels. It w
 
 from __future__ import annotations
 
-import ctypes
 import re
 import struct
-import zlib
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
-from PIL import Image, _imaging
+from PIL import Image
 from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from featx.errors import ImageError
+from featx.images.libtiff import keep_silent
 
 # Tags, TIFF 6.0
 WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 256, 257, 258, 259, 262, 266
@@ -30,15 +27,12 @@ STRIPS, ORIENTATION, SAMPLES, ROWS, STRIP_SIZES, PLANAR = 273, 274, 277, 278, 27
 PREDICTOR, TILE_WIDTH, TILE_LENGTH, TILES, TILE_SIZES = 317, 322, 323, 324, 325
 EXTRA, FORMAT, SUBSAMPLING, XMP = 338, 339, 530, 700
 COLOUR_MAP = 320
-_T4, _T6, _INK_SET, _JPEG_TABLES, _COEFFICIENTS, _POSITIONING, _BLACK_WHITE = (
-    *(292, 293, 332, 347),
-    *(529, 531, 532),
-)
-_OLD_JPEG = (512, 513, 514, 515, 517, 518, 519, 520, 521)
+# T4Options, T6Options, InkSet, JPEGTables; YCbCrCoefficients, YCbCrPositioning, ReferenceBlackWhite; old JPEG
+_FOR_CODECS_AND_COLOURS = (292, 293, 332, 347, 529, 531, 532, 512, 513, 514, 515, 517, 518, 519, 520, 521)
 PIXEL_TAGS = {
     *(WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, STRIPS, ORIENTATION, SAMPLES, ROWS, STRIP_SIZES),
-    *(PLANAR, PREDICTOR, TILE_WIDTH, TILE_LENGTH, TILES, TILE_SIZES, EXTRA, FORMAT, SUBSAMPLING, XMP, _T4, _T6),
-    *(COLOUR_MAP, _INK_SET, _JPEG_TABLES, _COEFFICIENTS, _POSITIONING, _BLACK_WHITE, *_OLD_JPEG),
+    *(PLANAR, PREDICTOR, TILE_WIDTH, TILE_LENGTH, TILES, TILE_SIZES, EXTRA, FORMAT, SUBSAMPLING, XMP, COLOUR_MAP),
+    *_FOR_CODECS_AND_COLOURS,
 }
 _LONG = 4
 _BYTES = (1, 7)  # and undefined
@@ -51,63 +45,16 @@ MOST_BYTES = 2**30  # of samples with the padding of tiles: RGB and alpha of 16 
 MOST_SAMPLES = 6  # of a pixel, of those that Pillow unpacks
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6
-COLOURS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, CMYK: 4}  # channels
-_PHOTOMETRIC = {
-    0: "grey",
-    1: "grey",
-    2: "RGB",
-    3: "palette",
-    4: "mask",
-    5: "CMYK",
-    6: "YCbCr",
-    8: "CIELab",
-    9: "ICCLab",
-    10: "ITULab",
-    32803: "colour filter array",
-    32844: "LogL",
-    32845: "LogLuv",
-    34892: "linear raw",
-}
+COLOURS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3}  # channels of those that `samples` unpacks
+_PHOTOMETRIC = {0: "grey", 1: "grey", 2: "RGB", 3: "palette", 4: "mask", 5: "CMYK", 6: "YCbCr", 8: "CIELab"}
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3
+_BITS = {UNSIGNED: (*range(8, 17), 32, 64), SIGNED: (8, 16, 32, 64), FLOAT: (16, 32, 64)}  # of a sample
 _FORMATS = {UNSIGNED: "integers", SIGNED: "signed integers", FLOAT: "floats", 5: "complex integers", 6: "complex"}
-_NONE, _DEFLATE = 1, 8
-_BYTE_CODECS = {_NONE, 5, _DEFLATE, 32773, 32946, 34925, 50000}  # LZW, PackBits, Deflate, LZMA, Zstandard
-_CODECS = {
-    1: "none",
-    5: "LZW",
-    6: "old JPEG",
-    7: "JPEG",
-    8: "Deflate",
-    32773: "PackBits",
-    32946: "Deflate",
-    2: "CCITT",
-    3: "CCITT",
-    4: "CCITT",
-    34925: "LZMA",
-    50000: "Zstandard",
-    50001: "WebP",
-    33003: "JPEG 2000",
-    33004: "JPEG 2000",
-    33005: "JPEG 2000",
-    34712: "JPEG 2000",
-    34887: "LERC",
-    34892: "JPEG",
-    22610: "JPEG XR",
-    34934: "JPEG XR",
-    48124: "JETRAW",
-    50002: "JPEG XL",
-    52546: "JPEG XL",
-    34661: "JBIG",
-    32895: "CT",
-    34676: "SGI Log",
-    34677: "SGI Log",
-    32809: "ThunderScan",
-    34927: "Pixtiff",
-}
-_READ_CODECS = (*_BYTE_CODECS, 2, 3, 4, 6, 7, 32809)
+_BYTE_CODECS = {1: "none", 5: "LZW", 8: "Deflate", 32773: "PackBits", 32946: "Deflate", 34925: "LZMA", 50000: "Zstd"}
+_READ_CODECS = _BYTE_CODECS | {2: "CCITT", 3: "CCITT", 4: "CCITT", 6: "old JPEG", 7: "JPEG", 32809: "ThunderScan"}
+_JPEG_2000 = dict.fromkeys((33003, 33005, 34712), "JPEG 2000")
+_CODECS = _READ_CODECS | _JPEG_2000 | {34887: "LERC", 50001: "WebP", 50002: "JPEG XL"}
 
-
-_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))  # FillOrder 2
 _XMP_ORIENTATION = re.compile(rb'tiff:Orientation(="|>)([0-9])')
 
 
@@ -116,18 +63,10 @@ class TiffFile(TiffImageFile):
 
     def load_prepare(self) -> None:
         """Make the image into which pixels are decoded."""
-        _silence_libtiff()
+        keep_silent()
         if self._im is None:
             self.im = Image.new(self.mode, self._tile_size).im
         ImageFile.load_prepare(self)
-
-
-@cache
-def _silence_libtiff() -> None:
-    """Let libtiff write nothing to standard error: Pillow asks it for no messages, and raises errors of its own."""
-    # Where Pillow is linked with libtiff in another way, its messages are seen.
-    with suppress(OSError, AttributeError, TypeError):
-        ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
 
 
 class Entry(NamedTuple):
@@ -174,9 +113,17 @@ class Directory:
         return formats.pop() if len(formats) == 1 else 0
 
     @property
+    def extra(self) -> tuple[int, ...]:
+        """ExtraSamples; a fourth sample of RGB that is not described is taken for alpha, as Pillow does."""
+        missing = (2,) if self.value(PHOTOMETRIC) == RGB and self.samples == 4 else ()
+        return self.values(EXTRA, missing)
+
+    @property
     def deep(self) -> bool:
-        """Whether samples are unpacked by `samples`, not by Pillow."""
-        return self.bits not in (1, 2, 4, 8) or self.format != UNSIGNED or self.mixed_up or self.inverted
+        """Whether samples are unpacked by `samples`, not by Pillow, which keeps the high byte of CMYK."""
+        if self.value(PHOTOMETRIC) == CMYK:
+            return False
+        return self.bits not in (1, 2, 4, 8) or self.format != UNSIGNED or self.mixed_up
 
     @property
     def mixed_up(self) -> bool:
@@ -184,32 +131,25 @@ class Directory:
         if self.value(PLANAR, 1) != 2 or self.bits != 8 or self.value(COMPRESSION, 1) not in _BYTE_CODECS:
             return False
         further = self.samples - COLOURS.get(self.value(PHOTOMETRIC), self.samples)
-        return further > 0 and (self.samples == 2 or further > 1 or self.values(EXTRA) == (0,))
+        return further > 0 and (self.samples == 2 or further > 1 or self.extra == (0,))
 
     @property
-    def inverted(self) -> bool:
-        """Whether white is zero and there are further samples, which Pillow does not read."""
-        return self.bits == 8 and self.samples > 1 and self.value(PHOTOMETRIC) == WHITE_IS_ZERO
+    def misread(self) -> bool:
+        """Whether Pillow gives wrong pixels: chroma with fewer samples but no JPEG, deep or further planes of ink."""
+        if self.value(PHOTOMETRIC) == CMYK:
+            return self.value(PLANAR, 1) == 2 and (self.bits != 8 or self.samples != 4)
+        chroma = self.value(PHOTOMETRIC) == YCBCR and self.samples == 3
+        whole = self.values(SUBSAMPLING, (2, 2))[:2] == (1, 1)
+        return chroma and not whole and self.value(COMPRESSION, 1) in _BYTE_CODECS
 
     @property
-    def bytes(self) -> int:
+    def size(self) -> int:
         """Bytes of all samples, with the padding of tiles."""
         width, height = self.value(WIDTH), self.value(LENGTH)
         if TILES in self.entries:
             width = max(width, self.value(TILE_WIDTH))
             height = max(height, self.value(TILE_LENGTH))
         return width * height * self.samples * max(self.values(BITS, (1,))) // 8
-
-    @property
-    def subsampled(self) -> bool:
-        """Whether chroma has fewer samples than the image has pixels, and no codec that restores them."""
-        chroma = self.value(PHOTOMETRIC) == YCBCR and self.value(COMPRESSION, 1) == _NONE
-        return chroma and self.samples == 3 and self.values(SUBSAMPLING, (2, 2))[:2] != (1, 1)
-
-    @property
-    def for_libtiff(self) -> bool:
-        """Whether uncompressed pixels are to be read by libtiff."""
-        return self.subsampled or (self.value(FILL_ORDER, 1) == 2 and self.value(COMPRESSION, 1) == _NONE)
 
     @property
     def dark_palette(self) -> bool:
@@ -289,60 +229,29 @@ def described_anew(data: bytes, directory: Directory, changes: dict[int, Entry |
 
 def check_kind(directory: Directory, name: str) -> None:
     """Refuse a file of a kind that is not read."""
-    compression, photometric = directory.value(COMPRESSION, 1), directory.value(PHOTOMETRIC)
     if len(directory.values(STRIPS, directory.values(TILES))) > MOST_PIECES:
         raise ImageError(name, f"is a TIFF in more than {MOST_PIECES:,} strips or tiles; save it with larger ones")
-    if directory.bytes > MOST_BYTES:
-        size = f"is a TIFF that unpacks to {directory.bytes / 2**30:,.1f} GiB"
-        raise ImageError(
-            name, f"{size}, more than the limit of {MOST_BYTES / 2**30:.0f}; scale it down or leave it out"
-        )
-    readable = compression in _READ_CODECS and (directory.deep or directory.samples <= MOST_SAMPLES)
-    if photometric == YCBCR and compression in _BYTE_CODECS:
-        readable = (
-            readable and max(directory.values(SUBSAMPLING)[1:], default=1) < 4
-        )  # libtiff mixes up the last ones
-    if directory.deep:
-        whole = directory.bits in {UNSIGNED: (*range(8, 17), 32, 64), SIGNED: (8, 16, 32, 64)}.get(
-            directory.format, (16, 32, 64) if directory.format == FLOAT else ()
-        )
-        colours = COLOURS.get(photometric, 99)
-        deep_cmyk = photometric == CMYK and (directory.bits, directory.format) not in (
-            (8, UNSIGNED),
-            (16, UNSIGNED),
-        )
-        known = directory.samples == colours or len(extra_samples(directory)) == directory.samples - colours
-        readable = readable and whole and not deep_cmyk and known and compression in _BYTE_CODECS
-    if not readable:
+    if directory.size > MOST_BYTES:
+        size = f"is a TIFF that unpacks to {directory.size / 2**30:,.1f} GiB, more than the limit of 1"
+        raise ImageError(name, f"{size}; scale it down or leave it out")
+    if not (_is_unpacked(directory) if directory.deep else _is_read_by_pillow(directory)):
         kind = f"is a damaged TIFF or of a kind that featx does not read ({directory.described()})"
         raise ImageError(name, f"{kind}; save it as RGB or grey of 8 or 16 bits")
 
 
-def stored_anew(data: bytes, directory: Directory) -> bytes:
-    """Return an uncompressed TIFF as a compressed one: libtiff reads those, and knows what Pillow itself does not."""
-    offsets, sizes = (TILES, TILE_SIZES) if TILES in directory.entries else (STRIPS, STRIP_SIZES)
-    pieces = zip(directory.values(offsets), directory.values(sizes), strict=True)
-    reversed_bits = directory.value(FILL_ORDER, 1) == 2
-    packed = []
-    for offset, size in pieces:
-        piece = data[offset : offset + size]
-        packed.append(zlib.compress(piece.translate(_REVERSED) if reversed_bits else piece, 0))
-    starts = len(data) + np.cumsum([0, *map(len, packed)])[:-1]
-    changes: dict[int, Entry | None] = {
-        offsets: integers(directory, starts.tolist()),
-        sizes: integers(directory, [len(piece) for piece in packed]),
-        COMPRESSION: integers(directory, [_DEFLATE]),
-        FILL_ORDER: None,
-    }
-    return described_anew(b"".join([data, *packed]), directory, changes)
+def _is_unpacked(directory: Directory) -> bool:
+    colours = COLOURS.get(directory.value(PHOTOMETRIC))
+    if colours is None or directory.value(COMPRESSION, 1) not in _BYTE_CODECS:
+        return False
+    further = directory.samples - colours
+    return directory.bits in _BITS.get(directory.format, ()) and (further == 0 or len(directory.extra) == further)
 
 
-def extra_samples(directory: Directory) -> tuple[int, ...]:
-    """ExtraSamples; a fourth sample of RGB that is not described is taken for alpha, as Pillow does."""
-    missing = (2,) if directory.value(PHOTOMETRIC) == RGB and directory.samples == 4 else ()
-    return directory.values(EXTRA, missing)
+def _is_read_by_pillow(directory: Directory) -> bool:
+    known = directory.value(COMPRESSION, 1) in _READ_CODECS and directory.samples <= MOST_SAMPLES
+    return known and not directory.misread
 
 
-def integers(directory: Directory, values: Any) -> Entry:
+def integers(directory: Directory, values: Sequence[int]) -> Entry:
     """Return an entry of unsigned integers of 32 bits."""
     return Entry(_LONG, len(values), struct.pack(f"{directory.order}{len(values)}L", *values))

@@ -31,6 +31,7 @@ AS_BEFORE = {
     "tiff signed": tiff(GREY.astype("<i2")),
     "tiff signed 32": tiff(GREY.astype("<i4")),
     "tiff float": tiff(GREY.astype("<f4")),
+    "tiff cmyk16": tiff(np.dstack([COLOUR, GREY]).astype("<u2"), tag262=5),
     "bmp": encoded(Image.fromarray(COLOUR), "BMP"),
     "webp": encoded(Image.fromarray(COLOUR), "WEBP"),
     "gif": gif(8),
@@ -47,6 +48,8 @@ ANEW = {
     "tiff rgb16": tiff(COLOUR.astype("<u2"), tag262=2),
     "tiff unsigned 32": tiff(GREY.astype("<u4")),
     "tiff signed 8": tiff(GREY.astype("i1")),
+    "tiff cmyk16 in planes": tiff(np.dstack([COLOUR, GREY]).astype("<u2"), tag262=5, tag284=2),
+    "tiff of fewer chroma samples": tiff(COLOUR, tag262=6),
     "gif beside nothing": gif(9),
 }
 
