@@ -80,6 +80,38 @@ def check_disk(needed: int, folder: Path, what: str, advice: str) -> None:
         )
 
 
+class Rate:
+    """Estimates how long the rest of work takes, once, when enough of it is done.
+
+    Args:
+        total: How many steps there are.
+        seconds: The time, after the first step, over which the work is measured.
+    """
+
+    def __init__(self, total: int, seconds: float) -> None:
+        self._left = total
+        self._seconds = seconds
+        self._measured = 0
+        self._start: float | None = None
+        self._estimated = False
+
+    def step(self, steps: int = 1) -> int | None:
+        """Count steps that are done; return the seconds that the others take, once they are known, else None."""
+        self._left -= steps
+        if self._start is None:
+            # Before its first step, work compiles and loads.
+            self._start = time.monotonic()
+            return None
+        self._measured += steps
+        elapsed = time.monotonic() - self._start
+        # Once: later, a computer that slept would seem slow, and more than seconds of work would be lost.
+        if self._estimated or elapsed < self._seconds:
+            return None
+        self._estimated = True
+        # In whole microseconds, as no float holds every number of steps.
+        return self._left * int(elapsed / self._measured * 1e6) // 10**6
+
+
 class Pace:
     """Stops work that would take more than a day, once its pace is measured, and before much of it is done.
 
@@ -90,11 +122,8 @@ class Pace:
     """
 
     def __init__(self, total: int, what: str, advice: str) -> None:
-        self._left = total
+        self._rate = Rate(total, MEASURED_SECONDS)
         self._words = what, advice
-        self._measured = 0
-        self._start: float | None = None
-        self._judged = False
 
     def step(self) -> None:
         """Count a step that is done.
@@ -102,20 +131,8 @@ class Pace:
         Raises:
             ResourcesError: The steps that are left would take more than a day, and that is not permitted.
         """
-        self._left -= 1
-        if self._start is None:
-            # Before its first step, work compiles and loads.
-            self._start = time.monotonic()
-            return
-        self._measured += 1
-        elapsed = time.monotonic() - self._start
-        # Judged once: later, a computer that slept would seem slow, and more than seconds of work would be lost.
-        if self._judged or elapsed < MEASURED_SECONDS:
-            return
-        self._judged = True
-        # In whole microseconds, as no float holds every number of steps.
-        left = self._left * int(elapsed / self._measured * 1e6) // 10**6
-        if left > LONGEST_SECONDS and not permitted():
+        left = self._rate.step()
+        if left is not None and left > LONGEST_SECONDS and not permitted():
             what, advice = self._words
             raise ResourcesError(
                 f"Expected work that is done within a day, but at its pace {what} takes about "

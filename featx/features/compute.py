@@ -72,7 +72,7 @@ def compute(work: Sequence[Work], space: FeatureSpace, network: Network, on_erro
                     writer.add([key for key, take in zip(keys, chosen, strict=True) if take], rows[chosen])
             done += len(keys)
             report_progress("extracting", done, total)
-            long_work.rows(done)
+            long_work.done(len(keys))
     if decoding.error is not None:
         raise decoding.error
     return decoding.failures

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Sequence
 
 from featx.features.hashing import Image
 from featx.features.spaces import FeatureSpace
-from featx.limits import check_disk, check_memory, time_in_words
+from featx.limits import Rate, check_disk, check_memory, time_in_words
 
 log = logging.getLogger("featx")
 
@@ -64,24 +63,16 @@ class LongWork:
     """Says once, when the pace of extraction is known, that it will take days."""
 
     def __init__(self, total: int) -> None:
-        self._total = total
-        self._start: tuple[float, int] | None = None
-        self._said = False
+        self._left = total
+        self._rate = Rate(total, PACE_SECONDS)
 
-    def rows(self, done: int) -> None:
-        """Note how many rows are done."""
-        if self._start is None:
-            self._start = time.monotonic(), done
-            return
-        start, before = self._start
-        elapsed = time.monotonic() - start
-        if self._said or elapsed < PACE_SECONDS:
-            return
-        self._said = True
-        left = int(elapsed / (done - before) * (self._total - done))
-        if left > LONG_SECONDS:
+    def done(self, rows: int) -> None:
+        """Count rows that are done."""
+        self._left -= rows
+        seconds = self._rate.step(rows)
+        if seconds is not None and seconds > LONG_SECONDS:
             log.warning(
                 "The %s rows that are left take about %s at this pace; if you stop here, the rows so far are kept.",
-                f"{self._total - done:,}",
-                time_in_words(left),
+                f"{self._left:,}",
+                time_in_words(seconds),
             )

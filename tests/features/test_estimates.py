@@ -14,7 +14,7 @@ from featx.data import Item
 from featx.errors import ResourcesError
 from featx.features import FeatureExtractor, FeatureSpace, Image, compute, extract
 from featx.features import extraction as extractions
-from featx.features.estimates import check_number_of_rows
+from featx.features.estimates import LongWork, check_number_of_rows
 from featx.networks import Engine, find_weights
 from featx.recipes import Recipe
 from featx.runs import fit_head
@@ -114,3 +114,17 @@ def test_views_that_are_made_in_parts_have_the_same_rows(
         np.concatenate(list(whole.view_rows(train, 7).chunks(100))),
         np.concatenate(list(parts.view_rows(parts.select("train"), 7).chunks(3))),
     )
+
+
+@pytest.mark.parametrize(("total", "days"), [(10_000, ""), (10_000_000, "11 days")])
+def test_days_of_extraction_are_a_notice(
+    total: int, days: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    times = iter(range(0, 1000, 10))
+    monkeypatch.setattr("featx.limits.time.monotonic", lambda: next(times))
+    work = LongWork(total)
+    for _ in range(20):
+        work.done(100)
+    sentence = f"rows that are left take about {days} at this pace; if you stop here, the rows so far are kept."
+    texts = [record.getMessage() for record in caplog.records]
+    assert texts == ([f"The 9,999,600 {sentence}"] if days else [])
