@@ -58,9 +58,10 @@ class Dataset:
         """Return the number of images by split and class, for each split that has images."""
         counts: dict[str, dict[str, int]] = {}
         for item in self.items:
-            split_counts = counts.setdefault(item.split, dict.fromkeys(self.classes, 0))
+            if item.split not in counts:
+                counts[item.split] = dict.fromkeys(self.classes, 0)
             if item.label is not None:
-                split_counts[item.label] += 1
+                counts[item.split][item.label] += 1
         return counts
 
 

@@ -32,6 +32,7 @@ class Listing:
     items: list[Item] = field(default_factory=list)
     others: list[str] = field(default_factory=list)  # ids of files that do not have an image's ending
     loose: list[str] = field(default_factory=list)  # ids of images outside of class folders
+    empty: list[str] = field(default_factory=list)  # class folders without an image
     skipped: dict[str, None] = field(default_factory=dict)  # folders of the system
     own: dict[str, None] = field(default_factory=dict)  # folders that featx wrote
 
@@ -149,7 +150,7 @@ def _search_classes(folder: str, prefix: str, split: str, listing: Listing) -> N
         path = prefix + name
         label = unicodedata.normalize("NFC", name)
         if not listing.add(listing.files(entry.path, f"{path}/"), label, split) and path not in listing.own:
-            log.warning("The class folder %s holds no image and was left out", path)
+            listing.empty.append(path)
 
 
 def _no_classes(folder: str, files: Sequence[os.DirEntry[str]], split: str) -> DataError:

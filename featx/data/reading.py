@@ -85,17 +85,16 @@ def read_paths(paths: Sequence[Path], *, missing: Literal["fail", "keep"] = "fai
 
 def _dataset(root: Path, listing: Listing) -> Dataset:
     """The dataset of a listing, in order; notices say which files were left out."""
-    others, loose = listing.others, listing.loose
-    if others:
-        log.info("Files without the ending of an image were left out (%d): %s", len(others), first_few(others))
-    if loose:
-        log.warning("Images outside of class folders were left out (%d): %s", len(loose), first_few(loose))
-    if listing.skipped:
-        log.info(
-            "Folders of the system were skipped (%d): %s", len(listing.skipped), first_few(list(listing.skipped))
-        )
-    if listing.own:
-        log.warning("Folders that featx wrote were skipped (%d): %s", len(listing.own), first_few(list(listing.own)))
+    notices = (
+        (logging.INFO, "Files without the ending of an image were left out", listing.others),
+        (logging.WARNING, "Images outside of class folders were left out", listing.loose),
+        (logging.WARNING, "Class folders without an image were left out", listing.empty),
+        (logging.INFO, "Folders of the system were skipped", list(listing.skipped)),
+        (logging.WARNING, "Folders that featx wrote were skipped", list(listing.own)),
+    )
+    for level, text, names in notices:
+        if names:
+            log.log(level, "%s (%d): %s", text, len(names), first_few(names))
     items = sorted(listing.items, key=lambda item: (SPLITS.index(item.split), item.id))
     classes = sorted({item.label for item in items if item.label is not None})
     return Dataset(root, tuple(items), tuple(classes))

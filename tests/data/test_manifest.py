@@ -329,7 +329,7 @@ def test_a_parquet_that_cannot_be_used_says_why(tmp_path: Path) -> None:
         read_manifest(parquet_file(tmp_path, path=[b"a"], label=["x"]))
 
 
-@pytest.mark.parametrize("rows", [400, 60_000_000])
+@pytest.mark.parametrize("rows", [400, 30_000_000])
 def test_a_parquet_file_that_unpacks_to_gigabytes_is_refused(tmp_path: Path, rows: int) -> None:
     # One value of 2 MB in each row, or one short value in very many: the file has some kB.
     value = "x" * (2_000_000 if rows == 400 else 1)
@@ -377,7 +377,7 @@ def test_damaged_parquet_is_refused(tmp_path: Path) -> None:
     # PyArrow ends the whole process when it reads a damaged list.
     manifest = parquet_file(tmp_path, path=["a", "b"], label=["x", "ž"], box=[[1], [2, 3]])
     content = manifest.read_bytes()
-    for bit in range(0, 8 * len(content), 13):
+    for bit in range(0, 8 * len(content), 37):
         place = bit // 8
         manifest.write_bytes(content[:place] + bytes([content[place] ^ (1 << bit % 8)]) + content[place + 1 :])
         with suppress(DataError):  # a changed letter of a name or a cell goes unnoticed

@@ -212,7 +212,7 @@ def test_an_empty_class_folder_is_no_class(tmp_path: Path, notices: pytest.LogCa
     (tmp_path / "z").mkdir()
     assert read_data(tmp_path).classes == ("x",)
     warnings = [r.message for r in notices.records if r.levelname == "WARNING"]
-    assert warnings == [f"The class folder {name} holds no image and was left out" for name in "yz"]
+    assert warnings == ["Class folders without an image were left out (2): y, z"]
 
 
 def test_folders_beside_train_are_named_and_ignored(tmp_path: Path, notices: pytest.LogCaptureFixture) -> None:
