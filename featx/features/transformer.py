@@ -63,29 +63,32 @@ def _checked(array: NDArray[Any], *, one: bool) -> NDArray[np.uint8]:
 
 def _other_type(array: NDArray[Any]) -> str:
     """Return what to do about pixels of another type than uint8."""
+    wanted = "pass np.uint8, 0 to 255"
     if array.dtype == bool:
-        return "pass np.uint8, 0 to 255: X.astype(np.uint8) * 255"
-    low, high = (array.min(), array.max()) if array.size and array.dtype.kind in "iuf" else (-1, -1)
-    if array.dtype.kind == "f" and low >= 0 and high <= 1:
-        return "pass np.uint8, 0 to 255: (X * 255).round().astype(np.uint8)"
-    if low >= 0 and high <= 255:
-        return "pass np.uint8, 0 to 255: X.round().astype(np.uint8)"
-    return "pass np.uint8, 0 to 255"
+        return f"{wanted}: X.astype(np.uint8) * 255"
+    if array.dtype.kind in "iuf" and array.size and array.min() >= 0 and array.max() <= 255:
+        is_share = array.dtype.kind == "f" and array.max() <= 1
+        return f"{wanted}: {'(X * 255)' if is_share else 'X'}.round().astype(np.uint8)"
+    return wanted
 
 
 def _other_shape(array: NDArray[Any], one: bool) -> str:
-    """Return what to do about pixels in an array of another shape, whose last axis may be colours or alpha."""
+    """Return what to do about pixels in an array of another shape, whose axis of channels may be another."""
     if not all(array.shape):
         return "pass images that have pixels"
+    if not one and array.ndim in (2, 3):
+        return "pass X[np.newaxis] for one image"
     name = "image" if one else "X"
-    if array.ndim + one == 4:
-        last = {1: f"drop the last axis: {name}[..., 0]", 2: f"drop the alpha channel: {name}[..., 0]"}
-        last[4] = f"drop the alpha channel: {name}[..., :3]"
-        first = {1: f"drop the axis of channels: {name}[..., 0, :, :]"}
-        first[3] = f"move the channels to the end: np.moveaxis({name}, -3, -1)"
-        hint = last.get(array.shape[-1]) or first.get(array.shape[-3])
-        return hint or "pass grey images or RGB"
-    return "pass X[np.newaxis] for one image" if not one and array.ndim in (2, 3) else "pass grey images or RGB"
+    channels_first, channels = array.shape[-3::2] if array.ndim + one == 4 else (0, 0)
+    if channels == 1:
+        return f"drop the last axis: {name}[..., 0]"
+    if channels in (2, 4):
+        return f"drop the alpha channel: {name}[..., {'0' if channels == 2 else ':3'}]"
+    if channels_first == 1:
+        return f"drop the axis of channels: {name}[..., 0, :, :]"
+    if channels_first == 3:
+        return f"move the channels to the end: np.moveaxis({name}, -3, -1)"
+    return "pass grey images or RGB"
 
 
 def _paths(X: Any) -> list[str]:
