@@ -150,12 +150,14 @@ class Features:
 
 def weights_for(backbone: str, choices: list[str] | None) -> str | None:
     """Return the choice of `--weights` for one backbone: `BACKBONE=…` before a choice for all, the last one wins."""
+    from featx.networks import BACKBONES, is_model_file
+
     for_all = for_this = None
     for choice in choices or []:
         name, equals, source = choice.partition("=")
-        if not equals:
-            for_all = choice
-        elif name.lower() == backbone.lower():
+        if not equals or not (name.lower() in BACKBONES or is_model_file(name)):
+            for_all = choice  # a path may have a = of its own
+        elif name.lower() == backbone.lower() or (is_model_file(name) and Path(name).absolute() == Path(backbone)):
             for_this = source
     return for_this if for_this is not None else for_all
 

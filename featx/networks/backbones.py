@@ -81,6 +81,12 @@ def find_backbone(name: str) -> Backbone:
         UsageError: There is no such backbone.
     """
     backbone = BACKBONES.get(name.lower())
+    if backbone is None and (Path(name).suffix or Path(name).name != name):
+        raise UsageError(
+            f"Expected the name of a backbone or a .keras file, received {name[-80:]!r}; save a model of another "
+            "format, such as a SavedModel folder, .h5, .pt or .onnx, as .keras in Keras 3, or choose one of "
+            f"{', '.join(BACKBONES)}."
+        )
     if backbone is None:
         near = difflib.get_close_matches(name.lower(), BACKBONES, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(BACKBONES)}."

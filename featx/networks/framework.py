@@ -21,6 +21,8 @@ from featx.errors import EngineError, reason_of
 GPU_DEVICES = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 BACKEND = "KERAS_BACKEND"
 POLICY = "float32"
+# Rewrites of graphs to half precision; with them rows would differ by up to a quarter.
+HALF_PRECISION = ("auto_mixed_precision", "auto_mixed_precision_mkl", "auto_mixed_precision_onednn_bfloat16")
 
 _quiet = False
 # Blocks of `plain_keras` that are open in all threads, and what puts the user's settings back after the last.
@@ -105,13 +107,19 @@ class _Setting(NamedTuple):
 def _settings(keras: ModuleType) -> list[_Setting]:
     import tensorflow as tf
 
-    config, numerics = keras.config, tf.config.experimental
+    config, numerics, optimizer = keras.config, tf.config.experimental, tf.config.optimizer
+
+    def half_precision() -> dict[str, bool]:
+        options = optimizer.get_experimental_options()
+        return {name: options.get(name, False) for name in HALF_PRECISION}
+
     return [
         _Setting(config.image_data_format, config.set_image_data_format, "channels_last"),
         _Setting(config.floatx, config.set_floatx, "float32"),
         _Setting(config.epsilon, config.set_epsilon, 1e-7),
         _Setting(tf.config.functions_run_eagerly, tf.config.run_functions_eagerly, False),
-        _Setting(lambda: bool(tf.config.optimizer.get_jit()), tf.config.optimizer.set_jit, False),
+        _Setting(lambda: bool(optimizer.get_jit()), optimizer.set_jit, False),
+        _Setting(half_precision, optimizer.set_experimental_options, dict.fromkeys(HALF_PRECISION, False)),
         # On GPUs products would have 10 bits, and rows would differ by 1e-3 from those of a processor.
         _Setting(numerics.tensor_float_32_execution_enabled, numerics.enable_tensor_float_32_execution, False),
     ]

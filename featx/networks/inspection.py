@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Values = NDArray[np.float64]
-
 # Operations that may come between a network's input and its first real layer, and that scale or move pixels.
 SCALING = {"Rescaling", "Normalization", "TrueDivide", "Divide", "Multiply", "Add", "Subtract", "Cast", "Concatenate"}
 SCALING |= {"GetItem", "Identity", "Resizing", "CenterCrop", "ZeroPadding2D", "Flip", "Stack", "Negative", "Clip"}
@@ -66,22 +64,23 @@ def takes_raw_pixels(model: Any, size: int) -> bool:
     """
     if "int" in str(model.inputs[0].dtype):
         return True
-    pixels = np.ones((3, size, size, 3)) * np.array([0, 1, 255])[:, None, None, None]
-    seen: list[Values] = []
+    levels = np.array([0, 1, 255], np.float32)[:, None, None, None]
+    pixels = np.broadcast_to(levels, (3, size, size, 3))  # takes no memory, whatever the size
+    seen: list[NDArray[Any]] = []
     _follow(model, pixels, pixels, seen)
     return any(map(_too_little, seen))
 
 
-def _too_little(values: Values) -> bool:
+def _too_little(values: NDArray[Any]) -> bool:
     """Whether values that black (0), nearly black (1) and white (255) pixels become are meant for 0 to 255."""
-    black, one, white = (image.reshape(-1, image.shape[-1]).mean(axis=0) for image in values)
+    black, one, white = values.reshape(3, -1, values.shape[-1]).mean(axis=1, dtype=np.float64)
     if not np.abs(white - black).max() > 0:
         return False
     step = np.abs(one - black).max()
     return bool(step < LITTLE or np.abs(black).min() > FAR * step)
 
 
-def _follow(model: Any, given: Any, pixels: Any, seen: list[Values]) -> Any:
+def _follow(model: Any, given: Any, pixels: Any, seen: list[NDArray[Any]]) -> Any:
     """Follow pixels, as they are given to a model, to its first layers that do more than scale.
 
     What these see is added to `seen`, unless it is the pixels as they were. Returns the model's output if it only
@@ -101,7 +100,7 @@ def _follow(model: Any, given: Any, pixels: Any, seen: list[Values]) -> Any:
             elif _scales(operation):
                 after = _scaled(operation, node, values)
             elif before is not pixels:
-                seen.append(np.asarray(before, np.float64))
+                seen.append(np.asarray(before))
             if after is not None:
                 values[id(node.output_tensors[0])] = after
     return values.get(id(model.outputs[0]))

@@ -194,7 +194,9 @@ def _random(row: Backbone, source: str) -> Weights:
     except ValueError:
         seed = -1
     if seed < 0:
-        raise UsageError(f"Expected --weights random or random:SEED with a whole number from 0, received {source!r}.")
+        raise UsageError(
+            f"Expected --weights random or random:SEED with a whole number from 0, received {source[:60]!r}."
+        )
     log.warning("The weights of %s are random (seed %d): features will be poor.", row.name, seed)
     digest = digest_of({"random": RANDOM_RULE, "backbone": row.name, "seed": seed})
     return Weights(source, None, digest, seed)

@@ -366,3 +366,5 @@ def test_weights_are_chosen_for_the_backbone_they_name() -> None:
     assert weights_for("vgg16", ["random"]) == "random"
     assert weights_for("vgg16", ["random", "VGG16=own.h5", "vgg19=other.h5"]) == "own.h5"
     assert weights_for("resnet50v2", ["vgg16=own.h5"]) is None
+    assert weights_for("vgg16", ["random", "fold=1/own.h5"]) == "fold=1/own.h5"
+    assert weights_for(str(Path("own.keras").absolute()), ["own.keras=moved.keras", "vgg16=own.h5"]) == "moved.keras"

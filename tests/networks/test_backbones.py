@@ -105,6 +105,12 @@ def test_an_unknown_backbone_names_the_nearest(name: str, near: str) -> None:
     assert ".keras" in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["net.onnx", "whole.h5", "exported/", "./vgg16"])
+def test_a_model_of_another_format_is_no_backbone(name: str) -> None:
+    with pytest.raises(UsageError, match=r"a \.keras file, received '.*'; save a model of another format, such as"):
+        find_backbone(name)
+
+
 def test_an_unknown_backbone_near_to_none_lists_all() -> None:
     with pytest.raises(UsageError, match=f"there are {', '.join(BACKBONES)}"):
         find_backbone("alexnet")

@@ -17,7 +17,7 @@ from network_data import keras_network, some_pixels
 from pipeline_data import small_data
 
 from featx.errors import EngineError
-from featx.networks.framework import load_keras, plain_keras
+from featx.networks.framework import HALF_PRECISION, load_keras, plain_keras
 from featx.recipes import DenseLayer, HeadPart
 
 SCRIPT = """
@@ -53,6 +53,7 @@ def by_calls(keras: Any) -> dict[str, Any]:
         "epsilon": lambda: keras.config.set_epsilon(0.1),
         "eager functions": lambda: tf.config.run_functions_eagerly(True),
         "compiled graphs": lambda: tf.config.optimizer.set_jit(True),
+        "half precision": lambda: tf.config.optimizer.set_experimental_options(dict.fromkeys(HALF_PRECISION, True)),
         "progress bars": keras.config.disable_interactive_logging,
     }
 
@@ -65,6 +66,7 @@ def state(keras: Any) -> list[Any]:
         *(keras.config.dtype_policy().name, keras.config.is_interactive_logging_enabled()),
         *(tf.config.functions_run_eagerly(), tf.config.optimizer.get_jit()),
         tf.config.experimental.tensor_float_32_execution_enabled(),
+        tf.config.optimizer.get_experimental_options(),
     ]
 
 
@@ -81,6 +83,7 @@ def as_before() -> Iterator[None]:
     keras.config.enable_interactive_logging()
     tf.config.run_functions_eagerly(False)
     tf.config.optimizer.set_jit(False)
+    tf.config.optimizer.set_experimental_options(dict.fromkeys(HALF_PRECISION))
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +100,7 @@ def normalising(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 NAMES = ["channels_first", "float16", "float64", "a policy", "epsilon", "eager functions", "compiled graphs"]
+NAMES += ["half precision"]
 
 
 @pytest.mark.usefixtures("as_before")

@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.networks import KerasNetwork, find_weights, load_keras
+from featx.networks import KerasNetwork, find_weights, is_model_file, load_keras
 from featx.recipes import BackbonePart
 
 
 def keras_network(
-    name: str, source: str = "imagenet", *, size: int = 32, batch_size: int = 4, **fields: Any
+    name: str, source: str | None = None, *, size: int = 32, batch_size: int = 4, **fields: Any
 ) -> KerasNetwork:
+    """A small network: of random weights where it is named, with its own where it is a file."""
+    source = source or ("imagenet" if is_model_file(name) else "random")
     part = BackbonePart(name=name, weights=source, **fields)
     return KerasNetwork(part, size, find_weights(name, source), batch_size=batch_size)
 
