@@ -6,7 +6,7 @@ import hashlib
 import struct
 
 from featx.images.containers import gif_frame, png_key_scale, png_samples
-from featx.images.tiff import FLOAT, SIGNED, UNSIGNED, read_directory
+from featx.images.tiff import COMPRESSION, FLOAT, SIGNED, UNSIGNED, read_directory
 
 # Put before the bytes of files whose kind earlier versions decoded to other pixels: their rows are not reused.
 _RULE_2 = b"featx decode 2\n"
@@ -21,8 +21,9 @@ def content_digest(data: bytes) -> str:
     the SHA-256 of `featx decode 2`, a line feed, and the bytes:
 
     - PNG: colour or alpha of 16 bits; grey of 2 or 4 bits with a transparent level.
-    - TIFF: what `samples` unpacks, but grey of 12 or 16 bits unsigned, 16 or 32 signed, floats of 32; what is refused
-      now though Pillow reads it (`misread`); a palette whose values go to 255.
+    - TIFF: what `samples` unpacks, but grey of 12 or 16 bits unsigned, 16 or 32 signed (not big-endian and
+      compressed), floats of 32; what is refused now though Pillow reads it (`misread`); a palette whose values go
+      to 255.
     - GIF: the first image does not cover the canvas.
 
     Args:
@@ -51,7 +52,8 @@ def _changed_tiff(data: bytes) -> bool:
         directory = read_directory(data)
     except (struct.error, OverflowError):  # a place that no file has
         return False
-    if directory.misread or directory.dark_palette:
+    swapped = directory.format == SIGNED and directory.order == ">" and directory.value(COMPRESSION, 1) != 1
+    if directory.misread or directory.dark_palette or swapped:
         return True
     grey = directory.samples == 1 and (directory.format, directory.bits) in _GREY_AS_BEFORE
     return directory.deep and not grey

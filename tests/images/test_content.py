@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import struct
+from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from image_files import encoded, png, tiff
+from numpy.typing import NDArray
 from PIL import Image
 
 from featx.images.content import content_digest
@@ -20,6 +24,12 @@ def gif(width: int) -> bytes:
     return bytes(data)
 
 
+def written(samples: NDArray[Any], **options: Any) -> bytes:
+    file = io.BytesIO()
+    tifffile.imwrite(file, samples, photometric="minisblack", metadata=None, **options)
+    return file.getvalue()
+
+
 AS_BEFORE = {
     "jpeg": encoded(Image.fromarray(COLOUR), "JPEG"),
     "png": encoded(Image.fromarray(COLOUR), "PNG"),
@@ -29,6 +39,8 @@ AS_BEFORE = {
     "tiff16": tiff(GREY.astype("<u2")),
     "tiff16 big endian": tiff(GREY.astype(">u2")),
     "tiff signed": tiff(GREY.astype("<i2")),
+    "tiff signed big endian": tiff(GREY.astype(">i2")),
+    "tiff signed compressed": written(GREY.astype("<i2"), compression="zlib"),
     "tiff signed 32": tiff(GREY.astype("<i4")),
     "tiff float": tiff(GREY.astype("<f4")),
     "tiff cmyk16": tiff(np.dstack([COLOUR, GREY]).astype("<u2"), tag262=5),
@@ -47,6 +59,7 @@ ANEW = {
     "png la16": png(np.dstack([GREY, GREY]).astype(np.uint16), 16, 4),
     "tiff rgb16": tiff(COLOUR.astype("<u2"), tag262=2),
     "tiff unsigned 32": tiff(GREY.astype("<u4")),
+    "tiff signed big endian compressed": written(GREY.astype(">i2"), compression="zlib", byteorder=">"),
     "tiff signed 8": tiff(GREY.astype("i1")),
     "tiff cmyk16 in planes": tiff(np.dstack([COLOUR, GREY]).astype("<u2"), tag262=5, tag284=2),
     "tiff of fewer chroma samples": tiff(COLOUR, tag262=6),

@@ -21,6 +21,7 @@ from PIL import __version__ as pillow_version
 from featx.errors import ImageError, UsageError
 from featx.images import decoding
 from featx.images.decoding import RESIZE_METHODS, decode, read_bytes, resize
+from featx.parallel import Budget
 
 since_13 = pytest.mark.skipif(
     int(pillow_version.split(".")[0]) < 13, reason="earlier versions of Pillow refuse this kind of TIFF"
@@ -478,9 +479,13 @@ def test_damaged_bytes_give_pixels_or_an_image_error(kind: str) -> None:
             assert pixels.shape[2] == 3
 
 
-def test_many_threads_decode_alike() -> None:
+@pytest.mark.parametrize("total", [1, 5_000, 10**9])
+def test_many_threads_decode_alike_however_little_memory_there_is(
+    total: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files = list((LOSSLESS | LOSSY).values()) * 20
     expected = [decode(data, "one") for data in files]
+    monkeypatch.setattr(decoding, "DECODING", Budget(lambda: total, free=0))
     with ThreadPoolExecutor(16) as pool:
         found = list(pool.map(lambda data: decode(data, "many"), files))
     assert all(np.array_equal(one, other) for one, other in zip(expected, found, strict=True))
