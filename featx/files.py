@@ -52,18 +52,19 @@ def open_file(path: Path, limit: int = NETWORK_LIMIT) -> io.BufferedReader:
     """
     try:
         _check_regular(path.stat(), path, limit)  # before it is opened, which may do something to a device
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        file = io.FileIO(os.fspath(path), opener=_open_at_once)
     except ValueError:  # a null character, or half of a surrogate pair
         raise OSError(errno.EINVAL, "no file can have such a name", repr(path)) from None
     try:
-        _check_regular(os.fstat(handle), path, limit)
+        status = os.fstat(file.fileno())
+        _check_regular(status, path, limit)
         # A file of `/proc` has no size, and may have no end.
-        if os.fstat(handle).st_size == 0 and os.read(handle, 1):
+        if status.st_size == 0 and file.read(1):
             raise OSError(errno.EINVAL, "it is made by the system, not a file on a disk", str(path))
     except OSError:
-        os.close(handle)
+        file.close()
         raise
-    return io.BufferedReader(io.FileIO(os.fspath(path), opener=lambda *_: handle))
+    return io.BufferedReader(file)
 
 
 def read_file(path: Path, limit: int = TEXT_LIMIT) -> bytes:
@@ -109,6 +110,11 @@ def is_file(path: Path) -> bool:
 
 
 def _check_regular(status: os.stat_result, path: Path, limit: int) -> None:
+def _open_at_once(path: str, flags: int) -> int:
+    # A pipe that took the file's place in the meantime would be waited for. Windows has no such flag.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
     mode = status.st_mode
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
