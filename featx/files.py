@@ -15,6 +15,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -274,9 +275,11 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
 
 
 def finite(value: Any) -> Any:
-    """Return a JSON value in which what is not a finite number is None."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
+    """Return a JSON value in which what is not a finite number is None, and NumPy's numbers are Python's."""
+    if isinstance(value, Real) and not isinstance(value, (bool, int)):
+        if isinstance(value, Integral):
+            return int(value)
+        return float(value) if math.isfinite(value) else None
     if isinstance(value, Mapping):
         return {key: finite(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):

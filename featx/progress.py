@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from functools import wraps
 from typing import ParamSpec, TypeAlias, TypeVar, cast
 
+from featx.errors import checks_arguments
 from featx.limits import permitting
 
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -41,7 +42,11 @@ def listening(progress: Progress | None) -> Iterator[None]:
 
 
 def reports_progress(verb: Callable[P, R]) -> Callable[P, R]:
-    """Report all the work that a verb does to its argument `progress`; its argument `yes` permits any work."""
+    """Report all the work that a verb does to its argument `progress`; its argument `yes` permits any work.
+
+    Arguments of wrong types are refused.
+    """
+    verb = checks_arguments(verb)
 
     @wraps(verb)
     def listened_to(*args: P.args, **kwargs: P.kwargs) -> R:

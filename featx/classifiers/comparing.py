@@ -72,7 +72,7 @@ def compare(
     repeats: int = 2,
     jobs: int | None = None,
     seed: int = 0,
-    spec: FeatureSpec | str | None = None,
+    spec: FeatureSpec | str | Path | None = None,
     cache: str | Path = "cache",
     on_error: OnError = "fail",
     yes: bool = False,

@@ -114,7 +114,7 @@ class Extraction:
 @reports_progress
 def extract(
     data: str | Path,
-    spec: FeatureSpec | str = "covid4-vgg16",
+    spec: FeatureSpec | str | Path = "covid4-vgg16",
     *,
     cache: str | Path = "cache",
     engine: Engine = "auto",
@@ -146,7 +146,7 @@ def extract(
         StoreError: The cache cannot be written.
         ResourcesError: The rows do not fit onto the disk, or the network's work not into memory.
     """
-    if isinstance(spec, str):
+    if isinstance(spec, (str, Path)):
         spec = load_recipe(spec)
     dataset = read_data(Path(data), missing="keep" if on_error == "skip" else "fail")
     extraction = extract_dataset(dataset, spec, cache=cache, engine=engine, batch_size=batch_size, on_error=on_error)

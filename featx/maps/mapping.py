@@ -54,7 +54,7 @@ def visualize(
     neighbors: int | None = None,
     min_dist: float | None = None,
     seed: int = 0,
-    spec: FeatureSpec | str | None = None,
+    spec: FeatureSpec | str | Path | None = None,
     weights: str | None = None,
     cache: str | Path = "cache",
     on_error: OnError = "fail",

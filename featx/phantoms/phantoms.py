@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from featx.errors import UsageError
+from featx.errors import UsageError, checks_arguments
 from featx.phantoms.anatomy import Field, Lines, Pose, Thorax, branches, draw, scatter, step, thorax
 
 CLASSES = ("covid", "normal", "pneumonia_bac", "pneumonia_vir")
@@ -35,6 +35,7 @@ def phantom(kind: str, seed: int, size: int = 224) -> npt.NDArray[np.uint8]:
     return _expose(np.random.default_rng([seed, 2]), patient, finding)
 
 
+@checks_arguments
 def write_phantoms(
     root: str | Path,
     *,
@@ -83,7 +84,7 @@ def write_phantoms(
 
 
 def _per_class(number: Mapping[str, int] | int, classes: Sequence[str]) -> Mapping[str, int]:
-    return dict.fromkeys(classes, number) if isinstance(number, int) else number
+    return number if isinstance(number, Mapping) else dict.fromkeys(classes, number)
 
 
 def _image_seed(seed: int, split: str, kind: str, index: int) -> int:

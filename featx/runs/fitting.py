@@ -88,7 +88,7 @@ class FitResult:
 @reports_progress
 def fit_head(
     data: str | Path,
-    recipe: Recipe | str,
+    recipe: Recipe | str | Path,
     out: str | Path,
     *,
     cache: str | Path = "cache",

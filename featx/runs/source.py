@@ -128,7 +128,7 @@ def read_source(
     place: str | Path,
     *,
     layer: Layer | None = None,
-    spec: FeatureSpec | str | None = None,
+    spec: FeatureSpec | str | Path | None = None,
     cache: str | Path = "cache",
     on_error: OnError = "fail",
 ) -> Source:

@@ -25,7 +25,7 @@ MOST_SEEDS = 2**32  # a recipe's seed is below this
 @reports_progress
 def sweep(
     data: str | Path,
-    recipe: Recipe | str,
+    recipe: Recipe | str | Path,
     grid: Mapping[str, Sequence[Any]],
     out: str | Path,
     *,

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import featx
+from featx.errors import UsageError, checks_arguments
+from featx.recipes import Recipe
+
+Mode = Literal["fail", "skip"]
+
+
+@checks_arguments
+def work(
+    data: str | Path,
+    recipe: Recipe | str | Path = "small",
+    *,
+    out: str | Path | None = None,
+    on_error: Mode = "fail",
+    weights: Mapping[str, str | None] | None = None,
+    names: Sequence[str] = (),
+    share: float = 0.5,
+    jobs: int | None = None,
+    seed: int = 0,
+    yes: bool = False,
+) -> str:
+    """Show what was passed."""
+    return str(data)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"out": Path("x")},
+        {"out": None, "jobs": np.int64(3), "share": np.float32(0.1), "seed": 2**32 - 1},
+        {"on_error": "skip", "weights": {"vgg16": "random"}, "share": 1, "yes": True},
+        {"names": "one"},  # sequences are the function's own matter
+    ],
+)
+def test_arguments_of_the_right_types_are_passed_on(given: dict[str, Any]) -> None:
+    assert work("data", Path("r.toml"), **given) == "data"
+    assert work(Path("data"), featx.load_recipe("covid4-vgg16"), **given) == "data"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"data": None}, "Expected a text or a path for data, received a value of type NoneType"),
+        ({"data": b"x"}, "type bytes"),
+        ({"data": ["a", "b"]}, "type list"),
+        ({"data": pd.DataFrame({"path": ["x.png"]})}, "type DataFrame"),
+        ({"data": np.zeros(3)}, "type ndarray"),
+        ({"data": ""}, "received ''"),
+        (
+            {"recipe": {"name": "x"}},
+            "Expected a Recipe or a text or a path for recipe, received a value of",
+        ),
+        ({"out": 3}, "Expected a text or a path or None for out"),
+        ({"on_error": "ignore"}, "Expected fail, skip for on_error, received 'ignore'"),
+        ({"weights": "random"}, "Expected a dictionary or None for weights"),
+        ({"share": "0.5"}, "Expected a number for share"),
+        ({"jobs": 1.5}, "Expected a whole number or None for jobs"),
+        ({"seed": None}, "Expected a whole number for seed"),
+        ({"seed": -1}, "Expected a seed from 0 to 4294967295, received -1"),
+        ({"yes": "no"}, "Expected True or False for yes"),
+    ],
+)
+def test_other_types_are_refused_in_one_sentence(arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        work(**{"data": "data", **arguments})
+    assert said in str(caught.value)
+    assert str(caught.value).count("; ") == 1
+
+
+def test_python_itself_refuses_unknown_names() -> None:
+    with pytest.raises(TypeError, match="unexpected keyword argument 'colour'"):
+        work("data", colour="red")  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    "verb", ["extract", "fit_head", "predict", "visualize", "clusters", "compare", "sweep", "reproduce", "demo"]
+)
+def test_all_verbs_check_the_place_that_they_are_given(verb: str) -> None:
+    with pytest.raises(UsageError, match=r"^Expected a text or a path for \w+, received a value of type DataFrame"):
+        getattr(featx, verb)(pd.DataFrame())
