@@ -161,6 +161,15 @@ def test_three_groups_per_class_are_enough(tmp_path: Path) -> None:
     assert (found.folds, len(found.rows)) == (3, 8)
 
 
+def test_images_with_the_same_features_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    place = write_run(tmp_path, np.ones((8, 4), np.float32), [0, 1] * 4, ["train"] * 8)
+    found = compare(place, classifiers=["lda"], folds=2, repeats=1, cache=tmp_path / "cache")
+    cv = found.row("lda").cv
+    assert cv is not None
+    assert cv["accuracy"].value == 0.5
+    assert "All 8 images have the same features, so no classifier can tell them apart; check that" in caplog.text
+
+
 def test_many_images_are_compared_without_kernels(
     place: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
