@@ -213,7 +213,7 @@ def warn_of_two_labels(images: Iterable[Image]) -> None:
     if pairs:
         one, two = next(iter(pairs.values()))
         log.warning(
-            "The same image has two labels (%d such images): %s is %s and %s is %s; keep the right one of each.",
+            "Images are there under two labels (%d), such as %s, which is %s, and %s, which is %s; keep one of each.",
             len(pairs),
             one.item.id,
             one.item.label,

@@ -500,8 +500,8 @@ def test_an_image_under_two_labels_is_named(
     shutil.copy(image, other / f"copy{image.suffix}")
     extract(data, recipe, cache=first[1])
     assert [record.message for record in caplog.records if "two labels" in record.message] == [
-        f"The same image has two labels (1 such images): train/{one.name}/again{image.suffix} is {one.name} and "
-        f"train/{other.name}/copy{image.suffix} is {other.name}; keep the right one of each."
+        f"Images are there under two labels (1), such as train/{one.name}/again{image.suffix}, which is {one.name}, "
+        f"and train/{other.name}/copy{image.suffix}, which is {other.name}; keep one of each."
     ]
 
 
