@@ -22,28 +22,8 @@ from featx.runs import read_run, run_source
 from featx.store import Store
 
 MADE = Path(__file__).parents[1] / "made_before"
-VALUES: tuple[Any, ...] = (
-    *(
-        None,
-        True,
-        0,
-        -1,
-        0.5,
-        1e308,
-        2**63 - 1,
-        "",
-        "x",
-        "../../x",
-        "x" * 5000,
-        "\u202e",
-        [],
-        {},
-        [[]],
-        {"a": {}},
-        [1, 2],
-    ),
-    "a\0b",
-)
+TEXTS = ("", "x", "../../x", "x" * 5000, "\u202e", "a\0b")
+VALUES = (*TEXTS, 0, -1, 0.5, 1e308, 2**63 - 1, None, True, [], {}, [[]], {"a": {}}, [1, 2])
 Place = tuple[Any, ...]
 
 
