@@ -110,12 +110,12 @@ def is_file(path: Path) -> bool:
         return False
 
 
-def _check_regular(status: os.stat_result, path: Path, limit: int) -> None:
 def _open_at_once(path: str, flags: int) -> int:
     # A pipe that took the file's place in the meantime would be waited for. Windows has no such flag.
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
+def _check_regular(status: os.stat_result, path: Path, limit: int) -> None:
     mode = status.st_mode
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
