@@ -197,8 +197,8 @@ def _task(source: Source, names: Sequence[str] | None, store: Store) -> Task:
             rows[True] = pixels
     if (source.table.X[0] == source.table.X).all():
         log.warning(
-            "All %d images have the same features, so no classifier can tell them apart; check that the files differ in "
-            "their pixels.",
+            "All %d images have the same features, so no classifier can tell them apart; check that the files differ "
+            "in their pixels.",
             len(labels),
         )
     y = np.array([classes.index(label) for label in labels], np.int64)

@@ -9,7 +9,7 @@ from collections.abc import Set
 SYSTEM_FOLDERS = frozenset(
     (
         *("@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "@tmp", "@sharebin", "@sharesnap"),
-        *("$recycle.bin", "recycler", "recycled", "system volume information", "lost+found", "~snapshot"),
+        *("$recycle.bin", "recycler", "system volume information", "lost+found", "~snapshot"),
         *("__macosx", "network trash folder", "temporary items", "thevolumesettingsfolder", "__pycache__"),
     )
 )

@@ -179,6 +179,11 @@ def test_what_featx_wrote_is_no_class(
         assert [item.path for item in read_paths([tmp_path / folder]).items] == [tmp_path / pictures[0]]
 
 
+def test_usual_words_are_classes(tmp_path: Path) -> None:
+    names = ("backup", "cache", "features", "recycled", "temporary")
+    assert read_data(make(tmp_path, *(f"{name}/a.png" for name in names))).classes == names
+
+
 def test_order_does_not_depend_on_the_order_of_making(tmp_path: Path) -> None:
     names = [f"{label}/{i}.png" for label in ("x", "y") for i in range(50)]
     shuffled = random.Random(3).sample(names, len(names))
