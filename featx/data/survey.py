@@ -255,9 +255,9 @@ def _size(items: Sequence[Item]) -> float:
 
 
 def _plain(name: str) -> str:
-    """A name without what is often written in two ways: case, spaces, dashes, 1 and 1.0."""
+    """A name without what is often written in two ways: case, spaces, dashes between words, 1 and 1.0."""
     name = re.sub(r"(?<=\d)\.0+$", "", name.strip())
-    return re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFKC", name).casefold()).strip()
+    return re.sub(r"(?<=\w)[\s_-]+(?=\w)", " ", unicodedata.normalize("NFKC", name).casefold()).strip(" _")
 
 
 def _is_number(text: str) -> bool:

@@ -94,6 +94,7 @@ def test_what_looks_odd_is_said(
         ["train/x/1", "train/y/1", "train/x/2", "train/y/2", "test/x/1", "test/y/1"],
         ["x/p1/1", "x/p1/2", "x/p2/1", "x/p2/2", "y/p3/1", "y/p3/2"],
         ["valid_scan/1", "valid_scan/2", "invalid_scan/1", "invalid_scan/2"],
+        [f"{label}/{i}" for label in ("-1", "1", "HER2", "HER2-") for i in range(2)],
         [f"{label}/patient{n}/{i}" for label in ("ill", "well") for n in range(5) for i in range(3)],
         ["with_mask/simple/1", "with_mask/simple/2", "without_mask/images/1", "without_mask/images/2"],
     ],
