@@ -30,6 +30,7 @@ from featx.images.tiff import (
     Directory,
     TiffFile,
     check_kind,
+    check_whole,
     described_anew,
     read_directory,
 )
@@ -156,6 +157,7 @@ def decode(
         if kind == "TIFF":
             directory = read_directory(data)
             check_kind(directory, name)
+            check_whole(data, directory, name)
             _check_size(directory.value(WIDTH), directory.value(LENGTH), name, max_pixels)
             if directory.deep:
                 with DECODING.granted(_deep_memory(directory)):

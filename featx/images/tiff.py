@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -50,6 +50,7 @@ _PHOTOMETRIC = {0: "grey", 1: "grey", 2: "RGB", 3: "palette", 4: "mask", 5: "CMY
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3
 _BITS = {UNSIGNED: (*range(8, 17), 32, 64), SIGNED: (8, 16, 32, 64), FLOAT: (16, 32, 64)}  # of a sample
 _FORMATS = {UNSIGNED: "integers", SIGNED: "signed integers", FLOAT: "floats", 5: "complex integers", 6: "complex"}
+_UNCOMPRESSED = 1
 _BYTE_CODECS = {1: "none", 5: "LZW", 8: "Deflate", 32773: "PackBits", 32946: "Deflate", 34925: "LZMA", 50000: "Zstd"}
 _READ_CODECS = _BYTE_CODECS | {2: "CCITT", 3: "CCITT", 4: "CCITT", 6: "old JPEG", 7: "JPEG", 32809: "ThunderScan"}
 _JPEG_2000 = dict.fromkeys((33003, 33005, 34712), "JPEG 2000")
@@ -168,7 +169,7 @@ class Directory:
     def described(self) -> str:
         """What kind of TIFF this is."""
         colour = _PHOTOMETRIC.get(self.value(PHOTOMETRIC), f"photometric interpretation {self.value(PHOTOMETRIC)}")
-        bits = "/".join(map(str, self.values(BITS, (1,))[:8]))
+        bits = self.bits or "/".join(map(str, self.values(BITS)[:8]))
         codec = self.value(COMPRESSION, 1)
         compression = _CODECS.get(codec) or f"code {codec}"
         numbers = _FORMATS.get(self.format, "mixed or unknown numbers")
@@ -179,8 +180,15 @@ def read_directory(data: bytes) -> Directory:
     """Return the first directory of a file; what is damaged or of no use for pixels is left out.
 
     Raises:
-        struct.error: There is no directory at the place that the file's head names.
+        ValueError: There is no directory at the place that the file's head names.
     """
+    try:
+        return _directory(data)
+    except (struct.error, OverflowError) as error:
+        raise ValueError("no directory where its head says") from error
+
+
+def _directory(data: bytes) -> Directory:
     order, big = ("<" if data[:2] == b"II" else ">"), 43 in data[2:4]
     (start,) = struct.unpack_from(f"{order}Q", data, 8) if big else struct.unpack_from(f"{order}L", data, 4)
     (count,) = struct.unpack_from(f"{order}{'Q' if big else 'H'}", data, start)
@@ -250,6 +258,26 @@ def _is_unpacked(directory: Directory) -> bool:
 def _is_read_by_pillow(directory: Directory) -> bool:
     known = directory.value(COMPRESSION, 1) in _READ_CODECS and directory.samples <= MOST_SAMPLES
     return known and not directory.misread
+
+
+def check_whole(data: bytes, directory: Directory, name: str) -> None:
+    """Refuse a file that ends before its pixels: Pillow would read the new directory behind them as pixels."""
+    tiled = TILES in directory.entries
+    offsets = directory.values(TILES if tiled else STRIPS)
+    sizes: Iterable[int] = directory.values(TILE_SIZES if tiled else STRIP_SIZES)
+    if directory.value(COMPRESSION, 1) == _UNCOMPRESSED and not tiled:  # their sizes are not used, and may be wrong
+        sizes = _sizes_of_strips(directory, len(offsets))
+    if any(offset + size > len(data) for offset, size in zip(offsets, sizes, strict=False)):
+        raise ImageError(name, "is truncated (a TIFF that ends before its pixels do); replace it or leave it out")
+
+
+def _sizes_of_strips(directory: Directory, count: int) -> Iterator[int]:
+    """Bytes of uncompressed strips."""
+    height, in_pixel = directory.value(LENGTH), 1 if directory.value(PLANAR, 1) == 2 else directory.samples
+    row = -(-directory.value(WIDTH) * in_pixel * max(directory.values(BITS, (1,))) // 8)
+    rows = max(1, min(directory.value(ROWS, height), height))
+    strips = max(1, -(-height // rows))  # of a plane
+    return (row * min(rows, height - k % strips * rows) for k in range(count))
 
 
 def integers(directory: Directory, values: Sequence[int]) -> Entry:

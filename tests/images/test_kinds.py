@@ -387,6 +387,33 @@ def test_damage_gives_pixels_or_an_image_error(kind: str) -> None:
             assert decode(bytes(changed), kind, max_pixels=1_000_000).dtype == np.uint8
 
 
+@pytest.mark.parametrize("tile", [None, (16, 16)])
+@pytest.mark.parametrize("compression", [None, "lzw", "zlib", "packbits", "zstd"])
+@pytest.mark.parametrize("dtype", ["u1", "u2", "f4"])
+def test_a_tiff_that_ends_before_its_pixels_is_refused(
+    dtype: str, compression: str | None, tile: tuple[int, int] | None
+) -> None:
+    """The directory comes first in these files."""
+    for planar in ("contig", "separate"):
+        samples = samples_of(picture(3), np.dtype(dtype))
+        stored = np.ascontiguousarray(np.moveaxis(samples, 2, 0)) if planar == "separate" else samples
+        options = {"rowsperstrip": 11} if tile is None else {"tile": tile}
+        data = written(stored, photometric="rgb", planarconfig=planar, compression=compression, **options)
+        decode(data, "whole.tif")
+        for missing in (1, 2, 5, 17, 100, len(data) // 3):
+            with pytest.raises(ImageError, match="is truncated .a TIFF"):
+                decode(data[:-missing], "cut.tif")
+
+
+def test_sizes_of_uncompressed_strips_may_be_wrong() -> None:
+    values = picture(1)[:, :, 0]
+    tags = {256: [WIDTH], 257: [HEIGHT], 258: [8], 259: [1], 262: [1], 277: [1], 278: [20]}
+    data = tiff(tags, [values[:20].tobytes(), values[20:].tobytes()])
+    size = struct.pack("<LL", 20 * WIDTH, 17 * WIDTH)
+    assert data.count(size) == 1
+    assert np.array_equal(decode(data.replace(size, struct.pack("<LL", 10**6, 10**6)), "a.tif")[:, :, 0], values)
+
+
 @pytest.mark.parametrize("silent", [False, True])
 def test_libtiff_is_silent_only_where_that_was_asked_for(silent: bool, tmp_path: Path) -> None:
     damaged = bytearray(written(picture(3), photometric="rgb", compression="zlib"))
