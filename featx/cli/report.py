@@ -22,6 +22,7 @@ def command(
     ] = None,
     cache: options.Cache = options.CACHE_DEFAULT,
     seed: options.Seed = None,
+    yes: options.Yes = False,
     output: options.Output,
 ) -> console.Result:
     """Write one self-contained HTML page about a run, or about several side by side."""
@@ -30,6 +31,6 @@ def command(
 
     options.refuse_overwriting(out, "report", b"<!doctype html>")
     sections = [name.strip() for name in (without or "").split(",") if name.strip()]
-    page = report(*run, out=out, without=sections, cache=cache, seed=seed or 0)
+    page = report(*run, out=out, without=sections, cache=cache, seed=seed or 0, yes=yes)
     line = f"{page.file} ({size(page.bytes)}), in {page.seconds:.1f} s."
     return console.Result(page.to_json(), lambda: console.print_lines([line]))

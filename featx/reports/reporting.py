@@ -80,6 +80,7 @@ def report(
     without: Collection[str] = (),
     cache: str | Path = "cache",
     seed: int = 0,
+    yes: bool = False,
     progress: Progress | None = None,
 ) -> Report:
     """Write one self-contained HTML page about a run, or about several side by side.
@@ -91,6 +92,7 @@ def report(
         cache: The store's folder with the runs' features. A section whose features are not there is replaced by a
             sentence that says so.
         seed: The same seed gives the same page.
+        yes: Make also sections that are estimated to need more memory or time than there is.
         progress: Called with the stage, what is done, and how much there is.
 
     Returns:

@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from html_page import Node, read_page
@@ -18,6 +19,7 @@ from report_pages import SLOW, all_covid, edited, read_json, section_ids
 from typer.testing import CliRunner
 
 import featx
+from featx import limits
 from featx.cli import app
 from featx.errors import RunError, UsageError
 from featx.reports.reporting import report
@@ -169,6 +171,18 @@ def test_what_is_left_out_is_not_made(fitted: FitResult, tmp_path: Path) -> None
     written = report(fitted.run, out=tmp_path / "page.html", without=SLOW, cache=tmp_path / "empty")
     assert written.left_out == {}
     assert not set(section_ids(read_page(written.file), 2)) & set(SLOW)
+
+
+def test_a_section_that_is_too_much_is_left_out_unless_permitted(
+    fitted: FitResult, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "LITTLE_MEMORY", 0)
+    monkeypatch.setattr(limits, "available_memory", lambda: 0)
+    wanted: dict[str, Any] = {"out": tmp_path / "page.html", "without": ["maps", "comparison"], "cache": cache}
+    written = report(fitted.run, **wanted)
+    assert list(written.left_out) == ["run: clusters"]
+    assert "--yes" in written.left_out["run: clusters"]
+    assert report(fitted.run, **wanted, yes=True).left_out == {}
 
 
 def test_wrong_usage(fitted: FitResult, tmp_path: Path) -> None:
