@@ -88,9 +88,12 @@ def backbone_title(opened: OpenedRun) -> str:
 
 
 def weights_title(opened: OpenedRun) -> str:
-    """Return where the weights come from, in a word or two."""
+    """Return where the weights come from, in a word or two; of a file only its name."""
     source = str(opened.run.manifest["weights"]["source"])
-    return {"imagenet": "ImageNet weights"}.get(source, f"{source} weights" if has_random_weights(opened) else source)
+    if is_model_file(source):
+        return "its own weights"
+    named = f"{source} weights" if has_random_weights(opened) else Path(source).name
+    return "ImageNet weights" if source == "imagenet" else named
 
 
 def layers_of(opened: OpenedRun) -> list[NetworkLayer]:

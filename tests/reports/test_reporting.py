@@ -125,6 +125,8 @@ def test_without_a_test_split(tiny_model: Path, tmp_path: Path) -> None:
     shutil.rmtree(data / "test")
     run = fit_head(data, small_recipe(tiny_model), tmp_path / "run", cache=tmp_path / "cache").run
     page = read_page(report(run, without=SLOW).file)
+    model = page.all("p", class_="headline")[0].text
+    assert f"parameters on {tiny_model.name} (its own weights), trained on " in model
     assert page.all("p", class_="headline")[1].text.startswith("There is no test split. Validation accuracy: ")
     assert "The data has no test split" in page.id("results").text
     assert page.id("results").table("Accuracy")[1] == ["test", "–", "–", "–", "–", "–"]
