@@ -48,6 +48,7 @@ KEPT = {
     "MPLCONFIGDIR": "settings and fonts of Matplotlib",
     "XDG_CACHE_HOME": "lists of fonts",
 }
+TEMPORARY_FOLDERS = ("/tmp", "/var/tmp", "/usr/tmp")  # noqa: S108 - where Python looks on Unix before the current folder
 SHARED_MEMORY = "memory that processes share"
 SHARED = Path("/dev/shm")  # noqa: S108
 
@@ -161,10 +162,9 @@ def find_folders() -> tuple[KeptFolder, ...]:
         usual = list(_usual_folders(variable))
         place = next(filter(can_write, usual), usual[0])
         folders.append(KeptFolder(what, str(place), can_write(place)))
-    try:
-        folders.append(KeptFolder("temporary files", tempfile.gettempdir(), True))
-    except OSError:  # it has tried to write into each
-        folders.append(KeptFolder("temporary files", os.environ.get("TMPDIR"), False))
+    temporary = _temporary_folder()
+    place = os.environ.get("TMPDIR") if temporary is None else str(temporary)
+    folders.append(KeptFolder("temporary files", place, temporary is not None))
     if sys.platform == "linux":
         folders.append(KeptFolder(SHARED_MEMORY, str(SHARED), can_write(SHARED)))
     return tuple(folders)
@@ -199,14 +199,28 @@ def _usual_folders(variable: str) -> Iterator[Path]:
             yield Path(numba.origin).parent
 
 
+def _temporary_folder() -> Path | None:
+    """Return the folder for temporary files; None if only the current one, which stays clean, can be written."""
+    try:
+        place = Path(tempfile.gettempdir())  # it has tried to write into each
+        current = place == Path.cwd()
+    except OSError:
+        return None
+    named = {os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP")}
+    return None if current and os.name != "nt" and str(place) not in {*named, *TEMPORARY_FOLDERS} else place
+
+
 def _own_temporary_folder() -> Path | None:
     """Return a folder in the temporary one for this user's later processes, too; None if there is no temporary one.
 
     What Numba reads there is run, so nobody else may write into it.
     """
     user = getattr(os, "getuid", lambda: 0)()
+    temporary = _temporary_folder()
+    if temporary is None:
+        return None
+    place = temporary / f"featx-{user}"
     try:
-        place = Path(tempfile.gettempdir()) / f"featx-{user}"
         with suppress(FileExistsError):
             place.mkdir(mode=0o700)
         state = place.lstat()

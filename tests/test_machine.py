@@ -227,6 +227,22 @@ def test_a_user_without_a_home_gets_a_temporary_one(places: Path, monkeypatch: p
 
 
 @unix
+def test_the_current_folder_is_no_temporary_one(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python takes it where it can write nowhere else."""
+    (places / "work").mkdir()
+    monkeypatch.chdir(places / "work")
+    monkeypatch.setattr("tempfile.tempdir", str(places / "work"))
+    monkeypatch.delenv("TMPDIR", raising=False)
+    without(monkeypatch, places / "home")
+    provide_folders()
+    provide_home()
+    assert list((places / "work").iterdir()) == []
+    assert ("temporary files", False) in [(folder.what, folder.writable) for folder in find_folders()]
+    monkeypatch.setenv("TMPDIR", str(places / "work"))
+    assert ("temporary files", True) in [(folder.what, folder.writable) for folder in find_folders()]
+
+
+@unix
 def test_the_folders_are_listed_with_those_that_cannot_be_written(
     places: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

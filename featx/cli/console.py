@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
 import sys
 import threading
@@ -21,6 +22,7 @@ from featx.errors import FeatxError, UnwrittenError
 T = TypeVar("T")
 # Work that is shorter than this shows no progress.
 PATIENCE_SECONDS = 1.0
+PIPE_WIDTH = 10_000
 # The exit code where some images were skipped.
 SKIPPED = 3
 INTERRUPTION = "Interrupted; finished rows are kept.\n"
@@ -28,11 +30,18 @@ TERMINATION = "Terminated; finished rows are kept.\n"
 
 
 class _Lines(logging.Handler):
-    """Notices as plain lines on standard error."""
+    """Notices as plain lines on standard error, each once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
         prefix = "" if record.levelno < logging.WARNING else "Note: "
-        streams.complain(f"{prefix}{record.getMessage()}\n")
+        line = f"{prefix}{record.getMessage()}\n"
+        if line not in self._shown:
+            self._shown.add(line)
+            streams.complain(line)
 
 
 def start(*, quiet: bool, debug: bool) -> None:
@@ -172,7 +181,9 @@ def print_table(rows: Sequence[Sequence[str]], header: Sequence[str] = ()) -> No
         column.overflow = "fold"
     for row in rows:
         table.add_row(*map(streams.shown, row))
-    terminal = Console(highlight=False, markup=False)
+    # In a file or pipe, each row is a line, for other programs.
+    fixed = sys.stdout.isatty() or "COLUMNS" in os.environ
+    terminal = Console(highlight=False, markup=False, width=None if fixed else PIPE_WIDTH)
     with terminal.capture() as drawn:
         terminal.print(table)
     streams.write(drawn.get())

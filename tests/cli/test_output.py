@@ -107,7 +107,6 @@ def printed(results: dict[str, console.Result], monkeypatch: pytest.MonkeyPatch)
 
     def printed_in(name: str, as_json: bool, encoding: str) -> bytes:
         held = io.BytesIO()
-        monkeypatch.setenv("COLUMNS", "300")  # no word is broken
         monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(held, encoding, "strict", newline="\n"))
         streams.prepare()
         console.finish(results[name], json=as_json)
@@ -123,29 +122,51 @@ def test_every_command_is_here(results: dict[str, console.Result]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("encoding", ENCODINGS)
-@pytest.mark.parametrize("name", sorted(groups_and_commands()))
-def test_a_result_is_printed_in_every_encoding(printed: Printed, name: str, encoding: str) -> None:
-    whole = printed(name, False, "utf-8").decode()
-    text = printed(name, False, encoding).decode(encoding)
-    assert len(text.splitlines()) >= 1
-    if encoding in ("utf-8", "utf-16"):
-        assert text.splitlines() == whole.splitlines()
-    else:
-        # Nothing is lost but letters: the words in ASCII are all there, in their order.
-        words = [word for word in whole.split() if word.isascii() and word.isalpha()]
-        rest = iter(text.split())
-        assert [word for word in words if word not in rest] == []
+def test_results_are_printed_in_every_encoding(
+    results: dict[str, console.Result], printed: Printed, encoding: str
+) -> None:
+    for name in results:
+        whole = printed(name, False, "utf-8").decode().splitlines()
+        text = printed(name, False, encoding).decode(encoding).splitlines()
+        assert len(text) == len(whole) >= 1, name
+        if encoding in ("utf-8", "utf-16"):
+            assert text == whole, name
+        else:
+            # Nothing is lost but letters: the words in ASCII are all there, in their order.
+            words = [word for word in " ".join(whole).split() if word.isascii() and word.isalpha()]
+            rest = iter(" ".join(text).split())
+            assert [word for word in words if word not in rest] == [], name
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("encoding", ENCODINGS)
-@pytest.mark.parametrize("name", sorted(groups_and_commands()))
-def test_json_is_the_same_in_every_encoding(printed: Printed, name: str, encoding: str) -> None:
-    text = printed(name, True, encoding)
-    whole = json.loads(printed(name, True, "utf-8").decode())
-    assert json.loads(text.decode(encoding)) == whole
-    if encoding != "utf-16":  # a reader that takes it for UTF-8 gets the same
-        assert json.loads(text) == whole
+def test_json_is_the_same_in_every_encoding(
+    results: dict[str, console.Result], printed: Printed, encoding: str
+) -> None:
+    for name in results:
+        text = printed(name, True, encoding)
+        whole = json.loads(printed(name, True, "utf-8").decode())
+        assert json.loads(text.decode(encoding)) == whole, name
+        if encoding != "utf-16":  # a reader that takes it for UTF-8 gets the same
+            assert json.loads(text) == whole, name
+
+
+def test_in_a_pipe_each_row_of_a_table_is_a_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    path = "a folder/" * 40 + "x.png"
+    console.print_table([(path, "0.5"), ("y.png", "0.4")], ("image", "probability"))
+    first, *rows = capsys.readouterr().out.splitlines()
+    assert first.split() == ["image", "probability"]
+    assert [row.rsplit(maxsplit=1)[0] for row in map(str.strip, rows)] == [path, "y.png"]
+
+
+def test_the_same_notice_is_shown_once(capsys: pytest.CaptureFixture[str]) -> None:
+    handler = console._Lines()
+    for words in ("one", "two", "one"):
+        handler.emit(logging.LogRecord("featx", logging.WARNING, "", 0, words, (), None))
+    assert capsys.readouterr().err == "Note: one\nNote: two\n"
 
 
 def test_letters_that_an_encoding_lacks_are_replaced_visibly(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +204,7 @@ unix = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /d
 
 
 @unix
-@pytest.mark.parametrize("words", ["recipes list", "recipes list --json", "--version", "--help", "recipes show -h"])
+@pytest.mark.parametrize("words", ["recipes list", "recipes list --json", "--version", "--help"])
 @pytest.mark.parametrize(("place", "reason"), [("> /dev/full", "No space left"), (">&-", "Bad file descriptor")])
 def test_output_without_a_place_is_one_sentence(tmp_path: Path, words: str, place: str, reason: str) -> None:
     done = shell(f"featx {words} {place}", tmp_path)
@@ -218,7 +239,7 @@ def test_no_file_gets_the_number_of_a_closed_stream(tmp_path: Path) -> None:
     assert shell(code, tmp_path).returncode >= 3
 
 
-@pytest.mark.parametrize("encoding", [each for each in ENCODINGS if each != "utf-16"])
+@pytest.mark.parametrize("encoding", ["cp932", "ascii"])
 def test_help_is_printed_in_every_encoding(tmp_path: Path, encoding: str) -> None:
     done = shell("featx fit-head --help", tmp_path, PYTHONIOENCODING=encoding, PYTHONUTF8="0", LC_ALL="C")
     assert (done.returncode, done.stderr) == (0, b"")
