@@ -7,7 +7,7 @@ import io
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -93,15 +93,14 @@ class Run:
         Raises:
             RunError: `predictions.csv` is missing or damaged.
         """
+        shares = [f"{SHARE}{name}" for name in self.classes]
         classes = frozenset(self.classes)
-        columns = {f"{SHARE}{name}" for name in classes}
         valid = {"split": SPLITS, "role": ROLES, "label": classes, "predicted": classes}
 
         def parse(path: Path) -> list[RunImage]:
-            table = _table(path, ("path", "split", "role", "label", "predicted", "sha256", *sorted(columns)))
-            if others := {name for name in table[0] if name.startswith(SHARE)} - columns:
-                raise ValueError(f"{min(others)[:60]} is the column of no class of the manifest")
-            return [self._image(row, valid) for row in table]
+            # Row by row: all at once, images times classes, would take gigabytes.
+            rows = _table(path, ("path", "split", "role", "label", "predicted", "sha256", *shares))
+            return [_image(row, shares, valid) for row in rows]
 
         return self._read(PREDICTIONS, "images", parse)
 
@@ -132,31 +131,35 @@ class Run:
                 f"Expected the run's {what} in {path}, but it cannot be read ({reason_of(error)}); fit again."
             ) from None
 
-    def _image(self, row: Mapping[str, str], valid: Mapping[str, Collection[str]]) -> RunImage:
-        shares = tuple(float(row[f"{SHARE}{name}"]) for name in self.classes)
-        # Not written so that NaN would pass.
-        if not (all(0 <= share <= 1 for share in shares) and abs(sum(shares) - 1) < 1e-3):
-            raise ValueError(f"the probabilities of {row['path'][:60]!r} do not add up to 1")
-        for column, values in valid.items():
-            if row[column] not in values:
-                raise ValueError(f"{row[column][:60]!r} is no {column} of the run")
-        if not DIGEST.fullmatch(row["sha256"]) or not row["path"] or "\0" in row["path"]:
-            raise ValueError(f"{row['path'][:60]!r} with SHA-256 {row['sha256'][:70]!r} is no image")
-        return RunImage(
-            path=row["path"],
-            split=row["split"],
-            role=row["role"],
-            label=row["label"],
-            predicted=row["predicted"],
-            probabilities=shares,
-            digest=row["sha256"],
-            group=row.get("group") or None,
-            extra={name.removeprefix(EXTRA): value for name, value in row.items() if name.startswith(EXTRA)},
-        )
+
+def _image(row: dict[str, str], shares: Sequence[str], valid: Mapping[str, Collection[str]]) -> RunImage:
+    """Return an image of `predictions.csv`; `shares` are the columns of its probabilities."""
+    probabilities = tuple(float(row.pop(name)) for name in shares)
+    # Not written so that NaN would pass.
+    if not (min(probabilities) >= 0 and abs(sum(probabilities) - 1) < 1e-3):
+        raise ValueError(f"the probabilities of {row['path'][:60]!r} do not add up to 1")
+    for column, values in valid.items():
+        if row[column] not in values:
+            raise ValueError(f"{row[column][:60]!r} is no {column} of the run")
+    if not DIGEST.fullmatch(row["sha256"]) or not row["path"] or "\0" in row["path"]:
+        raise ValueError(f"{row['path'][:60]!r} with SHA-256 {row['sha256'][:70]!r} is no image")
+    if others := [name for name in row if name.startswith(SHARE)]:
+        raise ValueError(f"{others[0][:60]} is the column of no class of the manifest")
+    return RunImage(
+        path=row["path"],
+        split=row["split"],
+        role=row["role"],
+        label=row["label"],
+        predicted=row["predicted"],
+        probabilities=probabilities,
+        digest=row["sha256"],
+        group=row.get("group") or None,
+        extra={name.removeprefix(EXTRA): value for name, value in row.items() if name.startswith(EXTRA)},
+    )
 
 
-def _table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """Return the rows of a CSV file, at least one, which has these columns and no cell too few or too many."""
+def _table(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
+    """Yield the rows of a CSV file, at least one, which has these columns and no cell too few or too many."""
     with io.TextIOWrapper(open_file(path, TABLE_LIMIT), "utf-8", newline="") as file:
         reader = csv.DictReader(file, strict=True)
         names = reader.fieldnames or ()
@@ -164,12 +167,13 @@ def _table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
         for name in columns:
             if counted[name] != 1:
                 raise ValueError(f"it has {counted[name] or 'no'} columns {name[:60]}")
-        rows = list(reader)
-    if not rows:
+        row = None
+        for row in reader:
+            if None in row or None in row.values():
+                raise ValueError("a line is cut short or has too many cells")
+            yield row
+    if row is None:
         raise ValueError("it has no rows")
-    if any(None in row or None in row.values() for row in rows):
-        raise ValueError("a line is cut short or has too many cells")
-    return rows
 
 
 def _epoch(row: Mapping[str, str]) -> dict[str, float | None]:
