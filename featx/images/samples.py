@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from featx.images.levels import rgb_of
 from featx.images.tiff import (
     BITS,
+    BLACK_IS_ZERO,
     COLOURS,
     COMPRESSION,
     FILL_ORDER,
@@ -45,7 +46,7 @@ _PREMULTIPLIED, _ALPHAS = 1, (1, 2, 999)  # 999: Corel Draw 10
 def deep_pixels(data: bytes, directory: Directory, name: str) -> NDArray[np.uint8]:
     """Return RGB pixels (height, width, 3), not yet upright, of an image whose samples Pillow does not unpack."""
     samples = _samples(data, directory)
-    photometric = directory.value(PHOTOMETRIC)
+    photometric = directory.value(PHOTOMETRIC, BLACK_IS_ZERO)
     colours = COLOURS[photometric]
     kind, alpha = next(((kind, k) for k, kind in enumerate(directory.extra, colours) if kind in _ALPHAS), (0, 0))
     opacity = samples[:, :, alpha] if kind not in (0, _PREMULTIPLIED) else None

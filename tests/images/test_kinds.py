@@ -401,8 +401,15 @@ def test_a_tiff_that_ends_before_its_pixels_is_refused(
         data = written(stored, photometric="rgb", planarconfig=planar, compression=compression, **options)
         decode(data, "whole.tif")
         for missing in (1, 2, 5, 17, 100, len(data) // 3):
-            with pytest.raises(ImageError, match="is truncated .a TIFF"):
+            with pytest.raises(ImageError, match=r"is truncated \(a TIFF"):
                 decode(data[:-missing], "cut.tif")
+
+
+def test_black_is_zero_in_deep_grey_that_does_not_say_so() -> None:
+    values = picture(1)[:, :, 0]
+    tags = {256: [WIDTH], 257: [HEIGHT], 258: [16], 259: [1], 277: [1], 278: [HEIGHT]}
+    data = tiff(tags, [(values.astype("<u2") * 257).tobytes()])
+    assert np.array_equal(decode(data, "a.tif")[:, :, 0], values)
 
 
 def test_sizes_of_uncompressed_strips_may_be_wrong() -> None:
