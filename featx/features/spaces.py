@@ -17,9 +17,9 @@ from featx.recipes import FeatureSpec
 from featx.store import RowKey, Rows, Space, Store, chunk_size
 
 # Rows of engines in one numerical class count as the same; mixed precision is a class of its own. On radiographs,
-# the relative difference between OpenVINO's rows and those of Keras is 2e-7 (VGG16) and 2e-5 (MobileNetV2); Keras's
-# own graphs, eager and compiled runs differ by 1e-6 and 6e-6, and those without oneDNN (TF_ENABLE_ONEDNN_OPTS=0) by
-# as much. Deterministic operations of TensorFlow change no bit.
+# the relative difference between OpenVINO's rows and those of Keras is 1e-7 (VGG16) and 2e-5 (MobileNetV2); Keras's
+# own graphs, eager and compiled runs differ by 1e-6 and 6e-6, and those without oneDNN by
+# 5e-7 and 3e-6. Deterministic operations of TensorFlow change no bit.
 NUMERICS = {"float32": "float32", "mixed": "mixed_float16"}
 
 

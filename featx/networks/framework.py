@@ -85,8 +85,8 @@ def plain_keras() -> Iterator[ModuleType]:
         if not _open_blocks:
             _put_back = _set(_settings(keras))
         _open_blocks += 1
-    keras.config.set_dtype_policy(POLICY)
     try:
+        keras.config.set_dtype_policy(POLICY)
         yield keras
     finally:
         keras.config.set_dtype_policy(policy)

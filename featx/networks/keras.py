@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
@@ -72,7 +71,8 @@ class KerasNetwork:
     name = "keras"
 
     def __init__(self, backbone: BackbonePart, size: int, weights: Weights, batch_size: int = 16) -> None:
-        with plain_keras() as keras, _precision(keras, backbone):
+        with plain_keras() as keras:
+            _set_precision(keras, backbone)
             if is_model_file(backbone.name):
                 model = _pooled(keras, _model_file(keras, weights), backbone, size)
             else:
@@ -83,7 +83,8 @@ class KerasNetwork:
             self.width = _width(model, backbone, size)
         self.model = model
         self._size = size
-        self._dtype = np.dtype(str(model.inputs[0].dtype)) if "int" in str(model.inputs[0].dtype) else np.float32
+        dtype = str(model.inputs[0].dtype)
+        self._dtype = np.dtype(dtype if "int" in dtype else "float32")
         self.label = backbone.name
         self.batch_size = batch_size
         self.parameters = int(model.count_params())
@@ -122,20 +123,16 @@ class KerasNetwork:
             return tf.function(run, [images], autograph=False).get_concrete_function()
 
 
-@contextmanager
-def _precision(keras: ModuleType, backbone: BackbonePart) -> Iterator[None]:
-    """Make layers in the backbone's precision, whatever policy the user has set."""
-    if backbone.precision == "mixed" and is_model_file(backbone.name):
+def _set_precision(keras: ModuleType, backbone: BackbonePart) -> None:
+    """Let layers be made in the backbone's precision, until the block of `plain_keras` ends."""
+    if backbone.precision != "mixed":
+        return
+    if is_model_file(backbone.name):
         raise RecipeError(
             f"Expected precision 'float32' for the model file {Path(backbone.name).name}, whose layers have "
             "their own, received 'mixed'; save the model with the precision that you want."
         )
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_float16" if backbone.precision == "mixed" else "float32")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
+    keras.config.set_dtype_policy("mixed_float16")
 
 
 def _named_model(keras: ModuleType, backbone: BackbonePart, size: int, weights: Weights) -> Any:

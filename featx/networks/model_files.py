@@ -21,9 +21,7 @@ HDF5 = b"\x89HDF\r\n\x1a\n"
 ZIP = b"PK\x03\x04"
 # What other programs write, by the first bytes of their files.
 OTHERS = (
-    (b"\x80\x02", "a pickle, as PyTorch writes it"),
-    (b"\x80\x04", "a pickle, as PyTorch writes it"),
-    (b"\x80\x05", "a pickle, as PyTorch writes it"),
+    (b"\x80", "a pickle, as PyTorch writes it"),
     (b"version https://git-lfs", "a pointer of Git LFS to a file that was not fetched (git lfs pull)"),
     (b"<", "a web page, perhaps saved instead of the file"),
     (b"\x08", "a network of another program, perhaps in the format ONNX"),
