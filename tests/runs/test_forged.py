@@ -23,7 +23,7 @@ from featx.store import Store
 
 MADE = Path(__file__).parents[1] / "made_before"
 TEXTS = ("", "x", "../../x", "x" * 5000, "\u202e", "a\0b")
-VALUES = (*TEXTS, 0, -1, 0.5, 1e308, 2**63 - 1, None, True, [], {}, [[]], {"a": {}}, [1, 2])
+VALUES: tuple[Any, ...] = (*TEXTS, 0, -1, 0.5, 1e308, 2**63 - 1, None, True, [], {}, [[]], {"a": {}}, [1, 2])
 Place = tuple[Any, ...]
 
 
