@@ -11,8 +11,7 @@ import pytest
 from network_data import keras_network, some_pixels
 
 from featx.errors import EngineError, RecipeError, WeightsError
-from featx.images import Preprocessing
-from featx.images.preprocess import Rule
+from featx.images import Preprocessing, Rule
 from featx.networks import build
 from featx.networks.build import NetworkSource
 from featx.networks.framework import has_openvino, load_keras

@@ -119,7 +119,7 @@ def test_what_a_program_has_set_moves_no_row_and_stays(name: str, normalising: P
 @pytest.mark.usefixtures("as_before")
 @pytest.mark.parametrize("name", NAMES)
 def test_what_a_program_has_set_moves_no_head(name: str, tmp_path: Path) -> None:
-    from featx.heads.head import Head
+    from featx.heads import Head
     from featx.heads.training import KerasLoop
 
     class Once:
