@@ -163,8 +163,8 @@ def find_folders() -> tuple[KeptFolder, ...]:
         place = next(filter(can_write, usual), usual[0])
         folders.append(KeptFolder(what, str(place), can_write(place)))
     temporary = _temporary_folder()
-    place = os.environ.get("TMPDIR") if temporary is None else str(temporary)
-    folders.append(KeptFolder("temporary files", place, temporary is not None))
+    named = os.environ.get("TMPDIR") if temporary is None else str(temporary)
+    folders.append(KeptFolder("temporary files", named, temporary is not None))
     if sys.platform == "linux":
         folders.append(KeptFolder(SHARED_MEMORY, str(SHARED), can_write(SHARED)))
     return tuple(folders)
