@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from functools import wraps
 from typing import ParamSpec, TypeAlias, TypeVar, cast
 
-from featx.errors import checks_arguments
+from featx.arguments import checks_arguments
 from featx.limits import permitting
 
 Progress: TypeAlias = Callable[[str, int, int], None]

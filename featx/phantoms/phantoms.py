@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from featx.errors import UsageError, checks_arguments
+from featx.arguments import checks_arguments
+from featx.errors import UsageError
 from featx.phantoms.anatomy import Field, Lines, Pose, Thorax, branches, draw, scatter, step, thorax
 
 CLASSES = ("covid", "normal", "pneumonia_bac", "pneumonia_vir")

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 import featx
-from featx.errors import UsageError, checks_arguments
+from featx.arguments import checks_arguments
+from featx.errors import UsageError
 from featx.recipes import Recipe
 
 Mode = Literal["fail", "skip"]
