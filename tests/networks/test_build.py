@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import subprocess
 import sys
@@ -161,7 +162,7 @@ def test_damage_is_told_and_mended(
     shutil.rmtree(cache / "features")
     caplog.clear()
     check_rows(extract(data, recipe, cache=cache), tiny_model)
-    assert not caplog.text
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 @needs_openvino

@@ -248,7 +248,7 @@ def test_the_files_hold_no_time(tmp_path: Path) -> None:
         ({"train": -1}, "0 or more train images of covid, received -1"),
         ({"train": {"flu": 1}}, "among covid, normal, pneumonia_bac, pneumonia_vir, received 'flu'"),
         ({"classes": ("normal", "flu")}, "received 'flu'"),
-        ({"seed": -3}, "seed of 0 or more, received -3"),
+        ({"seed": -3}, "seed from 0 to 4294967295, received -3"),
         ({"size": 8}, f"{MIN_SIZE} or more pixels in width, received 8"),
     ],
 )

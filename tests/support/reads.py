@@ -25,18 +25,22 @@ class Reads:
 def count_reads(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Reads:
     """Count what is read of a folder's own files, and of all feature spaces, from now on."""
     reads = Reads()
-    open_file, rows_of = io.open, Space.rows
+    rows_of = Space.rows
 
-    def counted_open(file: Any, *args: Any, **kwargs: Any) -> Any:
-        if Path(str(file)).parent == folder:
-            reads.files[Path(str(file)).name] += 1
-        return open_file(file, *args, **kwargs)
+    def counted(opening: Any) -> Any:
+        def open_and_count(file: Any, *args: Any, **kwargs: Any) -> Any:
+            if Path(str(file)).parent == folder:
+                reads.files[Path(str(file)).name] += 1
+            return opening(file, *args, **kwargs)
+
+        return open_and_count
 
     def counted_rows(space: Space, keys: list[RowKey]) -> Rows:
         reads.rows[space.id] += 1
         return rows_of(space, keys)
 
-    monkeypatch.setattr(io, "open", counted_open)
-    monkeypatch.setattr(builtins, "open", counted_open)
+    monkeypatch.setattr(io, "open", counted(io.open))
+    monkeypatch.setattr(builtins, "open", io.open)
+    monkeypatch.setattr(io, "FileIO", counted(io.FileIO))  # featx.files opens what a user names in this way
     monkeypatch.setattr(Space, "rows", counted_rows)
     return reads
