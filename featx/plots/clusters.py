@@ -147,7 +147,7 @@ def draw_pairs(ratios: Mapping[str, NDArray[np.float64]], classes: Sequence[str]
         panel.set_xticks(range(0, k, step), short[::step], rotation=rotation, **named)
         panel.set_yticks(range(0, k, step), short[::step], fontsize=size)
     if step > 1:
-        notes = [f"Every {step}th class is named."]
+        notes = [f"One in {step} classes is named."]
         notes += [f"A square has the lowest ratio of {per_square} × {per_square} classes."] if per_square > 1 else []
         figure.supxlabel(" ".join(notes), fontsize="small")
     figure.colorbar(image, ax=list(panels), shrink=0.7, extend="max", label="between/within ratio")

@@ -80,7 +80,7 @@ def draw_confusion(counts: Any, classes: Sequence[str], title: str, ax: Axes | N
     if ax is None and k > MOST_COUNTED:
         lines = [f"{short[row]} → {short[column]}: {n:,}" for row, column, n in most_confused(counts)]
         text = "\n".join(["Most frequent confusions, true → predicted:", *(lines or ["none"])])
-        notes = [f"Every {step}th class is named." if step > 1 else ""]
+        notes = [f"One in {step} classes is named." if step > 1 else ""]
         notes.append(f"A square has {per_square} × {per_square} classes." if per_square > 1 else "")
         axes.get_figure(root=True).supxlabel(  # type: ignore[union-attr]
             "\n".join([text, " ".join(filter(None, notes))]).strip(), fontsize="small"
