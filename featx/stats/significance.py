@@ -96,7 +96,8 @@ def corrected_interval(
 def corrected_t(one: NDArray[np.float64], other: NDArray[np.float64], ratio: float) -> float:
     """Return the two-sided p-value of the corrected resampled t-test on the differences of two classifiers by fold.
 
-    Source: see `corrected_interval`.
+    Source: see `corrected_interval`. Where the differences do not vary, which happens with few folds and images, their
+    mean has no error to be compared with; the p-value is then that of the sign test, 2^(1 - J).
 
     Args:
         one: (J,) scores of one classifier, J at least 2.
@@ -111,7 +112,7 @@ def corrected_t(one: NDArray[np.float64], other: NDArray[np.float64], ratio: flo
     differences = one - other
     mean, error = float(differences.mean()), _corrected_error(differences, ratio)
     if error == 0:
-        return 1.0 if mean == 0 else 0.0
+        return 1.0 if mean == 0 else float(2.0 ** (1 - len(differences)))
     return float(2 * stats.t.sf(abs(mean) / error, len(differences) - 1))
 
 
