@@ -96,8 +96,8 @@ def corrected_interval(
 def corrected_t(one: NDArray[np.float64], other: NDArray[np.float64], ratio: float) -> float:
     """Return the two-sided p-value of the corrected resampled t-test on the differences of two classifiers by fold.
 
-    Source: see `corrected_interval`. Where the differences do not vary, which happens with few folds and images, there
-    is no error to compare their mean with; the p-value is then that of the sign test, 2^(1 - J).
+    Source: see `corrected_interval`. Where the differences do not vary, as with few folds and images, there is no
+    error to compare their mean with; the p-value is then that of the sign test, 2^(1 - J).
 
     Args:
         one: (J,) scores of one classifier, J at least 2.
