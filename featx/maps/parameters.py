@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
+from featx.arguments import SEEDS
 from featx.errors import UsageError
 
 log = logging.getLogger("featx")
@@ -15,7 +16,6 @@ Setting = Literal["2020"]
 PERPLEXITY = 30.0
 NEIGHBORS = 15
 MIN_DIST = 0.1
-SEEDS = 2**32
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from featx.arguments import SEEDS
 from featx.errors import DataError, StoreError, reason_of
 from featx.files import open_file, write_file
 from featx.maps.embedding import Embedding, Reduction, check_rows, embed
-from featx.maps.parameters import SEEDS, Parameters
+from featx.maps.parameters import Parameters
 from featx.maps.quality import sample, stability, trustworthiness
 from featx.progress import report_progress
 from featx.runs import Source

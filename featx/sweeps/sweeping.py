@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from featx.arguments import SEEDS
 from featx.errors import StoreError, UnwrittenError, UsageError
 from featx.features import OnError
 from featx.files import check_folder
@@ -18,8 +19,6 @@ from featx.sweeps.grid import Point, points_of
 from featx.sweeps.processes import fit_all
 from featx.sweeps.result import Role, Sweep, compare_values
 from featx.sweeps.writing import write_sweep
-
-MOST_SEEDS = 2**32  # a recipe's seed is below this
 
 
 @reports_progress
@@ -67,8 +66,8 @@ def sweep(
     """
     recipe = load_recipe(recipe) if isinstance(recipe, (str, Path)) else recipe
     first = recipe.fit.seed
-    if seeds > MOST_SEEDS - first:
-        raise UsageError(f"Expected seeds below {MOST_SEEDS}, received {seeds} seeds from {first}; try fewer.")
+    if seeds > SEEDS - first:
+        raise UsageError(f"Expected seeds below {SEEDS}, received {seeds} seeds from {first}; try fewer.")
     points = points_of(recipe, grid, range(first, first + seeds), weights)
     out = Path(out)
     check_folder(out, "sweep", (FITS,))
