@@ -100,7 +100,7 @@ def read_bytes(path: Path, name: str) -> bytes:
     except PermissionError as error:
         raise ImageError(name, "may not be read (permission denied)") from error
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = reason_of(error)
         said = reason.removeprefix("it ") if reason.startswith("it ") else f"cannot be read ({reason})"
         raise ImageError(name, said) from error
     if not data:

@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import IO, Any
 
 from featx.errors import WeightsError, reason_of
+from featx.files import open_file
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", ("model.weights.h5", "model.weights.npz")
 HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -123,7 +124,7 @@ def _check_size(keras: ModuleType, described: Any, stored: int) -> None:
 
 def _check_archive(path: Path) -> tuple[Any, int]:
     """Look at a file before Keras does; return the network's description and the number of values of its weights."""
-    with path.open("rb") as file:
+    with open_file(path) as file:
         start = file.read(64)
     if not start.startswith(ZIP):
         raise _UnfitError(_kind_of(start))

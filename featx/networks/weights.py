@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from featx.digests import digest_of, digest_of_file
-from featx.errors import UsageError, WeightsError
+from featx.errors import UsageError, WeightsError, reason_of
+from featx.files import open_file
 from featx.networks.backbones import Backbone, find_backbone, is_model_file
 from featx.networks.framework import load_keras
 
@@ -152,7 +153,7 @@ def file_digest(path: Path, what: str = "the weights file") -> str:
     try:
         return digest_of_file(path)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error).lower()
         raise WeightsError(
             f"Expected {what} at {path}, but it cannot be read: {reason}; check the path, or name the file with "
             "--weights."
@@ -166,7 +167,7 @@ def weights_problem(path: Path) -> str | None:
         What is wrong, to follow the file's name in a sentence; None if nothing is.
     """
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             if file.read(len(SIGNATURE)) != SIGNATURE:
                 return "is not an HDF5 file"
         if not _opens(path):
@@ -175,7 +176,7 @@ def weights_problem(path: Path) -> str | None:
         if published and digest_of_file(path, "md5" if len(published) == 32 else "sha256") != published:
             return "does not match the digest that Keras publishes for it"
     except OSError as error:
-        return f"cannot be read: {(error.strerror or str(error)).lower()}"
+        return f"cannot be read: {reason_of(error).lower()}"
     return None
 
 
