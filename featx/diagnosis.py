@@ -22,7 +22,7 @@ import numpy as np
 from featx import __version__, networks
 from featx.errors import FeatxError, WeightsError
 from featx.heads import Fitter, FusedFitter, KerasFitter, TrainingBatches
-from featx.machine import SHARED_MEMORY, KeptFolder, Machine, find_folders, this_machine
+from featx.machine import SHARED_MEMORY, KeptFolder, Machine, can_write, find_folders, this_machine
 from featx.progress import Progress, report_progress, reports_progress
 from featx.recipes import BackbonePart, DenseLayer, FitPart, HeadPart, Recipe
 from featx.store import Store, info, verify
@@ -358,7 +358,7 @@ def _folder_problems(folders: tuple[KeptFolder, ...]) -> Iterator[Problem]:
 
 def _place_problems(place: Path, around: Path, free: int) -> Iterator[Problem]:
     """Check the cache's folder, or the innermost existing one around it, and the free bytes of its disk."""
-    if not os.access(around, os.W_OK | os.X_OK):
+    if not can_write(around):
         yield Problem(f"the cache {place} cannot be written", CACHE_FIX)
     if free < LITTLE_DISK:
         what = f"the disk of the cache {place} has only {free / 1e9:.1f} GB left"
