@@ -52,7 +52,7 @@ def test_what_libraries_say_is_not_shown(tmp_path: Path) -> None:
         "import logging, numpy, warnings",
         "warnings.warn('raw')",
         "numpy.float32(1) / numpy.float32(0)",
-        "logging.getLogger('some.library').error('raw')",
+        "logging.getLogger('some.package').error('raw')",
         "logging.warning('raw')",
         "type('T', (), {'__del__': lambda self: 1 / 0})()",
     )
