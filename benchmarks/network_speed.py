@@ -57,7 +57,7 @@ def main() -> None:
 
 def source_of(spec: Recipe, cache: Path) -> NetworkSource:
     weights = find_weights(spec.backbone.name, spec.backbone.weights)
-    return NetworkSource(spec.backbone, spec.images.size, weights, Store(cache))
+    return NetworkSource(spec.backbone, spec.images.shape, weights, Store(cache))
 
 
 def runs_of(source: NetworkSource, images: int, sizes: list[int]) -> tuple[dict[str, Callable[[], object]], int]:

@@ -222,7 +222,10 @@ def _run_network(engine: Any) -> str | None:
             model.set_weights([kernel])
             model.save(path)
         source = networks.NetworkSource(
-            BackbonePart(name=str(path)), SIZE, networks.find_weights(str(path)), Store(Path(folder) / "cache")
+            BackbonePart(name=str(path)),
+            (SIZE, SIZE),
+            networks.find_weights(str(path)),
+            Store(Path(folder) / "cache"),
         )
         rows = source.build(engine, 2).rows(images)
     expected = np.tensordot(images, kernel, 3)

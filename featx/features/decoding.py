@@ -88,7 +88,7 @@ def with_statistics(spec: FeatureSpec, train: Sequence[Image], store: Store, on_
     if spec.preprocess.mode != "featurewise" or spec.preprocess.mean is not None:
         return spec
     unique = {image.digest: image for image in train}
-    key = digest_of({"decode": DECODE_RULE, **spec.images.model_dump(), "digests": sorted(unique)})
+    key = digest_of({"decode": DECODE_RULE, **spec.images.key(), "digests": sorted(unique)})
     document = load_document(store.root, STATISTICS, key)
     if document is None or not {"mean", "std"} <= document.keys():
         document, complete = _computed_statistics(list(unique.values()), spec.images, store, on_error)

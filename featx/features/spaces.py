@@ -11,6 +11,7 @@ from dataclasses import asdict
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.errors import RecipeError
 from featx.images import DECODE_RULE, VIEW_RULE, Preprocessing, ViewSpec
 from featx.networks import NetworkSource, Weights, imagenet_rule
 from featx.recipes import FeatureSpec
@@ -64,15 +65,13 @@ class FeatureSpace(SpacePair):
         self.spec = spec
         self.weights = weights
         self.store = store
-        mode = spec.preprocess.mode
-        rule = imagenet_rule(spec.backbone.name) if mode == "imagenet" else mode
-        self.preprocessing = Preprocessing(rule, spec.preprocess.mean, spec.preprocess.std)
-        self.network = NetworkSource(spec.backbone, spec.images.size, weights, store, self.preprocessing)
+        self.preprocessing = _preprocessing(spec, weights)
+        self.network = NetworkSource(spec.backbone, spec.images.shape, weights, store, self.preprocessing)
         self.views = ViewSpec(**spec.views.model_dump(exclude={"count"}))
         # Everything that decides a row's values, except the image's bytes and the view's number.
         description = {
             "kind": "backbone",
-            "images": {"decode": DECODE_RULE, **spec.images.model_dump()},
+            "images": {"decode": DECODE_RULE, **spec.images.key()},
             "views": None,
             "preprocess": dict(self.preprocessing.key()),
             "backbone": self.network.identity(),
@@ -89,6 +88,19 @@ class FeatureSpace(SpacePair):
             for features in (self.plain, self.augmented)
         )
         return SpacePair(plain, augmented)
+
+
+def _preprocessing(spec: FeatureSpec, weights: Weights) -> Preprocessing:
+    part = spec.preprocess
+    if part.mode == "card":
+        if weights.card is None:
+            raise RecipeError(
+                f"Preprocessing 'card' is for networks with a card, and {spec.backbone.name} has none; choose "
+                "preprocess.mode 'imagenet', 'rescale', 'raw' or 'featurewise' (--preprocess)."
+            )
+        return weights.card.preprocessing()
+    rule = imagenet_rule(spec.backbone.name) if part.mode == "imagenet" else part.mode
+    return Preprocessing(rule, part.mean, part.std)
 
 
 class ViewRows:

@@ -1,4 +1,4 @@
-"""From pixels to a network's input: six rules, and the channel statistics that one of them needs."""
+"""From pixels to a network's input: seven rules, and the channel statistics that one of them needs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from featx.errors import DataError, RecipeError
 
-Rule = Literal["rescale", "raw", "featurewise", "caffe", "tf", "torch"]
+Rule = Literal["rescale", "raw", "featurewise", "caffe", "tf", "torch", "affine"]
+Colour = Literal["rgb", "bgr", "grey"]
 
 # From keras.applications.imagenet_utils. CAFFE_MEAN is for BGR pixels from 0 to 255.
 CAFFE_MEAN = (103.939, 116.779, 123.68)
@@ -23,7 +24,7 @@ TORCH_STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """A rule and, for `featurewise`, the means and standard deviations of the channels, in units of 1/255.
+    """A rule and its numbers; for `featurewise`, the channels' means and standard deviations, in units of 1/255.
 
     - `rescale`: x / 255.
     - `raw`: x, for networks that scale pixels themselves.
@@ -31,11 +32,15 @@ class Preprocessing:
     - `caffe`: BGR order, ImageNet's mean subtracted, not scaled (VGG, ResNet50).
     - `tf`: x / 127.5 - 1 (ResNet50V2, MobileNetV2).
     - `torch`: x / 255, ImageNet's mean subtracted, divided by its standard deviation (DenseNet, ConvNeXt).
+    - `affine`: (x × scale - mean) / std, on channels in the order `colour`; `grey` is one channel, the luma of
+      Rec. 601 as Pillow computes it.
     """
 
     rule: Rule
-    mean: tuple[float, float, float] | None = None
-    std: tuple[float, float, float] | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    scale: float = 1.0
+    colour: Colour = "rgb"
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Preprocess pixels.
@@ -44,11 +49,13 @@ class Preprocessing:
             images: (…, 3) RGB, 0 to 255; never changed.
 
         Returns:
-            A new array of the same shape.
+            A new array of the same shape; (…, 1) for `grey`.
 
         Raises:
             RecipeError: The rule is `featurewise` and there are no statistics.
         """
+        if self.rule == "affine":
+            return self._affine(images)
         pixels = np.array(images, dtype=np.float32)
         if self.rule == "raw":
             return pixels
@@ -66,13 +73,26 @@ class Preprocessing:
         pixels /= np.array(std, np.float32)
         return pixels
 
+    def _affine(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        pixels = np.array(in_colour(images, self.colour), np.float32)
+        mean, std = self._statistics()
+        pixels *= np.float32(self.scale)
+        pixels -= np.array(mean, np.float32)
+        pixels /= np.array(std, np.float32)
+        return pixels
+
+    @property
+    def channels(self) -> int:
+        """Channels of the preprocessed image: 3, or 1 for `grey`."""
+        return 1 if self.colour == "grey" else 3
+
     @property
     def keeps_pixels(self) -> bool:
         """Whether pixels from 0 to 255 stay as they are, or nearly so."""
         ends = self(np.array([[0, 0, 0], [255, 255, 255]], np.uint8))
         return bool(np.abs(ends - np.array([[0], [255]])).max() <= 1)
 
-    def _statistics(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    def _statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         if self.mean is None or self.std is None:
             raise RecipeError(
                 "Preprocessing 'featurewise' needs the channel means and deviations of training images, "
@@ -82,10 +102,23 @@ class Preprocessing:
 
     def key(self) -> Mapping[str, Any]:
         """Return what decides the preprocessed values, for the cache's key."""
+        if self.rule == "affine":
+            mean, std = self._statistics()
+            numbers = {"scale": self.scale, "mean": list(mean), "std": list(std)}
+            return {"rule": "affine", "colour": self.colour, **numbers}
         if self.rule != "featurewise":
             return {"rule": self.rule}
         mean, std = self._statistics()
         return {"rule": self.rule, "mean": list(mean), "std": list(std)}
+
+
+def in_colour(images: NDArray[np.uint8], colour: Colour) -> NDArray[np.uint8]:
+    """Return (…, 3) RGB pixels with their channels in this order; (…, 1) for `grey`."""
+    if colour == "grey":
+        red, green, blue = (images[..., channel].astype(np.uint32) for channel in range(3))
+        # As Pillow's mode L, so that images whose channels are equal keep their values.
+        return ((19595 * red + 38470 * green + 7471 * blue + 32768) >> 16).astype(np.uint8)[..., None]
+    return images if colour == "rgb" else np.ascontiguousarray(images[..., ::-1])
 
 
 class ChannelStatistics:

@@ -7,6 +7,7 @@ from .build import BATCH_SIZES as BATCH_SIZES
 from .build import Engine as Engine
 from .build import NetworkSource as NetworkSource
 from .build import chosen_engine as chosen_engine
+from .cards import Card as Card
 from .framework import gpu_is_there as gpu_is_there
 from .framework import has_gpu as has_gpu
 from .framework import has_openvino as has_openvino

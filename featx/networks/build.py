@@ -53,16 +53,21 @@ class NetworkSource:
     """All that it takes to build a network; the store keeps converted networks and facts.
 
     Attributes:
-        size: Width and height of the input in pixels.
+        shape: Height and width of the input in pixels.
         weights: What `find_weights` returned for the backbone.
         preprocessing: How its pixels are made, to check that it fits; None if its input is not pixels.
     """
 
     backbone: BackbonePart
-    size: int
+    shape: tuple[int, int]
     weights: Weights
     store: Store
     preprocessing: Preprocessing | None = None
+
+    @property
+    def size(self) -> int:
+        """The input's height."""
+        return self.shape[0]
 
     def identity(self) -> dict[str, Any]:
         """Return what distinguishes the network from others; where a file lies is not part of it."""
@@ -189,7 +194,7 @@ class NetworkSource:
         return digest_of({**self._key(), "rule": FILES_RULE} if own else self._key())
 
     def _key(self) -> dict[str, Any]:
-        return {**self.identity(), "size": self.size}
+        return {**self.identity(), "size": self.size if len(set(self.shape)) == 1 else list(self.shape)}
 
 
 def chosen_engine(engine: str, precision: Precision = "float32") -> Literal["keras", "openvino"]:

@@ -16,6 +16,7 @@ from featx.digests import digest_of, digest_of_file
 from featx.errors import UsageError, WeightsError, reason_of
 from featx.files import open_file
 from featx.networks.backbones import Backbone, find_backbone, is_model_file
+from featx.networks.cards import Card
 from featx.networks.framework import load_keras
 
 log = logging.getLogger("featx")
@@ -44,14 +45,17 @@ class Weights:
     Attributes:
         source: What the user chose: `imagenet`, `random`, `random:SEED` or a path.
         path: The file; None for random weights.
-        digest: SHA-256 of the file's bytes; for random weights, of the seed and the rule by which they are drawn.
+        digest: SHA-256 of the file's bytes; for random weights, of the seed and the rule by which they are drawn;
+            for a network with a card, of what decides a number in the card.
         seed: The seed of random weights; None otherwise.
+        card: The network's card; None for networks without one.
     """
 
     source: str
     path: Path | None
     digest: str
     seed: int | None = None
+    card: Card | None = None
 
 
 def find_weights(backbone: str, source: str = "imagenet") -> Weights:

@@ -8,9 +8,11 @@ from .schema import BackbonePart as BackbonePart
 from .schema import DenseLayer as DenseLayer
 from .schema import DropoutLayer as DropoutLayer
 from .schema import FeatureSpec as FeatureSpec
+from .schema import Fit as Fit
 from .schema import FitPart as FitPart
 from .schema import HeadPart as HeadPart
 from .schema import ImagesPart as ImagesPart
+from .schema import Part as Part
 from .schema import Pooling as Pooling
 from .schema import Precision as Precision
 from .schema import PreprocessMode as PreprocessMode
@@ -18,3 +20,4 @@ from .schema import PreprocessPart as PreprocessPart
 from .schema import Recipe as Recipe
 from .schema import Resize as Resize
 from .schema import ViewsPart as ViewsPart
+from .schema import is_network_path as is_network_path

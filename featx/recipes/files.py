@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from featx.errors import RecipeError, UsageError
 from featx.files import is_file, read_file
-from featx.recipes.schema import DenseLayer, DropoutLayer, Recipe
+from featx.recipes.schema import DenseLayer, DropoutLayer, Recipe, is_network_path
 
 RATE = "fit.learning_rate"
 
@@ -83,7 +83,7 @@ def with_network_beside(recipe: Recipe, folder: Path) -> Recipe:
         folder: The folder.
     """
     name = Path(recipe.backbone.name)
-    if not _is_model_file(recipe.backbone.name) or is_file(name):
+    if not is_network_path(recipe.backbone.name) or is_file(name):
         return recipe
     folder = folder.absolute()
     moved = next((place / name.name for place in (folder, folder.parent) if is_file(place / name.name)), None)
@@ -94,15 +94,11 @@ def _with_absolute_paths(recipe: Recipe, folder: Path = Path()) -> Recipe:
     """Return a recipe in which the paths of the network and its weights are absolute, from this folder."""
     part = recipe.backbone
     changes = {}
-    if _is_model_file(part.name):
+    if is_network_path(part.name):
         changes["name"] = _absolute(part.name, folder)
     if part.weights.partition(":")[0] not in ("imagenet", "random"):
         changes["weights"] = _absolute(part.weights, folder)
     return recipe.model_copy(update={"backbone": part.model_copy(update=changes)}) if changes else recipe
-
-
-def _is_model_file(name: str) -> bool:
-    return name.lower().endswith(".keras")
 
 
 def _absolute(name: str, folder: Path) -> str:

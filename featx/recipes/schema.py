@@ -16,7 +16,8 @@ from pydantic_core import PydanticCustomError
 Resize = Literal["bilinear", "bicubic", "lanczos", "box", "hamming"]
 Pooling = Literal["none", "avg", "max"]
 Precision = Literal["float32", "mixed"]
-PreprocessMode = Literal["rescale", "imagenet", "featurewise", "raw"]
+Fit = Literal["stretch", "crop", "pad"]
+PreprocessMode = Literal["rescale", "imagenet", "featurewise", "raw", "card"]
 Activation = Literal["linear", "relu", "gelu", "elu", "selu", "silu", "tanh", "sigmoid"]
 Output = Literal["softmax", "sigmoid"]
 Triple = tuple[float, float, float]
@@ -39,6 +40,11 @@ Line = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_with
 Rate = Annotated[float, Field(gt=0)]
 
 
+def is_network_path(name: str) -> bool:
+    """Tell whether a backbone's name is the path of a file or folder, not a name from the table of backbones."""
+    return name.lower().endswith((".keras", ".toml", ".onnx")) or "/" in name or "\\" in name
+
+
 class Part(BaseModel):
     """A table of a recipe: unknown fields are errors, and values cannot be changed."""
 
@@ -46,10 +52,38 @@ class Part(BaseModel):
 
 
 class ImagesPart(Part):
-    """How images are resized to the network's input size."""
+    """How images are brought to the network's input size.
 
-    size: Annotated[int, Field(ge=8, le=4096, description="width and height in pixels")] = 224
+    `stretch` does not keep the aspect ratio. `crop` keeps it: the image covers the input, and its centre is cut out.
+    `pad` keeps it, too: the image fits into the input, and the rest is black.
+    """
+
+    size: Annotated[int, Field(ge=8, le=4096, description="height in pixels, and width if that is not given")] = 224
+    width: Annotated[int | None, Field(ge=8, le=4096, description="width in pixels, if it is not the height")] = None
     resize: Annotated[Resize, Field(description="antialiased method")] = "bilinear"
+    fit: Annotated[Fit, Field(description="what becomes of the aspect ratio")] = "stretch"
+    resize_to: Annotated[
+        int | None, Field(ge=8, le=8192, description="side in pixels before the centre is cut out (stretch, crop)")
+    ] = None
+
+    @model_validator(mode="after")
+    def _centre_is_inside(self) -> ImagesPart:
+        if self.resize_to is not None:
+            if self.fit == "pad":
+                raise ValueError("resize_to is for fit 'stretch' and 'crop', not for 'pad'")
+            if self.resize_to < max(self.shape):
+                raise ValueError(f"resize_to must be at least the input's {max(self.shape)} pixels")
+        return self
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the network's input in pixels."""
+        return self.size, self.width or self.size
+
+    def key(self) -> dict[str, Any]:
+        """Return what decides the pixels; fields that came later are left out where they have no effect."""
+        later: dict[str, set[Any]] = {"width": {None, self.size}, "fit": {"stretch"}, "resize_to": {None}}
+        return {name: value for name, value in self.model_dump().items() if value not in later.get(name, ())}
 
 
 class ViewsPart(Part):
@@ -90,7 +124,7 @@ class PreprocessPart(Part):
 
 
 class BackbonePart(Part):
-    """The frozen network: a name from the table of backbones, or the path of a `.keras` file."""
+    """The frozen network: a name from the table of backbones, a `.keras` file, or a network's card."""
 
     name: Line
     weights: Annotated[Line, Field(description="imagenet, random, or a weights file")] = "imagenet"

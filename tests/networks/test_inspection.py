@@ -36,7 +36,9 @@ def saved(path: Path, chain: Chain, dtype: str = "float32") -> str:
 
 def source(path: str, folder: Path, rule: Rule = "rescale", **fields: Any) -> NetworkSource:
     preprocessing = Preprocessing(rule, **fields)
-    return NetworkSource(BackbonePart(name=path), 32, find_weights(path), Store(folder / "cache"), preprocessing)
+    return NetworkSource(
+        BackbonePart(name=path), (32, 32), find_weights(path), Store(folder / "cache"), preprocessing
+    )
 
 
 # Channels

@@ -1,0 +1,139 @@
+"""Cards: a small TOML beside a network from elsewhere that says what decides its features.
+
+A card names the network's files with their SHA-256, how pixels are prepared, and which output is meant. The digest of
+what decides a number is the network's part of the cache's keys; names, paths and `about` are not in it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PrivateAttr, model_validator
+
+from featx.digests import digest_of
+from featx.images import Colour, Preprocessing
+from featx.recipes import Fit, ImagesPart, Part, Pooling, Resize
+
+Kind = Literal["onnx", "keras", "saved_model", "openvino"]
+Tokens = Literal["cls", "mean", "cls+mean", "map"]
+Layout = Literal["nchw", "nhwc"]
+Side = Annotated[int, Field(ge=8, le=4096)]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Numbers = tuple[float, ...]
+
+
+class InputPart(Part):
+    """The network's image input."""
+
+    name: Annotated[str | None, Field(description="the input's name; None: the only one")] = None
+    layout: Layout
+    colour: Colour
+    size: Annotated[tuple[Side, Side], Field(description="height and width in pixels")]
+
+
+class PixelsPart(Part):
+    """How pixels (0 to 255) are prepared: resized, then (x × scale - mean) / std."""
+
+    interpolation: Resize
+    fit: Fit = "stretch"
+    resize_to: Annotated[int | None, Field(ge=8, le=8192)] = None
+    scale: Annotated[float, Field(gt=0)]
+    mean: Numbers
+    std: Numbers
+
+
+class OutputPart(Part):
+    """The output whose values are the features."""
+
+    name: Annotated[str | None, Field(description="the output's name; None: the only one")] = None
+    tokens: Annotated[Tokens | None, Field(description="for outputs of tokens, (n, tokens, channels)")] = None
+    prefix_tokens: Annotated[int, Field(ge=0, le=1000, description="tokens before those of patches")] = 1
+    pooling: Annotated[Pooling, Field(description="of a feature map")] = "none"
+
+
+class AboutPart(Part):
+    """What changes no number."""
+
+    licence: str = ""
+    source: str = ""
+    made_with: str = ""
+    notes: str = ""
+    width: Annotated[int | None, Field(ge=1, description="number of features of an image")] = None
+    largest_difference: Annotated[
+        float | None, Field(ge=0, description="between the framework and the file, relative, on trial images")
+    ] = None
+
+
+class Card(Part):
+    """A network from elsewhere: its files, how its pixels are prepared, and its output.
+
+    Attributes:
+        card: Version of this description.
+        name: What people call the network.
+        kind: The format of its main file.
+        files: SHA-256 by path relative to the card; the main file is the first.
+    """
+
+    card: Literal[1] = 1
+    name: str
+    kind: Kind
+    files: Annotated[dict[str, Digest], Field(min_length=1)]
+    input: InputPart
+    pixels: PixelsPart
+    output: OutputPart = OutputPart()
+    about: AboutPart = AboutPart()
+    _folder: Path = PrivateAttr(default=Path())
+
+    @model_validator(mode="after")
+    def _one_number_for_each_channel(self) -> Card:
+        channels = 1 if self.input.colour == "grey" else 3
+        for name in ("mean", "std"):
+            if len(getattr(self.pixels, name)) != channels:
+                raise ValueError(f"pixels.{name} must have {channels} numbers for the colour '{self.input.colour}'")
+        if min(self.pixels.std) <= 0:
+            raise ValueError("pixels.std must be positive in each channel")
+        self.images()
+        return self
+
+    @property
+    def folder(self) -> Path:
+        """The folder that the paths in `files` start from."""
+        return self._folder
+
+    def at(self, folder: Path) -> Card:
+        """Return the card as one that lies in this folder."""
+        copy = self.model_copy()
+        copy._folder = folder
+        return copy
+
+    @property
+    def main(self) -> Path:
+        """The path of the main file."""
+        return self._folder / next(iter(self.files))
+
+    def images(self) -> ImagesPart:
+        """Return how images are resized."""
+        height, width = self.input.size
+        return ImagesPart(
+            size=height,
+            width=None if width == height else width,
+            resize=self.pixels.interpolation,
+            fit=self.pixels.fit,
+            resize_to=self.pixels.resize_to,
+        )
+
+    def preprocessing(self) -> Preprocessing:
+        """Return how resized pixels are scaled."""
+        pixels = self.pixels
+        return Preprocessing("affine", pixels.mean, pixels.std, pixels.scale, self.input.colour)
+
+    def key(self) -> dict[str, Any]:
+        """Return all that decides a number; where files lie and what they are called does not."""
+        main, *others = self.files.values()
+        parts = {name: getattr(self, name).model_dump(mode="json") for name in ("input", "pixels", "output")}
+        return {"card": self.card, "kind": self.kind, "files": [main, *sorted(others)], **parts}
+
+    def digest(self) -> str:
+        """Return the SHA-256 of what decides a number, 64 hexadecimal digits."""
+        return digest_of(self.key())
