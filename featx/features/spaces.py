@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from featx.errors import RecipeError
 from featx.images import DECODE_RULE, VIEW_RULE, Preprocessing, ViewSpec
-from featx.networks import NetworkSource, Weights, imagenet_rule
+from featx.networks import NetworkSource, Weights, own_preprocessing
 from featx.recipes import FeatureSpec
 from featx.store import RowKey, Rows, Space, Store, chunk_size
 
@@ -99,8 +99,9 @@ def _preprocessing(spec: FeatureSpec, weights: Weights) -> Preprocessing:
                 "preprocess.mode 'imagenet', 'rescale', 'raw' or 'featurewise' (--preprocess)."
             )
         return weights.card.preprocessing()
-    rule = imagenet_rule(spec.backbone.name) if part.mode == "imagenet" else part.mode
-    return Preprocessing(rule, part.mean, part.std)
+    if part.mode == "imagenet":
+        return own_preprocessing(spec.backbone.name)
+    return Preprocessing(part.mode, part.mean, part.std)
 
 
 class ViewRows:

@@ -1,8 +1,8 @@
 from .backbones import BACKBONES as BACKBONES
 from .backbones import Backbone as Backbone
 from .backbones import find_backbone as find_backbone
-from .backbones import imagenet_rule as imagenet_rule
 from .backbones import is_model_file as is_model_file
+from .backbones import own_preprocessing as own_preprocessing
 from .build import BATCH_SIZES as BATCH_SIZES
 from .build import Engine as Engine
 from .build import NetworkSource as NetworkSource

@@ -9,33 +9,40 @@ from pathlib import Path
 from typing import Any
 
 from featx.errors import RecipeError, UsageError
-from featx.images import Rule
-from featx.recipes import Pooling
+from featx.images import Preprocessing
+from featx.recipes import Pooling, is_network_path
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """A convolutional network of `keras.applications` without its classifier.
+    """A convolutional network without its classifier, of `keras.applications` or from the box.
 
     Attributes:
         name: Its name in recipes and on the command line.
-        builder: Its function in `keras.applications`.
-        preprocessing: The rule with which its ImageNet weights were trained.
+        builder: Its name as its authors write it; if Keras has it, its function in `keras.applications`.
+        preprocessing: How pixels were prepared when its ImageNet weights were trained.
         channels: Number of features after average or maximum pooling.
-        weights_file: The name of its ImageNet weights in Keras's own cache.
+        weights_file: The name of its ImageNet weights in Keras's own cache, or in featx.
         options: Further arguments of the builder.
         size: Default width and height of its images in pixels.
         stride: Pixels for one step of the last feature map, which has (size / stride)² × channels values.
+        sha256: The digest of its weights, if they come with featx; None if Keras downloads them.
     """
 
     name: str
     builder: str
-    preprocessing: Rule
+    preprocessing: Preprocessing
     channels: int
     weights_file: str
     options: Mapping[str, Any] = field(default_factory=dict)
     size: int = 224
     stride: int = 32
+    sha256: str | None = None
+
+    @property
+    def packaged(self) -> Path | None:
+        """The file of its weights, if it comes with featx."""
+        return None if self.sha256 is None else Path(__file__).with_name(self.weights_file)
 
     def width(self, pooling: Pooling, size: int | None = None) -> int:
         """Return the number of features of an image.
@@ -53,18 +60,23 @@ _KERNELS = "weights_tf_dim_ordering_tf_kernels"
 # Two networks have their preprocessing as layers. featx leaves these layers out and preprocesses the pixels itself,
 # so that every preprocessing rule means the same for every backbone.
 _BARE = {"include_preprocessing": False}
+_CAFFE, _TF, _TORCH = Preprocessing("caffe"), Preprocessing("tf"), Preprocessing("torch")
+_LITE = Preprocessing("affine", mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0))
+# Written by scripts/make_efficientnetlite0.py.
+_LITE_SHA256 = "721e278960cb90bf5b9cf0f5b5e2f55618d5d15151989d563ed7ff3d0a09422f"
 
 BACKBONES: Mapping[str, Backbone] = {
     row.name: row
     for row in (
-        Backbone("vgg16", "VGG16", "caffe", 512, f"vgg16_{_KERNELS}_notop.h5"),
-        Backbone("vgg19", "VGG19", "caffe", 512, f"vgg19_{_KERNELS}_notop.h5"),
-        Backbone("resnet50v2", "ResNet50V2", "tf", 2048, f"resnet50v2_{_KERNELS}_notop.h5"),
-        Backbone("resnet50", "ResNet50", "caffe", 2048, f"resnet50_{_KERNELS}_notop.h5"),
-        Backbone("mobilenetv2", "MobileNetV2", "tf", 1280, f"mobilenet_v2_{_KERNELS}_1.0_224_no_top.h5"),
-        Backbone("densenet121", "DenseNet121", "torch", 1024, f"densenet121_{_KERNELS}_notop.h5"),
-        Backbone("efficientnetv2b0", "EfficientNetV2B0", "torch", 1280, "efficientnetv2-b0_notop.h5", _BARE),
-        Backbone("convnexttiny", "ConvNeXtTiny", "torch", 768, "convnext_tiny_notop.h5", _BARE),
+        Backbone("efficientnetlite0", "EfficientNetLite0", _LITE, 1280, "efficientnetlite0.npz", sha256=_LITE_SHA256),
+        Backbone("vgg16", "VGG16", _CAFFE, 512, f"vgg16_{_KERNELS}_notop.h5"),
+        Backbone("vgg19", "VGG19", _CAFFE, 512, f"vgg19_{_KERNELS}_notop.h5"),
+        Backbone("resnet50v2", "ResNet50V2", _TF, 2048, f"resnet50v2_{_KERNELS}_notop.h5"),
+        Backbone("resnet50", "ResNet50", _CAFFE, 2048, f"resnet50_{_KERNELS}_notop.h5"),
+        Backbone("mobilenetv2", "MobileNetV2", _TF, 1280, f"mobilenet_v2_{_KERNELS}_1.0_224_no_top.h5"),
+        Backbone("densenet121", "DenseNet121", _TORCH, 1024, f"densenet121_{_KERNELS}_notop.h5"),
+        Backbone("efficientnetv2b0", "EfficientNetV2B0", _TORCH, 1280, "efficientnetv2-b0_notop.h5", _BARE),
+        Backbone("convnexttiny", "ConvNeXtTiny", _TORCH, 768, "convnext_tiny_notop.h5", _BARE),
     )
 }
 
@@ -83,27 +95,33 @@ def find_backbone(name: str) -> Backbone:
     backbone = BACKBONES.get(name.lower())
     if backbone is None and (Path(name).suffix or Path(name).name != name):
         raise UsageError(
-            f"Expected the name of a backbone or a .keras file, received {name[-80:]!r}; save a model of another "
-            "format, such as a SavedModel folder, .h5, .pt or .onnx, as .keras in Keras 3, or choose one of "
-            f"{', '.join(BACKBONES)}."
+            f"Expected the name of a backbone, a .keras file or a card (.toml), received {name[-80:]!r}; save a "
+            "model of another format, such as .h5 or .pt, as .keras in Keras 3 or as .onnx with a card beside it "
+            f"(featx backbones import), or choose one of {', '.join(BACKBONES)}."
         )
     if backbone is None:
         near = difflib.get_close_matches(name.lower(), BACKBONES, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(BACKBONES)}."
-        raise UsageError(f"No backbone is named {name!r}; {hint} (For your own model, give its .keras file.)")
+        raise UsageError(f"No backbone is named {name!r}; {hint} (For your own model, give its .keras file or card.)")
     return backbone
 
 
-def imagenet_rule(name: str) -> Rule:
-    """Return the preprocessing rule of a backbone's ImageNet weights.
+def own_preprocessing(name: str) -> Preprocessing:
+    """Return how pixels are prepared for a backbone's ImageNet weights.
 
     Raises:
-        RecipeError: The backbone is a model file, whose preprocessing featx cannot know.
+        RecipeError: The backbone is a file: of a model, whose preprocessing featx cannot know, or a card, which has
+            its own.
         UsageError: There is no backbone of that name.
     """
     if is_model_file(name):
         raise RecipeError(
             f"Preprocessing 'imagenet' is for networks that featx knows by name, but {Path(name).name} is a model "
             "file; choose preprocess.mode 'rescale', 'raw' or 'featurewise' (--preprocess)."
+        )
+    if is_network_path(name):
+        raise RecipeError(
+            f"Preprocessing 'imagenet' is for networks that featx knows by name, but {Path(name).name} has its own "
+            "in its card; choose preprocess.mode 'card' (--preprocess card)."
         )
     return find_backbone(name).preprocessing

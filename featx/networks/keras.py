@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
@@ -13,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import EngineError, RecipeError, WeightsError, reason_of
-from featx.networks.backbones import find_backbone, is_model_file
+from featx.networks.backbones import Backbone, find_backbone, is_model_file
+from featx.networks.efficientnetlite import efficientnetlite0, load_float16
 from featx.networks.framework import plain_keras
 from featx.networks.inspection import channel_axis, faulty_weight, takes_raw_pixels
 from featx.networks.model_files import UNREADABLE, check_hdf5, load_model_file
@@ -137,17 +139,26 @@ def _set_precision(keras: ModuleType, backbone: BackbonePart) -> None:
 
 def _named_model(keras: ModuleType, backbone: BackbonePart, size: int, weights: Weights) -> Any:
     row = find_backbone(backbone.name)
-    build = getattr(keras.applications, row.builder)
+    build = _builder(keras, row)
     pooling = None if backbone.pooling == "none" or backbone.cut else backbone.pooling
     try:
-        model = build(include_top=False, weights=None, input_shape=(size, size, 3), pooling=pooling, **row.options)
+        model = build(input_shape=(size, size, 3), pooling=pooling)
     except ValueError as error:
         raise RecipeError(f"Backbone {row.name} cannot take images of {size} × {size} pixels: {error}.") from error
     if weights.path is None:
         _randomise(model, weights.seed or 0)
+    elif weights.digest == row.sha256:
+        load_float16(model, weights.path)
     else:
         _load_weights(model, weights.path, row.name)
     return _pooled(keras, model, backbone, size) if backbone.cut else model
+
+
+def _builder(keras: ModuleType, row: Backbone) -> Callable[..., Any]:
+    """Return what builds a network of the table without weights and classifier."""
+    if row.packaged is not None:
+        return partial(efficientnetlite0, keras)
+    return partial(getattr(keras.applications, row.builder), include_top=False, weights=None, **row.options)
 
 
 def _load_weights(model: Any, path: Path, name: str) -> None:

@@ -15,8 +15,9 @@ from pathlib import Path
 from featx.digests import digest_of, digest_of_file
 from featx.errors import UsageError, WeightsError, reason_of
 from featx.files import open_file
-from featx.networks.backbones import Backbone, find_backbone, is_model_file
+from featx.networks.backbones import BACKBONES, Backbone, find_backbone, is_model_file
 from featx.networks.cards import Card
+from featx.networks.efficientnetlite import damaged
 from featx.networks.framework import load_keras
 
 log = logging.getLogger("featx")
@@ -61,8 +62,9 @@ class Weights:
 def find_weights(backbone: str, source: str = "imagenet") -> Weights:
     """Find a backbone's weights without loading Keras, unless they must be downloaded.
 
-    For `imagenet`, featx looks in the folder FEATX_WEIGHTS_DIR, for `<backbone>_notop.weights.h5` or the file with
-    Keras's own name, and then in Keras's cache. If there is none, Keras downloads it.
+    For `imagenet`, the weights of `efficientnetlite0` come with featx. For the others, featx looks in the folder
+    FEATX_WEIGHTS_DIR, for `<backbone>_notop.weights.h5` or the file with Keras's own name, and then in Keras's cache.
+    If there is none, Keras downloads it.
 
     Args:
         backbone: The name of a backbone, or the path of a `.keras` model, which has its own weights.
@@ -77,12 +79,25 @@ def find_weights(backbone: str, source: str = "imagenet") -> Weights:
         path = _model_path(backbone, source)
         return Weights(str(path), path, file_digest(path, "the backbone's model file"))
     row = find_backbone(backbone)
+    if source == "imagenet" and row.packaged is not None:
+        return Weights(source, row.packaged, _packaged_digest(row.packaged, row.sha256))
     if source == "imagenet":
         path = find_imagenet(row) or download(row)
         return Weights(source, path, file_digest(path))
     if is_random(source):
         return _random(row, source)
     return Weights(source, Path(source), file_digest(Path(source)))
+
+
+def _packaged_digest(path: Path, expected: str | None) -> str:
+    """Return the SHA-256 of a file that comes with featx, which must be the expected one."""
+    try:
+        digest = digest_of_file(path)
+    except OSError:
+        digest = None
+    if digest is None or digest != expected:
+        raise WeightsError(damaged(path))
+    return digest
 
 
 def _model_path(backbone: str, source: str) -> Path:
@@ -105,7 +120,12 @@ def find_imagenet(row: Backbone) -> Path | None:
 
 
 def weights_places(row: Backbone) -> list[Path]:
-    """Return the files in which featx looks for a backbone's ImageNet weights, in this order."""
+    """Return the files in which featx looks for a backbone's ImageNet weights, in this order.
+
+    Weights that come with featx are in one place, so that a folder of other weights never replaces them.
+    """
+    if row.packaged is not None:
+        return [row.packaged]
     candidates = [keras_cache() / row.weights_file]
     folder = os.environ.get(WEIGHTS_DIR)
     if folder:
@@ -167,10 +187,15 @@ def file_digest(path: Path, what: str = "the weights file") -> str:
 def weights_problem(path: Path) -> str | None:
     """Check that a weights file is whole: HDF5 that opens and, if Keras publishes its digest, has this digest.
 
+    A file that comes with featx must have the digest of its backbone.
+
     Returns:
         What is wrong, to follow the file's name in a sentence; None if nothing is.
     """
     try:
+        packaged = {row.packaged: row.sha256 for row in BACKBONES.values() if row.packaged is not None}
+        if path in packaged:
+            return None if digest_of_file(path) == packaged[path] else "is not as it came with featx"
         with open_file(path) as file:
             if file.read(len(SIGNATURE)) != SIGNATURE:
                 return "is not an HDF5 file"

@@ -10,13 +10,15 @@ from network_data import keras_network, some_pixels
 from numpy.typing import NDArray
 
 from featx.errors import RecipeError, UsageError
-from featx.networks.backbones import BACKBONES, Backbone, find_backbone, imagenet_rule, is_model_file
+from featx.networks.backbones import BACKBONES, Backbone, find_backbone, is_model_file, own_preprocessing
 from featx.networks.keras import KerasNetwork
 from featx.recipes import Pooling
 
 SIZE, BATCH = 64, 4
-# Channels of the last feature map, of 7 × 7 places: figures of the Keras documentation's table.
+# Channels of the last feature map, of 7 × 7 places: figures of the Keras documentation's table, and of EfficientNet's
+# authors.
 CHANNELS = {
+    "efficientnetlite0": 1280,
     "vgg16": 512,
     "vgg19": 512,
     "resnet50v2": 2048,
@@ -25,6 +27,14 @@ CHANNELS = {
     "densenet121": 1024,
     "efficientnetv2b0": 1280,
     "convnexttiny": 768,
+}
+RULES = {
+    "efficientnetlite0": "affine",
+    "vgg16": "caffe",
+    "vgg19": "caffe",
+    "resnet50": "caffe",
+    "resnet50v2": "tf",
+    "mobilenetv2": "tf",
 }
 
 
@@ -107,7 +117,9 @@ def test_an_unknown_backbone_names_the_nearest(name: str, near: str) -> None:
 
 @pytest.mark.parametrize("name", ["net.onnx", "whole.h5", "exported/", "./vgg16"])
 def test_a_model_of_another_format_is_no_backbone(name: str) -> None:
-    with pytest.raises(UsageError, match=r"a \.keras file, received '.*'; save a model of another format, such as"):
+    with pytest.raises(
+        UsageError, match=r"a card \(\.toml\), received '.*'; save a model of another format, such as"
+    ):
         find_backbone(name)
 
 
@@ -116,19 +128,37 @@ def test_an_unknown_backbone_near_to_none_lists_all() -> None:
         find_backbone("alexnet")
 
 
-def test_a_model_file_is_known_by_its_suffix_and_has_no_imagenet_rule() -> None:
+def test_every_backbone_is_preprocessed_as_its_weights_want() -> None:
+    levels = np.array([[[0, 127, 255]]], np.uint8)
+    expected = {
+        "caffe": [255 - 103.939, 127 - 116.779, 0 - 123.68],
+        "tf": [-1, 127 / 127.5 - 1, 1],
+        "torch": [-0.485 / 0.229, (127 / 255 - 0.456) / 0.224, (1 - 0.406) / 0.225],
+        "affine": [-127 / 128, 0, 1],
+    }
+    for name in BACKBONES:
+        rule = RULES.get(name, "torch")
+        own = own_preprocessing(name.upper())
+        np.testing.assert_allclose(own(levels)[0, 0], expected[rule], rtol=1e-5, err_msg=name)
+        # Keys of rows in caches that were made before this table had the numbers themselves.
+        assert rule == "affine" or own.key() == {"rule": rule}
+
+
+def test_a_file_has_no_imagenet_rule() -> None:
     assert is_model_file("models/own.keras")
     assert not any(map(is_model_file, BACKBONES))
     with pytest.raises(RecipeError, match=r"own\.keras is a model file; choose preprocess\.mode 'rescale'") as caught:
-        imagenet_rule("models/own.keras")
+        own_preprocessing("models/own.keras")
     assert caught.value.exit_code == 1
     with pytest.raises(UsageError, match="did you mean vgg19"):
-        imagenet_rule("vg19")
+        own_preprocessing("vg19")
+    with pytest.raises(RecipeError, match=r"dino\.toml has its own in its card; choose preprocess\.mode 'card'"):
+        own_preprocessing("models/dino.toml")
 
 
 def test_the_table_is_read_without_keras() -> None:
     script = (
-        "import sys; from featx.networks import BACKBONES, imagenet_rule; [imagenet_rule(n) for n in BACKBONES]; "
+        "import sys; from featx.networks import BACKBONES, own_preprocessing; list(map(own_preprocessing, BACKBONES)); "
         "sys.exit(int(bool({'keras', 'tensorflow'} & set(sys.modules))))"
     )
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0
