@@ -37,7 +37,7 @@ def pixel_rows(source: Source, store: Store) -> NDArray[np.float32] | None:
         file is gone, has changed or cannot be read.
     """
     # Everything that decides a row's values besides the image's bytes.
-    images = {"decode": DECODE_RULE, "size": IMAGES.size, "resize": IMAGES.resize}
+    images = {"decode": DECODE_RULE, **IMAGES.key()}
     space = store.space({"kind": "pixels", "images": images, "grey": GREY_RULE})
     keys = [(digest, 0) for digest in source.table.digests]
     missing = {digest for digest, _ in space.missing(keys)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import inspect
+import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass
@@ -57,7 +58,12 @@ PreprocessChoice = Annotated[
     Literal["rescale", "imagenet", "featurewise", "raw"] | None,
     feature_option("--preprocess", help="Preprocessing of the pixels; raw leaves them as they are, 0 to 255."),
 ]
-Size = Annotated[int | None, feature_option("--size", help="Width and height of the input in pixels.")]
+Size = Annotated[
+    str | None,
+    feature_option(
+        "--size", metavar="N|HEIGHTxWIDTH", help="Size of the input in pixels; N is both height and width."
+    ),
+]
 Views = Annotated[
     int | None,
     feature_option("--views", help="Augmented views of each training image, including the image itself."),
@@ -130,14 +136,13 @@ class Features:
         `further` replaces more fields of the recipe, with `__` for the dot in their names; None leaves a field as it
         is.
         """
-        from featx.features import base_recipe
+        from featx.features import base_recipe, with_size
         from featx.recipes import override
 
-        base = base_recipe(self.recipe, self.backbone)
+        base = with_size(base_recipe(self.recipe, self.backbone), size_of(self.size))
         changes = {
             "backbone.pooling": self.pooling,
             "preprocess.mode": self.preprocess,
-            "images.size": self.size,
             "backbone.weights": weights_for(base.backbone.name, self.weights),
             **{name.replace("__", "."): value for name, value in further.items()},
         }
@@ -146,6 +151,19 @@ class Features:
     def spec_if_given(self) -> FeatureSpec | None:
         """Return the features that the options mean, or None where none is given: a run has its own features."""
         return self.spec() if any(getattr(self, field.name) not in (None, []) for field in fields(self)) else None
+
+
+def size_of(text: str | None) -> int | tuple[int, int] | None:
+    """Return the size that `--size` names."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,9})(?:[xX×](\d{1,9}))?", text)
+    if match is None:
+        raise UsageError(
+            f"Expected one number for --size, or HEIGHTxWIDTH, such as 224 or 480x640, received {text[:80]!r}."
+        )
+    height, width = match.groups()
+    return int(height) if width is None else (int(height), int(width))
 
 
 def weights_for(backbone: str, choices: list[str] | None) -> str | None:

@@ -1,6 +1,7 @@
 from .choice import DEFAULT_BACKBONE as DEFAULT_BACKBONE
 from .choice import base_recipe as base_recipe
 from .choice import default_recipe as default_recipe
+from .choice import with_size as with_size
 from .decoding import STATISTICS as STATISTICS
 from .decoding import pixels as pixels
 from .export import check_export as check_export

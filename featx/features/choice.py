@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from featx.errors import UsageError
 from featx.networks import find_backbone, is_model_file
-from featx.recipes import BackbonePart, ImagesPart, PreprocessPart, Recipe, load_recipe
+from featx.recipes import BackbonePart, ImagesPart, PreprocessPart, Recipe, load_recipe, with_fields
 
 DEFAULT_BACKBONE = "vgg16"
 
@@ -45,3 +45,24 @@ def base_recipe(recipe: Recipe | str | None, backbone: str | None) -> Recipe:
     if recipe is None:
         return default_recipe(backbone or DEFAULT_BACKBONE)
     return recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+
+
+def with_size(recipe: Recipe, size: int | tuple[int, int] | None) -> Recipe:
+    """Return a recipe for another input size; if the centre is cut out of images, it stays the same share of them.
+
+    Args:
+        recipe: The recipe, which does not change.
+        size: Height and width in pixels, or one number for both; None leaves the recipe's.
+
+    Raises:
+        UsageError: The size is not valid.
+    """
+    if size is None:
+        return recipe
+    height, width = size if isinstance(size, (tuple, list)) and len(size) == 2 else (size, None)
+    changes = {"images.size": height, "images.width": None if width == height else width, "images.resize_to": None}
+    sized, part = with_fields(recipe, changes), recipe.images
+    if part.resize_to is None:
+        return sized
+    longer = max(sized.images.shape)
+    return with_fields(sized, {"images.resize_to": max(longer, round(part.resize_to * longer / max(part.shape)))})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -26,7 +27,7 @@ FLUSH_SECONDS = 20.0
 # Views of an image that take more memory than this are not made at the same time.
 VIEW_BYTES = 2**26
 Pixels = tuple[RowKey, NDArray[np.uint8]]
-Batch = tuple[list[RowKey], NDArray[np.float32]]
+Batch = tuple[list[RowKey], NDArray[np.float32] | NDArray[np.uint8]]
 
 
 @dataclass
@@ -53,7 +54,7 @@ def compute(work: Sequence[Work], space: FeatureSpace, network: Network, on_erro
     done = 0
     running: deque[list[RowKey]] = deque()
 
-    def pixels(batches: Iterator[Batch]) -> Iterator[NDArray[np.float32]]:
+    def pixels(batches: Iterator[Batch]) -> Iterator[NDArray[np.float32] | NDArray[np.uint8]]:
         for keys, images in batches:
             running.append(keys)
             yield images
@@ -64,7 +65,7 @@ def compute(work: Sequence[Work], space: FeatureSpace, network: Network, on_erro
             for rows in (space.plain, space.augmented)
         ]
         decoded = _decoded(work, space, network.batch_size, decoding, on_error)
-        for rows in network.stream(pixels(_batches(decoded, space, network.batch_size))):
+        for rows in network.stream(pixels(_batches(decoded, space, network))):
             keys = running.popleft()
             augmented = np.array([view > 0 for _, view in keys])
             for writer, chosen in zip(writers, (~augmented, augmented), strict=True):
@@ -85,7 +86,7 @@ def _decoded(
 
     It is not raised here, since the network is still working on the batches before it.
     """
-    at_once = max(1, VIEW_BYTES // (3 * space.spec.images.size**2))
+    at_once = max(1, VIEW_BYTES // (3 * math.prod(space.spec.images.shape)))
     work = [part for item in work for part in _parts(item, at_once)]
     most = max(len(item.views) for item in work)
     ahead = max(2, max(WORKERS, 2 * batch_size) // most)
@@ -105,8 +106,12 @@ def _parts(work: Work, most: int) -> Iterator[Work]:
     return (Work(work.image, work.views[start : start + most]) for start in range(0, len(work.views), most))
 
 
-def _batches(pixels: Iterator[Pixels], space: FeatureSpace, size: int) -> Iterator[Batch]:
-    def batch(views: list[Pixels]) -> Batch:
-        return [key for key, _ in views], space.preprocessing(np.stack([image for _, image in views]))
+def _batches(pixels: Iterator[Pixels], space: FeatureSpace, network: Network) -> Iterator[Batch]:
+    """Yield batches of preprocessed images, or of pixels for a network that preprocesses them itself."""
+    takes_pixels = getattr(network, "takes_pixels", False)
 
-    return bounded_map(batch, iter(lambda: list(islice(pixels, size)), []), workers=1, ahead=1)
+    def batch(views: list[Pixels]) -> Batch:
+        images = np.stack([image for _, image in views])
+        return [key for key, _ in views], images if takes_pixels else space.preprocessing(images)
+
+    return bounded_map(batch, iter(lambda: list(islice(pixels, network.batch_size)), []), workers=1, ahead=1)

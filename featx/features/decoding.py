@@ -34,22 +34,22 @@ class Work(NamedTuple):
 
 
 def pixels(image: Image, part: ImagesPart, store: Store) -> NDArray[np.uint8]:
-    """Return an image at the network's input size, (size, size, 3) RGB.
+    """Return an image at the network's input size, (height, width, 3) RGB.
 
     If the file no longer has the bytes of its digest, the cache's stat cache forgets it.
 
     Args:
         image: A file, or an image in memory.
-        part: The size, and how images are resized.
+        part: The size, and how images are brought to it.
         store: The cache.
 
     Raises:
         ImageError: The image cannot be read or decoded, or is no longer the file that was hashed.
     """
+    small = partial(resize, size=part.shape, method=part.resize, fit=part.fit, resize_to=part.resize_to)
     if image.array is not None:
-        return resize(as_rgb(image.array), part.size, part.resize)
+        return small(as_rgb(image.array))
     # Large pixels are let go before another thread gets their share of memory.
-    small = partial(resize, size=part.size, method=part.resize)
     return decode(_content(image, store), image.item.id, finish=small)
 
 
@@ -73,7 +73,7 @@ def _content(image: Image, store: Store) -> bytes:
 
 
 def decoded_views(work: Work, space: FeatureSpace) -> list[NDArray[np.uint8]] | ImageError:
-    """Return views as (size, size, 3) RGB, or what is wrong with the image."""
+    """Return views as (height, width, 3) RGB, or what is wrong with the image."""
     plain = _pixels_or_error(work.image, space.spec.images, space.store)
     if isinstance(plain, ImageError):
         return plain

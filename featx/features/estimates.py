@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 
 from featx.features.hashing import Image
@@ -45,7 +46,7 @@ def check_rows(space: FeatureSpace, missing: int, width: int, batch_size: int) -
         ResourcesError: They do not fit.
     """
     _check_disk(space, missing, width)
-    pixels = 3 * space.spec.images.size**2
+    pixels = 3 * math.prod(space.spec.images.shape)
     check_memory(
         4 * batch_size * (2 * pixels + COPIES * width),
         f"a batch of {batch_size:,} images and their rows of {width:,} features",

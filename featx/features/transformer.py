@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from featx.data import Item
 from featx.errors import DataError, UntrustedError
-from featx.features.choice import base_recipe
+from featx.features.choice import base_recipe, with_size
 from featx.features.compute import compute
 from featx.features.decoding import with_statistics
 from featx.features.extraction import work_of
@@ -130,7 +130,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         weights: `imagenet`, `random`, `random:SEED` or a file. What is not given here and below is the recipe's.
         pooling: `none`, `avg` or `max`.
         preprocess: `rescale`, `imagenet`, `featurewise` or `raw`.
-        size: Width and height in pixels.
+        size: Height and width in pixels, or one number for both.
         cut: Layer whose output is taken.
         precision: `float32`, or `mixed` for GPUs with units for half precision.
         cache: Folder of the store.
@@ -153,7 +153,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         weights: str | None = None,
         pooling: Pooling | None = None,
         preprocess: PreprocessMode | None = None,
-        size: int | None = None,
+        size: int | tuple[int, int] | None = None,
         cut: str | None = None,
         precision: Precision | None = None,
         cache: str | Path = "cache",
@@ -243,10 +243,9 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             "backbone.cut": self.cut,
             "backbone.precision": self.precision,
             "preprocess.mode": self.preprocess,
-            "images.size": self.size,
             "views.count": 1,
         }
-        return override(base_recipe(self.recipe, self.backbone), fields)
+        return override(with_size(base_recipe(self.recipe, self.backbone), self.size), fields)
 
     def _rows(self, images: list[Image]) -> NDArray[np.float32]:
         space = self._complete(images, self.spec_, self.weights_)

@@ -3,13 +3,13 @@ from .decoding import DECODE_RULE as DECODE_RULE
 from .decoding import as_rgb as as_rgb
 from .decoding import decode as decode
 from .decoding import read_bytes as read_bytes
-from .decoding import resize as resize
 from .libtiff import silence_libtiff as silence_libtiff
 from .preprocess import ChannelStatistics as ChannelStatistics
 from .preprocess import Colour as Colour
 from .preprocess import Preprocessing as Preprocessing
 from .preprocess import Rule as Rule
 from .preprocess import in_colour as in_colour
+from .resizing import resize as resize
 from .thumbnails import MAX_THUMBNAILS as MAX_THUMBNAILS
 from .thumbnails import Atlas as Atlas
 from .thumbnails import atlas_of as atlas_of

@@ -1,4 +1,4 @@
-"""Image files to RGB pixels: formats, bit depths, orientation, size."""
+"""Image files to RGB pixels: formats, bit depths, orientation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from featx.errors import ImageError, UsageError, reason_of
+from featx.errors import ImageError, reason_of
 from featx.files import read_file
 from featx.images.containers import bare_jpeg, bare_png, bmp_size, gif_frame, png_key_scale, png_samples, webp_size
 from featx.images.levels import levels_of, rgb_of
@@ -46,8 +46,6 @@ radiographs. From this number on Pillow itself warns of a decompression bomb."""
 
 LARGEST_FILE = 2**32
 """The most bytes of an image file: five times those of an uncompressed image of the most pixels."""
-
-RESIZE_METHODS = ("bilinear", "bicubic", "lanczos", "box", "hamming")
 
 # What Pillow's readers raise on damaged bytes. A Warning is among them only where a program asks for it.
 _DAMAGE = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, struct.error, Warning)
@@ -186,27 +184,6 @@ def decode(
 def as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return an image in memory, (height, width) or (height, width, 3), as RGB, (height, width, 3)."""
     return np.repeat(image[:, :, np.newaxis], 3, axis=2) if image.ndim == 2 else image
-
-
-def resize(image: NDArray[np.uint8], size: int, method: str) -> NDArray[np.uint8]:
-    """Resize an image to a square, with antialiasing; its aspect ratio is not kept.
-
-    Args:
-        image: Shape (height, width, 3), RGB; left as it is.
-        size: Width and height of the result in pixels, at least 1.
-        method: One of `RESIZE_METHODS`.
-
-    Returns:
-        Shape (size, size, 3), an array of its own.
-
-    Raises:
-        UsageError: The method is not known, or the size is below 1.
-    """
-    if method not in RESIZE_METHODS:
-        raise UsageError(f"The resize method must be one of {', '.join(RESIZE_METHODS)}; received {method!r}.")
-    if size < 1:
-        raise UsageError(f"The image size must be at least 1 pixel; received {size}.")
-    return np.array(Image.fromarray(image).resize((size, size), Image.Resampling[method.upper()]))
 
 
 def _reader(data: bytes, name: str) -> tuple[str, type[ImageFile]]:

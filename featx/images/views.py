@@ -88,13 +88,13 @@ def view(image: NDArray[np.uint8], spec: ViewSpec, digest: str, k: int) -> NDArr
     """Return view k of an image.
 
     Args:
-        image: Shape (n, n, 3), RGB; left as it is.
+        image: Shape (height, width, 3), RGB; left as it is.
         spec: The magnitudes.
         digest: The SHA-256 of the bytes of the image's file, in hexadecimal.
         k: The view's number; view 0 is the image itself.
 
     Returns:
-        Shape (n, n, 3); for k = 0 the array that came in.
+        The image's shape; for k = 0 the array that came in.
     """
     return image if k == 0 else apply(image, draw(spec, digest, k), spec.fill)
 

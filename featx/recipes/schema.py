@@ -55,7 +55,8 @@ class ImagesPart(Part):
     """How images are brought to the network's input size.
 
     `stretch` does not keep the aspect ratio. `crop` keeps it: the image covers the input, and its centre is cut out.
-    `pad` keeps it, too: the image fits into the input, and the rest is black.
+    `pad` keeps it, too: the image fits into the input, and the rest is black. For `stretch` and `crop`, `resize_to`
+    is the side of the square, or the shorter side of the image, out of which the centre is cut.
     """
 
     size: Annotated[int, Field(ge=8, le=4096, description="height in pixels, and width if that is not given")] = 224

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from featx.networks import BACKBONES, is_model_file, is_random
-from featx.recipes import DenseLayer, HeadPart, Recipe, ViewsPart, dump_recipe
+from featx.recipes import DenseLayer, HeadPart, ImagesPart, Recipe, ViewsPart, dump_recipe
 from featx.reports.blocks import Block, Code, Facts, Note, Section, Table
 from featx.reports.opened import OpenedRun
 from featx.text import NOTHING, count, duration
@@ -100,7 +100,7 @@ def layers_of(opened: OpenedRun) -> list[NetworkLayer]:
     """Return all layers from the image to the classes, the backbone as one layer."""
     recipe, manifest = opened.run.recipe, opened.run.manifest
     return [
-        NetworkLayer("Input", (recipe.images.size, recipe.images.size, 3), 0, trainable=False),
+        NetworkLayer("Input", (*recipe.images.shape, 3), 0, trainable=False),
         *_frozen_layers(opened),
         *_head_layers(recipe.head, int(manifest["features"]["dim"]), len(opened.run.classes)),
     ]
@@ -116,9 +116,9 @@ def _frozen_layers(opened: OpenedRun) -> list[NetworkLayer]:
     if backbone is None or recipe.backbone.cut is not None:
         joint = pooling.lower() if pooling else "flattened"
         return [NetworkLayer(f"{title} ({joint})", (width,), frozen, trainable=False)]
-    side = recipe.images.size // backbone.stride
+    sides = (side // backbone.stride for side in recipe.images.shape)
     joint_layer = NetworkLayer(pooling or "Flatten", (width,), 0, trainable=False)
-    return [NetworkLayer(title, (side, side, backbone.channels), frozen, trainable=False), joint_layer]
+    return [NetworkLayer(title, (*sides, backbone.channels), frozen, trainable=False), joint_layer]
 
 
 def _head_layers(head: HeadPart, width: int, classes: int) -> Iterator[NetworkLayer]:
@@ -182,7 +182,7 @@ def _settings(recipe: Recipe) -> tuple[tuple[str, str], ...]:
         schedule = f"{fit.schedule.kind} values {rates}, changing at epochs {epochs}"
     return (
         ("recipe", recipe.name),
-        ("image size", f"{recipe.images.size} × {recipe.images.size} pixels, {recipe.images.resize}"),
+        ("image size", _size(recipe.images)),
         ("preprocessing", _preprocessing(recipe)),
         ("augmented views of each training image", _views(recipe.views)),
         ("optimizer", f"{fit.optimizer.capitalize()}, learning rate {fit.learning_rate:g}"),
@@ -193,6 +193,16 @@ def _settings(recipe: Recipe) -> tuple[tuple[str, str], ...]:
         ("validation", f"{100 * fit.validation:g} % of the training images, unless the data has a validation split"),
         ("seed", str(fit.seed)),
     )
+
+
+def _size(part: ImagesPart) -> str:
+    """Return the size of the network's input, and how images are brought to it."""
+    height, width = part.shape
+    order = "" if height == width else " (height × width)"
+    fit = {"stretch": "stretched", "crop": "cropped", "pad": "padded"}[part.fit]
+    if part.resize_to is not None:
+        fit += f", the centre of {part.resize_to} pixels"
+    return f"{height} × {width} pixels{order}, {fit}, {part.resize}"
 
 
 def _preprocessing(recipe: Recipe) -> str:

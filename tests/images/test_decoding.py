@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, ImageFile
 from PIL import __version__ as pillow_version
 
-from featx.errors import ImageError, UsageError
+from featx.errors import ImageError
 from featx.images import decoding
-from featx.images.decoding import RESIZE_METHODS, decode, read_bytes, resize
+from featx.images.decoding import decode, read_bytes
+from featx.images.resizing import RESIZE_METHODS, resize
 from featx.parallel import Budget
 
 since_13 = pytest.mark.skipif(
@@ -525,42 +526,6 @@ def test_formats_that_have_no_smaller_version_come_whole() -> None:
     file = io.BytesIO()
     Image.fromarray(COLOUR).resize((96, 64)).save(file, "PNG")
     assert decode(file.getvalue(), "a.png", at_least=8).shape == (64, 96, 3)
-
-
-# Resizing
-
-
-@pytest.mark.parametrize("method", RESIZE_METHODS)
-def test_every_method_resizes_with_antialiasing(method: str) -> None:
-    stripes = np.zeros((64, 64, 3), np.uint8)
-    stripes[:, ::2] = 255
-    small = resize(stripes, 8, method)
-    assert small.shape == (8, 8, 3)
-    assert small.dtype == np.uint8
-    assert np.abs(small[:, 2:6].astype(int) - 127).max() <= 12  # without it, all black or all white
-
-
-def test_box_resizing_takes_means() -> None:
-    means = COLOUR[:12, :8].reshape(4, 3, 4, 2, 3).mean(axis=(1, 3))
-    assert np.abs(resize(COLOUR[:12, :8], 4, "box") - means).max() <= 1  # rounded by rows, then by columns
-
-
-def test_resizing_leaves_its_input_and_returns_an_array_of_its_own() -> None:
-    image = np.ascontiguousarray(COLOUR[:9])
-    image.flags.writeable = False
-    same = resize(image, 9, "bilinear")
-    assert np.array_equal(same, image)
-    same[:] = 0
-    assert image.any()
-
-
-def test_an_unknown_method_and_an_impossible_size_are_refused() -> None:
-    with pytest.raises(
-        UsageError, match="must be one of bilinear, bicubic, lanczos, box, hamming; received 'nearest'"
-    ):
-        resize(COLOUR, 8, "nearest")
-    with pytest.raises(UsageError, match="at least 1 pixel; received 0"):
-        resize(COLOUR, 0, "box")
 
 
 # Golden numbers: if these fail, cached rows are no longer what the code computes. Raise DECODE_RULE, then pin.
