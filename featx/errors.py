@@ -47,6 +47,10 @@ class WeightsError(FeatxError):
     """Weights cannot be found, downloaded or loaded."""
 
 
+class CardError(FeatxError):
+    """A network's card cannot be read, or one of its fields is not valid."""
+
+
 class EngineError(FeatxError):
     """The chosen engine cannot run the network."""
 

@@ -160,7 +160,7 @@ def fit_rows(extraction: Extraction, recipe: Recipe, engine: FitEngine) -> HeadF
         DataError: A class cannot be divided without dividing a group.
         ResourcesError: The head does not fit into memory, or training takes more than a day.
     """
-    recipe = recipe.model_copy(update={"preprocess": extraction.spec.preprocess})
+    recipe = recipe.model_copy(update={"images": extraction.spec.images, "preprocess": extraction.spec.preprocess})
     classes = extraction.dataset.classes
     images = images_by_role(extraction, recipe)
     check_fit_memory(recipe, extraction.dim, extraction.dataset, engine)

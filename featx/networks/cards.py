@@ -6,21 +6,32 @@ what decides a number is the network's part of the cache's keys; names, paths an
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from featx.digests import digest_of
 from featx.images import Colour, Preprocessing
+from featx.networks.file_digests import MOST_FILES, check_external, check_files, inside
 from featx.recipes import Fit, ImagesPart, Part, Pooling, Resize
 
 Kind = Literal["onnx", "keras", "saved_model", "openvino"]
 Tokens = Literal["cls", "mean", "cls+mean", "map"]
 Layout = Literal["nchw", "nhwc"]
 Side = Annotated[int, Field(ge=8, le=4096)]
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Numbers = tuple[float, ...]
+Numbers = Annotated[tuple[float, ...], Field(min_length=1, max_length=3)]
+
+
+def _sha256(text: str) -> str:
+    if not re.fullmatch(r"[0-9a-fA-F]{64}", text):
+        raise ValueError("a SHA-256 has 64 hexadecimal digits")
+    return text.lower()
+
+
+Digest = Annotated[str, AfterValidator(_sha256)]
+FileName = Annotated[str, AfterValidator(inside)]
 
 
 class InputPart(Part):
@@ -50,6 +61,7 @@ class OutputPart(Part):
     tokens: Annotated[Tokens | None, Field(description="for outputs of tokens, (n, tokens, channels)")] = None
     prefix_tokens: Annotated[int, Field(ge=0, le=1000, description="tokens before those of patches")] = 1
     pooling: Annotated[Pooling, Field(description="of a feature map")] = "none"
+    layout: Annotated[Layout | None, Field(description="of a feature map; None: as the input's")] = None
 
 
 class AboutPart(Part):
@@ -76,9 +88,9 @@ class Card(Part):
     """
 
     card: Literal[1] = 1
-    name: str
+    name: Annotated[str, Field(min_length=1, max_length=200)]
     kind: Kind
-    files: Annotated[dict[str, Digest], Field(min_length=1)]
+    files: Annotated[dict[FileName, Digest], Field(min_length=1, max_length=MOST_FILES)]
     input: InputPart
     pixels: PixelsPart
     output: OutputPart = OutputPart()
@@ -93,6 +105,10 @@ class Card(Part):
                 raise ValueError(f"pixels.{name} must have {channels} numbers for the colour '{self.input.colour}'")
         if min(self.pixels.std) <= 0:
             raise ValueError("pixels.std must be positive in each channel")
+        if self.output.pooling != "none" and self.output.tokens not in (None, "map"):
+            raise ValueError(
+                f"output.pooling '{self.output.pooling}' is for maps, not for output.tokens '{self.output.tokens}'"
+            )
         self.images()
         return self
 
@@ -111,6 +127,17 @@ class Card(Part):
     def main(self) -> Path:
         """The path of the main file."""
         return self._folder / next(iter(self.files))
+
+    def verify(self) -> None:
+        """Check that the files are those that the card names, and that it names all of them.
+
+        Raises:
+            WeightsError: A file is missing or another, or the network needs a file that the card does not name.
+        """
+        label = f"the card {self.name}"
+        check_files(self._folder, self.files, label)
+        if self.kind == "onnx":
+            check_external(self._folder, self.files, label)
 
     def images(self) -> ImagesPart:
         """Return how images are resized."""

@@ -16,6 +16,7 @@ from featx.digests import digest_of, digest_of_file
 from featx.errors import UsageError, WeightsError, reason_of
 from featx.files import open_file
 from featx.networks.backbones import BACKBONES, Backbone, find_backbone, is_model_file
+from featx.networks.card_files import is_card, load_card
 from featx.networks.cards import Card
 from featx.networks.efficientnetlite import damaged
 from featx.networks.framework import load_keras
@@ -67,16 +68,24 @@ def find_weights(backbone: str, source: str = "imagenet") -> Weights:
     If there is none, Keras downloads it.
 
     Args:
-        backbone: The name of a backbone, or the path of a `.keras` model, which has its own weights.
-        source: `imagenet`, `random`, `random:SEED` or a weights file. For a `.keras` model, a path is where the model
-            is now, and anything else means its own weights.
+        backbone: The name of a backbone, or the path of a `.keras` model or of a card, which have their own weights.
+        source: `imagenet`, `random`, `random:SEED` or a weights file. For a `.keras` model or a card, a path is where
+            it is now, and anything else means its own weights.
 
     Raises:
-        UsageError: The backbone is unknown, the seed is not a number, or the source is not for a `.keras` model.
-        WeightsError: The file is missing or cannot be read, or the download failed.
+        UsageError: The backbone is unknown, the seed is not a number, the source is not for a `.keras` model or a
+            card, or the card does not say how pixels are prepared.
+        CardError: The card cannot be read, or is not valid.
+        WeightsError: The file is missing or cannot be read, is not the one that the card names, or the download
+            failed.
     """
+    if is_card(backbone):
+        path = _own_path(backbone, source)
+        card = load_card(path)
+        card.verify()
+        return Weights(str(path), card.main, card.digest(), card=card)
     if is_model_file(backbone):
-        path = _model_path(backbone, source)
+        path = _own_path(backbone, source)
         return Weights(str(path), path, file_digest(path, "the backbone's model file"))
     row = find_backbone(backbone)
     if source == "imagenet" and row.packaged is not None:
@@ -100,16 +109,19 @@ def _packaged_digest(path: Path, expected: str | None) -> str:
     return digest
 
 
-def _model_path(backbone: str, source: str) -> Path:
-    """Return the path of a `.keras` model: its name, or the file in which it is now."""
+def _own_path(backbone: str, source: str) -> Path:
+    """Return the path of a `.keras` model or a card: its name, or where it is now."""
     if is_random(source):
         log.warning("%s has its own weights; the choice %r does not change them.", Path(backbone).name, source)
     if source == "imagenet" or is_random(source):
         return Path(backbone)
-    if not is_model_file(source):
+    of_card = is_card(backbone)
+    fits = is_card(source) or Path(source).is_dir() if of_card else is_model_file(source)
+    if not fits or Path(source).suffix.lower() == ".h5":
+        kind = "card or folder" if of_card else ".keras file"
         raise UsageError(
-            f"Expected --weights to name the .keras file of {Path(backbone).name}, which has its own weights, "
-            f"received {source!r}; leave --weights out, or give the file's path if it has moved."
+            f"Expected --weights to name the {kind} of {Path(backbone).name}, which has its own weights, received "
+            f"{source!r}; leave --weights out, or give its path if it has moved."
         )
     return Path(source)
 

@@ -1,8 +1,4 @@
 from .documents import DocumentKind as DocumentKind
-from .documents import cut as cut
-from .documents import models_in as models_in
-from .documents import nearest as nearest
-from .documents import shown as shown
 from .files import dump_recipe as dump_recipe
 from .files import load_recipe as load_recipe
 from .files import override as override

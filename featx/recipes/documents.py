@@ -116,6 +116,26 @@ class DocumentKind(Generic[M]):
             return f"{name}: the field {field} is missing.{rest}"
         return f"{name}: {cut(field) or f'the {self.noun}'}: {_message(first)}.{rest}".replace("?.", "?")
 
+    def missing(self, error: ValidationError) -> list[str]:
+        """Return the fields that a document lacks, if nothing else is wrong with it; otherwise none."""
+        items = error.errors(include_url=False)
+        if any(item["type"] != "missing" for item in items):
+            return []
+        return [field for item in items for field in _missing(self.model, item["loc"])]
+
+
+def _missing(model: type[BaseModel], place: Sequence[int | str]) -> Iterator[str]:
+    """Yield the fields that a missing field or table stands for."""
+    table: type[BaseModel] | None = model
+    for name in place:
+        annotation = None if table is None or isinstance(name, int) else table.model_fields[name].annotation
+        table = next(models_in(annotation), None)
+    field = ".".join(map(str, place))
+    if table is None:
+        yield field
+    else:
+        yield from (f"{field}.{name}" for name, info in table.model_fields.items() if info.is_required())
+
 
 def _inside(value: Any) -> Iterable[Any]:
     return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
@@ -134,6 +154,7 @@ def _detail(item: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _place(loc: Sequence[int | str]) -> list[int | str]:
     """Return a field's place in the file: after the index of a layer, pydantic adds the layer's type."""
+    loc = [part for part in loc if part != "[key]"]  # of a name in a table that is not valid
     pairs = zip(("", *loc), loc, strict=False)
     return [part for before, part in pairs if not (isinstance(before, int) and part in ("dense", "dropout"))]
 

@@ -151,7 +151,12 @@ def _document(source: str) -> dict[str, Any]:
         raise RecipeError(
             f"Recipe {source}: base must be one of {', '.join(recipe_names())}, received {shown(base)}."
         )
-    return _merged(_document(base), document)
+    merged = _merged(_document(base), document)
+    name = merged.get("backbone", {}).get("name") if isinstance(merged.get("backbone"), dict) else None
+    if "images" not in document and isinstance(name, str) and is_network_path(name):
+        if not name.lower().endswith(".keras"):
+            del merged["images"]  # a network's card says how images are resized
+    return merged
 
 
 def _text(source: str) -> str:

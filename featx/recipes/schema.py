@@ -262,7 +262,8 @@ class Recipe(FeatureSpec):
         Raises:
             pydantic.ValidationError: A value is not valid for its field, or a list has no such index.
         """
-        document: Any = self.model_dump()
+        # A recipe without a table `images` leaves it to the network's card.
+        document: Any = self.model_dump(exclude=None if "images" in self.model_fields_set else {"images"})
         for dotted, value in changes.items():
             document = _with(document, dotted.split("."), value, ())
         return Recipe.model_validate(document)

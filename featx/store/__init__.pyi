@@ -10,6 +10,10 @@ from .networks import seal_compiled as seal_compiled
 from .rows import Rows as Rows
 from .rows import chunk_size as chunk_size
 from .shards import RowKey as RowKey
+from .stat_cache import FileState as FileState
 from .stat_cache import StatCache as StatCache
+from .stat_cache import now_ns as now_ns
+from .stat_cache import state_of as state_of
+from .stat_cache import tells_of_changes as tells_of_changes
 from .store import Space as Space
 from .store import Store as Store
