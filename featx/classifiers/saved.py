@@ -261,8 +261,7 @@ def _origin(source: Source) -> tuple[Recipe, dict[str, Any], dict[str, Any]]:
         raise RunError(f"How the rows of {source.name} are made is unknown; save a classifier of a run or of data.")
     spec, backbone_weights = source.space.spec, source.space.weights
     recipe = spec if isinstance(spec, Recipe) else Recipe(name=source.name or "data", **dict(spec))
-    weights = {"backbone": spec.backbone.name, "source": backbone_weights.source, "sha256": backbone_weights.digest}
-    return recipe, {"backbone_set": source.feature_set}, weights
+    return recipe, {"backbone_set": source.feature_set}, backbone_weights.to_json(spec.backbone.name)
 
 
 def _save_checked(estimator: Any, draft: Path, source: Source) -> None:

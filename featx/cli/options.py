@@ -47,7 +47,8 @@ RecipeNeeded = Annotated[str, _recipe]
 BackboneChoice = Annotated[
     str | None,
     feature_option(
-        "--backbone", help="Name of a backbone, or a .keras file, instead of a recipe; vgg16 without either."
+        "--backbone",
+        help="Name of a backbone, or a .keras file or card, instead of a recipe; efficientnetlite0 without either.",
     ),
 ]
 PoolingChoice = Annotated[
@@ -55,8 +56,11 @@ PoolingChoice = Annotated[
     feature_option("--pooling", help="Pooling of the last feature map; none flattens it."),
 ]
 PreprocessChoice = Annotated[
-    Literal["rescale", "imagenet", "featurewise", "raw"] | None,
-    feature_option("--preprocess", help="Preprocessing of the pixels; raw leaves them as they are, 0 to 255."),
+    Literal["rescale", "imagenet", "featurewise", "raw", "card"] | None,
+    feature_option(
+        "--preprocess",
+        help="Preprocessing of the pixels; raw leaves them as they are, 0 to 255; card: as the network's card says.",
+    ),
 ]
 Size = Annotated[
     str | None,
@@ -86,8 +90,8 @@ WeightsChoice = Annotated[
     feature_option(
         "--weights",
         metavar="imagenet|random[:SEED]|FILE",
-        help="Weights of the backbone; BACKBONE=… where several are used. FEATX_WEIGHTS_DIR is searched for "
-        "BACKBONE_notop.weights.h5 before any download.",
+        help="Weights of the backbone; BACKBONE=… where several are used; of a .keras file or a card, where it is "
+        "now. FEATX_WEIGHTS_DIR is searched for BACKBONE_notop.weights.h5 before any download.",
     ),
 ]
 FitEngineOption = Annotated[
@@ -168,16 +172,26 @@ def size_of(text: str | None) -> int | tuple[int, int] | None:
 
 def weights_for(backbone: str, choices: list[str] | None) -> str | None:
     """Return the choice of `--weights` for one backbone: `BACKBONE=…` before a choice for all, the last one wins."""
-    from featx.networks import BACKBONES, is_model_file
+    from featx.networks import BACKBONES
+
+    def same(name: str) -> bool:
+        return name.lower() == backbone.lower() or (
+            _names_file(name) and Path(name).absolute() == Path(backbone).absolute()
+        )
 
     for_all = for_this = None
     for choice in choices or []:
         name, equals, source = choice.partition("=")
-        if not equals or not (name.lower() in BACKBONES or is_model_file(name)):
+        if not equals or not (name.lower() in BACKBONES or _names_file(name)):
             for_all = choice  # a path may have a = of its own
-        elif name.lower() == backbone.lower() or (is_model_file(name) and Path(name).absolute() == Path(backbone)):
+        elif same(name):
             for_this = source
     return for_this if for_this is not None else for_all
+
+
+def _names_file(name: str) -> bool:
+    """Tell whether the text before a = is the path of a network of its own, not a part of another path."""
+    return name.lower().endswith((".keras", ".toml", ".onnx")) or bool(name and Path(name).is_dir())
 
 
 def _check_names(values: Iterable[Any]) -> None:

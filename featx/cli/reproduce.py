@@ -27,7 +27,7 @@ def command(
     ] = False,
     backbones: Annotated[
         str | None,
-        options.feature_option(metavar="A,B", help="Further backbones to compare: names or .keras files."),
+        options.feature_option(metavar="A,B", help="Further backbones to compare: names, cards or .keras files."),
     ] = None,
     recipe: Annotated[
         list[str] | None,

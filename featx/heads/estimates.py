@@ -14,7 +14,7 @@ from featx.features import Extraction
 from featx.heads.engines import FitEngine, engine_on_cpu
 from featx.heads.sampling import TrainingBatches
 from featx.limits import Pace, check_disk, check_memory
-from featx.networks import BACKBONES, gpu_is_there
+from featx.networks import BACKBONES, find_weights, gpu_is_there, is_card
 from featx.recipes import DenseLayer, HeadPart, Recipe
 
 # Peak memory of a process that trains a head on a CPU, measured on Linux (docs/performance.md): what the libraries
@@ -34,8 +34,8 @@ def check_fit_memory(recipe: Recipe, width: int | None, dataset: Dataset, engine
 
     Args:
         recipe: Its head and fit are used.
-        width: Features of a row; None where they are not computed yet: those of a backbone that featx knows by name,
-            and at least one of another.
+        width: Features of a row; None where they are not computed yet: those of a backbone that featx knows by name
+            or whose card says it, and at least one of another.
         dataset: The images.
         engine: What trains the head.
 
@@ -92,7 +92,11 @@ def _weights(head: HeadPart, width: int, classes: int) -> int:
 
 
 def _known_width(recipe: Recipe) -> int:
-    backbone = BACKBONES.get(recipe.backbone.name.lower())
-    if backbone is None or recipe.backbone.cut is not None:
+    part = recipe.backbone
+    if is_card(part.name) and part.cut is None:
+        card = find_weights(part.name, part.weights).card
+        return card.about.width or 1 if card is not None and card.output.pooling == part.pooling else 1
+    backbone = BACKBONES.get(part.name.lower())
+    if backbone is None or part.cut is not None:
         return 1
-    return backbone.width(recipe.backbone.pooling, recipe.images.size)
+    return backbone.width(part.pooling, recipe.images.size)

@@ -11,6 +11,7 @@ import sys
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from featx.digests import digest_of, digest_of_file
 from featx.errors import UsageError, WeightsError, reason_of
@@ -58,6 +59,11 @@ class Weights:
     digest: str
     seed: int | None = None
     card: Card | None = None
+
+    def to_json(self, backbone: str) -> dict[str, Any]:
+        """Return a manifest's entry on the weights of the backbone with this name."""
+        card = {} if self.card is None else {"card": self.card.model_dump(mode="json")}
+        return {"backbone": backbone, "source": self.source, "sha256": self.digest, **card}
 
 
 def find_weights(backbone: str, source: str = "imagenet") -> Weights:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from featx.networks import BACKBONES, is_model_file, is_random
+from featx.networks import BACKBONES, Card, is_model_file, is_random
 from featx.recipes import DenseLayer, HeadPart, ImagesPart, Recipe, ViewsPart, dump_recipe
 from featx.reports.blocks import Block, Code, Facts, Note, Section, Table
 from featx.reports.opened import OpenedRun
+from featx.runs import Run
 from featx.text import NOTHING, count, duration
 
 RANDOM_WEIGHTS = (
@@ -36,7 +37,7 @@ def model_section(opened: OpenedRun) -> Section:
     blocks += [
         _layer_table(opened),
         Facts("Backbone", _backbone(opened)),
-        Facts("Settings", _settings(opened.run.recipe)),
+        Facts("Settings", _settings(opened.run)),
         Code("The complete recipe, with all default values", dump_recipe(opened.run.recipe)),
     ]
     return Section("Model", opened.id("model"), tuple(blocks))
@@ -82,6 +83,8 @@ def has_random_weights(opened: OpenedRun) -> bool:
 def backbone_title(opened: OpenedRun) -> str:
     """Return the backbone's name as its authors write it, or the name of its file."""
     name = opened.run.recipe.backbone.name
+    if opened.run.card is not None:
+        return opened.run.card.name
     if is_model_file(name):
         return Path(name).name
     return BACKBONES[name.lower()].builder if name.lower() in BACKBONES else name
@@ -90,7 +93,7 @@ def backbone_title(opened: OpenedRun) -> str:
 def weights_title(opened: OpenedRun) -> str:
     """Return where the weights come from, in a word or two; of a file only its name."""
     source = str(opened.run.manifest["weights"]["source"])
-    if is_model_file(source):
+    if is_model_file(source) or opened.run.card is not None:
         return "its own weights"
     named = f"{source} weights" if has_random_weights(opened) else Path(source).name
     return "ImageNet weights" if source == "imagenet" else named
@@ -98,9 +101,10 @@ def weights_title(opened: OpenedRun) -> str:
 
 def layers_of(opened: OpenedRun) -> list[NetworkLayer]:
     """Return all layers from the image to the classes, the backbone as one layer."""
-    recipe, manifest = opened.run.recipe, opened.run.manifest
+    recipe, manifest, card = opened.run.recipe, opened.run.manifest, opened.run.card
+    channels = 1 if card is not None and card.input.colour == "grey" else 3
     return [
-        NetworkLayer("Input", (*recipe.images.shape, 3), 0, trainable=False),
+        NetworkLayer("Input", (*recipe.images.shape, channels), 0, trainable=False),
         *_frozen_layers(opened),
         *_head_layers(recipe.head, int(manifest["features"]["dim"]), len(opened.run.classes)),
     ]
@@ -163,6 +167,8 @@ def _layer_table(opened: OpenedRun) -> Table:
 
 def _backbone(opened: OpenedRun) -> tuple[tuple[str, str], ...]:
     recipe, manifest = opened.run.recipe, opened.run.manifest
+    if opened.run.card is not None:
+        return _carded(opened, opened.run.card)
     return (
         ("network", backbone_title(opened)),
         ("weights", weights_title(opened)),
@@ -173,8 +179,34 @@ def _backbone(opened: OpenedRun) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _settings(recipe: Recipe) -> tuple[tuple[str, str], ...]:
-    fit = recipe.fit
+def _carded(opened: OpenedRun, card: Card) -> tuple[tuple[str, str], ...]:
+    """Return the facts of a network with a card."""
+    output, about = card.output, card.about
+    tokens = {
+        "cls": "the first token",
+        "mean": "the mean of the tokens of patches",
+        "cls+mean": "the first token, and the mean of the tokens of patches",
+        "map": "the map of the tokens of patches",
+    }
+    taken = [opened.run.recipe.backbone.cut or output.name or "the only one"]
+    taken += [tokens[output.tokens]] if output.tokens else []
+    return (
+        ("network", card.name),
+        ("weights", "its own weights"),
+        ("SHA-256 of the card", str(opened.run.manifest["weights"]["sha256"])),
+        ("SHA-256 of the network's file", next(iter(card.files.values()))),
+        ("features are taken from output", ", ".join(taken)),
+        ("pooling", opened.run.recipe.backbone.pooling),
+        ("features per image", count(int(opened.run.manifest["features"]["dim"]))),
+        ("licence", about.licence or NOTHING),
+        ("source", about.source or NOTHING),
+        ("made with", about.made_with or NOTHING),
+        *((("notes", about.notes),) if about.notes else ()),
+    )
+
+
+def _settings(run: Run) -> tuple[tuple[str, str], ...]:
+    recipe, fit = run.recipe, run.recipe.fit
     schedule = "constant"
     if fit.schedule is not None:
         rates = ", ".join(f"{value:g}" for value in fit.schedule.values)
@@ -183,7 +215,7 @@ def _settings(recipe: Recipe) -> tuple[tuple[str, str], ...]:
     return (
         ("recipe", recipe.name),
         ("image size", _size(recipe.images)),
-        ("preprocessing", _preprocessing(recipe)),
+        ("preprocessing", _preprocessing(recipe, run.card)),
         ("augmented views of each training image", _views(recipe.views)),
         ("optimizer", f"{fit.optimizer.capitalize()}, learning rate {fit.learning_rate:g}"),
         ("learning rate schedule", schedule),
@@ -205,8 +237,15 @@ def _size(part: ImagesPart) -> str:
     return f"{height} × {width} pixels{order}, {fit}, {part.resize}"
 
 
-def _preprocessing(recipe: Recipe) -> str:
+def _preprocessing(recipe: Recipe, card: Card | None) -> str:
     part = recipe.preprocess
+    if part.mode == "card" and card is not None:
+        pixels, order = card.pixels, {"rgb": "red, green, blue", "bgr": "blue, green, red", "grey": "grey"}
+        mean, std = (", ".join(f"{value:g}" for value in values) for values in (pixels.mean, pixels.std))
+        return (
+            f"as the network's card says: pixel values from 0 to 255, times {pixels.scale:g}, minus {mean}, divided "
+            f"by {std} ({order[card.input.colour]})"
+        )
     if part.mean is None or part.std is None:
         return part.mode
     mean, std = (", ".join(f"{value:.4f}" for value in values) for values in (part.mean, part.std))

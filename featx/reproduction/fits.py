@@ -9,8 +9,8 @@ from featx.data import read_data
 from featx.errors import RecipeError, RunError
 from featx.features import FeatureSpace, data_digest, extract, hash_images
 from featx.heads import class_indices, images_by_role
-from featx.networks import find_weights, is_model_file
-from featx.recipes import PreprocessPart, Recipe, ViewsPart
+from featx.networks import find_weights
+from featx.recipes import PreprocessPart, Recipe, ViewsPart, is_network_path
 from featx.reports import OpenedRun, has_random_weights
 from featx.reproduction.plan import PlannedFit
 from featx.runs import HEAD, ROWS_AT_ONCE, Run, fit_head, is_run, load_head, read_run
@@ -63,7 +63,7 @@ def _comparable(recipe: Recipe, wanted: Recipe) -> Recipe:
     part = recipe.preprocess
     if wanted.preprocess.mean is None:
         part = PreprocessPart(mode=part.mode)
-    place = {"weights": "", **({"name": ""} if is_model_file(recipe.backbone.name) else {})}
+    place = {"weights": "", **({"name": ""} if is_network_path(recipe.backbone.name) else {})}
     backbone = recipe.backbone.model_copy(update=place)
     return recipe.model_copy(update={"name": "", "description": "", "preprocess": part, "backbone": backbone})
 

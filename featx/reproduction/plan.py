@@ -10,8 +10,9 @@ from typing import Any
 
 from featx.digests import digest_of
 from featx.errors import UsageError
-from featx.networks import BACKBONES, is_model_file
-from featx.recipes import Recipe, dump_recipe, load_recipe, override
+from featx.features import default_recipe
+from featx.networks import BACKBONES, is_card
+from featx.recipes import Recipe, dump_recipe, is_network_path, load_recipe, override
 from featx.reproduction.data import TaskData, read_root
 from featx.sweeps import check_number
 
@@ -167,22 +168,28 @@ def _check(recipes: Mapping[str, Recipe | str], weights: Mapping[str, str], seed
 
 def _other(choice: str, like: Recipe) -> tuple[str, str, Recipe]:
     """Return the name, title and recipe of a further backbone, with ResNet50V2's head and a constant rate."""
-    if is_model_file(choice):
-        # This name is part of file names and of ids on the page.
-        short = "model-" + re.sub(r"[^A-Za-z0-9]+", "-", Path(choice).stem).strip("-")
+    own: dict[str, Any] = {}
+    if is_network_path(choice):
         title, size = Path(choice).name, None
+        if is_card(choice):
+            carded = default_recipe(choice)
+            title, own = carded.name, {"images": carded.images, "preprocess.mode": "card"}
+            own |= {"backbone.pooling": carded.backbone.pooling}
+        # This name is part of file names and of ids on the page.
+        short = "model-" + re.sub(r"[^A-Za-z0-9]+", "-", title if own else Path(choice).stem).strip("-")
     else:
         row = BACKBONES.get(choice.lower())
         if row is None:
             raise UsageError(
-                f"Expected backbones among {', '.join(BACKBONES)}, or .keras files, received {choice!r}."
+                f"Expected backbones among {', '.join(BACKBONES)}, cards or .keras files, received {choice!r}."
             )
         short, title, size = row.name, row.builder, row.size if like.images.size == 224 else None
-    changes: dict[str, Any] = {"backbone.name": choice, "backbone.pooling": "avg", "images.size": size}
+    changes = {"backbone.name": choice, "backbone.pooling": "avg", "images.size": size}
     # A recipe in place of the report's may name ResNet50V2's own file or layer.
     like = like.replaced({"fit.schedule": None, "backbone.cut": None, "backbone.weights": "imagenet"})
-    recipe = override(like, changes | {"name": f"covid4-{short}"})
-    description = f"{title} in place of ResNet50V2, average pooling, one hidden layer, a constant learning rate."
+    recipe = override(like, changes | own | {"name": f"covid4-{short}"})
+    pooling = {"avg": "average pooling, ", "max": "maximum pooling, "}.get(recipe.backbone.pooling, "")
+    description = f"{title} in place of ResNet50V2, {pooling}one hidden layer, a constant learning rate."
     return short, f"Task 2, {title}", override(recipe, {"description": description})
 
 

@@ -95,7 +95,7 @@ def reproduce(
         root: Folder with `two` and `all`, each with `train/<class>` and `test/<class>`.
         out: Folder for everything: absent, empty, or an earlier reproduction's.
         quick: Few epochs, views, seeds and batch sizes; accuracies are not compared with the report's.
-        backbones: Further backbones for the comparison of models: names or `.keras` files.
+        backbones: Further backbones for the comparison of models: names, cards or `.keras` files.
         weights: Weights by backbone, where they are not ImageNet's.
         recipes: Recipes in place of the report's, by the names of those.
         seeds: Number of fits for each batch size; the default is 3, or 2 with `quick`.

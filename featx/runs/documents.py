@@ -74,6 +74,7 @@ class _Data(Document):
 class _Weights(Document):
     source: str = ""
     sha256: Digest
+    card: dict[str, Any] | None = None
 
 
 class _Features(Document):

@@ -131,7 +131,8 @@ def explain_of_run(image: str | Path, run: str | Path, *, view: int = 0, cache: 
         RunError: The folder is not a run.
     """
     opened = read_run(run)
-    weights = Weights(opened.recipe.backbone.weights, None, str(opened.manifest["weights"]["sha256"]))
+    digest = str(opened.manifest["weights"]["sha256"])
+    weights = Weights(opened.recipe.backbone.weights, None, digest, card=opened.card)
     return _explain(content_digest(read_bytes(Path(image), str(image))), opened.recipe, weights, view, cache)
 
 

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from featx.data import SPLITS
-from featx.errors import RunError, reason_of
+from featx.errors import FeatxError, RunError, reason_of
 from featx.files import check_folder, is_file, open_file, unwritable
+from featx.networks import Card, card_of
 from featx.recipes import Recipe, load_recipe, with_network_beside
 from featx.runs.documents import Manifest, Metrics, read_document
 
@@ -103,6 +104,19 @@ class Run:
             return [_image(row, shares, valid) for row in rows]
 
         return self._read(PREDICTIONS, "images", parse)
+
+    @cached_property
+    def card(self) -> Card | None:
+        """The card of the network as it was when the head was trained; None for a network without one.
+
+        Raises:
+            RunError: It is not valid.
+        """
+        document = self.manifest["weights"].get("card")
+        try:
+            return None if document is None else card_of(document, f"in {self.path / MANIFEST}")
+        except FeatxError as error:
+            raise RunError(f"{str(error).removesuffix('.')}; fit the head again.") from None
 
     @cached_property
     def metrics(self) -> dict[str, Any]:

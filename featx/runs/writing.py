@@ -124,11 +124,7 @@ def _manifest(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "classes": list(extraction.dataset.classes),
         "data": data_facts(extraction),
-        "weights": {
-            "backbone": extraction.spec.backbone.name,
-            "source": extraction.weights.source,
-            "sha256": extraction.weights.digest,
-        },
+        "weights": extraction.weights.to_json(extraction.spec.backbone.name),
         "features": {
             "feature_set": extraction.space.plain.id,
             "augmented_set": extraction.space.augmented.id,
