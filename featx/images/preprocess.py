@@ -94,6 +94,10 @@ class Preprocessing:
 
     def _statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         if self.mean is None or self.std is None:
+            if self.rule == "affine":
+                raise RecipeError(
+                    "Preprocessing 'affine' needs a mean and a deviation of each channel, received none."
+                )
             raise RecipeError(
                 "Preprocessing 'featurewise' needs the channel means and deviations of training images, "
                 "but there are none; give preprocess.mean and preprocess.std, or data with a train split."

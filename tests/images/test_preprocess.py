@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import math
 from fractions import Fraction
 from pathlib import Path
@@ -11,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image
 
 from featx.errors import DataError, RecipeError
-from featx.images.preprocess import ChannelStatistics, Preprocessing, Rule
+from featx.images.preprocess import ChannelStatistics, Colour, Preprocessing, Rule, in_colour
 from featx.networks import BACKBONES, KerasNetwork, find_weights, load_keras, own_preprocessing
 from featx.recipes import BackbonePart
 
@@ -85,7 +87,7 @@ def test_the_bare_network_on_preprocessed_pixels_is_keras_network_on_raw_ones(na
     expected = full.predict_on_batch(images.astype(np.float32))
 
     part = BackbonePart(name=name, weights=str(file), pooling="avg")
-    network = KerasNetwork(part, 64, find_weights(name, str(file)), batch_size=2)
+    network = KerasNetwork(part, (64, 64), find_weights(name, str(file)), batch_size=2)
     error = np.abs(network.rows(own_preprocessing(name)(images)) - expected).max()
     error_of_another_rule = np.abs(network.rows(Preprocessing("tf")(images)) - expected).max()
     assert error < 1e-3 * error_of_another_rule
@@ -128,6 +130,75 @@ def test_an_image_alone_or_in_a_batch_is_the_same_contiguous_float32(rule: Rule)
     assert together.flags.c_contiguous
     for image, row in zip(images, together, strict=True):
         np.testing.assert_array_equal(rule_of(rule)(image), row)
+
+
+# Affine: as a network's card says
+
+
+AFFINE = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "scale": 1 / 255}
+
+
+@pytest.mark.parametrize("colour", ["rgb", "bgr"])
+def test_affine_pixels_are_scaled_then_centred_in_the_order_of_the_channels(colour: Colour) -> None:
+    images = some_images()
+    images.flags.writeable = False
+    ordered = images if colour == "rgb" else images[..., [2, 1, 0]]
+    # The numbers stand in the order of the network's channels, whichever it is.
+    expected = (ordered.astype(np.float64) / 255 - AFFINE["mean"]) / AFFINE["std"]
+    result = Preprocessing("affine", **AFFINE, colour=colour)(images)
+    assert (result.dtype, result.flags.c_contiguous, result.flags.writeable) == (np.float32, True, True)
+    assert not np.shares_memory(result, images)
+    np.testing.assert_allclose(result, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("rule", ["rescale", "raw", "tf", "torch", "caffe"])
+def test_the_other_rules_are_special_cases_of_affine(rule: Rule) -> None:
+    torch = {name: AFFINE[name] for name in ("mean", "std", "scale")}
+    same: dict[str, Any] = {
+        "rescale": {"mean": (0.0,) * 3, "std": (1.0,) * 3, "scale": 1 / 255},
+        "raw": {"mean": (0.0,) * 3, "std": (1.0,) * 3},
+        "tf": {"mean": (1.0,) * 3, "std": (1.0,) * 3, "scale": 1 / 127.5},
+        "torch": torch,
+        "caffe": {"mean": (103.939, 116.779, 123.68), "std": (1.0,) * 3, "colour": "bgr"},
+    }[rule]
+    images = some_images()
+    ours = Preprocessing("affine", **same)
+    np.testing.assert_allclose(ours(images), Preprocessing(rule)(images), rtol=1e-6, atol=1e-6)
+    assert ours.key() != Preprocessing(rule).key()
+    assert ours.keeps_pixels == Preprocessing(rule).keeps_pixels
+
+
+def test_grey_is_pillows_and_one_channel() -> None:
+    # All 16.7 million colours were compared once. These are fewer, with both ends of each channel.
+    levels = np.array([*range(0, 256, 7), 1, 2, 127, 128, 254, 255], np.uint8)
+    colours = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(len(levels), -1, 3)
+    expected = np.asarray(Image.fromarray(colours).convert("L"))[..., None]
+    np.testing.assert_array_equal(in_colour(colours, "grey"), expected)
+    grey = Preprocessing("affine", (0.5,), (0.25,), 1 / 255, "grey")
+    result = grey(colours[None])
+    assert (grey.channels, result.shape, result.dtype) == (1, (1, *expected.shape), np.float32)
+    np.testing.assert_allclose(result[0], (expected / 255 - 0.5) / 0.25, atol=1e-6)
+
+
+def test_grey_of_three_equal_channels_is_their_value() -> None:
+    levels = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+    np.testing.assert_array_equal(in_colour(levels, "grey")[:, 0], np.arange(256))
+    assert Preprocessing("affine", (0.0,), (1.0,), 1.0, "grey").keeps_pixels
+    assert (Preprocessing("affine", **AFFINE).channels, Preprocessing("torch").channels) == (3, 3)
+
+
+def test_each_number_of_affine_is_in_the_key() -> None:
+    def key(**changes: Any) -> str:
+        return json.dumps(Preprocessing("affine", **{**AFFINE, **changes}).key(), sort_keys=True)
+
+    others = [{"scale": 1.0}, {"mean": (0.4, 0.456, 0.406)}, {"std": (0.2, 0.224, 0.225)}, {"colour": "bgr"}]
+    assert len({key(), *(key(**other) for other in others)}) == 5
+    assert key() == key(mean=[0.485, 0.456, 0.406])
+
+
+def test_affine_without_its_numbers_is_refused() -> None:
+    with pytest.raises(RecipeError, match="needs a mean and a deviation of each channel"):
+        Preprocessing("affine")(some_images())
 
 
 def statistics_of(images: list[NDArray[np.uint8]]) -> tuple[Any, Any]:

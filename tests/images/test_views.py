@@ -26,22 +26,22 @@ def noise(size: int = 40, low: int = 0, high: int = 256) -> NDArray[np.uint8]:
     return np.random.default_rng(7).integers(low, high, (size, size, 3), dtype=np.uint8)
 
 
-def smooth(size: int = 48) -> NDArray[np.uint8]:
-    y, x = np.mgrid[:size, :size] / size
+def smooth(height: int = 48, width: int = 48) -> NDArray[np.uint8]:
+    y, x = np.mgrid[:height, :width] / 48
     bands = (np.sin(5 * x + y), np.cos(3 * y - x), x * y)
     return np.stack([127 + 100 * band for band in bands], axis=2).astype(np.uint8)
 
 
-def forward(transform: Transform, size: int) -> NDArray[np.float64]:
+def forward(transform: Transform, height: int, width: int) -> NDArray[np.float64]:
     """The documented map as a 3 x 3 matrix from image to view: flip, zoom, shear, rotation, shift."""
     turn, lean = math.radians(transform.rotation), math.tan(math.radians(transform.shear))
     flip = np.diag([1 - 2.0 * transform.horizontal_flip, 1 - 2.0 * transform.vertical_flip, 1])
     zoom = np.diag([transform.zoom_x, transform.zoom_y, 1])
     shear = np.array([[1, -lean, 0], [0, 1, 0], [0, 0, 1]])  # y points down: the top goes to the right
     rotation = np.array([[math.cos(turn), math.sin(turn), 0], [-math.sin(turn), math.cos(turn), 0], [0, 0, 1]])
-    to_centre = np.array([[1, 0, -size / 2], [0, 1, -size / 2], [0, 0, 1]])
+    to_centre = np.array([[1, 0, -width / 2], [0, 1, -height / 2], [0, 0, 1]])
     back = np.array(
-        [[1, 0, size / 2 + transform.shift_x * size], [0, 1, size / 2 + transform.shift_y * size], [0, 0, 1]]
+        [[1, 0, width / 2 + transform.shift_x * width], [0, 1, height / 2 + transform.shift_y * height], [0, 0, 1]]
     )
     product: NDArray[np.float64] = back @ rotation @ shear @ zoom @ flip @ to_centre
     return product
@@ -49,19 +49,19 @@ def forward(transform: Transform, size: int) -> NDArray[np.float64]:
 
 def reference(image: NDArray[np.uint8], transform: Transform, fill: int) -> NDArray[np.float64]:
     """Bilinear sampling, pixel by pixel: the place in the image that comes to lie on each view pixel's centre."""
-    size = image.shape[0]
-    inverse = np.linalg.inv(forward(transform, size))
+    height, width = image.shape[:2]
+    inverse = np.linalg.inv(forward(transform, height, width))
     source = np.clip(image.astype(np.float64) + transform.channel_shift, 0, 255)
     result = np.full(image.shape, float(fill))
-    for row in range(size):
-        for column in range(size):
+    for row in range(height):
+        for column in range(width):
             x, y, _ = inverse @ [column + 0.5, row + 0.5, 1]
-            if not (0 <= x < size and 0 <= y < size):
+            if not (0 <= x < width and 0 <= y < height):
                 continue
             left, top = math.floor(x - 0.5), math.floor(y - 0.5)
             dx, dy = x - 0.5 - left, y - 0.5 - top
-            x0, x1 = max(left, 0), min(left + 1, size - 1)
-            y0, y1 = max(top, 0), min(top + 1, size - 1)
+            x0, x1 = max(left, 0), min(left + 1, width - 1)
+            y0, y1 = max(top, 0), min(top + 1, height - 1)
             upper = source[y0, x0] * (1 - dx) + source[y0, x1] * dx
             lower = source[y1, x0] * (1 - dx) + source[y1, x1] * dx
             result[row, column] = upper * (1 - dy) + lower * dy
@@ -119,8 +119,9 @@ def test_quarter_turns_go_anticlockwise(quarters: int) -> None:
         Transform(-40, 0.13, 0.2, 19, 1.1, 0.8, 12.5, True, True),
     ],
 )
-def test_the_map_agrees_with_bilinear_sampling_in_float64(transform: Transform) -> None:
-    image = smooth()
+@pytest.mark.parametrize("shape", [(48, 48), (31, 53), (45, 28)])
+def test_the_map_agrees_with_bilinear_sampling_in_float64(transform: Transform, shape: tuple[int, int]) -> None:
+    image = smooth(*shape)
     difference = apply(image, transform, fill=5) - reference(image, transform, fill=5)
     assert np.abs(difference).max() <= 0.51  # rounding to the nearest, and no more
     assert abs(difference.mean()) < 0.05  # neither darker nor brighter
@@ -129,6 +130,18 @@ def test_the_map_agrees_with_bilinear_sampling_in_float64(transform: Transform) 
 def test_an_image_that_is_not_square_turns_about_its_centre() -> None:
     image = noise(30)[:20]
     assert np.array_equal(apply(image, Transform(rotation=180)), image[::-1, ::-1])
+    quarter = apply(image, Transform(rotation=90), fill=3)
+    assert np.abs(quarter[:, 5:25].astype(int) - np.rot90(image)[5:25]).max() <= 1
+    assert (quarter[:, :5] == 3).all()
+    assert (quarter[:, 25:] == 3).all()
+
+
+def test_a_shift_is_a_fraction_of_its_own_side() -> None:
+    image = noise(40)[:20]
+    moved = apply(image, Transform(shift_x=0.1, shift_y=0.1), fill=9)
+    assert np.array_equal(moved[2:, 4:], image[:-2, :-4])
+    assert (moved[:2] == 9).all()
+    assert (moved[:, :4] == 9).all()
 
 
 def test_brightness_is_clipped_and_does_not_reach_the_fill() -> None:
