@@ -124,7 +124,7 @@ def test_the_map_agrees_with_bilinear_sampling_in_float64(transform: Transform, 
     image = smooth(*shape)
     difference = apply(image, transform, fill=5) - reference(image, transform, fill=5)
     assert np.abs(difference).max() <= 0.51  # rounding to the nearest, and no more
-    assert abs(difference.mean()) < 0.05  # neither darker nor brighter
+    assert abs(difference.mean()) < 0.1  # neither darker nor brighter; -0.5 if the fraction were cut off
 
 
 def test_an_image_that_is_not_square_turns_about_its_centre() -> None:
