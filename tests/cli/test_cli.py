@@ -82,6 +82,8 @@ def test_the_cache_is_a_folder_named_cache_unless_another_is_given(
     ("words", "field", "value"),
     [
         (["--size", "40"], ("images", "size"), 40),
+        (["--size", "40x24"], ("images", "size"), 40),
+        (["--size", "40x24"], ("images", "width"), 24),
         (["--pooling", "avg"], ("backbone", "pooling"), "avg"),
         (["--preprocess", "featurewise"], ("preprocess", "rule"), "featurewise"),
         (["--dtype", "float16"], ("dtype",), "float16"),
@@ -102,6 +104,12 @@ def test_flags_override_the_recipe_field(
 def test_a_size_of_0_is_refused_and_not_taken_for_none(featx: Featx, data: Path) -> None:
     refused = featx("clusters", data, "--size", "0")
     assert (refused.code, "images.size" in refused.err) == (2, True)
+
+
+@pytest.mark.parametrize("size", ["x", "32x", "32x32x3", "-32", "32.5", "32 x 32", ""])
+def test_a_size_that_is_no_size_is_refused(featx: Featx, data: Path, size: str) -> None:
+    refused = featx("extract", data, "--size", size)
+    assert (refused.code, "HEIGHTxWIDTH, such as 224 or 480x640" in refused.err) == (2, True)
 
 
 def test_export_writes_what_numpy_reads(extract: Featx, tmp_path: Path) -> None:
