@@ -63,9 +63,9 @@ def source_of(spec: Recipe, cache: Path) -> NetworkSource:
 def runs_of(source: NetworkSource, images: int, sizes: list[int]) -> tuple[dict[str, Callable[[], object]], int]:
     """What is timed, by name, and the network's operations on an image."""
     generator = np.random.default_rng(0)
-    pixels = generator.normal(0, 50, (images, source.size, source.size, 3)).astype(np.float32)
+    pixels = generator.normal(0, 50, (images, *source.shape, 3)).astype(np.float32)
     matrix = generator.normal(size=(MATRIX, MATRIX)).astype(np.float32)
-    model = KerasNetwork(source.backbone, source.size, source.weights).model
+    model = KerasNetwork(source.backbone, source.shape, source.weights).model
     runs: dict[str, Callable[[], object]] = {
         "matrix product (NumPy)": lambda: matrix @ matrix,
         "Keras predict, batches of 32": lambda: model.predict(pixels, batch_size=PREDICT_BATCH, verbose=0),

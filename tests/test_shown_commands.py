@@ -92,7 +92,7 @@ def write_recipes(folder: Path) -> None:
 def write_weights(folder: Path) -> None:
     folder.mkdir()
     for name in BACKBONES:
-        network = KerasNetwork(BackbonePart(name=name), SIZE, find_weights(name, "random"))
+        network = KerasNetwork(BackbonePart(name=name), (SIZE, SIZE), find_weights(name, "random"))
         network.model.save_weights(folder / f"{name}_notop.weights.h5")
 
 

@@ -23,9 +23,10 @@ def command(
     dtype: Annotated[str | None, options.feature_option(help="float32 or float16, on disk.")] = None,
     precision: options.Precision = None,
     engine: Annotated[
-        Literal["auto", "keras", "openvino"],
+        Literal["auto", "keras", "openvino", "onnxruntime"],
         options.running_option(
-            help="What runs the network; auto: openvino where it is installed, unless there is a GPU."
+            help="What runs the network; auto: openvino where it is installed, unless there is a GPU. "
+            "onnxruntime is for cards of ONNX files."
         ),
     ] = "auto",
     batch_size: Annotated[

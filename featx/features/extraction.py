@@ -11,6 +11,7 @@ from typing import Any
 
 from featx.data import SURVEY, Dataset, read_data
 from featx.errors import DataError
+from featx.features.choice import base_recipe, with_card
 from featx.features.compute import compute
 from featx.features.decoding import STATISTICS, Work, with_statistics
 from featx.features.estimates import check_number_of_rows
@@ -19,7 +20,7 @@ from featx.features.spaces import FeatureSpace, ViewRows
 from featx.features.table import FeatureTable
 from featx.networks import Engine, Weights, chosen_engine, find_weights
 from featx.progress import Progress, reports_progress
-from featx.recipes import FeatureSpec, load_recipe
+from featx.recipes import FeatureSpec
 from featx.store import RowKey, StatCache, Store
 
 log = logging.getLogger("featx")
@@ -114,7 +115,7 @@ class Extraction:
 @reports_progress
 def extract(
     data: str | Path,
-    spec: FeatureSpec | str | Path = "covid4-vgg16",
+    spec: FeatureSpec | str | Path | None = None,
     *,
     cache: str | Path = "cache",
     engine: Engine = "auto",
@@ -127,10 +128,11 @@ def extract(
 
     Args:
         data: A folder of class folders or split folders, or a CSV or Parquet manifest.
-        spec: Which features: a recipe, its name or path, or a `FeatureSpec` (see `default_recipe`).
+        spec: Which features: a recipe, its name or path, or a `FeatureSpec` (see `default_recipe`). If not
+            given, EfficientNet-Lite0, which comes with featx, with its default settings.
         cache: Folder of the store, made when there is something to write.
-        engine: What runs the network: `keras`, `openvino` or `auto`, which is OpenVINO where it is installed, can
-            run the network and there is no GPU.
+        engine: What runs the network: `keras`, `openvino`, `onnxruntime` (for cards of ONNX files) or `auto`, which
+            is OpenVINO where it is installed, can run the network and there is no GPU.
         batch_size: Images in a batch; the engine's default if not given.
         on_error: `skip` leaves out images that cannot be read; `fail` stops at the first and keeps the rows computed
             so far.
@@ -146,8 +148,8 @@ def extract(
         StoreError: The cache cannot be written.
         ResourcesError: The rows do not fit onto the disk, or the network's work not into memory.
     """
-    if isinstance(spec, (str, Path)):
-        spec = load_recipe(spec)
+    if spec is None or isinstance(spec, (str, Path)):
+        spec = base_recipe(None if spec is None else str(spec), None)
     dataset = read_data(Path(data), missing="keep" if on_error == "skip" else "fail")
     extraction = extract_dataset(dataset, spec, cache=cache, engine=engine, batch_size=batch_size, on_error=on_error)
     warn_of_two_labels(extraction.images)
@@ -165,14 +167,16 @@ def extract_dataset(
     on_error: OnError = "fail",
 ) -> Extraction:
     """Do what `extract` does, for data that is already read; `weights` are those found before, if any."""
-    engine_name: str = chosen_engine(engine, spec.backbone.precision)
+    chosen_engine(engine, spec.backbone.precision)  # before anything is read
     start = time.perf_counter()
     store = Store(Path(cache))
     weights = weights or find_weights(spec.backbone.name, spec.backbone.weights)
     images, failed = hash_images(dataset.items, on_error, StatCache(store.root))
     _check_any(images, failed)
     train = [image for image in images if image.item.split == "train"]
-    space = FeatureSpace(with_statistics(spec, train, store, on_error), weights, store)
+    spec = with_card(spec, weights)
+    space = FeatureSpace(with_statistics(spec, train, store, on_error), weights, store, engine)
+    engine_name: str = space.network.chosen_engine(engine)
     check_number_of_rows(space, images, spec.views.count)
     wanted = row_keys(images, spec.views.count)
     missing = space.missing(wanted)

@@ -12,16 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import RecipeError
+from featx.features.choice import with_card
 from featx.images import DECODE_RULE, VIEW_RULE, Preprocessing, ViewSpec
-from featx.networks import NetworkSource, Weights, own_preprocessing
+from featx.networks import Card, Engine, NetworkSource, Weights, own_preprocessing
 from featx.recipes import FeatureSpec
 from featx.store import RowKey, Rows, Space, Store, chunk_size
-
-# Rows of engines in one numerical class count as the same; mixed precision is a class of its own. On radiographs,
-# the relative difference between OpenVINO's rows and those of Keras is 1e-7 (VGG16) and 2e-5 (MobileNetV2); Keras's
-# own graphs, eager and compiled runs differ by 1e-6 and 6e-6, and those without oneDNN by
-# 5e-7 and 3e-6. Deterministic operations of TensorFlow change no bit.
-NUMERICS = {"float32": "float32", "mixed": "mixed_float16"}
 
 
 class SpacePair:
@@ -59,10 +54,12 @@ class FeatureSpace(SpacePair):
         network: What the network is built from.
         preprocessing: The preprocessing of pixels.
         views: How augmented views are made.
+
+    `engine` is what will run the network, as the user chose it.
     """
 
-    def __init__(self, spec: FeatureSpec, weights: Weights, store: Store) -> None:
-        self.spec = spec
+    def __init__(self, spec: FeatureSpec, weights: Weights, store: Store, engine: Engine = "auto") -> None:
+        self.spec = spec = with_card(spec, weights)
         self.weights = weights
         self.store = store
         self.preprocessing = _preprocessing(spec, weights)
@@ -76,7 +73,7 @@ class FeatureSpace(SpacePair):
             "preprocess": dict(self.preprocessing.key()),
             "backbone": self.network.identity(),
             "dtype": spec.features.dtype,
-            "numerics": NUMERICS[spec.backbone.precision],
+            "numerics": self.network.numerics(engine),
         }
         views = {"rule": VIEW_RULE, **asdict(self.views)}
         super().__init__(store.space(description), store.space(description | {"views": views}))
@@ -101,7 +98,27 @@ def _preprocessing(spec: FeatureSpec, weights: Weights) -> Preprocessing:
         return weights.card.preprocessing()
     if part.mode == "imagenet":
         return own_preprocessing(spec.backbone.name)
+    if weights.card is not None:
+        return _instead_of_card(weights.card, spec)
     return Preprocessing(part.mode, part.mean, part.std)
+
+
+def _instead_of_card(card: Card, spec: FeatureSpec) -> Preprocessing:
+    """Return a rule that the recipe names instead of the card's, in the card's order of channels."""
+    part, colour = spec.preprocess, card.input.colour
+    channels = 1 if colour == "grey" else 3
+    if part.mode != "featurewise":
+        scale = 1.0 if part.mode == "raw" else 1 / 255
+        return Preprocessing("affine", (0.0,) * channels, (1.0,) * channels, scale, colour)
+    if colour == "grey":
+        raise RecipeError(
+            f"Preprocessing 'featurewise' is for images of three channels, but {card.name} takes grey images; choose "
+            "preprocess.mode 'card', 'rescale' or 'raw' (--preprocess)."
+        )
+    if part.mean is None or part.std is None:
+        return Preprocessing("featurewise")  # which says what it needs
+    order = slice(None, None, -1 if colour == "bgr" else 1)
+    return Preprocessing("affine", part.mean[order], part.std[order], 1 / 255, colour)
 
 
 class ViewRows:

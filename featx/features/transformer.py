@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from featx.data import Item
 from featx.errors import DataError, UntrustedError
-from featx.features.choice import base_recipe, with_size
+from featx.features.choice import base_recipe, with_card, with_size
 from featx.features.compute import compute
 from featx.features.decoding import with_statistics
 from featx.features.extraction import work_of
@@ -125,8 +125,8 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     Args:
         recipe: A recipe, its name or the path of its file; only what decides the features is used.
-        backbone: Instead of a recipe, a backbone with its default settings: a name or a `.keras` file; VGG16 without
-            either.
+        backbone: Instead of a recipe, a backbone with its default settings: a name or a `.keras` file;
+            EfficientNet-Lite0, which comes with featx, without either.
         weights: `imagenet`, `random`, `random:SEED` or a file. What is not given here and below is the recipe's.
         pooling: `none`, `avg` or `max`.
         preprocess: `rescale`, `imagenet`, `featurewise` or `raw`.
@@ -230,7 +230,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         weights = find_weights(wanted.backbone.name, wanted.backbone.weights)
         store = Store(Path(self.cache))
         images = images_of(X, "train", StatCache(store.root))
-        spec = with_statistics(wanted, images, store, "fail")
+        spec = with_statistics(with_card(wanted, weights), images, store, "fail")
         space = self._complete(images, spec, weights).plain
         self.spec_, self.weights_ = spec, weights
         self.feature_set_, self.n_features_out_ = space.id, space.dim or 0
@@ -255,12 +255,12 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Compute the rows that the cache lacks, and return where all of them are."""
         store = Store(Path(self.cache))
         keys = [(image.digest, 0) for image in images]
-        space = FeatureSpace(spec, weights, store)
+        space = FeatureSpace(spec, weights, store, self.engine)
         if not space.missing(keys):
             return space
         with store.lock(), permitting(self.yes):
             # Another process may have computed some while this one waited.
-            space = FeatureSpace(spec, _trusted(weights, spec), store)
+            space = FeatureSpace(spec, _trusted(weights, spec), store, self.engine)
             missing = space.missing(keys)
             if missing:
                 compute(work_of(images, missing), space, space.network.build(self.engine, self.batch_size), "fail")

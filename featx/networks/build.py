@@ -6,7 +6,7 @@ import logging
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,27 +14,23 @@ from featx.digests import digest_of
 from featx.errors import EngineError, RecipeError, StoreError, UsageError
 from featx.images import Preprocessing
 from featx.networks.backbones import is_model_file
-from featx.networks.framework import gpu_is_there, has_gpu, has_openvino
+from featx.networks.card_networks import CardNetwork
+from featx.networks.cards import Card
+from featx.networks.engines import BATCH_SIZES, ChosenEngine, Engine, card_engine, chosen_engine
+from featx.networks.framework import has_gpu, has_openvino
 from featx.networks.keras import KerasNetwork, Network
 from featx.networks.memory import check_maps, map_values_of_graph
 from featx.networks.openvino import CONVERSION_RULE, OpenVINONetwork, convert
+from featx.networks.trials import same_rows, trial_images
 from featx.networks.weights import Weights
-from featx.recipes import BackbonePart, Precision
+from featx.recipes import BackbonePart
 from featx.store import Store, load_document, load_network, save_document, save_network, seal_compiled
 
 log = logging.getLogger("featx")
 
-Engine = Literal["auto", "keras", "openvino"]
 NETWORKS = "networks"
-# Images in a batch with which each engine was fastest, or nearly so, on VGG16 and MobileNetV2. OpenVINO computes
-# several batches at once, and the feature maps of a few images stay in a core's cache.
-BATCH_SIZES = {"keras": 16, "openvino": 2}
 # Raised by hand when networks in users' files must be looked at again before their rows are used.
 FILES_RULE = 1
-# The largest difference of a feature between a conversion and its original: a share of the row's largest, or this
-# much. On radiographs the share is 2e-5; layers in half precision come to 4e-4.
-TOLERANCE = 2e-3
-SMALLEST = 1e-6
 
 
 class NetworkFacts(NamedTuple):
@@ -64,20 +60,57 @@ class NetworkSource:
     store: Store
     preprocessing: Preprocessing | None = None
 
-    @property
-    def size(self) -> int:
-        """The input's height."""
-        return self.shape[0]
-
     def identity(self) -> dict[str, Any]:
         """Return what distinguishes the network from others; where a file lies is not part of it."""
-        part = self.backbone
+        part, card = self.backbone, self.weights.card
+        name = "file" if is_model_file(part.name) else part.name.lower()
         return {
-            "name": "file" if is_model_file(part.name) else part.name.lower(),
+            "name": name if card is None else "card",
             "weights": self.weights.digest,
             "cut": part.cut,
             "pooling": part.pooling,
+            # Its digest is `weights`; this is for people who look for a difference.
+            **({} if card is None else {"card": card.key()}),
         }
+
+    def numerics(self, engine: str = "auto") -> str:
+        """Return the numerical class of an engine's rows, without loading one if that is known.
+
+        Rows in one class count as the same; mixed precision is a class of its own. On radiographs, the relative
+        difference between OpenVINO's rows and those of Keras is 1e-7 (VGG16) and 2e-5 (MobileNetV2); Keras's own
+        graphs, eager and compiled runs differ by 1e-6 and 6e-6, and those without oneDNN by 5e-7 and 3e-6.
+        Deterministic operations of TensorFlow change no bit. onnxruntime has its own if its rows are not known to be OpenVINO's. The
+        first time that it is asked for, both are run on trial images, where both are installed.
+        """
+        if self.backbone.precision == "mixed":
+            return "mixed_float16"
+        card = self._graph_card()
+        if card is None or (engine != "onnxruntime" and (engine != "auto" or has_openvino())):
+            return "float32"
+        return "float32" if self._card_network(card).engines_agree() else "onnxruntime"
+
+    def chosen_engine(self, engine: str) -> ChosenEngine:
+        """Return the engine that `engine` means for this network on this machine, without loading any.
+
+        Raises:
+            UsageError: There is no such engine, it is not installed, or it cannot run this network.
+            RecipeError: Mixed precision is asked of a card's network.
+        """
+        card = self._graph_card()
+        if card is None:
+            if engine == "onnxruntime":
+                raise UsageError(
+                    f"Expected the engine keras or openvino for {Path(self.backbone.name).name}, received "
+                    "onnxruntime, which is for networks with a card in the format ONNX; use --engine openvino."
+                )
+            return chosen_engine(engine, self.backbone.precision)
+        if self.backbone.precision == "mixed":
+            raise RecipeError(
+                f"Expected precision 'float32' for {card.name}, received 'mixed', in which only Keras computes; "
+                "leave --precision out."
+            )
+        chosen_engine(engine)
+        return card_engine(engine, card.kind, card.name)
 
     def facts(self) -> NetworkFacts:
         """Return what is known about the network, from the store or by building it.
@@ -88,7 +121,10 @@ class NetworkSource:
         """
         facts = self._stored_facts()
         if facts is None:
-            facts = _facts_of(KerasNetwork(self.backbone, self.size, self.weights))
+            if self._graph_card() is not None:
+                facts = _facts_of(self.build())
+            else:
+                facts = _facts_of(KerasNetwork(self.backbone, self.shape, self.weights))
             with suppress(StoreError):  # a cache that is only read
                 self._save(facts)
         self._check_pixels(facts)
@@ -105,9 +141,17 @@ class NetworkSource:
             UsageError: There is no such engine, or it is not installed.
             EngineError: The engine that was named cannot run the network, or gives other rows than Keras.
             RecipeError: The preprocessing is not the one that the network needs.
-            FeatxError: What `KerasNetwork` raises.
+            FeatxError: What `KerasNetwork`, `Graph` and `OnnxRuntimeNetwork` raise.
         """
-        if chosen_engine(engine, self.backbone.precision) == "openvino":
+        chosen = self.chosen_engine(engine)
+        card = self._graph_card()
+        if card is not None:
+            facts = self._stored_facts()
+            built = self._card_network(card).build(chosen, batch_size, facts and facts.parameters)
+            if facts is None:
+                self._save(_facts_of(built))
+            return built
+        if chosen == "openvino":
             try:
                 return self._openvino(batch_size or BATCH_SIZES["openvino"])
             except EngineError as error:
@@ -121,7 +165,7 @@ class NetworkSource:
     def _keras(self, batch_size: int) -> KerasNetwork:
         if self.backbone.precision == "mixed" and not has_gpu():
             log.warning("Mixed precision is for GPUs with units for it; TensorFlow finds none here, so it is slower.")
-        network = KerasNetwork(self.backbone, self.size, self.weights, batch_size)
+        network = KerasNetwork(self.backbone, self.shape, self.weights, batch_size)
         self._check_pixels(_facts_of(network))
         self._save(_facts_of(network))
         return network
@@ -154,24 +198,18 @@ class NetworkSource:
 
     def _compare(self, original: KerasNetwork, converted: OpenVINONetwork) -> None:
         """Check on two images, noise and a ramp from black to white, that a conversion gives its original's rows."""
-        shape = (self.size, self.size, 3)
-        noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-        ramp = np.broadcast_to(np.linspace(0, 255, self.size).astype(np.uint8)[:, None], shape)
         preprocess = self.preprocessing or Preprocessing("raw" if original.raw else "rescale")
         # One at a time: more might not fit into memory.
-        trials = [preprocess(image[None]) for image in (noise, ramp)]
+        trials = [preprocess(image[None]) for image in trial_images(self.shape)[:2]]
         rows, expected = (np.concatenate([one.rows(trial) for trial in trials]) for one in (converted, original))
-        # Values that are not finite differ.
-        with np.errstate(invalid="ignore", over="ignore"):
-            differences = np.abs(rows - expected).max(axis=1) - TOLERANCE * np.abs(expected).max(axis=1)
-        if not (differences <= SMALLEST).all():
+        if not same_rows(rows, expected):
             raise EngineError(
                 f"Expected the features of {original.label} from OpenVINO to be those from Keras, but they differ on "
                 "trial images; use the engine keras (--engine keras)."
             )
 
     def _check_memory(self, network: KerasNetwork, images: int, *, on_gpu: bool = False) -> None:
-        check_maps(self.size, images, lambda: map_values_of_graph(network.traced().graph), on_gpu=on_gpu)
+        check_maps(self.shape, images, lambda: map_values_of_graph(network.traced().graph), on_gpu=on_gpu)
 
     def _check_pixels(self, facts: NetworkFacts) -> None:
         """Check that a network that scales pixels itself gets them unscaled."""
@@ -181,6 +219,15 @@ class NetworkSource:
                 f"255 and scales them itself, received {self.preprocessing.rule!r}; use --preprocess raw "
                 '(preprocess.mode = "raw" in a recipe).'
             )
+
+    def _graph_card(self) -> Card | None:
+        """The card of a network that is run as it is; None for those that Keras builds."""
+        card = self.weights.card
+        return None if card is None or card.kind == "keras" else card
+
+    def _card_network(self, card: Card) -> CardNetwork:
+        preprocessing = self.preprocessing or card.preprocessing()
+        return CardNetwork(card, self.backbone, self.shape, preprocessing, self.store, self._key())
 
     def _stored_facts(self) -> NetworkFacts | None:
         document = load_document(self.store.root, NETWORKS, self._facts_key())
@@ -194,34 +241,8 @@ class NetworkSource:
         return digest_of({**self._key(), "rule": FILES_RULE} if own else self._key())
 
     def _key(self) -> dict[str, Any]:
-        return {**self.identity(), "size": self.size if len(set(self.shape)) == 1 else list(self.shape)}
+        return {**self.identity(), "size": self.shape[0] if len(set(self.shape)) == 1 else list(self.shape)}
 
 
-def chosen_engine(engine: str, precision: Precision = "float32") -> Literal["keras", "openvino"]:
-    """Return the engine that `engine` means on this machine, without loading any.
-
-    `auto` is OpenVINO where it is installed, unless there is a GPU, which only Keras uses, or the precision is
-    mixed, in which only Keras computes.
-
-    Raises:
-        UsageError: There is no such engine, it is not installed, or it does not compute in this precision.
-    """
-    if engine not in ("auto", "keras", "openvino"):
-        raise UsageError(f"Expected the engine auto, keras or openvino, received {engine!r}.")
-    if engine == "openvino" and precision == "mixed":
-        raise UsageError(
-            "Expected the engine keras for mixed precision, received openvino; use --engine keras, or "
-            "--precision float32."
-        )
-    if engine == "openvino" and not has_openvino():
-        raise UsageError(
-            "Expected the package openvino for the engine openvino, but it is not installed; install it with "
-            "pip install 'featx[openvino]', or use the engine keras (--engine keras)."
-        )
-    if engine == "auto":
-        engine = "openvino" if precision != "mixed" and has_openvino() and not gpu_is_there() else "keras"
-    return "openvino" if engine == "openvino" else "keras"
-
-
-def _facts_of(network: KerasNetwork) -> NetworkFacts:
-    return NetworkFacts(network.width, network.parameters, network.raw)
+def _facts_of(network: Network) -> NetworkFacts:
+    return NetworkFacts(network.width, network.parameters, getattr(network, "raw", False))

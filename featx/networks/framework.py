@@ -1,4 +1,4 @@
-"""Loads Keras with TensorFlow, which takes seconds, and OpenVINO; nothing else in featx does.
+"""Loads Keras with TensorFlow, which takes seconds, OpenVINO and onnxruntime; few other modules of featx do.
 
 What the user has set in Keras, in a file or by a call, must not change a row: `plain_keras` sets it aside.
 """
@@ -184,6 +184,19 @@ def load_openvino() -> ModuleType:
         with hidden_module("openvino_telemetry"):
             import openvino  # noqa: F401
     return sys.modules["openvino"]
+
+
+def has_onnxruntime() -> bool:
+    """Tell whether onnxruntime is installed, without loading it."""
+    return importlib.util.find_spec("onnxruntime") is not None
+
+
+def load_onnxruntime() -> ModuleType:
+    """Import onnxruntime and return it, without its reports of use; `has_onnxruntime` must be true."""
+    import onnxruntime
+
+    onnxruntime.disable_telemetry_events()
+    return onnxruntime  # type: ignore[no-any-return]
 
 
 @contextmanager

@@ -57,15 +57,16 @@ def _axis_of(operation: Any) -> int | None:
     return formats.get(getattr(operation, "data_format", None) or "")
 
 
-def takes_raw_pixels(model: Any, size: int) -> bool:
+def takes_raw_pixels(model: Any, shape: tuple[int, int, int]) -> bool:
     """Tell whether a network scales pixels from 0 to 255 itself, or takes them as integers.
 
-    This is judged by the numbers that its first real layers would see of pixels from 0 to 1.
+    This is judged by the numbers that its first real layers would see of pixels from 0 to 1. `shape` is height, width
+    and channels of an image.
     """
     if "int" in str(model.inputs[0].dtype):
         return True
     levels = np.array([0, 1, 255], np.float32)[:, None, None, None]
-    pixels = np.broadcast_to(levels, (3, size, size, 3))  # takes no memory, whatever the size
+    pixels = np.broadcast_to(levels, (3, *shape))  # takes no memory, whatever the size
     seen: list[NDArray[Any]] = []
     _follow(model, pixels, pixels, seen)
     return any(map(_too_little, seen))

@@ -14,37 +14,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import EngineError, RecipeError, WeightsError, reason_of
-from featx.networks.backbones import Backbone, find_backbone, is_model_file
+from featx.networks.backbones import Backbone, find_backbone
+from featx.networks.cards import Card
 from featx.networks.efficientnetlite import efficientnetlite0, load_float16
 from featx.networks.framework import plain_keras
 from featx.networks.inspection import channel_axis, faulty_weight, takes_raw_pixels
 from featx.networks.model_files import UNREADABLE, check_hdf5, load_model_file
+from featx.networks.tails import MOST_FEATURES, Output, tail_of
 from featx.networks.weights import Weights
-from featx.recipes import BackbonePart
+from featx.recipes import BackbonePart, is_network_path
 
-MOST_FEATURES = 2**28  # of an image: 1 GB
+Sides = tuple[int, int, int]  # height, width and channels of an image
 
 
 class Network(Protocol):
-    """A frozen network: preprocessed images in, rows of features out.
+    """A frozen network: images in, rows of features out.
 
     Attributes:
         name: The engine.
+        takes_pixels: Whether images are pixels, (n, height, width, 3) in uint8; else they are preprocessed,
+            (n, height, width, channels) in float32.
         batch_size: The most images of a batch.
         width: Features of an image.
         parameters: Number of weights.
     """
 
     name: str
+    takes_pixels: bool
     batch_size: int
     width: int
     parameters: int
 
-    def rows(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return (n, width) features of at most `batch_size` images, (n, size, size, 3)."""
+    def rows(self, images: NDArray[Any]) -> NDArray[np.float32]:
+        """Return (n, width) features of at most `batch_size` images."""
         ...
 
-    def stream(self, batches: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+    def stream(self, batches: Iterable[NDArray[Any]]) -> Iterator[NDArray[np.float32]]:
         """Yield the rows of each batch, in order; batches may be read before the rows of earlier ones are yielded."""
         ...
 
@@ -61,7 +66,7 @@ class KerasNetwork:
 
     Args:
         backbone: Name, cut layer, pooling and precision of the network.
-        size: Width and height of its input in pixels.
+        shape: Height and width of its input in pixels.
         weights: What `find_weights` returned for it.
         batch_size: Images of a batch.
 
@@ -71,28 +76,32 @@ class KerasNetwork:
     """
 
     name = "keras"
+    takes_pixels = False
 
-    def __init__(self, backbone: BackbonePart, size: int, weights: Weights, batch_size: int = 16) -> None:
+    def __init__(
+        self, backbone: BackbonePart, shape: tuple[int, int], weights: Weights, batch_size: int = 16
+    ) -> None:
+        own_file = is_network_path(backbone.name)
+        self._shape = (*shape, 1 if weights.card is not None and weights.card.input.colour == "grey" else 3)
         with plain_keras() as keras:
             _set_precision(keras, backbone)
-            if is_model_file(backbone.name):
-                model = _pooled(keras, _model_file(keras, weights), backbone, size)
+            if own_file:
+                model = _pooled(keras, _model_file(keras, weights), backbone, self._shape, weights.card)
             else:
-                model = _named_model(keras, backbone, size, weights)
+                model = _named_model(keras, backbone, self._shape, weights)
             model.trainable = False
             _check_finite(model, backbone, weights)
-            self.raw = is_model_file(backbone.name) and takes_raw_pixels(model, size)
-            self.width = _width(model, backbone, size)
+            self.raw = own_file and takes_raw_pixels(model, self._shape)
+            self.width = _width(model, backbone, self._shape)
         self.model = model
-        self._size = size
         dtype = str(model.inputs[0].dtype)
         self._dtype = np.dtype(dtype if "int" in dtype else "float32")
         self.label = backbone.name
         self.batch_size = batch_size
         self.parameters = int(model.count_params())
 
-    def rows(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return (n, width) features of at most `batch_size` images, (n, size, size, 3)."""
+    def rows(self, images: NDArray[Any]) -> NDArray[np.float32]:
+        """Return (n, width) features of at most `batch_size` images, (n, height, width, channels)."""
         import tensorflow as tf
 
         batch = np.zeros((self.batch_size, *images.shape[1:]), self._dtype)
@@ -102,21 +111,21 @@ class KerasNetwork:
                 output = np.asarray(self.model.predict_on_batch(batch), np.float32)
         except tf.errors.OpError as error:
             raise EngineError(
-                f"Expected a network that TensorFlow can run on {self._size} × {self._size} pixels, but {self.label} "
-                f"fails: {reason_of(error).rstrip('.')}; try a smaller batch (--batch-size) or size, or another "
-                "network."
+                f"Expected a network that TensorFlow can run on {self._shape[0]} × {self._shape[1]} pixels, but "
+                f"{self.label} fails: {reason_of(error).rstrip('.')}; try a smaller batch (--batch-size) or size, or "
+                "another network."
             ) from error
         return output[: len(images)].reshape(len(images), self.width)
 
-    def stream(self, batches: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+    def stream(self, batches: Iterable[NDArray[Any]]) -> Iterator[NDArray[np.float32]]:
         """Yield the rows of each batch, in order."""
         return map(self.rows, batches)
 
     def traced(self) -> Any:
-        """Return the network as a concrete function of TensorFlow, from (n, size, size, 3) for any n."""
+        """Return the network as a concrete function of TensorFlow, from (n, height, width, channels) for any n."""
         import tensorflow as tf
 
-        images = tf.TensorSpec((None, self._size, self._size, 3), tf.float32, name="images")
+        images = tf.TensorSpec((None, *self._shape), tf.float32, name="images")
 
         def run(images: Any) -> Any:
             return self.model(tf.cast(images, self._dtype), training=False)
@@ -129,7 +138,7 @@ def _set_precision(keras: ModuleType, backbone: BackbonePart) -> None:
     """Let layers be made in the backbone's precision, until the block of `plain_keras` ends."""
     if backbone.precision != "mixed":
         return
-    if is_model_file(backbone.name):
+    if is_network_path(backbone.name):
         raise RecipeError(
             f"Expected precision 'float32' for the model file {Path(backbone.name).name}, whose layers have "
             "their own, received 'mixed'; save the model with the precision that you want."
@@ -137,21 +146,23 @@ def _set_precision(keras: ModuleType, backbone: BackbonePart) -> None:
     keras.config.set_dtype_policy("mixed_float16")
 
 
-def _named_model(keras: ModuleType, backbone: BackbonePart, size: int, weights: Weights) -> Any:
+def _named_model(keras: ModuleType, backbone: BackbonePart, shape: Sides, weights: Weights) -> Any:
     row = find_backbone(backbone.name)
     build = _builder(keras, row)
     pooling = None if backbone.pooling == "none" or backbone.cut else backbone.pooling
     try:
-        model = build(input_shape=(size, size, 3), pooling=pooling)
+        model = build(input_shape=shape, pooling=pooling)
     except ValueError as error:
-        raise RecipeError(f"Backbone {row.name} cannot take images of {size} × {size} pixels: {error}.") from error
+        raise RecipeError(
+            f"Backbone {row.name} cannot take images of {shape[0]} × {shape[1]} pixels: {error}."
+        ) from error
     if weights.path is None:
         _randomise(model, weights.seed or 0)
     elif weights.digest == row.sha256:
         load_float16(model, weights.path)
     else:
         _load_weights(model, weights.path, row.name)
-    return _pooled(keras, model, backbone, size) if backbone.cut else model
+    return _pooled(keras, model, backbone, shape) if backbone.cut else model
 
 
 def _builder(keras: ModuleType, row: Backbone) -> Callable[..., Any]:
@@ -209,9 +220,9 @@ def _model_file(keras: ModuleType, weights: Weights) -> Any:
     return load_model_file(keras, weights.path)
 
 
-def _width(model: Any, backbone: BackbonePart, size: int) -> int:
+def _width(model: Any, backbone: BackbonePart, sides: Sides) -> int:
     # A model for images of any size has no fixed output shape.
-    shape = model.compute_output_shape((1, size, size, 3))[1:]
+    shape = model.compute_output_shape((1, *sides))[1:]
     width = 0 if None in shape else math.prod(shape)
     if not 0 < width <= MOST_FEATURES:
         raise RecipeError(
@@ -221,15 +232,21 @@ def _width(model: Any, backbone: BackbonePart, size: int) -> int:
     return width
 
 
-def _pooled(keras: ModuleType, model: Any, backbone: BackbonePart, size: int) -> Any:
-    """The model up to the cut layer, with its feature map pooled."""
-    _check_input(model, backbone, size)
+def _pooled(keras: ModuleType, model: Any, backbone: BackbonePart, shape: Sides, card: Card | None = None) -> Any:
+    """The model up to the cut layer, with its tokens or its feature map made one vector."""
+    _check_input(model, backbone, shape, card)
+    layer_name = backbone.cut or (card.output.name if card is not None else None)
     # A Sequential model has outputs, but no output before it has been called.
-    outputs = model.outputs if backbone.cut is None else [_cut(model, backbone.cut)]
+    outputs = model.outputs if layer_name is None else [_cut(model, layer_name)]
     if len(outputs) != 1 or isinstance(outputs[0], (list, tuple, dict)):
         raise RecipeError(f"Backbone {backbone.name} has several outputs; choose a layer with backbone.cut.")
     output = outputs[0]
     rank = len(output.shape)
+    if card is not None and (card.output.tokens is not None or card.output.layout is not None):
+        found = Output(layer_name or str(output.name), tuple(output.shape[1:]), card.name)
+        cut, layout = backbone.cut is not None, card.output.layout or card.input.layout
+        tail = tail_of(found, card.output, backbone.pooling, layout, shape[:2], cut=cut)
+        return keras.Model(model.inputs, tail(keras.ops, output))
     if backbone.pooling != "none":
         if rank != 4:
             raise RecipeError(
@@ -248,19 +265,22 @@ def _pooled(keras: ModuleType, model: Any, backbone: BackbonePart, size: int) ->
     return keras.Model(model.inputs, output)
 
 
-def _check_input(model: Any, backbone: BackbonePart, size: int) -> None:
+def _check_input(model: Any, backbone: BackbonePart, sides: Sides, card: Card | None) -> None:
     # A Sequential model that was saved before it saw data has no known inputs.
     inputs = list(getattr(model, "inputs", None) or ())
     shapes = [tuple(tensor.shape[1:]) for tensor in inputs]
-    fitting = [(n, m, 3) for n in (size, None) for m in (size, None)]
+    height, width, channels = sides
+    fitting = [(n, m, channels) for n in (height, None) for m in (width, None)]
     if len(shapes) != 1 or shapes[0] not in fitting:
         actual = f"has the shape {' and '.join(map(str, shapes))}" if shapes else "is not known"
         advice = "set images.size (--size) to the model's own, or pass another model"
         if len(shapes) == 1 and len(shapes[0]) == 3 and shapes[0][-1] == 1:
-            advice = "put a layer before it that makes one channel of three, such as Conv2D(1, 1), and save both"
+            advice = "describe it by a card with input.colour = 'grey'"
+        elif card is not None:
+            advice = "correct input.size, input.colour or input.layout in its card"
         raise RecipeError(
-            f"Backbone {backbone.name} must take RGB images of {size} × {size} pixels, but its input {actual}; "
-            f"{advice}."
+            f"Backbone {backbone.name} must take {'RGB' if channels == 3 else 'grey'} images of {height} × {width} "
+            f"pixels, but its input {actual}; {advice}."
         )
     dtype = str(inputs[0].dtype)
     if dtype in ("int8", "bool", "string") or inputs[0].sparse or getattr(inputs[0], "ragged", False):

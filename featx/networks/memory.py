@@ -16,11 +16,11 @@ CHANNELS = 512
 ADVICE = "lower --batch-size or --size"
 
 
-def check_maps(size: int, images: int, map_values: Callable[[], int], *, on_gpu: bool = False) -> None:
+def check_maps(shape: tuple[int, int], images: int, map_values: Callable[[], int], *, on_gpu: bool = False) -> None:
     """Check that the feature maps of the images that are computed at a time fit into memory.
 
     Args:
-        size: Width and height of an image in pixels.
+        shape: Height and width of an image in pixels.
         images: How many are computed at a time.
         map_values: Returns the most values of one image that a layer takes and gives.
         on_gpu: Whether a GPU runs the network, if there is one.
@@ -29,9 +29,9 @@ def check_maps(size: int, images: int, map_values: Callable[[], int], *, on_gpu:
         ResourcesError: They do not fit.
     """
     on_gpu = on_gpu and gpu_is_there()
-    what = f"the network on {images:,} images of {size} × {size} pixels at a time"
+    what = f"the network on {images:,} images of {shape[0]} × {shape[1]} pixels at a time"
     try:
-        check_memory(4 * images * size * size * CHANNELS, what, ADVICE, on_gpu=on_gpu)
+        check_memory(4 * images * math.prod(shape) * CHANNELS, what, ADVICE, on_gpu=on_gpu)
     except ResourcesError:
         check_memory(4 * images * map_values(), what, ADVICE, on_gpu=on_gpu)
 

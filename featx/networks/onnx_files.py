@@ -1,7 +1,8 @@
 """What an ONNX file says of itself, and whether it is whole, without a library and without reading its weights.
 
-An ONNX file is a message of Protocol Buffers: fields with a number and a value, which may be a message in turn. Weights
-are skipped, so even files of gigabytes take little time and memory. The numbers of fields are those of `onnx.proto`.
+An ONNX file is a message of Protocol Buffers: fields with a number and a value, which may be a message in turn.
+Weights are skipped, so even files of gigabytes take little time and memory. The numbers of fields are those of
+`onnx.proto`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import mmap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from featx.errors import WeightsError, reason_of
 from featx.files import open_file
@@ -258,7 +258,6 @@ class _Scanner:
 
 def _kind_of(start: bytes) -> str | None:
     """Return what other file this is, by its first bytes; None if it may be ONNX."""
-    kinds: list[tuple[bytes, Any]] = [(HDF5, "a file in the format HDF5"), (ZIP, "a zip archive"), *OTHERS]
-    return next(
-        (f"is {what}" for first, what in kinds if first != b"\x08" and start.lstrip().startswith(first)), None
-    )
+    kinds = [(HDF5, "a file in the format HDF5"), (ZIP, "a zip archive"), *OTHERS]
+    others = {first: what for first, what in kinds if first != b"\x08"}
+    return next((f"is {what}" for first, what in others.items() if start.lstrip().startswith(first)), None)

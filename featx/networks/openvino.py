@@ -1,4 +1,4 @@
-"""The engine `openvino`: a converted network run by OpenVINO over batches of preprocessed images."""
+"""The engine `openvino`: a converted network run by OpenVINO over batches of images."""
 
 from __future__ import annotations
 
@@ -27,8 +27,12 @@ class OpenVINONetwork:
     """A converted network, compiled for this machine's CPU; neither Keras nor TensorFlow is loaded.
 
     All batches have the same shape, and the last one is padded. Several batches are computed at once, as many
-    as OpenVINO finds best for this machine. `model` is the topology (.xml) that `convert` wrote, with its weights
-    (.bin) beside it; the network is kept compiled in the folder `compiled`, if there is one.
+    as OpenVINO finds best for this machine. `model` is the topology (.xml) that `convert` or `Graph.save` wrote, with
+    its weights (.bin) beside it; the network is kept compiled in the folder `compiled`, if there is one.
+
+    Attributes:
+        takes_pixels: Whether images are pixels in uint8, since their preprocessing is part of the network.
+        batch_size: Images of a batch; 1 if the network is made for one.
     """
 
     name = "openvino"
@@ -38,10 +42,11 @@ class OpenVINONetwork:
         settings = SETTINGS if compiled is None else {**SETTINGS, "CACHE_DIR": str(compiled)}
         try:
             network = core.read_model(model)
-            _, height, width, channels = (side.max_length for side in network.input(0).partial_shape)
+            fixed, height, width, channels = (side.max_length for side in network.input(0).partial_shape)
+            batch_size = fixed if network.input(0).partial_shape[0].is_static else batch_size
             network.reshape([1, height, width, channels])
             map_values = map_values_of_model(network)
-            check_maps(height, batch_size, lambda: map_values)
+            check_maps((height, width), batch_size, lambda: map_values)
             network.reshape([batch_size, height, width, channels])
             self._compiled = core.compile_model(network, "CPU", settings)
         except RuntimeError as error:
@@ -50,18 +55,19 @@ class OpenVINONetwork:
                 "file to have it converted again, or use the engine keras (--engine keras)."
             ) from error
         at_once = self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
-        check_maps(height, at_once * batch_size, lambda: map_values)
+        check_maps((height, width), at_once * batch_size, lambda: map_values)
         # One more than run at once, so that the next batch is ready when one is done.
         self._requests = [self._compiled.create_infer_request() for _ in range(at_once + 1)]
         self.batch_size = batch_size
         self.width = math.prod(self._compiled.output(0).shape[1:])
         self.parameters = parameters
+        self.takes_pixels = self._compiled.input(0).get_element_type().get_type_name() == "u8"
 
-    def rows(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return (n, width) features of at most `batch_size` images, (n, size, size, 3)."""
+    def rows(self, images: NDArray[Any]) -> NDArray[np.float32]:
+        """Return (n, width) features of at most `batch_size` images, (n, height, width, channels)."""
         return next(self.stream([images]))
 
-    def stream(self, batches: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+    def stream(self, batches: Iterable[NDArray[Any]]) -> Iterator[NDArray[np.float32]]:
         """Yield the rows of each batch, in order; the next batch is read while earlier ones are computed."""
         idle, running = deque(self._requests), deque[tuple[Any, int]]()
         try:

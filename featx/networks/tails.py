@@ -43,7 +43,7 @@ class Tail:
         width: Features of an image.
         tokens: Which tokens are used; None if the output has none.
         patches: The places of the patches among the tokens.
-        grid: Rows and columns of patches, for `map`.
+        grid: Rows, columns and channels of patches, for `map`.
         axes: The axes of height and width that are pooled; None without pooling.
         pooling: How they are pooled.
     """
@@ -51,7 +51,7 @@ class Tail:
     width: int
     tokens: Tokens | None = None
     patches: tuple[int, ...] = ()
-    grid: tuple[int, int] | None = None
+    grid: tuple[int, int, int] | None = None
     axes: tuple[int, int] | None = None
     pooling: Pooling = "none"
 
@@ -71,7 +71,7 @@ class Tail:
             return first
         patches = operations.take(output, list(self.patches), axis=1)
         if self.grid is not None:
-            return operations.reshape(patches, (-1, *self.grid, output.shape[-1]))
+            return operations.reshape(patches, (-1, *self.grid))
         mean = operations.mean(patches, axis=1)
         return mean if first is None else operations.concatenate([first, mean], axis=1)
 
@@ -121,14 +121,15 @@ def tail_of(
         return _of_tokens(output, part, pooling, (sides[0], sides[1]), pixels)
     if part.tokens is not None and not cut:
         raise RecipeError(
-            f"Expected an output of tokens, (n, tokens, channels), for output.tokens = {part.tokens!r}, but {output}; "
-            "remove output.tokens from the card, or name another output (output.name)."
+            f"Expected an output of tokens, (n, tokens, channels), for output.tokens = {part.tokens!r}, but "
+            f"{output}; remove output.tokens from the card, or name another output (output.name)."
         )
     if pooling == "none":
         return Tail(math.prod(sides))
     if len(sides) != 3:
         raise RecipeError(
-            f"Pooling {pooling!r} needs a feature map of height, width and channels, but {output}; use pooling 'none'."
+            f"Pooling {pooling!r} needs a feature map of height, width and channels, but {output}; use pooling "
+            "'none'."
         )
     channels_first = layout == "nchw"
     return Tail(sides[0 if channels_first else 2], axes=(2, 3) if channels_first else (1, 2), pooling=pooling)
@@ -157,8 +158,8 @@ def _of_tokens(
     if part.tokens != "map":
         if pooling != "none":
             raise RecipeError(
-                f"Pooling {pooling!r} needs a feature map, but output.tokens = {part.tokens!r} gives a single vector; "
-                "use pooling 'none', or output.tokens = 'map'."
+                f"Pooling {pooling!r} needs a feature map, but output.tokens = {part.tokens!r} gives a single "
+                "vector; use pooling 'none', or output.tokens = 'map'."
             )
         return Tail(2 * channels if part.tokens == "cls+mean" else channels, part.tokens, patches)
     grid = _grid(len(patches), pixels)
@@ -170,7 +171,7 @@ def _of_tokens(
         )
     axes = None if pooling == "none" else (1, 2)
     width = channels * (len(patches) if pooling == "none" else 1)
-    return Tail(width, "map", patches, grid, axes, pooling)
+    return Tail(width, "map", patches, (*grid, channels), axes, pooling)
 
 
 def _grid(patches: int, pixels: tuple[int, int]) -> tuple[int, int] | None:

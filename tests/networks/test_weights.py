@@ -232,7 +232,7 @@ def test_a_download_comes_once_and_loads(
     assert caplog.messages == [f"Downloading the ImageNet weights of mobilenetv2 ({MOBILENETV2.weights_file})."]
 
     images = np.random.default_rng(0).normal(size=(1, 64, 64, 3)).astype(np.float32)
-    rows = KerasNetwork(BackbonePart(name="mobilenetv2"), 64, first, batch_size=1).rows(images)
+    rows = KerasNetwork(BackbonePart(name="mobilenetv2"), (64, 64), first, batch_size=1).rows(images)
     build = load_keras().applications.MobileNetV2
     model = build(include_top=False, weights=published, input_shape=(64, 64, 3))
     assert rows.std() > 0

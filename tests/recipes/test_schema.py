@@ -33,11 +33,11 @@ AS_FACTORS = (1e-3, 1e-3, 1e-4, 1e-4, 1e-5, 1e-5, 1e-6, 1e-6, 0.5e-6, 0.5e-6)
 
 
 @pytest.fixture(scope="module")
-def frozen() -> dict[tuple[BackbonePart, int], tuple[int, int]]:
+def frozen() -> dict[tuple[BackbonePart, tuple[int, int]], tuple[int, int]]:
     """Width and parameters of the recipes' backbones, each built once, with random weights."""
     found = {}
     for recipe in map(load_recipe, recipe_names()):
-        key = recipe.backbone, recipe.images.size
+        key = recipe.backbone, recipe.images.shape
         if key not in found:
             network = KerasNetwork(*key, find_weights(recipe.backbone.name, "random"))
             found[key] = network.width, network.parameters
@@ -46,11 +46,11 @@ def frozen() -> dict[tuple[BackbonePart, int], tuple[int, int]]:
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_parameters_are_the_reports_to_the_digit(
-    name: str, frozen: dict[tuple[BackbonePart, int], tuple[int, int]]
+    name: str, frozen: dict[tuple[BackbonePart, tuple[int, int]], tuple[int, int]]
 ) -> None:
     recipe = load_recipe(name)
     trainable, non_trainable, total, classes = PARAMETERS[re.sub("-(asrun|factors)$", "", name)]
-    width, parameters = frozen[recipe.backbone, recipe.images.size]
+    width, parameters = frozen[recipe.backbone, recipe.images.shape]
     head = Head.build(recipe.head, width, classes)
     assert head.parameters() == trainable
     assert parameters == non_trainable

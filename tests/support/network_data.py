@@ -17,7 +17,7 @@ def keras_network(
     """A small network: of random weights where it is named, with its own where it is a file."""
     source = source or ("imagenet" if is_model_file(name) else "random")
     part = BackbonePart(name=name, weights=source, **fields)
-    return KerasNetwork(part, size, find_weights(name, source), batch_size=batch_size)
+    return KerasNetwork(part, (size, size), find_weights(name, source), batch_size=batch_size)
 
 
 def some_pixels(n: int = 4, size: int = 32, seed: int = 0) -> NDArray[np.float32]:

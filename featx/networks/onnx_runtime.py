@@ -1,0 +1,168 @@
+"""The engine `onnxruntime`: a card's network in the format ONNX, run as it is over batches of preprocessed images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.errors import EngineError, UsageError, reason_of
+from featx.machine import usable_cpus
+from featx.networks.cards import Card
+from featx.networks.framework import load_onnxruntime
+from featx.networks.memory import check_maps
+from featx.networks.onnx_files import scan_onnx
+from featx.networks.ports import check_sides, choose_input, choose_output, needs_batch
+from featx.networks.tails import Output, tail_of
+from featx.recipes import BackbonePart
+
+# What onnxruntime says of the types of values, in OpenVINO's words.
+TYPES = {"float": "f32", "float16": "f16", "bfloat16": "bf16", "double": "f64"}
+TYPES |= {"uint8": "u8", "int32": "i32", "int64": "i64"}
+NUMPY = {"f32": np.float32, "f16": np.float16, "f64": np.float64, "u8": np.uint8, "i32": np.int32, "i64": np.int64}
+# onnxruntime does not say how large its maps are. Most networks have at least so many channels at full resolution.
+CHANNELS = 16
+
+
+class OnnxRuntimeNetwork:
+    """A card's network in the format ONNX, run by onnxruntime on this machine's CPU.
+
+    All batches have the same shape, and the last one is padded.
+
+    Args:
+        card: The network's card.
+        backbone: What is cut off and pooled.
+        shape: Height and width of the input in pixels.
+        batch_size: Images of a batch; 1 if the network is made for one.
+
+    Raises:
+        EngineError: onnxruntime cannot read or run the network.
+        RecipeError: The card, the size, the cut or the pooling does not fit the network.
+        WeightsError: The file is damaged.
+        UsageError: An inner value is named, for which the package onnx is missing.
+    """
+
+    name = "onnxruntime"
+    takes_pixels = False
+
+    def __init__(self, card: Card, backbone: BackbonePart, shape: tuple[int, int], batch_size: int = 4) -> None:
+        self.parameters = scan_onnx(card.main).parameters
+        self._card = card
+        wanted = backbone.cut or card.output.name
+        self._session = _session(card, wanted)
+        self._input, sides, self._type = _image_input(self._session, card, shape)
+        fixed = sides[0] if sides else None
+        if fixed not in (None, 1):
+            raise needs_batch(card, self._input, fixed)
+        self.batch_size = fixed or batch_size
+        check_maps(shape, self.batch_size, lambda: CHANNELS * math.prod(shape))
+        outputs = [one.name for one in self._session.get_outputs()]
+        if wanted is None and len(outputs) != 1:
+            raise choose_output(card, None, outputs, [])
+        self._output = wanted or outputs[0]
+        channels = 1 if card.input.colour == "grey" else 3
+        trial = self._run(np.zeros((self.batch_size, *shape, channels), np.float32))
+        if not trial.ndim or len(trial) != self.batch_size:
+            raise needs_batch(card, self._output, len(trial) if trial.ndim else 0)
+        found = Output(self._output, trial.shape[1:], card.name)
+        layout = card.output.layout or card.input.layout
+        self._tail = tail_of(found, card.output, backbone.pooling, layout, shape, cut=backbone.cut is not None)
+        self.width = self._tail.width
+
+    def rows(self, images: NDArray[Any]) -> NDArray[np.float32]:
+        """Return (n, width) features of at most `batch_size` images, preprocessed, (n, height, width, channels)."""
+        batch = np.zeros((self.batch_size, *images.shape[1:]), np.float32)
+        batch[: len(images)] = images
+        rows = self._tail(np, self._run(batch).astype(np.float32))
+        return np.asarray(rows[: len(images)], np.float32)
+
+    def stream(self, batches: Iterable[NDArray[Any]]) -> Iterator[NDArray[np.float32]]:
+        """Yield the rows of each batch, in order."""
+        return map(self.rows, batches)
+
+    def _run(self, batch: NDArray[np.float32]) -> NDArray[Any]:
+        if self._card.input.layout == "nchw":
+            batch = np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
+        try:
+            (output,) = self._session.run([self._output], {self._input: batch.astype(self._type)})
+        except _failures() as error:
+            raise EngineError(
+                f"Expected a network that onnxruntime can run on {self._card.input.size[0]} × "
+                f"{self._card.input.size[1]} pixels, but {self._card.name} fails: {reason_of(error)}; use the engine "
+                "openvino (--engine openvino), or pass another network."
+            ) from error
+        return np.asarray(output)
+
+
+def _session(card: Card, wanted: str | None) -> Any:
+    """Return a session in which the wanted output can be asked for."""
+    session = _opened(card, str(card.main))
+    outputs = [one.name for one in session.get_outputs()]
+    if wanted is None or wanted in outputs:
+        return session
+    try:
+        import onnx
+    except ImportError:
+        raise UsageError(
+            f"Expected the package onnx, to cut {card.name} at {wanted[:80]!r}, but it is not installed; install it "
+            "with pip install 'featx[onnx]', or use the engine openvino (--engine openvino)."
+        ) from None
+    model = onnx.load(card.main, load_external_data=False)
+    inner = [name for node in model.graph.node for name in node.output]
+    if wanted not in inner:
+        raise choose_output(card, wanted, outputs, inner)
+    del model.graph.output[:]
+    model.graph.output.append(onnx.ValueInfoProto(name=wanted))
+    return _opened(card, model.SerializeToString())
+
+
+def _opened(card: Card, model: str | bytes) -> Any:
+    runtime = load_onnxruntime()
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = usable_cpus()
+    options.inter_op_num_threads = 1
+    options.use_deterministic_compute = True
+    options.log_severity_level = 4  # what is wrong is raised
+    if isinstance(model, bytes):
+        folder = str(card.main.parent)
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
+    try:
+        return runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except _failures() as error:
+        raise EngineError(
+            f"Expected a network that onnxruntime can run in {card.main}, but it cannot: {_problem(error)}; use the "
+            "engine openvino (--engine openvino), or pass another network."
+        ) from error
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """Return what onnxruntime raises; its own errors have no common base."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    own = (value for value in vars(state).values() if isinstance(value, type) and issubclass(value, Exception))
+    return (*own, RuntimeError, ValueError)
+
+
+def _problem(error: Exception) -> str:
+    """Return what onnxruntime says, without its number and the function that says it."""
+    text = str(error)
+    for mark in ("Fatal error: ", "failed:", " : "):
+        text = text.rpartition(mark)[2] or text
+    return reason_of(ValueError(text)).rstrip(" .")
+
+
+def _image_input(session: Any, card: Card, shape: tuple[int, int]) -> tuple[str, list[int | None], Any]:
+    """Return the image input's name, the lengths of its axes, and the type of its values."""
+    inputs = {one.name: one for one in session.get_inputs()}
+    names = list(inputs)
+    wanted = card.input.name
+    if len(names) != 1 or wanted not in (None, *names):
+        raise choose_input(card, names, names, "as a whole")
+    (one,) = inputs.values()
+    sides = [side if isinstance(side, int) else None for side in one.shape or []]
+    kind = TYPES.get(one.type.removeprefix("tensor(").removesuffix(")"), one.type)
+    check_sides(card, one.name, sides, shape, kind if kind in NUMPY else one.type)
+    return one.name, sides, NUMPY[kind]
