@@ -99,4 +99,4 @@ def _known_width(recipe: Recipe) -> int:
     backbone = BACKBONES.get(part.name.lower())
     if backbone is None or part.cut is not None:
         return 1
-    return backbone.width(part.pooling, recipe.images.size)
+    return backbone.width(part.pooling, recipe.images.shape)

@@ -44,16 +44,18 @@ class Backbone:
         """The file of its weights, if it comes with featx."""
         return None if self.sha256 is None else Path(__file__).with_name(self.weights_file)
 
-    def width(self, pooling: Pooling, size: int | None = None) -> int:
+    def width(self, pooling: Pooling, size: int | tuple[int, int] | None = None) -> int:
         """Return the number of features of an image.
 
         Args:
             pooling: `none` flattens the last feature map.
-            size: Width and height in pixels, a multiple of `stride`; the default size if not given.
+            size: Height and width in pixels, or one number for both, multiples of `stride`; the default size if not
+                given.
         """
         if pooling != "none":
             return self.channels
-        return ((size or self.size) // self.stride) ** 2 * self.channels
+        height, width = size if isinstance(size, tuple) else (size or self.size,) * 2
+        return (height // self.stride) * (width // self.stride) * self.channels
 
 
 _KERNELS = "weights_tf_dim_ordering_tf_kernels"

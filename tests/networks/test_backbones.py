@@ -95,6 +95,7 @@ def test_widths_at_the_default_size(name: str) -> None:
     assert row.width("none") == row.width("none", 224) == 7 * 7 * CHANNELS[name]
     assert row.width("avg") == row.width("max") == row.width("max", 320) == CHANNELS[name]
     assert row.width("none", 448) == 14 * 14 * CHANNELS[name]
+    assert row.width("none", (64, 96)) == 2 * 3 * CHANNELS[name]
 
 
 def test_the_table_is_found_by_name_in_any_case() -> None:
