@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -52,14 +53,15 @@ def load_card(path: str | Path) -> Card:
         is_folder = False
     if is_folder:
         return _card_in(path)
+    if not os.path.lexists(path):
+        raise WeightsError(
+            f"Expected a network's card, or a file or folder that has one, at {path}, but there is nothing; check "
+            "the path, or name its new place with --weights."
+        )
     if ending == ".toml":
         return _read(path)
     if ending == ".onnx":
         return _card_beside(path)
-    if not path.exists():
-        raise WeightsError(
-            f"Expected a network's card, or a folder with one, at {path}, but there is nothing; check the path."
-        )
     raise UsageError(
         f"Expected the path of a card (.toml), of a folder with one, or of an .onnx or .keras file, received {path}; "
         "convert a network of another format with featx backbones import, or save it as .keras in Keras 3."
@@ -106,8 +108,6 @@ def _card_beside(path: Path) -> Card:
         (path.with_suffix(ending) for ending in (".toml", ".TOML") if is_file(path.with_suffix(ending))), None
     )
     if beside is None:
-        if not is_file(path):
-            raise WeightsError(f"Expected a network in ONNX at {path}, but there is no such file; check the path.")
         for folder in (path.parent, path.parent.parent):
             if is_derivable(folder):
                 return card_of(derived_card(folder, path), f"derived from {folder}").at(folder)

@@ -119,7 +119,7 @@ class DocumentKind(Generic[M]):
     def missing(self, error: ValidationError) -> list[str]:
         """Return the fields that a document lacks, if nothing else is wrong with it; otherwise none."""
         items = error.errors(include_url=False)
-        if any(item["type"] != "missing" for item in items):
+        if any(item["type"] != "missing" or not all(isinstance(part, str) for part in item["loc"]) for item in items):
             return []
         return [field for item in items for field in _missing(self.model, item["loc"])]
 
@@ -128,8 +128,7 @@ def _missing(model: type[BaseModel], place: Sequence[int | str]) -> Iterator[str
     """Yield the fields that a missing field or table stands for."""
     table: type[BaseModel] | None = model
     for name in place:
-        annotation = None if table is None or isinstance(name, int) else table.model_fields[name].annotation
-        table = next(models_in(annotation), None)
+        table = None if table is None else next(models_in(table.model_fields[str(name)].annotation), None)
     field = ".".join(map(str, place))
     if table is None:
         yield field

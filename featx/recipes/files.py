@@ -152,11 +152,14 @@ def _document(source: str) -> dict[str, Any]:
             f"Recipe {source}: base must be one of {', '.join(recipe_names())}, received {shown(base)}."
         )
     merged = _merged(_document(base), document)
-    name = merged.get("backbone", {}).get("name") if isinstance(merged.get("backbone"), dict) else None
-    if "images" not in document and isinstance(name, str) and is_network_path(name):
-        if not name.lower().endswith(".keras"):
-            del merged["images"]  # a network's card says how images are resized
+    if "images" not in document and _has_card(merged.get("backbone")):
+        del merged["images"]  # the network's card says how images are resized
     return merged
+
+
+def _has_card(part: Any) -> bool:
+    name = part.get("name") if isinstance(part, dict) else None
+    return isinstance(name, str) and is_network_path(name) and not name.lower().endswith(".keras")
 
 
 def _text(source: str) -> str:
