@@ -8,6 +8,7 @@ import typer
 
 from featx import __version__
 from featx.cli import (
+    backbones,
     cache,
     clusters,
     compare,
@@ -63,6 +64,7 @@ app.command("reproduce")(reproduce.command)
 app.command("demo")(demo.command)
 app.command("sweep")(sweep.command)
 app.command("doctor")(doctor.command)
+app.add_typer(backbones.app, name="backbones")
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(cache.app, name="cache")
 

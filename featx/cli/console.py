@@ -121,12 +121,13 @@ class Result:
     """What a command ends with.
 
     Attributes:
-        document: Its JSON; images in a list `failed`, each with path and reason, were skipped.
+        document: Its JSON, an object or a list of them; images in a list `failed` of an object, each with path and
+            reason, were skipped.
         show: Prints it for people.
         refusal: Raised after the result is printed, which cannot be trusted.
     """
 
-    document: Mapping[str, Any]
+    document: Mapping[str, Any] | Sequence[Mapping[str, Any]]
     show: Callable[[], None]
     refusal: FeatxError | None = None
 
@@ -141,7 +142,7 @@ def unless_unwritten(verb: Callable[[], T]) -> tuple[T, FeatxError | None]:
 
 def finish(result: Result, *, json: bool) -> None:
     """Print a result as JSON or for people, name the images that were skipped, and exit with 3 if there are any."""
-    failed = result.document.get("failed")
+    failed = result.document.get("failed") if isinstance(result.document, Mapping) else None
     # A reproduction has reasons by stage there, which are in its refusal.
     skipped = failed if isinstance(failed, list) else []
     if json:
@@ -156,8 +157,8 @@ def finish(result: Result, *, json: bool) -> None:
         raise typer.Exit(SKIPPED)
 
 
-def print_json(document: Mapping[str, Any]) -> None:
-    """Print one JSON object on standard output; all readers get it right, so in other encodings it is ASCII."""
+def print_json(document: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
+    """Print one JSON document on standard output; all readers get it right, so in other encodings it is ASCII."""
     from featx.files import finite
 
     text = json.dumps(finite(document), ensure_ascii=False, allow_nan=False)

@@ -4,6 +4,9 @@ from .decoding import as_rgb as as_rgb
 from .decoding import decode as decode
 from .decoding import read_bytes as read_bytes
 from .libtiff import silence_libtiff as silence_libtiff
+from .preprocess import CAFFE_MEAN as CAFFE_MEAN
+from .preprocess import TORCH_MEAN as TORCH_MEAN
+from .preprocess import TORCH_STD as TORCH_STD
 from .preprocess import ChannelStatistics as ChannelStatistics
 from .preprocess import Colour as Colour
 from .preprocess import Preprocessing as Preprocessing

@@ -21,9 +21,12 @@ from .framework import hidden_module as hidden_module
 from .framework import load_keras as load_keras
 from .framework import plain_keras as plain_keras
 from .framework import quieten as quieten
+from .importing.sources import import_backbone as import_backbone
 from .inspection import faulty_weight as faulty_weight
 from .keras import KerasNetwork as KerasNetwork
 from .keras import Network as Network
+from .listing import describe_backbone as describe_backbone
+from .listing import list_backbones as list_backbones
 from .model_files import load_model_file as load_model_file
 from .weights import WEIGHTS_DIR as WEIGHTS_DIR
 from .weights import Weights as Weights

@@ -1,0 +1,114 @@
+"""`featx backbones`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from featx.cli import console, options
+
+app = typer.Typer(help="List networks, show one, and bring one in from elsewhere.", no_args_is_help=True)
+
+
+@app.command("list")
+@options.command
+def list_networks(*, output: options.Output) -> console.Result:
+    """List the networks that featx knows by name; others come with a card (featx backbones import)."""
+    from featx.networks import list_backbones
+
+    rows = list_backbones()
+    document = [vars(row) for row in rows]
+    header = ("name", "width", "size", "licence", "here", "source")
+    table = [
+        (row.name, f"{row.width:,}", str(row.size), row.licence, "yes" if row.here else "no", row.source)
+        for row in rows
+    ]
+    return console.Result(document, lambda: console.print_table(table, header))
+
+
+@app.command("show")
+@options.command
+def show(
+    network: Annotated[
+        str,
+        typer.Argument(
+            metavar="NETWORK", help="Name of a backbone, a card, or a folder or .onnx file that has or implies one."
+        ),
+    ],
+    *,
+    output: options.Output,
+) -> console.Result:
+    """Show all about a network; of a card, print its TOML, which can be saved as a card."""
+    from featx.networks import describe_backbone
+
+    described = describe_backbone(network)
+    toml = described.get("toml")
+    lines = _lines(described) if toml is None else [f"# Digest: {described['digest']}", toml.rstrip()]
+    return console.Result(described, lambda: console.print_lines(lines))
+
+
+def _lines(row: dict[str, Any]) -> list[str]:
+    weights = row["weights"]
+    lines = [
+        f"{row['name']}: {row['source']}",
+        f"Width: {row['width']:,} features of an image with pooling; without it, as many every {row['stride']} pixels",
+        f"Input: {row['size']} × {row['size']} pixels",
+        f"Preprocessing ({row['preprocessing']['rule']}): {row['preprocessing']['formula']}",
+        f"Licence of the weights: {row['licence']}",
+    ]
+    if weights["path"] is None:
+        return [*lines, "Weights: not on this machine; looked for in", *(f"  {place}" for place in weights["places"])]
+    return [*lines, f"Weights: {weights['path']}", f"SHA-256: {weights['sha256']}"]
+
+
+@app.command("import")
+@options.command
+def import_network(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="timm:NAME, hf:NAME or hf:FOLDER, keras-hub:NAME, torchxrayvision:NAME, or FILE.onnx.",
+        ),
+    ],
+    *,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="New folder for the card and the network.")],
+    tokens: Annotated[
+        Literal["cls", "mean", "cls+mean", "map"] | None,
+        typer.Option("--tokens", help="Features from a transformer's tokens; the network's own if not given."),
+    ] = None,
+    like: Annotated[
+        str | None,
+        typer.Option("--like", metavar="NETWORK", help="For FILE.onnx: prepare pixels as for this backbone or card."),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--output", metavar="NAME", help="For FILE.onnx with several outputs: the one to use."),
+    ] = None,
+    output: options.Output,
+) -> console.Result:
+    """Bring in a network once as a file and a card, and compare it with its framework on ten images.
+
+    Needs pip install 'featx[import]' but for FILE.onnx; the imported network does not.
+    """
+    from featx.networks import import_backbone
+
+    done = import_backbone(source, out, tokens=tokens, like=like, output=name)
+    document = {
+        "card": str(done.card),
+        "onnx": str(done.file) if done.kind == "onnx" else None,
+        "file": str(done.file),
+        "kind": done.kind,
+        "width": done.width,
+        "network_difference": done.network_difference,
+        "largest_difference": done.largest_difference,
+    }
+    difference = done.largest_difference
+    told = "not compared" if difference is None else f"largest difference {difference:.1e} of the largest feature"
+    lines = [
+        f"{done.file}: {done.width:,} features of an image; {told}.",
+        f"Use it with: --backbone {done.card}",
+    ]
+    return console.Result(document, lambda: console.print_lines(lines))

@@ -1,0 +1,1 @@
+"""Networks from timm, Hugging Face, Keras Hub, torchxrayvision and ONNX files become a file and a card."""

@@ -1,0 +1,181 @@
+"""An imported network gives the features of the framework that it comes from: ten images through both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from featx.errors import UntrustedError
+from featx.images import resize
+from featx.networks.cards import Card
+from featx.networks.framework import has_openvino
+from featx.networks.importing.built import Built, Floats
+from featx.networks.tails import Output, tail_of
+
+# The largest difference of a feature that is accepted, as a share of the row's largest: of the network alone, from
+# the same input, and from the image, which may be resized with another filter.
+MOST_OF_NETWORK = 1e-3
+MOST_OF_ALL = 0.2
+# Heights and widths of the trial images; None: the network's own size, which is not resized unless a border is cut.
+SIZES = (None, None, None, None, (480, 480), (600, 400), (300, 517), (151, 151), (256, 256), (1024, 768))
+
+
+class Differences(NamedTuple):
+    """The largest differences of a feature, as shares of a row's largest.
+
+    Attributes:
+        network: Both got the framework's input.
+        whole: Each got the image, prepared by the framework and by featx.
+    """
+
+    network: float
+    whole: float
+
+
+def compare(built: Built, card: Card) -> Differences:
+    """Compare a framework's network with its file on ten images.
+
+    Raises:
+        UntrustedError: The file gives other features, or featx prepares images in another way.
+    """
+    run, rows_of = runner(card), _rows(card)
+    preprocess = card.preprocessing()
+    network, whole = [], []
+    for image in trial_images(card.input.size, grey=card.input.colour == "grey"):
+        theirs = built.prepare(image)[None]
+        expected = rows_of(_chosen(built, theirs))
+        ours = preprocess(_resized(image, card)[None])
+        ours = np.ascontiguousarray(ours.transpose(0, 3, 1, 2)) if card.input.layout == "nchw" else ours
+        if theirs.shape != ours.shape:
+            raise UntrustedError(
+                f"Expected {built.name} to take inputs of the shape {ours.shape[1:]}, but its framework prepares "
+                f"{theirs.shape[1:]}; nothing is imported."
+            )
+        network.append(relative_difference(rows_of(run(theirs)), expected))
+        whole.append(relative_difference(rows_of(run(ours)), expected))
+    differences = Differences(max(network), max(whole))
+    # Values that are not finite are no better.
+    if not differences.network <= MOST_OF_NETWORK:
+        raise UntrustedError(
+            f"Expected the written file of {built.name} to give the framework's features, but they differ by "
+            f"{differences.network:.1g} of the largest, more than {MOST_OF_NETWORK:g}; nothing is imported."
+        )
+    if not differences.whole <= MOST_OF_ALL:
+        raise UntrustedError(
+            f"Expected to prepare images as the framework of {built.name} does, but the features differ by "
+            f"{differences.whole:.1g} of the largest, more than {MOST_OF_ALL:g}; nothing is imported."
+        )
+    return differences
+
+
+def width_of(card: Card) -> int:
+    """Return the number of features of an image.
+
+    Raises:
+        RecipeError: What the card says of its output does not fit the output.
+    """
+    height, width = card.input.size
+    channels = 1 if card.input.colour == "grey" else 3
+    shape = (1, channels, height, width) if card.input.layout == "nchw" else (1, height, width, channels)
+    return int(_rows(card)(runner(card)(np.zeros(shape, np.float32))).shape[1])
+
+
+def _rows(card: Card) -> Callable[[Floats], Floats]:
+    """Return the steps from the output that the card names to rows."""
+
+    def rows(output: Floats) -> Floats:
+        found = Output(card.output.name or "the output", output.shape[1:], card.name)
+        tail = tail_of(found, card.output, card.output.pooling, card.input.layout, card.input.size)
+        return np.asarray(tail(np, output), np.float32)
+
+    return rows
+
+
+def relative_difference(rows: Floats, expected: Floats) -> float:
+    """Return the largest difference of a value as a share of the largest expected one; infinite if not finite."""
+    if rows.shape != expected.shape or not (np.isfinite(rows).all() and np.isfinite(expected).all()):
+        return float("inf")
+    return float(np.abs(rows - expected).max() / max(float(np.abs(expected).max()), 1e-12))
+
+
+def trial_images(shape: tuple[int, int], *, grey: bool = False) -> list[NDArray[np.uint8]]:
+    """Return ten seeded images, (height, width, 3): a ramp, noise, and scenes of smooth shades with discs.
+
+    Grey ones have three equal channels: frameworks differ in how they weigh colours.
+    """
+    generator = np.random.default_rng(0)
+    images = []
+    for number, size in enumerate(SIZES):
+        height, width = size or shape
+        if number == 0:
+            ramp = np.linspace(0, 255, height)[:, None] + np.linspace(0, 64, width)
+            pixels = np.stack([ramp / 1.26, ramp[::-1] / 1.26, ramp[:, ::-1] / 1.26], -1)
+        elif number == 1:
+            pixels = generator.uniform(0, 256, (height, width, 3))
+        else:
+            pixels = _scene(generator, height, width)
+        image = pixels.clip(0, 255).astype(np.uint8)
+        images.append(np.repeat(image[..., :1], 3, axis=2) if grey else image)
+    return images
+
+
+def _scene(generator: np.random.Generator, height: int, width: int) -> NDArray[np.float64]:
+    coarse = Image.fromarray(generator.integers(0, 256, (7, 7, 3), np.uint8))
+    pixels = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), np.float64)
+    rows, columns = np.mgrid[:height, :width]
+    for _ in range(6):
+        y, x, radius = generator.uniform((0, 0, 0.03), (1, 1, 0.2)) * (height, width, min(height, width))
+        inside = (rows - y) ** 2 + (columns - x) ** 2 < radius**2
+        pixels[inside] = pixels[inside] * 0.5 + generator.uniform(0, 128, 3)
+    return pixels
+
+
+def runner(card: Card) -> Callable[[Floats], Floats]:
+    """Return a function from a network's input, (1, …), to the output that its card names, run by featx's engines."""
+    if card.kind == "keras":
+        return _keras(card)
+    if has_openvino():
+        return _openvino(card.main if card.kind != "saved_model" else card.main.parent, card.output.name)
+    return _onnxruntime(card.main, card.output.name)
+
+
+def _openvino(path: Path, output: str | None) -> Callable[[Floats], Floats]:
+    from featx.networks.framework import load_openvino
+
+    openvino = load_openvino()
+    core = openvino.Core()
+    model = core.read_model(str(path))
+    compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    port = compiled.output(output) if output else compiled.output(0)
+    return lambda batch: np.array(compiled([batch])[port], np.float32)
+
+
+def _onnxruntime(path: Path, output: str | None) -> Callable[[Floats], Floats]:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda batch: np.asarray(session.run([output] if output else None, {name: batch})[0], np.float32)
+
+
+def _keras(card: Card) -> Callable[[Floats], Floats]:
+    from featx.networks.framework import load_keras
+    from featx.networks.model_files import load_model_file
+
+    model = load_model_file(load_keras(), card.main)
+    return lambda batch: np.asarray(model(batch, training=False), np.float32)
+
+
+def _chosen(built: Built, batch: Floats) -> Floats:
+    outputs = built.outputs(batch)
+    return outputs[built.output.name] if built.output.name in outputs else next(iter(outputs.values()))
+
+
+def _resized(image: NDArray[np.uint8], card: Card) -> NDArray[np.uint8]:
+    images = card.images()
+    return resize(image, images.shape, images.resize, images.fit, images.resize_to)

@@ -1,0 +1,97 @@
+"""Networks of timm."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from featx.errors import UsageError
+from featx.networks.cards import AboutPart, InputPart, OutputPart, Tokens
+from featx.networks.derived import timm_pixels
+from featx.networks.importing.built import Built, Floats, load_packages
+from featx.networks.importing.hubs import fetching, quiet_hub
+from featx.networks.importing.onnx_export import INPUT, make_module, outputs_of, write_onnx
+
+
+def build_timm(name: str, tokens: Tokens | None = None, *, pretrained: bool = True) -> Built:
+    """Build a network of timm with its weights.
+
+    Its outputs are `features`, pooled as timm does it before the classifier, and the last `tokens` or `map` before.
+
+    Args:
+        name: A name of `timm.list_models()`, also with a tag or after `hf-hub:`.
+        tokens: What to make of the tokens; None: the features as timm pools them.
+        pretrained: False: random weights, for tests.
+
+    Raises:
+        UsageError: There is no such network, or it has no tokens.
+        WeightsError: Its weights cannot be had.
+    """
+    source = f"timm:{name}"
+    torch, timm = load_packages(source, "torch", "timm")
+    with fetching(source), quiet_hub():
+        model = timm.create_model(name, pretrained=pretrained, num_classes=0).eval()
+    config = timm.data.resolve_data_config({}, model=model)
+    given, pixels = timm_pixels({"pretrained_cfg": config})
+    names, forward = _outputs(model, torch, config["input_size"])
+    module = make_module(forward, model)
+    transform = timm.data.create_transform(**config, is_training=False)
+
+    def prepare(image: NDArray[np.uint8]) -> Floats:
+        return np.asarray(transform(Image.fromarray(image)), np.float32)
+
+    about = model.pretrained_cfg or {}
+    return Built(
+        name=f"{about.get('architecture', name)}.{about['tag']}" if about.get("tag") else name,
+        kind="onnx",
+        input=InputPart(name=INPUT, layout="nchw", colour="rgb", size=given.size),
+        pixels=pixels,
+        output=_output(source, model, names, tokens),
+        about=AboutPart(
+            licence=str(about.get("license") or ""),
+            source=source if pretrained else f"{source} with random weights",
+            made_with=f"timm {timm.__version__}, torch {torch.__version__}",
+            notes="" if pretrained else "The weights are random.",
+        ),
+        prepare=prepare,
+        outputs=outputs_of(module, names),
+        write=lambda folder: write_onnx(module, config["input_size"], names, folder),
+    )
+
+
+def _outputs(model: Any, torch: Any, shape: tuple[int, int, int]) -> tuple[list[str], Any]:
+    """Return the names of a model's outputs, and the function that gives them."""
+
+    def pooled(pixels: Any) -> list[Any]:
+        return [model(pixels)]
+
+    def both(pixels: Any) -> list[Any]:
+        last = model.forward_features(pixels)
+        # Some networks have their channels last; the file has them where its input has them.
+        turned = last.permute(0, 3, 1, 2) if last.ndim == 4 and _channels_last(model) else last
+        return [model.forward_head(last), turned]
+
+    with torch.inference_mode():
+        last = model.forward_features(torch.zeros(1, *shape))
+    if not isinstance(last, torch.Tensor) or last.ndim not in (3, 4):
+        return ["features"], pooled
+    return ["features", "tokens" if last.ndim == 3 else "map"], both
+
+
+def _channels_last(model: Any) -> bool:
+    return str(getattr(model, "output_fmt", "NCHW")).upper().endswith("NHWC")
+
+
+def _output(source: str, model: Any, names: list[str], tokens: Tokens | None) -> OutputPart:
+    if tokens is None:
+        return OutputPart(name="features")
+    prefix = int(getattr(model, "num_prefix_tokens", 0) or 0)
+    if "tokens" not in names or ("cls" in tokens and prefix == 0):
+        what = "a class token" if "tokens" in names else "tokens"
+        raise UsageError(
+            f"Expected a network with {what} for --tokens {tokens}, but {source} has none; leave it out."
+        )
+    return OutputPart(name="tokens", tokens=tokens, prefix_tokens=prefix)
