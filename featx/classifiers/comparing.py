@@ -93,8 +93,8 @@ def compare(
         jobs: Folds worked on at the same time, fewer if memory does not hold as many; the number of processors if not
             given. It does not change the values.
         seed: The same seed gives the same values.
-        spec: How features of data are made, see `extract`; VGG16 with its default settings if not given. A run has
-            its own.
+        spec: How features of data are made, see `extract`; EfficientNet-Lite0 with its default settings if not
+            given. A run has its own.
         cache: The store's folder.
         on_error: What to do about images of data that cannot be read, see `extract`.
         yes: Do work that is estimated to need more disk, memory or time than there is.

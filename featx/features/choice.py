@@ -22,7 +22,7 @@ from featx.recipes import (
 
 Spec = TypeVar("Spec", bound=FeatureSpec)
 
-DEFAULT_BACKBONE = "vgg16"
+DEFAULT_BACKBONE = "efficientnetlite0"  # it comes with featx, so nothing is downloaded
 
 
 def default_recipe(backbone: str) -> Recipe:
@@ -104,7 +104,7 @@ def _rule(part: ImagesPart) -> str:
 
 
 def base_recipe(recipe: Recipe | str | None, backbone: str | None) -> Recipe:
-    """Return a recipe, or the backbone with its default settings; VGG16 without either.
+    """Return a recipe, or the backbone with its default settings; EfficientNet-Lite0 without either.
 
     Args:
         recipe: A recipe, its name or the path of its file.

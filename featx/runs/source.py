@@ -12,16 +12,7 @@ from numpy.typing import NDArray
 
 from featx.data import SPLITS, group_ids
 from featx.errors import DataError, RunError, UsageError
-from featx.features import (
-    DEFAULT_BACKBONE,
-    Extraction,
-    Failure,
-    FeatureSpace,
-    FeatureTable,
-    OnError,
-    default_recipe,
-    extract,
-)
+from featx.features import Extraction, Failure, FeatureSpace, FeatureTable, OnError, extract
 from featx.recipes import FeatureSpec
 from featx.runs.folder import Run, is_run, read_run
 from featx.store import RowKey, Store
@@ -138,7 +129,8 @@ def read_source(
         place: A folder that `fit_head` wrote, or data: a folder or a manifest.
         layer: `penultimate` or `backbone`. The default is the penultimate layer for a run that has one, else the
             backbone.
-        spec: The features of data, see `extract`; VGG16 with its default settings if not given. A run has its own.
+        spec: The features of data, see `extract`; EfficientNet-Lite0 with its default settings if not given.
+            A run has its own.
         cache: Folder of the store.
         on_error: What to do about images of data that cannot be read, see `extract`.
 
@@ -161,8 +153,7 @@ def read_source(
             f"Penultimate features are a fitted head's, and {place} is not a run; pass a folder that featx fit-head "
             "wrote, or use --layer backbone."
         )
-    wanted = default_recipe(DEFAULT_BACKBONE) if spec is None else spec
-    return data_source(extract(place, wanted, cache=cache, on_error=on_error))
+    return data_source(extract(place, spec, cache=cache, on_error=on_error))
 
 
 def run_source(run: Run, layer: Layer | None, store: Store) -> Source:
