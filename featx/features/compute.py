@@ -108,10 +108,9 @@ def _parts(work: Work, most: int) -> Iterator[Work]:
 
 def _batches(pixels: Iterator[Pixels], space: FeatureSpace, network: Network) -> Iterator[Batch]:
     """Yield batches of preprocessed images, or of pixels for a network that preprocesses them itself."""
-    takes_pixels = getattr(network, "takes_pixels", False)
 
     def batch(views: list[Pixels]) -> Batch:
         images = np.stack([image for _, image in views])
-        return [key for key, _ in views], images if takes_pixels else space.preprocessing(images)
+        return [key for key, _ in views], images if network.takes_pixels else space.preprocessing(images)
 
     return bounded_map(batch, iter(lambda: list(islice(pixels, network.batch_size)), []), workers=1, ahead=1)

@@ -404,7 +404,7 @@ def test_progress_reaches_its_end(data: Path, tmp_path: Path, featurewise: Recip
 class SlowNetwork:
     """Stands in for a network that is slower than the decoding."""
 
-    name, width, parameters, raw = "keras", 2, 1, False
+    name, width, parameters, raw, takes_pixels = "keras", 2, 1, False, False
     seen = 0
 
     def __init__(self, *arguments: Any) -> None:
@@ -471,7 +471,7 @@ def test_a_default_recipe_has_the_backbones_default_settings() -> None:
 
 
 def test_an_engine_or_size_that_does_not_exist_is_refused(data: Path, tmp_path: Path, recipe: Recipe) -> None:
-    with pytest.raises(UsageError, match="Expected auto, keras, openvino for engine, received 'torch'"):
+    with pytest.raises(UsageError, match="Expected auto, keras, openvino, onnxruntime for engine, received 'torch'"):
         extract(data, recipe, cache=tmp_path / "cache", engine="torch")  # type: ignore[arg-type]
     with pytest.raises(RecipeError, match="64 × 64"):
         extract(data, recipe.replaced({"images.size": 64}), cache=tmp_path / "cache")

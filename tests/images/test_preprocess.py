@@ -135,7 +135,7 @@ def test_an_image_alone_or_in_a_batch_is_the_same_contiguous_float32(rule: Rule)
 # Affine: as a network's card says
 
 
-AFFINE = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "scale": 1 / 255}
+AFFINE: dict[str, Any] = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "scale": 1 / 255}
 
 
 @pytest.mark.parametrize("colour", ["rgb", "bgr"])
@@ -146,23 +146,24 @@ def test_affine_pixels_are_scaled_then_centred_in_the_order_of_the_channels(colo
     # The numbers stand in the order of the network's channels, whichever it is.
     expected = (ordered.astype(np.float64) / 255 - AFFINE["mean"]) / AFFINE["std"]
     result = Preprocessing("affine", **AFFINE, colour=colour)(images)
-    assert (result.dtype, result.flags.c_contiguous, result.flags.writeable) == (np.float32, True, True)
+    assert result.dtype == np.float32
+    assert result.flags.c_contiguous
+    assert result.flags.writeable
     assert not np.shares_memory(result, images)
     np.testing.assert_allclose(result, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("rule", ["rescale", "raw", "tf", "torch", "caffe"])
 def test_the_other_rules_are_special_cases_of_affine(rule: Rule) -> None:
-    torch = {name: AFFINE[name] for name in ("mean", "std", "scale")}
-    same: dict[str, Any] = {
+    same: dict[Rule, dict[str, Any]] = {
         "rescale": {"mean": (0.0,) * 3, "std": (1.0,) * 3, "scale": 1 / 255},
         "raw": {"mean": (0.0,) * 3, "std": (1.0,) * 3},
         "tf": {"mean": (1.0,) * 3, "std": (1.0,) * 3, "scale": 1 / 127.5},
-        "torch": torch,
+        "torch": AFFINE,
         "caffe": {"mean": (103.939, 116.779, 123.68), "std": (1.0,) * 3, "colour": "bgr"},
-    }[rule]
+    }
     images = some_images()
-    ours = Preprocessing("affine", **same)
+    ours = Preprocessing("affine", **same[rule])
     np.testing.assert_allclose(ours(images), Preprocessing(rule)(images), rtol=1e-6, atol=1e-6)
     assert ours.key() != Preprocessing(rule).key()
     assert ours.keeps_pixels == Preprocessing(rule).keeps_pixels
@@ -176,7 +177,8 @@ def test_grey_is_pillows_and_one_channel() -> None:
     np.testing.assert_array_equal(in_colour(colours, "grey"), expected)
     grey = Preprocessing("affine", (0.5,), (0.25,), 1 / 255, "grey")
     result = grey(colours[None])
-    assert (grey.channels, result.shape, result.dtype) == (1, (1, *expected.shape), np.float32)
+    assert (grey.channels, result.shape) == (1, (1, *expected.shape))
+    assert result.dtype == np.float32
     np.testing.assert_allclose(result[0], (expected / 255 - 0.5) / 0.25, atol=1e-6)
 
 
@@ -191,7 +193,12 @@ def test_each_number_of_affine_is_in_the_key() -> None:
     def key(**changes: Any) -> str:
         return json.dumps(Preprocessing("affine", **{**AFFINE, **changes}).key(), sort_keys=True)
 
-    others = [{"scale": 1.0}, {"mean": (0.4, 0.456, 0.406)}, {"std": (0.2, 0.224, 0.225)}, {"colour": "bgr"}]
+    others: list[dict[str, Any]] = [
+        {"scale": 1.0},
+        {"mean": (0.4, 0.456, 0.406)},
+        {"std": (0.2, 0.224, 0.225)},
+        {"colour": "bgr"},
+    ]
     assert len({key(), *(key(**other) for other in others)}) == 5
     assert key() == key(mean=[0.485, 0.456, 0.406])
 

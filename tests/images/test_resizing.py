@@ -155,7 +155,7 @@ def test_the_part_that_is_seen_is_that_of_the_whole(monkeypatch: pytest.MonkeyPa
 def test_a_padded_image_keeps_its_aspect_ratio_in_the_middle_of_black(
     image: tuple[int, int], shape: tuple[int, int], size: tuple[int, int], corner: tuple[int, int]
 ) -> None:
-    original = pattern(*image) | 1  # no black of its own
+    original = pattern(*image) | np.uint8(1)  # no black of its own
     expected = np.zeros((*shape, 3), np.uint8)
     (height, width), (top, left) = size, corner
     expected[top : top + height, left : left + width] = pillow(original, height, width, "bicubic")
@@ -183,6 +183,6 @@ def test_what_is_not_possible_is_refused(arguments: tuple[Any, ...], says: str) 
 
 def test_the_names_are_those_of_recipes() -> None:
     for method in RESIZE_METHODS:
-        ImagesPart(resize=method)
+        ImagesPart.model_validate({"resize": method})
     for fit in ("stretch", "crop", "pad"):
         resize(COLOUR, 8, "box", ImagesPart(fit=fit).fit)
