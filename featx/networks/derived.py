@@ -19,8 +19,11 @@ Tables = dict[str, dict[str, Any]]
 
 # Pillow's numbers of interpolation methods, as transformers writes them; 0, the nearest pixel, is not antialiased.
 RESAMPLING = {1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
-# Steps of image processors that no card describes.
-OTHER_STEPS = ("do_grayscale", "do_thumbnail", "do_align_long_axis", "do_image_splitting", "do_split_image", "do_pad")
+# Steps of image processors that a card describes, or that change no pixel; no card describes other steps.
+STEPS = {"do_resize", "do_center_crop", "do_rescale", "do_normalize", "do_convert_rgb", "do_flip_channel_order"}
+NO_STEPS = {"do_reduce_labels"}
+# Second scalings of transformers' EfficientNetImageProcessor.
+OTHER_STEPS = {"rescale_offset", "include_top"}
 # Processors that read a single number as the side of a square, and those that read it as the shorter side.
 SQUARE = ("DeiT", "Beit", "ViTImage", "ViTFeature")
 SHORTER = ("CLIP", "Bit")
@@ -120,7 +123,8 @@ def _timm_fit(settings: Mapping[str, Any], height: int, width: int) -> dict[str,
 
 def hub_tables(processor: Mapping[str, Any]) -> Tables:
     """Return a card's tables `input` and `pixels` from settings of transformers, without what these leave open."""
-    steps = [name for name in OTHER_STEPS if processor.get(name)]
+    steps = [name for name in processor if name.startswith("do_") or name in OTHER_STEPS]
+    steps = [name for name in steps if processor[name] and name not in STEPS | NO_STEPS]
     if steps:
         raise CardError(
             f"Expected an image processor that resizes, cuts and scales, but its settings have {steps[0]}, which no "

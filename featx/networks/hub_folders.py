@@ -167,7 +167,7 @@ def _hub_output(ranks: Mapping[str, int | None], config: Mapping[str, Any]) -> d
         return {"name": "last_hidden_state", "pooling": "avg"}
     # Scores of classes are no features.
     single = next(iter(ranks)) if len(ranks) == 1 else None
-    return {"name": single} if single is not None and single != "logits" and ranks[single] == 2 else None
+    return {"name": single} if single is not None and single != "logits" and ranks[single] in (2, None) else None
 
 
 def _prefix(config: Mapping[str, Any]) -> int | None:
@@ -190,7 +190,7 @@ def _timm_output(scan: OnnxScan, config: Mapping[str, Any]) -> dict[str, Any] | 
     [(name, shape)] = scan.outputs.items()
     width = config.get("num_features")
     if shape is None:
-        return None
+        return {"name": name} if config.get("num_classes") == 0 else None
     if len(shape) == 2 and (shape[1] is None or width is None or shape[1] == width):
         return {"name": name}
     if len(shape) == 3 and config.get("global_pool") == "token":
