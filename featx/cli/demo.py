@@ -19,6 +19,10 @@ def command(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for data, run, map and report.")] = Path(
         "featx-demo"
     ),
+    recipe: Annotated[
+        str,
+        options.feature_option("--recipe", help="Name of a recipe, or its TOML file; its images are not augmented."),
+    ] = "covid4-efficientnetlite0",
     weights: options.WeightsChoice = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Number of epochs of training; 12 if not given.")] = None,
     cache: Annotated[
@@ -29,20 +33,22 @@ def command(
 ) -> console.Result:
     """Extract features of generated radiographs, train and test a head, draw a map, write a report; no download."""
     from featx.phantoms import EPOCHS, demo
+    from featx.recipes import load_recipe
 
-    result = demo(
-        out, cache=cache, weights=options.weights_for("vgg16", weights), epochs=epochs or EPOCHS, seed=seed or 0
-    )
+    resolved = load_recipe(recipe)
+    source = options.weights_for(resolved.backbone.name, weights)
+    result = demo(out, recipe=resolved, cache=cache, weights=source, epochs=epochs or EPOCHS, seed=seed or 0)
     return console.Result(result.to_json(), lambda: _show(result))
 
 
 def _show(result: Demo) -> None:
-    from featx.phantoms import RECIPE
+    from featx.recipes import recipe_names
 
-    run, cache = result.fit.run, result.fit.extraction.store.root
+    run, cache, name = result.fit.run, result.fit.extraction.store.root, result.fit.recipe.name
+    recipe = name if name in recipe_names() else f"{run}/recipe.toml"
     test_image = next((result.data / "test").rglob("*.png"))
     files = (result.report.file, run / "curves.png", run / "confusion.png", result.map.files[0])
-    console.print_lines([f"{RECIPE} on generated radiographs (phantoms, not patients), weights: {_weights(result)}."])
+    console.print_lines([f"{name} on generated radiographs (phantoms, not patients), weights: {_weights(result)}."])
     fit_head.show(result.fit)
     console.print_lines(
         [
@@ -53,8 +59,8 @@ def _show(result: Demo) -> None:
             f"  featx predict {run} {test_image} --cache {cache}",
             f"  featx visualize {run} --layer backbone --cache {cache}",
             f"  featx report {run} --cache {cache}",
-            "  featx recipes show covid4-vgg16",
-            "  featx fit-head YOUR_IMAGES --recipe covid4-vgg16 --out YOUR_RUN",
+            f"  featx recipes show {recipe}",
+            f"  featx fit-head YOUR_IMAGES --recipe {recipe} --out YOUR_RUN",
         ]
     )
 

@@ -17,7 +17,10 @@ from PIL import Image
 
 from featx.arguments import checks_arguments
 from featx.errors import UsageError
+from featx.machine import usable_cpus
+from featx.parallel import bounded_map
 from featx.phantoms.anatomy import Field, Lines, Pose, Thorax, branches, draw, scatter, step, thorax
+from featx.progress import report_progress
 
 CLASSES = ("covid", "normal", "pneumonia_bac", "pneumonia_vir")
 MIN_SIZE = 32
@@ -75,12 +78,22 @@ def write_phantoms(
                 raise UsageError(
                     f"Expected 0 or more {split} images of {kind}, received {count}; choose another number."
                 )
-    for split, per_class in counts.items():
-        for kind, count in per_class.items():
-            for index in range(count):
-                path = root / split / kind / f"{kind}-{index:03d}.png"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(phantom(kind, _image_seed(seed, split, kind, index), size)).save(path)
+    tasks = [
+        (split, kind, index)
+        for split, per_class in counts.items()
+        for kind, count in per_class.items()
+        for index in range(count)
+    ]
+
+    def write(task: tuple[str, str, int]) -> None:
+        split, kind, index = task
+        path = root / split / kind / f"{kind}-{index:03d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(phantom(kind, _image_seed(seed, split, kind, index), size)).save(path)
+
+    workers = usable_cpus()
+    for done, _ in enumerate(bounded_map(write, tasks, workers=workers, ahead=2 * workers), 1):
+        report_progress("phantoms", done, len(tasks))
     return root
 
 
