@@ -120,7 +120,8 @@ def test_a_file_that_was_damaged_after_it_was_found(tmp_path: Path) -> None:
         with pytest.raises(WeightsError, match="missing or damaged"):
             load_float16(model, path)
     for shape in ((3, 3, 3, 31), (3, 3, 3, 32)):  # another network, and the only one of its arrays
-        np.savez(path, **{"stem_conv/kernel": np.zeros(shape, np.float16)})
+        arrays: dict[str, Any] = {"stem_conv/kernel": np.zeros(shape, np.float16)}
+        np.savez(path, **arrays)
         with pytest.raises(WeightsError, match="missing or damaged"):
             load_float16(model, path)
 
