@@ -68,13 +68,16 @@ def _print_machine(diagnosis: Diagnosis) -> None:
 
 
 def _print_packages(diagnosis: Diagnosis) -> None:
+    from featx.diagnosis import missing_of_extras
+
     console.print_lines(["", f"featx {__version__}, Python {platform.python_version()}"])
     packages = diagnosis.packages
-    _print_list("packages   ", [f"{each.name} {each.installed}" for each in packages if each.installed is not None])
-    missing = [each for each in packages if each.installed is None]
-    _print_list(
-        "missing    ", [each.name + (f" (only for featx[{each.extra}])" if each.extra else "") for each in missing]
-    )
+    there = [f"{each.name} {each.installed}" for each in packages if each.installed is not None]
+    _print_list("packages   ", list(dict.fromkeys(there)))
+    _print_list("missing    ", [each.name for each in packages if each.installed is None and each.extra is None])
+    for extra, missing in missing_of_extras(packages).items():
+        lacks = f"lacks {', '.join(missing)}: pip install 'featx[{extra}]'" if missing else "is installed"
+        console.print_lines([f"extra      {extra} {lacks}"])
 
 
 def _print_list(start: str, items: list[str]) -> None:
@@ -90,14 +93,20 @@ def _print_engines_and_weights(diagnosis: Diagnosis) -> None:
         for trial in diagnosis.engines
     ]
     files = [
-        (file.backbone, file.path or "not here; downloaded when first needed", (file.sha256 or "")[:12])
+        (
+            file.backbone,
+            "comes with featx" if file.packaged else file.path or "not here; downloaded when first needed",
+            (file.sha256 or "")[:12],
+        )
         for file in diagnosis.weights
     ]
     console.print_lines([""])
     console.print_table(trials, ("engine", "for", "state", "tried in"))
     console.print_lines([""])
     console.print_table(files, ("ImageNet weights of", "file", "SHA-256"))
-    folders = dict.fromkeys(str(Path(place).parent) for file in diagnosis.weights for place in file.looked)
+    folders = dict.fromkeys(
+        str(Path(place).parent) for file in diagnosis.weights if not file.packaged for place in file.looked
+    )
     _print_list("looked in  ", list(folders))
 
 

@@ -2,87 +2,43 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import platform
-import re
 import shlex
 import shutil
-import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from featx import __version__, networks
+from featx.diagnosis.engine_trials import EngineTrial, engine_problems, try_engines
+from featx.diagnosis.packages import Package, find_packages, package_problems
+from featx.diagnosis.problems import Problem
 from featx.errors import FeatxError, WeightsError
-from featx.heads import Fitter, FusedFitter, KerasFitter, TrainingBatches
 from featx.machine import SHARED_MEMORY, KeptFolder, Machine, can_write, find_folders, this_machine
 from featx.progress import Progress, report_progress, reports_progress
-from featx.recipes import BackbonePart, DenseLayer, FitPart, HeadPart, Recipe
 from featx.store import Store, info, verify
 
 # Bytes. TensorFlow, VGG16 and a head of 51.9 million weights with both its moments take 2.5 GB; VGG16's flat features
 # of some ten thousand images take 2 GB.
 LITTLE_MEMORY, LITTLE_DISK = 3e9, 2e9
-SIZE = 16
-# As a share of the rows' norm. TensorFloat-32, in which TensorFlow convolves on recent NVIDIA GPUs, keeps 10 bits of
-# a factor: 3e-4 here. Rows in a wrong order, or a transposed kernel, differ by about the norm itself.
-TOLERANCE = 1e-3
-ENGINES = (("keras", "network"), ("openvino", "network"), ("keras", "fit"), ("fused", "fit"))
-REINSTALL = {
-    engine: f"pip install --upgrade --force-reinstall {packages}"
-    for engine, packages in (("keras", "tensorflow keras"), ("openvino", "openvino"), ("fused", "numba"))
-}
 CACHE_FIX = "check the permissions of its folder, or choose another folder with --cache"
-
-EngineState = Literal["runs", "wrong", "fails", "no space", "not installed", "needs keras"]
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something that is not as it should be, and the command or step that fixes it."""
-
-    what: str
-    fix: str
-
-
-@dataclass(frozen=True)
-class Package:
-    """A package that featx needs, always or for an extra; `fits` if the installed version is among those required."""
-
-    name: str
-    required: str
-    installed: str | None
-    extra: str | None
-    fits: bool
-
-
-@dataclass(frozen=True)
-class EngineTrial:
-    """The outcome of trying an engine on a small network or head with a known result; loading counts as time."""
-
-    engine: str
-    does: str
-    state: EngineState
-    seconds: float = 0.0
-    reason: str | None = None
 
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """The ImageNet weights of a backbone: their file (None if not here), its fault, and where they are looked for."""
+    """The ImageNet weights of a backbone: their file (None if not here), its fault, and where they are looked for.
+
+    `packaged` weights come with featx and are looked for nowhere else.
+    """
 
     backbone: str
     path: str | None
     sha256: str | None
     fault: str | None
     looked: tuple[str, ...]
+    packaged: bool = False
 
 
 @dataclass(frozen=True)
@@ -143,126 +99,11 @@ def doctor(*, cache: str | Path = "cache", progress: Progress | None = None) -> 
     devices = _devices()
     weights = find_weight_files()
     health, cache_problems = examine_cache(Path(cache))
-    problems = [*_package_problems(packages), *_engine_problems(engines), *_device_problems(machine, devices)]
+    problems = [*package_problems(packages), *engine_problems(engines), *_device_problems(machine, devices)]
     problems += [*_weight_problems(weights), *cache_problems]
     folders = find_folders()
     problems += _folder_problems(folders)
     return Diagnosis(packages, machine, devices, engines, weights, health, tuple(problems), folders)
-
-
-def find_packages() -> tuple[Package, ...]:
-    """Return the packages that featx's metadata names, without those for its developers."""
-    try:
-        requirements = requires("featx") or []
-    except PackageNotFoundError:
-        return ()
-    packages = [package for package in map(_package, requirements) if package.extra != "dev"]
-    return tuple(sorted(packages, key=lambda package: (package.extra is not None, package.name)))
-
-
-def _package(line: str) -> Package:
-    from packaging.requirements import Requirement
-    from packaging.version import InvalidVersion
-
-    requirement = Requirement(line)
-    extra = re.search(r"""extra == ["'](\w+)""", str(requirement.marker))
-    installed, fits = None, False
-    with suppress(PackageNotFoundError, InvalidVersion):  # not installed, or its metadata is damaged
-        installed = version(requirement.name)
-        fits = requirement.specifier.contains(installed, prereleases=True)
-    return Package(requirement.name, str(requirement.specifier), installed, extra[1] if extra else None, fits)
-
-
-def _package_problems(packages: tuple[Package, ...]) -> Iterator[Problem]:
-    if not packages:
-        yield Problem("featx is not installed, so the packages that it needs are unknown", "pip install featx")
-    for package in packages:
-        if not package.fits and (package.installed is not None or package.extra is None):
-            state = "is not installed" if package.installed is None else f"is {package.installed}"
-            what = f"the package {package.name} {state}, and featx needs {package.required or 'it'}"
-            yield Problem(what, f"pip install '{package.name}{package.required}'")
-
-
-def try_engines() -> tuple[EngineTrial, ...]:
-    """Try every engine; all need Keras, which makes the networks for OpenVINO and the first weights for `fused`."""
-    trials: list[EngineTrial] = []
-    for engine, does in ENGINES:
-        report_progress("trying engines", len(trials), len(ENGINES))
-        if engine == "openvino" and not networks.has_openvino():
-            trials.append(EngineTrial(engine, does, "not installed"))
-        elif trials and trials[0].state == "fails":
-            trials.append(EngineTrial(engine, does, "needs keras"))
-        else:
-            trials.append(_try_engine(engine, does))
-    report_progress("trying engines", len(ENGINES), len(ENGINES))
-    return tuple(trials)
-
-
-def _try_engine(engine: str, does: str) -> EngineTrial:
-    start = time.perf_counter()
-    try:
-        reason = _run_network(engine) if does == "network" else _train_head(engine)
-        state: EngineState = "runs" if reason is None else "wrong"
-    except Exception as error:  # noqa: BLE001 - whatever a broken library raises is what the diagnosis reports
-        state = "no space" if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EROFS) else "fails"
-        reason = _message(error)
-    return EngineTrial(engine, does, state, round(time.perf_counter() - start, 2), reason)
-
-
-def _run_network(engine: Any) -> str | None:
-    """Run a convolution with known weights; return what is wrong with its rows."""
-    generator = np.random.default_rng(0)
-    kernel = generator.normal(size=(SIZE, SIZE, 3, 4)).astype(np.float32)
-    images = generator.normal(size=(2, SIZE, SIZE, 3)).astype(np.float32)
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows keeps files that are mapped
-        path = Path(folder) / "trial.keras"
-        with networks.plain_keras() as keras:
-            inputs = keras.Input((SIZE, SIZE, 3))
-            model = keras.Model(inputs, keras.layers.Conv2D(4, SIZE, use_bias=False)(inputs))
-            model.set_weights([kernel])
-            model.save(path)
-        source = networks.NetworkSource(
-            BackbonePart(name=str(path)),
-            (SIZE, SIZE),
-            networks.find_weights(str(path)),
-            Store(Path(folder) / "cache"),
-        )
-        rows = source.build(engine, 2).rows(images)
-    expected = np.tensordot(images, kernel, 3)
-    right = rows.shape == expected.shape and np.linalg.norm(rows - expected) <= TOLERANCE * np.linalg.norm(expected)
-    return None if right else "its rows of a small network are wrong"
-
-
-def _train_head(engine: str) -> str | None:
-    """Train a small head on two classes that a line separates; return what is wrong with its loss."""
-    layers = (DenseLayer(type="dense", units=8, activation="relu"),)
-    fit = FitPart(learning_rate=0.05, batch_size=8)
-    recipe = Recipe(backbone=BackbonePart(name="vgg16"), head=HeadPart(layers=layers), fit=fit)
-    labels = np.arange(32) % 2
-    rows = np.random.default_rng(0).normal(size=(32, 4)).astype(np.float32) + 3 * labels[:, None].astype(np.float32)
-    fitter: Fitter = KerasFitter(recipe, 4, 2) if engine == "keras" else FusedFitter(recipe, 4, 2)
-    batches = TrainingBatches(rows, labels, 1, 8, 0)
-    losses = [fitter.run_epoch(batches, epoch, 0.05, epoch == 7)[0] for epoch in range(8)]
-    right = losses[-1] < 0.5 * losses[0]
-    return None if right else f"its loss on a small head only went from {losses[0]:.3g} to {losses[-1]:.3g}"
-
-
-def _message(error: Exception) -> str:
-    """Return an error's message on one line, after its kind if it is not featx's own, and cut if it is long."""
-    # TensorFlow that does not load has a whole traceback for a message, and cutting it would lose the reason.
-    if str(error).startswith("Traceback") and isinstance(error.__context__, Exception):
-        return _message(error.__context__)
-    kind = "" if isinstance(error, FeatxError) else f"{type(error).__name__}: "
-    return " ".join(f"{kind}{error}".split())[:200]
-
-
-def _engine_problems(trials: tuple[EngineTrial, ...]) -> Iterator[Problem]:
-    for trial in trials:
-        if trial.state in ("wrong", "fails", "no space"):
-            fix = REINSTALL[trial.engine]
-            if trial.state == "no space":
-                fix = "free some space where temporary files are written, or name another folder in TMPDIR"
-            yield Problem(f"the engine {trial.engine} does not work ({trial.does}): {trial.reason}", fix)
 
 
 def _devices() -> tuple[str, ...]:
@@ -304,7 +145,8 @@ def _find_weight_file(backbone: networks.Backbone) -> WeightsFile:
             digest = networks.file_digest(path)
     except (WeightsError, OSError, RuntimeError) as error:  # a file or folder of another user, or no home folder
         fault = fault or f"cannot be looked for ({error})"
-    return WeightsFile(backbone.name, None if path is None else str(path), digest, fault, tuple(looked))
+    place, packaged = None if path is None else str(path), backbone.packaged is not None
+    return WeightsFile(backbone.name, place, digest, fault, tuple(looked), packaged)
 
 
 def _weight_problems(files: tuple[WeightsFile, ...]) -> Iterator[Problem]:
@@ -317,7 +159,10 @@ def _weight_problems(files: tuple[WeightsFile, ...]) -> Iterator[Problem]:
     for fault in sorted({file.fault for file in files if file.path is None and file.fault is not None}):
         yield Problem(f"ImageNet weights {fault}", f"name a readable folder in {networks.WEIGHTS_DIR} or KERAS_HOME")
     for file in files:
-        if file.path is not None and file.fault is not None:
+        if file.packaged and (file.path is None) == (file.fault is None):
+            what = f"the weights of {file.backbone}, which come with featx, {file.fault or 'are missing'}"
+            yield Problem(what, "pip install --upgrade --force-reinstall --no-deps featx")
+        elif file.path is not None and file.fault is not None:
             where = shlex.quote(file.path)
             fix = f"rm {where}, then copy the file again or let it be downloaded when it is needed"
             if file.sha256 is None:

@@ -1,17 +1,13 @@
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +16,19 @@ import pytest
 from stored_rows import damage, fill, shard_files, some_keys, tree
 from typer.testing import CliRunner
 
-from featx import diagnosis, networks
+from featx import networks
 from featx.cli import app
-from featx.diagnosis import (
-    Diagnosis,
-    EngineTrial,
-    Package,
-    Problem,
-    doctor,
-    examine_cache,
-    find_packages,
-    try_engines,
-)
+from featx.diagnosis import diagnosing
+from featx.diagnosis.diagnosing import Diagnosis, doctor, examine_cache
+from featx.diagnosis.engine_trials import EngineTrial
+from featx.diagnosis.packages import Package
+from featx.diagnosis.problems import Problem
 from featx.machine import Machine
 
 SOUND = (
     EngineTrial("keras", "network", "runs", 1.0),
     EngineTrial("openvino", "network", "not installed"),
+    EngineTrial("onnxruntime", "network", "not installed"),
     EngineTrial("keras", "fit", "runs", 1.0),
     EngineTrial("fused", "fit", "runs", 1.0),
 )
@@ -44,10 +36,6 @@ PLAIN = Machine("Linux 6.1", "a processor", 2, 2 * 10**10, 10**10, (), {})
 not_root = pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() == 0, reason="permissions do not stop root, or are others"
 )
-
-
-class LibraryError(Exception):
-    """Like TensorFlow's and Numba's own errors, none of Python's kinds."""
 
 
 def raising(error: Exception) -> Callable[..., Any]:
@@ -62,14 +50,14 @@ def raising(error: Exception) -> Callable[..., Any]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A plain machine, and engines that work and are not tried."""
-    monkeypatch.setattr(diagnosis, "this_machine", lambda: PLAIN)
-    monkeypatch.setattr(diagnosis, "try_engines", lambda: SOUND)
-    monkeypatch.setattr(diagnosis, "_devices", lambda: ("cpu:0",))
+    monkeypatch.setattr(diagnosing, "this_machine", lambda: PLAIN)
+    monkeypatch.setattr(diagnosing, "try_engines", lambda: SOUND)
+    monkeypatch.setattr(diagnosing, "_devices", lambda: ("cpu:0",))
 
 
 @pytest.fixture
 def large_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(diagnosis, "LITTLE_DISK", 0)
+    monkeypatch.setattr(diagnosing, "LITTLE_DISK", 0)
 
 
 def text_of(problems: Diagnosis | list[Problem]) -> str:
@@ -84,103 +72,7 @@ def write_weights(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-# --- packages ---
-
-
-def test_the_packages_that_featx_needs_are_installed_here() -> None:
-    packages = {package.name: package for package in find_packages()}
-    assert packages["numpy"].installed == version("numpy")
-    assert packages["numpy"].extra is None
-    assert packages["openvino"].extra == "openvino"
-    assert list(diagnosis._package_problems(tuple(packages.values()))) == []
-    assert "mypy" not in packages  # for developers
-
-
-def test_a_version_that_does_not_fit_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = ["alpha>=2", "beta>=2", "gamma", 'delta>=2; extra == "more"', "epsilon<3,>=1"]
-    there = {"alpha": "1.9", "beta": "10.0rc1", "epsilon": "2.5"}
-
-    def installed(name: str) -> str:
-        if name not in there:
-            raise PackageNotFoundError(name)
-        return there[name]
-
-    monkeypatch.setattr(diagnosis, "requires", lambda _: lines)
-    monkeypatch.setattr(diagnosis, "version", installed)
-    packages = {package.name: package for package in find_packages()}
-    assert packages["alpha"] == Package("alpha", ">=2", "1.9", None, fits=False)
-    assert packages["delta"].extra == "more"
-    problems = list(diagnosis._package_problems(tuple(packages.values())))
-    assert [problem.fix for problem in problems] == ["pip install 'alpha>=2'", "pip install 'gamma'"]
-    assert "featx is not installed" in text_of(list(diagnosis._package_problems(())))
-
-
-# --- engines and devices ---
-
-
-@pytest.mark.slow
-def test_every_engine_that_is_installed_works_here() -> None:
-    trials = try_engines()
-    assert [(trial.engine, trial.does) for trial in trials] == [(trial.engine, trial.does) for trial in SOUND]
-    for trial in trials:
-        works = trial.engine != "openvino" or networks.has_openvino()
-        assert trial.state == ("runs" if works else "not installed"), trial.reason
-    assert list(diagnosis._engine_problems(trials)) == []
-
-
-@pytest.mark.slow
-def test_an_engine_that_computes_something_else_does_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    build = networks.NetworkSource.build
-
-    def build_wrong(*arguments: object) -> object:
-        network = build(*arguments)  # type: ignore[arg-type]
-        rows = network.rows
-        network.rows = lambda images: rows(images) * 1.01  # type: ignore[method-assign]
-        return network
-
-    monkeypatch.setattr(networks.NetworkSource, "build", build_wrong)
-    monkeypatch.setattr(diagnosis, "FusedFitter", raising(LibraryError("no symbol\nin libfused.so")))
-    trials = {(trial.engine, trial.does): trial for trial in try_engines()}
-    assert trials["keras", "network"].state == "wrong"
-    assert trials["keras", "fit"].state == "runs"
-    assert trials["fused", "fit"].state == "fails"
-    assert trials["fused", "fit"].reason == "LibraryError: no symbol in libfused.so"
-    problems = list(diagnosis._engine_problems(tuple(trials.values())))
-    assert problems[-1].fix.endswith("numba")
-
-
-@pytest.mark.slow
-def test_a_tensorflow_that_does_not_load_does_not_end_the_diagnosis(tmp_path: Path) -> None:
-    """In a process of its own, with the real libraries except for TensorFlow."""
-    (tmp_path / "tensorflow.py").write_text(
-        # As TensorFlow does it: the message is a traceback, longer than what is shown.
-        "import traceback\n"
-        "class InternalError(Exception): pass\n"
-        "try:\n    raise InternalError('the driver is too old')\n"
-        "except InternalError:\n    raise ImportError(traceback.format_exc() + 'See some page. ' * 50)\n",
-        "utf-8",
-    )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
-    environment.pop("KERAS_BACKEND", None)
-    command = [sys.executable, "-c", "from featx.cli import main; main()", "doctor", "--json", "--cache", "cache"]
-    run = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True)
-    document = json.loads(run.stdout)
-    problems = [problem for problem in document["problems"] if "engine" in problem["what"]]
-    assert len(problems) == 1
-    assert "InternalError: the driver is too old" in problems[0]["what"]
-    assert problems[0]["fix"].endswith("tensorflow keras")
-    states = [trial["state"] for trial in document["engines"] if trial["state"] != "not installed"]
-    assert states == ["fails", *["needs keras"] * (len(states) - 1)]
-    assert len(states) > 2
-    assert document["devices"] == []
-
-
-def test_a_full_disk_is_not_fixed_by_installing(monkeypatch: pytest.MonkeyPatch) -> None:
-    full = OSError(errno.ENOSPC, "No space left on device")
-    monkeypatch.setattr("tempfile.TemporaryDirectory", raising(full))
-    trial = diagnosis._try_engine("keras", "network")
-    assert trial.state == "no space"
-    assert "TMPDIR" in text_of(list(diagnosis._engine_problems((trial,))))
+# --- devices ---
 
 
 @pytest.mark.usefixtures("quick")
@@ -188,11 +80,11 @@ def test_a_gpu_that_is_not_used_and_little_memory_are_problems(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(networks, "gpu_is_there", lambda: True)
-    monkeypatch.setattr(diagnosis, "this_machine", lambda: replace(PLAIN, available=10**9))
+    monkeypatch.setattr(diagnosing, "this_machine", lambda: replace(PLAIN, available=10**9))
     text = text_of(doctor(cache=tmp_path))
     assert "tensorflow[and-cuda]" in text
     assert "only 1.0 GB of memory are free" in text
-    monkeypatch.setattr(diagnosis, "_devices", lambda: ("cpu:0", "gpu:0"))
+    monkeypatch.setattr(diagnosing, "_devices", lambda: ("cpu:0", "gpu:0"))
     assert "GPU" not in text_of(doctor(cache=tmp_path))
 
 
@@ -239,6 +131,23 @@ def test_a_folder_that_cannot_be_read_is_one_problem(tmp_path: Path, monkeypatch
     assert len([problem for problem in problems if "/somebody/models" in problem.what]) == 1
 
 
+@pytest.mark.usefixtures("quick")
+def test_weights_that_come_with_featx_are_looked_for_nowhere_else(
+    no_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    diagnosed = doctor(cache=no_weights / "cache")
+    (file,) = (file for file in diagnosed.weights if file.packaged)
+    assert (file.backbone, file.fault, file.looked) == ("efficientnetlite0", None, (file.path,))
+    assert file.sha256 == networks.BACKBONES["efficientnetlite0"].sha256
+    text = CliRunner().invoke(app, ["doctor", "--cache", str(no_weights / "cache")]).stdout
+    assert re.search("efficientnetlite0 +comes with featx", text)
+    assert str(Path(file.looked[0]).parent) not in text
+    monkeypatch.setattr(networks, "weights_problem", lambda _: "is not as it came with featx")
+    (problem,) = doctor(cache=no_weights / "cache").problems
+    assert "efficientnetlite0" in problem.what
+    assert problem.fix == "pip install --upgrade --force-reinstall --no-deps featx"
+
+
 # --- the cache ---
 
 
@@ -259,7 +168,7 @@ def test_a_sound_cache_is_counted_and_left_as_it_is(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_a_problem_before_there_is_a_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(diagnosis, "LITTLE_DISK", 1e18)
+    monkeypatch.setattr(diagnosing, "LITTLE_DISK", 1e18)
     cache = tmp_path / "a cache"
     assert "GB left: choose a --cache on another disk" in text_of(examine_cache(cache)[1])
     fill(cache, some_keys(3))
@@ -313,7 +222,7 @@ def test_the_command_shows_all_of_it(no_weights: Path) -> None:
     result = CliRunner().invoke(app, ["doctor", "--json", "--cache", str(cache)])
     assert result.exit_code == 0
     document = json.loads(result.stdout)
-    page = Path(__file__).parents[1] / "docs" / "command-line.md"
+    page = Path(__file__).parents[2] / "docs" / "command-line.md"
     section = page.read_text("utf-8").split("## featx doctor")[1].split("\n## ")[0]
     described = section[section.index("JSON:") :]
     keys = {*document, *document["machine"], *document["engines"][0], *document["weights"][0], *document["cache"]}
@@ -329,13 +238,17 @@ def test_the_command_shows_all_of_it(no_weights: Path) -> None:
 @pytest.mark.usefixtures("quick")
 def test_the_command_lists_problems_with_their_fixes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = Package("umap-learn", ">=0.5.7", None, None, fits=False)
-    monkeypatch.setattr(diagnosis, "find_packages", lambda: (package,))
-    trials = (*SOUND[:3], EngineTrial("fused", "fit", "fails", 0.1, "ImportError: no LLVM"))
-    monkeypatch.setattr(diagnosis, "try_engines", lambda: trials)
+    there = Package("onnx", "", "1.0", "onnx", fits=True)
+    absent = tuple(Package(name, "", None, "import", fits=False) for name in ("torch", "timm"))
+    monkeypatch.setattr(diagnosing, "find_packages", lambda: (package, there, *absent))
+    trials = (*SOUND[:4], EngineTrial("fused", "fit", "fails", 0.1, "ImportError: no LLVM"))
+    monkeypatch.setattr(diagnosing, "try_engines", lambda: trials)
     result = CliRunner().invoke(app, ["doctor", "--cache", str(tmp_path / "cache")])
     assert result.exit_code == 0
     assert "missing    umap-learn\n" in result.stdout
     assert "  Fix: pip install 'umap-learn>=0.5.7'\n" in result.stdout
+    assert "extra      onnx is installed\n" in result.stdout
+    assert "extra      import lacks torch, timm: pip install 'featx[import]'\n" in result.stdout
     problem = r"Problem: the engine fused .*: ImportError: no LLVM\.\n  Fix: pip install .* numba"
     assert re.search(problem, result.stdout)
     assert "openvino does not work" not in result.stdout  # an extra that is not installed is no problem
