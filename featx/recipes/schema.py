@@ -73,7 +73,10 @@ class ImagesPart(Part):
             if self.fit == "pad":
                 raise ValueError("resize_to is for fit 'stretch' and 'crop', not for 'pad'")
             if self.resize_to < max(self.shape):
-                raise ValueError(f"resize_to must be at least the input's {max(self.shape)} pixels")
+                longer = max(self.shape)
+                raise ValueError(
+                    f"resize_to must be at least {longer}, the longer side of the input, received {self.resize_to}"
+                )
         return self
 
     @property

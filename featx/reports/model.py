@@ -214,7 +214,7 @@ def _settings(run: Run) -> tuple[tuple[str, str], ...]:
         schedule = f"{fit.schedule.kind} values {rates}, changing at epochs {epochs}"
     return (
         ("recipe", recipe.name),
-        ("image size", _size(recipe.images)),
+        ("image size", image_size(recipe.images)),
         ("preprocessing", _preprocessing(recipe, run.card)),
         ("augmented views of each training image", _views(recipe.views)),
         ("optimizer", f"{fit.optimizer.capitalize()}, learning rate {fit.learning_rate:g}"),
@@ -227,13 +227,14 @@ def _settings(run: Run) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _size(part: ImagesPart) -> str:
+def image_size(part: ImagesPart) -> str:
     """Return the size of the network's input, and how images are brought to it."""
     height, width = part.shape
     order = "" if height == width else " (height × width)"
-    fit = {"stretch": "stretched", "crop": "cropped", "pad": "padded"}[part.fit]
+    fit = {"stretch": "stretched", "crop": "cropped", "pad": "padded with black"}[part.fit]
     if part.resize_to is not None:
-        fit += f", the centre of {part.resize_to} pixels"
+        side = {"stretch": "both sides", "crop": "the shorter side"}[part.fit]
+        fit += f": the centre after {side} became {part.resize_to} pixels"
     return f"{height} × {width} pixels{order}, {fit}, {part.resize}"
 
 

@@ -20,7 +20,7 @@ from featx.features.decoding import Work
 from featx.features.hashing import Image, digest_of_array
 from featx.images import ViewSpec, view
 from featx.networks import find_weights
-from featx.recipes import ImagesPart, Recipe
+from featx.recipes import ImagesPart, Recipe, override
 from featx.store import Store
 
 BILINEAR = PillowImage.Resampling.BILINEAR
@@ -214,3 +214,16 @@ def test_the_transformer_takes_height_and_width(model: Path, images: list[NDArra
     )
     expected = expected_rows(model, [stretched(image) for image in images])
     np.testing.assert_allclose(extractor.fit_transform(images), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"images.resize_to": 39}, "at least 40, the longer side of the input, received 39"),
+        ({"images.fit": "pad", "images.resize_to": 44}, "for fit 'stretch' and 'crop', not for 'pad'"),
+        ({"images.fit": "cover"}, "'stretch', 'crop' or 'pad', received 'cover'"),
+    ],
+)
+def test_fields_that_do_not_go_together_are_refused(model: Path, changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        override(shaped(model), changes)
