@@ -170,7 +170,7 @@ def extract_dataset(
     chosen_engine(engine, spec.backbone.precision)  # before anything is read
     start = time.perf_counter()
     store = Store(Path(cache))
-    weights = weights or find_weights(spec.backbone.name, spec.backbone.weights)
+    weights = weights or find_weights(spec.backbone.name, spec.backbone.weights, store.root)
     images, failed = hash_images(dataset.items, on_error, StatCache(store.root))
     _check_any(images, failed)
     train = [image for image in images if image.item.split == "train"]

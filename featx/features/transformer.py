@@ -227,8 +227,8 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         chosen_engine(self.engine)
         wanted = self._wanted()
         chosen_engine(self.engine, wanted.backbone.precision)
-        weights = find_weights(wanted.backbone.name, wanted.backbone.weights)
         store = Store(Path(self.cache))
+        weights = find_weights(wanted.backbone.name, wanted.backbone.weights, store.root)
         images = images_of(X, "train", StatCache(store.root))
         spec = with_statistics(with_card(wanted, weights), images, store, "fail")
         space = self._complete(images, spec, weights).plain

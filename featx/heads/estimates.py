@@ -14,7 +14,7 @@ from featx.features import Extraction
 from featx.heads.engines import FitEngine, engine_on_cpu
 from featx.heads.sampling import TrainingBatches
 from featx.limits import Pace, check_disk, check_memory
-from featx.networks import BACKBONES, find_weights, gpu_is_there, is_card
+from featx.networks import BACKBONES, find_card, gpu_is_there
 from featx.recipes import DenseLayer, HeadPart, Recipe
 
 # Peak memory of a process that trains a head on a CPU, measured on Linux (docs/performance.md): what the libraries
@@ -93,9 +93,9 @@ def _weights(head: HeadPart, width: int, classes: int) -> int:
 
 def _known_width(recipe: Recipe) -> int:
     part = recipe.backbone
-    if is_card(part.name) and part.cut is None:
-        card = find_weights(part.name, part.weights).card
-        return card.about.width or 1 if card is not None and card.output.pooling == part.pooling else 1
+    card = find_card(part.name, part.weights) if part.cut is None else None
+    if card is not None:
+        return card.about.width or 1 if card.output.pooling == part.pooling else 1
     backbone = BACKBONES.get(part.name.lower())
     if backbone is None or part.cut is not None:
         return 1

@@ -21,6 +21,7 @@ from .framework import hidden_module as hidden_module
 from .framework import load_keras as load_keras
 from .framework import plain_keras as plain_keras
 from .framework import quieten as quieten
+from .graphs import affine_numbers as affine_numbers
 from .importing.sources import import_backbone as import_backbone
 from .inspection import faulty_weight as faulty_weight
 from .keras import KerasNetwork as KerasNetwork
@@ -28,9 +29,11 @@ from .keras import Network as Network
 from .listing import describe_backbone as describe_backbone
 from .listing import list_backbones as list_backbones
 from .model_files import load_model_file as load_model_file
+from .onnx_runtime import OnnxRuntimeNetwork as OnnxRuntimeNetwork
 from .weights import WEIGHTS_DIR as WEIGHTS_DIR
 from .weights import Weights as Weights
 from .weights import file_digest as file_digest
+from .weights import find_card as find_card
 from .weights import find_imagenet as find_imagenet
 from .weights import find_weights as find_weights
 from .weights import is_random as is_random

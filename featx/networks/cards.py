@@ -128,14 +128,17 @@ class Card(Part):
         """The path of the main file."""
         return self._folder / next(iter(self.files))
 
-    def verify(self) -> None:
+    def verify(self, root: Path | None = None) -> None:
         """Check that the files are those that the card names, and that it names all of them.
+
+        Args:
+            root: Folder of a cache that remembers the digests of files that have not changed.
 
         Raises:
             WeightsError: A file is missing or another, or the network needs a file that the card does not name.
         """
         label = f"the card {self.name}"
-        check_files(self._folder, self.files, label)
+        check_files(self._folder, self.files, label, root)
         if self.kind == "onnx":
             check_external(self._folder, self.files, label)
 

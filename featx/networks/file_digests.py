@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from featx.digests import digest_of_file
 from featx.errors import WeightsError, reason_of
 from featx.networks.onnx_files import external_files
-from featx.store import FileState, now_ns, state_of, tells_of_changes
+from featx.store import FileState, StatCache, now_ns, state_of, tells_of_changes
 
 MOST_FILES = 1000
 
@@ -16,19 +16,30 @@ MOST_FILES = 1000
 _known: dict[tuple[Path, FileState], str] = {}
 
 
-def digest_once(path: Path) -> str:
-    """Return the SHA-256 of a file, which is not read again while it certainly has not changed; OSError as usual."""
+def digest_once(path: Path, root: Path | None = None) -> str:
+    """Return the SHA-256 of a file, which is not read again while it certainly has not changed; OSError as usual.
+
+    With `root`, the folder of a cache, this is also remembered there from one process to the next.
+    """
     before = now_ns()
     state = state_of(path)
     if state is None or not tells_of_changes(state, before):
         return digest_of_file(path)
     key = (path.absolute(), state)
     if key not in _known:
-        digest = digest_of_file(path)
+        digest = digest_of_file(path) if root is None else _remembered(path.absolute(), root)
         if state_of(path) != state:
             return digest
         _known[key] = digest
     return _known[key]
+
+
+def _remembered(path: Path, root: Path) -> str:
+    known = StatCache(root)
+    known.load([path])
+    digest = known.digest(path, lambda: digest_of_file(path))
+    known.save()
+    return digest
 
 
 def inside(name: str) -> str:
@@ -45,8 +56,10 @@ def inside(name: str) -> str:
     return name
 
 
-def check_files(folder: Path, files: Mapping[str, str], card: str) -> None:
+def check_files(folder: Path, files: Mapping[str, str], card: str, root: Path | None = None) -> None:
     """Check that the files of a card are those that it names, with their SHA-256; `card` names it in messages.
+
+    For `root` see `digest_once`.
 
     Raises:
         WeightsError: A file is missing, cannot be read or is another.
@@ -54,7 +67,7 @@ def check_files(folder: Path, files: Mapping[str, str], card: str) -> None:
     for name, expected in files.items():
         path = folder / name
         try:
-            found = digest_once(path)
+            found = digest_once(path, root)
         except OSError as error:
             raise WeightsError(
                 f"Expected the file {name} of {card} at {path}, but it cannot be read: {reason_of(error).lower()}; "

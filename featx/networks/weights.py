@@ -66,7 +66,7 @@ class Weights:
         return {"backbone": backbone, "source": self.source, "sha256": self.digest, **card}
 
 
-def find_weights(backbone: str, source: str = "imagenet") -> Weights:
+def find_weights(backbone: str, source: str = "imagenet", root: Path | None = None) -> Weights:
     """Find a backbone's weights without loading Keras, unless they must be downloaded.
 
     For `imagenet`, the weights of `efficientnetlite0` come with featx. For the others, featx looks in the folder
@@ -77,6 +77,7 @@ def find_weights(backbone: str, source: str = "imagenet") -> Weights:
         backbone: The name of a backbone, or the path of a `.keras` model or of a card, which have their own weights.
         source: `imagenet`, `random`, `random:SEED` or a weights file. For a `.keras` model or a card, a path is where
             it is now, and anything else means its own weights.
+        root: Folder of a cache that remembers the digests of a card's files.
 
     Raises:
         UsageError: The backbone is unknown, the seed is not a number, the source is not for a `.keras` model or a
@@ -88,7 +89,7 @@ def find_weights(backbone: str, source: str = "imagenet") -> Weights:
     if is_card(backbone):
         path = _own_path(backbone, source)
         card = load_card(path)
-        card.verify()
+        card.verify(root)
         return Weights(str(path), card.main, card.digest(), card=card)
     if is_model_file(backbone):
         path = _own_path(backbone, source)
@@ -102,6 +103,19 @@ def find_weights(backbone: str, source: str = "imagenet") -> Weights:
     if is_random(source):
         return _random(row, source)
     return Weights(source, Path(source), file_digest(Path(source)))
+
+
+def find_card(backbone: str, source: str = "imagenet") -> Card | None:
+    """Return the card of a network without checking its files; None for a network without one.
+
+    Args:
+        backbone: A backbone's name or path.
+        source: Where the card is now, see `find_weights`.
+
+    Raises:
+        FeatxError: What `load_card` raises.
+    """
+    return load_card(_own_path(backbone, source)) if is_card(backbone) else None
 
 
 def _packaged_digest(path: Path, expected: str | None) -> str:

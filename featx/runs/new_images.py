@@ -133,6 +133,7 @@ def extract_new(
     dataset = read_paths([Path(path) for path in paths], missing="keep" if on_error == "skip" else "fail")
     # No image here is a training image: augmented views are not needed.
     spec = override(model.recipe, {"backbone.weights": weights, "views.count": 1})
-    found_weights = find_weights(spec.backbone.name, spec.backbone.weights)
-    model.check(FeatureSpace(spec, found_weights, Store(Path(cache))))
+    store = Store(Path(cache))
+    found_weights = find_weights(spec.backbone.name, spec.backbone.weights, store.root)
+    model.check(FeatureSpace(spec, found_weights, store))
     return extract_dataset(dataset, spec, weights=found_weights, cache=cache, on_error=on_error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import tomli_w
 
 from featx.digests import digest_of_file
 from featx.errors import CardError, FeatxError, UsageError, WeightsError
+from featx.networks import file_digests
 from featx.networks.card_files import dump_card, is_card, load_card, write_card
 from featx.networks.cards import Card
 from featx.networks.file_digests import digest_once
@@ -191,7 +193,7 @@ def test_fields_that_are_missing_are_asked_for(change: dict[str, Any], fields: s
         ({"pixels__std": [0.2, 0.0, 0.2]}, "pixels.std must be positive"),
         ({"pixels__scale": 0}, "pixels.scale: input should be greater than 0"),
         ({"pixels__interpolation": "bicubical"}, "did you mean bicubic?"),
-        ({"pixels__resize_to": 20}, "resize_to must be at least the input's 32 pixels"),
+        ({"pixels__resize_to": 20}, "resize_to must be at least 32, "),
         ({"pixels__fit": "pad"}, "resize_to is for fit 'stretch' and 'crop', not for 'pad'"),
         ({"input__size": [0, 224]}, "input.size[0]: input should be greater than or equal to 8, received 0"),
         ({"input__size": 224}, "input.size: input should be a valid array, received 224"),
@@ -299,3 +301,24 @@ def test_weights_outside_an_onnx_file_must_be_named(tmp_path: Path) -> None:
     path.write_text(text.replace(named, ""))
     with pytest.raises(WeightsError, match=r"keeps weights in net\.data, which the card does not name; add it"):
         find_weights(str(path))
+
+
+def test_a_cache_remembers_the_digests_of_files_that_have_not_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path)
+    for one in (tmp_path / "net.keras", path):
+        os.utime(one, (1e9, 1e9))
+    # Only the system sets the time of the last change of a file's state.
+    monkeypatch.setattr(file_digests, "now_ns", lambda: 2**62)
+    monkeypatch.setattr("featx.store.stat_cache.now_ns", lambda: 2**62)
+    read: list[Path] = []
+    monkeypatch.setattr(file_digests, "digest_of_file", lambda one: read.append(one) or digest_of_file(one))
+    for times in (1, 1):
+        monkeypatch.setattr(file_digests, "_known", {})  # as in a new process
+        find_weights(str(path), root=tmp_path / "cache")
+        assert len(read) == times
+    (tmp_path / "net.keras").write_bytes(b"another")
+    monkeypatch.setattr(file_digests, "_known", {})
+    with pytest.raises(WeightsError, match="found another"):
+        find_weights(str(path), root=tmp_path / "cache")
