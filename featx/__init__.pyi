@@ -8,6 +8,8 @@ from .clustering import Clusters as Clusters
 from .clustering import clusters as clusters
 from .diagnosis import doctor as doctor
 from .errors import FeatxError as FeatxError
+from .exporting import Exported as Exported
+from .exporting import export as export
 from .features import Extraction as Extraction
 from .features import FeatureExtractor as FeatureExtractor
 from .features import FeatureTable as FeatureTable

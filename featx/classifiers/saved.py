@@ -69,6 +69,10 @@ class _Head(Document):
     penultimate: str
 
 
+class _Data(Document):
+    sha256: str = ""
+
+
 class _Versions(Document):
     scikit_learn: Annotated[str, Field(alias="scikit-learn")]
 
@@ -83,6 +87,7 @@ class _Metadata(Document):
     features: _Features
     weights: _Weights
     head: _Head | None
+    data: _Data = _Data()
     versions: _Versions
 
 
@@ -97,6 +102,7 @@ class SavedClassifier(Model):
         weights: The digest of the backbone's weights.
         head: Digest and layer of the head whose penultimate features it takes; None for the backbone's.
         sha256: The digest of the classifier's file.
+        data: The digest of the images that it was trained and tested on.
     """
 
     path: Path
@@ -108,6 +114,7 @@ class SavedClassifier(Model):
     head: tuple[str, str] | None
     sha256: str
     scikit_learn: str
+    data: str = ""
 
     @cached_property
     def estimator(self) -> Any:
@@ -147,12 +154,17 @@ class SavedClassifier(Model):
     def probabilities(self, rows: ViewRows) -> NDArray[np.float64]:
         """Return (n, classes) for rows of the backbone's features, see `Model`."""
         chunks = rows.chunks(ROWS_AT_ONCE)
-        if self.head is not None:
-            chunks = self._load_head(*self.head).penultimate(chunks)
+        head = self.load_head()
+        if head is not None:
+            chunks = head.penultimate(chunks)
         parts = [class_probabilities(self.estimator, chunk) for chunk in chunks]
         return np.concatenate([np.empty((0, len(self.classes))), *parts])
 
-    def _load_head(self, digest: str, layer: str) -> Head:
+    def load_head(self) -> Head | None:
+        """Load the head whose penultimate features the classifier takes; None if it takes the backbone's."""
+        if self.head is None:
+            return None
+        digest, layer = self.head
         path = self.path / HEAD
         head = Head.load(path, layer)
         if head.digest() != digest:
@@ -191,6 +203,7 @@ def read_classifier(folder: Path) -> SavedClassifier:
         head=None if head is None else (head["sha256"], head["penultimate"]),
         sha256=metadata["sha256"],
         scikit_learn=metadata["versions"]["scikit-learn"],
+        data=metadata["data"]["sha256"],
     )
 
 

@@ -15,6 +15,7 @@ from featx.cli import (
     console,
     demo,
     doctor,
+    export,
     extract,
     fit_head,
     predict,
@@ -59,6 +60,7 @@ app.command("predict")(predict.command)
 app.command("visualize")(visualize.command)
 app.command("clusters")(clusters.command)
 app.command("compare")(compare.command)
+app.command("export")(export.command)
 app.command("report")(report.command)
 app.command("reproduce")(reproduce.command)
 app.command("demo")(demo.command)

@@ -38,6 +38,12 @@ class OnnxRuntimeNetwork:
         shape: Height and width of the input in pixels.
         batch_size: Images of a batch; 1 if the network is made for one.
 
+    Attributes:
+        input: The name of the file's image input.
+        type: The type of its values.
+        output: The name of the output, or inner value, that is used.
+        tail: The steps from it to a row.
+
     Raises:
         EngineError: onnxruntime cannot read or run the network.
         RecipeError: The card, the size, the cut or the pooling does not fit the network.
@@ -53,30 +59,30 @@ class OnnxRuntimeNetwork:
         self._card = card
         wanted = backbone.cut or card.output.name
         self._session = _session(card, wanted)
-        self._input, sides, self._type = _image_input(self._session, card, shape)
+        self.input, sides, self.type = _image_input(self._session, card, shape)
         fixed = sides[0] if sides else None
         if fixed not in (None, 1):
-            raise needs_batch(card, self._input, fixed)
+            raise needs_batch(card, self.input, fixed)
         self.batch_size = fixed or batch_size
         check_maps(shape, self.batch_size, lambda: CHANNELS * math.prod(shape))
         outputs = [one.name for one in self._session.get_outputs()]
         if wanted is None and len(outputs) != 1:
             raise choose_output(card, None, outputs, [])
-        self._output = wanted or outputs[0]
+        self.output = wanted or outputs[0]
         channels = 1 if card.input.colour == "grey" else 3
         trial = self._run(np.zeros((self.batch_size, *shape, channels), np.float32))
         if not trial.ndim or len(trial) != self.batch_size:
-            raise needs_batch(card, self._output, len(trial) if trial.ndim else 0)
-        found = Output(self._output, trial.shape[1:], card.name)
+            raise needs_batch(card, self.output, len(trial) if trial.ndim else 0)
+        found = Output(self.output, trial.shape[1:], card.name)
         layout = card.output.layout or card.input.layout
-        self._tail = tail_of(found, card.output, backbone.pooling, layout, shape, cut=backbone.cut is not None)
-        self.width = self._tail.width
+        self.tail = tail_of(found, card.output, backbone.pooling, layout, shape, cut=backbone.cut is not None)
+        self.width = self.tail.width
 
     def rows(self, images: NDArray[Any]) -> NDArray[np.float32]:
         """Return (n, width) features of at most `batch_size` images, preprocessed, (n, height, width, channels)."""
         batch = np.zeros((self.batch_size, *images.shape[1:]), np.float32)
         batch[: len(images)] = images
-        rows = self._tail(np, self._run(batch).astype(np.float32))
+        rows = self.tail(np, self._run(batch).astype(np.float32))
         return np.asarray(rows[: len(images)], np.float32)
 
     def stream(self, batches: Iterable[NDArray[Any]]) -> Iterator[NDArray[np.float32]]:
@@ -87,7 +93,7 @@ class OnnxRuntimeNetwork:
         if self._card.input.layout == "nchw":
             batch = np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
         try:
-            (output,) = self._session.run([self._output], {self._input: batch.astype(self._type)})
+            (output,) = self._session.run([self.output], {self.input: batch.astype(self.type)})
         except _failures() as error:
             raise EngineError(
                 f"Expected a network that onnxruntime can run on {self._card.input.size[0]} × "

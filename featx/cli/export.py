@@ -1,0 +1,48 @@
+"""`featx export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from featx.cli import console, options
+
+
+@options.command
+def command(
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Folder that fit-head wrote, or compare with --save-best.")
+    ],
+    *,
+    out: Annotated[Path, options.running_option(metavar="F.onnx|F.keras", help="The file to write.")],
+    format: Annotated[  # noqa: A002 - the option's name
+        Literal["onnx", "keras"] | None, options.running_option("--format", help="The default is the file's ending.")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        options.running_option(
+            "--data", help="Images to check the file on, if the run's own are not where they were."
+        ),
+    ] = None,
+    weights: options.WeightsChoice = None,
+    yes: options.Yes = False,
+    cache: options.Cache = options.CACHE_DEFAULT,
+    output: options.Output,
+) -> console.Result:
+    """Write preprocessing, network and head as one file from pixels to probabilities, checked against predict."""
+    from featx.exporting import STARTS, chosen_format, export
+    from featx.prediction import read_model
+
+    chosen = chosen_format(out, format)
+    options.refuse_overwriting(out, f"file in the format {chosen}", STARTS[chosen])
+    source = options.weights_for(read_model(run).recipe.backbone.name, weights)
+    result = export(run, out, format=chosen, data=data, cache=cache, weights=source, yes=yes)
+    rows = [
+        ("file", f"{result.file} ({result.bytes / 1e6:.1f} MB)"),
+        ("input", result.input),
+        ("classes", ", ".join(result.classes)),
+        ("checked", f"{result.checked} images; largest difference from predict {result.largest_difference:.1e}"),
+    ]
+    return console.Result(result.to_json(), lambda: console.print_table(rows))

@@ -1,0 +1,111 @@
+"""From rows to probabilities as nodes of ONNX: a head's layers, or a classifier of scikit-learn."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from typing import Any
+
+import numpy as np
+
+from featx.errors import UsageError
+from featx.exporting.graph import Graph
+from featx.heads import Head
+
+CLASSIFIER = "classifier/"
+# Classifiers that ONNX expresses, by the class of scikit-learn, and what people call the others.
+EXPRESSED = {
+    "LogisticRegression",
+    "CalibratedClassifierCV",
+    "KNeighborsClassifier",
+    "LinearDiscriminantAnalysis",
+    "RandomForestClassifier",
+}
+NAMES = {"HistGradientBoostingClassifier": "boosting", "DummyClassifier": "majority"}
+# Newer versions of the operators for trees are not in all converters.
+CLASSIFIER_OPSET = 3
+SIMPLE = {"relu": "Relu", "elu": "Elu", "selu": "Selu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
+
+
+def head_probabilities(graph: Graph, rows: str, head: Head) -> str:
+    """Return a head's probabilities, (n, classes); there is no dropout in them."""
+    values = _layers(graph, rows, head, None)
+    if head.model.output_shape[1] > 1:
+        return graph.add("Softmax", values, axis=1)
+    second = graph.add("Sigmoid", values)
+    return graph.add("Concat", graph.add("Sub", graph.constant(1, np.float32), second), second, axis=1)
+
+
+def penultimate(graph: Graph, rows: str, head: Head) -> str:
+    """Return the output of a head's penultimate layer, (n, units)."""
+    return _layers(graph, rows, head, head.penultimate_layer)
+
+
+def _layers(graph: Graph, values: str, head: Head, last: str | None) -> str:
+    """Return the output of the dense layer of this name; of the last one, the logits, if none is named."""
+    for layer in head.model.layers:
+        if type(layer).__name__ != "Dense":
+            continue
+        kernel, bias = (graph.constant(value, np.float32) for value in layer.get_weights())
+        values = _activated(graph, graph.add("Gemm", values, kernel, bias), layer.get_config()["activation"])
+        if layer.name == last:
+            break
+    return values
+
+
+def _activated(graph: Graph, values: str, activation: str) -> str:
+    if activation == "linear":
+        return values
+    if activation == "silu":
+        return graph.add("Mul", values, graph.add("Sigmoid", values))
+    if activation == "gelu":
+        half, root = graph.constant(0.5, np.float32), graph.constant(2**0.5, np.float32)
+        one = graph.constant(1, np.float32)
+        share = graph.add("Add", graph.add("Erf", graph.add("Div", values, root)), one)
+        return graph.add("Mul", graph.add("Mul", values, half), share)
+    return graph.add(SIMPLE[activation], values)
+
+
+def classifier_probabilities(graph: Graph, rows: str, pipeline: Any, width: int) -> str:
+    """Return the probabilities, (n, classes), of a fitted pipeline of scikit-learn for rows (n, width).
+
+    Raises:
+        UsageError: ONNX does not express it.
+    """
+    kind = type(pipeline.steps[-1][1]).__name__
+    if kind not in EXPRESSED:
+        raise UsageError(
+            f"Expected a classifier that ONNX expresses, but {NAMES.get(kind, kind)} cannot be exported; save "
+            "another: featx compare --save-best with --classifiers logreg, svm-linear, svm-rbf, knn, lda or forest."
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import skl2onnx
+
+        pipeline = _linear(pipeline)
+        highest = skl2onnx.__max_supported_opset__
+        model = skl2onnx.to_onnx(
+            pipeline,
+            np.zeros((1, width), np.float32),
+            options={id(pipeline): {"zipmap": False}},
+            target_opset={"": min(graph.opset, highest), "ai.onnx.ml": CLASSIFIER_OPSET},
+        )
+    return graph.insert(model, CLASSIFIER, {model.graph.input[0].name: rows}, "probabilities")
+
+
+def _linear(pipeline: Any) -> Any:
+    """Return a pipeline whose discriminant analysis is a logistic regression, which gives the same probabilities.
+
+    skl2onnx takes the softmax for two classes, too, where scikit-learn takes the logistic function of one value.
+    """
+    name, last = pipeline.steps[-1]
+    if type(last).__name__ != "LinearDiscriminantAnalysis":
+        return pipeline
+    from sklearn.linear_model import LogisticRegression
+
+    same = LogisticRegression()
+    for field in ("coef_", "intercept_", "classes_", "n_features_in_"):
+        setattr(same, field, getattr(last, field))
+    pipeline = copy.copy(pipeline)
+    pipeline.steps = [*pipeline.steps[:-1], (name, same)]
+    return pipeline

@@ -1,0 +1,131 @@
+"""The verb `export`: a run or a saved classifier as one file from pixels to probabilities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from featx.errors import UsageError
+from featx.exporting.checking import Check, check, images_to_check
+from featx.exporting.keras_file import KerasSession, pixels_of, write_keras
+from featx.exporting.onnx_file import OnnxSession, check_installed, write_onnx
+from featx.exporting.provenance import ANY_SIZE
+from featx.features import Extraction
+from featx.files import write_file
+from featx.prediction import read_model
+from featx.progress import Progress, reports_progress
+from featx.runs import Model, extract_new
+
+Format = Literal["onnx", "keras"]
+FORMATS: tuple[Format, ...] = ("onnx", "keras")
+ENDINGS = {"onnx": ".onnx", "keras": ".keras"}
+# The first bytes of such files; those of an ONNX file are its IR version.
+STARTS = {"onnx": b"\x08", "keras": b"PK\x03\x04"}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An exported file.
+
+    Attributes:
+        file: The file.
+        format: `onnx` or `keras`.
+        classes: In the order of its probabilities.
+        input: What its input is.
+        bytes: Its size.
+        checked: The number of images on which it was compared with `predict`.
+        largest_difference: The largest difference of a probability on them.
+    """
+
+    file: Path
+    format: Format
+    classes: tuple[str, ...]
+    input: str
+    bytes: int
+    checked: int
+    largest_difference: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON of `featx export`."""
+        return {**vars(self), "file": str(self.file), "classes": list(self.classes)}
+
+
+@reports_progress
+def export(
+    run: str | Path,
+    out: str | Path,
+    *,
+    format: Format | None = None,  # noqa: A002 - as the option of the command line
+    data: str | Path | None = None,
+    cache: str | Path = "cache",
+    weights: str | None = None,
+    yes: bool = False,
+    progress: Progress | None = None,
+) -> Exported:
+    """Write preprocessing, network and head, or saved classifier, as one file that runs without featx.
+
+    Its input `images` is RGB pixels in uint8, (images, height, width, 3), and its output `probabilities` is (images,
+    classes). An ONNX file takes images of any height and width and resizes them as Pillow does, to the last bit; a
+    `.keras` file takes images that are already resized. The names of the classes, the recipe and the digests of what
+    it was made of are in the ONNX file's metadata, or in `featx.json` within the `.keras` file.
+
+    Before it is written, the file is run on images and compared with `predict`: at most 64, the run's test images,
+    or else those held out for validation, or those it was trained on.
+
+    Args:
+        run: A folder that `fit_head` wrote, or a saved classifier that `save_best` wrote.
+        out: The file.
+        format: `onnx` or `keras`; if not given, the ending of `out` says it.
+        data: Images to check the file on, if the run's own are not where they were. Saved classifiers need it.
+        cache: Folder of the store.
+        weights: Where the backbone's weights are, if not where the recipe says.
+        yes: Do work that is estimated to need more disk, memory or time than there is.
+        progress: Called with how far the work is.
+
+    Raises:
+        UsageError: The format cannot express the network or the classifier, packages for it are missing, or there are
+            no images to check the file on.
+        UntrustedError: The file does not give the probabilities of `predict`; it is not kept.
+        RunError: The folder is neither, or damaged.
+        FeatxError: What `predict` raises.
+    """
+    out = Path(out)
+    chosen = chosen_format(out, format)
+    if chosen == "onnx":
+        check_installed()
+    model = read_model(run)
+    paths = images_to_check(model, None if data is None else Path(data))
+    extraction = extract_new(model, paths, cache=cache, weights=weights)
+    results: list[Check] = []
+    write_file(out, partial(_write, model=model, extraction=extraction, chosen=chosen, results=results))
+    part = extraction.space.spec.images
+    pixels = ANY_SIZE if chosen == "onnx" else pixels_of(part)
+    (result,) = results
+    return Exported(out, chosen, model.classes, pixels, out.stat().st_size, result.images, result.largest_difference)
+
+
+def chosen_format(out: Path, wanted: str | None) -> Format:
+    """Return the format that is meant.
+
+    Raises:
+        UsageError: There is no such format, or the file's ending is that of another one or of none.
+    """
+    if wanted is not None and wanted not in FORMATS:
+        raise UsageError(f"Expected the format {' or '.join(FORMATS)}, received {wanted!r}.")
+    by_ending = next((name for name in FORMATS if out.name.lower().endswith(ENDINGS[name])), None)
+    if by_ending is None or wanted not in (None, by_ending):
+        endings = ENDINGS[wanted] if wanted else " or ".join(ENDINGS.values())
+        raise UsageError(f"Expected a file that ends in {endings}, received {out.name!r}; choose another --out.")
+    return by_ending
+
+
+def _write(draft: Path, model: Model, extraction: Extraction, chosen: Format, results: list[Check]) -> None:
+    """Write the file and check it; nothing stays if that fails."""
+    if chosen == "onnx":
+        write_onnx(draft, model, extraction.space)
+        results.append(check(OnnxSession(draft), model, extraction))
+    else:
+        write_keras(draft, model, extraction.space)
+        results.append(check(KerasSession(draft, extraction.space.spec.images), model, extraction))
