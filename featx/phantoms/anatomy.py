@@ -34,8 +34,10 @@ class Pose:
     def grid(self) -> tuple[Field, Field]:
         """Return the patient coordinates `(u, v)` of all pixel centres, each of shape (size, size)."""
         line = (np.arange(self.size) * 2 + 1) / self.size - 1
-        points = (line + 1j * line[:, None] - self.shift) * np.exp(-1j * self.angle) / self.zoom
-        return points.real.astype(np.float32), points.imag.astype(np.float32)
+        turn = np.exp(-1j * self.angle) / self.zoom
+        across, down = (line - self.shift.real)[None, :], (line - self.shift.imag)[:, None]
+        u, v = across * turn.real - down * turn.imag, across * turn.imag + down * turn.real
+        return u.astype(np.float32), v.astype(np.float32)
 
     def pixels(self, points: Points) -> Points:
         """Return the pixel positions, column + i row, of patient points."""
@@ -94,8 +96,11 @@ def thorax(rng: np.random.Generator, size: int) -> Thorax:
 
 def step(distance: Field, softness: float) -> Field:
     """Return a smooth step from 0 (outside, negative) to 1 (inside), about four times `softness` wide."""
-    rise: Field = np.tanh(distance / (2 * softness))
-    return 0.5 + 0.5 * rise
+    rise: Field = distance / (2 * softness)
+    np.tanh(rise, out=rise)
+    rise *= 0.5
+    rise += 0.5
+    return rise
 
 
 def scatter(rng: np.random.Generator, n: int, spread: complex) -> Points:
@@ -128,6 +133,9 @@ def branches(rng: np.random.Generator, root: complex, stems: int, levels: int, w
 
 def draw(pose: Pose, lines: Iterable[Lines]) -> Field:
     """Return an image of lines, 0 (none) to 1, shape (size, size); where they cross, the denser one is visible."""
+    lines = list(lines)
+    if not lines:
+        return np.zeros((pose.size, pose.size), dtype=np.float32)
     # Drawn at twice the resolution and averaged, so that thin lines are smooth and not stepped.
     image = Image.new("L", (2 * pose.size, 2 * pose.size))
     pen = ImageDraw.Draw(image)

@@ -136,13 +136,13 @@ def _consolidation(rng: np.random.Generator, patient: Thorax) -> Field:
     radius_u, radius_v = rng.uniform(0.18, 0.32), rng.uniform(0.18, 0.32)
     across, down = patient.u * side - centre_u, patient.v - centre_v
     edge = 1 - np.hypot(across / radius_u, down / radius_v) + 0.22 * _clouds(rng, patient.pose, 12)
-    segment = step(edge, rng.uniform(0.05, 0.12)) * (1 + 0.10 * _clouds(rng, patient.pose, 24))
+    segment = step(edge, rng.uniform(0.03, 0.08)) * (1 + 0.10 * _clouds(rng, patient.pose, 24))
     fissure, slope = _either(rng), rng.normal(0, 0.25)
     if rng.random() < 0.5:
         segment *= step(fissure * (down + slope * across) + 0.05, 0.008)
     hilum = patient.hila[int(side > 0)]
     air = draw(patient.pose, branches(rng, hilum, 6, 4, 0.024))
-    return rng.uniform(0.22, 0.46) * segment * (1 - 0.6 * air) * (patient.u * side > 0)
+    return rng.uniform(0.28, 0.50) * segment * (1 - 0.6 * air) * (patient.u * side > 0)
 
 
 def _interstitial(rng: np.random.Generator, patient: Thorax) -> Field:
@@ -155,7 +155,7 @@ def _interstitial(rng: np.random.Generator, patient: Thorax) -> Field:
     spread = np.exp(-((away / reach) ** 2)) + rng.uniform(0.1, 0.5)
     patchy = np.clip(1 + 0.35 * _clouds(rng, patient.pose, 6), 0.3, 1.5)
     cuffs = draw(patient.pose, [line for hilum in hila for line in _cuffs(rng, hilum)])
-    strength = rng.uniform(0.06, 0.11)
+    strength = rng.uniform(0.07, 0.12)
     pattern: Field = spread * patchy * net + cuffs
     return strength * pattern
 
@@ -171,14 +171,14 @@ def _ground_glass(rng: np.random.Generator, patient: Thorax) -> Field:
     """Draw COVID-19: several soft opacities in both lungs, near the chest wall and the diaphragm."""
     haze = np.zeros_like(patient.lungs)
     for side in (-1.0, 1.0):
-        for _ in range(rng.integers(2, 5)):
+        for _ in range(rng.integers(3, 6)):
             centre_u, centre_v = rng.uniform(0.42, 0.68), rng.uniform(-0.30, 0.46)
             radius = rng.uniform(0.13, 0.24)
             away = np.hypot(patient.u * side - centre_u, (patient.v - centre_v) / rng.uniform(0.9, 1.5))
             blot = np.exp(-((away / radius) ** 2) + 0.25 * _clouds(rng, patient.pose, 12))
             haze = np.maximum(haze, rng.uniform(0.7, 1.0) * blot)
     rim = np.exp(-np.clip(np.minimum(patient.wall, patient.diaphragm), 0, None) / 0.22)
-    return rng.uniform(0.22, 0.44) * haze * rim * (1 + 0.25 * _clouds(rng, patient.pose, 44))
+    return rng.uniform(0.30, 0.50) * haze * rim * (1 + 0.30 * _clouds(rng, patient.pose, 44))
 
 
 def _expose(rng: np.random.Generator, patient: Thorax, finding: Field) -> npt.NDArray[np.uint8]:
