@@ -53,7 +53,7 @@ def _lines(row: dict[str, Any]) -> list[str]:
     weights = row["weights"]
     lines = [
         f"{row['name']}: {row['source']}",
-        f"Width: {row['width']:,} features of an image with pooling; without it, as many every {row['stride']} pixels",
+        f"Width: {row['width']:,} features of an image with pooling; without, as many every {row['stride']} pixels",
         f"Input: {row['size']} × {row['size']} pixels",
         f"Preprocessing ({row['preprocessing']['rule']}): {row['preprocessing']['formula']}",
         f"Licence of the weights: {row['licence']}",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -53,7 +55,7 @@ def build_hub(name: str, tokens: Tokens | None = None) -> Built:
     folder = local_folder(name)
     source = f"hf:{folder.name if folder else name}"
     torch, transformers, hub = load_packages(source, "torch", "transformers", "huggingface_hub")
-    with fetching(f"hf:{name}"), quiet_hub():
+    with fetching(f"hf:{name}"), quiet_hub(), _silence(transformers):
         loaded = _load(transformers, source, str(folder or name))
         licence = licence_in(folder / "README.md") if folder else _hub_licence(hub, name)
     given, pixels = hub_pixels(loaded.processor.to_dict(), loaded.config.to_dict())
@@ -162,4 +164,22 @@ def _prefix_tokens(config: Any, last: tuple[int, ...], shape: tuple[int, ...]) -
 
 
 def _hub_licence(hub: Any, name: str) -> str:
-    return licence_in(Path(hub.hf_hub_download(name, "README.md")))
+    try:
+        return licence_in(Path(hub.hf_hub_download(name, "README.md")))
+    except hub.errors.EntryNotFoundError:
+        return ""
+
+
+@contextmanager
+def _silence(transformers: Any) -> Iterator[None]:
+    """Hide what transformers says of weights that are not needed, such as those of a classifier."""
+    log = transformers.utils.logging
+    level, bars = log.get_verbosity(), log.is_progress_bar_enabled()
+    log.set_verbosity_error()
+    log.disable_progress_bar()
+    try:
+        yield
+    finally:
+        log.set_verbosity(level)
+        if bars:
+            log.enable_progress_bar()

@@ -42,7 +42,7 @@ def build_keras_hub(name: str, tokens: Tokens | None = None) -> Built:
         backbone = hub.models.Backbone.from_preset(preset, dtype="float32")
         converter = hub.layers.ImageConverter.from_preset(preset)
     given, pixels = converter_parts(converter.get_config(), source)
-    model = keras.Model(backbone.inputs, backbone.outputs)
+    model = keras.Model(backbone.inputs[0], backbone.output)
     plain = all(type(layer).__module__.startswith("keras.") for layer in model.layers)
     output = _output(source, backbone, given.size, tokens)
 

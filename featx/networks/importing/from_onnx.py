@@ -19,6 +19,7 @@ from featx.networks.backbones import BACKBONES, find_backbone
 from featx.networks.card_files import load_card
 from featx.networks.cards import AboutPart, InputPart, Layout, OutputPart, PixelsPart, Tokens
 from featx.networks.importing.built import Built, Floats
+from featx.networks.importing.comparison import black, run_file
 from featx.networks.onnx_files import scan_onnx
 
 Shape = tuple[int | None, ...]
@@ -49,7 +50,7 @@ def build_onnx(path: Path, like: str | None = None, output: str | None = None, t
     prepared = preparation(path, like)
     name, shape = _image_input(path, scan.inputs)
     given = _fitted(path, name, shape, prepared)
-    part = _output(path, scan.outputs, output, tokens)
+    part = _output(path, scan.outputs, output, tokens, given.input)
     external = [path.parent / other for other in scan.external]
 
     def write(folder: Path) -> list[Path]:
@@ -158,7 +159,9 @@ def _fitted(path: Path, name: str, shape: Shape, prepared: Prepared) -> Prepared
     return Prepared(given, prepared.pixels.model_copy(update={"resize_to": after}))
 
 
-def _output(path: Path, outputs: Mapping[str, Shape | None], name: str | None, tokens: Tokens | None) -> OutputPart:
+def _output(
+    path: Path, outputs: Mapping[str, Shape | None], name: str | None, tokens: Tokens | None, given: InputPart
+) -> OutputPart:
     listed = ", ".join(f"{key} {_sides(shape)}" for key, shape in outputs.items())
     if name is None and len(outputs) > 1:
         raise UsageError(f"Expected --output NAME, because {path.name} has several outputs: {listed}.")
@@ -167,14 +170,14 @@ def _output(path: Path, outputs: Mapping[str, Shape | None], name: str | None, t
         raise UsageError(
             f"Expected --output to name an output of {path.name}, received {name[:60]!r}; it has {listed}."
         )
-    shape = outputs[name]
-    if shape is not None and len(shape) == 3 and tokens is None:
+    # Files need not say the shapes of their outputs.
+    shape = outputs[name] or run_file(path, name)(black(given)).shape
+    if len(shape) == 3 and tokens is None:
         raise UsageError(
             f"Expected --tokens cls, mean, cls+mean or map, because {name} of {path.name} is {_sides(shape)}: tokens "
             "and their channels."
         )
-    pooling = "avg" if shape is not None and len(shape) == 4 else "none"
-    return OutputPart(name=name, tokens=tokens, pooling=pooling)
+    return OutputPart(name=name, tokens=tokens, pooling="avg" if len(shape) == 4 else "none")
 
 
 def _session(path: Path, output: str | None) -> Callable[[Floats], Mapping[str, Floats]]:

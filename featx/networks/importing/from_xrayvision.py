@@ -124,10 +124,12 @@ def _load_weights(torch: Any, package: Any, model: Any, path: Path, source: str)
         kept = {name: value for name, value in tensors.items() if not name.startswith("op_threshs")}
         missing = model.load_state_dict(kept, strict=False).missing_keys
     except (unpickling, OSError, RuntimeError, AttributeError, TypeError, EOFError) as error:
+        # PyTorch's own message recommends to run the code in the file.
+        reason = "" if isinstance(error, unpickling) else f" ({reason_of(error)})"
         raise WeightsError(
-            f"Expected a file of tensors for {source} at {path}, but it holds something else, or is damaged "
-            f"({reason_of(error)}); featx runs no code from such files: delete it and download it again, or export "
-            "the network to ONNX yourself."
+            f"Expected a file of tensors for {source} at {path}, but it holds something else, or is damaged{reason}; "
+            "featx runs no code from such files: delete it and download it again, or export the network to ONNX "
+            "yourself."
         ) from error
     missing = [name for name in missing if not name.startswith(("classifier.", "fc."))]
     if missing:

@@ -59,7 +59,8 @@ def import_backbone(
     """Bring in a network from another framework, with a card that says how its pixels are prepared.
 
     The network is built with its weights by its own framework, without its classifier, and written once as ONNX
-    (Keras Hub's as Keras or SavedModel). Ten images are run through both, and the largest difference goes into the card.
+    (Keras Hub's as Keras or SavedModel). Ten images are run through both, and the largest difference goes into the
+    card.
 
     Args:
         source: `timm:NAME`, `hf:NAME` or `hf:FOLDER` (transformers), `keras-hub:NAME`, `torchxrayvision:NAME`, or the
@@ -117,7 +118,7 @@ def _about(about: AboutPart, width: int, differences: comparison.Differences | N
         if differences.whole > TOLD:
             note = (
                 f"From the same input, features differ by {differences.network:.1e} of the largest; from images of "
-                f"other sizes by {differences.whole:.1e}, since the framework resizes with another filter."
+                f"other sizes by {differences.whole:.1e}, since the framework resizes or cuts them in another way."
             )
             log.warning("%s", note)
             changes["notes"] = f"{about.notes} {note}".strip()
