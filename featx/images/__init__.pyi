@@ -10,8 +10,6 @@ from .preprocess import TORCH_STD as TORCH_STD
 from .preprocess import ChannelStatistics as ChannelStatistics
 from .preprocess import Colour as Colour
 from .preprocess import Preprocessing as Preprocessing
-from .preprocess import Rule as Rule
-from .preprocess import in_colour as in_colour
 from .resizing import resize as resize
 from .thumbnails import MAX_THUMBNAILS as MAX_THUMBNAILS
 from .thumbnails import Atlas as Atlas

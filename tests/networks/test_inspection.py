@@ -11,7 +11,7 @@ import pytest
 from network_data import keras_network, some_pixels
 
 from featx.errors import EngineError, RecipeError, WeightsError
-from featx.images import Preprocessing, Rule
+from featx.images import Preprocessing
 from featx.networks import build
 from featx.networks.build import NetworkSource
 from featx.networks.framework import has_openvino, load_keras
@@ -34,7 +34,7 @@ def saved(path: Path, chain: Chain, dtype: str = "float32") -> str:
     return str(path)
 
 
-def source(path: str, folder: Path, rule: Rule = "rescale", **fields: Any) -> NetworkSource:
+def source(path: str, folder: Path, rule: Any = "rescale", **fields: Any) -> NetworkSource:
     preprocessing = Preprocessing(rule, **fields)
     return NetworkSource(
         BackbonePart(name=path), (32, 32), find_weights(path), Store(folder / "cache"), preprocessing
