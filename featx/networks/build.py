@@ -79,8 +79,10 @@ class NetworkSource:
         Rows in one class count as the same; mixed precision is a class of its own. On radiographs, the relative
         difference between OpenVINO's rows and those of Keras is 1e-7 (VGG16) and 2e-5 (MobileNetV2); Keras's own
         graphs, eager and compiled runs differ by 1e-6 and 6e-6, and those without oneDNN by 5e-7 and 3e-6.
-        Deterministic operations of TensorFlow change no bit. onnxruntime has its own if its rows are not known to be OpenVINO's. The
-        first time that it is asked for, both are run on trial images, where both are installed.
+        Deterministic operations of TensorFlow change no bit.
+
+        onnxruntime has its own class if its rows are not known to be OpenVINO's. The first time that it is asked for,
+        both are run on trial images, where both are installed.
         """
         if self.backbone.precision == "mixed":
             return "mixed_float16"

@@ -17,7 +17,7 @@ from featx.images import Preprocessing
 from featx.networks.cards import Card
 from featx.networks.engines import BATCH_SIZES, ChosenEngine, installed
 from featx.networks.framework import has_onnxruntime, has_openvino
-from featx.networks.graphs import GRAPH_RULE, Graph
+from featx.networks.graphs import GRAPH_RULE, Graph, unreadable
 from featx.networks.keras import Network
 from featx.networks.onnx_files import scan_onnx
 from featx.networks.onnx_runtime import OnnxRuntimeNetwork
@@ -117,12 +117,14 @@ class CardNetwork:
 
     def _check(self, target: Path) -> None:
         """Check the rows of a new graph: they are numbers, the same in any batch, and those of onnxruntime."""
-        network = OpenVINONetwork(target, 0, batch_size=1)
+        try:
+            network = OpenVINONetwork(target, 0, batch_size=2)
+        except EngineError as error:
+            raise unreadable(self.card, error.__cause__ or error) from error
         images = trial_images(self.shape)
         alone = self._rows(network, images)
         self._check_finite(alone)
-        pair = OpenVINONetwork(target, 0, batch_size=2)
-        if pair.batch_size == 2 and not same_rows(pair.rows(np.stack(images[:2])), alone[:2]):
+        if network.batch_size == 2 and not same_rows(network.rows(np.stack(images[:2])), alone[:2]):
             raise EngineError(
                 f"Expected rows of {self.card.name} that do not depend on the other images of a batch, but they do "
                 "in OpenVINO; export it with a batch of one image."

@@ -163,14 +163,19 @@ def _read(card: Card) -> Any:
         frontend.InitializationFailure,
         frontend.GeneralFailure,
     ) as error:
-        other = "use the engine onnxruntime (--engine onnxruntime)" if card.kind == "onnx" else "export it as ONNX"
-        raise EngineError(
-            f"Expected a network that OpenVINO can run in {card.main}, but it cannot: {conversion_problem(error)}; "
-            f"{other}, or pass another network."
-        ) from error
+        raise unreadable(card, error) from error
 
 
-def conversion_problem(error: Exception) -> str:
+def unreadable(card: Card, error: BaseException) -> EngineError:
+    """Return the error for a network that OpenVINO cannot read or compile."""
+    other = "use the engine onnxruntime (--engine onnxruntime)" if card.kind == "onnx" else "export it as ONNX"
+    return EngineError(
+        f"Expected a network that OpenVINO can run in {card.main}, but it cannot: {conversion_problem(error)}; "
+        f"{other}, or pass another network."
+    )
+
+
+def conversion_problem(error: BaseException) -> str:
     """Return which operations cannot be converted, which a long report says, or the error's own words."""
     text = str(error)
     operations = re.search(r"No conversion rule found for operations?: (.+)", text)

@@ -37,7 +37,8 @@ BITS = {1: 32, 2: 8, 3: 8, 4: 16, 5: 16, 6: 32, 7: 64, 9: 8, 10: 16, 11: 64, 12:
 BITS |= {17: 8, 18: 8, 19: 8, 20: 8, 21: 4, 22: 4, 23: 4, 24: 8}
 # Data types of weights: numbers with a point, and the integers of quantised networks. Others are indices and shapes.
 WEIGHTS = {1, 2, 3, 10, 11, 16, 17, 18, 19, 20, 21, 22, 23}
-MOST_DEPTH = 100
+# Each branch of a condition or loop is three deep, and no network has many of them in one another.
+MOST_DEPTH = 30
 MOST_PARTS = 10_000_000
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 

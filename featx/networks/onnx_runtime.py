@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from functools import cache
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import EngineError, UsageError, reason_of
-from featx.machine import usable_cpus
+from featx.machine import available_memory, usable_cpus
 from featx.networks.cards import Card
 from featx.networks.framework import load_onnxruntime
 from featx.networks.memory import check_maps
@@ -97,7 +99,7 @@ class OnnxRuntimeNetwork:
         except _failures() as error:
             raise EngineError(
                 f"Expected a network that onnxruntime can run on {self._card.input.size[0]} × "
-                f"{self._card.input.size[1]} pixels, but {self._card.name} fails: {reason_of(error)}; use the engine "
+                f"{self._card.input.size[1]} pixels, but {self._card.name} fails: {_problem(error)}; use the engine "
                 "openvino (--engine openvino), or pass another network."
             ) from error
         return np.asarray(output)
@@ -132,6 +134,8 @@ def _opened(card: Card, model: str | bytes) -> Any:
     options.inter_op_num_threads = 1
     options.use_deterministic_compute = True
     options.log_severity_level = 4  # what is wrong is raised
+    options.add_session_config_entry("session.use_env_allocators", "1")
+    _limit_memory(runtime)
     if isinstance(model, bytes):
         folder = str(card.main.parent)
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
@@ -142,6 +146,13 @@ def _opened(card: Card, model: str | bytes) -> Any:
             f"Expected a network that onnxruntime can run in {card.main}, but it cannot: {_problem(error)}; use the "
             "engine openvino (--engine openvino), or pass another network."
         ) from error
+
+
+@cache
+def _limit_memory(runtime: ModuleType) -> None:
+    """Let onnxruntime take no more memory than is free, so that a network that wants more gives an error."""
+    memory = runtime.OrtMemoryInfo("Cpu", runtime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, runtime.OrtMemType.DEFAULT)
+    runtime.create_and_register_allocator(memory, runtime.OrtArenaCfg({"max_mem": available_memory()}))
 
 
 def _failures() -> tuple[type[Exception], ...]:
@@ -155,7 +166,7 @@ def _failures() -> tuple[type[Exception], ...]:
 def _problem(error: Exception) -> str:
     """Return what onnxruntime says, without its number and the function that says it."""
     text = str(error)
-    for mark in ("Fatal error: ", "failed:", " : "):
+    for mark in ("Fatal error: ", "Status Message: ", "failed:", " : "):
         text = text.rpartition(mark)[2] or text
     return reason_of(ValueError(text)).rstrip(" .")
 

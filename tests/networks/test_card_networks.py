@@ -252,7 +252,7 @@ def test_cards_that_do_not_fit(
 def test_weights_that_are_no_numbers(engine: Any, path: Path, tmp_path: Path) -> None:
     weights = kernel()
     weights[2, 1, 3, 3] = np.nan
-    with pytest.raises(WeightsError, match="Expected finite (weights|features)"):
+    with pytest.raises(WeightsError, match=r"Expected finite (weights|features)"):
         source(card_of_onnx(write_onnx(path, weights=weights)), tmp_path).build(engine)
 
 
@@ -273,7 +273,7 @@ def test_which_engine_is_meant(path: Path, tmp_path: Path, monkeypatch: pytest.M
     origin = source(card_of_onnx(write_onnx(path)), tmp_path)
     assert origin.chosen_engine("auto") == "openvino"
     assert origin.chosen_engine("onnxruntime") == "onnxruntime"
-    with pytest.raises(UsageError, match="engine openvino or onnxruntime for network.*received keras"):
+    with pytest.raises(UsageError, match=r"engine openvino or onnxruntime for network.*received keras"):
         origin.build("keras")
     with pytest.raises(RecipeError, match="leave --precision out"):
         source(card_of_onnx(path), tmp_path, precision="mixed").build()
@@ -370,7 +370,7 @@ def test_other_kinds(path: Path, tmp_path: Path) -> None:
     images = some_images()
     expected = expected_map(by_hand(images)).mean((1, 2))
     openvino.save_model(openvino.Core().read_model(path), tmp_path / "own.xml", compress_to_fp16=False)
-    files = {name: "0" * 64 for name in ("own.xml", "own.bin")}
+    files = dict.fromkeys(("own.xml", "own.bin"), "0" * 64)
     card = card_of_onnx(path, {"kind": "openvino", "files": files})
     origin = source(card, tmp_path)
     np.testing.assert_allclose(origin.build().rows(images[:2]), expected[:2], rtol=1e-4, atol=1e-4)
