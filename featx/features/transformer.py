@@ -125,11 +125,11 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     Args:
         recipe: A recipe, its name or the path of its file; only what decides the features is used.
-        backbone: Instead of a recipe, a backbone with its default settings: a name or a `.keras` file;
-            EfficientNet-Lite0, which comes with featx, without either.
+        backbone: Instead of a recipe, a backbone with its default settings: a name, a network's card or a folder
+            with one, or a `.keras` file; EfficientNet-Lite0, which comes with featx, without either.
         weights: `imagenet`, `random`, `random:SEED` or a file. What is not given here and below is the recipe's.
         pooling: `none`, `avg` or `max`.
-        preprocess: `rescale`, `imagenet`, `featurewise` or `raw`.
+        preprocess: `rescale`, `imagenet`, `featurewise`, `raw` or `card`.
         size: Height and width in pixels, or one number for both.
         cut: Layer whose output is taken.
         precision: `float32`, or `mixed` for GPUs with units for half precision.

@@ -11,7 +11,7 @@ from typing import Any
 from featx.digests import digest_of
 from featx.errors import UsageError
 from featx.features import default_recipe
-from featx.networks import BACKBONES, is_card
+from featx.networks import BACKBONES, is_model_file
 from featx.recipes import Recipe, dump_recipe, is_network_path, load_recipe, override
 from featx.reproduction.data import TaskData, read_root
 from featx.sweeps import check_number
@@ -169,14 +169,15 @@ def _check(recipes: Mapping[str, Recipe | str], weights: Mapping[str, str], seed
 def _other(choice: str, like: Recipe) -> tuple[str, str, Recipe]:
     """Return the name, title and recipe of a further backbone, with ResNet50V2's head and a constant rate."""
     own: dict[str, Any] = {}
-    if is_network_path(choice):
-        title, size = Path(choice).name, None
-        if is_card(choice):
+    if is_network_path(choice) or (choice.lower() not in BACKBONES and Path(choice).is_dir()):
+        title, stem, size = Path(choice).name, Path(choice).stem, None
+        if not is_model_file(choice):
             carded = default_recipe(choice)
-            title, own = carded.name, {"images": carded.images, "preprocess.mode": "card"}
+            title = stem = carded.name
+            own = {"images": carded.images, "preprocess.mode": "card", "backbone.name": carded.backbone.name}
             own |= {"backbone.pooling": carded.backbone.pooling}
         # This name is part of file names and of ids on the page.
-        short = "model-" + re.sub(r"[^A-Za-z0-9]+", "-", title if own else Path(choice).stem).strip("-")
+        short = "model-" + re.sub(r"[^A-Za-z0-9]+", "-", stem).strip("-")
     else:
         row = BACKBONES.get(choice.lower())
         if row is None:

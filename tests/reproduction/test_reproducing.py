@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from html_page import parse
+from onnx_networks import write_onnx_card
 from pipeline_data import read_table, small_data, small_recipe, write_model
 from reproduction_data import data_of_the_report
 from scipy import stats
@@ -345,6 +346,18 @@ def test_a_models_own_name_may_be_anything(place: Place) -> None:
     whole = plan(place.root, backbones=["nets/my net (v2).keras", "maps.keras"])
     assert whole.others == ("model-my-net-v2", "model-maps")
     assert whole.fit("model-maps").title == "Task 2, maps.keras"
+
+
+def test_a_network_with_a_card_is_used_as_the_card_says(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(b"weights")
+    card = write_onnx_card(tmp_path / "net.onnx", {"name": "My net", "output.tokens": "cls"})
+    for choice in (card, tmp_path):
+        whole = plan(place.root, backbones=[str(choice)])
+        fit = whole.fit("model-My-net")
+        assert fit.title == "Task 2, My net"
+        assert (fit.recipe.backbone.name, fit.recipe.backbone.pooling) == (str(choice), "none")
+        assert (fit.recipe.images.shape, fit.recipe.preprocess.mode) == ((24, 32), "card")
+        assert "pooling" not in fit.recipe.description
 
 
 def test_quick_is_the_same_made_short(place: Place) -> None:

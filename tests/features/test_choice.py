@@ -1,0 +1,79 @@
+"""Which features are meant by a network's card, and by a recipe that names it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from onnx_networks import card_document
+
+from featx.errors import RecipeError, UsageError, WeightsError
+from featx.features.choice import default_recipe, with_card
+from featx.networks import Card, Weights, write_card
+from featx.recipes import ImagesPart, Recipe, load_recipe, override
+
+CROPPED = {"pixels.interpolation": "bicubic", "pixels.fit": "crop", "pixels.resize_to": 40}
+
+
+def card_in(folder: Path) -> Card:
+    """A card of a file that is no network, as nothing here runs it."""
+    folder.mkdir(exist_ok=True)
+    (folder / "net.onnx").write_bytes(b"weights")
+    card = Card.model_validate(card_document(folder / "net.onnx", {**CROPPED, "output.pooling": "avg"}))
+    write_card(card, folder / "net.toml")
+    return card.at(folder)
+
+
+def weights_of(card: Card | None) -> Weights:
+    return Weights("", None, "0" * 64, card=card)
+
+
+def test_a_card_decides_the_default_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    card = card_in(tmp_path / "nets")
+    expected = ImagesPart(size=24, width=32, resize="bicubic", fit="crop", resize_to=40)
+    monkeypatch.chdir(tmp_path)
+    for place in ("nets", "nets/", "nets/net.toml", "nets/net.onnx", str(tmp_path / "nets")):
+        recipe = default_recipe(place)
+        assert (recipe.images, recipe.preprocess.mode, recipe.backbone.pooling) == (expected, "card", "avg")
+        assert recipe.name == card.name
+    # A name of the table is that network, whatever folders there are.
+    (tmp_path / "vgg16").mkdir()
+    assert default_recipe("vgg16").preprocess.mode == "imagenet"
+    with pytest.raises(UsageError, match="No backbone is named 'net'"):
+        default_recipe("net")
+    with pytest.raises(WeightsError, match="there is nothing"):
+        default_recipe("nothing/")
+
+
+def recipe_file(tmp_path: Path, text: str) -> Recipe:
+    path = tmp_path / "mine.toml"
+    path.write_text(f'{text}\n[backbone]\nname = "nets/net.toml"\n')
+    return load_recipe(path)
+
+
+@pytest.mark.parametrize("base", ['base = "covid4-resnet50v2"', 'name = "mine"'])
+def test_a_recipe_leaves_the_size_of_images_to_the_card(base: str, tmp_path: Path) -> None:
+    card = card_in(tmp_path / "nets")
+    recipe = recipe_file(tmp_path, f'{base}\npreprocess.mode = "card"')
+    for changed in (recipe, override(recipe, {"views.count": 3}), recipe.replaced({"fit.epochs": 2})):
+        assert with_card(changed, weights_of(card)).images == card.images()
+    # As soon as somebody chooses a size, it is theirs.
+    sized = override(recipe, {"images.size": 48, "images.resize": "bicubic", "images.fit": "crop"})
+    sized = override(sized, {"images.resize_to": 50})
+    assert with_card(sized, weights_of(card)).images.shape == (48, 48)
+    # Other scaling of pixels leaves their resizing to the card.
+    other = override(recipe, {"preprocess.mode": "rescale"})
+    assert with_card(other, weights_of(card)).images == card.images()
+
+
+def test_a_recipe_that_does_not_fit_the_card(tmp_path: Path) -> None:
+    card = card_in(tmp_path / "nets")
+    contrary = recipe_file(tmp_path, 'images.resize = "box"\npreprocess.mode = "card"')
+    with pytest.raises(
+        RecipeError, match=r"\(resize 'bicubic', fit 'crop', resize_to 40\), but .* says resize 'box'"
+    ):
+        with_card(contrary, weights_of(card))
+    with pytest.raises(RecipeError, match=r"net has a card; choose preprocess\.mode 'card'"):
+        with_card(recipe_file(tmp_path, 'name = "mine"'), weights_of(card))
+    named = load_recipe("covid4-vgg16")
+    assert with_card(named, weights_of(None)) is named
