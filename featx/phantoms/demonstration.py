@@ -74,6 +74,15 @@ def demo(
     out = Path(out)
     cache = Path(cache) if cache is not None else out / "cache"
     data = write_phantoms(out / "data", train=TRAIN, test=TEST, seed=seed)
+    fit = fit_head(data, _shortened(recipe, weights, epochs, seed), out / "run", cache=cache)
+    drawn = visualize(out / "run", out=out / "map", cache=cache, seed=seed)
+    # Comparing classifiers would take about a minute.
+    page = report(out / "run", out=out / REPORT, without=["comparison"], cache=cache, seed=seed)
+    return Demo(data, fit, drawn, page)
+
+
+def _shortened(recipe: Recipe | str | Path, weights: str | None, epochs: int, seed: int) -> Recipe:
+    """Return a recipe for the demo: without augmented views, for few epochs, with weights that are here."""
     recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     weights = weights or _weights_here(recipe)
     changes = {
@@ -83,11 +92,7 @@ def demo(
         "fit.seed": seed,
         "fit.learning_rate": RANDOM_WEIGHTS_RATE if weights.startswith("random") else None,
     }
-    fit = fit_head(data, override(recipe, changes), out / "run", cache=cache)
-    drawn = visualize(out / "run", out=out / "map", cache=cache, seed=seed)
-    # Comparing classifiers would take about a minute.
-    page = report(out / "run", out=out / REPORT, without=["comparison"], cache=cache, seed=seed)
-    return Demo(data, fit, drawn, page)
+    return override(recipe, changes)
 
 
 def _weights_here(recipe: Recipe) -> str:
