@@ -267,7 +267,8 @@ def _origin(source: Source) -> tuple[Recipe, dict[str, Any], dict[str, Any]]:
     """Return the recipe, the features and the weights of a source's rows."""
     if source.run is not None:
         manifest = source.run.manifest
-        described, weights = manifest["features"], dict(manifest["weights"])
+        described = manifest["features"]
+        weights = {name: value for name, value in manifest["weights"].items() if value is not None}
         features = {"backbone_set": described["feature_set"], "description": described.get("description")}
         return source.run.recipe, features, weights
     if source.space is None:

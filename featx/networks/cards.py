@@ -21,6 +21,8 @@ Kind = Literal["onnx", "keras", "saved_model", "openvino"]
 Tokens = Literal["cls", "mean", "cls+mean", "map"]
 Layout = Literal["nchw", "nhwc"]
 Side = Annotated[int, Field(ge=8, le=4096)]
+PortName = Annotated[str, Field(min_length=1, max_length=4096)]
+Text = Annotated[str, Field(max_length=4096)]
 Numbers = Annotated[tuple[float, ...], Field(min_length=1, max_length=3)]
 
 
@@ -37,7 +39,7 @@ FileName = Annotated[str, AfterValidator(inside)]
 class InputPart(Part):
     """The network's image input."""
 
-    name: Annotated[str | None, Field(description="the input's name; None: the only one")] = None
+    name: Annotated[PortName | None, Field(description="the input's name; None: the only one")] = None
     layout: Layout
     colour: Colour
     size: Annotated[tuple[Side, Side], Field(description="height and width in pixels")]
@@ -57,7 +59,7 @@ class PixelsPart(Part):
 class OutputPart(Part):
     """The output whose values are the features."""
 
-    name: Annotated[str | None, Field(description="the output's name; None: the only one")] = None
+    name: Annotated[PortName | None, Field(description="the output's name; None: the only one")] = None
     tokens: Annotated[Tokens | None, Field(description="for outputs of tokens, (n, tokens, channels)")] = None
     prefix_tokens: Annotated[int, Field(ge=0, le=1000, description="tokens before those of patches")] = 1
     pooling: Annotated[Pooling, Field(description="of a feature map")] = "none"
@@ -67,10 +69,10 @@ class OutputPart(Part):
 class AboutPart(Part):
     """What changes no number."""
 
-    licence: str = ""
-    source: str = ""
-    made_with: str = ""
-    notes: str = ""
+    licence: Text = ""
+    source: Text = ""
+    made_with: Text = ""
+    notes: Text = ""
     width: Annotated[int | None, Field(ge=1, description="number of features of an image")] = None
     largest_difference: Annotated[
         float | None, Field(ge=0, description="between the framework and the file, relative, on trial images")
