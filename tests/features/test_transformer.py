@@ -116,7 +116,7 @@ def test_recipe_and_arguments_decide_the_features(extractor: FeatureExtractor, t
     assert (wanted.backbone.pooling, wanted.preprocess.mode) == ("max", "featurewise")
     assert (wanted.views.count, wanted.backbone.precision) == (1, "float32")
     assert FeatureExtractor(backbone="vgg16", precision="mixed")._wanted().backbone.precision == "mixed"
-    assert FeatureExtractor()._wanted().backbone.name == "vgg16"
+    assert FeatureExtractor()._wanted().backbone.name == "efficientnetlite0"
     with pytest.raises(UsageError, match="received both"):
         FeatureExtractor("covid4-vgg16", backbone="vgg16").fit(["a.png"])
 

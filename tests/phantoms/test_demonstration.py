@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from html_page import read_page
-from pipeline_data import files_of
 from PIL import Image
+from pipeline_data import files_of
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline

@@ -15,6 +15,7 @@ from featx.recipes.schema import DenseLayer, DropoutLayer, Recipe
 NAMES = (
     "covid2-vgg16",
     "covid2-vgg16-asrun",
+    "covid4-efficientnetlite0",
     "covid4-resnet50v2",
     "covid4-resnet50v2-asrun",
     "covid4-resnet50v2-factors",
