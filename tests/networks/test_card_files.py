@@ -313,7 +313,12 @@ def test_a_cache_remembers_the_digests_of_files_that_have_not_changed(
     monkeypatch.setattr(file_digests, "now_ns", lambda: 2**62)
     monkeypatch.setattr("featx.store.stat_cache.now_ns", lambda: 2**62)
     read: list[Path] = []
-    monkeypatch.setattr(file_digests, "digest_of_file", lambda one: read.append(one) or digest_of_file(one))
+
+    def reading(one: Path) -> str:
+        read.append(one)
+        return digest_of_file(one)
+
+    monkeypatch.setattr(file_digests, "digest_of_file", reading)
     for times in (1, 1):
         monkeypatch.setattr(file_digests, "_known", {})  # as in a new process
         find_weights(str(path), root=tmp_path / "cache")
