@@ -117,8 +117,8 @@ def _instead_of_card(card: Card, spec: FeatureSpec) -> Preprocessing:
         )
     if part.mean is None or part.std is None:
         return Preprocessing("featurewise")  # which says what it needs
-    order = slice(None, None, -1 if colour == "bgr" else 1)
-    return Preprocessing("affine", part.mean[order], part.std[order], 1 / 255, colour)
+    mean, std = (numbers[::-1] if colour == "bgr" else numbers for numbers in (part.mean, part.std))
+    return Preprocessing("affine", mean, std, 1 / 255, colour)
 
 
 class ViewRows:

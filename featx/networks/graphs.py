@@ -79,14 +79,14 @@ class Graph:
         colour, scale, mean, std = affine_numbers(preprocessing)
         values = ops.convert(pixels, "f32")
         if colour == "grey":
-            total = ops.reduce_sum(ops.multiply(values, _constant(LUMA)), np.int64([3]), keep_dims=True)
+            total = ops.reduce_sum(ops.multiply(values, _constant(LUMA)), _axes(3), keep_dims=True)
             values = ops.floor(ops.multiply(ops.add(total, _constant([32768.0])), _constant([2.0**-16])))
         elif colour == "bgr":
-            values = ops.gather(values, np.int64([2, 1, 0]), np.int64(3))
+            values = ops.gather(values, _axes(2, 1, 0), np.int64(3))
         values = ops.multiply(values, _constant([scale]))
         values = ops.divide(ops.subtract(values, _constant(mean)), _constant(std))
         if self._card.input.layout == "nchw":
-            values = ops.transpose(values, np.int64([0, 3, 1, 2]))
+            values = ops.transpose(values, _axes(0, 3, 1, 2))
         return ops.convert(values, wanted)
 
     def save(self, target: Path) -> None:
@@ -139,6 +139,10 @@ def _operations() -> Any:
     from openvino import opset13
 
     return opset13
+
+
+def _axes(*axes: int) -> NDArray[np.int64]:
+    return np.array(axes, np.int64)
 
 
 def _constant(values: Iterable[float]) -> NDArray[np.float32]:

@@ -14,6 +14,7 @@ from featx.errors import EngineError, FeatxError, RecipeError, UsageError, Weigh
 from featx.images import Preprocessing
 from featx.networks import Card, Network, NetworkSource, Weights, engines
 from featx.networks import card_networks as cards_running
+from featx.networks.onnx_runtime import OnnxRuntimeNetwork
 from featx.store import Store
 
 pytest.importorskip("onnx", reason="the package onnx is not installed")
@@ -322,10 +323,8 @@ def test_engines_that_agree_share_their_rows(path: Path, tmp_path: Path) -> None
 def test_engines_that_differ_are_kept_apart(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    right = cards_running.OnnxRuntimeNetwork.rows
-    monkeypatch.setattr(
-        cards_running.OnnxRuntimeNetwork, "rows", lambda self, images: right(self, images) * np.float32(1.01)
-    )
+    right = OnnxRuntimeNetwork.rows
+    monkeypatch.setattr(OnnxRuntimeNetwork, "rows", lambda self, images: right(self, images) * np.float32(1.01))
     origin = source(card_of_onnx(write_onnx(path)), tmp_path)
     origin.build("openvino")
     assert "differ by 0.0099 of the largest feature" in caplog.text
