@@ -19,7 +19,7 @@ from featx.features import Extraction, default_recipe, extract
 from featx.networks import build as networks
 from featx.networks import engines
 from featx.networks import framework
-from featx.networks.build import chosen_engine
+from featx.networks.engines import chosen_engine
 from featx.networks.framework import has_openvino, load_keras
 from featx.recipes import Recipe
 
