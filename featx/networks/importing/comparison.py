@@ -181,7 +181,7 @@ def _keras(card: Card) -> Callable[[Floats], Floats]:
 
 def _chosen(built: Built, batch: Floats) -> Floats:
     outputs = built.outputs(batch)
-    return outputs[built.output.name] if built.output.name in outputs else next(iter(outputs.values()))
+    return outputs.get(built.output.name or "", next(iter(outputs.values())))
 
 
 def _resized(image: NDArray[np.uint8], card: Card) -> NDArray[np.uint8]:

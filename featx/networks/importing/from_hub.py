@@ -160,7 +160,7 @@ def _prefix_tokens(config: Any, last: tuple[int, ...], shape: tuple[int, ...]) -
         return 0
     height, width = patch if isinstance(patch, list | tuple) else (patch, patch)
     patches = (shape[1] // height) * (shape[2] // width)
-    return max(0, last[1] - patches)
+    return max(0, last[1] - int(patches))
 
 
 def _hub_licence(hub: Any, name: str) -> str:

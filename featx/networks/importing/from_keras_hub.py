@@ -47,7 +47,8 @@ def build_keras_hub(name: str, tokens: Tokens | None = None) -> Built:
     output = _output(source, backbone, given.size, tokens)
 
     def prepare(image: NDArray[np.uint8]) -> Floats:
-        return np.asarray(converter(image[None].astype(np.float32)), np.float32)[0]
+        prepared: Floats = np.asarray(converter(image[None].astype(np.float32)), np.float32)
+        return prepared.reshape(prepared.shape[1:])
 
     def outputs(batch: Floats) -> dict[str, Floats]:
         return {"": np.asarray(model(batch, training=False), np.float32)}

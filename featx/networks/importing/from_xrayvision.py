@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import UsageError, WeightsError, reason_of
+from featx.files import is_file
 from featx.networks.cards import AboutPart, InputPart, OutputPart, PixelsPart
 from featx.networks.importing.built import Built, Floats, load_packages
 from featx.networks.importing.hubs import fetching
@@ -17,6 +18,8 @@ from featx.networks.importing.onnx_export import INPUT, make_module, outputs_of,
 PACKAGE = "torchxrayvision"
 SIZES = {"densenet121-res224": 224, "resnet50-res512": 512}
 OUTPUTS = ("features", "map")
+# What is appended to the name of a file of weights for one with its tensors alone.
+TENSORS = ".tensors"
 # The only classes that a file of weights may name: layers, which are read as tables of tensors and never run.
 LAYERS = (
     "Sequential",
@@ -58,6 +61,8 @@ def build_xrayvision(name: str, weights: Path | None = None) -> Built:
         )
     with fetching(source):
         path = weights or Path(package.models.get_weights(name))
+    tensors = path.with_name(path.name + TENSORS)
+    path = tensors if is_file(tensors) else path
     model = _densenet(package) if name.startswith("densenet") else _resnet(torch)
     _load_weights(torch, package, model, path, source)
     module = make_module(_forward(torch, model), model)
@@ -116,6 +121,7 @@ def _forward(torch: Any, model: Any) -> Any:
 def _load_weights(torch: Any, package: Any, model: Any, path: Path, source: str) -> None:
     """Take the tensors of a file into a model; the file is a whole pickled network, or a table of tensors."""
     unpickling = torch.serialization.pickle.UnpicklingError
+    name = source.partition(":")[2]
     classes = [getattr(torch.nn, name) for name in LAYERS] + [getattr(package.models, name) for name in OWN]
     try:
         with torch.serialization.safe_globals(classes):
@@ -127,9 +133,10 @@ def _load_weights(torch: Any, package: Any, model: Any, path: Path, source: str)
         # PyTorch's own message recommends to run the code in the file.
         reason = "" if isinstance(error, unpickling) else f" ({reason_of(error)})"
         raise WeightsError(
-            f"Expected a file of tensors for {source} at {path}, but it holds something else, or is damaged{reason}; "
-            "featx runs no code from such files: delete it and download it again, or export the network to ONNX "
-            "yourself."
+            f"Expected a file of tensors for {source} at {path}, but it holds something else, or is damaged{reason}, "
+            "and featx runs no code from such files. Older files hold a whole network; if you trust this one, write "
+            'its tensors beside it, and run the command again: python -c "import torch, torchxrayvision; torch.save('
+            f"torchxrayvision.models.DenseNet(weights='{name}').state_dict(), '{path}{TENSORS}')\""
         ) from error
     missing = [name for name in missing if not name.startswith(("classifier.", "fc."))]
     if missing:

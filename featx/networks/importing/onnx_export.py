@@ -96,7 +96,7 @@ def _exported(module: Any, shape: tuple[int, int, int], names: Sequence[str]) ->
                 )
         except (torch.onnx.errors.OnnxExporterError, RuntimeError, ValueError, TypeError) as error:
             failure = error
-    cause = failure and (failure.__cause__ or failure)
+    cause = failure.__cause__ if failure is not None and isinstance(failure.__cause__, Exception) else failure
     raise EngineError(
         f"Expected PyTorch to export the network to ONNX, but it cannot ({reason_of(cause or RuntimeError())}); try "
         "a newer version of torch and onnxscript, or another network."

@@ -18,13 +18,16 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 NAME = "densenet121-res224-all"
 
 
-@pytest.mark.parametrize("zipped", [True, False])
-def test_a_pickled_network_gives_its_tensors_and_the_features_of_torchxrayvision(
-    tmp_path: Path, zipped: bool
-) -> None:
+@pytest.mark.parametrize("older", [False, True])
+def test_a_pickled_network_gives_its_tensors_and_the_features_of_torchxrayvision(tmp_path: Path, older: bool) -> None:
     torch.manual_seed(0)
     model = xrv.models.DenseNet(weights=None).eval()
-    torch.save(model, tmp_path / "all.pt", _use_new_zipfile_serialization=zipped)
+    torch.save(model, tmp_path / "all.pt", _use_new_zipfile_serialization=not older)
+    if older:
+        # PyTorch reads no network from such a file without running it.
+        with pytest.raises(WeightsError, match=r"write its tensors beside it.*all\.pt\.tensors"):
+            build_xrayvision(NAME, tmp_path / "all.pt")
+        torch.save(model.state_dict(), tmp_path / "all.pt.tensors")
     built = build_xrayvision(NAME, tmp_path / "all.pt")
     image = np.random.default_rng(0).integers(0, 256, (300, 260, 3), np.uint8)
     prepared = built.prepare(image)
