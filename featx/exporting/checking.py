@@ -32,7 +32,7 @@ class Check:
 
 
 def images_to_check(model: Model, data: Path | None) -> list[Path]:
-    """Return the files of at most 64 images: of `data`, or the run's own test images.
+    """Return the files of at most 64 images: the test images, or else all, of `data`; or the run's own test images.
 
     A run without test images has those held out for validation, or else those it was trained on.
 
@@ -41,7 +41,8 @@ def images_to_check(model: Model, data: Path | None) -> list[Path]:
         DataError: `data` is not a folder, a file or a manifest of images.
     """
     if data is not None:
-        items = sorted(read_paths([data]).items, key=lambda item: (item.split != "test", item.id))
+        tests = data / "test"
+        items = read_paths([tests if tests.is_dir() else data]).items
         tested = [item for item in items if item.split == "test"] or items
         places = np.unique(np.linspace(0, len(tested) - 1, min(MOST, len(tested))).astype(int))
         return [tested[place].path for place in places]

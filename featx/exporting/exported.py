@@ -96,6 +96,11 @@ def export(
     if chosen == "onnx":
         check_installed()
     model = read_model(run)
+    if model.recipe.backbone.precision == "mixed":
+        raise UsageError(
+            "Expected a run whose features are in precision 'float32', received one in 'mixed', which other programs "
+            "compute in other ways; train again with --precision float32."
+        )
     paths = images_to_check(model, None if data is None else Path(data))
     extraction = extract_new(model, paths, cache=cache, weights=weights)
     results: list[Check] = []

@@ -111,4 +111,6 @@ class KerasSession:
         part = self._part
         image = resize(pixels, part.shape, part.resize, part.fit, part.resize_to)
         with plain_keras():
-            return np.asarray(self._model(image[None], training=False), np.float64)[0]
+            output = np.asarray(self._model(image[None], training=False), np.float64)
+        probabilities: NDArray[np.float64] = output[0]
+        return probabilities

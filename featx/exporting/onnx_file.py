@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ def check_installed() -> None:
     Raises:
         UsageError: One is not.
     """
-    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    missing = [name for name in PACKAGES if find_spec(name) is None]
     if missing:
         raise UsageError(
             f"Expected the package{'s' if len(missing) > 1 else ''} {', '.join(missing)} for --format onnx, not "
@@ -106,7 +106,7 @@ class OnnxSession:
         options.log_severity_level = 4  # what is wrong is raised
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except (RuntimeError, ValueError, *_own_errors()) as error:
+        except _errors() as error:
             raise EngineError(
                 f"Expected a file that onnxruntime reads, but it refuses it: {reason_of(error).rstrip('.')}; use "
                 "--format keras, or another network."
@@ -116,16 +116,18 @@ class OnnxSession:
         """Return the probabilities, (classes,), of an image, (height, width, 3) RGB, of any size."""
         try:
             (output,) = self._session.run([OUTPUT], {INPUT: pixels[None]})
-        except (RuntimeError, ValueError, *_own_errors()) as error:
+        except _errors() as error:
             raise EngineError(
                 f"Expected a file that onnxruntime runs, but it fails on {pixels.shape[1]} × {pixels.shape[0]} "
                 f"pixels: {reason_of(error).rstrip('.')}; use --format keras, or another network."
             ) from error
-        return np.asarray(output, np.float64)[0]
+        probabilities: NDArray[np.float64] = np.asarray(output, np.float64)[0]
+        return probabilities
 
 
-def _own_errors() -> tuple[type[Exception], ...]:
-    """Return the errors of onnxruntime, which have no common base."""
+def _errors() -> tuple[type[Exception], ...]:
+    """Return what onnxruntime raises; its own errors have no common base."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-    return tuple(one for one in vars(state).values() if isinstance(one, type) and issubclass(one, Exception))
+    own = (one for one in vars(state).values() if isinstance(one, type) and issubclass(one, Exception))
+    return (*own, RuntimeError, ValueError)

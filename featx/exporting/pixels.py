@@ -18,11 +18,11 @@ def network_input(graph: Graph, images: str, part: ImagesPart, preprocessing: Pr
     shape = graph.add("Shape", images)
     length = [graph.add("Gather", shape, graph.constant(axis, np.int64)) for axis in (1, 2)]
     pixels = graph.cast(graph.add("Transpose", images, perm=[0, 3, 1, 2]), np.float64)
-    sides = [
+    height, width = (
         Side(length[axis], whole, start, part.shape[axis])
         for axis, (whole, start) in enumerate(_Whole(graph, part).placed(*length))
-    ]
-    return _scaled(graph, resized(graph, pixels, *sides, part.resize), preprocessing)
+    )
+    return _scaled(graph, resized(graph, pixels, height, width, part.resize), preprocessing)
 
 
 class _Whole:

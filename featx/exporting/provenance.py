@@ -10,7 +10,7 @@ from featx import __version__
 from featx.classifiers import SavedClassifier
 from featx.features import FeatureSpace
 from featx.networks import describe_backbone
-from featx.recipes import FeatureSpec, Recipe, dump_recipe, is_network_path
+from featx.recipes import Recipe, dump_recipe, is_network_path
 from featx.runs import HeadModel, Model
 
 ANY_SIZE = "RGB pixels in uint8, (images, height, width, 3); any height and width, upright as EXIF says"
@@ -55,7 +55,7 @@ def _licence(name: str) -> str:
     return str(describe_backbone(name)["licence"])
 
 
-def _without_paths(recipe: Recipe) -> FeatureSpec:
+def _without_paths(recipe: Recipe) -> Recipe:
     """Return a recipe with names of files for paths, which say much of the machine and nothing of the features."""
     part = recipe.backbone
     changes = {

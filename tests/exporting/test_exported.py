@@ -15,7 +15,8 @@ from pipeline_data import files_of, small_data, small_recipe
 
 from featx.classifiers import compare, save_best
 from featx.errors import FeatxError, UntrustedError, UsageError
-from featx.exporting import Exported, export, exported, onnx_file
+from featx.exporting import Exported, export, onnx_file
+from featx.exporting.classifying import head_probabilities
 from featx.features import default_recipe
 from featx.images import decode, resize
 from featx.networks import load_keras
@@ -180,17 +181,17 @@ def test_a_network_with_a_card_is_put_into_the_file(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("layer", ["backbone", "penultimate"])
-def test_a_saved_classifier_is_exported(layer: Any, fitted: FitResult, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("layer", "classifier"), [("backbone", "logreg"), ("penultimate", "lda")])
+def test_a_saved_classifier_is_exported(layer: Any, classifier: str, fitted: FitResult, tmp_path: Path) -> None:
     comparison = compare(
-        fitted.run, layer=layer, classifiers=["lda"], folds=3, repeats=1, cache=cache_of(fitted), jobs=1
+        fitted.run, layer=layer, classifiers=[classifier], folds=3, repeats=1, cache=cache_of(fitted), jobs=1
     )
     saved = save_best(comparison, tmp_path / "saved")
     file = tmp_path / "saved.onnx"
     with pytest.raises(UsageError, match="name a folder or manifest of images with --data"):
         export(saved, file, cache=cache_of(fitted))
     result = export(saved, file, data=data_of(fitted), cache=cache_of(fitted))
-    assert result.checked == 36
+    assert result.checked == 12  # the test images
     assert result.largest_difference < 1e-5
     check_bare(file, saved, files_of(data_of(fitted) / "test"), cache_of(fitted))
     about = metadata(file)
@@ -205,9 +206,8 @@ def test_a_file_that_differs_from_predict_is_not_kept(
     fitted: FitResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def twice(graph: Any, rows: str, head: Any) -> str:
-        return real(graph, graph.add("Add", rows, rows), head)
+        return head_probabilities(graph, graph.add("Add", rows, rows), head)
 
-    real = onnx_file.head_probabilities
     monkeypatch.setattr(onnx_file, "head_probabilities", twice)
     with pytest.raises(UntrustedError, match=r"they differ on \d+ of 12 images") as caught:
         export(fitted.run, tmp_path / "run.onnx", cache=cache_of(fitted))
@@ -240,12 +240,20 @@ def test_wrong_formats_are_refused_before_any_work(out: str, chosen: Any, messag
         export(tmp_path / "no-run", tmp_path / out, format=chosen)
 
 
+def test_half_precision_is_refused(fitted: FitResult, tmp_path: Path) -> None:
+    copied = shutil.copytree(fitted.run, tmp_path / "run")
+    recipe = copied / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace('precision = "float32"', 'precision = "mixed"'))
+    with pytest.raises(UsageError, match="train again with --precision float32"):
+        export(copied, tmp_path / "run.keras", cache=cache_of(fitted))
+
+
 def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(onnx_file.importlib.util, "find_spec", lambda name: None if name == "skl2onnx" else name)
+    monkeypatch.setattr(onnx_file, "find_spec", lambda name: None if name == "skl2onnx" else name)
     with pytest.raises(UsageError, match=r"the package skl2onnx .* pip install 'featx\[onnx\]'"):
         export(tmp_path / "no-run", tmp_path / "run.onnx")
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FeatxError, match="does not exist"):
-        exported.export(tmp_path / "no-run", tmp_path / "run.keras")
+        export(tmp_path / "no-run", tmp_path / "run.keras")

@@ -14,10 +14,10 @@ from onnx_graphs import Run
 from featx.exporting.graph import Graph
 from featx.exporting.pixels import network_input
 from featx.images import Preprocessing, resize
-from featx.recipes import ImagesPart
+from featx.recipes import ImagesPart, Resize
 
-METHODS = ("bilinear", "bicubic", "lanczos", "box", "hamming")
-SIDES = ["n", "h", "w", 3]
+METHODS: tuple[Resize, ...] = ("bilinear", "bicubic", "lanczos", "box", "hamming")
+SIDES: list[int | str] = ["n", "h", "w", 3]
 
 
 def run_of(part: ImagesPart, preprocessing: Preprocessing, opset: int = 17) -> Run:
@@ -31,11 +31,11 @@ def noise(generator: np.random.Generator, height: int, width: int) -> Any:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_pixels_are_those_of_pillow_to_the_last_bit_whatever_the_size(method: str) -> None:
+def test_pixels_are_those_of_pillow_to_the_last_bit_whatever_the_size(method: Resize) -> None:
     generator = np.random.default_rng(len(method))
     # The same, half, thirds, one side larger and one smaller, one pixel, tall (columns first) and wide images.
     sizes = [(40, 24), (80, 48), (120, 72), (13, 97), (97, 13), (1, 1), (400, 30), (30, 400), (201, 333), (7, 5)]
-    sizes += [tuple(map(int, generator.integers(3, 250, 2))) for _ in range(15)]
+    sizes += [(int(height), int(width)) for height, width in generator.integers(3, 250, (15, 2))]
     run = run_of(ImagesPart(size=40, width=24, resize=method), Preprocessing("raw"))
     for height, width in sizes:
         image = noise(generator, height, width)
