@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.digests import digest_of
-from featx.errors import EngineError, StoreError, WeightsError
+from featx.errors import EngineError, RecipeError, StoreError, UsageError, WeightsError
 from featx.images import Preprocessing
 from featx.networks.cards import Card
 from featx.networks.engines import BATCH_SIZES, ChosenEngine, installed
@@ -62,7 +62,10 @@ class CardNetwork:
         """
         batch_size = batch_size or BATCH_SIZES[installed(engine)]
         if engine == "onnxruntime":
-            return self._onnxruntime(batch_size)
+            network = OnnxRuntimeNetwork(self.card, self.backbone, self.shape, batch_size)
+            if parameters is None:
+                self._check_rows(network)
+            return network
         return self._openvino(batch_size, parameters)
 
     def engines_agree(self) -> bool:
@@ -84,11 +87,6 @@ class CardNetwork:
             log.info("The rows of OpenVINO and onnxruntime are kept apart, since only one of them runs: %s", error)
         found = load_document(self.store.root, ENGINES, self._comparison_key())
         return found is not None and bool(found["agree"])
-
-    def _onnxruntime(self, batch_size: int) -> OnnxRuntimeNetwork:
-        network = OnnxRuntimeNetwork(self.card, self.backbone, self.shape, batch_size)
-        self._check_finite(self._rows(network, trial_images(self.shape)[:2]))
-        return network
 
     def _openvino(self, batch_size: int, parameters: int | None) -> OpenVINONetwork:
         prepared = dict(self.preprocessing.key())
@@ -116,20 +114,28 @@ class CardNetwork:
         return network
 
     def _check(self, target: Path) -> None:
-        """Check the rows of a new graph: they are numbers, the same in any batch, and those of onnxruntime."""
+        """Check the rows of a new graph, and compare them with those of onnxruntime."""
         try:
             network = OpenVINONetwork(target, 0, batch_size=2)
         except EngineError as error:
             raise unreadable(self.card, error.__cause__ or error) from error
-        images = trial_images(self.shape)
-        alone = self._rows(network, images)
-        self._check_finite(alone)
-        if network.batch_size == 2 and not same_rows(network.rows(np.stack(images[:2])), alone[:2]):
-            raise EngineError(
-                f"Expected rows of {self.card.name} that do not depend on the other images of a batch, but they do "
-                "in OpenVINO; export it with a batch of one image."
-            )
+        self._check_rows(network)
         self._compare(network)
+
+    def _check_rows(self, network: Network) -> None:
+        """Check that rows are numbers, and the same in any batch."""
+        images = trial_images(self.shape)[:2]
+        alone = self._rows(network, images)
+        if not np.isfinite(alone).all():
+            raise WeightsError(
+                f"Expected finite features from {self.card.main}, but some of trial images are NaN or infinite, as "
+                "with weights of a training that diverged; pass a network of finite weights."
+            )
+        if network.batch_size > 1 and not same_rows(network.rows(self._ready(network, np.stack(images))), alone):
+            raise EngineError(
+                f"Expected rows of {self.card.name} that do not depend on the other images of a batch, but they do; "
+                "export it with a batch of one image."
+            )
 
     def _compare(self, network: OpenVINONetwork) -> None:
         """Compare the rows of four images with those of onnxruntime, where it is installed, and keep the result."""
@@ -140,7 +146,7 @@ class CardNetwork:
         try:
             other = OnnxRuntimeNetwork(self.card, self.backbone, self.shape, batch_size=1)
             rows, expected = self._rows(network, images), self._rows(other, images)
-        except EngineError as error:
+        except (EngineError, RecipeError, UsageError) as error:
             self._keep(None, agree=False)
             log.info("onnxruntime does not run the network, so that OpenVINO's rows are not compared: %s", error)
             return
@@ -165,12 +171,7 @@ class CardNetwork:
 
     def _rows(self, network: Network, images: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
         # One at a time: more might not fit into memory.
-        ready = [image[None] if network.takes_pixels else self.preprocessing(image[None]) for image in images]
-        return np.concatenate([network.rows(one) for one in ready])
+        return np.concatenate([network.rows(self._ready(network, image[None])) for image in images])
 
-    def _check_finite(self, rows: NDArray[np.float32]) -> None:
-        if not np.isfinite(rows).all():
-            raise WeightsError(
-                f"Expected finite features from {self.card.main}, but some of trial images are NaN or infinite, as "
-                "with weights of a training that diverged; pass a network of finite weights."
-            )
+    def _ready(self, network: Network, images: NDArray[np.uint8]) -> NDArray[Any]:
+        return images if network.takes_pixels else self.preprocessing(images)

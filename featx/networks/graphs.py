@@ -226,6 +226,8 @@ def _ends(model: Any, card: Card, cut: str | None) -> tuple[Any, Any]:
         inner = [_name(port) for port in everything if _is_inner(port)]
         if not outputs:
             raise choose_output(card, wanted, [_name(result.input_value(0)) for result in model.get_results()], inner)
+    if not outputs:
+        raise unreadable(card, ValueError("it has no output"))
     if len(outputs) != 1:
         raise choose_output(card, None, [_described(port) for port in outputs], [])
     needed = _inputs_of(outputs[0])

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.errors import EngineError, UsageError, reason_of
+from featx.errors import EngineError, RecipeError, UsageError, reason_of
 from featx.machine import available_memory, usable_cpus
 from featx.networks.cards import Card
 from featx.networks.framework import load_onnxruntime
 from featx.networks.memory import check_maps
 from featx.networks.onnx_files import scan_onnx
-from featx.networks.ports import check_sides, choose_input, choose_output, needs_batch
+from featx.networks.ports import check_sides, choose_input, choose_output, listed, needs_batch
 from featx.networks.tails import Output, tail_of
 from featx.recipes import BackbonePart
 
@@ -72,13 +72,23 @@ class OnnxRuntimeNetwork:
             raise choose_output(card, None, outputs, [])
         self.output = wanted or outputs[0]
         channels = 1 if card.input.colour == "grey" else 3
-        trial = self._run(np.zeros((self.batch_size, *shape, channels), np.float32))
+        trial = self._trial((*shape, channels))
         if not trial.ndim or len(trial) != self.batch_size:
             raise needs_batch(card, self.output, len(trial) if trial.ndim else 0)
         found = Output(self.output, trial.shape[1:], card.name)
         layout = card.output.layout or card.input.layout
         self.tail = tail_of(found, card.output, backbone.pooling, layout, shape, cut=backbone.cut is not None)
         self.width = self.tail.width
+
+    def _trial(self, sides: tuple[int, int, int]) -> NDArray[Any]:
+        """Return the output of black images; where a batch does not run, it is of one image from then on."""
+        try:
+            return self._run(np.zeros((self.batch_size, *sides), np.float32))
+        except EngineError:
+            if self.batch_size == 1:
+                raise
+            self.batch_size = 1
+            return self._run(np.zeros((1, *sides), np.float32))
 
     def rows(self, images: NDArray[Any]) -> NDArray[np.float32]:
         """Return (n, width) features of at most `batch_size` images, preprocessed, (n, height, width, channels)."""
@@ -176,8 +186,14 @@ def _image_input(session: Any, card: Card, shape: tuple[int, int]) -> tuple[str,
     inputs = {one.name: one for one in session.get_inputs()}
     names = list(inputs)
     wanted = card.input.name
-    if len(names) != 1 or wanted not in (None, *names):
-        raise choose_input(card, names, names, "as a whole")
+    if len(names) > 1:
+        raise RecipeError(
+            f"Expected a network that takes images alone for the engine onnxruntime, but {card.name} takes "
+            f"{listed(names)}; use the engine openvino (--engine openvino), which leaves out what an output does not "
+            "need, or export the part for images alone."
+        )
+    if not names or wanted not in (None, *names):
+        raise choose_input(card, names, names, card.output.name or "of the network")
     (one,) = inputs.values()
     sides = [side if isinstance(side, int) else None for side in one.shape or []]
     kind = TYPES.get(one.type.removeprefix("tensor(").removesuffix(")"), one.type)

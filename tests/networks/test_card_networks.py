@@ -182,14 +182,38 @@ def test_a_network_made_for_one_image(path: Path, tmp_path: Path) -> None:
     assert source(card_of_onnx(path), tmp_path).build("openvino", 8).batch_size == 1
 
 
-def test_rows_that_depend_on_the_batch_are_run_one_by_one_or_refused(path: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_rows_that_depend_on_the_batch_are_refused(engine: Any, path: Path, tmp_path: Path) -> None:
     more = [
         helper.make_node("ReduceMax", ["relu"], ["most"], axes=[0, 2, 3], keepdims=1),
         helper.make_node("Sub", ["relu", "most"], ["out"]),
     ]
     write_onnx(path, more=more)
     with pytest.raises(EngineError, match="do not depend on the other images of a batch"):
-        source(card_of_onnx(path), tmp_path).build("openvino")
+        source(card_of_onnx(path), tmp_path).build(engine)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_network_that_says_any_number_but_takes_one(engine: Any, path: Path, tmp_path: Path) -> None:
+    shape = helper.make_node("Constant", [], ["shape"], value_ints=[1, PLACES * CHANNELS])
+    write_onnx(path, batch="n", more=[shape, helper.make_node("Reshape", ["relu", "shape"], ["out"])])
+    images = some_images(3)
+    origin = source(card_of_onnx(path), tmp_path)
+    network = origin.build(engine)
+    assert network.batch_size == 1
+    expected = expected_map(by_hand(images)).transpose(0, 3, 1, 2).reshape(3, -1)
+    np.testing.assert_allclose(rows_of(network, card_of_onnx(path).preprocessing(), images), expected, 1e-4, 1e-4)
+
+
+def test_a_network_made_for_four_images(path: Path, tmp_path: Path) -> None:
+    """OpenVINO changes the number; onnxruntime cannot, so that its rows are not known to be the same."""
+    origin = source(card_of_onnx(write_onnx(path, output="row", batch=4)), tmp_path)
+    images = some_images(2)
+    expected = expected_map(by_hand(images)).mean((1, 2))
+    np.testing.assert_allclose(origin.build().rows(images), expected, rtol=1e-4, atol=1e-4)
+    with pytest.raises(RecipeError, match="for any number of images, or for one, but image of network is for 4"):
+        origin.build("onnxruntime")
+    assert origin.numerics("onnxruntime") == "onnxruntime"
 
 
 # What is meant
@@ -213,6 +237,26 @@ def test_one_of_several_outputs(path: Path, tmp_path: Path) -> None:
     check(card_of_onnx(path, {"output.name": "row"}), tmp_path, expected, images)
 
 
+def test_a_network_of_images_and_texts(path: Path, tmp_path: Path) -> None:
+    """As exports of CLIP are: OpenVINO takes the part that needs images alone."""
+    import onnx
+    from onnx import TensorProto
+
+    model = onnx.load(write_onnx(path, output="row"))
+    model.graph.input.append(helper.make_tensor_value_info("text", TensorProto.FLOAT, ["n", CHANNELS]))
+    model.graph.node.append(helper.make_node("Mul", ["row", "text"], ["match"]))
+    model.graph.output.append(helper.make_tensor_value_info("match", TensorProto.FLOAT, ["n", CHANNELS]))
+    onnx.save(model, path)
+    images = some_images(2)
+    card = card_of_onnx(path, {"output.name": "row"})
+    network = source(card, tmp_path).build("openvino")
+    np.testing.assert_allclose(network.rows(images), expected_map(by_hand(images)).mean((1, 2)), rtol=1e-4, atol=1e-4)
+    assert source(card, tmp_path).numerics("onnxruntime") == "onnxruntime"
+    for changes, engine in (({"output.name": "match"}, "openvino"), ({"output.name": "row"}, "onnxruntime")):
+        with pytest.raises(RecipeError, match=r"image(s)? alone.*(image, text|text, image)"):
+            source(card_of_onnx(path, changes), tmp_path / engine).build(engine)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
     ("written", "changes", "fields", "words"),
@@ -231,7 +275,6 @@ def test_one_of_several_outputs(path: Path, tmp_path: Path) -> None:
         ({"channels": 1}, {}, {}, r"3 channels at the second axis"),
         ({}, {}, {"shape": (64, 64)}, r"takes images of 24 × 32 pixels alone, received 64 × 64; set images\.size"),
         ({}, {"input.name": "pixels"}, {}, "no image input named 'pixels'.*name one of image"),
-        ({"batch": 4}, {}, {}, "any number of images, or for one|a row for each image"),
     ],
 )
 def test_cards_that_do_not_fit(
@@ -376,6 +419,28 @@ def test_other_kinds(path: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="Expected the engine openvino for network, a network of the kind openvino"):
         origin.build("onnxruntime")
     assert origin.numerics("auto") == "float32"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "content"),
+    [
+        ("openvino", "own.xml", b"<net"),
+        ("openvino", "own.xml", b"<net name='x' version='99'/>"),
+        ("openvino", "own.xml", b"no xml at all"),
+        ("openvino", "own.xml", b""),
+        ("saved_model", "saved_model.pb", b"\xff" * 100),
+        ("saved_model", "saved_model.pb", b""),
+    ],
+)
+def test_damaged_files_of_other_kinds(kind: str, name: str, content: bytes, tmp_path: Path) -> None:
+    folder = tmp_path / "network"
+    folder.mkdir()
+    (folder / name).write_bytes(content)
+    (folder / "own.bin").write_bytes(b"")
+    card = card_of_onnx(folder / name, {"kind": kind})
+    with pytest.raises(FeatxError, match="Expected a network that OpenVINO can run in") as caught:
+        source(card, tmp_path).build()
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.slow
