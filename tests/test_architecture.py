@@ -247,7 +247,11 @@ def test_users_are_told_by_errors_and_the_log() -> None:
 
 
 # Each looks at what it caught and raises it again, or something that says more.
-CATCHES_ALL = {("networks.weights", "download"), ("networks.framework", "_native_stderr_held")}
+CATCHES_ALL = {
+    ("networks.weights", "download"),
+    ("networks.framework", "_native_stderr_held"),
+    ("networks.importing.hubs", "fetching"),
+}
 # A diagnosis reports whatever error a broken library raises.
 TELLS_ALL = {("diagnosis.engine_trials", "_try_engine"), ("diagnosis.diagnosing", "_devices")}
 
