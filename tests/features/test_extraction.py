@@ -36,7 +36,7 @@ from featx.features.decoding import Work, decoded_views
 from featx.features.extraction import extract
 from featx.images import ViewSpec, view
 from featx.networks import build as networks
-from featx.networks import load_keras
+from featx.networks import chosen_engine, load_keras
 from featx.recipes import Recipe
 
 N_TRAIN, N_TEST = 12, 4
@@ -150,7 +150,7 @@ def test_a_second_call_computes_nothing(
     found = extract(data, recipe, cache=cache)
     json = found.to_json()
     assert (json["images"], json["rows"], json["computed"], json["reused"], json["failed"]) == (N, N, 0, N, [])
-    assert (json["dim"], json["engine"]) == (found.table().X.shape[1], networks.chosen_engine("auto"))
+    assert (json["dim"], json["engine"]) == (found.table().X.shape[1], chosen_engine("auto"))
     assert decoded == []
     assert found.parameters > 0
 

@@ -102,7 +102,9 @@ def write_onnx(
         outputs = [helper.make_tensor_value_info("out", kind, None)]
     graph = helper.make_graph(nodes, "small", inputs, outputs, constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    options = {} if external is None else {"save_as_external_data": True, "location": external, "size_threshold": 0}
+    options: dict[str, Any] = (
+        {} if external is None else {"save_as_external_data": True, "location": external, "size_threshold": 0}
+    )
     onnx.save(model, path, **options)
     return path
 
