@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import json
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from doc_blocks import blocks_of, text_of
 from onnx_networks import write_onnx, write_onnx_card
 from pipeline_data import files_of, small_data, small_recipe
 
@@ -257,3 +259,22 @@ def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FeatxError, match="does not exist"):
         export(tmp_path / "no-run", tmp_path / "run.keras")
+
+
+@pytest.mark.slow
+def test_the_documentation_reads_a_file_as_it_is(
+    fitted: FitResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    export(fitted.run, tmp_path / "model.onnx", cache=cache_of(fitted))
+    export(fitted.run, tmp_path / "model.keras", cache=cache_of(fitted))
+    image = files_of(data_of(fitted) / "test")[0]
+    shutil.copy(image, tmp_path / "xray.png")
+    monkeypatch.chdir(tmp_path)
+    first, second = (block.body for block in blocks_of(text_of("export.md")) if block.language == "python")
+    names: dict[str, Any] = {}
+    exec(first, names)
+    (expected,) = predict(fitted.run, [image], cache=cache_of(fitted)).rows
+    assert ast.literal_eval(capsys.readouterr().out) == pytest.approx(expected.probabilities, abs=1e-5)
+    classes = names.pop("classes")
+    exec(second, names)
+    assert names["classes"] == classes
