@@ -4,12 +4,12 @@ from .backbones import find_backbone as find_backbone
 from .backbones import is_model_file as is_model_file
 from .backbones import own_preprocessing as own_preprocessing
 from .build import NetworkSource as NetworkSource
-from .card_files import card_of as card_of
-from .card_files import dump_card as dump_card
-from .card_files import is_card as is_card
-from .card_files import load_card as load_card
-from .card_files import write_card as write_card
-from .cards import Card as Card
+from .cards.card import Card as Card
+from .cards.files import card_of as card_of
+from .cards.files import dump_card as dump_card
+from .cards.files import is_card as is_card
+from .cards.files import load_card as load_card
+from .cards.files import write_card as write_card
 from .engines import BATCH_SIZES as BATCH_SIZES
 from .engines import Engine as Engine
 from .engines import chosen_engine as chosen_engine
@@ -21,7 +21,8 @@ from .framework import hidden_module as hidden_module
 from .framework import load_keras as load_keras
 from .framework import plain_keras as plain_keras
 from .framework import quieten as quieten
-from .graphs import affine_numbers as affine_numbers
+from .graphs.graph import affine_numbers as affine_numbers
+from .graphs.onnx_runtime import OnnxRuntimeNetwork as OnnxRuntimeNetwork
 from .importing.sources import import_backbone as import_backbone
 from .inspection import faulty_weight as faulty_weight
 from .keras import KerasNetwork as KerasNetwork
@@ -29,7 +30,6 @@ from .keras import Network as Network
 from .listing import describe_backbone as describe_backbone
 from .listing import list_backbones as list_backbones
 from .model_files import load_model_file as load_model_file
-from .onnx_runtime import OnnxRuntimeNetwork as OnnxRuntimeNetwork
 from .weights import WEIGHTS_DIR as WEIGHTS_DIR
 from .weights import Weights as Weights
 from .weights import file_digest as file_digest

@@ -14,10 +14,10 @@ from featx.digests import digest_of
 from featx.errors import EngineError, RecipeError, StoreError, UsageError
 from featx.images import Preprocessing
 from featx.networks.backbones import is_model_file
-from featx.networks.card_networks import CardNetwork
-from featx.networks.cards import Card
+from featx.networks.cards.card import Card
 from featx.networks.engines import BATCH_SIZES, ChosenEngine, Engine, card_engine, chosen_engine
 from featx.networks.framework import has_gpu, has_openvino
+from featx.networks.graphs.network import CardNetwork
 from featx.networks.keras import KerasNetwork, Network
 from featx.networks.memory import check_maps, map_values_of_graph
 from featx.networks.openvino import CONVERSION_RULE, OpenVINONetwork, convert

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from featx.errors import EngineError, RecipeError, WeightsError, reason_of
 from featx.networks.backbones import Backbone, find_backbone
-from featx.networks.cards import Card
+from featx.networks.cards.card import Card
 from featx.networks.efficientnetlite import efficientnetlite0, load_float16
 from featx.networks.framework import plain_keras
+from featx.networks.graphs.tails import MOST_FEATURES, Output, tail_of
 from featx.networks.inspection import channel_axis, faulty_weight, takes_raw_pixels
 from featx.networks.model_files import UNREADABLE, check_hdf5, load_model_file
-from featx.networks.tails import MOST_FEATURES, Output, tail_of
 from featx.networks.weights import Weights
 from featx.recipes import BackbonePart, is_network_path
 

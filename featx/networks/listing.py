@@ -10,7 +10,7 @@ from typing import Any
 from featx.errors import UsageError
 from featx.images import Preprocessing
 from featx.networks.backbones import BACKBONES, Backbone, find_backbone, is_model_file
-from featx.networks.card_files import dump_card, is_card, load_card
+from featx.networks.cards.files import dump_card, is_card, load_card
 from featx.networks.weights import file_digest, find_imagenet, weights_places
 
 UNKNOWN = "unknown"

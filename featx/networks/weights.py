@@ -17,8 +17,8 @@ from featx.digests import digest_of, digest_of_file
 from featx.errors import UsageError, WeightsError, reason_of
 from featx.files import open_file
 from featx.networks.backbones import BACKBONES, Backbone, find_backbone, is_model_file
-from featx.networks.card_files import is_card, load_card
-from featx.networks.cards import Card
+from featx.networks.cards.card import Card
+from featx.networks.cards.files import is_card, load_card
 from featx.networks.efficientnetlite import damaged
 from featx.networks.framework import load_keras
 

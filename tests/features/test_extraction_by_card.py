@@ -16,7 +16,7 @@ from pipeline_data import small_data
 
 from featx.features import Extraction, default_recipe, extract
 from featx.images import as_rgb, decode, resize
-from featx.networks import card_networks
+from featx.networks.graphs import network
 
 pytest.importorskip("onnx", reason="the package onnx is not installed")
 pytest.importorskip("openvino", reason="the package openvino is not installed")
@@ -68,7 +68,7 @@ def test_rows(engine: Any, data: Path, card: Path, tmp_path: Path) -> None:
 def test_rows_of_engines_that_differ_are_kept_apart(
     data: Path, card: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(card_networks, "same_rows", lambda rows, expected: len(rows) == 2)
+    monkeypatch.setattr(network, "same_rows", lambda rows, expected: len(rows) == 2)
     spec, cache = default_recipe(str(card)), tmp_path / "cache"
     assert extract(data, spec, cache=cache).computed == N
     own = extract(data, spec, cache=cache, engine="onnxruntime")

@@ -17,8 +17,7 @@ from pipeline_data import SIZE, expected_rows, resized, small_data, small_recipe
 from featx.errors import EngineError, UsageError
 from featx.features import Extraction, default_recipe, extract
 from featx.networks import build as networks
-from featx.networks import engines
-from featx.networks import framework
+from featx.networks import engines, framework
 from featx.networks.engines import chosen_engine
 from featx.networks.framework import has_openvino, load_keras
 from featx.recipes import Recipe

@@ -109,7 +109,9 @@ def test_a_cut_at_a_model_inside_the_model(save: Save) -> None:
 def test_another_input_than_the_recipes_images(shape: tuple[int, int, int], says: str, save: Save) -> None:
     inputs = load_keras().Input(shape)
     path = save(inputs, load_keras().layers.Flatten()(inputs))
-    with pytest.raises(RecipeError, match=f"but its input has the shape {says}; (set images.size|describe it by a card)"):
+    with pytest.raises(
+        RecipeError, match=f"but its input has the shape {says}; (set images.size|describe it by a card)"
+    ):
         keras_network(path)
 
 

@@ -13,7 +13,7 @@ from featx.digests import digest_of_file
 from featx.errors import UsageError
 from featx.images import Preprocessing
 from featx.networks.backbones import BACKBONES
-from featx.networks.card_files import load_card
+from featx.networks.cards.files import load_card
 from featx.networks.listing import LICENCES, describe_backbone, formula, list_backbones
 from featx.networks.weights import WEIGHTS_DIR
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import UsageError
-from featx.networks.cards import AboutPart, Card, InputPart, Kind, OutputPart, PixelsPart
+from featx.networks.cards.card import AboutPart, Card, InputPart, Kind, OutputPart, PixelsPart
 from featx.networks.weights import file_digest
 
 Floats = NDArray[np.float32]

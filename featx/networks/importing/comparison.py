@@ -12,10 +12,10 @@ from PIL import Image
 
 from featx.errors import UntrustedError
 from featx.images import resize
-from featx.networks.cards import Card, InputPart
+from featx.networks.cards.card import Card, InputPart
 from featx.networks.framework import has_openvino
+from featx.networks.graphs.tails import Output, tail_of
 from featx.networks.importing.built import Built, Floats
-from featx.networks.tails import Output, tail_of
 
 # The largest difference of a feature that is accepted, as a share of the row's largest: of the network alone, from
 # the same input, and from the image, which may be resized with another filter.
@@ -95,7 +95,8 @@ def _rows(card: Card) -> Callable[[Floats], Floats]:
 
     def rows(output: Floats) -> Floats:
         found = Output(card.output.name or "the output", output.shape[1:], card.name)
-        tail = tail_of(found, card.output, card.output.pooling, card.input.layout, card.input.size)
+        layout = card.output.layout or card.input.layout
+        tail = tail_of(found, card.output, card.output.pooling, layout, card.input.size)
         return np.asarray(tail(np, output), np.float32)
 
     return rows
@@ -158,6 +159,8 @@ def _openvino(path: Path, output: str | None) -> Callable[[Floats], Floats]:
     openvino = load_openvino()
     core = openvino.Core()
     model = core.read_model(str(path))
+    if output and not any(output in port.get_names() for port in model.outputs):
+        model.add_outputs(output)
     compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     port = compiled.output(output) if output else compiled.output(0)
     return lambda batch: np.array(compiled([batch])[port], np.float32)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import UsageError
-from featx.networks.cards import AboutPart, InputPart, OutputPart, PixelsPart, Tokens
+from featx.networks.cards.card import AboutPart, InputPart, OutputPart, PixelsPart, Tokens
 from featx.networks.framework import load_keras
 from featx.networks.importing.built import Built, Floats, load_packages
 from featx.networks.importing.hubs import fetching, licence_in, local_folder, quiet_hub

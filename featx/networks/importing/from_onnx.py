@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
+import logging
 import math
 import shutil
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +18,18 @@ from featx.errors import UsageError
 from featx.files import is_file
 from featx.images import CAFFE_MEAN, TORCH_MEAN, TORCH_STD, Preprocessing, resize
 from featx.networks.backbones import BACKBONES, find_backbone
-from featx.networks.card_files import load_card
-from featx.networks.cards import AboutPart, InputPart, Layout, OutputPart, PixelsPart, Tokens
+from featx.networks.cards.card import AboutPart, InputPart, Layout, OutputPart, PixelsPart, Tokens
+from featx.networks.cards.files import load_card
+from featx.networks.graphs.onnx_files import scan_onnx
+from featx.networks.graphs.onnx_runtime import FOLDER_OPTION, onnx_package, with_output
+from featx.networks.graphs.tails import map_layout
 from featx.networks.importing.built import Built, Floats
 from featx.networks.importing.comparison import black, run_file
-from featx.networks.onnx_files import scan_onnx
+from featx.networks.importing.inner_values import Shape, classifier, inner_values
 
-Shape = tuple[int | None, ...]
+log = logging.getLogger("featx")
+
+LAST = 6
 
 
 class Prepared(NamedTuple):
@@ -38,7 +45,7 @@ def build_onnx(path: Path, like: str | None = None, output: str | None = None, t
     Args:
         path: The file.
         like: A named backbone, or a card, whose pixels are prepared in the same way.
-        output: The name of the output, where there are several.
+        output: The name of the output, or of a value inside the network; needed where there are several outputs.
         tokens: What to make of an output of tokens.
 
     Raises:
@@ -166,18 +173,54 @@ def _output(
     if name is None and len(outputs) > 1:
         raise UsageError(f"Expected --output NAME, because {path.name} has several outputs: {listed}.")
     name = name or next(iter(outputs))
-    if name not in outputs:
-        raise UsageError(
-            f"Expected --output to name an output of {path.name}, received {name[:60]!r}; it has {listed}."
-        )
+    if name in outputs:
+        _tell_of_classifier(path, name)
+    else:
+        _check_inner(path, name, listed)
     # Files need not say the shapes of their outputs.
-    shape = outputs[name] or run_file(path, name)(black(given)).shape
+    shape = outputs.get(name)
+    if shape is None or None in shape[1:]:
+        shape = run_file(path, name)(black(given)).shape
     if len(shape) == 3 and tokens is None:
         raise UsageError(
             f"Expected --tokens cls, mean, cls+mean or map, because {name} of {path.name} is {_sides(shape)}: tokens "
             "and their channels."
         )
-    return OutputPart(name=name, tokens=tokens, pooling="avg" if len(shape) == 4 else "none")
+    return OutputPart(name=name, tokens=tokens, **_of_map(shape, given))
+
+
+def _of_map(shape: Shape, given: InputPart) -> dict[str, Any]:
+    """Return pooling and layout of a feature map; inner maps need not have the layout of the input."""
+    if len(shape) != 4:
+        return {}
+    channels, rows, columns = (side or 0 for side in shape[1:])
+    layout = map_layout((channels, rows, columns), given.size, given.layout)
+    return {"pooling": "avg", **({} if layout == given.layout else {"layout": layout})}
+
+
+def _check_inner(path: Path, name: str, outputs: str) -> None:
+    """Check that a name which is no output is one of a value inside."""
+    inner = inner_values(path)
+    if name in inner:
+        return
+    near = difflib.get_close_matches(name, inner, n=1)
+    last = ", ".join(f"{key} {_sides(inner[key])}" for key in list(inner)[-LAST:])
+    also = f"did you mean {near[0]}?" if near else f"it has {outputs}{f' and, last inside, {last}' if last else ''}."
+    raise UsageError(f"Expected --output to name an output of {path.name}, received {name[:60]!r}; {also}")
+
+
+def _tell_of_classifier(path: Path, name: str) -> None:
+    found = classifier(path, name)
+    if found is not None:
+        log.warning(
+            "The output %s of %s has %s values, perhaps scores of classes. The features before the last layer usually "
+            "serve better: --output %s, of the shape %s.",
+            name,
+            path.name,
+            "?" if found.scores is None else f"{found.scores:,}",
+            found.before,
+            _sides(found.shape),
+        )
 
 
 def _session(path: Path, output: str | None) -> Callable[[Floats], Mapping[str, Floats]]:
@@ -186,9 +229,17 @@ def _session(path: Path, output: str | None) -> Callable[[Floats], Mapping[str, 
     def run(batch: Floats) -> Mapping[str, Floats]:
         import onnxruntime
 
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        options.add_session_config_entry(FOLDER_OPTION, str(path.parent))
+        session = onnxruntime.InferenceSession(model(), options, providers=["CPUExecutionProvider"])
         values = session.run([output], {session.get_inputs()[0].name: batch})
         return {str(output): np.asarray(values[0], np.float32)}
+
+    def model() -> str | bytes:
+        if output is None or output in scan_onnx(path).outputs:
+            return str(path)
+        onnx = onnx_package(f"to compare the values of {output[:80]}")
+        return with_output(onnx.load(path, load_external_data=False), output)
 
     return run
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from featx.errors import UsageError
-from featx.networks.cards import AboutPart, InputPart, OutputPart, Tokens
-from featx.networks.derived import timm_pixels
+from featx.networks.cards.card import AboutPart, InputPart, OutputPart, Tokens
+from featx.networks.cards.derived import timm_pixels
 from featx.networks.importing.built import Built, Floats, load_packages
 from featx.networks.importing.hubs import fetching, quiet_hub
 from featx.networks.importing.onnx_export import INPUT, make_module, outputs_of, write_onnx

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from featx.errors import UsageError, WeightsError, reason_of
 from featx.files import is_file
-from featx.networks.cards import AboutPart, InputPart, OutputPart, PixelsPart
+from featx.networks.cards.card import AboutPart, InputPart, OutputPart, PixelsPart
 from featx.networks.importing.built import Built, Floats, load_packages
 from featx.networks.importing.hubs import fetching
 from featx.networks.importing.onnx_export import INPUT, make_module, outputs_of, write_onnx

@@ -11,8 +11,8 @@ import numpy as np
 
 from featx.errors import UsageError
 from featx.files import TEMPORARY, check_folder, unwritable
-from featx.networks.card_files import write_card
-from featx.networks.cards import AboutPart, Tokens
+from featx.networks.cards.card import AboutPart, Tokens
+from featx.networks.cards.files import write_card
 from featx.networks.importing import comparison, from_onnx
 from featx.networks.importing.built import Built
 from featx.progress import report_progress
@@ -68,7 +68,7 @@ def import_backbone(
         out: A new folder, or one with an earlier import, for the card (`card.toml`) and the network.
         tokens: What to make of tokens: `cls`, `mean`, `cls+mean` or `map`; the network's own features if not given.
         like: For an ONNX file: a named backbone, or a card, whose pixels are prepared in the same way.
-        output: For an ONNX file with several outputs: the name of one.
+        output: For an ONNX file: the name of an output, or of a value inside the network.
 
     Returns:
         The files, and how far the features differ.

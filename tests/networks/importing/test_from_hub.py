@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from featx.errors import UsageError, WeightsError
-from featx.networks.card_files import load_card
+from featx.networks.cards.files import load_card
 from featx.networks.importing.sources import import_backbone
 
 transformers = pytest.importorskip("transformers", reason="networks of transformers are built")

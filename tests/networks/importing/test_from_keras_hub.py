@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from featx.errors import UsageError
-from featx.networks.card_files import load_card
-from featx.networks.cards import Card
+from featx.networks.cards.card import Card
+from featx.networks.cards.files import load_card
 from featx.networks.framework import load_keras
 from featx.networks.importing.from_keras_hub import converter_parts
 from featx.networks.importing.sources import import_backbone

@@ -10,7 +10,7 @@ import pytest
 from onnx_networks import HEIGHT, WIDTH, expected_map, kernel, some_images, write_onnx, write_onnx_card
 
 from featx.errors import RunError, UntrustedError, UsageError, WeightsError
-from featx.networks.card_files import load_card
+from featx.networks.cards.files import load_card
 from featx.networks.importing import comparison, sources
 from featx.networks.importing.from_onnx import named_preparation
 from featx.networks.importing.sources import Imported, import_backbone
@@ -106,7 +106,7 @@ def test_several_outputs_and_tokens_are_asked_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["vgg16", "mobilenetv2", "densenet121", "efficientnetlite0"])
 def test_a_named_preparation_is_that_of_the_table(name: str, tmp_path: Path) -> None:
     from featx.networks.backbones import find_backbone
-    from featx.networks.cards import Card
+    from featx.networks.cards.card import Card
 
     prepared = named_preparation(name)
     card = Card(name=name, kind="onnx", files={"x.onnx": "0" * 64}, input=prepared.input, pixels=prepared.pixels)

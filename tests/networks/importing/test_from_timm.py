@@ -11,7 +11,7 @@ from pipeline_data import small_data
 
 import featx
 from featx.errors import UsageError, WeightsError
-from featx.networks.card_files import load_card
+from featx.networks.cards.files import load_card
 from featx.networks.importing import from_timm, sources
 from featx.networks.importing.sources import Imported, import_backbone
 

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from featx.errors import CardError, FeatxError, UsageError
-from featx.networks.cards import InputPart, PixelsPart
+from featx.networks.cards.card import InputPart, PixelsPart
 from featx.recipes import DocumentKind, Part
 
 Tables = dict[str, dict[str, Any]]

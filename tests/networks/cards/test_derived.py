@@ -11,9 +11,9 @@ import pytest
 
 from featx.errors import CardError, UsageError
 from featx.images import resize
-from featx.networks.card_files import dump_card, load_card
-from featx.networks.cards import InputPart, PixelsPart
-from featx.networks.derived import hub_pixels, hub_tables, timm_pixels
+from featx.networks.cards.card import InputPart, PixelsPart
+from featx.networks.cards.derived import hub_pixels, hub_tables, timm_pixels
+from featx.networks.cards.files import dump_card, load_card
 from featx.networks.weights import find_weights
 from featx.recipes import ImagesPart
 

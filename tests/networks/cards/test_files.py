@@ -12,10 +12,10 @@ import tomli_w
 
 from featx.digests import digest_of_file
 from featx.errors import CardError, FeatxError, UsageError, WeightsError
-from featx.networks import file_digests
-from featx.networks.card_files import dump_card, is_card, load_card, write_card
-from featx.networks.cards import Card
-from featx.networks.file_digests import digest_once
+from featx.networks.cards import file_digests
+from featx.networks.cards.card import Card
+from featx.networks.cards.file_digests import digest_once
+from featx.networks.cards.files import dump_card, is_card, load_card, write_card
 from featx.networks.weights import find_weights
 
 DOCUMENT: dict[str, Any] = {

@@ -9,15 +9,15 @@ import pytest
 from doc_blocks import blocks_of, rows_below, text_of
 from pydantic import BaseModel
 
-from featx.networks import cards
-from featx.networks.card_files import load_card
+from featx.networks.cards import card
+from featx.networks.cards.files import load_card
 
 TABLES: dict[str, type[BaseModel]] = {
-    "### At the top": cards.Card,
-    "### `[input]`": cards.InputPart,
-    "### `[pixels]`": cards.PixelsPart,
-    "### `[output]`": cards.OutputPart,
-    "### `[about]`": cards.AboutPart,
+    "### At the top": card.Card,
+    "### `[input]`": card.InputPart,
+    "### `[pixels]`": card.PixelsPart,
+    "### `[output]`": card.OutputPart,
+    "### `[about]`": card.AboutPart,
 }
 
 
@@ -26,7 +26,7 @@ def test_every_field_is_documented_with_its_default(start: str) -> None:
     text = text_of("cards.md")
     fields = TABLES[start].model_fields
     table = {row[0].strip("`"): row[2] for row in rows_below(text, start)}
-    parts = {name for name in fields if TABLES[start] is cards.Card and f"\n### `[{name}]`" in text}
+    parts = {name for name in fields if TABLES[start] is card.Card and f"\n### `[{name}]`" in text}
     assert set(table) == set(fields) - parts
     for name, default in table.items():
         if fields[name].is_required():
@@ -39,5 +39,5 @@ def test_every_field_is_documented_with_its_default(start: str) -> None:
 def test_the_card_that_is_shown_can_be_read(tmp_path: Path) -> None:
     [shown] = [block.body for block in blocks_of(text_of("cards.md")) if "[files]" in block.body]
     (tmp_path / "card.toml").write_text(shown)
-    card = load_card(tmp_path)
-    assert (card.input.size, card.output.tokens, card.about.licence) == ((224, 224), "cls", "Apache-2.0")
+    loaded = load_card(tmp_path)
+    assert (loaded.input.size, loaded.output.tokens, loaded.about.licence) == ((224, 224), "cls", "Apache-2.0")

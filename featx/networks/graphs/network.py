@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from featx.digests import digest_of
 from featx.errors import EngineError, RecipeError, StoreError, UsageError, WeightsError
 from featx.images import Preprocessing
-from featx.networks.cards import Card
+from featx.networks.cards.card import Card
 from featx.networks.engines import BATCH_SIZES, ChosenEngine, installed
 from featx.networks.framework import has_onnxruntime, has_openvino
-from featx.networks.graphs import GRAPH_RULE, Graph, unreadable
+from featx.networks.graphs.graph import GRAPH_RULE, Graph, unreadable
+from featx.networks.graphs.onnx_files import scan_onnx
+from featx.networks.graphs.onnx_runtime import OnnxRuntimeNetwork
 from featx.networks.keras import Network
-from featx.networks.onnx_files import scan_onnx
-from featx.networks.onnx_runtime import OnnxRuntimeNetwork
 from featx.networks.openvino import OpenVINONetwork
 from featx.networks.trials import largest_difference, same_rows, trial_images
 from featx.recipes import BackbonePart

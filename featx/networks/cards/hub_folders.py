@@ -9,9 +9,9 @@ from typing import Any
 
 from featx.errors import CardError, UsageError, WeightsError, reason_of
 from featx.files import is_file, read_json
-from featx.networks.derived import hub_tables, timm_tables
-from featx.networks.file_digests import digest_once
-from featx.networks.onnx_files import OnnxScan, scan_onnx
+from featx.networks.cards.derived import hub_tables, timm_tables
+from featx.networks.cards.file_digests import digest_once
+from featx.networks.graphs.onnx_files import OnnxScan, scan_onnx
 
 log = logging.getLogger("featx")
 

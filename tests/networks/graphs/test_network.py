@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from featx.errors import EngineError, FeatxError, RecipeError, UsageError, WeightsError
 from featx.images import Preprocessing
 from featx.networks import Card, Network, NetworkSource, Weights, engines
-from featx.networks import card_networks as cards_running
-from featx.networks.onnx_runtime import OnnxRuntimeNetwork
+from featx.networks.graphs import network as cards_running
+from featx.networks.graphs.onnx_runtime import OnnxRuntimeNetwork
 from featx.store import Store
 
 pytest.importorskip("onnx", reason="the package onnx is not installed")

@@ -6,9 +6,10 @@ import difflib
 from collections.abc import Sequence
 
 from featx.errors import RecipeError
-from featx.networks.cards import Card
+from featx.networks.cards.card import Card
 
 SHOWN = 12
+LAST = 6
 TYPES = ("f32", "f16", "bf16", "f64", "u8", "i32", "i64")
 
 
@@ -20,7 +21,9 @@ def choose_output(card: Card, wanted: str | None, outputs: Sequence[str], inner:
             f"one of {listed(outputs)}."
         )
     near = difflib.get_close_matches(wanted, [*outputs, *inner], n=1)
-    hint = f"did you mean {near[0]}?" if near else f"its outputs are {listed(outputs)}."
+    last = [name for name in inner if name not in outputs][-LAST:]
+    also = f"; the last inner values are {listed(last)}" if last else ""
+    hint = f"did you mean {near[0]}?" if near else f"its outputs are {listed(outputs)}{also}."
     return RecipeError(f"The network {card.name} has no output or inner value named {wanted[:80]!r}; {hint}")
 
 

@@ -5,15 +5,19 @@ The same steps are taken on arrays of NumPy, on tensors of Keras and in graphs o
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from featx.errors import RecipeError
-from featx.networks.cards import Layout, OutputPart, Tokens
+from featx.networks.cards.card import Layout, OutputPart, Tokens
 from featx.recipes import Pooling
 
+log = logging.getLogger("featx")
+
 MOST_FEATURES = 2**28  # of an image: 1 GB
+MOST_PREFIX = 16  # tokens before those of patches, where it is looked for a number that fits
 
 
 class Operations(Protocol):
@@ -129,10 +133,29 @@ def tail_of(
     if len(sides) != 3:
         raise RecipeError(
             f"Pooling {pooling!r} needs a feature map of height, width and channels, but {output}; use pooling "
-            "'none'."
+            "'none' (--pooling, or output.pooling in the card)."
+        )
+    form = map_layout((sides[0], sides[1], sides[2]), pixels, layout)
+    if form != layout:
+        raise RecipeError(
+            f"Expected a feature map in the layout {layout!r}, but {output}, which is one in the layout {form!r}; "
+            f"write layout = {form!r} below [output] in the card."
         )
     channels_first = layout == "nchw"
     return Tail(sides[0 if channels_first else 2], axes=(2, 3) if channels_first else (1, 2), pooling=pooling)
+
+
+def map_layout(sides: tuple[int, int, int], pixels: tuple[int, int], usual: Layout) -> Layout:
+    """Return the layout in which an output of three axes can be a map of an image: the usual one if both can."""
+    other: Layout = "nhwc" if usual == "nchw" else "nchw"
+    return other if _is_map(sides, pixels, other) and not _is_map(sides, pixels, usual) else usual
+
+
+def _is_map(sides: tuple[int, int, int], pixels: tuple[int, int], layout: Layout) -> bool:
+    """Tell whether height and width are not above the image's, and in the same ratio but for two rows or columns."""
+    rows, columns = sides[1:] if layout == "nchw" else sides[:2]
+    height, width = pixels
+    return rows <= height and columns <= width and abs(rows * width - columns * height) <= 2 * max(pixels)
 
 
 def _of_tokens(
@@ -156,6 +179,8 @@ def _of_tokens(
         )
     patches = tuple(range(prefix, count))
     if part.tokens != "map":
+        _tell_of_prefix(output, part, count, pixels)
+    if part.tokens != "map":
         if pooling != "none":
             raise RecipeError(
                 f"Pooling {pooling!r} needs a feature map, but output.tokens = {part.tokens!r} gives a single "
@@ -172,6 +197,23 @@ def _of_tokens(
     axes = None if pooling == "none" else (1, 2)
     width = channels * (len(patches) if pooling == "none" else 1)
     return Tail(width, "map", patches, (*grid, channels), axes, pooling)
+
+
+def _tell_of_prefix(output: Output, part: OutputPart, count: int, pixels: tuple[int, int]) -> None:
+    """Warn if the tokens after `prefix_tokens` are no grid of square patches, but would be with another number."""
+    if _grid(count - part.prefix_tokens, pixels) is not None:
+        return
+    fitting = [prefix for prefix in range(min(count, MOST_PREFIX + 1)) if _grid(count - prefix, pixels) is not None]
+    # The first token is the same for any number of tokens before those of patches, but for none.
+    if fitting and (part.tokens != "cls" or fitting == [0]):
+        log.warning(
+            "%s; without the first %d (output.prefix_tokens) they are no grid of square patches, but with "
+            "output.prefix_tokens = %d they are. Check it in the card%s.",
+            output,
+            part.prefix_tokens,
+            fitting[0],
+            ", and whether there is a class token" if "cls" in (part.tokens or "") else "",
+        )
 
 
 def _grid(patches: int, pixels: tuple[int, int]) -> tuple[int, int] | None:

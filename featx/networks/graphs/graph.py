@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from featx.errors import EngineError, RecipeError, WeightsError, reason_of
 from featx.images import Preprocessing
 from featx.limits import check_memory
-from featx.networks.cards import Card
+from featx.networks.cards.card import Card
 from featx.networks.framework import load_openvino
-from featx.networks.ports import check_sides, choose_input, choose_output
-from featx.networks.tails import Output, tail_of
+from featx.networks.graphs.ports import check_sides, choose_input, choose_output
+from featx.networks.graphs.tails import Output, tail_of
 from featx.recipes import BackbonePart
 
 # Raised by hand when graphs that were made earlier must not be used any more.

@@ -7,14 +7,14 @@ what decides a number is the network's part of the cache's keys; names, paths an
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, model_validator
 
 from featx.digests import digest_of
 from featx.images import Colour, Preprocessing
-from featx.networks.file_digests import MOST_FILES, check_external, check_files, inside
+from featx.networks.cards.file_digests import MOST_FILES, check_external, check_files, inside
 from featx.recipes import Fit, ImagesPart, Part, Pooling, Resize
 
 Kind = Literal["onnx", "keras", "saved_model", "openvino"]
@@ -23,7 +23,24 @@ Layout = Literal["nchw", "nhwc"]
 Side = Annotated[int, Field(ge=8, le=4096)]
 PortName = Annotated[str, Field(min_length=1, max_length=4096)]
 Text = Annotated[str, Field(max_length=4096)]
-Numbers = Annotated[tuple[float, ...], Field(min_length=1, max_length=3)]
+# Endings of main files, and the kind of their network.
+ENDINGS = {".onnx": "onnx", ".keras": "keras", ".pb": "saved_model", ".xml": "openvino"}
+NEEDS_FRAMEWORK = (".pt", ".pth", ".ckpt", ".safetensors", ".h5", ".hdf5", ".msgpack", ".tflite", ".mlmodel")
+
+
+def _two_sides(value: Any) -> Any:
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise ValueError("write height and width, such as [224, 224]")
+    return value
+
+
+def _list_of_numbers(value: Any) -> Any:
+    if not isinstance(value, list | tuple):
+        raise ValueError("write a number for each channel, such as [0.485, 0.456, 0.406]")
+    return value
+
+
+Numbers = Annotated[tuple[float, ...], Field(min_length=1, max_length=3), BeforeValidator(_list_of_numbers)]
 
 
 def _sha256(text: str) -> str:
@@ -42,7 +59,7 @@ class InputPart(Part):
     name: Annotated[PortName | None, Field(description="the input's name; None: the only one")] = None
     layout: Layout
     colour: Colour
-    size: Annotated[tuple[Side, Side], Field(description="height and width in pixels")]
+    size: Annotated[tuple[Side, Side], Field(description="height and width in pixels"), BeforeValidator(_two_sides)]
 
 
 class PixelsPart(Part):
@@ -104,7 +121,8 @@ class Card(Part):
         channels = 1 if self.input.colour == "grey" else 3
         for name in ("mean", "std"):
             if len(getattr(self.pixels, name)) != channels:
-                raise ValueError(f"pixels.{name} must have {channels} numbers for the colour '{self.input.colour}'")
+                count = "3 numbers" if channels == 3 else "1 number"
+                raise ValueError(f"pixels.{name} must have {count} for the colour '{self.input.colour}'")
         if min(self.pixels.std) <= 0:
             raise ValueError("pixels.std must be positive in each channel")
         if self.output.pooling != "none" and self.output.tokens not in (None, "map"):
@@ -112,6 +130,22 @@ class Card(Part):
                 f"output.pooling '{self.output.pooling}' is for maps, not for output.tokens '{self.output.tokens}'"
             )
         self.images()
+        return self
+
+    @model_validator(mode="after")
+    def _main_file_is_of_the_kind(self) -> Card:
+        main = next(iter(self.files))
+        ending = PurePosixPath(main).suffix.lower()
+        if ending in NEEDS_FRAMEWORK:
+            raise ValueError(
+                f"{main[:60]} needs the framework that wrote it; export the network as ONNX, for example with featx "
+                "backbones import"
+            )
+        if ENDINGS.get(ending, self.kind) != self.kind:
+            raise ValueError(
+                f"the first of its files, {main[:60]}, is no network of the kind '{self.kind}'; write kind = "
+                f"'{ENDINGS[ending]}', or put the main file first"
+            )
         return self
 
     @property

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from featx.errors import EngineError, RecipeError, UsageError, reason_of
 from featx.machine import available_memory, usable_cpus
-from featx.networks.cards import Card
+from featx.networks.cards.card import Card
 from featx.networks.framework import load_onnxruntime
+from featx.networks.graphs.onnx_files import scan_onnx
+from featx.networks.graphs.ports import check_sides, choose_input, choose_output, listed, needs_batch
+from featx.networks.graphs.tails import Output, tail_of
 from featx.networks.memory import check_maps
-from featx.networks.onnx_files import scan_onnx
-from featx.networks.ports import check_sides, choose_input, choose_output, listed, needs_batch
-from featx.networks.tails import Output, tail_of
 from featx.recipes import BackbonePart
 
 # What onnxruntime says of the types of values, in OpenVINO's words.
@@ -27,6 +27,8 @@ TYPES |= {"uint8": "u8", "int32": "i32", "int64": "i64"}
 NUMPY = {"f32": np.float32, "f16": np.float16, "f64": np.float64, "u8": np.uint8, "i32": np.int32, "i64": np.int64}
 # onnxruntime does not say how large its maps are. Most networks have at least so many channels at full resolution.
 CHANNELS = 16
+# Where a model that is given as bytes has its other files.
+FOLDER_OPTION = "session.model_external_initializers_file_folder_path"
 
 
 class OnnxRuntimeNetwork:
@@ -121,20 +123,34 @@ def _session(card: Card, wanted: str | None) -> Any:
     outputs = [one.name for one in session.get_outputs()]
     if wanted is None or wanted in outputs:
         return session
+    model = onnx_package(f"to cut {card.name} at {wanted[:80]!r}").load(card.main, load_external_data=False)
+    inner = [name for node in model.graph.node for name in node.output]
+    if wanted not in inner:
+        raise choose_output(card, wanted, outputs, inner)
+    return _opened(card, with_output(model, wanted))
+
+
+def onnx_package(purpose: str) -> ModuleType:
+    """Return the package onnx, which is needed for inner values alone.
+
+    Raises:
+        UsageError: It is not installed.
+    """
     try:
         import onnx
     except ImportError:
         raise UsageError(
-            f"Expected the package onnx, to cut {card.name} at {wanted[:80]!r}, but it is not installed; install it "
-            "with pip install 'featx[onnx]', or use the engine openvino (--engine openvino)."
+            f"Expected the package onnx, {purpose}, but it is not installed; install it with pip install "
+            "'featx[onnx]', or use the engine openvino (--engine openvino)."
         ) from None
-    model = onnx.load(card.main, load_external_data=False)
-    inner = [name for node in model.graph.node for name in node.output]
-    if wanted not in inner:
-        raise choose_output(card, wanted, outputs, inner)
+    return onnx
+
+
+def with_output(model: Any, name: str) -> bytes:
+    """Return an ONNX model whose only output is a value inside it."""
     del model.graph.output[:]
-    model.graph.output.append(onnx.ValueInfoProto(name=wanted))
-    return _opened(card, model.SerializeToString())
+    model.graph.output.add().name = name
+    return bytes(model.SerializeToString())
 
 
 def _opened(card: Card, model: str | bytes) -> Any:
@@ -148,7 +164,7 @@ def _opened(card: Card, model: str | bytes) -> Any:
     _limit_memory(runtime)
     if isinstance(model, bytes):
         folder = str(card.main.parent)
-        options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
+        options.add_session_config_entry(FOLDER_OPTION, folder)
     try:
         return runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except _failures() as error:

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from featx.digests import digest_of_file
 from featx.errors import WeightsError, reason_of
-from featx.networks.onnx_files import external_files
+from featx.networks.graphs.onnx_files import external_files
 from featx.store import FileState, StatCache, now_ns, state_of, tells_of_changes
 
 MOST_FILES = 1000
@@ -76,7 +76,7 @@ def check_files(folder: Path, files: Mapping[str, str], card: str, root: Path | 
         if found != expected:
             raise WeightsError(
                 f"Expected {path} to be the file that {card} describes (SHA-256 {expected[:12]}…), found another "
-                f"({found[:12]}…); put the right file there, or write its SHA-256 into the card if you changed it."
+                f"({found}); put the right file there, or write this SHA-256 into the card if you changed it."
             )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from featx.errors import FeatxError, WeightsError
-from featx.networks.onnx_files import external_files, scan_onnx
+from featx.networks.graphs.onnx_files import external_files, scan_onnx
 
 pytest.importorskip("onnx", reason="the package onnx is not installed")
 

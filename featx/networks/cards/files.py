@@ -13,9 +13,10 @@ from pydantic import ValidationError
 from featx.errors import CardError, UsageError, WeightsError, reason_of
 from featx.files import is_file, write_text
 from featx.networks.backbones import is_model_file
-from featx.networks.cards import Card, OutputPart
-from featx.networks.derived import unfit
-from featx.networks.hub_folders import derived_card, is_derivable
+from featx.networks.cards.card import Card, OutputPart
+from featx.networks.cards.derived import unfit
+from featx.networks.cards.doubtful_pixels import tell_of_doubt
+from featx.networks.cards.hub_folders import derived_card, is_derivable
 from featx.recipes import DocumentKind, is_network_path
 
 CARDS = DocumentKind("card", Card, CardError)
@@ -76,9 +77,11 @@ def card_of(document: Mapping[str, Any], source: object) -> Card:
         CardError: A field is unknown or not valid.
     """
     try:
-        return CARDS.validated(document)
+        card = CARDS.validated(document)
     except ValidationError as error:
         raise unfit(CARDS, error, source) from None
+    tell_of_doubt(card)
+    return card
 
 
 def write_card(card: Card, path: Path) -> Path:
