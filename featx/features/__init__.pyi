@@ -1,4 +1,3 @@
-from .choice import DEFAULT_BACKBONE as DEFAULT_BACKBONE
 from .choice import base_recipe as base_recipe
 from .choice import default_recipe as default_recipe
 from .choice import with_size as with_size
