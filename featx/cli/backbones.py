@@ -85,7 +85,9 @@ def import_network(
     ] = None,
     name: Annotated[
         str | None,
-        typer.Option("--output", metavar="NAME", help="For FILE.onnx with several outputs: the one to use."),
+        typer.Option(
+            "--output", metavar="NAME", help="For FILE.onnx: the output to use, or a value inside the network."
+        ),
     ] = None,
     output: options.Output,
 ) -> console.Result:

@@ -164,7 +164,7 @@ def _message(detail: Mapping[str, Any]) -> str:
     if isinstance(detail["input"], dict) or "received" in message:
         return str(message)
     valid = re.findall(r"'([^']+)'", message) if detail["type"] == "literal_error" else []
-    near = difflib.get_close_matches(shown(detail["input"]).strip("'"), valid, n=1)
+    near = difflib.get_close_matches(shown(detail["input"]).strip("'").lower(), valid, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
     return f"{message}, received {shown(detail['input'])}{hint}"
 

@@ -31,13 +31,13 @@ NEEDS_FRAMEWORK = (".pt", ".pth", ".ckpt", ".safetensors", ".h5", ".hdf5", ".msg
 def _two_sides(value: Any) -> Any:
     if not isinstance(value, list | tuple) or len(value) != 2:
         raise ValueError("write height and width, such as [224, 224]")
-    return value
+    return tuple(value)
 
 
 def _list_of_numbers(value: Any) -> Any:
     if not isinstance(value, list | tuple):
         raise ValueError("write a number for each channel, such as [0.485, 0.456, 0.406]")
-    return value
+    return tuple(value)
 
 
 Numbers = Annotated[tuple[float, ...], Field(min_length=1, max_length=3), BeforeValidator(_list_of_numbers)]

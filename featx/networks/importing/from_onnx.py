@@ -213,8 +213,8 @@ def _tell_of_classifier(path: Path, name: str) -> None:
     found = classifier(path, name)
     if found is not None:
         log.warning(
-            "The output %s of %s has %s values, perhaps scores of classes. The features before the last layer usually "
-            "serve better: --output %s, of the shape %s.",
+            "The output %s of %s has %s values, perhaps scores of classes. The features before the last layer are "
+            "usually better: --output %s, of the shape %s.",
             name,
             path.name,
             "?" if found.scores is None else f"{found.scores:,}",
