@@ -12,6 +12,9 @@ from featx.errors import RecipeError, UsageError
 from featx.images import Preprocessing
 from featx.recipes import Pooling, is_network_path
 
+# What the sources of featx backbones import begin with.
+SCHEMES = ("timm", "hf", "keras-hub", "torchxrayvision")
+
 
 @dataclass(frozen=True)
 class Backbone:
@@ -95,6 +98,7 @@ def find_backbone(name: str) -> Backbone:
         UsageError: There is no such backbone.
     """
     backbone = BACKBONES.get(name.lower())
+    refuse_source(name)
     if backbone is None and (Path(name).suffix or Path(name).name != name):
         raise UsageError(
             f"Expected the name of a backbone, a .keras file or a card (.toml), received {name[-80:]!r}; save a "
@@ -104,8 +108,24 @@ def find_backbone(name: str) -> Backbone:
     if backbone is None:
         near = difflib.get_close_matches(name.lower(), BACKBONES, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(BACKBONES)}."
-        raise UsageError(f"No backbone is named {name!r}; {hint} (For your own model, give its .keras file or card.)")
+        raise UsageError(
+            f"No backbone is named {name[:80]!r}; {hint} (For another network, give the path of its .keras file or "
+            f"its card; a folder needs a slash, such as ./{name[:80]}.)"
+        )
     return backbone
+
+
+def refuse_source(name: str) -> None:
+    """Refuse the name of a network in another library.
+
+    Raises:
+        UsageError: It is one; the message says how it is brought in.
+    """
+    if name.partition(":")[0] in SCHEMES and ":" in name:
+        raise UsageError(
+            f"Expected a network that is on this machine, received {name[:80]!r}, which must be brought in first; "
+            f"run featx backbones import {name[:80]} --out DIR once, and then use --backbone DIR."
+        )
 
 
 def own_preprocessing(name: str) -> Preprocessing:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from featx.digests import digest_of, digest_of_file
-from featx.errors import UsageError, WeightsError, reason_of
+from featx.errors import FeatxError, UsageError, WeightsError, reason_of
 from featx.files import open_file
 from featx.networks.backbones import BACKBONES, Backbone, find_backbone, is_model_file
 from featx.networks.cards.card import Card
@@ -90,6 +90,7 @@ def find_weights(backbone: str, source: str = "imagenet", root: Path | None = No
         path = _own_path(backbone, source)
         card = load_card(path)
         card.verify(root)
+        _tell_of_another(backbone, path, card)
         return Weights(str(path), card.main, card.digest(), card=card)
     if is_model_file(backbone):
         path = _own_path(backbone, source)
@@ -116,6 +117,15 @@ def find_card(backbone: str, source: str = "imagenet") -> Card | None:
         FeatxError: What `load_card` raises.
     """
     return load_card(_own_path(backbone, source)) if is_card(backbone) else None
+
+
+def _tell_of_another(backbone: str, path: Path, card: Card) -> None:
+    """Warn if --weights names another network than the backbone, whose card is also there."""
+    if path == Path(backbone) or not Path(backbone).exists():
+        return
+    with suppress(FeatxError):  # a card that cannot be read is perhaps why another one is named
+        if load_card(backbone).digest() != card.digest():
+            log.warning("The card %s is used, as --weights says, and it is not that of %s.", path, backbone)
 
 
 def _packaged_digest(path: Path, expected: str | None) -> str:

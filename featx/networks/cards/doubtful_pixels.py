@@ -26,7 +26,7 @@ def doubt_about(pixels: PixelsPart) -> str | None:
     """Return what is strange about (x × scale - mean) / std for x from 0 to 255; None if nothing is."""
     white = 255 * pixels.scale
     for mean, std in zip(pixels.mean, pixels.std, strict=True):
-        low, high = -mean / std, (white - mean) / std
+        low, high = (0 - mean) / std, (white - mean) / std
         ends = f"Pixels from 0 to 255 become {low:.4g} to {high:.4g}"
         if mean and not LEAST_SHARE * white <= mean <= white:
             return f"{ends}: after the scale they are 0 to {white:.4g}, and the mean {mean:.4g} does not fit this."

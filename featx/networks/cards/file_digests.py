@@ -51,6 +51,8 @@ def inside(name: str) -> str:
     posix, windows = PurePosixPath(name), PureWindowsPath(name)
     if not posix.parts or "\0" in name or len(name) > 4096:
         raise ValueError(f"a file needs a name, received {name[:60]!r}")
+    if "\\" in name and not (windows.drive or windows.root or ".." in windows.parts):
+        raise ValueError(f"write / between folders, not \\, received {name[:60]!r}")
     if posix.is_absolute() or windows.drive or windows.root or ".." in windows.parts:
         raise ValueError(f"files must be in the card's folder or below it, received {name[:60]!r}")
     return name

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from featx.errors import CardError, UsageError, WeightsError, reason_of
 from featx.files import is_file, write_text
-from featx.networks.backbones import is_model_file
+from featx.networks.backbones import is_model_file, refuse_source
 from featx.networks.cards.card import Card, OutputPart
 from featx.networks.cards.derived import unfit
 from featx.networks.cards.doubtful_pixels import tell_of_doubt
@@ -55,9 +55,10 @@ def load_card(path: str | Path) -> Card:
     if is_folder:
         return _card_in(path)
     if not os.path.lexists(path):
+        refuse_source(str(path))
         raise WeightsError(
             f"Expected a network's card, or a file or folder that has one, at {path}, but there is nothing; check "
-            "the path, or name its new place with --weights."
+            f"the path{_hub_hint(path)}, or, if a run's network has moved, name its new place with --weights."
         )
     if ending == ".toml":
         return _read(path)
@@ -65,8 +66,15 @@ def load_card(path: str | Path) -> Card:
         return _card_beside(path)
     raise UsageError(
         f"Expected the path of a card (.toml), of a folder with one, or of an .onnx or .keras file, received {path}; "
-        "convert a network of another format with featx backbones import, or save it as .keras in Keras 3."
+        "export a network of another format as ONNX with the library that it comes from (featx backbones import does "
+        "this for timm and transformers), or save it as .keras in Keras 3."
     )
+
+
+def _hub_hint(path: Path) -> str:
+    if len(path.parts) != 2 or path.is_absolute() or path.suffix or path.parts[0] in (".", ".."):
+        return ""
+    return f", or bring in a network of the Hugging Face hub first (featx backbones import hf:{path} --out DIR)"
 
 
 def card_of(document: Mapping[str, Any], source: object) -> Card:

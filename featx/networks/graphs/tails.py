@@ -205,7 +205,7 @@ def _tell_of_prefix(output: Output, part: OutputPart, count: int, pixels: tuple[
         return
     fitting = [prefix for prefix in range(min(count, MOST_PREFIX + 1)) if _grid(count - prefix, pixels) is not None]
     # The first token is the same for any number of tokens before those of patches, but for none.
-    if fitting and (part.tokens != "cls" or fitting == [0]):
+    if fitting and (part.tokens != "cls" or fitting[0] == 0):
         log.warning(
             "%s; without the first %d (output.prefix_tokens) they are no grid of square patches, but with "
             "output.prefix_tokens = %d they are. Check it in the card%s.",

@@ -26,6 +26,7 @@ from featx.networks.graphs.tails import map_layout
 from featx.networks.importing.built import Built, Floats
 from featx.networks.importing.comparison import black, run_file
 from featx.networks.importing.inner_values import Shape, classifier, inner_values
+from featx.recipes import is_network_path
 
 log = logging.getLogger("featx")
 
@@ -110,6 +111,8 @@ def preparation(path: Path, like: str | None) -> Prepared:
         return Prepared(card.input, card.pixels)
     if like.lower() in BACKBONES:
         return named_preparation(like)
+    if not is_network_path(like) and not Path(like).exists():
+        find_backbone(like)  # says which names there are
     card = load_card(like)
     return Prepared(card.input, card.pixels)
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from featx.errors import UsageError
 from featx.files import TEMPORARY, check_folder, unwritable
-from featx.networks.cards.card import AboutPart, Tokens
+from featx.networks.backbones import SCHEMES
+from featx.networks.cards.card import NEEDS_FRAMEWORK, AboutPart, Tokens
 from featx.networks.cards.files import write_card
 from featx.networks.importing import comparison, from_onnx
 from featx.networks.importing.built import Built
@@ -137,7 +138,7 @@ def _comparable(built: Built) -> bool:
 
 def _build(source: str, tokens: Tokens | None, like: str | None, output: str | None) -> Built:
     scheme, colon, name = source.partition(":")
-    is_file = source.lower().endswith(".onnx") and scheme not in ("timm", "hf", "keras-hub", "torchxrayvision")
+    is_file = source.lower().endswith(".onnx") and scheme not in SCHEMES
     if not is_file and (like or output):
         option = "--like" if like else "--output"
         raise UsageError(
@@ -146,8 +147,21 @@ def _build(source: str, tokens: Tokens | None, like: str | None, output: str | N
     if is_file:
         return from_onnx.build_onnx(Path(source), like, output, tokens)
     if not colon or not name:
-        raise UsageError(f"Expected a source such as {SOURCES}, received {source[:80]!r}.")
+        raise UsageError(f"Expected a source such as {SOURCES}, received {source[:80]!r}; {_instead_of(source)}.")
     return _from_framework(scheme, name, tokens)
+
+
+def _instead_of(source: str) -> str:
+    """Return what whoever wrote a source that is none may want."""
+    path = Path(source)
+    ending = path.suffix.lower()
+    if ending == ".keras":
+        return "--backbone takes a .keras file as it is, or a card that names it"
+    if ending in NEEDS_FRAMEWORK:
+        return "export such a network as ONNX with the program that made it, and import the ONNX file"
+    if path.is_dir():
+        return f"for a folder of the Hugging Face hub write hf:{source[:80]}"
+    return f"did you mean {'hf' if len(path.parts) == 2 else 'timm'}:{source[:80]}?".removesuffix("?")
 
 
 def _from_framework(scheme: str, name: str, tokens: Tokens | None) -> Built:

@@ -273,6 +273,18 @@ def test_a_network_of_images_and_texts(path: Path, tmp_path: Path) -> None:
         ({"output": "row"}, {}, {"pooling": "avg"}, "use pooling 'none'"),
         ({}, {"input.layout": "nhwc"}, {}, r"3 channels at the last axis of image of network.*3 × 24 × 32"),
         ({"channels": 1}, {}, {}, r"3 channels at the second axis"),
+        (
+            {"nhwc": True},
+            {"input.layout": "nhwc"},
+            {"pooling": "avg"},
+            r"\(n, 6, 3, 4\).*write layout = 'nchw' below",
+        ),
+        (
+            {},
+            {"output.layout": "nhwc"},
+            {"pooling": "max"},
+            r"\(n, 6, 3, 4\).*write layout = 'nchw' below \[output\]",
+        ),
         ({}, {}, {"shape": (64, 64)}, r"takes images of 24 × 32 pixels alone, received 64 × 64; set images\.size"),
         ({}, {"input.name": "pixels"}, {}, "no image input named 'pixels'.*name one of image"),
     ],
@@ -290,6 +302,24 @@ def test_cards_that_do_not_fit(
     with pytest.raises(RecipeError, match=words) as caught:
         source(card, tmp_path, **fields).build(engine)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "tokens", "says"),
+    [
+        (3, "mean", "output.prefix_tokens = 3 they are. Check it in the card."),
+        (0, "cls", "output.prefix_tokens = 0 they are. Check it in the card, and whether there is a class token."),
+        (3, "cls", None),
+        (1, "mean", None),
+    ],
+)
+def test_tokens_that_are_no_grid_without_those_before(
+    prefix: int, tokens: str, says: str | None, path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_onnx(path, output="tokens", prefix=prefix)
+    source(card_of_onnx(path, {"output.tokens": tokens}), tmp_path).build("onnxruntime")
+    found = [record.getMessage() for record in caplog.records if "square patches" in record.getMessage()]
+    assert (found == []) if says is None else (len(found) == 1 and says in found[0])
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -95,12 +95,57 @@ def test_several_outputs_and_tokens_are_asked_for(tmp_path: Path) -> None:
     path = write_onnx(tmp_path / "small.onnx", output="both")
     with pytest.raises(UsageError, match=r"--output NAME.*several outputs: relu.*row"):
         import_backbone(str(path), tmp_path / "out", like="vgg16")
-    with pytest.raises(UsageError, match="received 'rows'; it has relu"):
+    with pytest.raises(UsageError, match="received 'rows'; did you mean row"):
         import_backbone(str(path), tmp_path / "out", like="vgg16", output="rows")
     assert import_backbone(str(path), tmp_path / "out", like="vgg16", output="row").width == 6
     tokens = write_onnx(tmp_path / "tokens.onnx", output="tokens")
     with pytest.raises(UsageError, match="--tokens cls, mean"):
         import_backbone(str(tokens), tmp_path / "tokens", like="vgg16")
+
+
+def test_a_map_has_its_own_layout(tmp_path: Path) -> None:
+    done = brought_in(tmp_path, output="map", nhwc=True)
+    card = load_card(done.card)
+    assert (card.input.layout, card.output.layout, card.output.pooling, done.width) == ("nhwc", "nchw", "avg", 6)
+
+
+def classifier(path: Path) -> Path:
+    """Write a network with a last layer of four scores and a softmax."""
+    from onnx import helper
+
+    layer = [0.1 * number for number in range(24)]
+    nodes = [
+        helper.make_node("ReduceMean", ["relu"], ["mean"], axes=[2, 3], keepdims=0),
+        helper.make_node("Constant", [], ["layer"], value=helper.make_tensor("layer", 1, [6, 4], layer)),
+        helper.make_node("MatMul", ["mean", "layer"], ["scores"]),
+        helper.make_node("Softmax", ["scores"], ["out"]),
+    ]
+    return write_onnx(path, more=nodes)
+
+
+def test_features_before_the_last_layer_of_a_classifier(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = classifier(tmp_path / "small.onnx")
+    assert import_backbone(str(path), tmp_path / "out", like="mobilenetv2").width == 4
+    assert "The output out of small.onnx has 4 values, perhaps scores of classes" in caplog.text
+    assert "--output mean, of the shape (?, 6)." in caplog.text
+    caplog.clear()
+    done = import_backbone(str(path), tmp_path / "inner", like="mobilenetv2", output="mean")
+    assert (done.width, caplog.text) == (6, "")
+    card = load_card(done.card)
+    pixels = (some_images()[:1] / 127.5 - 1).astype(np.float32)
+    rows = comparison.runner(card)(pixels.transpose(0, 3, 1, 2))
+    assert np.allclose(rows, expected_map(pixels).mean((1, 2)), atol=1e-4)
+    with pytest.raises(UsageError, match=r"received 'nonsense'; it has out .* and, last inside, .*mean \(\?, 6\)"):
+        import_backbone(str(path), tmp_path / "other", like="mobilenetv2", output="nonsense")
+
+
+def test_features_inside_are_compared_with_onnxruntime(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="it is the other engine")
+    done = import_backbone(
+        str(classifier(tmp_path / "small.onnx")), tmp_path / "out", like="mobilenetv2", output="mean"
+    )
+    assert done.largest_difference is not None
+    assert 0 <= done.largest_difference < 1e-5
 
 
 @pytest.mark.parametrize("name", ["vgg16", "mobilenetv2", "densenet121", "efficientnetlite0"])
