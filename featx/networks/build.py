@@ -16,15 +16,15 @@ from featx.images import Preprocessing
 from featx.networks.backbones import is_model_file
 from featx.networks.cards.card import Card
 from featx.networks.engines import BATCH_SIZES, ChosenEngine, Engine, card_engine, chosen_engine
-from featx.networks.framework import has_gpu, has_openvino
+from featx.networks.framework import has_gpu
 from featx.networks.graphs.network import CardNetwork
 from featx.networks.keras import KerasNetwork, Network
 from featx.networks.memory import check_maps, map_values_of_graph
-from featx.networks.openvino import CONVERSION_RULE, OpenVINONetwork, convert
+from featx.networks.openvino import CONVERSION_RULE, OpenVINONetwork, convert, store_network, stored_network
 from featx.networks.trials import same_rows, trial_images
 from featx.networks.weights import Weights
 from featx.recipes import BackbonePart
-from featx.store import Store, load_document, load_network, save_document, save_network, seal_compiled
+from featx.store import Store, load_document, save_document
 
 log = logging.getLogger("featx")
 
@@ -87,7 +87,7 @@ class NetworkSource:
         if self.backbone.precision == "mixed":
             return "mixed_float16"
         card = self._graph_card()
-        if card is None or (engine != "onnxruntime" and (engine != "auto" or has_openvino())):
+        if card is None or self.chosen_engine(engine) != "onnxruntime":
             return "float32"
         return "float32" if self._card_network(card).engines_agree() else "onnxruntime"
 
@@ -174,17 +174,11 @@ class NetworkSource:
 
     def _openvino(self, batch_size: int) -> OpenVINONetwork:
         key = digest_of({**self._key(), "engine": "openvino", "rule": CONVERSION_RULE})
-        files = load_network(self.store.root, key)
         facts = self._stored_facts()
-        if files is not None and facts is not None:
+        if facts is not None:
             self._check_pixels(facts)
-            try:
-                network = OpenVINONetwork(files.model, facts.parameters, batch_size, files.compiled)
-            except EngineError as error:
-                # The file is what was written, so another version of OpenVINO has written it.
-                log.info("The network is converted again: %s", error)
-            else:
-                seal_compiled(self.store.root, files)
+            network = stored_network(self.store.root, key, facts.parameters, batch_size)
+            if network is not None:
                 return network
         original = self._keras(batch_size=1)
         self._check_memory(original, batch_size)
@@ -193,10 +187,7 @@ class NetworkSource:
             convert(original, target)
             self._compare(original, OpenVINONetwork(target, original.parameters, batch_size=1))
 
-        files = save_network(self.store.root, key, self._key(), write)
-        network = OpenVINONetwork(files.model, original.parameters, batch_size, files.compiled)
-        seal_compiled(self.store.root, files)
-        return network
+        return store_network(self.store.root, key, self._key(), write, original.parameters, batch_size)
 
     def _compare(self, original: KerasNetwork, converted: OpenVINONetwork) -> None:
         """Check on two images, noise and a ramp from black to white, that a conversion gives its original's rows."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from featx.errors import EngineError, reason_of
 from featx.networks.framework import load_openvino
 from featx.networks.keras import KerasNetwork
 from featx.networks.memory import check_maps, map_values_of_model
+from featx.store import load_network, save_network, seal_compiled
+
+log = logging.getLogger("featx")
 
 # Raised by hand when networks that were converted earlier must not be used any more.
 CONVERSION_RULE = 2
@@ -95,6 +99,31 @@ class OpenVINONetwork:
         return np.array(output[:count], np.float32)
 
 
+def stored_network(root: Path, key: str, parameters: int, batch_size: int) -> OpenVINONetwork | None:
+    """Return a network that was converted earlier, from the cache at `root`; None if it must be converted (again)."""
+    files = load_network(root, key)
+    if files is None:
+        return None
+    try:
+        network = OpenVINONetwork(files.model, parameters, batch_size, files.compiled)
+    except EngineError as error:
+        # The file is what was written, so another version of OpenVINO has written it.
+        log.info("The network is converted again: %s", error)
+        return None
+    seal_compiled(root, files)
+    return network
+
+
+def store_network(
+    root: Path, key: str, about: Mapping[str, Any], write: Callable[[Path], None], parameters: int, batch_size: int
+) -> OpenVINONetwork:
+    """Keep a converted network in the cache at `root`, and return it; for `about` and `write` see `save_network`."""
+    files = save_network(root, key, about, write)
+    network = OpenVINONetwork(files.model, parameters, batch_size, files.compiled)
+    seal_compiled(root, files)
+    return network
+
+
 def convert(network: KerasNetwork, target: Path) -> None:
     """Write a Keras network in OpenVINO's format, in single precision: topology (.xml), weights beside it (.bin).
 
@@ -106,7 +135,6 @@ def convert(network: KerasNetwork, target: Path) -> None:
     from openvino.frontend import FrontEndManager
     from openvino.frontend.tensorflow.graph_iterator import GraphIteratorTFGraph
 
-    frontend = openvino.frontend
     # This variable keeps the graph alive until the conversion is over; OpenVINO does not.
     graph = GraphIteratorTFGraph(traced.graph, True)
     reader = FrontEndManager().load_by_framework("tf")
@@ -115,16 +143,10 @@ def convert(network: KerasNetwork, target: Path) -> None:
         # Some activations add results of their own; only the network's output is needed.
         result = model.output(traced.outputs[0].name).get_node()
         model = openvino.Model([result], model.get_parameters())
-    except (
-        RuntimeError,
-        frontend.NotImplementedFailure,
-        frontend.OpConversionFailure,
-        frontend.OpValidationFailure,
-        frontend.GeneralFailure,
-    ) as error:
+    except conversion_failures() as error:
         raise EngineError(
-            f"Expected a network that OpenVINO can run, but {network.label} cannot be converted: {_reason(error)}; "
-            "use the engine keras (--engine keras)."
+            f"Expected a network that OpenVINO can run, but {network.label} cannot be converted: "
+            f"{conversion_problem(error)}; use the engine keras (--engine keras)."
         ) from error
     try:
         openvino.save_model(model, target, compress_to_fp16=False)
@@ -132,7 +154,29 @@ def convert(network: KerasNetwork, target: Path) -> None:
         raise OSError(reason_of(error)) from error
 
 
-def _reason(error: Exception) -> str:
+def conversion_failures() -> tuple[type[Exception], ...]:
+    """Return what OpenVINO raises for networks that it cannot read or convert."""
+    frontend = load_openvino().frontend
+    return (
+        RuntimeError,
+        frontend.NotImplementedFailure,
+        frontend.OpConversionFailure,
+        frontend.OpValidationFailure,
+        frontend.InitializationFailure,
+        frontend.GeneralFailure,
+    )
+
+
+def conversion_problem(error: BaseException) -> str:
     """Return which operations cannot be converted, which a long report says, or the error's own words."""
-    operations = re.search(r"No conversion rule found for operations?: (.+)", str(error))
-    return f"it has no counterpart for {operations[1].strip()[:100]}" if operations else reason_of(error)
+    text = str(error)
+    operations = re.search(r"No conversion rule found for operations?: (.+)", text)
+    if operations:
+        return f"it has no counterpart for {operations[1].strip()[:100]}"
+    # Lines that say where in OpenVINO's source it happened are of no use.
+    lines = [
+        line
+        for line in text.splitlines()
+        if line.strip() and not re.match(r"(Exception from|Check '.*' failed)", line)
+    ]
+    return reason_of(ValueError(" ".join(lines) or text)).rstrip(" .:")

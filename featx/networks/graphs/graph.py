@@ -6,7 +6,6 @@ The graph takes pixels, (n, height, width, 3) from 0 to 255 in uint8, so that no
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from featx.networks.cards.card import Card
 from featx.networks.framework import load_openvino
 from featx.networks.graphs.ports import check_sides, choose_input, choose_output
 from featx.networks.graphs.tails import Output, tail_of
+from featx.networks.openvino import conversion_failures, conversion_problem
 from featx.recipes import BackbonePart
 
 # Raised by hand when graphs that were made earlier must not be used any more.
@@ -152,21 +152,13 @@ def _constant(values: Iterable[float]) -> NDArray[np.float32]:
 def _read(card: Card) -> Any:
     """Read a card's network with the reader of its kind alone; its frontends do not look for others."""
     load_openvino()
-    from openvino import frontend
     from openvino.frontend import FrontEndManager
 
     reader = FrontEndManager().load_by_framework(FRONTENDS[card.kind])
     path = card.main.parent if card.kind == "saved_model" else card.main
     try:
         return reader.convert(reader.load(str(path)))
-    except (
-        RuntimeError,
-        frontend.NotImplementedFailure,
-        frontend.OpConversionFailure,
-        frontend.OpValidationFailure,
-        frontend.InitializationFailure,
-        frontend.GeneralFailure,
-    ) as error:
+    except conversion_failures() as error:
         raise unreadable(card, error) from error
 
 
@@ -177,21 +169,6 @@ def unreadable(card: Card, error: BaseException) -> EngineError:
         f"Expected a network that OpenVINO can run in {card.main}, but it cannot: {conversion_problem(error)}; "
         f"{other}, or pass another network."
     )
-
-
-def conversion_problem(error: BaseException) -> str:
-    """Return which operations cannot be converted, which a long report says, or the error's own words."""
-    text = str(error)
-    operations = re.search(r"No conversion rule found for operations?: (.+)", text)
-    if operations:
-        return f"it has no counterpart for {operations[1].strip()[:100]}"
-    # Lines that say where in OpenVINO's source it happened are of no use.
-    lines = [
-        line
-        for line in text.splitlines()
-        if line.strip() and not re.match(r"(Exception from|Check '.*' failed)", line)
-    ]
-    return reason_of(ValueError(" ".join(lines) or text)).rstrip(" .:")
 
 
 def _checked_weights(model: Any, card: Card) -> int:
@@ -222,6 +199,7 @@ def _ends(model: Any, card: Card, cut: str | None) -> tuple[Any, Any]:
         everything = [port for node in model.get_ordered_ops() for port in node.outputs()]
         named = [port for port in everything if wanted in port.get_names()]
         named += [port for port in everything if wanted == port.get_node().get_friendly_name()]
+        named = [port for port in named if port.get_node().get_type_name() != "Parameter"]
         outputs = named[:1]
         inner = [_name(port) for port in everything if _is_inner(port)]
         if not outputs:

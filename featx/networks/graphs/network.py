@@ -21,10 +21,10 @@ from featx.networks.graphs.graph import GRAPH_RULE, Graph, unreadable
 from featx.networks.graphs.onnx_files import scan_onnx
 from featx.networks.graphs.onnx_runtime import OnnxRuntimeNetwork
 from featx.networks.keras import Network
-from featx.networks.openvino import OpenVINONetwork
+from featx.networks.openvino import OpenVINONetwork, store_network, stored_network
 from featx.networks.trials import largest_difference, same_rows, trial_images
 from featx.recipes import BackbonePart
-from featx.store import Store, load_document, load_network, save_document, save_network, seal_compiled
+from featx.store import Store, load_document, save_document
 
 log = logging.getLogger("featx")
 
@@ -73,45 +73,31 @@ class CardNetwork:
 
         Where one of them is not installed, that is not known.
         """
-        if self.card.kind != "onnx":
-            return True
-        found = load_document(self.store.root, ENGINES, self._comparison_key())
-        if found is not None:
-            return bool(found["agree"])
-        if not (has_openvino() and has_onnxruntime()):
-            return False
+        known = self._known()
+        if known is not None or not (has_openvino() and has_onnxruntime()):
+            return bool(known)
         try:
-            self._compare(self._openvino(1, None))
+            network = self._openvino(1, None)
         except EngineError as error:
-            self._keep(None, agree=False)
             log.info("The rows of OpenVINO and onnxruntime are kept apart, since only one of them runs: %s", error)
-        found = load_document(self.store.root, ENGINES, self._comparison_key())
-        return found is not None and bool(found["agree"])
+            return self._kept(None, agree=False)
+        return self._compare(network)
 
     def _openvino(self, batch_size: int, parameters: int | None) -> OpenVINONetwork:
-        prepared = dict(self.preprocessing.key())
-        key = digest_of({**self.key, "engine": "openvino", "graph": GRAPH_RULE, "preprocess": prepared})
-        files = load_network(self.store.root, key)
-        if files is not None and parameters is not None:
-            try:
-                network = OpenVINONetwork(files.model, parameters, batch_size, files.compiled)
-            except EngineError as error:
-                # The file is what was written, so another version of OpenVINO has written it.
-                log.info("The network is converted again: %s", error)
-            else:
-                seal_compiled(self.store.root, files)
-                return network
+        root, about = self.store.root, {**self.key, "preprocess": dict(self.preprocessing.key())}
+        key = digest_of({**about, "engine": "openvino", "graph": GRAPH_RULE})
+        if parameters is None and self.card.kind == "onnx":
+            parameters = scan_onnx(self.card.main).parameters
+        network = None if parameters is None else stored_network(root, key, parameters, batch_size)
+        if network is not None:
+            return network
         graph = Graph(self.card, self.backbone, self.shape, self.preprocessing)
-        parameters = scan_onnx(self.card.main).parameters if self.card.kind == "onnx" else graph.parameters
 
         def write(target: Path) -> None:
             graph.save(target)
             self._check(target)
 
-        files = save_network(self.store.root, key, {**self.key, "preprocess": prepared}, write)
-        network = OpenVINONetwork(files.model, parameters, batch_size, files.compiled)
-        seal_compiled(self.store.root, files)
-        return network
+        return store_network(root, key, about, write, parameters or graph.parameters, batch_size)
 
     def _check(self, target: Path) -> None:
         """Check the rows of a new graph, and compare them with those of onnxruntime."""
@@ -120,7 +106,8 @@ class CardNetwork:
         except EngineError as error:
             raise unreadable(self.card, error.__cause__ or error) from error
         self._check_rows(network)
-        self._compare(network)
+        if self.card.kind == "onnx" and has_onnxruntime():
+            self._compare(network)
 
     def _check_rows(self, network: Network) -> None:
         """Check that rows are numbers, and the same in any batch."""
@@ -137,19 +124,18 @@ class CardNetwork:
                 "export it with a batch of one image."
             )
 
-    def _compare(self, network: OpenVINONetwork) -> None:
-        """Compare the rows of four images with those of onnxruntime, where it is installed, and keep the result."""
-        known = load_document(self.store.root, ENGINES, self._comparison_key())
-        if known is not None or self.card.kind != "onnx" or not has_onnxruntime():
-            return
+    def _compare(self, network: OpenVINONetwork) -> bool:
+        """Compare the rows of four images with those of onnxruntime, unless that is done, and keep the result."""
+        known = self._known()
+        if known is not None:
+            return known
         images = trial_images(self.shape)
         try:
             other = OnnxRuntimeNetwork(self.card, self.backbone, self.shape, batch_size=1)
             rows, expected = self._rows(network, images), self._rows(other, images)
         except (EngineError, RecipeError, UsageError) as error:
-            self._keep(None, agree=False)
             log.info("onnxruntime does not run the network, so that OpenVINO's rows are not compared: %s", error)
-            return
+            return self._kept(None, agree=False)
         difference = largest_difference(rows, expected)
         agree = same_rows(rows, expected)
         if not agree:
@@ -159,12 +145,18 @@ class CardNetwork:
                 self.card.name,
                 difference,
             )
-        self._keep(difference, agree=agree)
+        return self._kept(difference, agree=agree)
 
-    def _keep(self, difference: float | None, *, agree: bool) -> None:
+    def _known(self) -> bool | None:
+        """Return whether the engines agree, if they have been compared."""
+        document = load_document(self.store.root, ENGINES, self._comparison_key())
+        return None if document is None else bool(document["agree"])
+
+    def _kept(self, difference: float | None, *, agree: bool) -> bool:
         with suppress(StoreError):  # a cache that is only read
             document = {"agree": agree, "largest_difference": difference}
             save_document(self.store.root, ENGINES, self._comparison_key(), document)
+        return agree
 
     def _comparison_key(self) -> str:
         return digest_of({**self.key, "engines": COMPARISON_RULE, "preprocess": dict(self.preprocessing.key())})

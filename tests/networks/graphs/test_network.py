@@ -264,6 +264,7 @@ def test_a_network_of_images_and_texts(path: Path, tmp_path: Path) -> None:
         ({"output": "both"}, {}, {}, r"output\.name in the card of network.*2 outputs; name one of relu"),
         ({}, {"output.name": "rely"}, {}, r"no output or inner value named 'rely'; did you mean relu\?"),
         ({}, {}, {"cut": "block_1"}, r"no output or inner value named 'block_1'; its outputs are relu"),
+        ({}, {}, {"cut": "image"}, r"no output or inner value named 'image'; its outputs are relu"),
         ({"output": "tokens"}, {}, {}, r"output\.tokens in the card \(cls, mean, cls\+mean or map\)"),
         ({"output": "tokens"}, {"output.tokens": "map", "output.prefix_tokens": 0}, {}, r"the patches of 24 × 32"),
         ({"output": "tokens"}, {"output.tokens": "cls", "output.prefix_tokens": 0}, {}, "no token of the class"),
@@ -411,9 +412,7 @@ def test_engines_that_differ_are_kept_apart(
 def test_without_openvino_rows_are_not_taken_for_its(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from featx.networks import build
-
-    for module in (engines, build, cards_running):
+    for module in (engines, cards_running):
         monkeypatch.setattr(module, "has_openvino", lambda: False)
     origin = source(card_of_onnx(write_onnx(path)), tmp_path)
     assert origin.numerics() == origin.numerics("onnxruntime") == "onnxruntime"
