@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import ValidationError
 
 from featx.errors import RecipeError, UsageError
-from featx.networks import BACKBONES, Weights, find_backbone, is_card, is_model_file, load_card
+from featx.networks import BACKBONES, Card, Weights, find_backbone, is_card, is_model_file, load_card
 from featx.recipes import (
     BackbonePart,
     FeatureSpec,
@@ -19,6 +21,8 @@ from featx.recipes import (
     load_recipe,
     with_fields,
 )
+
+log = logging.getLogger("featx")
 
 Spec = TypeVar("Spec", bound=FeatureSpec)
 
@@ -68,8 +72,29 @@ def _recipe_of_card(path: str) -> Recipe:
     return Recipe(name=card.name, backbone=part, images=card.images(), preprocess=PreprocessPart(mode="card"))
 
 
+def check_has_card(spec: FeatureSpec, weights: Weights | None = None) -> None:
+    """Check that a network has a card, if its pixels shall be prepared as one says.
+
+    Args:
+        spec: The features.
+        weights: What `find_weights` returned for the network; if not given, its name decides.
+
+    Raises:
+        RecipeError: It has none.
+    """
+    name = spec.backbone.name
+    has_one = is_card(name) if weights is None else weights.card is not None
+    if spec.preprocess.mode == "card" and not has_one:
+        raise RecipeError(
+            f"Preprocessing 'card' is for networks with a card, and {name} has none; choose preprocess.mode "
+            "'imagenet', 'rescale', 'raw' or 'featurewise' (--preprocess)."
+        )
+
+
 def with_card(spec: Spec, weights: Weights) -> Spec:
-    """Return the features of a network with a card, resized as the card says where the spec says nothing.
+    """Return the features of a network with a card, with the card's fields of `images` where the spec has none.
+
+    `width` belongs to `size`, and `resize_to` to `fit`: they are not the card's if the other is the spec's.
 
     Args:
         spec: The features; returned as they are for a network without a card.
@@ -86,16 +111,51 @@ def with_card(spec: Spec, weights: Weights) -> Spec:
             f"Preprocessing 'imagenet' is for networks that featx knows by name, but {card.name} has a card; choose "
             "preprocess.mode 'card', with which pixels are prepared as the card says (--preprocess card)."
         )
-    own, given = card.images(), spec.images
-    if "images" not in spec.model_fields_set:
-        return spec.model_copy(update={"images": own})
-    same = (own.resize, own.fit, own.resize_to is None) == (given.resize, given.fit, given.resize_to is None)
+    if mode != "card":
+        _tell_of_mode(mode, card.name)
+    own, images = card.images(), _completed(spec.images, card)
+    same = (own.resize, own.fit, own.resize_to is None) == (images.resize, images.fit, images.resize_to is None)
     if mode == "card" and not same:
         raise RecipeError(
             f"Preprocessing 'card' resizes images as the card of {card.name} says ({_rule(own)}), but the recipe's "
-            f"[images] says {_rule(given)}; leave out [images], or write there what the card says."
+            f"[images] says {_rule(images)}; leave these fields out of [images], or write there what the card says."
         )
-    return spec
+    return spec.model_copy(update={"images": images})
+
+
+def _completed(part: ImagesPart, card: Card) -> ImagesPart:
+    """Return how images are resized: the fields that are set, and for the others those of a card."""
+    own = card.images()
+    fields = {name: getattr(part, name) for name in part.model_fields_set}
+    if "size" in fields:
+        fields.setdefault("width", None)
+    if "fit" in fields:
+        fields.setdefault("resize_to", None)
+    height = fields.get("size", own.size)
+    shape = (height, fields.get("width", own.width) or height)
+    try:
+        return ImagesPart(**own.model_dump() | {"resize_to": _side_at(own, shape)} | fields)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise RecipeError(
+            f"The recipe's [images] does not fit the card of {card.name}, which says the rest: {reason}; leave out "
+            "[images], or set all of its fields."
+        ) from None
+
+
+def _side_at(part: ImagesPart, shape: tuple[int, int]) -> int | None:
+    """Return `resize_to` for another input size: the centre that is cut out stays the same share of the image."""
+    longer = max(shape)
+    return None if part.resize_to is None else max(longer, round(part.resize_to * longer / max(part.shape)))
+
+
+@cache
+def _tell_of_mode(mode: str, name: str) -> None:
+    log.warning(
+        "Pixels are prepared by %r, not as the card of %s says, which is preprocess.mode 'card' (--preprocess card).",
+        mode,
+        name,
+    )
 
 
 def _rule(part: ImagesPart) -> str:
@@ -135,9 +195,8 @@ def with_size(recipe: Recipe, size: int | tuple[int, int] | None) -> Recipe:
     if size is None:
         return recipe
     height, width = size if isinstance(size, (tuple, list)) and len(size) == 2 else (size, None)
-    changes = {"images.size": height, "images.width": None if width == height else width, "images.resize_to": None}
-    sized, part = with_fields(recipe, changes), recipe.images
-    if part.resize_to is None:
-        return sized
-    longer = max(sized.images.shape)
-    return with_fields(sized, {"images.resize_to": max(longer, round(part.resize_to * longer / max(part.shape)))})
+    part, changes = recipe.images, {"images.size": height, "images.width": None if width == height else width}
+    if part.resize_to is None:  # left to a card, if the network has one
+        return with_fields(recipe, changes)
+    sized = with_fields(recipe, {**changes, "images.resize_to": None})
+    return with_fields(sized, {"images.resize_to": _side_at(part, sized.images.shape)})

@@ -11,7 +11,7 @@ from typing import Any
 
 from featx.data import SURVEY, Dataset, read_data
 from featx.errors import DataError
-from featx.features.choice import base_recipe, with_card
+from featx.features.choice import base_recipe, check_has_card, with_card
 from featx.features.compute import compute
 from featx.features.decoding import STATISTICS, Work, with_statistics
 from featx.features.estimates import check_number_of_rows
@@ -168,6 +168,7 @@ def extract_dataset(
 ) -> Extraction:
     """Do what `extract` does, for data that is already read; `weights` are those found before, if any."""
     chosen_engine(engine, spec.backbone.precision)  # before anything is read
+    check_has_card(spec)
     start = time.perf_counter()
     store = Store(Path(cache))
     weights = weights or find_weights(spec.backbone.name, spec.backbone.weights, store.root)

@@ -116,6 +116,12 @@ def test_an_unknown_backbone_names_the_nearest(name: str, near: str) -> None:
     assert ".keras" in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["timm:convnext_tiny", "hf:facebook/dinov2-small", "keras-hub:vit"])
+def test_a_network_of_another_library_must_be_brought_in_first(name: str) -> None:
+    with pytest.raises(UsageError, match=f"run featx backbones import {name} --out DIR once"):
+        find_backbone(name)
+
+
 @pytest.mark.parametrize("name", ["net.onnx", "whole.h5", "exported/", "./vgg16"])
 def test_a_model_of_another_format_is_no_backbone(name: str) -> None:
     with pytest.raises(

@@ -255,10 +255,20 @@ def test_no_card_and_no_network_at_all(tmp_path: Path) -> None:
     for name in ("card.toml", "net.onnx", "folder/"):
         error = refusal(tmp_path / name)
         assert isinstance(error, WeightsError)
-        assert "check the path, or name its new place with --weights" in str(error)
+        assert "name its new place with --weights" in str(error)
     other = tmp_path / "net.pt"
     other.write_bytes(b"PK")
     assert "featx backbones import" in str(refusal(other))
+
+
+def test_the_name_of_a_network_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="run featx backbones import hf:facebook/dinov2-small --out DIR once"):
+        load_card("hf:facebook/dinov2-small")
+    with pytest.raises(
+        WeightsError, match=r"hub first \(featx backbones import hf:facebook/dinov2-small --out DIR\)"
+    ):
+        load_card("facebook/dinov2-small")
 
 
 def test_a_file_that_is_missing_or_another(tmp_path: Path) -> None:
@@ -293,6 +303,10 @@ def test_weights_of_a_card_are_its_own_or_where_it_has_moved(
     with caplog.at_level("WARNING", "featx"):
         assert find_weights(str(path), "random") == own
     assert "has its own weights" in caplog.text
+    caplog.clear()
+    another = write(tmp_path / "another", pixels__scale=1.0, pixels__mean=[127.0] * 3, pixels__std=[128.0] * 3)
+    assert find_weights(str(path), str(another)).digest != own.digest
+    assert f"The card {another} is used, as --weights says, and it is not that of {path}." in caplog.text
     (tmp_path / "a").rename(tmp_path / "b")
     for place in (tmp_path / "b", tmp_path / "b" / "card.toml"):
         assert find_weights(str(path), str(place)).digest == own.digest

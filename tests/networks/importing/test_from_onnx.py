@@ -221,3 +221,25 @@ def test_a_missing_package_is_named_with_the_command_that_adds_it(
         with pytest.raises(UsageError, match=r"package torch for .* pip install 'featx\[import\]'"):
             import_backbone(source, tmp_path / "out")
     assert sources.SOURCES.startswith("timm:NAME")
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("convnext_tiny", "did you mean timm:convnext_tiny"),
+        ("facebook/dinov2-small", "did you mean hf:facebook/dinov2-small"),
+        ("net.keras", "--backbone takes a .keras file as it is"),
+        ("net.pth", "export such a network as ONNX"),
+        (".", "for a folder of the Hugging Face hub write hf:."),
+    ],
+)
+def test_what_is_no_source(source: str, says: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="Expected a source such as timm:NAME") as caught:
+        import_backbone(source, tmp_path / "out")
+    assert says in str(caught.value)
+
+
+def test_like_a_name_that_is_none(tmp_path: Path) -> None:
+    path = write_onnx(tmp_path / "small.onnx", output="row")
+    with pytest.raises(UsageError, match=r"No backbone is named 'resnett'; did you mean resnet50"):
+        import_backbone(str(path), tmp_path / "out", like="resnett")
