@@ -133,8 +133,14 @@ def with_fields(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
 
 
 def dump_recipe(recipe: Recipe) -> str:
-    """Return a recipe as TOML with every default written out and paths absolute; `load_recipe` reads it back."""
-    return tomli_w.dumps(_with_absolute_paths(recipe).model_dump(mode="json", exclude_none=True))
+    """Return a recipe as TOML with every default written out and paths absolute; `load_recipe` reads it back.
+
+    Fields of images that are left to the network's card stay left out.
+    """
+    document = _with_absolute_paths(recipe).model_dump(mode="json", exclude_none=True)
+    if _has_card(document["backbone"]):
+        document["images"] = recipe.images.model_dump(mode="json", exclude_none=True, exclude_unset=True)
+    return tomli_w.dumps(document)
 
 
 def _shipped() -> Traversable:
@@ -152,8 +158,8 @@ def _document(source: str) -> dict[str, Any]:
             f"Recipe {source}: base must be one of {', '.join(recipe_names())}, received {shown(base)}."
         )
     merged = _merged(_document(base), document)
-    if "images" not in document and _has_card(merged.get("backbone")):
-        del merged["images"]  # the network's card says how images are resized
+    if _has_card(merged.get("backbone")):  # which says how images are resized where the document does not
+        merged["images"] = document.get("images", {})
     return merged
 
 

@@ -265,8 +265,8 @@ class Recipe(FeatureSpec):
         Raises:
             pydantic.ValidationError: A value is not valid for its field, or a list has no such index.
         """
-        # A recipe without a table `images` leaves it to the network's card.
-        document: Any = self.model_dump(exclude=None if "images" in self.model_fields_set else {"images"})
+        # Fields of images that are not set may be those of the network's card.
+        document: Any = self.model_dump() | {"images": self.images.model_dump(exclude_unset=True)}
         for dotted, value in changes.items():
             document = _with(document, dotted.split("."), value, ())
         return Recipe.model_validate(document)
