@@ -40,7 +40,7 @@ def show(
     *,
     output: options.Output,
 ) -> console.Result:
-    """Show all about a network; of a card, print its TOML, which can be saved as a card."""
+    """Show what featx knows of a network. A card is printed as TOML, also one that featx derives."""
     from featx.networks import describe_backbone
 
     described = describe_backbone(network)
@@ -86,14 +86,16 @@ def import_network(
     name: Annotated[
         str | None,
         typer.Option(
-            "--output", metavar="NAME", help="For FILE.onnx: the output to use, or a value inside the network."
+            "--output",
+            metavar="NAME",
+            help="For FILE.onnx: the output to use, or a value inside, such as that before the classifier.",
         ),
     ] = None,
     output: options.Output,
 ) -> console.Result:
-    """Bring in a network once as a file and a card, and compare it with its framework on ten images.
+    r"""Bring in a network once as a file and a card, and compare it with its framework on ten images.
 
-    Needs pip install 'featx[import]' but for FILE.onnx; the imported network does not.
+    For all sources but FILE.onnx, pip install 'featx\[import]' first. The imported network runs without it.
     """
     from featx.networks import import_backbone
 

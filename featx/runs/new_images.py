@@ -107,12 +107,20 @@ def check_weights(space: FeatureSpace, expected: str, model: str) -> None:
         UntrustedError: The backbone has others.
     """
     weights = space.weights
-    if weights.digest != expected:
+    if weights.digest == expected:
+        return
+    if weights.card is not None:
         raise UntrustedError(
-            f"Expected the weights of {space.spec.backbone.name} that the {model} was trained on (SHA-256 "
-            f"{expected[:12]}…), found others in {weights.path or weights.source} ({weights.digest[:12]}…); "
-            "predictions would mean nothing, so pass the right file with --weights, or fit again."
+            f"Expected the network of {space.spec.backbone.name} as the {model} was trained on it (SHA-256 "
+            f"{expected[:12]}…), found another in {weights.source} ({weights.digest[:12]}…): its files, or [input], "
+            "[pixels] or [output] of its card, have changed; predictions would mean nothing, so pass the right card "
+            "with --weights, or fit again."
         )
+    raise UntrustedError(
+        f"Expected the weights of {space.spec.backbone.name} that the {model} was trained on (SHA-256 "
+        f"{expected[:12]}…), found others in {weights.path or weights.source} ({weights.digest[:12]}…); "
+        "predictions would mean nothing, so pass the right file with --weights, or fit again."
+    )
 
 
 def extract_new(

@@ -162,7 +162,7 @@ def test_from_a_recipe_to_a_report_and_after_a_move(
     model = write_model(other / "network.keras", seed=1)
     (other / "card.toml").write_text(CARD.format(digest=digest_of_file(model)))
     refused = featx(*predict, str(tmp_path / "empty"), "--weights", "another")
-    assert (refused.code, "found others in" in refused.err) == (4, True)
+    assert (refused.code, "[pixels] or [output] of its card, have changed" in refused.err) == (4, True)
     # The whole project, moved.
     (tmp_path / "elsewhere").rename(project / "net")
     project.rename(tmp_path / "moved")
