@@ -7,16 +7,16 @@ import logging
 import math
 import shutil
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from featx.errors import UsageError
 from featx.files import is_file
-from featx.images import CAFFE_MEAN, TORCH_MEAN, TORCH_STD, Preprocessing, resize
+from featx.images import CAFFE_MEAN, TORCH_MEAN, TORCH_STD
 from featx.networks.backbones import BACKBONES, find_backbone
 from featx.networks.cards.card import AboutPart, InputPart, Layout, OutputPart, PixelsPart, Tokens
 from featx.networks.cards.files import load_card
@@ -24,7 +24,7 @@ from featx.networks.graphs.onnx_files import scan_onnx
 from featx.networks.graphs.onnx_runtime import FOLDER_OPTION, onnx_package, with_output
 from featx.networks.graphs.tails import map_layout
 from featx.networks.importing.built import Built, Floats
-from featx.networks.importing.comparison import black, run_file
+from featx.networks.importing.comparison import black, prepare_pixels, run_file
 from featx.networks.importing.inner_values import Shape, classifier, inner_values
 from featx.recipes import is_network_path
 
@@ -69,21 +69,14 @@ def build_onnx(path: Path, like: str | None = None, output: str | None = None, t
             copies.append(Path(shutil.copyfile(file, target)))
         return copies
 
-    def prepare(image: NDArray[np.uint8]) -> Floats:
-        pixels, height, width = given.pixels, *given.input.size
-        resized = resize(image, (height, width), pixels.interpolation, pixels.fit, pixels.resize_to)
-        rule = Preprocessing("affine", pixels.mean, pixels.std, pixels.scale, given.input.colour)
-        values = rule(resized)
-        return np.ascontiguousarray(values.transpose(2, 0, 1)) if given.input.layout == "nchw" else values
-
     return Built(
         name=path.stem,
         kind="onnx",
         input=given.input,
         pixels=given.pixels,
         output=part,
-        about=AboutPart(source=path.name, notes=f"Pixels are prepared as for {like}." if like else ""),
-        prepare=prepare,
+        about=AboutPart(source=path.name, notes=f"Pixels are prepared as for {Path(like).name}." if like else ""),
+        prepare=lambda image: prepare_pixels(image, given.input, given.pixels),
         outputs=_session(path, part.name),
         write=write,
     )
@@ -229,13 +222,16 @@ def _tell_of_classifier(path: Path, name: str) -> None:
 def _session(path: Path, output: str | None) -> Callable[[Floats], Mapping[str, Floats]]:
     """Return a function that runs the file in onnxruntime, as `Built.outputs` is."""
 
-    def run(batch: Floats) -> Mapping[str, Floats]:
+    @cache
+    def session() -> Any:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.add_session_config_entry(FOLDER_OPTION, str(path.parent))
-        session = onnxruntime.InferenceSession(model(), options, providers=["CPUExecutionProvider"])
-        values = session.run([output], {session.get_inputs()[0].name: batch})
+        return onnxruntime.InferenceSession(model(), options, providers=["CPUExecutionProvider"])
+
+    def run(batch: Floats) -> Mapping[str, Floats]:
+        values = session().run([output], {session().get_inputs()[0].name: batch})
         return {str(output): np.asarray(values[0], np.float32)}
 
     def model() -> str | bytes:
