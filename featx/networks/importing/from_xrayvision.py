@@ -121,7 +121,6 @@ def _forward(torch: Any, model: Any) -> Any:
 def _load_weights(torch: Any, package: Any, model: Any, path: Path, source: str) -> None:
     """Take the tensors of a file into a model; the file is a whole pickled network, or a table of tensors."""
     unpickling = torch.serialization.pickle.UnpicklingError
-    name = source.partition(":")[2]
     classes = [getattr(torch.nn, name) for name in LAYERS] + [getattr(package.models, name) for name in OWN]
     try:
         with torch.serialization.safe_globals(classes):
@@ -133,10 +132,10 @@ def _load_weights(torch: Any, package: Any, model: Any, path: Path, source: str)
         # PyTorch's own message recommends to run the code in the file.
         reason = "" if isinstance(error, unpickling) else f" ({reason_of(error)})"
         raise WeightsError(
-            f"Expected a file of tensors for {source} at {path}, but it holds something else, or is damaged{reason}, "
-            "and featx runs no code from such files. Older files hold a whole network; if you trust this one, write "
-            'its tensors beside it, and run the command again: python -c "import torch, torchxrayvision; torch.save('
-            f"torchxrayvision.models.DenseNet(weights='{name}').state_dict(), '{path}{TENSORS}')\""
+            f"Expected a file of tensors for {source} at {path}, but it holds something else, or is damaged{reason}. "
+            "Older files hold a whole network as a pickle; featx does not load it, because it can run any code. If "
+            "you trust its source, load it in torchxrayvision yourself, which runs that code, save the network's "
+            f"state_dict() with torch.save as {path}{TENSORS}, and run the command again."
         ) from error
     missing = [name for name in missing if not name.startswith(("classifier.", "fc."))]
     if missing:
