@@ -207,10 +207,14 @@ class NetworkSource:
     def _check_pixels(self, facts: NetworkFacts) -> None:
         """Check that a network that scales pixels itself gets them unscaled."""
         if facts.raw and self.preprocessing is not None and not self.preprocessing.keeps_pixels:
+            received, advice = repr(self.preprocessing.rule), ""
+            if self.weights.card is not None:
+                received, channels = "scaled pixels", self.preprocessing.channels
+                advice = f", or write scale = 1.0, mean = {[0] * channels} and std = {[1] * channels} in its card"
             raise RecipeError(
                 f"Expected the preprocessing 'raw' for {Path(self.backbone.name).name}, which takes pixels from 0 to "
-                f"255 and scales them itself, received {self.preprocessing.rule!r}; use --preprocess raw "
-                '(preprocess.mode = "raw" in a recipe).'
+                f'255 and scales them itself, received {received}; use --preprocess raw (preprocess.mode = "raw" in '
+                f"a recipe){advice}."
             )
 
     def _graph_card(self) -> Card | None:

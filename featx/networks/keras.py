@@ -277,7 +277,7 @@ def _check_input(model: Any, backbone: BackbonePart, sides: Sides, card: Card | 
         if len(shapes) == 1 and len(shapes[0]) == 3 and shapes[0][-1] == 1:
             advice = "describe it by a card with input.colour = 'grey'"
         elif card is not None:
-            advice = "correct input.size, input.colour or input.layout in its card"
+            advice = "correct input.size or input.colour in its card"
         raise RecipeError(
             f"Backbone {backbone.name} must take {'RGB' if channels == 3 else 'grey'} images of {height} × {width} "
             f"pixels, but its input {actual}; {advice}."

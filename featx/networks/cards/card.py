@@ -133,7 +133,7 @@ class Card(Part):
         return self
 
     @model_validator(mode="after")
-    def _main_file_is_of_the_kind(self) -> Card:
+    def _fields_fit_the_kind(self) -> Card:
         main = next(iter(self.files))
         ending = PurePosixPath(main).suffix.lower()
         if ending in NEEDS_FRAMEWORK:
@@ -146,6 +146,8 @@ class Card(Part):
                 f"the first of its files, {main[:60]}, is no network of the kind '{self.kind}'; write kind = "
                 f"'{ENDINGS[ending]}', or put the main file first"
             )
+        if self.kind == "keras" and self.input.layout != "nhwc":
+            raise ValueError("input.layout must be 'nhwc' for the kind 'keras': channels come last in Keras")
         return self
 
     @property
@@ -197,7 +199,9 @@ class Card(Part):
     def key(self) -> dict[str, Any]:
         """Return all that decides a number; where files lie and what they are called does not."""
         main, *others = self.files.values()
-        parts = {name: getattr(self, name).model_dump(mode="json") for name in ("input", "pixels", "output")}
+        # Without what is not set, so that a field that is added to cards later leaves keys as they are.
+        tables = {"input": self.input, "pixels": self.pixels, "output": self.output}
+        parts = {name: table.model_dump(mode="json", exclude_none=True) for name, table in tables.items()}
         return {"card": self.card, "kind": self.kind, "files": [main, *sorted(others)], **parts}
 
     def digest(self) -> str:

@@ -202,9 +202,8 @@ def _timm_output(scan: OnnxScan, config: Mapping[str, Any]) -> dict[str, Any] | 
 
 def _name(folder: Path, config: Mapping[str, Any]) -> str:
     architecture = config.get("architecture")
-    return (architecture if isinstance(architecture, str) and architecture else folder.resolve().name or "network")[
-        :200
-    ]
+    name = architecture if isinstance(architecture, str) and architecture else folder.resolve().name
+    return name[:200] or "network"
 
 
 def _about(config: Mapping[str, Any], of_timm: bool) -> dict[str, Any]:

@@ -180,7 +180,6 @@ def _of_tokens(
     patches = tuple(range(prefix, count))
     if part.tokens != "map":
         _tell_of_prefix(output, part, count, pixels)
-    if part.tokens != "map":
         if pooling != "none":
             raise RecipeError(
                 f"Pooling {pooling!r} needs a feature map, but output.tokens = {part.tokens!r} gives a single "

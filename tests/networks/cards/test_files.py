@@ -94,7 +94,7 @@ def test_a_row_has_the_same_key_wherever_the_card_lies_and_whatever_files_are_ca
     "change",
     [
         {"input__name": "first"},
-        {"input__layout": "nchw"},
+        {"output__layout": "nchw"},
         {"input__colour": "bgr"},
         {"input__size": [24, 40]},
         {"input__name": "image"},
@@ -124,7 +124,7 @@ def test_a_golden_key(tmp_path: Path) -> None:
     # If this changes, so do the keys of all rows of networks with cards.
     document = {**DOCUMENT, "files": {"a": "1" * 64, "c": "3" * 64, "b": "2" * 64}}
     (tmp_path / "card.toml").write_text(tomli_w.dumps(document), encoding="utf-8")
-    assert load_card(tmp_path).digest() == "05e52b9ceff5305e68033333219b05d437440b5f9b8f632ec963f9a843280482"
+    assert load_card(tmp_path).digest() == "6dc16c7b812aaa652e01c15946e6c0706f903378c180c03aaaeb6a0e400e0d88"
 
 
 def test_a_folder_with_a_card_and_other_tables(tmp_path: Path) -> None:
@@ -204,6 +204,7 @@ def test_fields_that_are_missing_are_asked_for(change: dict[str, Any], fields: s
         ({"input__size": "224x224"}, "input.size: write height and width"),
         ({"input__colour": "BGR"}, "received 'BGR'; did you mean bgr?"),
         ({"kind": "onnx"}, "net.keras, is no network of the kind 'onnx'; write kind = 'keras', or put the main"),
+        ({"input__layout": "nchw"}, "input.layout must be 'nhwc' for the kind 'keras'"),
         ({"files": {"net.pth": "0" * 64}}, "net.pth needs the framework that wrote it; export the network as ONNX"),
         ({"files": {"a\\b.keras": "0" * 64}}, "write / between folders, not \\, received"),
         (

@@ -111,7 +111,7 @@ def test_grey(engine: Any, tmp_path: Path) -> None:
 
 def test_what_does_not_fit(tmp_path: Path) -> None:
     path = write_model(tmp_path / "own.keras")
-    with pytest.raises(RecipeError, match=r"correct input\.size, input\.colour or input\.layout in its card"):
+    with pytest.raises(RecipeError, match=r"correct input\.size or input\.colour in its card"):
         source(path, tmp_path, {"input": {"colour": "grey"}, "pixels": {"mean": (0,), "std": (1,)}}).facts()
     with pytest.raises(RecipeError, match=r"remove output\.tokens from the card"):
         source(path, tmp_path, {"output": {"tokens": "cls"}}).facts()
@@ -119,6 +119,17 @@ def test_what_does_not_fit(tmp_path: Path) -> None:
         source(path, tmp_path, precision="mixed").build("keras")
     with pytest.raises(UsageError, match="received onnxruntime"):
         source(path, tmp_path).build("onnxruntime")
+
+
+def test_a_network_that_scales_pixels_itself_gets_them_unscaled(tmp_path: Path) -> None:
+    keras = load_keras()
+    inputs = keras.Input((*SHAPE, 3))
+    outputs = keras.layers.GlobalMaxPooling2D()(keras.layers.Rescaling(1 / 255)(inputs))
+    keras.Model(inputs, outputs).save(tmp_path / "own.keras")
+    with pytest.raises(RecipeError, match=r"received scaled pixels; .* or write scale = 1\.0, mean = \[0, 0, 0\]"):
+        source(tmp_path / "own.keras", tmp_path).facts()
+    unscaled = {"pixels": {"scale": 1.0, "mean": (0,) * 3, "std": (1,) * 3}}
+    assert source(tmp_path / "own.keras", tmp_path, unscaled).facts().width == 3
 
 
 def test_the_card_is_in_the_key(tmp_path: Path) -> None:
