@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ CARDS = DocumentKind("card", Card, CardError)
 # What a TOML file has if it is a card. A folder may also hold recipes, such as that of a run.
 MARKS = frozenset({"card", "files", "kind"})
 MOST_TOMLS = 100
+# An array of numbers, which tomli_w writes with a number on each line.
+NUMBERS = re.compile(r"\[\n(?: +[-+.\de]+,\n)+\]")
 NEEDED = "input.layout, input.colour, input.size, pixels.interpolation, pixels.scale, pixels.mean, pixels.std"
 HELP = "featx does not guess how pixels are prepared"
 
@@ -107,7 +110,8 @@ def dump_card(card: Card) -> str:
     document["about"] = {name: value for name, value in document["about"].items() if value != ""}
     if card.output.tokens is None and card.output.prefix_tokens == OutputPart().prefix_tokens:
         del document["output"]["prefix_tokens"]
-    return tomli_w.dumps({name: value for name, value in document.items() if value != {}})
+    text = tomli_w.dumps({name: value for name, value in document.items() if value != {}})
+    return NUMBERS.sub(lambda found: f"[{', '.join(found[0].strip('[,]').replace(',', ' ').split())}]", text)
 
 
 def _read(path: Path) -> Card:

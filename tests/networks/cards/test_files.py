@@ -82,6 +82,14 @@ def test_a_card_survives_being_written_and_read(tmp_path: Path) -> None:
     assert "prefix_tokens" not in dump_card(load_card(write(tmp_path)))
 
 
+def test_numbers_of_a_card_stand_on_one_line(tmp_path: Path) -> None:
+    card = load_card(write(tmp_path, pixels__mean=[-1e-07, 0.5, 123.0], about__notes="[\n  1,\n]"))
+    text = dump_card(card)
+    assert "\nsize = [24, 32]\n" in text
+    assert "\nmean = [-1e-07, 0.5, 123.0]\n" in text
+    assert load_card(write_card(card, tmp_path / "card.toml")) == card
+
+
 def test_a_row_has_the_same_key_wherever_the_card_lies_and_whatever_files_are_called(tmp_path: Path) -> None:
     first = find_weights(str(write(tmp_path / "a")))
     changes = {"name": "another", "about__licence": "MIT", "about__width": None, "about__notes": "found again"}
