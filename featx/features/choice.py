@@ -81,10 +81,13 @@ def check_has_card(spec: FeatureSpec, weights: Weights | None = None) -> None:
 
     Raises:
         RecipeError: It has none.
+        UsageError: There is no network of that name.
     """
     name = spec.backbone.name
     has_one = is_card(name) if weights is None else weights.card is not None
     if spec.preprocess.mode == "card" and not has_one:
+        if not is_model_file(name):
+            find_backbone(name)  # a name that is none is the first thing to say
         raise RecipeError(
             f"Preprocessing 'card' is for networks with a card, and {name} has none; choose preprocess.mode "
             "'imagenet', 'rescale', 'raw' or 'featurewise' (--preprocess)."
@@ -92,7 +95,7 @@ def check_has_card(spec: FeatureSpec, weights: Weights | None = None) -> None:
 
 
 def with_card(spec: Spec, weights: Weights) -> Spec:
-    """Return the features of a network with a card, with the card's fields of `images` where the spec has none.
+    """Return the features of a network with a card, which says the pooling and the fields of `images` that are not set.
 
     `width` belongs to `size`, and `resize_to` to `fit`: they are not the card's if the other is the spec's.
 
@@ -120,7 +123,10 @@ def with_card(spec: Spec, weights: Weights) -> Spec:
             f"Preprocessing 'card' resizes images as the card of {card.name} says ({_rule(own)}), but the recipe's "
             f"[images] says {_rule(images)}; leave these fields out of [images], or write there what the card says."
         )
-    return spec.model_copy(update={"images": images})
+    backbone = spec.backbone
+    if "pooling" not in backbone.model_fields_set:
+        backbone = backbone.model_copy(update={"pooling": card.output.pooling})
+    return spec.model_copy(update={"images": images, "backbone": backbone})
 
 
 def _completed(part: ImagesPart, card: Card) -> ImagesPart:

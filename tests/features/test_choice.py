@@ -53,11 +53,13 @@ def recipe_file(tmp_path: Path, text: str) -> Recipe:
 
 
 @pytest.mark.parametrize("base", ['base = "covid4-resnet50v2"', 'name = "mine"'])
-def test_a_recipe_leaves_the_size_of_images_to_the_card(base: str, tmp_path: Path) -> None:
+def test_a_recipe_leaves_images_and_pooling_to_the_card(base: str, tmp_path: Path) -> None:
     card = card_in(tmp_path / "nets")
     recipe = recipe_file(tmp_path, f'{base}\npreprocess.mode = "card"')
     for changed in (recipe, override(recipe, {"views.count": 3}), recipe.replaced({"fit.epochs": 2})):
-        assert with_card(changed, weights_of(card)).images == card.images()
+        spec = with_card(changed, weights_of(card))
+        assert (spec.images, spec.backbone.pooling) == (card.images(), "avg")
+    assert with_card(override(recipe, {"backbone.pooling": "max"}), weights_of(card)).backbone.pooling == "max"
     # As soon as somebody chooses a size, it is theirs, and the same share of the image is cut out.
     sized = ImagesPart(size=48, resize="bicubic", fit="crop", resize_to=60)
     for changed in (override(recipe, {"images.size": 48}), with_size(recipe, 48)):
@@ -108,3 +110,5 @@ def test_a_network_without_a_card_is_refused_before_its_weights_are_looked_for()
         check_has_card(recipe)
     with pytest.raises(RecipeError, match="for networks with a card, and vgg16 has none"):
         check_has_card(recipe, weights_of(None))
+    with pytest.raises(UsageError, match=r"No backbone is named 'net'.*a folder needs a slash, such as \./net"):
+        check_has_card(override(recipe, {"backbone.name": "net"}))
