@@ -32,13 +32,12 @@ def command(
     output: options.Output,
 ) -> console.Result:
     """Write preprocessing, network and head as one file from pixels to probabilities, checked against predict."""
-    from featx.exporting import STARTS, chosen_format, export
+    from featx.exporting import check_out, export
     from featx.prediction import read_model
 
-    chosen = chosen_format(out, format)
-    options.refuse_overwriting(out, f"file in the format {chosen}", STARTS[chosen])
+    check_out(out, format)
     source = options.weights_for(read_model(run).recipe.backbone.name, weights)
-    result = export(run, out, format=chosen, data=data, cache=cache, weights=source, yes=yes)
+    result = export(run, out, format=format, data=data, cache=cache, weights=source, yes=yes)
     rows = [
         ("file", f"{result.file} ({result.bytes / 1e6:.1f} MB)"),
         ("input", result.input),

@@ -22,6 +22,7 @@ class KerasBackbone:
     """A backbone that Keras builds: a network of the table, a `.keras` file, or the card of one."""
 
     opset = USUAL
+    one_by_one = False
 
     def __init__(self, space: FeatureSpace) -> None:
         spec = space.spec
@@ -55,7 +56,10 @@ class KerasBackbone:
 
 
 class CardBackbone:
-    """A backbone in an ONNX file with a card; its weights stay as they are."""
+    """A backbone in an ONNX file with a card; its weights stay as they are.
+
+    `one_by_one` if the file does not run on two images at once.
+    """
 
     def __init__(self, space: FeatureSpace, card: Card) -> None:
         import onnx
@@ -67,16 +71,10 @@ class CardBackbone:
                 "again."
             )
         self._card = card
-        self._network = OnnxRuntimeNetwork(card, space.spec.backbone, space.spec.images.shape, batch_size=1)
+        self._network = OnnxRuntimeNetwork(card, space.spec.backbone, space.spec.images.shape, batch_size=2)
+        self.one_by_one = self._network.batch_size == 1
         self._model = _of_known_version(onnx.load(card.main), card)
         self.opset = _version(self._model)
-
-    @property
-    def images(self) -> int | None:
-        """The number of images of a batch, if the file is made for one only."""
-        (port,) = (one for one in self._model.graph.input if one.name == self._network.input)
-        sides = port.type.tensor_type.shape.dim
-        return 1 if sides and sides[0].dim_value == 1 else None
 
     def rows(self, graph: Graph, pixels: str) -> str:
         """Return the network's rows, (n, width), of its input (n, channels, height, width)."""

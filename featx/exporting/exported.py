@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,9 +11,8 @@ from typing import Any, Literal
 
 from featx.errors import UsageError
 from featx.exporting.checking import Check, check, images_to_check
-from featx.exporting.keras_file import KerasSession, pixels_of, write_keras
+from featx.exporting.keras_file import FACTS, KerasSession, expressible, write_keras
 from featx.exporting.onnx_file import OnnxSession, check_installed, write_onnx
-from featx.exporting.provenance import ANY_SIZE
 from featx.features import Extraction
 from featx.files import write_file
 from featx.prediction import read_model
@@ -21,8 +22,8 @@ from featx.runs import Model, extract_new
 Format = Literal["onnx", "keras"]
 FORMATS: tuple[Format, ...] = ("onnx", "keras")
 ENDINGS = {"onnx": ".onnx", "keras": ".keras"}
-# The first bytes of such files; those of an ONNX file are its IR version.
-STARTS = {"onnx": b"\x08", "keras": b"PK\x03\x04"}
+# What follows the version of the format, two bytes, in an ONNX file that featx wrote: the name of its producer.
+PRODUCER = b"\x12\x05featx"
 
 
 @dataclass(frozen=True)
@@ -85,17 +86,19 @@ def export(
         progress: Called with how far the work is.
 
     Raises:
-        UsageError: The format cannot express the network or the classifier, packages for it are missing, or there are
-            no images to check the file on.
+        UsageError: The format cannot express the network or the classifier, packages for it are missing, there are
+            no images to check the file on, or `out` is a file that featx did not export.
         UntrustedError: The file does not give the probabilities of `predict`; it is not kept.
         RunError: The folder is neither, or damaged.
         FeatxError: What `predict` raises.
     """
     out = Path(out)
-    chosen = chosen_format(out, format)
+    chosen = check_out(out, format)
     if chosen == "onnx":
         check_installed()
     model = read_model(run)
+    if chosen == "keras":
+        expressible(model)
     if model.recipe.backbone.precision == "mixed":
         raise UsageError(
             "Expected a run whose features are in precision 'float32', received one in 'mixed', which other programs "
@@ -103,19 +106,22 @@ def export(
         )
     paths = images_to_check(model, None if data is None else Path(data))
     extraction = extract_new(model, paths, cache=cache, weights=weights)
-    results: list[Check] = []
+    results: list[tuple[str, Check]] = []
     write_file(out, partial(_write, model=model, extraction=extraction, chosen=chosen, results=results))
-    part = extraction.space.spec.images
-    pixels = ANY_SIZE if chosen == "onnx" else pixels_of(part)
-    (result,) = results
+    ((pixels, result),) = results
     return Exported(out, chosen, model.classes, pixels, out.stat().st_size, result.images, result.largest_difference)
 
 
-def chosen_format(out: Path, wanted: str | None) -> Format:
-    """Return the format that is meant.
+def check_out(out: Path, wanted: str | None) -> Format:
+    """Return the format that is meant, after a check of the file's name and of what is there.
+
+    Args:
+        out: The file to write.
+        wanted: The format; None if the file's ending says it.
 
     Raises:
-        UsageError: There is no such format, or the file's ending is that of another one or of none.
+        UsageError: There is no such format, the file's ending is that of another one or of none, or it is there and
+            featx did not export it.
     """
     if wanted is not None and wanted not in FORMATS:
         raise UsageError(f"Expected the format {' or '.join(FORMATS)}, received {wanted!r}.")
@@ -123,14 +129,41 @@ def chosen_format(out: Path, wanted: str | None) -> Format:
     if by_ending is None or wanted not in (None, by_ending):
         endings = ENDINGS[wanted] if wanted else " or ".join(ENDINGS.values())
         raise UsageError(f"Expected a file that ends in {endings}, received {out.name!r}; choose another --out.")
+    _refuse_other_files(out)
     return by_ending
 
 
-def _write(draft: Path, model: Model, extraction: Extraction, chosen: Format, results: list[Check]) -> None:
+def _refuse_other_files(out: Path) -> None:
+    """Refuse to replace what featx did not export, which may be the network that the run was made with."""
+    if not (out.exists() or out.is_symlink()):
+        return
+    with suppress(OSError, zipfile.BadZipFile):
+        if out.is_file() and (not out.stat().st_size or _was_exported(out)):
+            return
+    raise UsageError(
+        f"Expected a new file, or one that featx export wrote, at {out}, found something else there; choose another "
+        "--out."
+    )
+
+
+def _was_exported(path: Path) -> bool:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            return FACTS in archive.namelist()
+    with path.open("rb") as file:
+        return file.read(2 + len(PRODUCER))[2:] == PRODUCER
+
+
+def _write(
+    draft: Path, model: Model, extraction: Extraction, chosen: Format, results: list[tuple[str, Check]]
+) -> None:
     """Write the file and check it; nothing stays if that fails."""
+    space = extraction.space
+    session: OnnxSession | KerasSession
     if chosen == "onnx":
-        write_onnx(draft, model, extraction.space)
-        results.append(check(OnnxSession(draft), model, extraction))
+        pixels = write_onnx(draft, model, space)
+        session = OnnxSession(draft)
     else:
-        write_keras(draft, model, extraction.space)
-        results.append(check(KerasSession(draft, extraction.space.spec.images), model, extraction))
+        pixels = write_keras(draft, expressible(model), space)
+        session = KerasSession(draft, space.spec.images)
+    results.append((pixels, check(session, model, extraction)))

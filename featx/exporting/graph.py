@@ -11,7 +11,7 @@ import numpy as np
 LOWEST = 13
 # Of a network that featx converts. tf2onnx knows no later one.
 USUAL = 17
-# What onnxruntime needs to read `Gelu` and the like from other files is in their own number.
+# The format's version that came with these operators; a model that is put in may have a later one, which then counts.
 IR_VERSION = 8
 
 
@@ -78,7 +78,7 @@ class Graph:
         """Put another model's nodes here; return the name that its output has now.
 
         Args:
-            model: With the same version of ONNX's operators.
+            model: Its operators are of the same version, or of an earlier one in which they mean the same.
             prefix: Put before all its names, so that none is there twice.
             inputs: For each of its inputs, the value that it gets.
             output: The output that is needed.

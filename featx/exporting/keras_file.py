@@ -24,19 +24,30 @@ from featx.runs import HeadModel, Model
 FACTS = "featx.json"
 
 
-def write_keras(path: Path, model: Model, space: FeatureSpace) -> None:
-    """Write a run's head with its network and preprocessing; `featx.json` in the archive has the classes.
+def expressible(model: Model) -> HeadModel:
+    """Return a model that Keras can express.
 
     Raises:
-        UsageError: The network is not one of Keras, or the model is a saved classifier.
+        UsageError: It is a saved classifier.
+    """
+    if isinstance(model, HeadModel):
+        return model
+    raise UsageError(
+        "Expected the folder of a run for --format keras, received a saved classifier of scikit-learn, which Keras "
+        "cannot express; use --format onnx."
+    )
+
+
+def write_keras(path: Path, model: HeadModel, space: FeatureSpace) -> str:
+    """Write a run's head with its network and preprocessing; return what the file's input is.
+
+    `featx.json` in the archive has the classes.
+
+    Raises:
+        UsageError: The network is not one of Keras.
         FeatxError: What reading the network and the head raises.
         OSError: The file cannot be written.
     """
-    if not isinstance(model, HeadModel):
-        raise UsageError(
-            "Expected the folder of a run for --format keras, received a saved classifier of scikit-learn, which "
-            "Keras cannot express; use --format onnx."
-        )
     card = space.weights.card
     if card is not None and card.kind != "keras":
         raise UsageError(
@@ -60,13 +71,14 @@ def write_keras(path: Path, model: Model, space: FeatureSpace) -> None:
         whole = keras.Model(inputs, probabilities, name="featx")
         whole.trainable = False
         whole.save(path)
-    facts = provenance(model, space, pixels_of(part))
+    pixels = _pixels_of(part)
+    facts = provenance(model, space, pixels)
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(FACTS, json.dumps(facts, indent=2, ensure_ascii=False))
+    return pixels
 
 
-def pixels_of(part: ImagesPart) -> str:
-    """Return what the file's input is."""
+def _pixels_of(part: ImagesPart) -> str:
     height, width = part.shape
     how = f"{part.resize} with antialiasing, fit {part.fit}"
     how += "" if part.resize_to is None else f", resize_to {part.resize_to}"

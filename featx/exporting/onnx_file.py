@@ -17,12 +17,11 @@ from featx.exporting.graph import Graph
 from featx.exporting.pixels import network_input
 from featx.exporting.provenance import ANY_SIZE, as_texts, provenance
 from featx.features import FeatureSpace
+from featx.networks import load_onnxruntime, onnxruntime_failures
 from featx.runs import HeadModel, Model
 
 PACKAGES = ("onnx", "onnxruntime", "skl2onnx", "tf2onnx")
 INPUT, OUTPUT = "images", "probabilities"
-# Protocol Buffers, in which ONNX files are written, hold at most 2 GB.
-LARGEST = 2**31 - 2**20
 
 
 def check_installed() -> None:
@@ -39,8 +38,8 @@ def check_installed() -> None:
         )
 
 
-def write_onnx(path: Path, model: Model, space: FeatureSpace) -> None:
-    """Write a run's head or a saved classifier with its network and preprocessing.
+def write_onnx(path: Path, model: Model, space: FeatureSpace) -> str:
+    """Write a run's head or a saved classifier with its network and preprocessing; return what the file's input is.
 
     Raises:
         UsageError: ONNX does not express the network or the classifier, or the file would be too large.
@@ -49,27 +48,31 @@ def write_onnx(path: Path, model: Model, space: FeatureSpace) -> None:
     """
     import onnx
 
-    document = _document(model, space)
-    size = sum(len(tensor.raw_data) for tensor in document.graph.initializer)
-    if size > LARGEST:
-        raise UsageError(
-            f"Expected a network and a head of at most 2 GB together, which is the most that an ONNX file holds, "
-            f"found {size / 1e9:.1f} GB; train a head on pooled features (--pooling avg), which is far smaller."
-        )
-    onnx.helper.set_model_props(document, as_texts(provenance(model, space, ANY_SIZE)))
-    path.write_bytes(document.SerializeToString())
-
-
-def _document(model: Model, space: FeatureSpace) -> Any:
-    from onnx import TensorProto, helper
-
     card = space.weights.card
     backbone: CardBackbone | KerasBackbone
-    if card is None or card.kind == "keras":
-        backbone, count = KerasBackbone(space), None
-    else:
-        backbone = CardBackbone(space, card)
-        count = backbone.images
+    backbone = KerasBackbone(space) if card is None or card.kind == "keras" else CardBackbone(space, card)
+    document = _document(model, space, backbone)
+    pixels = f"{ANY_SIZE}; one image at a time" if backbone.one_by_one else ANY_SIZE
+    onnx.helper.set_model_props(document, as_texts(provenance(model, space, pixels)))
+    path.write_bytes(_serialised(document))
+    return pixels
+
+
+def _serialised(document: Any) -> bytes:
+    from google.protobuf.message import EncodeError
+
+    try:
+        return bytes(document.SerializeToString())
+    except EncodeError as error:
+        raise UsageError(
+            "Expected a network and a head of at most 2 GB together, which is the most that an ONNX file holds, but "
+            "these are larger; train a head on pooled features (--pooling avg), which is far smaller."
+        ) from error
+
+
+def _document(model: Model, space: FeatureSpace, backbone: CardBackbone | KerasBackbone) -> Any:
+    from onnx import TensorProto, helper
+
     graph = Graph(backbone.opset)
     pixels = network_input(graph, INPUT, space.spec.images, space.preprocessing)
     rows = backbone.rows(graph, pixels)
@@ -77,7 +80,7 @@ def _document(model: Model, space: FeatureSpace) -> Any:
         # As rows are stored, and so as the head knows them.
         rows = graph.cast(graph.cast(rows, np.float16), np.float32)
     probabilities = _probabilities(graph, rows, model, space)
-    images = count or "images"
+    images = 1 if backbone.one_by_one else "images"
     return graph.model(
         helper.make_tensor_value_info(INPUT, TensorProto.UINT8, [images, "height", "width", 3]),
         helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [images, len(model.classes)]),
@@ -100,13 +103,12 @@ class OnnxSession:
     """An exported file in onnxruntime."""
 
     def __init__(self, path: Path) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
+        runtime = load_onnxruntime()
+        options = runtime.SessionOptions()
         options.log_severity_level = 4  # what is wrong is raised
         try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except _errors() as error:
+            self._session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except onnxruntime_failures() as error:
             raise EngineError(
                 f"Expected a file that onnxruntime reads, but it refuses it: {reason_of(error).rstrip('.')}; use "
                 "--format keras, or another network."
@@ -116,18 +118,10 @@ class OnnxSession:
         """Return the probabilities, (classes,), of an image, (height, width, 3) RGB, of any size."""
         try:
             (output,) = self._session.run([OUTPUT], {INPUT: pixels[None]})
-        except _errors() as error:
+        except onnxruntime_failures() as error:
             raise EngineError(
                 f"Expected a file that onnxruntime runs, but it fails on {pixels.shape[1]} × {pixels.shape[0]} "
                 f"pixels: {reason_of(error).rstrip('.')}; use --format keras, or another network."
             ) from error
         probabilities: NDArray[np.float64] = np.asarray(output, np.float64)[0]
         return probabilities
-
-
-def _errors() -> tuple[type[Exception], ...]:
-    """Return what onnxruntime raises; its own errors have no common base."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
-
-    own = (one for one in vars(state).values() if isinstance(one, type) and issubclass(one, Exception))
-    return (*own, RuntimeError, ValueError)

@@ -74,25 +74,16 @@ def resized(graph: Graph, pixels: str, height: Side, width: Side, method: str) -
     horizontal = graph.add("Transpose", _weights(graph, width, method), perm=[1, 0])
     start = len(graph.nodes)
     no = _pass(graph, _pass(graph, pixels, horizontal, left=False), vertical, left=True)
-    if not _orders():
-        return no
     middle = len(graph.nodes)
     yes = _pass(graph, _pass(graph, pixels, vertical, left=True), horizontal, left=False)
     branches = (graph.nodes[middle:], graph.nodes[start:middle])
     del graph.nodes[start:]
-    # The intermediate image has whole numbers, too, so the order of the passes matters.
+    # The order matters, since the image between the passes has whole numbers, too. Pillow, from 13 on, begins with
+    # the columns where the height loses more than twice as many pixels as the width.
     lost = [graph.add("Sub", side.length, side.whole) for side in (height, width)]
     zero, two = graph.constant(0, np.int64), graph.constant(2, np.int64)
     more = graph.add("Greater", lost[0], graph.add("Mul", lost[1], two))
     return graph.choose(graph.add("And", graph.add("Greater", lost[0], zero), more), yes, no, branches)
-
-
-def _orders() -> bool:
-    """Whether this Pillow begins with the columns where the height is reduced by far more than the width."""
-    from packaging.version import Version
-    from PIL import __version__
-
-    return Version(__version__) >= Version("13")
 
 
 def _pass(graph: Graph, pixels: str, weights: str, *, left: bool) -> str:

@@ -19,6 +19,8 @@ from .framework import has_onnxruntime as has_onnxruntime
 from .framework import has_openvino as has_openvino
 from .framework import hidden_module as hidden_module
 from .framework import load_keras as load_keras
+from .framework import load_onnxruntime as load_onnxruntime
+from .framework import onnxruntime_failures as onnxruntime_failures
 from .framework import plain_keras as plain_keras
 from .framework import quieten as quieten
 from .graphs.graph import affine_numbers as affine_numbers

@@ -199,6 +199,14 @@ def load_onnxruntime() -> ModuleType:
     return onnxruntime  # type: ignore[no-any-return]
 
 
+def onnxruntime_failures() -> tuple[type[Exception], ...]:
+    """Return what onnxruntime raises; its own errors have no common base."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    own = (value for value in vars(state).values() if isinstance(value, type) and issubclass(value, Exception))
+    return (*own, RuntimeError, ValueError)
+
+
 @contextmanager
 def hidden_module(name: str) -> Iterator[None]:
     """Within the block, let imports of a module fail as if it were not installed, unless it is already loaded."""

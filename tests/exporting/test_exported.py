@@ -178,8 +178,33 @@ def test_a_network_with_a_card_is_put_into_the_file(
     assert metadata(result.file)["licence"] == "MIT"
     if "dtype" not in options:
         check_bare(result.file, run, files_of(data / "test"), tmp_path / "cache")
+    assert ("one image at a time" in result.input) == ("batch" in options)
+    assert metadata(result.file)["input"] == result.input
     with pytest.raises(UsageError, match=r"small is in the format onnx; use --format onnx\."):
         export(run, tmp_path / "run.keras", cache=tmp_path / "cache")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", ["onnx", "keras"])
+def test_a_network_of_keras_that_takes_grey_images_is_exported(ending: str, tmp_path: Path) -> None:
+    keras = load_keras()
+    network = tmp_path / "grey.keras"
+    keras.utils.set_random_seed(3)
+    inputs = keras.Input((24, 24, 1))
+    keras.Model(inputs, keras.layers.Conv2D(6, 8, strides=8, activation="relu")(inputs)).save(network)
+    card = write_onnx_card(
+        network,
+        {
+            "kind": "keras",
+            "input": {"layout": "nhwc", "colour": "grey", "size": (24, 24)},
+            "pixels.mean": (0.4,),
+            "pixels.std": (0.2,),
+        },
+    )
+    data = small_data(tmp_path / "data", train=6, test=3, size=60)
+    recipe = default_recipe(str(card)).replaced({"fit.epochs": 3, "fit.validation": 0.0})
+    run = fit_head(data, recipe, tmp_path / "run", cache=tmp_path / "cache").run
+    assert export(run, tmp_path / f"run.{ending}", cache=tmp_path / "cache").largest_difference < 1e-5
 
 
 @pytest.mark.slow
@@ -200,7 +225,7 @@ def test_a_saved_classifier_is_exported(layer: Any, classifier: str, fitted: Fit
     assert about["data_sha256"]
     assert ("head_sha256" in about) == (layer == "penultimate")
     with pytest.raises(UsageError, match="saved classifier of scikit-learn, which Keras cannot express"):
-        export(saved, tmp_path / "saved.keras", data=data_of(fitted), cache=cache_of(fitted))
+        export(saved, tmp_path / "saved.keras", cache=cache_of(fitted))
 
 
 @pytest.mark.slow
@@ -242,6 +267,30 @@ def test_wrong_formats_are_refused_before_any_work(out: str, chosen: Any, messag
         export(tmp_path / "no-run", tmp_path / out, format=chosen)
 
 
+@pytest.mark.parametrize("ending", ["onnx", "keras"])
+def test_a_network_is_not_replaced(ending: str, tiny_model: Path, tmp_path: Path) -> None:
+    file = tmp_path / f"network.{ending}"
+    if ending == "onnx":
+        write_onnx(file)
+    else:
+        shutil.copy(tiny_model, file)
+    before = file.read_bytes()
+    with pytest.raises(UsageError, match=f"network.{ending}, found something else there"):
+        export(tmp_path / "no-run", file)
+    assert file.read_bytes() == before
+
+
+def test_a_network_that_is_too_large_for_the_format_is_refused() -> None:
+    from google.protobuf.message import EncodeError
+
+    class TooLarge:
+        def SerializeToString(self) -> bytes:  # noqa: N802 - as in Protocol Buffers
+            raise EncodeError("Failed to serialize proto")  # what it says of more than 2 GB
+
+    with pytest.raises(UsageError, match=r"at most 2 GB together.*--pooling avg"):
+        onnx_file._serialised(TooLarge())
+
+
 def test_half_precision_is_refused(fitted: FitResult, tmp_path: Path) -> None:
     copied = shutil.copytree(fitted.run, tmp_path / "run")
     recipe = copied / "recipe.toml"
@@ -270,11 +319,16 @@ def test_the_documentation_reads_a_file_as_it_is(
     image = files_of(data_of(fitted) / "test")[0]
     shutil.copy(image, tmp_path / "xray.png")
     monkeypatch.chdir(tmp_path)
-    first, second = (block.body for block in blocks_of(text_of("export.md")) if block.language == "python")
+    first, second, third = (block.body for block in blocks_of(text_of("export.md")) if block.language == "python")
     names: dict[str, Any] = {}
     exec(first, names)
     (expected,) = predict(fitted.run, [image], cache=cache_of(fitted)).rows
     assert ast.literal_eval(capsys.readouterr().out) == pytest.approx(expected.probabilities, abs=1e-5)
-    classes = names.pop("classes")
+    values = list(expected.probabilities.values())
+    pytest.importorskip("openvino", reason="the package openvino is not installed")
+    del names["probabilities"]
     exec(second, names)
+    assert names["probabilities"][0] == pytest.approx(values, abs=1e-3)  # it computes pixels in single precision
+    classes = names.pop("classes")
+    exec(third, names)
     assert names["classes"] == classes

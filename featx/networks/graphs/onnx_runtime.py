@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from featx.errors import EngineError, RecipeError, UsageError, reason_of
 from featx.machine import available_memory, usable_cpus
 from featx.networks.cards.card import Card
-from featx.networks.framework import load_onnxruntime
+from featx.networks.framework import load_onnxruntime, onnxruntime_failures
 from featx.networks.graphs.onnx_files import scan_onnx
 from featx.networks.graphs.ports import check_sides, choose_input, choose_output, listed, needs_batch
 from featx.networks.graphs.tails import Output, tail_of
@@ -108,7 +108,7 @@ class OnnxRuntimeNetwork:
             batch = np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
         try:
             (output,) = self._session.run([self.output], {self.input: batch.astype(self.type)})
-        except _failures() as error:
+        except onnxruntime_failures() as error:
             raise EngineError(
                 f"Expected a network that onnxruntime can run on {self._card.input.size[0]} × "
                 f"{self._card.input.size[1]} pixels, but {self._card.name} fails: {_problem(error)}; use the engine "
@@ -167,7 +167,7 @@ def _opened(card: Card, model: str | bytes) -> Any:
         options.add_session_config_entry(FOLDER_OPTION, folder)
     try:
         return runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except _failures() as error:
+    except onnxruntime_failures() as error:
         raise EngineError(
             f"Expected a network that onnxruntime can run in {card.main}, but it cannot: {_problem(error)}; use the "
             "engine openvino (--engine openvino), or pass another network."
@@ -179,14 +179,6 @@ def _limit_memory(runtime: ModuleType) -> None:
     """Let onnxruntime take no more memory than is free, so that a network that wants more gives an error."""
     memory = runtime.OrtMemoryInfo("Cpu", runtime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, runtime.OrtMemType.DEFAULT)
     runtime.create_and_register_allocator(memory, runtime.OrtArenaCfg({"max_mem": available_memory()}))
-
-
-def _failures() -> tuple[type[Exception], ...]:
-    """Return what onnxruntime raises; its own errors have no common base."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
-
-    own = (value for value in vars(state).values() if isinstance(value, type) and issubclass(value, Exception))
-    return (*own, RuntimeError, ValueError)
 
 
 def _problem(error: Exception) -> str:
