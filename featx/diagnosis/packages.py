@@ -52,11 +52,12 @@ def package_problems(packages: tuple[Package, ...]) -> Iterator[Problem]:
     """Yield the packages that are missing, unless they are for an extra, and those in a version that does not fit."""
     if not packages:
         yield Problem("featx is not installed, so the packages that it needs are unknown", "pip install featx")
-    for package in packages:
-        if not package.fits and (package.installed is not None or package.extra is None):
-            state = "is not installed" if package.installed is None else f"is {package.installed}"
-            what = f"the package {package.name} {state}, and featx needs {package.required or 'it'}"
-            yield Problem(what, f"pip install '{package.name}{package.required}'")
+    faulty = [one for one in packages if not one.fits and (one.installed is not None or one.extra is None)]
+    # Two extras may need the same.
+    for package in {(one.name, one.required): one for one in faulty}.values():
+        state = "is not installed" if package.installed is None else f"is {package.installed}"
+        what = f"the package {package.name} {state}, and featx needs {package.required or 'it'}"
+        yield Problem(what, f"pip install '{package.name}{package.required}'")
 
 
 def missing_of_extras(packages: tuple[Package, ...]) -> dict[str, list[str]]:

@@ -251,4 +251,4 @@ def test_the_command_lists_problems_with_their_fixes(tmp_path: Path, monkeypatch
     assert "extra      import lacks torch, timm: pip install 'featx[import]'\n" in result.stdout
     problem = r"Problem: the engine fused .*: ImportError: no LLVM\.\n  Fix: pip install .* numba"
     assert re.search(problem, result.stdout)
-    assert "openvino does not work" not in result.stdout  # an extra that is not installed is no problem
+    assert "openvino does not work" not in result.stdout  # what is not installed is listed with the packages
