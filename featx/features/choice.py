@@ -95,7 +95,7 @@ def check_has_card(spec: FeatureSpec, weights: Weights | None = None) -> None:
 
 
 def with_card(spec: Spec, weights: Weights) -> Spec:
-    """Return the features of a network with a card, which says the pooling and the fields of `images` that are not set.
+    """Return the features of a network with a card, whose pooling and fields of `images` are used where none are set.
 
     `width` belongs to `size`, and `resize_to` to `fit`: they are not the card's if the other is the spec's.
 

@@ -135,11 +135,12 @@ def with_fields(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
 def dump_recipe(recipe: Recipe) -> str:
     """Return a recipe as TOML with every default written out and paths absolute; `load_recipe` reads it back.
 
-    Fields of images that are left to the network's card stay left out.
+    What is left to the network's card stays left out.
     """
-    document = _with_absolute_paths(recipe).model_dump(mode="json", exclude_none=True)
+    recipe, options = _with_absolute_paths(recipe), {"mode": "json", "exclude_none": True}
+    document = recipe.model_dump(**options)
     if _has_card(document["backbone"]):
-        document["images"] = recipe.images.model_dump(mode="json", exclude_none=True, exclude_unset=True)
+        document |= recipe.tables_beside_card(**options)
     return tomli_w.dumps(document)
 
 
@@ -158,8 +159,8 @@ def _document(source: str) -> dict[str, Any]:
             f"Recipe {source}: base must be one of {', '.join(recipe_names())}, received {shown(base)}."
         )
     merged = _merged(_document(base), document)
-    if _has_card(merged.get("backbone")):  # which says how images are resized where the document does not
-        merged["images"] = document.get("images", {})
+    if _has_card(merged.get("backbone")):  # the base's are for another network
+        merged |= {"images": document.get("images", {}), "backbone": document["backbone"]}
     return merged
 
 

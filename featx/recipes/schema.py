@@ -255,6 +255,11 @@ class Recipe(FeatureSpec):
     head: HeadPart = HeadPart()
     fit: FitPart = FitPart()
 
+    def tables_beside_card(self, **options: Any) -> dict[str, Any]:
+        """Return the tables of which the network's card may say the rest, without the fields that are not set."""
+        parts = {"images": self.images, "backbone": self.backbone}
+        return {name: part.model_dump(exclude_unset=True, **options) for name, part in parts.items()}
+
     def replaced(self, changes: dict[str, Any]) -> Recipe:
         """Return a copy with some fields replaced, validated again.
 
@@ -265,8 +270,7 @@ class Recipe(FeatureSpec):
         Raises:
             pydantic.ValidationError: A value is not valid for its field, or a list has no such index.
         """
-        # Fields of images that are not set may be those of the network's card.
-        document: Any = self.model_dump() | {"images": self.images.model_dump(exclude_unset=True)}
+        document: Any = self.model_dump() | self.tables_beside_card()
         for dotted, value in changes.items():
             document = _with(document, dotted.split("."), value, ())
         return Recipe.model_validate(document)
