@@ -58,7 +58,7 @@ def build_hub(name: str, tokens: Tokens | None = None) -> Built:
     with fetching(f"hf:{name}"), quiet_hub(), _silence(transformers):
         loaded = _load(transformers, source, str(folder or name))
         licence = licence_in(folder / "README.md") if folder else _hub_licence(hub, name)
-    given, pixels = hub_pixels(loaded.processor.to_dict(), loaded.config.to_dict())
+    given, pixels = hub_pixels(loaded.processor.to_dict(), f"of {source}")
     shape = (3, *given.size)
     module, names, output = _outputs(torch, loaded, source, shape, tokens)
 

@@ -16,7 +16,6 @@ from featx.networks.importing.built import Built, Floats, load_packages
 from featx.networks.importing.hubs import fetching, quiet_hub
 from featx.networks.importing.onnx_export import INPUT, make_module, outputs_of, write_onnx
 
-
 # What the authors of networks on the hub add to its configuration, as their pages say. Names of classes are those of
 # timm.layers and torch.nn.
 SWIGLU = {"mlp_layer": "SwiGLUPacked", "act_layer": "SiLU"}
@@ -60,7 +59,7 @@ def build_timm(name: str, tokens: Tokens | None = None, *, pretrained: bool = Tr
     with fetching(source), quiet_hub():
         model = _create(timm, torch, name, pretrained)
     config = timm.data.resolve_data_config({}, model=model)
-    given, pixels = timm_pixels({"pretrained_cfg": config})
+    given, pixels = timm_pixels({"pretrained_cfg": config}, f"of {source}")
     names, forward = _outputs(model, torch, config["input_size"])
     module = make_module(forward, model)
     transform = timm.data.create_transform(**config, is_training=False)
@@ -95,6 +94,11 @@ def _create(timm: Any, torch: Any, name: str, pretrained: bool) -> Any:
     arguments = {key: getattr(classes[key], value) if key in classes else value for key, value in given.items()}
     # First with its classifier: where the number of classes is another, timm accepts weights that are missing.
     model = timm.create_model(name, pretrained=pretrained, **arguments)
+    if getattr(model, "dynamic_img_size", False):
+        # An exported network would resample its position embedding, which engines do in different ways.
+        size = tuple(timm.data.resolve_data_config({}, model=model)["input_size"][1:])
+        arguments |= {"img_size": size, "dynamic_img_size": False}
+        model = timm.create_model(name, pretrained=pretrained, **arguments)
     model.reset_classifier(0)
     return model.eval()
 

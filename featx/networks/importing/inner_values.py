@@ -10,7 +10,9 @@ from featx.networks.framework import has_openvino, load_openvino
 
 Shape = tuple[int | None, ...]
 # What may stand after a classifier's last layer.
-ENDS = frozenset({"Add", "Convert", "Reshape", "Squeeze", "Sigmoid", "Softmax", "LogSoftmax", "Unsqueeze"})
+ENDS = frozenset(
+    {"Add", "Convert", "Identity", "LogSoftmax", "Reshape", "Sigmoid", "Softmax", "Squeeze", "Unsqueeze"}
+)
 LAYERS = frozenset({"MatMul", "Convolution"})
 RANKS = (2, 3, 4)
 
@@ -33,7 +35,7 @@ def inner_values(path: Path) -> Mapping[str, Shape]:
     """Return the shapes of values inside a network that can be its output, by name; none without OpenVINO."""
     if not has_openvino():
         return {}
-    found = {}
+    found: dict[str, Shape] = {}
     for node in _read(path).get_ordered_ops():
         if node.get_type_name() in ("Constant", "Parameter", "Result"):
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -103,8 +104,12 @@ def test_a_class_token_is_refused_where_there_is_none(tmp_path: Path) -> None:
 def test_settings_that_do_not_say_how_pixels_are_prepared_are_refused(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    folder = folder_of(tmp_path, "vit")
-    (folder / "preprocessor_config.json").unlink()
-    with caplog.at_level(logging.ERROR), pytest.raises((UsageError, WeightsError)):
+    folder = folder_of(tmp_path, "clip")
+    file = folder / "preprocessor_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"do_center_crop": False}))
+    with pytest.raises(UsageError, match=r"^Settings of hf:clip: input\.size is missing"):
+        import_backbone(f"hf:{folder}", tmp_path / "out")
+    file.unlink()
+    with caplog.at_level(logging.ERROR), pytest.raises(WeightsError, match=r"hf:.*clip, but it could not be built"):
         import_backbone(f"hf:{folder}", tmp_path / "out")
     assert not (tmp_path / "out").exists()
