@@ -72,26 +72,26 @@ def _recipe_of_card(path: str) -> Recipe:
     return Recipe(name=card.name, backbone=part, images=card.images(), preprocess=PreprocessPart(mode="card"))
 
 
-def check_has_card(spec: FeatureSpec, weights: Weights | None = None) -> None:
-    """Check that a network has a card, if its pixels shall be prepared as one says.
-
-    Args:
-        spec: The features.
-        weights: What `find_weights` returned for the network; if not given, its name decides.
+def check_has_card(spec: FeatureSpec) -> None:
+    """Check by its name that a network has a card, if its pixels shall be prepared as one says.
 
     Raises:
         RecipeError: It has none.
         UsageError: There is no network of that name.
     """
     name = spec.backbone.name
-    has_one = is_card(name) if weights is None else weights.card is not None
-    if spec.preprocess.mode == "card" and not has_one:
+    if spec.preprocess.mode == "card" and not is_card(name):
         if not is_model_file(name):
             find_backbone(name)  # a name that is none is the first thing to say
-        raise RecipeError(
-            f"Preprocessing 'card' is for networks with a card, and {name} has none; choose preprocess.mode "
-            "'imagenet', 'rescale', 'raw' or 'featurewise' (--preprocess)."
-        )
+        raise without_card(name)
+
+
+def without_card(name: str) -> RecipeError:
+    """Return the error for a network that shall be prepared as its card says and has none."""
+    return RecipeError(
+        f"Preprocessing 'card' is for networks with a card, and {name} has none; choose preprocess.mode 'imagenet', "
+        "'rescale', 'raw' or 'featurewise' (--preprocess)."
+    )
 
 
 def with_card(spec: Spec, weights: Weights) -> Spec:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import RecipeError
-from featx.features.choice import check_has_card, with_card
+from featx.features.choice import with_card, without_card
 from featx.images import DECODE_RULE, VIEW_RULE, Preprocessing, ViewSpec
 from featx.networks import Card, Engine, NetworkSource, Weights, own_preprocessing
 from featx.recipes import FeatureSpec
@@ -89,8 +89,9 @@ class FeatureSpace(SpacePair):
 
 def _preprocessing(spec: FeatureSpec, weights: Weights) -> Preprocessing:
     part = spec.preprocess
-    check_has_card(spec, weights)
-    if part.mode == "card" and weights.card is not None:
+    if part.mode == "card":
+        if weights.card is None:
+            raise without_card(spec.backbone.name)
         return weights.card.preprocessing()
     if part.mode == "imagenet":
         return own_preprocessing(spec.backbone.name)

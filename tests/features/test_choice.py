@@ -9,8 +9,10 @@ from onnx_networks import card_document
 
 from featx.errors import RecipeError, UsageError, WeightsError
 from featx.features.choice import check_has_card, default_recipe, with_card, with_size
+from featx.features.spaces import FeatureSpace
 from featx.networks import Card, Weights, write_card
 from featx.recipes import ImagesPart, Recipe, dump_recipe, load_recipe, override
+from featx.store import Store
 
 RESCALED = {"preprocess.mode": "rescale"}
 CROPPED = {"pixels.interpolation": "bicubic", "pixels.fit": "crop", "pixels.resize_to": 40}
@@ -104,11 +106,11 @@ def test_another_preparation_than_the_cards_is_said(tmp_path: Path, caplog: pyte
     assert caplog.text == ""
 
 
-def test_a_network_without_a_card_is_refused_before_its_weights_are_looked_for() -> None:
+def test_a_network_without_a_card_is_refused_before_its_weights_are_looked_for(tmp_path: Path) -> None:
     recipe = override(load_recipe("covid4-vgg16"), {"preprocess.mode": "card"})
     with pytest.raises(RecipeError, match="for networks with a card, and vgg16 has none"):
         check_has_card(recipe)
     with pytest.raises(RecipeError, match="for networks with a card, and vgg16 has none"):
-        check_has_card(recipe, weights_of(None))
+        FeatureSpace(recipe, weights_of(None), Store(tmp_path))
     with pytest.raises(UsageError, match=r"No backbone is named 'net'.*a folder needs a slash, such as \./net"):
         check_has_card(override(recipe, {"backbone.name": "net"}))
