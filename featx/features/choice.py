@@ -83,10 +83,10 @@ def check_has_card(spec: FeatureSpec) -> None:
     if spec.preprocess.mode == "card" and not is_card(name):
         if not is_model_file(name):
             find_backbone(name)  # a name that is none is the first thing to say
-        raise without_card(name)
+        raise no_card(name)
 
 
-def without_card(name: str) -> RecipeError:
+def no_card(name: str) -> RecipeError:
     """Return the error for a network that shall be prepared as its card says and has none."""
     return RecipeError(
         f"Preprocessing 'card' is for networks with a card, and {name} has none; choose preprocess.mode 'imagenet', "

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import RecipeError
-from featx.features.choice import with_card, without_card
+from featx.features.choice import no_card, with_card
 from featx.images import DECODE_RULE, VIEW_RULE, Preprocessing, ViewSpec
 from featx.networks import Card, Engine, NetworkSource, Weights, own_preprocessing
 from featx.recipes import FeatureSpec
@@ -91,7 +91,7 @@ def _preprocessing(spec: FeatureSpec, weights: Weights) -> Preprocessing:
     part = spec.preprocess
     if part.mode == "card":
         if weights.card is None:
-            raise without_card(spec.backbone.name)
+            raise no_card(spec.backbone.name)
         return weights.card.preprocessing()
     if part.mode == "imagenet":
         return own_preprocessing(spec.backbone.name)
