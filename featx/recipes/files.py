@@ -137,7 +137,8 @@ def dump_recipe(recipe: Recipe) -> str:
 
     What is left to the network's card stays left out.
     """
-    recipe, options = _with_absolute_paths(recipe), {"mode": "json", "exclude_none": True}
+    recipe = _with_absolute_paths(recipe)
+    options: dict[str, Any] = {"mode": "json", "exclude_none": True}
     document = recipe.model_dump(**options)
     if _has_card(document["backbone"]):
         document |= recipe.tables_beside_card(**options)

@@ -104,15 +104,15 @@ class OnnxRuntimeNetwork:
         return map(self.rows, batches)
 
     def _run(self, batch: NDArray[np.float32]) -> NDArray[Any]:
+        height, width = batch.shape[1:3]
         if self._card.input.layout == "nchw":
             batch = np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
         try:
             (output,) = self._session.run([self.output], {self.input: batch.astype(self.type)})
         except onnxruntime_failures() as error:
             raise EngineError(
-                f"Expected a network that onnxruntime can run on {self._card.input.size[0]} × "
-                f"{self._card.input.size[1]} pixels, but {self._card.name} fails: {_problem(error)}; use the engine "
-                "openvino (--engine openvino), or pass another network."
+                f"Expected a network that onnxruntime can run on {height} × {width} pixels, but {self._card.name} "
+                f"fails: {_problem(error)}; use the engine openvino (--engine openvino), or pass another network."
             ) from error
         return np.asarray(output)
 
