@@ -160,7 +160,9 @@ def fit_rows(extraction: Extraction, recipe: Recipe, engine: FitEngine) -> HeadF
         DataError: A class cannot be divided without dividing a group.
         ResourcesError: The head does not fit into memory, or training takes more than a day.
     """
-    recipe = recipe.model_copy(update={"images": extraction.spec.images, "preprocess": extraction.spec.preprocess})
+    spec = extraction.spec  # with what the training images and the network's card decide
+    known = {"images": spec.images, "preprocess": spec.preprocess, "backbone": spec.backbone}
+    recipe = recipe.model_copy(update=known)
     classes = extraction.dataset.classes
     images = images_by_role(extraction, recipe)
     check_fit_memory(recipe, extraction.dim, extraction.dataset, engine)

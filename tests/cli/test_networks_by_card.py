@@ -44,7 +44,7 @@ base = "covid4-resnet50v2"
 name = "mine"
 views.count = 1
 preprocess.mode = "card"
-backbone = { name = "net", pooling = "avg" }
+backbone = { name = "net" }
 fit = { epochs = 1, batch_size = 4 }
 head = { layers = [{ type = "dense", units = 4 }] }
 """
@@ -129,6 +129,7 @@ def test_from_a_recipe_to_a_report_and_after_a_move(
     recipe = load_recipe(project / "run" / "recipe.toml")
     card = load_card(project / "net")
     assert recipe.images == card.images()
+    assert recipe.backbone.pooling == "avg"
     manifest = json.loads((project / "run" / "manifest.json").read_text())
     assert manifest["weights"]["sha256"] == card.digest()
     assert manifest["weights"]["card"]["files"] == dict(card.files)
