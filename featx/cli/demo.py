@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @options.command
 def command(
     *,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for data, run, map and report.")] = Path(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for data, run and report.")] = Path(
         "featx-demo"
     ),
     recipe: Annotated[

@@ -121,13 +121,15 @@ def draw_map(
     added: Sequence[Source] = (),
     add_split: str | None = None,
     out: Path | None = None,
+    known: Path | None = None,
     formats: Sequence[str] = FORMATS,
 ) -> Map:
     """Draw a map of rows that are already open.
 
     `source` has the rows of a run or of data, and `added` those of new images, in the same features, to place on the
     map. `parameters` are from `map_parameters`. `out` is the folder of the files and of the stored map; without it
-    nothing is written. The other arguments are those of `visualize`.
+    nothing is written, and a map that is stored in the folder `known` is used. The other arguments are those of
+    `visualize`.
 
     Raises:
         DataError: The split has too few images, or the manifest has no such column.
@@ -136,7 +138,7 @@ def draw_map(
     base = source.of_split(split)
     placed = [*([] if add_split is None else [source.of_split(add_split)]), *added]
     base.column(by)  # if there is no such column, no map is made
-    stored, path = stored_map(base, parameters, out, split)
+    stored, path = stored_map(base, parameters, out or known, split, keep=out is not None)
     drawn = Map(
         embedding=stored.embedding,
         points=points_of(base, placed, stored.embedding, by),

@@ -65,11 +65,12 @@ class StoredMap:
 
 
 def stored_map(
-    source: Source, parameters: Parameters, folder: Path | None, split: str
+    source: Source, parameters: Parameters, folder: Path | None, split: str, *, keep: bool = True
 ) -> tuple[StoredMap, Path | None]:
     """Return the map of a source's rows and its file; a new map is made if the folder does not have this one.
 
-    If the folder is None, nothing is read or written. `split` is part of the file's name.
+    If the folder is None, nothing is read or written; without `keep`, a new map is not written. `split` is part of
+    the file's name.
     """
     check_rows(source.table.X)
     parameters = parameters.for_images(len(source.table))
@@ -81,13 +82,16 @@ def stored_map(
     except DataError as error:
         log.warning("%s", error)
         stored = None
-    if stored is None or not stored.matches(parameters, source.feature_set, source.table.digests):
-        stored = _new_map(source, parameters)
-        try:
-            write_file(path, partial(save_map, stored))
-        except StoreError as error:
-            log.warning("The map is not kept for the next time, because %s", error)
-            return stored, None
+    if stored is not None and stored.matches(parameters, source.feature_set, source.table.digests):
+        return stored, path
+    stored = _new_map(source, parameters)
+    if not keep:
+        return stored, None
+    try:
+        write_file(path, partial(save_map, stored))
+    except StoreError as error:
+        log.warning("The map is not kept for the next time, because %s", error)
+        return stored, None
     return stored, path
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from featx.maps import Map, visualize
-from featx.networks import find_backbone, find_imagenet, is_model_file
+from featx.networks import find_backbone, find_imagenet
 from featx.phantoms.phantoms import write_phantoms
 from featx.progress import Progress, reports_progress
-from featx.recipes import Recipe, load_recipe, override
+from featx.recipes import Recipe, is_network_path, load_recipe, override
 from featx.reports import Report, report
 from featx.runs import REPORT, FitResult, fit_head
 
@@ -59,7 +59,7 @@ def demo(
     """Generate phantoms (radiographs), train the head of a recipe on them, draw a map, and write a report.
 
     Args:
-        out: Folder for data, run, map and report.
+        out: Folder for data, run and report; the map is in the run's folder.
         recipe: A recipe, its name or path. Images are not augmented, and `epochs` replaces the recipe's number.
         cache: The cache's folder; `cache` in `out` if not given.
         weights: As in recipes. If not given, those of the recipe; but random weights, with a lower learning rate, if
@@ -75,8 +75,8 @@ def demo(
     cache = Path(cache) if cache is not None else out / "cache"
     data = write_phantoms(out / "data", train=TRAIN, test=TEST, seed=seed)
     fit = fit_head(data, _shortened(recipe, weights, epochs, seed), out / "run", cache=cache)
-    drawn = visualize(out / "run", out=out / "map", cache=cache, seed=seed)
-    # Comparing classifiers would take about a minute.
+    drawn = visualize(out / "run", cache=cache, seed=seed)
+    # The report uses the stored map. Comparing classifiers would take about a minute.
     page = report(out / "run", out=out / REPORT, without=["comparison"], cache=cache, seed=seed)
     return Demo(data, fit, drawn, page)
 
@@ -98,6 +98,6 @@ def _shortened(recipe: Recipe | str | Path, weights: str | None, epochs: int, se
 def _weights_here(recipe: Recipe) -> str:
     """Return the recipe's weights, or `random` if these would have to be downloaded."""
     backbone = recipe.backbone
-    if backbone.weights != "imagenet" or is_model_file(backbone.name):
+    if backbone.weights != "imagenet" or is_network_path(backbone.name):
         return backbone.weights
     return "random" if find_imagenet(find_backbone(backbone.name)) is None else "imagenet"

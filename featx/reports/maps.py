@@ -42,7 +42,8 @@ def maps_blocks(
     rows = []
     for number, layer in enumerate(opened.layers):
         report_progress(f"maps of {opened.name}", number, len(opened.layers))
-        drawn = draw_map(opened.source(layer), map_parameters(seed=seed), add_split=add_split)
+        source, parameters = opened.source(layer), map_parameters(seed=seed)
+        drawn = draw_map(source, parameters, add_split=add_split, known=opened.run.path)
         blocks += [_interactive(opened, drawn, atlases, heading), _drawing(opened, drawn)]
         quality = (drawn.trustworthiness, drawn.stability, drawn.silhouette["features"], drawn.silhouette["map"])
         rows.append((TITLES[layer], count(drawn.n), *map(decimal, quality)))

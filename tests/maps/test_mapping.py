@@ -281,6 +281,22 @@ def test_a_stored_map_is_used_again_and_a_map_of_other_images_is_not(draw: Draw,
     assert load_map(first.stored).embedding.parameters.seed == 1
 
 
+def test_rows_that_are_open_are_drawn_on_a_known_map_which_stays_as_it_is(
+    draw: Draw, fitted: FitResult, cache: Path, tmp_path: Path
+) -> None:
+    source, parameters = read_source(fitted.run, cache=cache), map_parameters("pca")
+    assert draw_map(source, parameters, known=tmp_path).stored is None
+    assert list(tmp_path.iterdir()) == []
+    first = draw(method="pca", out=tmp_path, formats=())
+    assert first.stored is not None
+    before = first.stored.read_bytes()
+    again = draw_map(source, parameters, known=tmp_path)
+    assert (again.stored, again.files) == (first.stored, ())
+    np.testing.assert_array_equal(again.points.xy, first.points.xy)
+    assert draw_map(source, map_parameters("pca", seed=1), known=tmp_path).stored is None
+    assert first.stored.read_bytes() == before
+
+
 def test_a_damaged_stored_map_is_reported_and_made_again(
     draw: Draw, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

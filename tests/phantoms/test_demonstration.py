@@ -43,9 +43,9 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 
 def test_all_files_are_in_one_folder(shown: Demo) -> None:
     out = shown.data.parent
-    assert {path.name for path in out.iterdir()} == {"data", "run", "map", "cache", "report.html"}
+    assert {path.name for path in out.iterdir()} == {"data", "run", "cache", "report.html"}
     assert len(files_of(shown.data)) == 4 * 3 + 4
-    assert {path.suffix for path in (out / "map").iterdir()} == {".html", ".png", ".svg", ".csv", ".npz"}
+    assert {path.suffix for path in (out / "run").glob("tsne-*")} == {".html", ".png", ".svg", ".csv", ".npz"}
 
 
 def test_features_are_extracted_and_a_head_is_trained(shown: Demo) -> None:
