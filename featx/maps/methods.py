@@ -19,6 +19,8 @@ Points = NDArray[np.float64]
 # A new row is placed by openTSNE with this perplexity, from the median of this many neighbours.
 PLACING_PERPLEXITY = 5.0
 PLACING_START = 25
+# openTSNE imports it (1 s) to see whether it is there, and uses it for sparse rows and unusual distances alone.
+UNUSED_BY_TSNE = "pynndescent"
 # UMAP's spectral start needs more rows than the eigenvectors that it looks for.
 SPECTRAL = 10
 
@@ -30,7 +32,8 @@ def tsne(rows: Points, parameters: Parameters) -> Points:
 
     # Several threads would add up forces in a different order each time.
     model = TSNE(perplexity=parameters.perplexity, random_state=parameters.seed, initialization="pca", n_jobs=1)
-    return np.array(model.fit(rows), dtype=np.float64)
+    with hidden_module(UNUSED_BY_TSNE):
+        return np.array(model.fit(rows), dtype=np.float64)
 
 
 def tsne_2020(rows: Points, parameters: Parameters) -> Points:
@@ -60,7 +63,8 @@ def place_by_tsne(points: Points, rows: Points, new: Points, parameters: Paramet
     from openTSNE import TSNEEmbedding
     from openTSNE.affinity import PerplexityBasedNN
 
-    affinities = PerplexityBasedNN(rows, perplexity=parameters.perplexity, random_state=parameters.seed, n_jobs=1)
+    with hidden_module(UNUSED_BY_TSNE):
+        affinities = PerplexityBasedNN(rows, perplexity=parameters.perplexity, random_state=parameters.seed, n_jobs=1)
     reference = TSNEEmbedding(points.copy(), affinities, random_state=parameters.seed, n_jobs=1)
     perplexity = min(PLACING_PERPLEXITY, len(points) / 3)
     placed = reference.transform(new, perplexity=perplexity, k=min(PLACING_START, len(points)))
