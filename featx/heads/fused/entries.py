@@ -17,8 +17,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 # Parts of the work that may run in parallel. Their number fixes the order of summation.
 CHUNKS = 16
-# Below this number of weights, waking other threads takes longer than they save.
-SMALL = 250_000
+# Below this number of weights, waking other threads takes longer than they save in a few thousand steps, if the time
+# to compile for them (5 s, once) is counted too.
+SMALL = 400_000
 
 provide_folders([NUMBA])
 
