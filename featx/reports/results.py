@@ -113,9 +113,10 @@ def _scores(opened: OpenedRun) -> Table:
 
 def _baseline(classes: Sequence[str], test: Sequence[RunImage]) -> str:
     most = max(Counter(image.label for image in test).values())
+    points = f"{100 / len(test):.2g}"
     return (
         f"Always guessing the most frequent class gets {fraction_percent(most, len(test))}. Each test image counts "
-        f"for {100 / len(test):.2g} percentage points of accuracy."
+        f"for {points} percentage point{'' if points == '1' else 's'} of accuracy."
     )
 
 
