@@ -16,7 +16,7 @@ from featx.exporting.pixels import LUMA
 from featx.exporting.provenance import provenance
 from featx.features import FeatureSpace
 from featx.images import resize
-from featx.networks import KerasNetwork, affine_numbers, plain_keras
+from featx.networks import KerasNetwork, plain_keras
 from featx.recipes import ImagesPart
 from featx.runs import HeadModel, Model
 
@@ -87,7 +87,7 @@ def _pixels_of(part: ImagesPart) -> str:
 
 def _prepared(keras: ModuleType, images: Any, space: FeatureSpace) -> Any:
     """The network's input of pixels: scaled, with the channels in its order."""
-    colour, scale, mean, std = affine_numbers(space.preprocessing)
+    colour, scale, mean, std = space.preprocessing.affine_numbers()
     layers = keras.layers
     pixels = layers.Rescaling(1.0, name="pixels")(images)
     if colour == "grey":

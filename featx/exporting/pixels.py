@@ -7,7 +7,6 @@ import numpy as np
 from featx.exporting.graph import Graph
 from featx.exporting.resizing import Side, resized
 from featx.images import Preprocessing
-from featx.networks import affine_numbers
 from featx.recipes import ImagesPart
 
 LUMA = (19595, 38470, 7471)  # of Rec. 601, in units of 1/65536, as Pillow computes it
@@ -90,7 +89,7 @@ class _Whole:
 
 def _scaled(graph: Graph, pixels: str, preprocessing: Preprocessing) -> str:
     """Return pixels (n, 3, h, w) as the network takes them, in float32."""
-    colour, scale, mean, std = affine_numbers(preprocessing)
+    colour, scale, mean, std = preprocessing.affine_numbers()
     if colour == "grey":
         luma = graph.constant(np.reshape(LUMA, (1, 3, 1, 1)), np.float64)
         total = graph.reduce("ReduceSum", graph.add("Mul", pixels, luma), 1, keep=True)

@@ -52,7 +52,7 @@ class Preprocessing:
             A new array of the same shape; (…, 1) for `grey`.
 
         Raises:
-            RecipeError: The rule is `featurewise` and there are no statistics.
+            RecipeError: The rule is `featurewise` or `affine`, and there are no statistics.
         """
         if self.rule == "affine":
             return self._affine(images)
@@ -80,6 +80,18 @@ class Preprocessing:
         pixels -= np.array(mean, np.float32)
         pixels /= np.array(std, np.float32)
         return pixels
+
+    def affine_numbers(self) -> tuple[Colour, float, list[float], list[float]]:
+        """Return colour order, scale, means and deviations of the rule: (x × scale - mean) / std.
+
+        All rules are of this form; what they make of black and white says which numbers they have.
+        """
+        if self.rule == "affine":
+            mean, std = self._statistics()
+            return self.colour, self.scale, list(mean), list(std)
+        black, white = self(np.array([[0, 0, 0], [255, 255, 255]], np.uint8)).astype(np.float64)
+        std = 255 / (white - black)
+        return "bgr" if self.rule == "caffe" else "rgb", 1.0, list(-black * std), list(std)
 
     @property
     def channels(self) -> int:

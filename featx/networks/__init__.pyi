@@ -23,7 +23,6 @@ from .framework import load_onnxruntime as load_onnxruntime
 from .framework import onnxruntime_failures as onnxruntime_failures
 from .framework import plain_keras as plain_keras
 from .framework import quieten as quieten
-from .graphs.graph import affine_numbers as affine_numbers
 from .graphs.onnx_runtime import OnnxRuntimeNetwork as OnnxRuntimeNetwork
 from .importing.sources import import_backbone as import_backbone
 from .inspection import faulty_weight as faulty_weight

@@ -76,7 +76,7 @@ class Graph:
 
     def _prepared(self, pixels: Any, preprocessing: Preprocessing, wanted: Any) -> Any:
         ops = self._ops
-        colour, scale, mean, std = affine_numbers(preprocessing)
+        colour, scale, mean, std = preprocessing.affine_numbers()
         values = ops.convert(pixels, "f32")
         if colour == "grey":
             total = ops.reduce_sum(ops.multiply(values, _constant(LUMA)), _axes(3), keep_dims=True)
@@ -118,20 +118,6 @@ class _GraphOperations:
     def reshape(self, x: Any, newshape: Any) -> Any:
         # 0 keeps the number of images.
         return self._ops.reshape(x, np.array([0, *newshape[1:]], np.int64), special_zero=True).output(0)
-
-
-def affine_numbers(preprocessing: Preprocessing) -> tuple[str, float, list[float], list[float]]:
-    """Return colour order, scale, means and deviations of a rule: (x × scale - mean) / std.
-
-    All rules are of this form; what they make of black and white says which numbers they have.
-    """
-    if preprocessing.rule == "affine":
-        mean, std = preprocessing.mean or (), preprocessing.std or ()
-        return preprocessing.colour, preprocessing.scale, list(mean), list(std)
-    ends = np.array([[0, 0, 0], [255, 255, 255]], np.uint8)
-    black, white = preprocessing(ends).astype(np.float64)
-    std = 255 / (white - black)
-    return "bgr" if preprocessing.rule == "caffe" else "rgb", 1.0, list(-black * std), list(std)
 
 
 def _operations() -> Any:
