@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 @options.command
 def command(
     *,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for data, run and report.")] = Path(
-        "featx-demo"
-    ),
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for data, run and report.")] = Path("featx-demo"),
     recipe: Annotated[
         str,
         options.feature_option("--recipe", help="Name of a recipe, or its TOML file; its images are not augmented."),
@@ -46,7 +44,7 @@ def _show(result: Demo) -> None:
 
     run, cache, name = result.fit.run, result.fit.extraction.store.root, result.fit.recipe.name
     recipe = name if name in recipe_names() else f"{run}/recipe.toml"
-    test_image = next((result.data / "test").rglob("*.png"))
+    test_image = min((result.data / "test").rglob("*.png"))
     files = (result.report.file, run / "curves.png", run / "confusion.png", result.map.files[0])
     console.print_lines([f"{name} on generated radiographs (phantoms, not patients), weights: {_weights(result)}."])
     fit_head.show(result.fit)
