@@ -117,8 +117,10 @@ class Dense:
 
     def catch_up(self, steps: Steps) -> None:
         """Take the steps before the current one that rows of the kernel have skipped."""
-        if steps.step:
-            catch_up(self._adam, steps.step - 1, steps.rates)
+        last, newest = self._adam.last_step, steps.step - 1
+        # Most often none has, and then nothing needs to be compiled.
+        if ((last >= 0) & (last < newest)).any():
+            catch_up(self._adam, newest, steps.rates)
 
     def _no_entries(self) -> Entries:
         return Entries(np.zeros(len(self.kernel) + 1, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
