@@ -122,14 +122,3 @@ def _products_serial(entries: Entries, weights: Matrix, sums: Matrix) -> None:
 def products(entries: Entries, weights: Matrix, sums: Matrix) -> None:
     """Fill `sums`, (CHUNKS, b, h), with partial sums of the rows' product with (d, h) weights."""
     (_products_serial if weights.size < SMALL else _products_parallel)(entries, weights, sums)
-
-
-@compiled()
-def sum_chunks(sums: Matrix) -> Matrix:
-    """Add up partial sums, (CHUNKS, b, h) to (b, h)."""
-    out: Matrix = sums[0].copy()
-    for chunk in range(1, CHUNKS):
-        for k in range(out.shape[0]):
-            for j in range(out.shape[1]):
-                out[k, j] += sums[chunk, k, j]
-    return out

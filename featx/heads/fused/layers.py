@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.heads.fused.adam import AdamState, Pass, adam, adam_pass, catch_up
-from featx.heads.fused.entries import CHUNKS, Entries, Matrix, dropped, products, sum_chunks
+from featx.heads.fused.entries import CHUNKS, Entries, Matrix, dropped, products
 from featx.recipes import DropoutLayer, HeadPart
 
 
@@ -86,7 +86,8 @@ class Dense:
         """Return the product of a batch with the kernel, (rows, units)."""
         sums = np.empty((CHUNKS, rows, len(self.bias)), np.float32)
         products(entries, self.kernel, sums)
-        return sum_chunks(sums)
+        product: Matrix = sums.sum(axis=0)
+        return product
 
     def activate(self, product: Matrix) -> Matrix:
         """Return the layer's output, (b, units)."""
@@ -113,7 +114,8 @@ class Dense:
         sums = np.empty((CHUNKS, rows, len(self.bias)), np.float32)
         back = np.empty((0, len(self.kernel)), np.float32)
         self._pass(entries, upcoming, Pass(steps.step, steps.rates, delta, sums, back, defer=True))
-        return sum_chunks(sums)
+        product: Matrix = sums.sum(axis=0)
+        return product
 
     def catch_up(self, steps: Steps) -> None:
         """Take the steps before the current one that rows of the kernel have skipped."""
