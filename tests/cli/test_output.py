@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from onnx_networks import write_onnx
 from pipeline_data import files_of, small_data, small_recipe
 
 import featx
@@ -68,6 +69,10 @@ def results(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> dict[
         "cache explain": [files_of(data)[0], "--recipe", recipe],
         "recipes list": [],
         "recipes show": ["covid4-vgg16"],
+        "backbones list": [],
+        "backbones show": ["efficientnetlite0"],
+        "backbones import": [write_onnx(root / "é.onnx"), "--like", "vgg16", "--out", root / "imported"],
+        "export": [run, "--out", root / "exported.onnx"],
     }
     ends: dict[str, console.Result] = {}
     with pytest.MonkeyPatch.context() as patch:
@@ -78,7 +83,7 @@ def results(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> dict[
         patch.setattr(framework, "_quiet", False)
         for name, words in lists.items():
             patch.setattr(console, "finish", lambda result, json, name=name: ends.update({name: result}))
-            where = [] if name.startswith("recipes") else ["--cache", cache]
+            where = [] if name.startswith(("recipes", "backbones")) else ["--cache", cache]
             patch.setattr(sys, "argv", ["featx", *name.split(), *[str(word) for word in (*words, *where)]])
             with pytest.raises(SystemExit):
                 main()
