@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from featx.phantoms import demonstration
-from featx.phantoms.demonstration import EPOCHS, RECIPE, TEST, TRAIN, Demo, demo
+from featx.phantoms.demonstration import ENGINE, EPOCHS, RECIPE, TEST, TRAIN, Demo, demo
 from featx.phantoms.phantoms import write_phantoms
 from featx.prediction import predict
 from featx.recipes import load_recipe
@@ -34,7 +34,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """Three training images of each class and one test image, one epoch, random weights."""
     out = tmp_path_factory.mktemp("demonstration") / "demo"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(demonstration, "TRAIN", dict.fromkeys(demonstration.TRAIN, 3))
+        patch.setattr(demonstration, "TRAIN", 3)
         patch.setattr(demonstration, "TEST", 1)
         found = demo(out, weights="random", epochs=1)
     yield found
@@ -96,7 +96,7 @@ def small_pixels(root: Path, split: str) -> tuple[npt.NDArray[np.float64], list[
 def test_the_network_sees_what_small_images_do_not_show(seed: int, tmp_path: Path) -> None:
     root = write_phantoms(tmp_path / "data", train=TRAIN, test=TEST, seed=seed)
     recipe = demonstration._shortened(RECIPE, None, EPOCHS, seed)
-    accuracy = fit_head(root, recipe, tmp_path / "run", cache=tmp_path / "cache").test.accuracy
+    accuracy = fit_head(root, recipe, tmp_path / "run", cache=tmp_path / "cache", engine=ENGINE).test.accuracy
     assert accuracy is not None
     train, test = small_pixels(root, "train"), small_pixels(root, "test")
     models = [LogisticRegression(C=c, max_iter=5000) for c in (0.01, 0.1, 1)]
