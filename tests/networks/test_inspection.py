@@ -12,8 +12,8 @@ from network_data import keras_network, some_pixels
 
 from featx.errors import EngineError, RecipeError, WeightsError
 from featx.images import Preprocessing
-from featx.networks import build
 from featx.networks.build import NetworkSource
+from featx.networks.engines import Engine
 from featx.networks.framework import has_openvino, load_keras
 from featx.networks.openvino import OpenVINONetwork
 from featx.networks.weights import find_weights
@@ -125,7 +125,7 @@ def test_another_network_takes_any_pixels(chain: Chain, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("engine", ["keras", pytest.param("openvino", marks=needs_openvino)])
-def test_a_network_for_integers_gets_integers(engine: build.Engine, tmp_path: Path) -> None:
+def test_a_network_for_integers_gets_integers(engine: Engine, tmp_path: Path) -> None:
     path = saved(tmp_path / "bytes.keras", lambda layers, x: layers.Rescaling(1 / 255)(x), "uint8")
     with pytest.raises(RecipeError, match="use --preprocess raw"):
         source(path, tmp_path).build(engine, 2)
@@ -147,7 +147,7 @@ def test_a_network_for_small_integers_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("engine", ["auto", "keras"])
-def test_weights_that_are_not_finite(engine: build.Engine, value: float, tmp_path: Path) -> None:
+def test_weights_that_are_not_finite(engine: Engine, value: float, tmp_path: Path) -> None:
     path = saved(tmp_path / "bad.keras", lambda layers, x: x)
     model = load_keras().models.load_model(path)
     kernel, bias = model.get_weights()

@@ -29,7 +29,8 @@ def expected_map(prepared: NDArray[np.float32], seed: int = 0) -> NDArray[np.flo
     n, height, width, channels = prepared.shape
     patches = prepared.astype(np.float64).reshape(n, height // 8, 8, width // 8, 8, channels)
     values = np.einsum("nhawbc,fcab->nhwf", patches, kernel(channels, seed).astype(np.float64))
-    return np.maximum(values, 0).astype(np.float32)
+    positive: NDArray[np.float32] = np.maximum(values, 0).astype(np.float32)
+    return positive
 
 
 def write_onnx(

@@ -52,7 +52,8 @@ def no_entries(d: int) -> Entries:
 def product(rows: Matrix, weights: Matrix) -> Matrix:
     sums = np.full((CHUNKS, len(rows), weights.shape[1]), np.nan, np.float32)
     products(entries_of(rows), weights, sums)
-    return sums.sum(axis=0)
+    total: Matrix = sums.sum(axis=0)
+    return total
 
 
 class Step:
