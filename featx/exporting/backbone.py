@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -13,7 +9,7 @@ import numpy as np
 from featx.errors import EngineError, UsageError, reason_of
 from featx.exporting.graph import LOWEST, USUAL, Graph
 from featx.features import FeatureSpace
-from featx.networks import Card, KerasNetwork, OnnxRuntimeNetwork, plain_keras
+from featx.networks import Card, KerasNetwork, OnnxRuntimeNetwork, plain_keras, quiet_library
 
 BACKBONE = "backbone/"
 
@@ -41,7 +37,7 @@ class KerasBackbone:
 
         traced = self.network.traced()
         (argument,) = traced.structured_input_signature[0]
-        with plain_keras(), _quiet():
+        with plain_keras(), quiet_library("tf2onnx"):
             import tf2onnx
 
             whole = tf.function(lambda images: traced(images), input_signature=[argument], autograph=False)
@@ -125,17 +121,3 @@ def _of_known_version(model: Any, card: Card) -> Any:
             f"Expected operators of ONNX from version {LOWEST} on, but {card.main} has version {_version(model)} and "
             f"cannot be converted ({reason_of(error)[:80]}); export the network again with a later one."
         ) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep back what tf2onnx and TensorFlow say of their own parts."""
-    log = logging.getLogger("tf2onnx")
-    level = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        log.setLevel(level)

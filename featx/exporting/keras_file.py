@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import UsageError
-from featx.exporting.pixels import LUMA
 from featx.exporting.provenance import provenance
 from featx.features import FeatureSpace
-from featx.images import resize
+from featx.images import LUMA, resize
 from featx.networks import KerasNetwork, plain_keras
 from featx.recipes import ImagesPart
 from featx.runs import HeadModel, Model

@@ -6,10 +6,8 @@ import numpy as np
 
 from featx.exporting.graph import Graph
 from featx.exporting.resizing import Side, resized
-from featx.images import Preprocessing
+from featx.images import LUMA, Preprocessing
 from featx.recipes import ImagesPart
-
-LUMA = (19595, 38470, 7471)  # of Rec. 601, in units of 1/65536, as Pillow computes it
 
 
 def network_input(graph: Graph, images: str, part: ImagesPart, preprocessing: Preprocessing) -> str:

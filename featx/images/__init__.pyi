@@ -5,6 +5,7 @@ from .decoding import decode as decode
 from .decoding import read_bytes as read_bytes
 from .libtiff import silence_libtiff as silence_libtiff
 from .preprocess import CAFFE_MEAN as CAFFE_MEAN
+from .preprocess import LUMA as LUMA
 from .preprocess import TORCH_MEAN as TORCH_MEAN
 from .preprocess import TORCH_STD as TORCH_STD
 from .preprocess import ChannelStatistics as ChannelStatistics

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from featx.errors import DataError, RecipeError
 
+# The luma of Rec. 601 in units of 1/65536, as Pillow computes it.
+LUMA = (19595, 38470, 7471)
 Rule = Literal["rescale", "raw", "featurewise", "caffe", "tf", "torch", "affine"]
 Colour = Literal["rgb", "bgr", "grey"]
 
@@ -133,7 +135,9 @@ def in_colour(images: NDArray[np.uint8], colour: Colour) -> NDArray[np.uint8]:
     if colour == "grey":
         red, green, blue = (images[..., channel].astype(np.uint32) for channel in range(3))
         # As Pillow's mode L, so that images whose channels are equal keep their values.
-        return ((19595 * red + 38470 * green + 7471 * blue + 32768) >> 16).astype(np.uint8)[..., None]
+        of_red, of_green, of_blue = LUMA
+        total = of_red * red + of_green * green + of_blue * blue
+        return ((total + 32768) >> 16).astype(np.uint8)[..., None]
     return images if colour == "rgb" else np.ascontiguousarray(images[..., ::-1])
 
 

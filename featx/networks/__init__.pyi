@@ -22,6 +22,7 @@ from .framework import load_keras as load_keras
 from .framework import load_onnxruntime as load_onnxruntime
 from .framework import onnxruntime_failures as onnxruntime_failures
 from .framework import plain_keras as plain_keras
+from .framework import quiet_library as quiet_library
 from .framework import quieten as quieten
 from .graphs.onnx_runtime import OnnxRuntimeNetwork as OnnxRuntimeNetwork
 from .importing.sources import import_backbone as import_backbone

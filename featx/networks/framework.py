@@ -6,10 +6,12 @@ What the user has set in Keras, in a file or by a call, must not change a row: `
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import sys
 import tempfile
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -48,7 +50,8 @@ def load_keras() -> ModuleType:
     """
     if "keras" not in sys.modules:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        with _backend_is_tensorflow(), _native_stderr_held():
+        # Whatever the user's KERAS_BACKEND and keras.json name.
+        with environment(BACKEND, "tensorflow"), _native_stderr_held():
             try:
                 import keras
             except ValueError as error:
@@ -137,17 +140,31 @@ def _set(settings: list[_Setting]) -> ExitStack:
 
 
 @contextmanager
-def _backend_is_tensorflow() -> Iterator[None]:
-    """Let Keras be loaded with TensorFlow, whatever the user's KERAS_BACKEND and keras.json name."""
-    before = os.environ.get(BACKEND)
-    os.environ[BACKEND] = "tensorflow"
+def environment(name: str, value: str) -> Iterator[None]:
+    """Within the block, let a variable of the environment have a value, whatever the user has set."""
+    before = os.environ.get(name)
+    os.environ[name] = value
     try:
         yield
     finally:
         if before is None:
-            del os.environ[BACKEND]
+            del os.environ[name]
         else:
-            os.environ[BACKEND] = before
+            os.environ[name] = before
+
+
+@contextmanager
+def quiet_library(name: str) -> Iterator[None]:
+    """Within the block, hide Python's warnings, and what a library logs below an error."""
+    log = logging.getLogger(name)
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)
 
 
 def has_gpu() -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import EngineError, RecipeError, WeightsError, reason_of
-from featx.images import Preprocessing
+from featx.images import LUMA, Preprocessing
 from featx.limits import check_memory
 from featx.networks.cards.card import Card
 from featx.networks.framework import load_openvino
@@ -26,8 +26,6 @@ from featx.recipes import BackbonePart
 # Raised by hand when graphs that were made earlier must not be used any more.
 GRAPH_RULE = 1
 FRONTENDS = {"onnx": "onnx", "saved_model": "tf", "openvino": "ir"}
-# Luma of Rec. 601 in units of 1/65536, as Pillow computes it. All sums are below 2^24, so they are exact in float32.
-LUMA = (19595.0, 38470.0, 7471.0)
 
 
 class Graph:
@@ -79,6 +77,7 @@ class Graph:
         colour, scale, mean, std = preprocessing.affine_numbers()
         values = ops.convert(pixels, "f32")
         if colour == "grey":
+            # All sums are below 2^24, so they are exact in float32.
             total = ops.reduce_sum(ops.multiply(values, _constant(LUMA)), _axes(3), keep_dims=True)
             values = ops.floor(ops.multiply(ops.add(total, _constant([32768.0])), _constant([2.0**-16])))
         elif colour == "bgr":

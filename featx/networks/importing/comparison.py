@@ -13,7 +13,7 @@ from PIL import Image
 from featx.errors import UntrustedError
 from featx.images import Preprocessing, resize
 from featx.networks.cards.card import Card, InputPart, PixelsPart
-from featx.networks.framework import has_openvino
+from featx.networks.framework import has_openvino, load_onnxruntime, load_openvino
 from featx.networks.graphs.tails import Output, tail_of
 from featx.networks.importing.built import Built, Floats
 
@@ -172,8 +172,6 @@ def run_file(path: Path, output: str | None) -> Callable[[Floats], Floats]:
 
 
 def _openvino(path: Path, output: str | None) -> Callable[[Floats], Floats]:
-    from featx.networks.framework import load_openvino
-
     openvino = load_openvino()
     core = openvino.Core()
     model = core.read_model(str(path))
@@ -185,9 +183,7 @@ def _openvino(path: Path, output: str | None) -> Callable[[Floats], Floats]:
 
 
 def _onnxruntime(path: Path, output: str | None) -> Callable[[Floats], Floats]:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = load_onnxruntime().InferenceSession(str(path), providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     return lambda batch: np.asarray(session.run([output] if output else None, {name: batch})[0], np.float32)
 

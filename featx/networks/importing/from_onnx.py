@@ -20,6 +20,7 @@ from featx.images import CAFFE_MEAN, TORCH_MEAN, TORCH_STD
 from featx.networks.backbones import BACKBONES, find_backbone
 from featx.networks.cards.card import AboutPart, InputPart, Layout, OutputPart, PixelsPart, Tokens
 from featx.networks.cards.files import load_card
+from featx.networks.framework import load_onnxruntime
 from featx.networks.graphs.onnx_files import scan_onnx
 from featx.networks.graphs.onnx_runtime import FOLDER_OPTION, onnx_package, with_output
 from featx.networks.graphs.tails import map_layout
@@ -224,8 +225,7 @@ def _session(path: Path, output: str | None) -> Callable[[Floats], Mapping[str, 
 
     @cache
     def session() -> Any:
-        import onnxruntime
-
+        onnxruntime = load_onnxruntime()
         options = onnxruntime.SessionOptions()
         options.add_session_config_entry(FOLDER_OPTION, str(path.parent))
         return onnxruntime.InferenceSession(model(), options, providers=["CPUExecutionProvider"])

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import AbstractContextManager, contextmanager, redirect_stdout, suppress
 from pathlib import Path
 
 from featx.errors import FeatxError, UsageError, WeightsError, reason_of
 from featx.files import read_file
+from featx.networks.framework import environment
 
 # Names of errors in huggingface_hub, its HTTP libraries, and urllib.
 GATED = {"GatedRepoError"}
@@ -118,16 +118,6 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
             waiting += [one.__cause__, one.__context__]
 
 
-@contextmanager
-def quiet_hub() -> Iterator[None]:
-    """Fetch without reports of use to the hub."""
-    key = "HF_HUB_DISABLE_TELEMETRY"
-    before = os.environ.get(key)
-    os.environ[key] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[key]
-        else:
-            os.environ[key] = before
+def quiet_hub() -> AbstractContextManager[None]:
+    """Return a block in which hubs get no reports of use."""
+    return environment("HF_HUB_DISABLE_TELEMETRY", "1")

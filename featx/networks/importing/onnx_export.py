@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import io
-import logging
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from featx.errors import EngineError, reason_of
+from featx.networks.framework import quiet_library
 from featx.networks.importing.built import Floats
 
 OPSET = 18
@@ -82,7 +81,7 @@ def _exported(module: Any, shape: tuple[int, int, int], names: Sequence[str]) ->
         generator = torch.Generator().manual_seed(0)
         example = torch.randn(images, *shape, generator=generator)
         try:
-            with _silence(), torch.no_grad():
+            with quiet_library("onnxscript"), redirect_stdout(io.StringIO()), torch.no_grad():
                 return torch.onnx.export(
                     module,
                     (example,),
@@ -101,17 +100,3 @@ def _exported(module: Any, shape: tuple[int, int, int], names: Sequence[str]) ->
         f"Expected PyTorch to export the network to ONNX, but it cannot ({reason_of(cause or RuntimeError())}); try "
         "a newer version of torch and onnxscript, or another network."
     ) from failure
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Hide what the exporter says of its own work."""
-    log = logging.getLogger("onnxscript")
-    level = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        log.setLevel(level)
