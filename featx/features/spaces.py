@@ -103,7 +103,7 @@ def _preprocessing(spec: FeatureSpec, weights: Weights) -> Preprocessing:
 def _instead_of_card(card: Card, spec: FeatureSpec) -> Preprocessing:
     """Return a rule that the recipe names instead of the card's, in the card's order of channels."""
     part, colour = spec.preprocess, card.input.colour
-    channels = 1 if colour == "grey" else 3
+    channels = card.input.channels
     if part.mode != "featurewise":
         scale = 1.0 if part.mode == "raw" else 1 / 255
         return Preprocessing("affine", (0.0,) * channels, (1.0,) * channels, scale, colour)

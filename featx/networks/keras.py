@@ -82,7 +82,7 @@ class KerasNetwork:
         self, backbone: BackbonePart, shape: tuple[int, int], weights: Weights, batch_size: int = 16
     ) -> None:
         own_file = is_network_path(backbone.name)
-        self._shape = (*shape, 1 if weights.card is not None and weights.card.input.colour == "grey" else 3)
+        self._shape = (*shape, 3 if weights.card is None else weights.card.input.channels)
         with plain_keras() as keras:
             _set_precision(keras, backbone)
             if own_file:

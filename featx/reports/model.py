@@ -102,7 +102,7 @@ def weights_title(opened: OpenedRun) -> str:
 def layers_of(opened: OpenedRun) -> list[NetworkLayer]:
     """Return all layers from the image to the classes, the backbone as one layer."""
     recipe, manifest, card = opened.run.recipe, opened.run.manifest, opened.run.card
-    channels = 1 if card is not None and card.input.colour == "grey" else 3
+    channels = 3 if card is None else card.input.channels
     return [
         NetworkLayer("Input", (*recipe.images.shape, channels), 0, trainable=False),
         *_frozen_layers(opened),

@@ -61,6 +61,15 @@ class InputPart(Part):
     colour: Colour
     size: Annotated[tuple[Side, Side], Field(description="height and width in pixels"), BeforeValidator(_two_sides)]
 
+    @property
+    def channels(self) -> int:
+        """Channels of an image: 3, or 1 for `grey`."""
+        return 1 if self.colour == "grey" else 3
+
+    def axes(self, shape: tuple[int, int]) -> tuple[int, int, int]:
+        """Return the lengths of an image's axes in the input's layout; `shape` is height and width."""
+        return (self.channels, *shape) if self.layout == "nchw" else (*shape, self.channels)
+
 
 class PixelsPart(Part):
     """How pixels (0 to 255) are prepared: resized, then (x × scale - mean) / std."""
@@ -118,7 +127,7 @@ class Card(Part):
 
     @model_validator(mode="after")
     def _one_number_for_each_channel(self) -> Card:
-        channels = 1 if self.input.colour == "grey" else 3
+        channels = self.input.channels
         for name in ("mean", "std"):
             if len(getattr(self.pixels, name)) != channels:
                 count = "3 numbers" if channels == 3 else "1 number"

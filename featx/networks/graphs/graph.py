@@ -244,8 +244,7 @@ def _free_batch(output: Any, parameter: Any, card: Card, shape: tuple[int, int])
     check_sides(card, _name(parameter.output(0)), sides, shape, parameter.get_element_type().get_type_name())
     openvino = load_openvino()
     model = openvino.Model([output], [parameter])
-    channels = 1 if card.input.colour == "grey" else 3
-    image = [channels, *shape] if card.input.layout == "nchw" else [*shape, channels]
+    image = card.input.axes(shape)
     reason = ""
     for batch in (-1, 1):
         trial = model.clone()

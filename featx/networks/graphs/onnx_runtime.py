@@ -73,8 +73,7 @@ class OnnxRuntimeNetwork:
         if wanted is None and len(outputs) != 1:
             raise choose_output(card, None, outputs, [])
         self.output = wanted or outputs[0]
-        channels = 1 if card.input.colour == "grey" else 3
-        trial = self._trial((*shape, channels))
+        trial = self._trial((*shape, card.input.channels))
         if not trial.ndim or len(trial) != self.batch_size:
             raise needs_batch(card, self.output, len(trial) if trial.ndim else 0)
         found = Output(self.output, trial.shape[1:], card.name)

@@ -69,8 +69,7 @@ def check_sides(
         RecipeError: It does not take them.
     """
     first = card.input.layout == "nchw"
-    channels = 1 if card.input.colour == "grey" else 3
-    wanted = (channels, *shape) if first else (*shape, channels)
+    channels, wanted = card.input.channels, card.input.axes(shape)
     if element_type not in TYPES:
         raise RecipeError(
             f"Expected an image input of numbers with a point or of pixels from 0 to 255, but {name} of {card.name} "

@@ -48,7 +48,7 @@ def compare(built: Built, card: Card) -> Differences:
     run, rows_of = runner(card), _rows(card)
     levels = _levels(card)
     network, whole, pixels = [], [], []
-    for image in trial_images(card.input.size, grey=card.input.colour == "grey"):
+    for image in sample_images(card.input.size, grey=card.input.colour == "grey"):
         theirs, ours = built.prepare(image)[None], prepare_pixels(image, card.input, card.pixels)[None]
         if theirs.shape != ours.shape:
             raise UntrustedError(
@@ -102,10 +102,7 @@ def width_of(card: Card) -> int:
 
 def black(given: InputPart) -> Floats:
     """Return an input of zeros for one image."""
-    height, width = given.size
-    channels = 1 if given.colour == "grey" else 3
-    shape = (1, channels, height, width) if given.layout == "nchw" else (1, height, width, channels)
-    return np.zeros(shape, np.float32)
+    return np.zeros((1, *given.axes(given.size)), np.float32)
 
 
 def _rows(card: Card) -> Callable[[Floats], Floats]:
@@ -127,7 +124,7 @@ def relative_difference(rows: Floats, expected: Floats) -> float:
     return float(np.abs(rows - expected).max() / max(float(np.abs(expected).max()), 1e-12))
 
 
-def trial_images(shape: tuple[int, int], *, grey: bool = False) -> list[NDArray[np.uint8]]:
+def sample_images(shape: tuple[int, int], *, grey: bool = False) -> list[NDArray[np.uint8]]:
     """Return ten seeded images, (height, width, 3): a ramp, noise, and scenes of smooth shades with discs.
 
     Grey ones have three equal channels: frameworks differ in how they weigh colours.

@@ -8,7 +8,6 @@ import math
 import shutil
 from collections.abc import Callable, Mapping
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -83,11 +82,6 @@ def build_onnx(path: Path, like: str | None = None, output: str | None = None, t
     )
 
 
-def has_reference() -> bool:
-    """Tell whether another engine is here, to compare an ONNX file's features with."""
-    return find_spec("onnxruntime") is not None
-
-
 def preparation(path: Path, like: str | None) -> Prepared:
     """Return how the pixels of an ONNX file are prepared: as for another network, or as settings beside it say."""
     if like is None:
@@ -141,8 +135,7 @@ def _image_input(path: Path, inputs: Mapping[str, Shape | None]) -> tuple[str, S
 
 def _fitted(path: Path, name: str, shape: Shape, prepared: Prepared) -> Prepared:
     """Return a preparation with the layout and size of the file's input."""
-    colour = prepared.input.colour
-    channels = 1 if colour == "grey" else 3
+    colour, channels = prepared.input.colour, prepared.input.channels
     layouts: dict[Layout, tuple[int | None, Shape]] = {"nchw": (shape[1], shape[2:]), "nhwc": (shape[3], shape[1:3])}
     fitting: dict[Layout, Shape] = {key: sides for key, (count, sides) in layouts.items() if count == channels}
     if not fitting:

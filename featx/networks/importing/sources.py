@@ -14,6 +14,7 @@ from featx.files import TEMPORARY, check_folder, unwritable
 from featx.networks.backbones import SCHEMES
 from featx.networks.cards.card import NEEDS_FRAMEWORK, AboutPart, Tokens
 from featx.networks.cards.files import write_card
+from featx.networks.framework import has_onnxruntime
 from featx.networks.importing import comparison, from_onnx
 from featx.networks.importing.built import Built
 from featx.progress import report_progress
@@ -127,7 +128,7 @@ def _about(about: AboutPart, width: int, differences: comparison.Differences | N
 
 
 def _comparable(built: Built) -> bool:
-    if built.about.made_with or from_onnx.has_reference():
+    if built.about.made_with or has_onnxruntime():
         return True
     log.warning(
         "The features are not compared with those of another engine, because onnxruntime is not installed; it comes "

@@ -12,12 +12,12 @@ from onnx_networks import write_onnx
 
 from featx.errors import UntrustedError
 from featx.networks.importing.built import Built
-from featx.networks.importing.comparison import SIZES, compare, relative_difference, trial_images
+from featx.networks.importing.comparison import SIZES, compare, relative_difference, sample_images
 from featx.networks.importing.from_onnx import build_onnx
 
 
 def test_trial_images_are_the_same_each_time_and_of_many_sizes() -> None:
-    first, again = trial_images((40, 56)), trial_images((40, 56))
+    first, again = sample_images((40, 56)), sample_images((40, 56))
     assert len(first) == len(SIZES) == 10
     assert all(np.array_equal(one, other) for one, other in zip(first, again, strict=True))
     assert [image.shape[:2] for image in first[:5]] == [(40, 56)] * 4 + [(84, 118)]
@@ -25,7 +25,7 @@ def test_trial_images_are_the_same_each_time_and_of_many_sizes() -> None:
 
 
 def test_grey_trial_images_have_equal_channels() -> None:
-    assert all(not np.ptp(image, axis=2).any() for image in trial_images((32, 32), grey=True))
+    assert all(not np.ptp(image, axis=2).any() for image in sample_images((32, 32), grey=True))
 
 
 def test_a_difference_is_a_share_of_the_largest_value_of_the_row() -> None:
