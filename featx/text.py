@@ -36,12 +36,16 @@ def interval_percent(interval: tuple[float, float] | None) -> str:
     return NOTHING if interval is None else f"{100 * interval[0]:.1f}–{100 * interval[1]:.1f} %"
 
 
-def decimal(value: float | None, digits: int = 3) -> str:
-    """Return a number with a fixed number of digits, a dash for none."""
+def decimal(value: float | None, digits: int = 3, *, sign: bool = False) -> str:
+    """Return a number with a fixed number of digits, a dash for none; with `sign`, `+1.2` for a difference above 0.
+
+    A value that is rounded to zero has no sign, and the others have a minus sign instead of a hyphen.
+    """
     if value is None or math.isnan(value):
         return NOTHING
-    # Adding 0 removes the sign of a value that is rounded to zero.
-    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    rounded = round(value, digits) + 0.0  # adding 0 removes the sign of zero
+    plus = "+" if sign and rounded > 0 else ""
+    return f"{plus}{rounded:.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def fraction(correct: int, n: int) -> str:

@@ -37,6 +37,14 @@ def test_small_negatives_are_no_minus_zero(value: float, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.04, "0.0"), (-0.04, "0.0"), (1.25, "+1.2"), (-1.3, "−1.3"), (None, "–")],  # noqa: RUF001
+)
+def test_differences_have_a_sign_unless_they_are_nothing(value: float | None, shown: str) -> None:
+    assert numbers.decimal(value, 1, sign=True) == shown
+
+
+@pytest.mark.parametrize(
     ("share", "shown"), [(0.0, "0.0 %"), (1e-9, "< 0.1 %"), (0.5, "50.0 %"), (0.99996, "> 99.9 %"), (1.0, "100.0 %")]
 )
 def test_shares_that_are_nearly_all_or_nothing(share: float, shown: str) -> None:

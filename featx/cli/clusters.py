@@ -99,7 +99,7 @@ def _show(measured: Clusters) -> None:
     classes = [(name, main.of_class(number)) for number, name in enumerate(main.classes)]
     console.print_table(
         [
-            [name, str(one["n"]), f"{one['silhouette']:.3f}", _number(one["knn_purity"]), one["nearest"]]
+            [name, str(one["n"]), _number(one["silhouette"]), _number(one["knn_purity"]), one["nearest"]]
             for name, one in classes
         ],
         (f"{measured.main.layer}, {measured.main.split}", "images", "silhouette", "kNN purity", "nearest class"),
@@ -108,8 +108,6 @@ def _show(measured: Clusters) -> None:
 
 
 def _number(value: float | None) -> str:
-    if value is None:
-        return ""
-    digits = 3 if abs(value) < 100 else 0
-    # Adding 0 removes the sign of a value that is rounded to zero.
-    return f"{round(value, digits) + 0.0:.{digits}f}"
+    from featx.text import decimal
+
+    return "" if value is None else decimal(value, 3 if abs(value) < 100 else 0)

@@ -127,7 +127,7 @@ def _overfitting(state: ReproductionState, name: str) -> Measured:
     if opened is None or train is None or validation is None:
         return _claim(state, rule, None, name)
     low, high = difference_interval(train, score_of(opened, "train").n, validation, score_of(opened, "validation").n)
-    gap = f"gap {100 * low:+.0f} to {100 * high:+.0f} points"
+    gap = f"gap {decimal(100 * low, 0, sign=True)} to {decimal(100 * high, 0, sign=True)} points"
     shown = f"training {percent(train)}, validation {percent(validation)}, {gap}"
     claim = _claim(state, rule, (shown, (low > 0) == (name == RESNET)), name)
     if rule == NO_OVERFITTING and not claim.not_comparable and low <= 0 and high >= MARGIN:

@@ -139,8 +139,8 @@ def _cells(judged: FigureVerdict) -> tuple[str, ...]:
     figure = judged.figure
     difference = NOTHING
     if judged.difference is not None:
-        difference = "{:+.1f} ({:+.1f} to {:+.1f})".format(*(100 * value for value in judged.difference))
-        difference = difference.replace("-", "\N{MINUS SIGN}")
+        ours, low, high = (decimal(100 * value, 1, sign=True) for value in judged.difference)
+        difference = f"{ours} ({low} to {high})"
     return f"§{figure.section} {figure.quantity}", judged.verdict, shown_of(figure), judged.ours.shown, difference
 
 

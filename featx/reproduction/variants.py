@@ -10,7 +10,7 @@ from featx.reports import paired, score_of
 from featx.reproduction.plan import ASRUN, BARE, BARE_ASRUN, VGG16
 from featx.reproduction.state import ReproductionState
 from featx.stats import SIGNIFICANT, Score
-from featx.text import percent
+from featx.text import decimal, percent
 
 # The fit as described comes first; the others differ from it in one or two choices.
 VARIANTS = {
@@ -102,7 +102,7 @@ def _compared(losses: Sequence[float]) -> str:
     if least == most == 0:
         return "the same as"
     if most <= 0:
-        return f"{-most:.1f} to {-least:.1f} points higher than"
+        return f"{decimal(-most, 1)} to {decimal(-least, 1)} points higher than"
     if least >= 0:
         return f"{least:.1f} to {most:.1f} points lower than"
     return f"between {-least:.1f} points higher and {most:.1f} points lower than"

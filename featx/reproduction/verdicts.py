@@ -10,7 +10,7 @@ from importlib import resources
 from typing import Literal
 
 from featx.stats import difference_interval
-from featx.text import NOTHING
+from featx.text import NOTHING, decimal
 
 Kind = Literal["count", "accuracy", "loss", "batch", "claim", "time"]
 VerdictWord = Literal["reproduced", "not reproduced", "not comparable"]
@@ -193,7 +193,7 @@ def _judge_share(figure: ReportedFigure, ours: Measured, reported: float) -> Fig
     difference = nearest - reported, low, high
     if nearest == reported and len(ours.fits) > 1:
         return FigureVerdict(figure, ours, "reproduced", "Inside the range of our fits.", difference)
-    points = "{:+.1f} points, 95 % interval {:+.1f} to {:+.1f}".format(*(100 * value for value in difference))
+    middle, lower, upper = (decimal(100 * value, 1, sign=True) for value in difference)
     fit = "the nearest of our fits" if len(ours.fits) > 1 else "our value"
-    why = f"Difference between {fit} and the report's: {points}."
+    why = f"Difference between {fit} and the report's: {middle} points, 95 % interval {lower} to {upper}."
     return FigureVerdict(figure, ours, _word(low <= 0 <= high), why, difference)

@@ -53,7 +53,8 @@ def test_an_accuracy_is_reproduced_if_the_difference_may_be_none(correct: int, v
     assert (low <= 0 <= high) == (verdict == "reproduced")
     judged = judge(ACCURACY, accuracy(correct))
     assert judged.verdict == verdict
-    assert f"95 % interval {100 * low:+.1f} to {100 * high:+.1f}" in judged.why
+    ends = f"95 % interval {100 * low:+.1f} to {100 * high:+.1f}".replace("-", "\N{MINUS SIGN}")
+    assert ends in judged.why
 
 
 def test_an_accuracy_of_no_images_cannot_be_compared() -> None:
