@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from featx.classifiers import is_saved_classifier, read_classifier
-from featx.data import is_manifest
-from featx.features import Failure, Image, OnError
+from featx.features import Failure, OnError
 from featx.files import several, write_csv
 from featx.frames import frame
 from featx.progress import Progress, reports_progress
-from featx.runs import HeadModel, Model, extract_new, read_run
+from featx.runs import HeadModel, Model, as_given, extract_new, read_run
 
 
 def read_model(folder: str | Path) -> Model:
@@ -103,23 +102,9 @@ def predict(
     paths = several(paths, "paths of images, folders or manifests")
     model = read_model(run)
     extraction = extract_new(model, paths, cache=cache, weights=weights, on_error=on_error)
-    images = _as_given(extraction.images, paths)
+    images = as_given(extraction.images, paths)
     rows = []
     for image, row in zip(images, model.probabilities(extraction.view_rows(images)), strict=True):
         by_class = dict(zip(model.classes, map(float, row), strict=True))
         rows.append(Prediction(image.item.id, model.classes[int(row.argmax())], by_class))
     return Predictions(model.classes, tuple(rows), extraction.failed)
-
-
-def _as_given(images: Sequence[Image], paths: Sequence[str | Path]) -> list[Image]:
-    """Order images as their paths were given; those of one folder or manifest stay ordered by name."""
-    places: dict[Path, int] = {}
-    for number, path in enumerate(paths):
-        place = Path(path).absolute()
-        places.setdefault(place.parent if is_manifest(place) else place, number)
-
-    def position(image: Image) -> int:
-        path = image.item.path
-        return min((places[place] for place in (path, *path.parents) if place in places), default=len(places))
-
-    return sorted(images, key=position)

@@ -1,22 +1,23 @@
-"""New images for a run's head: features made as the run's were, and the head's probabilities."""
+"""New images: features made as those of a run or of data, and the head's probabilities."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.data import read_paths
-from featx.errors import RunError, UntrustedError
-from featx.features import Extraction, FeatureSpace, OnError, ViewRows, extract_dataset
+from featx.data import is_manifest, read_paths
+from featx.errors import DataError, RunError, UntrustedError
+from featx.features import Extraction, FeatureSpace, Image, OnError, ViewRows, extract_dataset
 from featx.heads import Head
 from featx.networks import find_weights
 from featx.recipes import Recipe, override
 from featx.runs.folder import HEAD, Run
+from featx.runs.source import Source
 from featx.stats import probabilities
 from featx.store import Store
 
@@ -137,11 +138,109 @@ def extract_new(
         UntrustedError: The backbone's weights, or anything else that decides the features, differ from the model's.
         FeatxError: What `extract` raises.
     """
+    return _extract(model.recipe, model.check, paths, cache=cache, weights=weights, on_error=on_error)
+
+
+def _extract(
+    recipe: Recipe,
+    check: Callable[[FeatureSpace], None],
+    paths: Sequence[str | Path],
+    *,
+    cache: str | Path,
+    weights: str | None,
+    on_error: OnError,
+) -> Extraction:
     # Paths are checked first, so that a typing error does not wait for a download.
     dataset = read_paths([Path(path) for path in paths], missing="keep" if on_error == "skip" else "fail")
     # No image here is a training image: augmented views are not needed.
-    spec = override(model.recipe, {"backbone.weights": weights, "views.count": 1})
+    spec = override(recipe, {"backbone.weights": weights, "views.count": 1})
     store = Store(Path(cache))
     found_weights = find_weights(spec.backbone.name, spec.backbone.weights, store.root)
-    model.check(FeatureSpace(spec, found_weights, store))
+    check(FeatureSpace(spec, found_weights, store))
     return extract_dataset(dataset, spec, weights=found_weights, cache=cache, on_error=on_error)
+
+
+def extract_like(
+    source: Source,
+    paths: Sequence[str | Path],
+    *,
+    cache: str | Path = "cache",
+    weights: str | None = None,
+    on_error: OnError = "fail",
+) -> Extraction:
+    """Return the backbone's features of new images, made as those of a source's images; no head is loaded.
+
+    Args:
+        source: Rows of a run or of data.
+        paths: Images, folders or manifests.
+        cache: Folder of the store.
+        weights: Where the backbone's weights of a run are, if not where its recipe says.
+        on_error: What to do about images that cannot be read, see `extract`.
+
+    Raises:
+        UntrustedError: The weights of a run's backbone, or anything else that decides the features, have changed.
+        FeatxError: What `extract` raises.
+    """
+    if source.run is not None:
+        manifest = source.run.manifest
+        expected = str(manifest["features"]["feature_set"])
+        check = partial(check_weights, expected=str(manifest["weights"]["sha256"]), model="head")
+        extraction = _extract(source.run.recipe, check, paths, cache=cache, weights=weights, on_error=on_error)
+    elif source.space is not None:
+        expected, spec = source.feature_set, source.space.spec
+        spec = spec.model_copy(update={"views": spec.views.model_copy(update={"count": 1})})
+        dataset = read_paths([Path(path) for path in paths], missing="keep" if on_error == "skip" else "fail")
+        extraction = extract_dataset(dataset, spec, weights=source.space.weights, cache=cache, on_error=on_error)
+    else:
+        raise DataError(f"It is not known how the features of {source.name} were computed; pass the data instead.")
+    made = extraction.space.plain.id
+    if made != expected:
+        raise UntrustedError(
+            f"Expected features of new images as those of {source.name} (set {expected[:12]}…), but its recipe and "
+            f"this version of featx make others ({made[:12]}…), which cannot be compared; fit again or pass the data."
+        )
+    return extraction
+
+
+def rows_like(source: Source, extraction: Extraction, images: Sequence[Image]) -> NDArray[np.float32]:
+    """Return the rows of new images in a source's layer, (n, d), in the order of the images.
+
+    A row that the cache has is read. The head is loaded only for penultimate features of other images.
+
+    Args:
+        source: Rows of a run or of data.
+        extraction: What `extract_like` returned for this source.
+        images: Images of the extraction.
+
+    Raises:
+        RunError: The head's file is missing or does not hold a head.
+        UntrustedError: It is another head than the run's manifest names.
+    """
+    features = extraction.space
+    keys = [(image.digest, 0) for image in images]
+    if source.run is None or source.layer == "backbone":
+        return features.plain.rows(keys).to_array()
+    about = source.run.manifest["head"]
+    stored = features.penultimate(str(about["sha256"]), str(about["penultimate"]["layer"])).plain
+    missing = stored.missing(keys)
+    known = list(set(keys).difference(missing))
+    rows = dict(zip(known, stored.rows(known).to_array(), strict=True)) if known else {}
+    if missing:
+        chunks = features.plain.rows(missing).chunks(ROWS_AT_ONCE)
+        computed = np.concatenate(list(load_head(source.run).penultimate(chunks)))
+        rows |= dict(zip(missing, computed, strict=True))
+    return np.stack([rows[key] for key in keys])
+
+
+def as_given(images: Sequence[Image], paths: Sequence[str | Path]) -> list[Image]:
+    """Order images as their paths were given; those of one folder or manifest stay ordered by name."""
+    places: dict[Path, int] = {}
+    for number, path in enumerate(paths):
+        place = Path(path).absolute()
+        places.setdefault(place.parent if is_manifest(place) else place, number)
+
+    def position(image: Image) -> int:
+        path = image.item.path
+        return min((places[place] for place in (path, *path.parents) if place in places), default=len(places))
+
+    return sorted(images, key=position)
