@@ -1,4 +1,5 @@
 from .intervals import Score as Score
+from .intervals import auc_interval as auc_interval
 from .intervals import difference_interval as difference_interval
 from .intervals import mean_interval as mean_interval
 from .intervals import probabilities as probabilities

@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+# The standard normal's quantile at 0.975.
+Z = 1.959963984540054
+
 
 def wilson(correct: float, n: int) -> tuple[float, float]:
     """Return Wilson's 95 % score interval of a proportion, both ends in [0, 1].
@@ -21,8 +24,7 @@ def wilson(correct: float, n: int) -> tuple[float, float]:
         correct: Successes, from 0 to n; a fraction where a share was read off a curve.
         n: Trials, at least 1.
     """
-    # The standard normal's quantile at 0.975.
-    p, z = correct / n, 1.959963984540054
+    p, z = correct / n, Z
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     # The formula gives exactly 0 and 1 there; rounding would not.
@@ -46,6 +48,35 @@ def difference_interval(one: float, n: int, other: float, m: int) -> tuple[float
     (low, high), (other_low, other_high) = wilson(one * n, n), wilson(other * m, m)
     difference = one - other
     return difference - hypot(one - low, other_high - other), difference + hypot(high - one, other - other_low)
+
+
+def auc_interval(area: float, positives: int, negatives: int) -> tuple[float, float]:
+    """Return the 95 % interval of an area under the ROC curve, both ends in [0, 1].
+
+    Like Wilson's, it consists of the areas that are compatible with the one that was seen, so it has a width even
+    where the area is 0 or 1. Source: R. G. Newcombe, "Confidence intervals for an effect size measure based on the
+    Mann-Whitney statistic. Part 2: asymptotic methods and evaluation", Statistics in Medicine 25 (2006), 559-573,
+    method 5: Hanley and McNeil's variance (Radiology 143 (1982), 29-36) with both numbers replaced by their mean.
+
+    Args:
+        area: The area, 0 to 1.
+        positives: Number of images of the class, at least 1.
+        negatives: Number of the other images, at least 1.
+    """
+    from scipy.optimize import brentq
+
+    mean = (positives + negatives) / 2 - 1
+
+    def beyond(a: float) -> float:
+        """Return by how much an area is too far away; below 0 it is compatible."""
+        spread = 1 + mean * (1 - a) / (2 - a) + mean * a / (1 + a)
+        return abs(a - area) - Z * sqrt(a * (1 - a) * spread / (positives * negatives))
+
+    # Exactly at 0 and 1 the variance is none, so the search starts beside them.
+    inside = min(max(area, 1e-12), 1 - 1e-12)
+    low = 0.0 if area == 0 else float(brentq(beyond, 0.0, inside))
+    high = 1.0 if area == 1 else float(brentq(beyond, inside, 1.0))
+    return low, high
 
 
 def mean_interval(

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
-from scipy.stats import binomtest
+from scipy.stats import binomtest, norm
 from sklearn.metrics import accuracy_score, log_loss
 
-from featx.stats.intervals import Score, probabilities, score, two_columns, wilson
+from featx.stats.intervals import Score, auc_interval, probabilities, score, two_columns, wilson
 
 
 @pytest.mark.parametrize(
@@ -137,3 +137,34 @@ def test_a_score_in_json_and_in_words() -> None:
         "loss": 0.7699,
     }
     assert str(one) == "27/36 = 75.0 % (59–86 %)"
+
+
+@pytest.mark.parametrize(("area", "positives", "negatives"), [(0.5, 10, 10), (0.98, 25, 75), (0.9, 9, 27)])
+def test_the_ends_of_an_areas_interval_are_1_96_standard_errors_away(
+    area: float, positives: int, negatives: int
+) -> None:
+    n = (positives + negatives) / 2
+    for end in auc_interval(area, positives, negatives):
+        first, second = end / (2 - end), 2 * end**2 / (1 + end)  # Hanley and McNeil's Q1 and Q2
+        variance = end * (1 - end) + (n - 1) * (first - end**2) + (n - 1) * (second - end**2)
+        assert abs(area - end) == pytest.approx(1.959964 * math.sqrt(variance / (positives * negatives)), rel=1e-5)
+
+
+@pytest.mark.parametrize("n", [1, 12, 10**6])
+def test_a_perfect_area_is_not_oversold_and_mirrors_that_of_zero(n: int) -> None:
+    low, high = auc_interval(1.0, n, n)
+    assert high == 1
+    assert 0 < low < 1
+    assert auc_interval(0.0, n, n) == pytest.approx((0, 1 - low))
+    assert auc_interval(1.0, 10 * n, 10 * n)[0] > low
+
+
+def test_an_areas_interval_contains_the_true_area_about_as_often_as_it_says() -> None:
+    generator = np.random.default_rng(0)
+    for distance in (0.5, 2.5):
+        true, hits = norm.cdf(distance / math.sqrt(2)), 0
+        for _ in range(300):
+            positives, negatives = generator.normal(distance, 1, 9), generator.normal(0, 1, 27)
+            low, high = auc_interval(float((positives[:, None] > negatives).mean()), 9, 27)
+            hits += low <= true <= high
+        assert 0.92 < hits / 300 <= 1
