@@ -53,6 +53,12 @@ def short_names(names: Sequence[str], length: int = 20) -> dict[str, str]:
     return short_of
 
 
+def spaced(names: Sequence[str]) -> list[str]:
+    """Return names with spaces for their underscores, as they are if two of them would become the same."""
+    plain = [name.replace("_", " ").strip() or name for name in names]
+    return plain if len(set(plain)) == len(set(names)) else list(names)
+
+
 def fit_letters(figure: Figure) -> None:
     """Let all text of a figure be drawn letter by letter, as it stands, in fonts that have the letters.
 
