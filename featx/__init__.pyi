@@ -6,6 +6,8 @@ from .classifiers import compare as compare
 from .classifiers import save_best as save_best
 from .clustering import Clusters as Clusters
 from .clustering import clusters as clusters
+from .data import Dataset as Dataset
+from .data import read_data as read_data
 from .diagnosis import doctor as doctor
 from .errors import FeatxError as FeatxError
 from .exporting import Exported as Exported

@@ -106,7 +106,7 @@ def test_a_saved_classifier_is_read_without_featx_as_its_page_says(
     monkeypatch.chdir(tmp_path)
     small_data(tmp_path / "data", train=4, test=2)
     recipe = small_recipe(tiny_model, {"fit.epochs": 2})
-    fit_head("data", recipe, "run")
+    fit_head("data", recipe, out="run")
     first, second = (
         block.body
         for block in blocks_of(text_of("saved-classifiers.md"))

@@ -20,7 +20,7 @@ from featx.runs import FitResult
 def fitted(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> FitResult:
     folder = tmp_path_factory.mktemp("fitted")
     data = small_data(folder / "data", classes=2)
-    return featx.fit_head(data, small_recipe(tiny_model), folder / "run", cache=folder / "cache")
+    return featx.fit_head(data, small_recipe(tiny_model), out=folder / "run", cache=folder / "cache")
 
 
 def test_columns_keep_their_order_and_types() -> None:

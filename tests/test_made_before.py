@@ -51,7 +51,7 @@ def test_the_statistics_of_the_training_images_are_those_that_were_kept(made: Pa
 
 
 def test_fitting_again_gives_the_run_that_is_there(made: Path) -> None:
-    featx.fit_head("images", "run/recipe.toml", "again", cache="cache", engine="fused")
+    featx.fit_head("images", "run/recipe.toml", out="again", cache="cache", engine="fused")
     for path, row in predicted(made / "run").items():
         assert predicted(made / "again")[path] == pytest.approx(row, abs=1e-4)
 

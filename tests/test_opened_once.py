@@ -25,7 +25,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
     """A run, with the cache in `cache` beside it; the grey pixels of its images are in the cache, too."""
     root = tmp_path_factory.mktemp("opened_once")
     small_data(root / "data", train=6, test=3)
-    featx.fit_head(root / "data", small_recipe(tiny_model), root / "run", cache=root / "cache")
+    featx.fit_head(root / "data", small_recipe(tiny_model), out=root / "run", cache=root / "cache")
     featx.compare(root / "run", cache=root / "cache", **FEW)
     return root / "run"
 

@@ -25,7 +25,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> FitRes
     root = tmp_path_factory.mktemp("prediction")
     small_data(root / "data", train=4, test=2)
     recipe = small_recipe(tiny_model, {"preprocess.mode": "featurewise", "views.count": 2, "views.rotation": 10.0})
-    return fit_head(root / "data", recipe, root / "run", cache=root / "cache")
+    return fit_head(root / "data", recipe, out=root / "run", cache=root / "cache")
 
 
 @pytest.fixture

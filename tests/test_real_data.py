@@ -22,7 +22,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory, shared_data: Path, shared_w
     recipe = load_recipe("covid2-vgg16", {"views.count": 1, "fit.epochs": 12})
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FEATX_WEIGHTS_DIR", str(shared_weights))
-        found = fit_head(shared_data / "two", recipe, root / "run", cache=root / "cache")
+        found = fit_head(shared_data / "two", recipe, out=root / "run", cache=root / "cache")
     yield found
     shutil.rmtree(root)
 

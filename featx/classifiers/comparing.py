@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from featx.classifiers.pixels import pixel_rows
 from featx.classifiers.ranking import EvaluationData, head_probabilities, rank
 from featx.data import first_few
 from featx.errors import DataError, UsageError
-from featx.features import OnError
+from featx.features import Choice, OnError
 from featx.limits import Pace
 from featx.progress import Progress, report_progress, reports_progress
 from featx.recipes import FeatureSpec
@@ -64,7 +65,7 @@ class Task:
 
 @reports_progress
 def compare(
-    place: str | Path,
+    place: Any,
     *,
     layer: Layer = "backbone",
     classifiers: Sequence[str] | None = None,
@@ -72,11 +73,12 @@ def compare(
     repeats: int = 2,
     jobs: int | None = None,
     seed: int = 0,
-    spec: FeatureSpec | str | Path | None = None,
+    recipe: FeatureSpec | str | Path | None = None,
     cache: str | Path = "cache",
     on_error: OnError = "fail",
     yes: bool = False,
     progress: Progress | None = None,
+    **choice: Unpack[Choice],
 ) -> Comparison:
     """Compare classifiers on cached features by nested, repeated cross-validation and on the test images.
 
@@ -85,7 +87,7 @@ def compare(
     group, or with the same bytes, are never on both sides.
 
     Args:
-        place: A folder that `fit_head` wrote, whose head is then compared, too, or data: a folder or a manifest.
+        place: A folder that `fit_head` wrote, whose head is then compared, too, or data, see `read_data`.
         layer: `backbone`, or a run's `penultimate` features, on which cross-validation flatters.
         classifiers: Names of `--classifiers`; all if not given. The majority baseline is always included.
         folds: Folds per repeat, at least 2; lowered, with a notice, to the number of groups in the smallest class.
@@ -93,12 +95,12 @@ def compare(
         jobs: Folds worked on at the same time, fewer if memory does not hold as many; the number of processors if not
             given. It does not change the values.
         seed: The same seed gives the same values.
-        spec: How features of data are made, see `extract`; EfficientNet-Lite0 with its default settings if not
-            given. A run has its own.
+        recipe: How features of data are made, see `extract`. A run has its own.
         cache: The store's folder.
         on_error: What to do about images of data that cannot be read, see `extract`.
         yes: Do work that is estimated to need more disk, memory or time than there is.
         progress: Called with how far the work is.
+        choice: Single fields of the features, and how data is read, see `Choice`.
 
     Raises:
         UsageError: An unknown classifier, or numbers out of range.
@@ -107,7 +109,7 @@ def compare(
     """
     start = time.perf_counter()
     _check(classifiers, folds, repeats, jobs)
-    source = read_source(place, layer=layer, spec=spec, cache=cache, on_error=on_error)
+    source = read_source(place, layer=layer, recipe=recipe, cache=cache, on_error=on_error, **choice)
     comparison = compare_source(
         source, classifiers=classifiers, folds=folds, repeats=repeats, jobs=jobs, seed=seed, cache=cache
     )

@@ -34,6 +34,7 @@ def command(
         options.feature_option(help="Measure this layer only; the default is both for a run, and backbone for data."),
     ] = None,
     features: options.Features,
+    reading: options.DataOptions,
     split: Annotated[options.Split, typer.Option(help="Images to measure.")] = "train",
     by: Annotated[str, typer.Option(metavar="COLUMN", help="Column of the manifest with the classes.")] = "label",
     neighbours: Annotated[int, typer.Option(min=1, help="Number of neighbours for kNN purity.")] = 10,
@@ -62,10 +63,12 @@ def command(
         permutations=permutations,
         sample=sample,
         seed=seed or 0,
-        spec=features.spec_if_given(),
+        recipe=features.recipe,
         cache=cache,
         on_error=on_error,
         yes=yes,
+        **features.choice(),
+        **reading.choice(),
     )
     measured, refusal = console.unless_unwritten(work)
     return console.Result(measured.to_json(), lambda: _show(measured), refusal)

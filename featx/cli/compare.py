@@ -56,6 +56,7 @@ def command(
         ),
     ] = None,
     features: options.Features,
+    reading: options.DataOptions,
     on_error: options.OnError = "fail",
     yes: options.Yes = False,
     cache: options.Cache = options.CACHE_DEFAULT,
@@ -77,10 +78,12 @@ def command(
         repeats=repeats,
         jobs=jobs,
         seed=seed or 0,
-        spec=features.spec_if_given(),
+        recipe=features.recipe,
         cache=cache,
         on_error=on_error,
         yes=yes,
+        **features.choice(),
+        **reading.choice(),
     )
     paths, refusal = [], None
     try:

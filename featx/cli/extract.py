@@ -16,6 +16,7 @@ def command(
     data: options.Data,
     *,
     features: options.Features,
+    reading: options.DataOptions,
     views: options.Views = None,
     cut: Annotated[
         str | None, options.feature_option(help="Layer whose output is used, instead of the last.")
@@ -46,12 +47,18 @@ def command(
         check_export(export)
     extraction = extract(
         data,
-        features.spec(views__count=views, backbone__cut=cut, features__dtype=dtype, backbone__precision=precision),
+        features.recipe,
+        views=views,
+        cut=cut,
+        dtype=dtype,
+        precision=precision,
         cache=cache,
         engine=engine,
         batch_size=batch_size,
         on_error=on_error,
         yes=yes,
+        **features.choice(),
+        **reading.choice(),
     )
     if export is not None:
         with permitting(yes):

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 def command(
     data: options.Data,
     *,
-    recipe: options.RecipeNeeded,
     out: Annotated[Path, options.running_option(metavar="RUN", help="Folder for the run.")],
+    head: options.HeadChoice = None,
+    features: options.Features,
+    reading: options.DataOptions,
     epochs: Annotated[int | None, options.fitting_option(help="Number of epochs of training.")] = None,
     batch_size: Annotated[int | None, options.fitting_option(help="Images in a training step.")] = None,
     learning_rate: Annotated[float | None, options.fitting_option(help="Learning rate of Adam.")] = None,
@@ -27,7 +29,6 @@ def command(
     ] = None,
     views: options.Views = None,
     precision: options.Precision = None,
-    weights: options.WeightsChoice = None,
     engine: options.FitEngineOption = "auto",
     on_error: options.OnError = "fail",
     yes: options.Yes = False,
@@ -35,25 +36,29 @@ def command(
     seed: options.Seed = None,
     output: options.Output,
 ) -> console.Result:
-    """Train the head that a recipe specifies, test it, and write the run."""
-    from featx.recipes import load_recipe, override
+    """Train a head on a network's features, test it, and write the run."""
     from featx.runs import fit_head
 
-    resolved = load_recipe(recipe)
-    resolved = override(
-        resolved,
-        {
-            "fit.epochs": epochs,
-            "fit.batch_size": batch_size,
-            "fit.learning_rate": learning_rate,
-            "fit.validation": validation,
-            "fit.seed": seed,
-            "views.count": views,
-            "backbone.precision": precision,
-            "backbone.weights": options.weights_for(resolved.backbone.name, weights),
-        },
+    work = partial(
+        fit_head,
+        data,
+        features.recipe,
+        out=out,
+        head=head,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        validation=validation,
+        views=views,
+        precision=precision,
+        seed=seed,
+        cache=cache,
+        engine=engine,
+        on_error=on_error,
+        yes=yes,
+        **features.choice(),
+        **reading.choice(),
     )
-    work = partial(fit_head, data, resolved, out, cache=cache, engine=engine, on_error=on_error, yes=yes)
     result, refusal = console.unless_unwritten(work)
     return console.Result(result.to_json(), lambda: show(result), refusal)
 

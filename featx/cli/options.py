@@ -18,9 +18,11 @@ from featx.cli import console
 from featx.errors import UsageError, reason_of
 
 if TYPE_CHECKING:
-    from featx.recipes import FeatureSpec
+    from featx.data import DataChoice
+    from featx.features import FeatureChoice
 
 # Help panels, in the order in which a reader needs them.
+DATA = "How data is read"
 FEATURES = "What features"
 FITTING = "How to fit"
 RUNNING = "How to run"
@@ -43,7 +45,6 @@ Place = Annotated[
 ]
 _recipe = feature_option("--recipe", help="Name of a recipe, or its TOML file.")
 RecipeChoice = Annotated[str | None, _recipe]
-RecipeNeeded = Annotated[str, _recipe]
 BackboneChoice = Annotated[
     str | None,
     feature_option(
@@ -94,6 +95,10 @@ WeightsChoice = Annotated[
         "now. FEATX_WEIGHTS_DIR is searched for BACKBONE_notop.weights.h5 before any download.",
     ),
 ]
+HeadChoice = Annotated[
+    Literal["linear", "mlp"] | None,
+    feature_option("--head", help="Head to train, if there is no recipe; linear, the default, has no hidden layer."),
+]
 FitEngineOption = Annotated[
     Literal["auto", "fused", "keras"],
     running_option("--engine", help="What trains the head; auto: fused where it can."),
@@ -112,6 +117,35 @@ Json = Annotated[bool, running_option("--json", help="Print one JSON object on s
 Quiet = Annotated[bool, running_option("--quiet", "-q", help="No progress, no notices.")]
 Debug = Annotated[bool, running_option("--debug", help="Show errors with their traceback.")]
 CACHE_DEFAULT = Path("cache")
+_column_option = partial(typer.Option, metavar="NAME", rich_help_panel=DATA)
+PathColumn = Annotated[
+    str | None, _column_option(help="Column of a manifest that has the images' paths. [default: path]")
+]
+LabelColumn = Annotated[
+    str | None, _column_option(help="Column of a manifest that has the classes. [default: label]")
+]
+GroupColumn = Annotated[
+    str | None,
+    _column_option(help="Column of a manifest that has patients or other groups; a group is never divided."),
+]
+SplitColumn = Annotated[
+    str | None, _column_option(help="Column of a manifest that says train, val or test. [default: split]")
+]
+Test = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE",
+        help="Set this share of the images aside for testing, such as 0.2, if the data has no test split. Classes "
+        "keep their proportions, and groups stay whole.",
+        rich_help_panel=DATA,
+    ),
+]
+SplitSeed = Annotated[
+    int | None,
+    typer.Option(
+        min=0, max=2**32 - 1, help="Seed that decides which images --test sets aside.", rich_help_panel=DATA
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -134,27 +168,38 @@ class Features:
     size: Size = None
     weights: WeightsChoice = None
 
-    def spec(self, **further: Any) -> FeatureSpec:
-        """Return the features that the options mean.
-
-        `further` replaces more fields of the recipe, with `__` for the dot in their names; None leaves a field as it
-        is.
-        """
-        from featx.features import base_recipe, with_size
-        from featx.recipes import override
-
-        base = with_size(base_recipe(self.recipe, self.backbone), size_of(self.size))
-        changes = {
-            "backbone.pooling": self.pooling,
-            "preprocess.mode": self.preprocess,
-            "backbone.weights": weights_for(base.backbone.name, self.weights),
-            **{name.replace("__", "."): value for name, value in further.items()},
+    def choice(self) -> FeatureChoice:
+        """Return the arguments of a verb that the options mean, but for the recipe."""
+        return {
+            "backbone": self.backbone,
+            "pooling": self.pooling,
+            "preprocess": self.preprocess,
+            "size": size_of(self.size),
+            "weights": weights_by_backbone(self.weights),
         }
-        return override(base, changes)
 
-    def spec_if_given(self) -> FeatureSpec | None:
-        """Return the features that the options mean, or None where none is given: a run has its own features."""
-        return self.spec() if any(getattr(self, field.name) not in (None, []) for field in fields(self)) else None
+
+@dataclass(frozen=True)
+class DataOptions:
+    """The options that say how data is read."""
+
+    path_column: PathColumn = None
+    label_column: LabelColumn = None
+    group_column: GroupColumn = None
+    split_column: SplitColumn = None
+    test: Test = None
+    split_seed: SplitSeed = None
+
+    def choice(self) -> DataChoice:
+        """Return the arguments of a verb that the options mean."""
+        return {
+            "path_column": self.path_column,
+            "label_column": self.label_column,
+            "group_column": self.group_column,
+            "split_column": self.split_column,
+            "test": self.test,
+            "split_seed": self.split_seed,
+        }
 
 
 def size_of(text: str | None) -> int | tuple[int, int] | None:
@@ -170,23 +215,26 @@ def size_of(text: str | None) -> int | tuple[int, int] | None:
     return int(height) if width is None else (int(height), int(width))
 
 
-def weights_for(backbone: str, choices: list[str] | None) -> str | None:
-    """Return the choice of `--weights` for one backbone: `BACKBONE=…` before a choice for all, the last one wins."""
+def weights_by_backbone(choices: list[str] | None) -> dict[str, str | Path] | None:
+    """Return the choices of `--weights` by backbone, "" for all; the last one of each wins."""
     from featx.networks import BACKBONES
 
-    def same(name: str) -> bool:
-        return name.lower() == backbone.lower() or (
-            _names_file(name) and Path(name).absolute() == Path(backbone).absolute()
-        )
-
-    for_all = for_this = None
+    weights: dict[str, str | Path] = {}
     for choice in choices or []:
         name, equals, source = choice.partition("=")
-        if not equals or not (name.lower() in BACKBONES or _names_file(name)):
-            for_all = choice  # a path may have a = of its own
-        elif same(name):
-            for_this = source
-    return for_this if for_this is not None else for_all
+        if equals and (name.lower() in BACKBONES or _names_file(name)):
+            weights.pop(name, None)
+            weights[name] = source
+        else:
+            weights[""] = choice  # a path may have a = of its own
+    return weights or None
+
+
+def weights_for(backbone: str, choices: list[str] | None) -> str | None:
+    """Return the choice of `--weights` for one backbone: `BACKBONE=…` before a choice for all, the last one wins."""
+    from featx.features import weights_of
+
+    return weights_of(backbone, weights_by_backbone(choices))
 
 
 def _names_file(name: str) -> bool:
@@ -232,8 +280,8 @@ def refuse_overwriting(out: Path | None, what: str, start: bytes) -> None:
 def command(function: Callable[..., console.Result]) -> Callable[..., None]:
     """Make a command of a function: with groups of options, notices, progress bars, and one way to end.
 
-    A parameter whose type is `Output` or `Features` becomes the options that are its fields. What the function
-    returns is printed, as JSON or for people, by `console.finish`.
+    A parameter whose type is `Output`, `Features` or `DataOptions` becomes the options that are its fields. What the
+    function returns is printed, as JSON or for people, by `console.finish`.
     """
     parameters: list[inspect.Parameter] = []
     groups: dict[str, Any] = {}

@@ -22,7 +22,6 @@ _value_option = partial(typer.Option, metavar="VALUES", rich_help_panel="What to
 def command(
     data: options.Data,
     *,
-    recipe: options.RecipeNeeded,
     out: Annotated[Path, options.running_option(metavar="DIR", help="Folder for the sweep.")],
     batch_size: Annotated[str | None, _value_option(help="Batch sizes to try, such as 5..15 or 5,10,20.")] = None,
     learning_rate: Annotated[str | None, _value_option(help="Learning rates to try, such as 1e-4,1e-3.")] = None,
@@ -42,7 +41,9 @@ def command(
         int,
         _value_option(min=1, metavar=None, help="Number of fits for each value; their seeds count up from --seed."),
     ] = 3,
-    weights: options.WeightsChoice = None,
+    head: options.HeadChoice = None,
+    features: options.Features,
+    reading: options.DataOptions,
     engine: options.FitEngineOption = "auto",
     jobs: Annotated[
         int, options.running_option("--jobs", "-j", min=1, help="Most fits at once, as memory allows.")
@@ -54,7 +55,8 @@ def command(
     output: options.Output,
 ) -> console.Result:
     """Fit a recipe for every value and several seeds, and say whether the values make a difference."""
-    from featx.recipes import load_recipe, with_fields
+    from featx.recipes import with_fields
+    from featx.runs import recipe_to_fit
     from featx.sweeps import check_weights_once, sweep
 
     wanted = _wanted(
@@ -68,24 +70,25 @@ def command(
         setting or [],
     )
     fixed, grid = _split(wanted)
-    base = with_fields(load_recipe(recipe), fixed)
-    backbones = [str(name) for name in grid.get("backbone.name", [base.backbone.name])]
-    sources = {name: options.weights_for(name, weights) for name in backbones}
+    choice = features.choice()
+    weights = choice.pop("weights")
+    base = with_fields(recipe_to_fit(features.recipe, head, choice), fixed)
     if weights:
         check_weights_once(wanted)
     work = partial(
         sweep,
         data,
         base,
-        grid,
-        out,
+        grid=grid,
+        out=out,
         seeds=seeds,
-        weights={name: source for name, source in sources.items() if source is not None},
+        weights=weights,
         cache=cache,
         engine=engine,
         jobs=jobs,
         on_error=on_error,
         yes=yes,
+        **reading.choice(),
     )
     result, unwritten = console.unless_unwritten(work)
     refusal = None

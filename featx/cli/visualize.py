@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -45,6 +44,7 @@ def command(
     ] = None,
     layer: options.LayerOption = None,
     features: options.Features,
+    reading: options.DataOptions,
     out: Annotated[
         Path | None,
         options.running_option(metavar="DIR", help="Folder for the files; RUN if not given. DATA needs it."),
@@ -65,13 +65,7 @@ def command(
 ) -> console.Result:
     """Draw a map of the images of a run or of data, and place further images on it."""
     from featx.maps import FORMATS, visualize
-    from featx.runs import is_run, read_run
 
-    weights = None
-    if is_run(place):
-        # A run's features are fixed; its weights are needed for new images only.
-        weights = options.weights_for(read_run(place).recipe.backbone.name, features.weights)
-        features = replace(features, weights=None)
     work = partial(
         visualize,
         place,
@@ -88,11 +82,12 @@ def command(
         neighbors=neighbors,
         min_dist=min_dist,
         seed=seed or 0,
-        spec=features.spec_if_given(),
-        weights=weights,
+        recipe=features.recipe,
         cache=cache,
         on_error=on_error,
         yes=yes,
+        **features.choice(),
+        **reading.choice(),
     )
     drawn, refusal = console.unless_unwritten(work)
     return console.Result(drawn.to_json(), lambda: _show(drawn), refusal)

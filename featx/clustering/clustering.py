@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from featx.clustering.quality import Quality, measure
 from featx.clustering.writing import COLUMNS, LayerQuality, overall_rows, write_parts
 from featx.errors import DataError, StoreError, UnwrittenError, UsageError
-from featx.features import Failure, OnError
+from featx.features import Choice, Failure, OnError
 from featx.frames import frame
 from featx.progress import Progress, report_progress, reports_progress
 from featx.recipes import FeatureSpec
@@ -96,7 +96,7 @@ class Clusters:
 
 @reports_progress
 def clusters(
-    place: str | Path,
+    place: Any,
     *,
     out: str | Path | None = None,
     layer: Layer | None = None,
@@ -106,16 +106,17 @@ def clusters(
     permutations: int = 199,
     sample: int = SAMPLE,
     seed: int = 0,
-    spec: FeatureSpec | str | Path | None = None,
+    recipe: FeatureSpec | str | Path | None = None,
     cache: str | Path = "cache",
     on_error: OnError = "fail",
     yes: bool = False,
     progress: Progress | None = None,
+    **choice: Unpack[Choice],
 ) -> Clusters:
     """Measure how well classes are separated in the features, and compare with permuted labels.
 
     Args:
-        place: A folder that `fit_head` wrote, or data: a folder or a manifest.
+        place: A folder that `fit_head` wrote, or data, see `read_data`.
         out: Folder of tables and pictures; nothing is written if not given.
         layer: `penultimate` or `backbone` alone. The default is both for a run, and the backbone for data.
         split: `train`, `val`, `test` or `all`. If there is a test split, it is measured as well.
@@ -124,11 +125,12 @@ def clusters(
         permutations: The number of label permutations, at least 1.
         sample: If there are more images than this, a seeded sample of this size is measured; at least 2.
         seed: The same seed gives the same numbers, whatever the order of files.
-        spec: The features of data, see `extract`.
+        recipe: The features of data, see `extract`. A run has its own.
         cache: Folder of the store.
         on_error: What to do about images that cannot be read, see `extract`.
         yes: Do work that is estimated to need more disk, memory or time than there is.
         progress: Called with how far the work is.
+        choice: Single fields of the features, and how data is read, see `Choice`.
 
     Raises:
         UsageError: An argument is not valid.
@@ -138,7 +140,7 @@ def clusters(
     start = time.perf_counter()
     if sample < 2:
         raise UsageError(f"Expected a sample of at least 2 images, received {sample}.")
-    sources = [read_source(place, layer=layer, spec=spec, cache=cache, on_error=on_error)]
+    sources = [read_source(place, layer=layer, recipe=recipe, cache=cache, on_error=on_error, **choice)]
     if layer is None and sources[0].layer == "penultimate" and sources[0].run is not None:
         sources.append(run_source(sources[0].run, "backbone", Store(Path(cache))))
     measured = measure_clusters(

@@ -1,9 +1,13 @@
+from .choice import DataChoice as DataChoice
+from .choice import HeldOutTest as HeldOutTest
 from .dataset import SPLITS as SPLITS
 from .dataset import Dataset as Dataset
 from .dataset import Item as Item
 from .dataset import check_for_fit as check_for_fit
 from .dataset import first_few as first_few
 from .dataset import group_ids as group_ids
+from .holdout import held_out_mask as held_out_mask
+from .in_memory import items_in_memory as items_in_memory
 from .reading import read_data as read_data
 from .reading import read_paths as read_paths
 from .survey import SURVEY as SURVEY

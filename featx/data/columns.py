@@ -41,16 +41,20 @@ _SPLIT_FLAG = re.compile(r"(is|for)?(train|training|test|testing|val|valid|valid
 _GROUP_LIKE = re.compile(r"(patient|subject|participant|person|individual|case)(s?|id|no|nr|num|number|key|name)")
 
 
-def checked_names(manifest: Path, names: Sequence[str], labelled: bool) -> list[str]:
+def checked_names(
+    manifest: Path, names: Sequence[str], labelled: bool, chosen: Mapping[str, str] | None = None
+) -> list[str]:
     """Return the names of columns without surrounding spaces; a column with an empty name is left out later.
 
     A name like Split, PATH or " group" is that of `TEXT_COLUMNS`, unless there is a column with exactly that name.
+    `chosen` says which columns have another name, see `chosen_columns`.
 
     Raises:
         DataError: There is no column `path`, a column is there twice, or there are more than `MAX_COLUMNS`.
     """
     check_number(manifest, len(names))
-    names = _renamed(manifest, [name.strip().strip("\ufeff\u200b").strip() for name in names])
+    names = [name.strip().strip("\ufeff\u200b").strip() for name in names]
+    names = _renamed(manifest, _with_chosen(manifest, names, chosen or {}))
     columns = [name for name in names if name]
     if "path" not in columns:
         raise _missing(manifest, columns, labelled)
@@ -59,6 +63,18 @@ def checked_names(manifest: Path, names: Sequence[str], labelled: bool) -> list[
             f"Expected each column of {manifest} once, found {_some(columns)}; rename those that are there twice."
         )
     return names
+
+
+def _with_chosen(manifest: Path, names: Sequence[str], chosen: Mapping[str, str]) -> list[str]:
+    """Return the names of columns; a chosen one has the name of what it means, and a former one of that name not."""
+    for meaning, name in chosen.items():
+        if name not in names:
+            close = difflib.get_close_matches(name, [each for each in names if each], n=1, cutoff=0.6)
+            hint = f"did you mean {close[0]}?" if close else f"choose another --{meaning}-column."
+            raise DataError(f"Expected the column {name} in {manifest}, found {_some(names)}; {hint}")
+    new = {name: meaning for meaning, name in chosen.items()}
+    hidden = {meaning: f"{meaning} (not used)" for meaning in chosen}
+    return [new.get(name, hidden.get(name, name)) for name in names]
 
 
 def check_number(manifest: Path, columns: int) -> None:

@@ -8,6 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.data.choice import HeldOutTest
 from featx.errors import DataError, UsageError
 
 SPLITS = ("train", "val", "test")
@@ -26,6 +30,7 @@ class Item:
         split: "train", "val" or "test".
         group: Images of one group, such as a patient, stay together; None if the image has no group.
         extra: The other columns of the manifest.
+        pixels: The pixels, (height, width) or (height, width, 3), of an image that is in memory and no file.
     """
 
     id: str
@@ -34,6 +39,7 @@ class Item:
     split: str
     group: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    pixels: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -44,11 +50,13 @@ class Dataset:
         root: The folder of the data, absolute.
         items: All images, sorted by split (train, val, test) and id.
         classes: All labels, sorted.
+        test: Which share of the training images is set aside for testing once their contents are read.
     """
 
     root: Path
     items: tuple[Item, ...]
     classes: tuple[str, ...]
+    test: HeldOutTest | None = None
 
     def split(self, name: str) -> tuple[Item, ...]:
         """Return the items of one split; none if the dataset does not have it."""

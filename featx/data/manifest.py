@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import math
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.data.columns import TEXT_COLUMNS, check_labels, notice_unused, plain_split_column
 from featx.data.splits import is_unclear_split, split_of_cell
-from featx.data.tables import PARQUET_ENDINGS, read_table
+from featx.data.tables import FRAME, PARQUET_ENDINGS, read_table, table_of_frame
 from featx.errors import DataError, reason_of
 
 if TYPE_CHECKING:
@@ -35,16 +35,27 @@ class Row:
     extra: dict[str, Any]  # all other named columns as plain Python values
 
 
-def read_manifest(manifest: Path, *, labelled: bool = True) -> list[Row]:
+def read_manifest(manifest: Path, *, labelled: bool = True, chosen: Mapping[str, str] | None = None) -> list[Row]:
     """Read the rows of a manifest, in the order of the file; the images are not opened.
 
     A CSV file is in UTF-8, with or without a byte order mark, and separated by comma, semicolon or tab. The columns
     `path`, `label`, `split` and `group` are read as text, so that the label 01 stays 01 in a CSV file. Numbers in a
     Parquet file become text as people write them: 1 and 1.0 become "1". If `labelled`, each row must have a label.
-    A column like `set` or `partition` with nothing but the names of splits is taken for `split`.
+    A column like `set` or `partition` with nothing but the names of splits is taken for `split`. `chosen` has the
+    columns that mean what their names do not say, see `chosen_columns`.
     """
     is_parquet = manifest.suffix.lower() in PARQUET_ENDINGS
-    table = read_table(manifest, labelled)
+    table = read_table(manifest, labelled, chosen or {})
+    return _rows(manifest, table, labelled, first=1 if is_parquet else 2)
+
+
+def read_frame(frame: Any, *, labelled: bool = True, chosen: Mapping[str, str] | None = None) -> list[Row]:
+    """Read the rows of a data frame of pandas, polars or PyArrow as those of a Parquet file, see `read_manifest`."""
+    return _rows(FRAME, table_of_frame(frame, labelled, chosen or {}), labelled, first=1)
+
+
+def _rows(manifest: Path, table: pa.Table, labelled: bool, *, first: int) -> list[Row]:
+    """The rows of a table; the first one has the number `first` in messages."""
     if table.num_rows == 0:
         raise DataError(f"Expected a row for each image in {manifest}, found no rows.")
     if labelled:
@@ -58,9 +69,8 @@ def read_manifest(manifest: Path, *, labelled: bool = True) -> list[Row]:
     others = [name for name in table.column_names if name not in TEXT_COLUMNS]
     cells = zip(*(_text_column(table, name) for name in TEXT_COLUMNS), strict=True)
     extras = _plain_values(manifest, table, others)
-    numbered = enumerate(zip(cells, extras, strict=True), start=1 if is_parquet else 2)
     rows = []
-    for number, ((path, label, split, group), extra) in numbered:
+    for number, ((path, label, split, group), extra) in enumerate(zip(cells, extras, strict=True), start=first):
         _check_cells(manifest, number, path, label, group, labelled)
         if "split" in table.column_names:
             split = _known_split(manifest, number, split)

@@ -1,61 +1,152 @@
-"""From a folder or a manifest to a dataset. No image is opened here."""
+"""From a folder, a manifest, a data frame or images in memory to a dataset. No image is opened here."""
 
 from __future__ import annotations
 
 import logging
+import os
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Unpack
 
+from featx.data.choice import DataChoice, HeldOutTest, chosen_columns, held_out_test
 from featx.data.dataset import SPLITS, Dataset, Item, first_few, readable
 from featx.data.folders import Listing, is_folder, search_labelled, search_unlabelled
+from featx.data.in_memory import is_in_memory, items_in_memory
 from featx.data.locating import advice, on_disk
-from featx.data.manifest import Row, read_manifest
+from featx.data.manifest import Row, read_frame, read_manifest
 from featx.data.survey import survey
-from featx.data.tables import is_manifest
-from featx.errors import DataError
+from featx.data.tables import FRAME, is_frame, is_manifest
+from featx.errors import DataError, UsageError
 
 log = logging.getLogger("featx")
 
 
-def read_data(data: Path, *, missing: Literal["fail", "keep"] = "fail") -> Dataset:
-    """List the images of a labelled dataset; notices say what it holds, and what in it looks odd.
+def read_data(data: Any, *, missing: Literal["fail", "keep"] = "fail", **choice: Unpack[DataChoice]) -> Dataset:
+    """List the images of data; notices say what it holds, and what in it looks odd. No image is opened.
 
     Args:
         data: One of these: a folder with `train/<class>/*` and optionally `val/` and `test/`; a folder with
             `<class>/*`, all for training; a manifest (CSV or Parquet), whose relative paths start at its own folder,
-            all for training if it has no column `split`.
+            all for training if it has no column `split`; a data frame (pandas, polars or PyArrow) with the columns of
+            a manifest, whose relative paths start at the working folder; a list of paths, a uint8 array of shape
+            (n, height, width) or (n, height, width, 3), or a list of such images, with `labels` where they matter; a
+            `Dataset`, which is returned as it is.
         missing: What to do if a manifest lists files that do not exist: "fail", or "keep" them in the dataset.
+        choice: See `DataChoice`.
 
     Raises:
         DataError: The data do not exist, cannot be read or have another layout.
+        UsageError: An argument is not for this kind of data, or a share is out of range.
     """
+    held_out = held_out_test(choice)
+    if isinstance(data, Dataset):
+        _refuse_choices(choice, "a Dataset", "chosen when it was read")
+        return with_held_out_test(data, held_out)
     listing = Listing()
+    is_of_folders = False
+    if isinstance(data, (str, os.PathLike)):
+        root = Path(data).absolute()
+        is_of_folders = is_folder(root)
+        _list_place(Path(data), listing, missing, choice)
+        root = root if is_of_folders else root.parent
+    else:
+        root = Path().absolute()
+        listing.items += _in_memory(data, root, missing, choice)
+    dataset = _dataset(root, listing)
+    if dataset.classes:
+        survey(dataset, folders=is_of_folders)
+    return with_held_out_test(dataset, held_out)
+
+
+def with_held_out_test(dataset: Dataset, test: HeldOutTest | None) -> Dataset:
+    """Return a dataset of which a share is set aside for testing once its contents are read; None changes nothing.
+
+    Raises:
+        UsageError: It has images for testing already.
+    """
+    if test is None:
+        return dataset
+    there = len(dataset.split("test"))
+    if there:
+        raise UsageError(
+            f"Expected data without a test split for a share of {test.share} for testing, but {there} images of "
+            f"{dataset.root} are for testing already; leave out --test."
+        )
+    return replace(dataset, test=test)
+
+
+def _list_place(data: Path, listing: Listing, missing: str, choice: DataChoice) -> None:
+    """List the images of a folder or of a manifest."""
     root = data.absolute()
+    _refuse_labels(choice, str(data))
     if is_folder(root):
+        _refuse_choices(choice, "a folder", "for manifests and data frames")
         search_labelled(root, listing)
     elif is_manifest(root):
-        listing.items += _listed(root, "train", missing, labelled=True)
-        root = root.parent
+        rows = read_manifest(root, chosen=chosen_columns(choice))
+        listing.items += _of_rows(root, root.parent, rows, "train", missing)
     else:
         raise DataError(
             f"Expected a folder or a manifest (.csv, .tsv, .parquet, .pq), found the file {data}; "
             "give the folder with the images or save the table in one of these formats."
         )
-    dataset = _dataset(root, listing)
-    survey(dataset, folders=root == data.absolute())
-    return dataset
 
 
-def read_paths(paths: Sequence[Path], *, missing: Literal["fail", "keep"] = "fail") -> Dataset:
-    """List the images of files, folders and manifests; labels are not needed.
+def _refuse_labels(choice: DataChoice, place: str) -> None:
+    for name in ("labels", "groups"):
+        if choice.get(name) is not None:
+            raise UsageError(f"Expected {name} with a list or array of images alone, received them with {place}.")
+
+
+def _refuse_choices(choice: DataChoice, kind: str, where: str) -> None:
+    """Refuse names of columns, and labels, for data that has no columns."""
+    for name, value in choice.items():
+        if value is not None and name not in ("test", "split_seed"):
+            raise UsageError(f"Expected no {name} with {kind}, received {value!r}; it is {where}.")
+
+
+def _in_memory(data: Any, folder: Path, missing: str, choice: DataChoice) -> list[Item]:
+    """The images of a data frame, or of a list or array, each with its label and group."""
+    if is_frame(data):
+        _refuse_labels(choice, "a data frame")
+        return _of_rows(FRAME, folder, read_frame(data, chosen=chosen_columns(choice)), "train", missing)
+    if chosen_columns(choice):
+        raise UsageError("Expected names of columns with a manifest or data frame, received a list of images.")
+    items = items_in_memory(data, "train")
+    labels = _cells("labels", choice.get("labels"), len(items))
+    groups = _cells("groups", choice.get("groups"), len(items))
+    given = [
+        replace(item, label=label, group=group) for item, label, group in zip(items, labels, groups, strict=True)
+    ]
+    by_id = {item.id: item for item in given}
+    for item in given:
+        if item != by_id[item.id]:
+            raise DataError(f"Expected one label and one group for {item.id}, received it twice with others.")
+    return list(by_id.values())
+
+
+def _cells(name: str, values: Any, n: int) -> list[str | None]:
+    """Return a text for each image, or None."""
+    if values is None:
+        return [None] * n
+    cells = [None if value is None else unicodedata.normalize("NFC", str(value)).strip() for value in values]
+    if len(cells) != n:
+        raise DataError(f"Expected {n} {name}, one for each image, received {len(cells)}.")
+    return cells
+
+
+def read_paths(paths: Any, *, missing: Literal["fail", "keep"] = "fail") -> Dataset:
+    """List the images of files, folders and manifests, or images in memory; labels are not needed.
 
     An image is in split "test" and has no label unless a manifest says otherwise. Its id begins with the path as
     given. An image that is listed twice is taken once, with its label if one of the two has it.
 
     Args:
-        paths: Files with any ending, folders that are searched at any depth, and manifests with or without labels.
+        paths: One path, or several: files with any ending, folders that are searched at any depth, and manifests with
+            or without labels. Or a data frame with a column `path`, images in memory, see `read_data`, or a
+            `Dataset`, which is returned as it is.
         missing: As in `read_data`.
 
     Returns:
@@ -65,14 +156,18 @@ def read_paths(paths: Sequence[Path], *, missing: Literal["fail", "keep"] = "fai
         DataError: A path does not exist, a folder has no image, a manifest cannot be read, or two images have the
             same id.
     """
+    if isinstance(paths, Dataset):
+        return paths
     listing = Listing()
-    for path in paths:
-        if is_folder(path):
-            search_unlabelled(path, listing)
-        elif is_manifest(path):
-            listing.items += _listed(path.absolute(), "test", missing, labelled=False)
-        else:
-            listing.items.append(Item(readable(path.as_posix()), path.absolute(), None, "test"))
+    if is_frame(paths):
+        listing.items += _of_rows(FRAME, Path().absolute(), read_frame(paths, labelled=False), "test", missing)
+    elif isinstance(paths, (str, os.PathLike)):
+        _list_path(Path(paths), listing, missing)
+    elif is_in_memory(paths):
+        listing.items += items_in_memory(paths, "test")
+    else:
+        for path in paths:
+            _list_path(Path(path), listing, missing)
     # Labelled items come last, so that they replace the same images without a label.
     listing.items.sort(key=lambda item: (item.label or "", item.id))
     listing.items = list({item.path: item for item in listing.items}.values())
@@ -81,6 +176,18 @@ def read_paths(paths: Sequence[Path], *, missing: Literal["fail", "keep"] = "fai
         if by_id.setdefault(item.id, item) is not item:
             raise DataError(f"{item.id} stands for both {by_id[item.id].path} and {item.path}; give one of them.")
     return _dataset(Path().absolute(), listing)
+
+
+def _list_path(path: Path, listing: Listing, missing: str) -> None:
+    """List the images of a file, a folder or a manifest, which need no labels."""
+    if is_folder(path):
+        search_unlabelled(path, listing)
+    elif is_manifest(path):
+        manifest = path.absolute()
+        rows = read_manifest(manifest, labelled=False)
+        listing.items += _of_rows(manifest, manifest.parent, rows, "test", missing)
+    else:
+        listing.items.append(Item(readable(path.as_posix()), path.absolute(), None, "test"))
 
 
 def _dataset(root: Path, listing: Listing) -> Dataset:
@@ -100,12 +207,11 @@ def _dataset(root: Path, listing: Listing) -> Dataset:
     return Dataset(root, tuple(items), tuple(classes))
 
 
-def _listed(manifest: Path, split: str, missing: str, *, labelled: bool) -> list[Item]:
-    """The images of a manifest, each once; `split` is for manifests without a column `split`."""
-    folder = manifest.parent
+def _of_rows(manifest: Path | str, folder: Path, listed: Sequence[Row], split: str, missing: str) -> list[Item]:
+    """The images of a table's rows, each once; `split` is for tables without a column `split`."""
     rows: dict[Path, Row] = {}
     absent = []
-    for row in read_manifest(manifest, labelled=labelled):
+    for row in listed:
         there = on_disk(folder, row.path)
         if there is None:
             absent.append(row.path)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import logging
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ CSV_ENDINGS = (".csv", ".tsv")
 PARQUET_ENDINGS = (".parquet", ".pq")
 MAX_BYTES = 512 * 2**20  # of what a Parquet file holds when it is unpacked
 MAX_CELLS = 50_000_000
+FRAME = Path("The data frame")  # in messages instead of a manifest's name
 MAX_LINE = 8 * 2**20  # bytes of a line of a CSV file
 
 
@@ -32,13 +34,16 @@ def is_manifest(path: Path) -> bool:
     return path.suffix.lower() in CSV_ENDINGS + PARQUET_ENDINGS
 
 
-def read_table(manifest: Path, labelled: bool) -> pa.Table:
-    """Return the named columns of a manifest, those of `TEXT_COLUMNS` in a CSV file as text."""
+def read_table(manifest: Path, labelled: bool, chosen: Mapping[str, str]) -> pa.Table:
+    """Return the named columns of a manifest, those of `TEXT_COLUMNS` in a CSV file as text.
+
+    `chosen` has the columns that mean what their names do not say, see `chosen_columns`.
+    """
     import pyarrow as pa
 
     is_parquet = manifest.suffix.lower() in PARQUET_ENDINGS
     try:
-        table = _read_parquet(manifest, labelled) if is_parquet else _read_csv(manifest, labelled)
+        table = _read_parquet(manifest, labelled, chosen) if is_parquet else _read_csv(manifest, labelled, chosen)
         table.validate(full=True)  # Parquet's texts need not be UTF-8
         return _without_nanoseconds(table)
     except (pa.ArrowException, UnicodeDecodeError) as error:
@@ -51,12 +56,45 @@ def read_table(manifest: Path, labelled: bool) -> pa.Table:
         raise DataError(f"The manifest {manifest} cannot be read ({reason}); check the file.") from error
 
 
-def _read_parquet(manifest: Path, labelled: bool) -> pa.Table:
+def is_frame(data: object) -> bool:
+    """Tell whether something is a data frame or table of pandas, polars or PyArrow."""
+    return hasattr(data, "__arrow_c_stream__") and hasattr(data, "columns")
+
+
+def table_of_frame(frame: Any, labelled: bool, chosen: Mapping[str, str]) -> pa.Table:
+    """Return the named columns of a data frame, see `read_table`; its index is left out."""
+    import pyarrow as pa
+
+    names = [str(name) for name in getattr(frame, "column_names", frame.columns)]
+    columns = [_arrow_column(frame, number) for number in range(len(names))]
+    checked = checked_names(FRAME, names, labelled, chosen)
+    try:
+        table = pa.table(columns, names=checked)
+        return _without_nanoseconds(table.select([name for name in checked if name]))
+    except pa.ArrowException as error:
+        raise DataError(f"{FRAME} cannot be read ({reason_of(error)}); pass columns of text or numbers.") from error
+
+
+def _arrow_column(frame: Any, number: int) -> Any:
+    """A column of a data frame for PyArrow; paths become text."""
+    import pyarrow as pa
+
+    if not hasattr(frame, "iloc"):
+        column = pa.table(frame).column(number)
+        return column.cast(_plain_type(column.type))
+    column = frame.iloc[:, number]
+    if column.dtype != object:
+        array = pa.array(column, from_pandas=True)
+        return array.cast(_plain_type(array.type))
+    return pa.array([os.fspath(cell) if isinstance(cell, os.PathLike) else cell for cell in column], from_pandas=True)
+
+
+def _read_parquet(manifest: Path, labelled: bool, chosen: Mapping[str, str]) -> pa.Table:
     import pyarrow as pa
     from pyarrow import parquet
 
     with open_file(manifest) as opened, parquet.ParquetFile(opened) as file:
-        names = checked_names(manifest, file.schema_arrow.names, labelled)
+        names = checked_names(manifest, file.schema_arrow.names, labelled, chosen)
         _check_metadata(manifest, file.metadata)
         columns = _flat_columns(manifest, list(zip(names, file.schema_arrow, strict=True)))
     # A value that is there a million times takes little room until every row has its own copy, so texts are read
@@ -131,12 +169,12 @@ def _plain_type(kind: pa.DataType) -> pa.DataType:
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
-def _read_csv(manifest: Path, labelled: bool) -> pa.Table:
+def _read_csv(manifest: Path, labelled: bool, chosen: Mapping[str, str]) -> pa.Table:
     """The named columns of a CSV file with a header, those of `TEXT_COLUMNS` as text."""
     header, body = _header_and_body(manifest)
     check_number(manifest, max(map(header.count, ",;\t")) + 1)
     delimiter = _delimiter(header)
-    names = checked_names(manifest, _header_names(header, delimiter), labelled)
+    names = checked_names(manifest, _header_names(header, delimiter), labelled, chosen)
     _check_quotes(manifest, body, delimiter)
     return _parsed(manifest, body, delimiter, names)
 

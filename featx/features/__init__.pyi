@@ -1,6 +1,9 @@
-from .choice import base_recipe as base_recipe
+from .choice import Choice as Choice
+from .choice import FeatureChoice as FeatureChoice
+from .choice import chosen_recipe as chosen_recipe
+from .choice import data_choice as data_choice
 from .choice import default_recipe as default_recipe
-from .choice import with_size as with_size
+from .choice import weights_of as weights_of
 from .decoding import STATISTICS as STATISTICS
 from .decoding import pixels as pixels
 from .export import check_export as check_export

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypedDict, TypeVar, cast
 
 from pydantic import ValidationError
 
+from featx.data import DataChoice
 from featx.errors import RecipeError, UsageError
 from featx.networks import BACKBONES, Card, Weights, find_backbone, is_card, is_model_file, load_card
 from featx.recipes import (
     BackbonePart,
     FeatureSpec,
     ImagesPart,
+    Pooling,
+    PreprocessMode,
     PreprocessPart,
     Recipe,
+    is_network_path,
     load_recipe,
+    override,
     with_fields,
 )
 
@@ -27,6 +33,29 @@ log = logging.getLogger("featx")
 Spec = TypeVar("Spec", bound=FeatureSpec)
 
 DEFAULT_BACKBONE = "efficientnetlite0"  # it comes with featx, so nothing is downloaded
+
+
+class FeatureChoice(TypedDict, total=False):
+    """Keyword arguments of every verb that computes features: single fields of them.
+
+    Attributes:
+        backbone: Instead of a recipe, a network with its default settings: a name, a network's card or a folder with
+            one, or a `.keras` file.
+        pooling: `none`, `avg` or `max`.
+        preprocess: `rescale`, `imagenet`, `featurewise`, `raw` or `card`.
+        size: Height and width in pixels, or one number for both.
+        weights: `imagenet`, `random`, `random:SEED` or a file; or these by the backbone's name.
+    """
+
+    backbone: str | Path | None
+    pooling: Pooling | None
+    preprocess: PreprocessMode | None
+    size: int | tuple[int, int] | None
+    weights: str | Path | Mapping[str, str | Path] | None
+
+
+class Choice(FeatureChoice, DataChoice, total=False):
+    """Keyword arguments of every verb that takes data: those of `FeatureChoice` and of `DataChoice`."""
 
 
 def default_recipe(backbone: str) -> Recipe:
@@ -169,7 +198,59 @@ def _rule(part: ImagesPart) -> str:
     return f"resize {part.resize!r}, fit {part.fit!r}{whole}"
 
 
-def base_recipe(recipe: Recipe | str | None, backbone: str | None) -> Recipe:
+def chosen_spec(
+    recipe: FeatureSpec | str | Path | None, choice: FeatureChoice, further: Mapping[str, Any] | None = None
+) -> FeatureSpec:
+    """Return the features that a recipe or a backbone and single fields mean; EfficientNet-Lite0 without either.
+
+    Args:
+        recipe: A recipe, its name or the path of its file; or a `FeatureSpec`.
+        choice: What is not as the recipe or the backbone says.
+        further: More fields by their dotted name; None leaves a field as it is.
+
+    Raises:
+        UsageError: Both a recipe and a backbone are given, or there is none of that name.
+        RecipeError: The recipe's file, or a field, is not valid.
+        CardError: The card is not valid.
+    """
+    if isinstance(recipe, FeatureSpec) and not isinstance(recipe, Recipe):
+        recipe = Recipe(**{name: getattr(recipe, name) for name in FeatureSpec.model_fields})
+    return chosen_recipe(recipe, choice, further)
+
+
+def chosen_recipe(
+    recipe: Recipe | str | Path | None, choice: FeatureChoice, further: Mapping[str, Any] | None = None
+) -> Recipe:
+    """Return a recipe, or the backbone with its default settings, with single fields replaced, see `chosen_spec`."""
+    base = with_size(base_recipe(recipe, choice.get("backbone")), choice.get("size"))
+    weights = weights_of(base.backbone.name, choice.get("weights"))
+    fields = {
+        "backbone.pooling": choice.get("pooling"),
+        "preprocess.mode": choice.get("preprocess"),
+        "backbone.weights": weights,
+        **(further or {}),
+    }
+    return override(base, fields)
+
+
+def weights_of(backbone: str, weights: str | Path | Mapping[str, str | Path] | None) -> str | None:
+    """Return the weights that are chosen for one backbone: in a mapping its own before those of "", for all."""
+    if not isinstance(weights, Mapping):
+        return None if weights is None else str(weights)
+    for name, source in reversed(list(weights.items())):
+        is_same = name.lower() == backbone.lower()
+        if name and (is_same or (is_network_path(name) and Path(name).absolute() == Path(backbone).absolute())):
+            return str(source)
+    return str(weights[""]) if "" in weights else None
+
+
+def data_choice(choice: Choice) -> DataChoice:
+    """Return what a choice says of how data is read."""
+    names = DataChoice.__annotations__
+    return cast("DataChoice", {name: value for name, value in choice.items() if name in names})
+
+
+def base_recipe(recipe: Recipe | str | Path | None, backbone: str | Path | None) -> Recipe:
     """Return a recipe, or the backbone with its default settings; EfficientNet-Lite0 without either.
 
     Args:
@@ -182,9 +263,9 @@ def base_recipe(recipe: Recipe | str | None, backbone: str | None) -> Recipe:
         CardError: The card is not valid.
     """
     if recipe is not None and backbone is not None:
-        raise UsageError("Expected --recipe or --backbone, received both; a recipe names its backbone.")
+        raise UsageError("Expected a recipe or a backbone, received both; a recipe names its backbone.")
     if recipe is None:
-        return default_recipe(backbone or DEFAULT_BACKBONE)
+        return default_recipe(DEFAULT_BACKBONE if backbone is None else str(backbone))
     return recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
 
 

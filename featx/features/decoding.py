@@ -47,8 +47,8 @@ def pixels(image: Image, part: ImagesPart, store: Store) -> NDArray[np.uint8]:
         ImageError: The image cannot be read or decoded, or is no longer the file that was hashed.
     """
     small = partial(resize, size=part.shape, method=part.resize, fit=part.fit, resize_to=part.resize_to)
-    if image.array is not None:
-        return small(as_rgb(image.array))
+    if image.item.pixels is not None:
+        return small(as_rgb(image.item.pixels))
     # Large pixels are let go before another thread gets their share of memory.
     return decode(_content(image, store), image.item.id, finish=small)
 

@@ -5,22 +5,22 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
-from featx.data import SURVEY, Dataset, read_data
+from featx.data import SPLITS, SURVEY, Dataset, read_data
 from featx.errors import DataError
-from featx.features.choice import base_recipe, check_has_card, with_card
+from featx.features.choice import Choice, check_has_card, chosen_spec, data_choice, with_card
 from featx.features.compute import compute
 from featx.features.decoding import STATISTICS, Work, with_statistics
 from featx.features.estimates import check_number_of_rows
-from featx.features.hashing import Failure, Image, OnError, hash_images
+from featx.features.hashing import Failure, Image, OnError, hash_images, set_aside
 from featx.features.spaces import FeatureSpace, ViewRows
 from featx.features.table import FeatureTable
 from featx.networks import Engine, Weights, chosen_engine, find_weights
 from featx.progress import Progress, reports_progress
-from featx.recipes import FeatureSpec
+from featx.recipes import FeatureSpec, Precision
 from featx.store import RowKey, StatCache, Store
 
 log = logging.getLogger("featx")
@@ -114,22 +114,32 @@ class Extraction:
 
 @reports_progress
 def extract(
-    data: str | Path,
-    spec: FeatureSpec | str | Path | None = None,
+    data: Any,
+    recipe: FeatureSpec | str | Path | None = None,
     *,
+    views: int | None = None,
+    cut: str | None = None,
+    dtype: str | None = None,
+    precision: Precision | None = None,
     cache: str | Path = "cache",
     engine: Engine = "auto",
     batch_size: int | None = None,
     on_error: OnError = "fail",
     yes: bool = False,
     progress: Progress | None = None,
+    **choice: Unpack[Choice],
 ) -> Extraction:
     """Compute the features that the cache lacks.
 
     Args:
-        data: A folder of class folders or split folders, or a CSV or Parquet manifest.
-        spec: Which features: a recipe, its name or path, or a `FeatureSpec` (see `default_recipe`). If not
-            given, EfficientNet-Lite0, which comes with featx, with its default settings.
+        data: A folder of class folders or split folders, or a CSV or Parquet manifest; a data frame, a list of paths
+            or images in memory, see `read_data`.
+        recipe: What features: a recipe, its name or path, or a `FeatureSpec`. Without it and without a backbone,
+            EfficientNet-Lite0, which comes with featx, with its default settings (see `default_recipe`).
+        views: Augmented views of each training image, including the image itself.
+        cut: Layer whose output is used, instead of the last.
+        dtype: `float32` or `float16`, on disk.
+        precision: `float32`, or `mixed` for GPUs with units for half precision.
         cache: Folder of the store, made when there is something to write.
         engine: What runs the network: `keras`, `openvino`, `onnxruntime` (for cards of ONNX files) or `auto`, which
             is OpenVINO where it is installed, can run the network and there is no GPU.
@@ -138,8 +148,10 @@ def extract(
             so far.
         yes: Do work that is estimated to need more disk or memory than there is.
         progress: Called with how far the work is.
+        choice: Single fields of the features, and how the data is read, see `Choice`.
 
     Raises:
+        UsageError: An argument is not valid, or not for this data.
         DataError: The data is not what is expected.
         ImageError: An image cannot be used and `on_error` is `fail`.
         WeightsError: The backbone's weights cannot be had.
@@ -148,9 +160,14 @@ def extract(
         StoreError: The cache cannot be written.
         ResourcesError: The rows do not fit onto the disk, or the network's work not into memory.
     """
-    if spec is None or isinstance(spec, (str, Path)):
-        spec = base_recipe(None if spec is None else str(spec), None)
-    dataset = read_data(Path(data), missing="keep" if on_error == "skip" else "fail")
+    further = {
+        "views.count": views,
+        "backbone.cut": cut,
+        "features.dtype": dtype,
+        "backbone.precision": precision,
+    }
+    spec = chosen_spec(recipe, choice, further)
+    dataset = read_data(data, missing="keep" if on_error == "skip" else "fail", **data_choice(choice))
     extraction = extract_dataset(dataset, spec, cache=cache, engine=engine, batch_size=batch_size, on_error=on_error)
     warn_of_two_labels(extraction.images)
     return extraction
@@ -174,6 +191,9 @@ def extract_dataset(
     weights = weights or find_weights(spec.backbone.name, spec.backbone.weights, store.root)
     images, failed = hash_images(dataset.items, on_error, StatCache(store.root))
     _check_any(images, failed)
+    if dataset.test is not None and not dataset.split("test"):
+        images = set_aside(images, dataset.test)
+        dataset = _with_items(dataset, images)
     train = [image for image in images if image.item.split == "train"]
     spec = with_card(spec, weights)
     space = FeatureSpace(with_statistics(spec, train, store, on_error), weights, store, engine)
@@ -204,6 +224,13 @@ def extract_dataset(
         seconds=time.perf_counter() - start,
         engine=engine_name,
     )
+
+
+def _with_items(dataset: Dataset, images: Sequence[Image]) -> Dataset:
+    """Return a dataset whose items have the splits of the images, which may be fewer."""
+    new = {image.item.id: image.item for image in images}
+    items = (new.get(item.id, item) for item in dataset.items)
+    return replace(dataset, items=tuple(sorted(items, key=lambda item: (SPLITS.index(item.split), item.id))))
 
 
 def warn_of_two_labels(images: Iterable[Image]) -> None:

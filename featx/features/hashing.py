@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.data import Item
+from featx.data import SPLITS, HeldOutTest, Item, held_out_mask
 from featx.digests import digest_of, sha256
 from featx.errors import ImageError
 from featx.images import as_rgb, content_digest, read_bytes
@@ -43,12 +43,33 @@ class Image:
     Attributes:
         item: Its path, label, split, group and further columns.
         digest: That of the file's bytes (see `content_digest`), or of an array's (see `digest_of_array`).
-        array: The pixels, (height, width) or (height, width, 3), of an image that is in memory and no file.
     """
 
     item: Item
     digest: str
-    array: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
+
+
+def set_aside(images: Sequence[Image], test: HeldOutTest) -> list[Image]:
+    """Return images in their order, a share of those for training being for testing now, see `held_out_mask`.
+
+    Raises:
+        DataError: A class cannot be divided without dividing a group.
+    """
+    train = [image for image in images if image.item.split == "train"]
+    mask = held_out_mask(
+        [image.item.label or "" for image in train],
+        [image.digest for image in train],
+        [image.item.group for image in train],
+        test.share,
+        test.seed,
+        purpose="testing",
+        advice="choose another --test, or give a split 'test'",
+    )
+    held = {image.item.id for image, chosen in zip(train, mask, strict=True) if chosen}
+    moved = [
+        replace(image, item=replace(image.item, split="test")) if image.item.id in held else image for image in images
+    ]
+    return sorted(moved, key=lambda image: (SPLITS.index(image.item.split), image.item.id))
 
 
 def data_digest(images: Sequence[Image]) -> str:
@@ -66,7 +87,7 @@ def digest_of_array(image: NDArray[np.uint8]) -> str:
 
 
 def hash_images(items: Sequence[Item], on_error: OnError, stat_cache: StatCache) -> tuple[list[Image], list[Failure]]:
-    """Return the digest of every file; those that the stat cache knows to be unchanged are not read.
+    """Return the digest of every image; files that the stat cache knows to be unchanged are not read.
 
     Files that are read are added to the stat cache, even if an error is raised.
 
@@ -75,7 +96,7 @@ def hash_images(items: Sequence[Item], on_error: OnError, stat_cache: StatCache)
     """
     images: list[Image] = []
     failures: list[Failure] = []
-    stat_cache.load([item.path for item in items])
+    stat_cache.load([item.path for item in items if item.pixels is None])
 
     def digests(part: slice) -> list[str | ImageError]:
         return [_digest(item, stat_cache) for item in items[part]]
@@ -97,6 +118,8 @@ def hash_images(items: Sequence[Item], on_error: OnError, stat_cache: StatCache)
 
 
 def _digest(item: Item, stat_cache: StatCache) -> str | ImageError:
+    if item.pixels is not None:
+        return digest_of_array(item.pixels)
     try:
         return stat_cache.digest(item.path, lambda: content_digest(read_bytes(item.path, item.id)))
     except ImageError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,104 +10,26 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from featx.data import Item
-from featx.errors import DataError, UntrustedError
-from featx.features.choice import base_recipe, with_card, with_size
+from featx.data import items_in_memory
+from featx.errors import UntrustedError
+from featx.features.choice import FeatureChoice, chosen_spec, with_card
 from featx.features.compute import compute
 from featx.features.decoding import with_statistics
 from featx.features.extraction import work_of
-from featx.features.hashing import Image, digest_of_array, hash_images
+from featx.features.hashing import Image, hash_images
 from featx.features.spaces import FeatureSpace
 from featx.limits import permitting
 from featx.networks import Engine, Weights, chosen_engine, find_weights
-from featx.recipes import FeatureSpec, Pooling, Precision, PreprocessMode, Recipe, override
+from featx.recipes import FeatureSpec, Pooling, Precision, PreprocessMode, Recipe
 from featx.store import StatCache, Store
-
-EXPECTED = (
-    "Expected images as paths (a sequence, or one column) or as uint8 arrays of shape (n, height, width) or "
-    "(n, height, width, 3)"
-)
 
 
 def images_of(X: Any, split: str, stat_cache: StatCache) -> list[Image]:
     """Return an image for each element of X (see `FeatureExtractor`), in its order; they are used for `split`."""
-    if isinstance(X, (str, Path)):
-        raise DataError(f"{EXPECTED}, received the one path {str(X)!r}; put it into a list.")
-    pictures = _pictures(X)
-    if pictures is not None:
-        items = [Item(name, Path(name), None, split) for name in (f"image {n}" for n in range(len(pictures)))]
-        return [Image(item, digest_of_array(image), image) for item, image in zip(items, pictures, strict=True)]
-    return _of_files(_paths(X), split, stat_cache)
-
-
-def _pictures(X: Any) -> Sequence[NDArray[np.uint8]] | None:
-    """Return X as arrays of pixels, or None if it may be paths."""
-    if isinstance(X, (list, tuple)) and any(isinstance(element, np.ndarray) and element.ndim for element in X):
-        return [_checked(np.asarray(element), one=True) for element in X]
-    if isinstance(X, np.ndarray) and X.dtype.kind not in "OUST":
-        return list(_checked(X, one=False))
-    return None
-
-
-def _checked(array: NDArray[Any], *, one: bool) -> NDArray[np.uint8]:
-    """Return the pixels of one image, or of several in one array, after a check of shape and type."""
-    rank = array.ndim + one
-    # (height, width, 3) is one image where several were expected, and not images that are 3 pixels wide.
-    right = (rank == 3 and (one or array.shape[-1] != 3)) or (rank == 4 and array.shape[-1] == 3)
-    if array.dtype != np.uint8 or not right or not all(array.shape):
-        hint = _other_type(array) if array.dtype != np.uint8 else _other_shape(array, one)
-        raise DataError(f"{EXPECTED}, received {array.dtype} of shape {array.shape}; {hint}.")
-    return array
-
-
-def _other_type(array: NDArray[Any]) -> str:
-    """Return what to do about pixels of another type than uint8."""
-    wanted = "pass np.uint8, 0 to 255"
-    if array.dtype == bool:
-        return f"{wanted}: X.astype(np.uint8) * 255"
-    if array.dtype.kind in "iuf" and array.size and array.min() >= 0 and array.max() <= 255:
-        is_share = array.dtype.kind == "f" and array.max() <= 1
-        return f"{wanted}: {'(X * 255)' if is_share else 'X'}.round().astype(np.uint8)"
-    return wanted
-
-
-def _other_shape(array: NDArray[Any], one: bool) -> str:
-    """Return what to do about pixels in an array of another shape, whose axis of channels may be another."""
-    if not all(array.shape):
-        return "pass images that have pixels"
-    if not one and array.ndim in (2, 3):
-        return "pass X[np.newaxis] for one image"
-    name = "image" if one else "X"
-    channels_first, channels = array.shape[-3::2] if array.ndim + one == 4 else (0, 0)
-    if channels == 1:
-        return f"drop the last axis: {name}[..., 0]"
-    if channels in (2, 4):
-        return f"drop the alpha channel: {name}[..., {'0' if channels == 2 else ':3'}]"
-    if channels_first == 1:
-        return f"drop the axis of channels: {name}[..., 0, :, :]"
-    if channels_first == 3:
-        return f"move the channels to the end: np.moveaxis({name}, -3, -1)"
-    return "pass grey images or RGB"
-
-
-def _paths(X: Any) -> list[str]:
-    column = np.asarray(X, dtype=object)
-    if column.ndim == 2 and column.shape[1] == 1:
-        column = column[:, 0]
-    if column.ndim != 1 or not len(column):
-        raise DataError(f"{EXPECTED}, received the shape {column.shape}; pass one path an image, at least one.")
-    for number, value in enumerate(column):
-        if not isinstance(value, (str, Path)):
-            raise DataError(f"{EXPECTED}, received {value!r} as element {number}; pass paths alone.")
-    return [str(value) for value in column]
-
-
-def _of_files(paths: list[str], split: str, stat_cache: StatCache) -> list[Image]:
-    unique = list(dict.fromkeys(paths))
-    items = [Item(path, Path(path).absolute(), None, split) for path in unique]
-    images, _ = hash_images(items, "fail", stat_cache)
-    by_path = dict(zip(unique, images, strict=True))
-    return [by_path[path] for path in paths]
+    items = items_in_memory(X, split)
+    images, _ = hash_images(list({item.id: item for item in items}.values()), "fail", stat_cache)
+    by_id = {image.item.id: image for image in images}
+    return [by_id[item.id] for item in items]
 
 
 class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -237,15 +158,15 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return images
 
     def _wanted(self) -> FeatureSpec:
-        fields = {
-            "backbone.weights": self.weights,
-            "backbone.pooling": self.pooling,
-            "backbone.cut": self.cut,
-            "backbone.precision": self.precision,
-            "preprocess.mode": self.preprocess,
-            "views.count": 1,
+        choice: FeatureChoice = {
+            "backbone": self.backbone,
+            "weights": self.weights,
+            "pooling": self.pooling,
+            "preprocess": self.preprocess,
+            "size": self.size,
         }
-        return override(with_size(base_recipe(self.recipe, self.backbone), self.size), fields)
+        further = {"backbone.cut": self.cut, "backbone.precision": self.precision, "views.count": 1}
+        return chosen_spec(self.recipe, choice, further)
 
     def _rows(self, images: list[Image]) -> NDArray[np.float32]:
         space = self._complete(images, self.spec_, self.weights_)

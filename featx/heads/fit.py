@@ -6,13 +6,14 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.data import Dataset, check_for_fit, read_data
+from featx.data import DataChoice, Dataset, check_for_fit, read_data
 from featx.errors import UntrustedError
-from featx.features import Extraction, Image, OnError, SpacePair, extract_dataset, row_keys, warn_of_two_labels
+from featx.features import Extraction, Image, OnError, SpacePair, extract_dataset, row_keys
 from featx.heads.engines import FitEngine, Fitter, check_engine, make_fitter
 from featx.heads.estimates import PacedBatches, check_fit_memory
 from featx.heads.head import Head, check_output
@@ -66,12 +67,12 @@ class HeadFit:
 
 
 def extract_to_fit(
-    data: str | Path | Dataset, recipe: Recipe, cache: str | Path, engine: FitEngine, on_error: OnError
+    dataset: Dataset, recipe: Recipe, cache: str | Path, engine: FitEngine, on_error: OnError
 ) -> Extraction:
-    """Check that a head can be trained on data, read or not, and compute the features that the cache lacks.
+    """Check that a head can be trained on data, and compute the features that the cache lacks.
 
     Args:
-        data: A `Dataset`, or the path of a folder or manifest.
+        dataset: The images, from `read_to_fit`.
         recipe: Decides the features and the head.
         cache: Folder of the cache.
         engine: The engine that will train the head.
@@ -83,19 +84,16 @@ def extract_to_fit(
         RecipeError: The head's output is not for this number of classes, or the engine does not support a layer.
         FeatxError: What `extract` raises.
     """
-    dataset = data if isinstance(data, Dataset) else read_to_fit(data, on_error)
     check_to_fit(dataset, recipe, engine)
     extraction = extract_dataset(dataset, recipe, cache=cache, on_error=on_error)
     check_usable(extraction, recipe)
     refuse_leaks(extraction.images)
-    if not isinstance(data, Dataset):  # who read the data may want the features of several recipes
-        warn_of_two_labels(extraction.images)
     return extraction
 
 
-def read_to_fit(data: str | Path, on_error: OnError) -> Dataset:
+def read_to_fit(data: Any, on_error: OnError, **choice: Unpack[DataChoice]) -> Dataset:
     """Read data; with `skip`, missing files of a manifest are reported later, with the other images that failed."""
-    return read_data(Path(data), missing="keep" if on_error == "skip" else "fail")
+    return read_data(data, missing="keep" if on_error == "skip" else "fail", **choice)
 
 
 def check_to_fit(dataset: Dataset, recipe: Recipe, engine: FitEngine) -> None:

@@ -9,8 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.data import group_ids
-from featx.errors import DataError
+from featx.data import held_out_mask
 from featx.features import Extraction, Image
 from featx.recipes import Recipe
 
@@ -80,12 +79,14 @@ def images_by_role(extraction: Extraction, recipe: Recipe) -> ImagesByRole:
     """
     train, held_out = extraction.select("train"), extraction.select("val")
     if not held_out:
-        mask = validation_mask(
+        mask = held_out_mask(
             [str(image.item.label) for image in train],
             [image.digest for image in train],
             [image.item.group for image in train],
             recipe.fit.validation,
             recipe.fit.seed,
+            purpose="validation",
+            advice="choose another --validation, or give a split 'val'",
         )
         held_out = [image for image, held in zip(train, mask, strict=True) if held]
         train = [image for image, held in zip(train, mask, strict=True) if not held]
@@ -106,40 +107,3 @@ def class_indices(images: Sequence[Image], classes: Sequence[str]) -> NDArray[np
     """
     index = {name: number for number, name in enumerate(classes)}
     return np.array([index[str(image.item.label)] for image in images], np.int64)
-
-
-def validation_mask(
-    labels: Sequence[str], digests: Sequence[str], groups: Sequence[str | None], share: float, seed: int
-) -> NDArray[np.bool_]:
-    """Return which images are held out for validation, (n,): stratified by class, with groups kept whole.
-
-    Images with the same bytes are one group, whatever their column `group` says. Groups are visited in an order that
-    the seed and the digests decide. A group is held out if that brings the counts of the classes nearer to
-    `round(share * n)`; without groups these counts are met exactly.
-    """
-    mask = np.zeros(len(labels), bool)
-    if share == 0:
-        return mask
-    members: dict[str, list[int]] = {}
-    for index, group in enumerate(group_ids(digests, groups)):
-        members.setdefault(group, []).append(index)
-    names, y = np.unique(np.array(labels), return_inverse=True)
-    wanted = np.rint(np.bincount(y) * share)
-    for group in np.random.default_rng(seed).permutation(sorted(members)):
-        counts = np.bincount(y[members[group]], minlength=len(names))
-        if np.abs(wanted - counts).sum() < np.abs(wanted).sum():
-            mask[members[group]] = True
-            wanted -= counts
-    _check_both_sides(names, y, mask)
-    return mask
-
-
-def _check_both_sides(names: NDArray[np.str_], y: NDArray[np.int64], mask: NDArray[np.bool_]) -> None:
-    """Check that every class is on both sides; a group can be too large to be held out."""
-    for number, name in enumerate(names):
-        held = mask[y == number]
-        if held.all() or not held.any():
-            raise DataError(
-                f"Expected images of {name} both for training and for validation, but its {len(held)} images cannot "
-                "be divided without dividing a group; choose another --validation, or give a split 'val'."
-            )

@@ -6,12 +6,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Unpack
 
 import numpy as np
 
 from featx.data import read_paths
 from featx.errors import DataError, StoreError, UnwrittenError, UsageError
-from featx.features import Extraction, OnError, extract_dataset
+from featx.features import Choice, Extraction, OnError, extract_dataset
 from featx.files import several
 from featx.maps.embedding import Embedding
 from featx.maps.parameters import Method, Parameters, Setting, map_parameters
@@ -30,16 +31,17 @@ from featx.runs import (
     Source,
     data_source,
     extract_new,
-    is_run,
+    is_run_path,
     load_head,
     read_source,
+    split_weights,
 )
 from featx.stats import probabilities
 
 
 @reports_progress
 def visualize(
-    place: str | Path,
+    place: Any,
     *,
     method: Method = "tsne",
     layer: Layer | None = None,
@@ -54,19 +56,19 @@ def visualize(
     neighbors: int | None = None,
     min_dist: float | None = None,
     seed: int = 0,
-    spec: FeatureSpec | str | Path | None = None,
-    weights: str | None = None,
+    recipe: FeatureSpec | str | Path | None = None,
     cache: str | Path = "cache",
     on_error: OnError = "fail",
     yes: bool = False,
     progress: Progress | None = None,
+    **choice: Unpack[Choice],
 ) -> Map:
     """Draw a map of the images of a run or of data, and place further images on it.
 
     A stored map of the same images, features and parameters is used again.
 
     Args:
-        place: A folder that `fit_head` wrote, or data: a folder or a manifest.
+        place: A folder that `fit_head` wrote, or data, see `read_data`.
         method: `tsne`, `umap` or `pca`.
         layer: `penultimate` or `backbone`. The default is the penultimate layer for a run that has one, else the
             backbone.
@@ -81,12 +83,13 @@ def visualize(
         neighbors: For UMAP.
         min_dist: For UMAP.
         seed: The same seed gives the same map.
-        spec: The features of data, see `extract`. A run has its own.
-        weights: The weights of a run's backbone, for new images, if they are not where its recipe says.
+        recipe: The features of data, see `extract`. A run has its own.
         cache: Folder of the store.
         on_error: What to do about images that cannot be read, see `extract`.
         yes: Do work that is estimated to need more disk, memory or time than there is.
         progress: Called with how far the work is.
+        choice: Single fields of the features, and how data is read, see `Choice`. For a run, `weights` are those of
+            its backbone for new images, if they are not where its recipe says.
 
     Raises:
         UsageError: A name or value is not one of those above, or `out` is missing.
@@ -102,9 +105,10 @@ def visualize(
     formats = several(formats, "names of formats")
     add = several(add, "paths of images, folders or manifests to place")
     check_formats(formats)
-    folder = _folder(Path(place), out, formats)
+    folder = _folder(place, out, formats)
     _check_added(split, add_split)
-    source = read_source(place, layer=layer, spec=spec, cache=cache, on_error=on_error)
+    weights, choice = split_weights(place, choice)
+    source = read_source(place, layer=layer, recipe=recipe, cache=cache, on_error=on_error, **choice)
     added = [_new_source(source, add, cache=cache, weights=weights, on_error=on_error)] if add else []
     drawn = draw_map(
         source, parameters, split=split, by=by, added=added, add_split=add_split, out=folder, formats=formats
@@ -158,15 +162,16 @@ def draw_map(
         raise UnwrittenError(error, drawn) from error
 
 
-def _folder(place: Path, out: str | Path | None, formats: Sequence[str]) -> Path | None:
+def _folder(place: Any, out: str | Path | None, formats: Sequence[str]) -> Path | None:
     """Return the folder of the files; None where nothing is written."""
     if out is not None:
         return Path(out)
     if not formats:
         return None
-    if is_run(place) or not place.exists():
-        return place
-    raise UsageError(f"Expected a folder for the map of {place}, which is data and not a run; pass one with --out.")
+    if is_run_path(place) or (isinstance(place, (str, Path)) and not Path(place).exists()):
+        return Path(place)
+    name = place if isinstance(place, (str, Path)) else "images in memory"
+    raise UsageError(f"Expected a folder for the map of {name}, which is data and not a run; pass one with --out.")
 
 
 def _check_added(split: str, add_split: str | None) -> None:

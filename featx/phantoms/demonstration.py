@@ -78,7 +78,9 @@ def demo(
     cache = Path(cache) if cache is not None else out / "cache"
     data = write_phantoms(out / "data", train=TRAIN, test=TEST, seed=seed)
     shortened = _shortened(recipe, weights, epochs, seed)
-    fit = fit_head(data, shortened, out / "run", cache=cache, engine=ENGINE if shortened.name == RECIPE else "auto")
+    fit = fit_head(
+        data, shortened, out=out / "run", cache=cache, engine=ENGINE if shortened.name == RECIPE else "auto"
+    )
     drawn = visualize(out / "run", cache=cache, seed=seed)
     # The report uses the stored map. Comparing classifiers would take about a minute.
     page = report(out / "run", out=out / REPORT, without=["comparison"], cache=cache, seed=seed)

@@ -22,7 +22,7 @@ def fitted(fit: PlannedFit, folder: Path, cache: Path) -> OpenedRun:
     """Return the run in the folder if it has this recipe, data and weights, else a new run."""
     opened = _finished(fit, folder, cache)
     if opened is None:
-        fit_head(fit.data, fit.recipe, folder, cache=cache)
+        fit_head(fit.data, fit.recipe, out=folder, cache=cache)
         opened = _opened(fit, folder, cache)
     # Every table that names the run says that its weights are random.
     return replace(opened, name=f"{fit.title} (random weights)") if has_random_weights(opened) else opened

@@ -144,7 +144,7 @@ def _do_stages(state: ReproductionState, cache: Path, jobs: int) -> None:
     stages.run(MAPS, "Maps of training images", partial(_draw_maps, state))
     stages.run("clusters", "Separation of classes", partial(_measure_clusters, state), repeated=True)
     grid = {"fit.batch_size": plan.batch_sizes}
-    tried = partial(sweep, plan.root / "all", plan.sweep, grid, stages.out / SWEEP)
+    tried = partial(sweep, plan.root / "all", plan.sweep, grid=grid, out=stages.out / SWEEP)
     state.sweep = stages.run(SWEEP, "Batch sizes", partial(tried, seeds=plan.seeds, cache=cache, jobs=jobs))
     stages.run(VALIDATION, "Validation images and their views", partial(_validate, state, cache))
 

@@ -7,7 +7,9 @@ from .documents import read_document as read_document
 from .explain import explain_image as explain_image
 from .explain import explain_of_run as explain_of_run
 from .fitting import FitResult as FitResult
+from .fitting import HeadName as HeadName
 from .fitting import fit_head as fit_head
+from .fitting import recipe_to_fit as recipe_to_fit
 from .folder import HEAD as HEAD
 from .folder import RECIPE as RECIPE
 from .folder import REPORT as REPORT
@@ -28,7 +30,9 @@ from .source import Layer as Layer
 from .source import Predicted as Predicted
 from .source import Source as Source
 from .source import data_source as data_source
+from .source import is_run_path as is_run_path
 from .source import read_source as read_source
 from .source import run_source as run_source
+from .source import split_weights as split_weights
 from .writing import data_facts as data_facts
 from .writing import versions as versions

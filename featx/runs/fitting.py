@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Unpack
 
-from featx.errors import StoreError, UnwrittenError
-from featx.features import Extraction, OnError
+from featx.errors import StoreError, UnwrittenError, UsageError
+from featx.features import Choice, Extraction, FeatureChoice, OnError, chosen_recipe, data_choice, warn_of_two_labels
 from featx.frames import frame
 from featx.heads import (
     Epoch,
@@ -20,13 +21,16 @@ from featx.heads import (
     extract_to_fit,
     fit_rows,
     penultimate_of,
+    read_to_fit,
     store_penultimate,
 )
 from featx.progress import Progress, reports_progress
-from featx.recipes import Recipe, load_recipe
+from featx.recipes import Precision, Recipe, load_recipe, override
 from featx.runs.folder import check_out
 from featx.runs.writing import Logits, write_run
 from featx.stats import Score
+
+HeadName = Literal["linear", "mlp"]
 
 
 @dataclass(frozen=True)
@@ -87,31 +91,57 @@ class FitResult:
 
 @reports_progress
 def fit_head(
-    data: str | Path,
-    recipe: Recipe | str | Path,
-    out: str | Path,
+    data: Any,
+    recipe: Recipe | str | Path | None = None,
     *,
+    out: str | Path,
+    head: HeadName | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    weight_decay: float | None = None,
+    class_weight: str | None = None,
+    patience: int | None = None,
+    validation: float | None = None,
+    views: int | None = None,
+    precision: Precision | None = None,
+    seed: int | None = None,
     cache: str | Path = "cache",
     engine: FitEngine = "auto",
     on_error: OnError = "fail",
     yes: bool = False,
     progress: Progress | None = None,
+    **choice: Unpack[Choice],
 ) -> FitResult:
-    """Train the head that a recipe specifies, and write the run.
+    """Train a head on the features of a network, test it, and write the run.
 
-    Features that the cache lacks are computed first.
+    Features that the cache lacks are computed first. Without a recipe, a linear head is trained on the features of
+    EfficientNet-Lite0, or of another backbone.
 
     Args:
-        data: A folder of class or split folders, or a manifest.
-        recipe: A recipe, its name or the path of its file.
+        data: A folder of class or split folders, a manifest, a data frame or images in memory, see `read_data`.
+        recipe: A recipe, its name or the path of its file; without it the recipe of `head` is used.
         out: The run's folder: absent, empty, or an earlier run, which is replaced with its maps and its report.
+        head: `linear` (the default) or `mlp`, instead of a recipe, on the features of a backbone of one's choice.
+        epochs: Number of epochs of training. This and the following, if given, replace fields of the recipe.
+        batch_size: Images in a training step.
+        learning_rate: Learning rate of Adam.
+        weight_decay: Decoupled weight decay, as in AdamW.
+        class_weight: `balanced` gives every class the same weight in the loss.
+        patience: Epochs without a lower validation loss after which training stops, and the best epoch is kept.
+        validation: Share of the train split that is held out for validation, in [0, 1).
+        views: Augmented views of each training image, including the image itself.
+        precision: `float32`, or `mixed` for GPUs with units for half precision.
+        seed: Seed of the training and of the choice of validation images.
         cache: Folder of the store.
         engine: What trains the head: `fused`, `keras`, or `auto`, which is `fused` wherever it knows all layers.
         on_error: What to do about images that cannot be read, see `extract`.
         yes: Do work that is estimated to need more disk, memory or time than there is.
         progress: Called with how far the work is.
+        choice: Single fields of the features, and how the data is read, see `Choice`.
 
     Raises:
+        UsageError: An argument is not valid, or not for this data.
         UntrustedError: An image or group is in two splits, or the training diverged.
         DataError: There are fewer than two classes, or too few images of one for the split.
         RecipeError: The head's output does not match the number of classes, or the engine does not know a layer.
@@ -119,33 +149,75 @@ def fit_head(
         UnwrittenError: The run, or its penultimate features, cannot be written; the error has the result.
         FeatxError: What `extract` raises.
     """
-    recipe = load_recipe(recipe) if isinstance(recipe, (str, Path)) else recipe
+    fields = {
+        "fit.epochs": epochs,
+        "fit.batch_size": batch_size,
+        "fit.learning_rate": learning_rate,
+        "fit.weight_decay": weight_decay,
+        "fit.class_weight": class_weight,
+        "fit.patience": patience,
+        "fit.validation": validation,
+        "fit.seed": seed,
+        "views.count": views,
+        "backbone.precision": precision,
+    }
+    recipe = recipe_to_fit(recipe, head, choice, fields)
     out = Path(out)
     check_engine(engine, recipe.head)
     check_out(out)
     start = time.perf_counter()
-    extraction = extract_to_fit(data, recipe, cache, engine, on_error)
+    dataset = read_to_fit(data, on_error, **data_choice(choice))
+    extraction = extract_to_fit(dataset, recipe, cache, engine, on_error)
+    warn_of_two_labels(extraction.images)
     check_fit_disk(extraction, recipe, out)
     extracted = time.perf_counter()
     fit = fit_rows(extraction, recipe, engine)
-    head = fit.fitter.head()
-    logits = fit.logits(head)
+    trained = fit.fitter.head()
+    logits = fit.logits(trained)
     seconds = {"extract": extracted - start, "fit": time.perf_counter() - extracted}
-    result = _result(fit, out, head, logits, seconds)
-    penultimate = penultimate_of(head, extraction)
+    result = _result(fit, out, trained, logits, seconds)
+    penultimate = penultimate_of(trained, extraction)
     unwritten = None
     try:
         if penultimate is not None:
-            store_penultimate(head, extraction, penultimate, recipe.views.count)
+            store_penultimate(trained, extraction, penultimate, recipe.views.count)
     except StoreError as error:  # the cache is full; the run may be elsewhere
         unwritten = error
     try:
-        write_run(out, fit, head, logits, penultimate, result.to_json())
+        write_run(out, fit, trained, logits, penultimate, result.to_json())
     except StoreError as error:
         unwritten = error
     if unwritten is not None:
         raise UnwrittenError(unwritten, result) from unwritten
     return result
+
+
+def recipe_to_fit(
+    recipe: Recipe | str | Path | None,
+    head: HeadName | None,
+    choice: FeatureChoice,
+    further: Mapping[str, Any] | None = None,
+) -> Recipe:
+    """Return the recipe of a fit: one that is named, or `linear` or `mlp` on the features of a backbone.
+
+    Args:
+        recipe: A recipe, its name or the path of its file; None for the recipe of `head`.
+        head: `linear`, which None means too, or `mlp`; None with a recipe.
+        choice: The backbone, and single fields of the features.
+        further: More fields by their dotted name; None leaves a field as it is.
+
+    Raises:
+        UsageError: A recipe is given with a head or a backbone, or there is none of that name.
+        RecipeError: A field is not valid.
+    """
+    if recipe is not None:
+        if head is not None:
+            raise UsageError("Expected a recipe or a head, received both; a recipe has its own head.")
+        return chosen_recipe(recipe, choice, further)
+    fitted = load_recipe(head or "linear")
+    features = chosen_recipe(None, choice)
+    own = {"name": f"{fitted.name}-{features.name}", "description": fitted.description}
+    return override(features.model_copy(update={**own, "head": fitted.head, "fit": fitted.fit}), further or {})
 
 
 def _result(fit: HeadFit, out: Path, head: Head, logits: Logits, seconds: dict[str, float]) -> FitResult:

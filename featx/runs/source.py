@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.data import SPLITS, group_ids
 from featx.errors import DataError, RunError, UsageError
-from featx.features import Extraction, Failure, FeatureSpace, FeatureTable, OnError, extract
+from featx.features import (
+    Choice,
+    Extraction,
+    Failure,
+    FeatureSpace,
+    FeatureTable,
+    OnError,
+    extract,
+    weights_of,
+)
 from featx.recipes import FeatureSpec
 from featx.runs.folder import Run, is_run, read_run
 from featx.store import RowKey, Store
@@ -116,36 +126,38 @@ class Source:
 
 
 def read_source(
-    place: str | Path,
+    place: Any,
     *,
     layer: Layer | None = None,
-    spec: FeatureSpec | str | Path | None = None,
+    recipe: FeatureSpec | str | Path | None = None,
     cache: str | Path = "cache",
     on_error: OnError = "fail",
+    **choice: Unpack[Choice],
 ) -> Source:
     """Open the rows of a run or of data. For data, rows that the cache lacks are computed first.
 
     Args:
-        place: A folder that `fit_head` wrote, or data: a folder or a manifest.
+        place: A folder that `fit_head` wrote, or data, see `read_data`.
         layer: `penultimate` or `backbone`. The default is the penultimate layer for a run that has one, else the
             backbone.
-        spec: The features of data, see `extract`; EfficientNet-Lite0 with its default settings if not given.
-            A run has its own.
+        recipe: The features of data, see `extract`. A run has its own.
         cache: Folder of the store.
         on_error: What to do about images of data that cannot be read, see `extract`.
+        choice: Single fields of the features, and how data is read, see `Choice`; neither is for a run.
 
     Raises:
-        UsageError: Penultimate features of data, or a spec for a run.
+        UsageError: Penultimate features of data, or a choice for a run.
         RunError: The run cannot be read, or its features are not in the cache.
         FeatxError: What `extract` raises.
     """
     if layer not in (None, "penultimate", "backbone"):
         raise UsageError(f"Expected the layer penultimate or backbone, received {layer!r}.")
-    if is_run(Path(place)):
-        if spec is not None:
+    if is_run_path(place):
+        chosen = [name for name, value in {"recipe": recipe, **choice}.items() if value is not None]
+        if chosen:
             raise UsageError(
-                f"Expected no recipe or backbone with the run {place}, which has its own; leave them out, or pass "
-                "the data instead of the run."
+                f"Expected no {chosen[0]} with the run {place}, which has its own data and features; leave it out, "
+                "or pass the data instead of the run."
             )
         return run_source(read_run(place), layer, Store(Path(cache)))
     if layer == "penultimate":
@@ -153,7 +165,20 @@ def read_source(
             f"Penultimate features are a fitted head's, and {place} is not a run; pass a folder that featx fit-head "
             "wrote, or use --layer backbone."
         )
-    return data_source(extract(place, spec, cache=cache, on_error=on_error))
+    return data_source(extract(place, recipe, cache=cache, on_error=on_error, **choice))
+
+
+def is_run_path(place: Any) -> bool:
+    """Tell whether a place is the path of a run's folder."""
+    return isinstance(place, (str, os.PathLike)) and is_run(Path(place))
+
+
+def split_weights(place: Any, choice: Choice) -> tuple[str | None, Choice]:
+    """Return the weights for new images, if a place is a run, whose features are fixed, and the rest of a choice."""
+    if not is_run_path(place):
+        return None, choice
+    rest = choice.copy()
+    return weights_of(read_run(place).recipe.backbone.name, rest.pop("weights", None)), rest
 
 
 def run_source(run: Run, layer: Layer | None, store: Store) -> Source:

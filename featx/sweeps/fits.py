@@ -63,9 +63,9 @@ class FitScores:
 
 @dataclass
 class Fits:
-    """Trains the heads of a sweep; the attributes are the arguments of `sweep`."""
+    """Trains the heads of a sweep; the attributes are the arguments of `sweep`, the data read or not."""
 
-    data: Path
+    data: Any
     out: Path
     cache: Path
     engine: FitEngine
@@ -80,7 +80,9 @@ class Fits:
     def check(self, points: Sequence[Point]) -> None:
         """Check, before images are read, that every fit can be done and has images to score."""
         recipes = [point.recipe for point in points]
-        for recipe in {(one.head.model_dump_json(), one.fit.validation): one for one in recipes}.values():
+        for recipe in {
+            (one.head.model_dump_json(), one.fit.validation, one.fit.patience): one for one in recipes
+        }.values():
             check_to_fit(self.dataset, recipe, self.engine)
             if not (self.dataset.split("test") or self.dataset.split("val") or recipe.fit.validation):
                 raise DataError(
@@ -169,7 +171,7 @@ class Fits:
                 "features": [extraction.space.plain.id, extraction.space.augmented.id],
                 "views": point.recipe.views.count,
                 "head": point.recipe.head.model_dump(mode="json"),
-                "fit": point.recipe.fit.model_dump(mode="json"),
+                "fit": point.recipe.fit.key(),
                 "engine": self.engine,
             }
         )

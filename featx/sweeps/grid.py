@@ -8,12 +8,14 @@ import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
 from featx.digests import canonical_json
 from featx.errors import ResourcesError, UsageError
+from featx.features import weights_of
 from featx.limits import PERMIT, permitted
 from featx.recipes import Recipe, override, with_fields
 
@@ -48,9 +50,9 @@ def points_of(
     recipe: Recipe,
     tried: Mapping[str, Iterable[Any]],
     seeds: Sequence[int],
-    weights: Mapping[str, str] | None = None,
+    weights: str | Path | Mapping[str, str | Path] | None = None,
 ) -> list[Point]:
-    """Return every combination of values with every seed, each recipe validated; weights are by backbone."""
+    """Return every combination of values with every seed, each recipe validated; for `weights` see `weights_of`."""
     grid = {field: _listed(field, values) for field, values in tried.items()}
     if not grid or not seeds or not all(grid.values()):
         raise UsageError("Expected values to try and at least one seed, such as --batch-size 5..15 --seeds 3.")
@@ -63,13 +65,12 @@ def points_of(
     check_number(math.prod(map(len, grid.values())) * len(seeds))
     if weights:
         check_weights_once(grid)
-    sources = {name.lower(): source for name, source in (weights or {}).items()}
     points = []
     for combination in itertools.product(*grid.values()):
         changes = dict(zip(grid, combination, strict=True))
         changed = with_fields(recipe, changes)
         plain = {field: _plain(value) for field, value in changes.items()}
-        source = sources.get(changed.backbone.name.lower())
+        source = weights_of(changed.backbone.name, weights)
         points += [Point(plain, seed, override(changed, {"fit.seed": seed, WEIGHTS: source})) for seed in seeds]
     return points
 

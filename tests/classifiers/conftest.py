@@ -33,7 +33,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> FitRes
     root = tmp_path_factory.mktemp("comparison")
     small_data(root / "data", train=8, test=3)
     recipe = small_recipe(tiny_model, {"preprocess.mode": "featurewise", "fit.epochs": 2})
-    return fit_head(root / "data", recipe, root / "run", cache=root / "cache")
+    return fit_head(root / "data", recipe, out=root / "run", cache=root / "cache")
 
 
 @pytest.fixture(scope="package")

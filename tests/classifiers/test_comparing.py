@@ -211,7 +211,7 @@ def test_without_its_images_a_run_is_compared_without_pixels(
     tmp_path: Path, tiny_model: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     data = small_data(tmp_path / "data", train=6, test=2, classes=2)
-    fit_head(data, small_recipe(tiny_model, {"fit.epochs": 1}), tmp_path / "run", cache=tmp_path / "cache")
+    fit_head(data, small_recipe(tiny_model, {"fit.epochs": 1}), out=tmp_path / "run", cache=tmp_path / "cache")
     shutil.rmtree(data)
     with caplog.at_level(logging.WARNING, "featx"):
         names = ["logreg", "pixels"]

@@ -28,7 +28,7 @@ def test_all_is_drawn(comparison: Comparison, tmp_path: Path) -> None:
 def test_without_test_images_the_held_out_ones_are_shown(tmp_path: Path, tiny_model: Path, cache: Path) -> None:
     data = small_data(tmp_path / "data", train=6, test=0, classes=2)
     shutil.rmtree(data / "test", ignore_errors=True)
-    found = compare(data, classifiers=["logreg"], folds=2, repeats=1, spec=small_recipe(tiny_model), cache=cache)
+    found = compare(data, classifiers=["logreg"], folds=2, repeats=1, recipe=small_recipe(tiny_model), cache=cache)
     assert found.test is None
     assert [path.name for path in write_pictures(found, tmp_path / "out")] == PICTURES
     write_tables(found, tmp_path / "out")

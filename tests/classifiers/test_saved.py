@@ -80,7 +80,7 @@ def test_a_classifier_of_a_run_needs_neither_run_nor_cache(
 
 def test_a_classifier_of_data_needs_no_run(tiny_model: Path, data: Path, cache: Path, tmp_path: Path) -> None:
     recipe = small_recipe(tiny_model, {"preprocess.mode": "featurewise"})
-    source = read_source(data, spec=recipe, cache=cache)
+    source = read_source(data, recipe=recipe, cache=cache)
     saved = saved_to(tmp_path / "best", source)
     # The training images' statistics are in it.
     assert load_recipe(saved.folder / "recipe.toml").preprocess.mean is not None
@@ -148,7 +148,7 @@ def test_missing_statistics_are_refused(saved: Saved, data: Path, cache: Path) -
 @pytest.mark.slow
 def test_another_head_is_refused(fitted: FitResult, data: Path, cache: Path, tmp_path: Path) -> None:
     saved = saved_to(tmp_path / "best", read_source(fitted.run, layer="penultimate", cache=cache))
-    other = fit_head(data, fitted.recipe.replaced({"fit.seed": 5}), tmp_path / "other", cache=cache)
+    other = fit_head(data, fitted.recipe.replaced({"fit.seed": 5}), out=tmp_path / "other", cache=cache)
     shutil.copy(other.run / "head.keras", saved.folder)
     refused(saved, data, cache, UntrustedError, "found another in .*head.keras")
 

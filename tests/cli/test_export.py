@@ -15,7 +15,7 @@ for package in ("onnx", "onnxruntime", "tf2onnx", "skl2onnx"):
 @pytest.mark.slow
 def test_export_prints_what_it_wrote(featx: Featx, tiny_model: Path, tmp_path: Path) -> None:
     small_data(tmp_path / "data", train=4, test=2)
-    run = fit_head(tmp_path / "data", small_recipe(tiny_model), tmp_path / "run", cache=tmp_path / "cache").run
+    run = fit_head(tmp_path / "data", small_recipe(tiny_model), out=tmp_path / "run", cache=tmp_path / "cache").run
     file = tmp_path / "run.onnx"
     done = featx("export", run, "--format", "onnx", "--out", file, "--cache", tmp_path / "cache", "--json")
     assert done.code == 0

@@ -88,7 +88,7 @@ def results(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> dict[
             with pytest.raises(SystemExit):
                 main()
     logging.captureWarnings(False)
-    fit = featx.fit_head(data, str(recipe), root / "again", cache=cache)
+    fit = featx.fit_head(data, str(recipe), out=root / "again", cache=cache)
     shown: Any = SimpleNamespace(
         fit=fit,
         data=data,

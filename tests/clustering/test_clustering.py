@@ -37,7 +37,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> FitRes
         "site": lambda _: "one",
     }
     listed = write_manifest(root / "manifest.csv", data, files_of(data), columns)
-    return fit_head(listed, small_recipe(tiny_model), root / "run", cache=root / "cache")
+    return fit_head(listed, small_recipe(tiny_model), out=root / "run", cache=root / "cache")
 
 
 @pytest.fixture
@@ -78,10 +78,10 @@ def test_names_and_the_order_of_files_change_nothing(
     fitted: FitResult, cache: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
     data = small_data(tmp_path / "data", train=6, test=3)
-    plain = clusters(data, spec=small_recipe(tiny_model), cache=cache, permutations=9)
+    plain = clusters(data, recipe=small_recipe(tiny_model), cache=cache, permutations=9)
     for number, path in enumerate(sorted(data.rglob("*.png"), reverse=True)):
         path.rename(path.with_name(f"{number:03}.png"))
-    again = clusters(data, spec=small_recipe(tiny_model), cache=cache, permutations=9)
+    again = clusters(data, recipe=small_recipe(tiny_model), cache=cache, permutations=9)
     assert again.to_json()["layers"] == plain.to_json()["layers"]
     assert again.main.ids != plain.main.ids
 
@@ -133,7 +133,7 @@ def test_a_test_split_without_numbers_does_not_take_those_of_the_training_split(
     data = small_data(tmp_path / "data", train=6, test=3)
     for name in CLASSES[1:]:
         shutil.rmtree(data / "test" / name)
-    found = clusters(data, spec=small_recipe(tiny_model), cache=cache, permutations=5)
+    found = clusters(data, recipe=small_recipe(tiny_model), cache=cache, permutations=5)
     assert [part.split for part in found.parts] == ["train"]
     assert "No values for the backbone features of the split 'test': Clusters are" in found.notes[0]
 

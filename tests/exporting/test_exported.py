@@ -52,7 +52,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> FitRes
     root = tmp_path_factory.mktemp("exporting")
     small_data(root / "data", train=6, test=3, size=48)
     recipe = small_recipe(tiny_model, {"preprocess.mode": "featurewise", "images.resize": "bicubic"})
-    return fit_head(root / "data", recipe, root / "run", cache=root / "cache")
+    return fit_head(root / "data", recipe, out=root / "run", cache=root / "cache")
 
 
 def cache_of(fitted: FitResult) -> Path:
@@ -130,7 +130,7 @@ def test_a_keras_file_gives_what_predict_gives_in_plain_keras(fitted: FitResult,
 def test_other_recipes_are_exported(ending: str, changes: dict[str, Any], tiny_model: Path, tmp_path: Path) -> None:
     small_data(tmp_path / "data", train=6, test=3, size=48, classes=2)
     recipe = small_recipe(tiny_model, changes)
-    run = fit_head(tmp_path / "data", recipe, tmp_path / "run", cache=tmp_path / "cache").run
+    run = fit_head(tmp_path / "data", recipe, out=tmp_path / "run", cache=tmp_path / "cache").run
     result = export(run, tmp_path / f"run.{ending}", cache=tmp_path / "cache")
     assert result.checked == 6
     assert result.largest_difference < 2e-5
@@ -147,7 +147,7 @@ def test_the_network_in_the_box_is_exported_with_its_licence(tmp_path: Path) -> 
             "preprocess.mode": "imagenet",
         }
     )
-    run = fit_head(data, recipe, tmp_path / "run", cache=tmp_path / "cache").run
+    run = fit_head(data, recipe, out=tmp_path / "run", cache=tmp_path / "cache").run
     result = export(run, tmp_path / "run.onnx", cache=tmp_path / "cache")
     assert result.largest_difference < 1e-4
     assert metadata(result.file)["licence"] == "Apache-2.0"
@@ -172,7 +172,7 @@ def test_a_network_with_a_card_is_put_into_the_file(
     )
     data = small_data(tmp_path / "data", train=6, test=3, size=60)
     recipe = default_recipe(str(card)).replaced({"fit.epochs": 3, "fit.validation": 0.0})
-    run = fit_head(data, recipe, tmp_path / "run", cache=tmp_path / "cache").run
+    run = fit_head(data, recipe, out=tmp_path / "run", cache=tmp_path / "cache").run
     result = export(run, tmp_path / "run.onnx", cache=tmp_path / "cache")
     assert result.largest_difference < (2e-3 if "dtype" in options else 1e-5)
     assert metadata(result.file)["licence"] == "MIT"
@@ -203,7 +203,7 @@ def test_a_network_of_keras_that_takes_grey_images_is_exported(ending: str, tmp_
     )
     data = small_data(tmp_path / "data", train=6, test=3, size=60)
     recipe = default_recipe(str(card)).replaced({"fit.epochs": 3, "fit.validation": 0.0})
-    run = fit_head(data, recipe, tmp_path / "run", cache=tmp_path / "cache").run
+    run = fit_head(data, recipe, out=tmp_path / "run", cache=tmp_path / "cache").run
     assert export(run, tmp_path / f"run.{ending}", cache=tmp_path / "cache").largest_difference < 1e-5
 
 

@@ -93,7 +93,7 @@ def test_an_image_is_classified_on_a_full_disk(
     recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = small_data(tmp_path / "data", train=4, test=1, classes=2)
-    fit_head(data, recipe, tmp_path / "run", cache=tmp_path / "cache")
+    fit_head(data, recipe, out=tmp_path / "run", cache=tmp_path / "cache")
     monkeypatch.setattr("featx.limits.shutil.disk_usage", lambda path: Usage(1, 1, 0))
     monkeypatch.setattr(limits, "available_memory", lambda: 0)
     image = files_of(data)[0]

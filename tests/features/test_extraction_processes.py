@@ -257,7 +257,7 @@ def test_a_cache_that_may_only_be_read_serves_what_it_has(place: Place, warm: Pa
 
 
 def test_warm_commands_load_no_network(place: Place, warm: Path, tmp_path: Path) -> None:
-    fit_head(place.data, small_recipe(place.model, {"fit.epochs": 1}), tmp_path / "run", cache=warm)
+    fit_head(place.data, small_recipe(place.model, {"fit.epochs": 1}), out=tmp_path / "run", cache=warm)
     extracting = place.extract(warm, TELLING_IMPORTS)
     drawing = place.start(TELLING_IMPORTS, ["visualize", tmp_path / "run", "--cache", warm, "--json"])
     code, out, err = ended(extracting)

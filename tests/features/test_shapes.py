@@ -14,7 +14,8 @@ from pipeline_data import VIEWS, expected_rows, rows_by_digest, small_recipe, wr
 
 from featx.data import Item
 from featx.errors import UsageError
-from featx.features import FeatureExtractor, FeatureSpace, extract, with_size
+from featx.features import FeatureExtractor, FeatureSpace, extract
+from featx.features.choice import with_size
 from featx.features.compute import compute
 from featx.features.decoding import Work
 from featx.features.hashing import Image, digest_of_array

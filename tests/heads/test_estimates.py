@@ -40,7 +40,7 @@ def test_a_head_that_no_memory_holds_is_refused_before_an_image_is_read(
     dense = {"type": "dense", "units": 100_000, "activation": "relu"}
     recipe = small_recipe(tiny_model, {"head": {"layers": [dense, dense]}})
     with pytest.raises(ResourcesError, match=r"training the head takes about 250\.\d GB"):
-        fit_head(data, recipe, tmp_path / "run", cache=tmp_path / "cache")
+        fit_head(data, recipe, out=tmp_path / "run", cache=tmp_path / "cache")
     assert not (tmp_path / "run").exists()
 
 
@@ -49,12 +49,12 @@ def test_a_head_that_no_disk_holds_is_refused_before_it_is_trained(
 ) -> None:
     data = small_data(tmp_path / "data", train=4, test=1, classes=2)
     recipe = small_recipe(tiny_model)
-    fit_head(data, recipe, tmp_path / "run", cache=tmp_path / "cache")
+    fit_head(data, recipe, out=tmp_path / "run", cache=tmp_path / "cache")
     monkeypatch.setattr("featx.limits.shutil.disk_usage", lambda path: Usage(1, 1, 0))
     monkeypatch.setattr(limits, "LITTLE_DISK", 3000)
     # 96 x 16 + 16 + 16 x 2 + 2 weights of 4 bytes.
     with pytest.raises(ResourcesError, match=r"the disk of .*again, .* the file of the head takes about 6\.3 kB"):
-        fit_head(data, recipe, tmp_path / "again", cache=tmp_path / "cache")
+        fit_head(data, recipe, out=tmp_path / "again", cache=tmp_path / "cache")
 
 
 def test_training_of_more_than_a_day_stops_and_keeps_the_features(
@@ -65,8 +65,8 @@ def test_training_of_more_than_a_day_stops_and_keeps_the_features(
     monkeypatch.setattr(limits, "MEASURED_SECONDS", 0.0)
     monkeypatch.setattr(limits, "LONGEST_SECONDS", -1.0)
     with pytest.raises(ResourcesError, match="training for 50 epochs takes about 0 hours; lower --epochs"):
-        fit_head(data, recipe, tmp_path / "run", cache=tmp_path / "cache")
+        fit_head(data, recipe, out=tmp_path / "run", cache=tmp_path / "cache")
     assert not (tmp_path / "run").exists()
-    result = fit_head(data, recipe, tmp_path / "run", cache=tmp_path / "cache", yes=True)
+    result = fit_head(data, recipe, out=tmp_path / "run", cache=tmp_path / "cache", yes=True)
     assert len(result.history) == 50
     assert result.extraction.computed == 0

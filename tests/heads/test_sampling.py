@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from featx.data import held_out_mask
 from featx.errors import DataError
 from featx.features import SpacePair
-from featx.heads.sampling import TrainingBatches, validation_mask
+from featx.heads.sampling import TrainingBatches
 from featx.store import Store
 
 Batch = tuple[NDArray[np.float32], NDArray[np.int64]]
@@ -112,7 +113,15 @@ def mask_of(
     seed: int = 0,
 ) -> NDArray[np.bool_]:
     n = len(labels)
-    return validation_mask(labels, digests or [sha(i) for i in range(n)], groups or [None] * n, share, seed)
+    return held_out_mask(
+        labels,
+        digests or [sha(i) for i in range(n)],
+        groups or [None] * n,
+        share,
+        seed,
+        purpose="validation",
+        advice="choose another --validation",
+    )
 
 
 def held_by_class(labels: Sequence[str], mask: NDArray[np.bool_]) -> dict[str, int]:
@@ -228,7 +237,7 @@ def test_the_split_of_any_images(some: list[tuple[str, int, str | None]], share:
     labels, content, groups = zip(*some, strict=True)
     digests = [sha(name) for name in content]
     try:
-        mask = validation_mask(labels, digests, groups, share, seed)
+        mask = held_out_mask(labels, digests, groups, share, seed, purpose="validation", advice="choose another")
     except DataError:
         return
     if share == 0:

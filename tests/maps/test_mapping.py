@@ -29,7 +29,7 @@ Draw = Callable[..., Map]
 def fitted(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> FitResult:
     root = tmp_path_factory.mktemp("mapping")
     small_data(root / "data", train=6, test=2)
-    return fit_head(root / "data", small_recipe(tiny_model), root / "run", cache=root / "cache")
+    return fit_head(root / "data", small_recipe(tiny_model), out=root / "run", cache=root / "cache")
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def test_a_head_without_a_penultimate_layer_has_a_map_of_the_backbone(
     fitted: FitResult, cache: Path, tmp_path: Path, tiny_model: Path
 ) -> None:
     plain = small_recipe(tiny_model, {"head": {"layers": ()}, "fit.epochs": 1})
-    fit_head(fitted.extraction.dataset.root, plain, tmp_path / "run", cache=cache)
+    fit_head(fitted.extraction.dataset.root, plain, out=tmp_path / "run", cache=cache)
     with pytest.raises(RunError, match="names no penultimate layer; use --layer backbone"):
         visualize(tmp_path / "run", layer="penultimate", cache=cache)
     found = visualize(tmp_path / "run", perplexity=5, cache=cache)
@@ -158,9 +158,9 @@ def test_a_map_of_data_needs_a_folder_or_writes_nothing(
 ) -> None:
     data = fitted.extraction.dataset.root
     with pytest.raises(UsageError, match="which is data and not a run; pass one with --out"):
-        visualize(data, spec=fitted.recipe, cache=cache)
+        visualize(data, recipe=fitted.recipe, cache=cache)
     monkeypatch.chdir(tmp_path)
-    ours = visualize(data, spec=fitted.recipe, perplexity=5, formats=(), cache=cache)
+    ours = visualize(data, recipe=fitted.recipe, perplexity=5, formats=(), cache=cache)
     assert (ours.files, ours.stored, ours.points.predicted) == ((), None, None)
     assert list(tmp_path.iterdir()) == []
     theirs = draw(layer="backbone", perplexity=5, out=tmp_path)
@@ -173,7 +173,7 @@ def test_a_map_coloured_by_a_column_of_the_manifest(fitted: FitResult, cache: Pa
     site = {path: ("", "A", "B")[number % 3] for number, path in enumerate(images)}
     manifest = write_manifest(root.parent / "manifest.csv", root, images, {"scanner site": site.__getitem__})
     found = visualize(
-        manifest, by="scanner site", spec=fitted.recipe, perplexity=5, out=tmp_path / "map", cache=cache
+        manifest, by="scanner site", recipe=fitted.recipe, perplexity=5, out=tmp_path / "map", cache=cache
     )
     assert {path.name for path in found.files} == {
         f"tsne-backbone-train-by-scanner_site.{ending}" for ending in ("png", "svg", "html", "csv")
@@ -184,7 +184,7 @@ def test_a_map_coloured_by_a_column_of_the_manifest(fitted: FitResult, cache: Pa
     sites = [rows[number]["scanner site"] for number in known]
     assert found.silhouette["map"] == pytest.approx(silhouette_score(found.embedding.points[known], sites))
     with pytest.raises(DataError, match="Expected a column 'site'"):
-        visualize(manifest, by="site", spec=fitted.recipe, out=tmp_path / "map", cache=cache)
+        visualize(manifest, by="site", recipe=fitted.recipe, out=tmp_path / "map", cache=cache)
 
 
 def test_images_of_data_that_cannot_be_used_are_listed(fitted: FitResult, cache: Path, tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_images_of_data_that_cannot_be_used_are_listed(fitted: FitResult, cache:
     shutil.copy(next((data / "test" / "normal").iterdir()), tmp_path / "new" / "whole.png")
     found = visualize(
         data,
-        spec=fitted.recipe,
+        recipe=fitted.recipe,
         perplexity=5,
         add=[tmp_path / "new"],
         formats=(),
@@ -257,7 +257,7 @@ def test_files_are_placed_on_a_map_of_data_made_with_its_statistics(
     """Channel statistics are those of the map's images; with others the same images would lie elsewhere."""
     spec = small_recipe(tiny_model, {"preprocess.mode": "featurewise"})
     data = fitted.extraction.dataset.root
-    found = visualize(data, spec=spec, method="pca", add=[data / "train"], formats=(), cache=tmp_path / "cache")
+    found = visualize(data, recipe=spec, method="pca", add=[data / "train"], formats=(), cache=tmp_path / "cache")
     own = dict(zip(found.points.digests[:N_TRAIN], found.points.xy[:N_TRAIN], strict=True))
     for digest, place_ in list(zip(found.points.digests, found.points.xy, strict=True))[N_TRAIN:]:
         np.testing.assert_allclose(place_, own[digest], atol=1e-4)

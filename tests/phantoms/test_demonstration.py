@@ -96,7 +96,7 @@ def small_pixels(root: Path, split: str) -> tuple[npt.NDArray[np.float64], list[
 def test_the_network_sees_what_small_images_do_not_show(seed: int, tmp_path: Path) -> None:
     root = write_phantoms(tmp_path / "data", train=TRAIN, test=TEST, seed=seed)
     recipe = demonstration._shortened(RECIPE, None, EPOCHS, seed)
-    accuracy = fit_head(root, recipe, tmp_path / "run", cache=tmp_path / "cache", engine=ENGINE).test.accuracy
+    accuracy = fit_head(root, recipe, out=tmp_path / "run", cache=tmp_path / "cache", engine=ENGINE).test.accuracy
     assert accuracy is not None
     train, test = small_pixels(root, "train"), small_pixels(root, "test")
     models = [LogisticRegression(C=c, max_iter=5000) for c in (0.01, 0.1, 1)]

@@ -25,14 +25,14 @@ def cache(root: Path) -> Path:
 @pytest.fixture(scope="session")
 def fitted(root: Path, cache: Path, tiny_model: Path) -> FitResult:
     small_data(root / "data", train=6, test=3)
-    return fit_head(root / "data", small_recipe(tiny_model), root / "run", cache=cache)
+    return fit_head(root / "data", small_recipe(tiny_model), out=root / "run", cache=cache)
 
 
 @pytest.fixture(scope="session")
 def brief(root: Path, cache: Path, fitted: FitResult, tiny_model: Path) -> FitResult:
     """The same data, trained on for one epoch only."""
     recipe = small_recipe(tiny_model, {"fit.epochs": 1, "name": "brief"})
-    return fit_head(root / "data", recipe, root / "brief", cache=cache)
+    return fit_head(root / "data", recipe, out=root / "brief", cache=cache)
 
 
 @pytest.fixture(scope="session")

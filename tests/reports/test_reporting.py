@@ -105,7 +105,7 @@ def test_names_of_users_are_text(tiny_model: Path, tmp_path: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
     recipe = small_recipe(tiny_model, {"name": "<script>alert(3)</script>"})
-    run = fit_head(data, recipe, tmp_path / "<i>run", cache=tmp_path / "cache").run
+    run = fit_head(data, recipe, out=tmp_path / "<i>run", cache=tmp_path / "cache").run
     page = read_page(report(run, without=["comparison"], cache=tmp_path / "cache").file)
     assert page.all("h1")[0].text == "<script>alert(3)</script>: <i>run"
     assert page.all("title")[0].text == page.all("h1")[0].text
@@ -123,7 +123,7 @@ def test_names_of_users_are_text(tiny_model: Path, tmp_path: Path) -> None:
 def test_without_a_test_split(tiny_model: Path, tmp_path: Path) -> None:
     data = small_data(tmp_path / "data", train=5, test=1)
     shutil.rmtree(data / "test")
-    run = fit_head(data, small_recipe(tiny_model), tmp_path / "run", cache=tmp_path / "cache").run
+    run = fit_head(data, small_recipe(tiny_model), out=tmp_path / "run", cache=tmp_path / "cache").run
     page = read_page(report(run, without=SLOW).file)
     model = page.all("p", class_="headline")[0].text
     assert f"parameters on {tiny_model.name} (its own weights), trained on " in model
@@ -148,7 +148,7 @@ def test_random_weights_are_shown_twice(fitted: FitResult, tmp_path: Path) -> No
 
 def test_images_whose_files_have_changed_are_counted_and_not_shown(tiny_model: Path, tmp_path: Path) -> None:
     data = small_data(tmp_path / "data", train=4, test=1)
-    run = fit_head(data, small_recipe(tiny_model), tmp_path / "run", cache=tmp_path / "cache").run
+    run = fit_head(data, small_recipe(tiny_model), out=tmp_path / "run", cache=tmp_path / "cache").run
     for path in files_of(data):
         path.write_bytes(b"another image")
     run = edited(run, tmp_path / "all-covid", all_covid)

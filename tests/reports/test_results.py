@@ -109,7 +109,7 @@ def test_layers_add_up(page: Node, fitted: FitResult) -> None:
 def test_layers_of_a_sigmoid_for_two_classes(tiny_model: Path, tmp_path: Path) -> None:
     data = small_data(tmp_path / "data", train=4, test=2, classes=2)
     recipe = small_recipe(tiny_model, {"head.output": "sigmoid"})
-    fit = fit_head(data, recipe, tmp_path / "run", cache=tmp_path / "cache")
+    fit = fit_head(data, recipe, out=tmp_path / "run", cache=tmp_path / "cache")
     page = read_page(report(fit.run, without=SLOW).file)
     table = page.id("model").table("Layers")
     assert table[-2][:3] == ["Sigmoid", "1", "0"]

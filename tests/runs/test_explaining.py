@@ -108,7 +108,7 @@ def test_a_file_that_cannot_be_read(root: Path, tmp_path: Path) -> None:
 def test_a_run_is_asked_without_its_weights_on_this_machine(tmp_path: Path) -> None:
     model = write_model(tmp_path / "model.keras", size=None)
     data = small_data(tmp_path / "data", train=8, test=1)
-    fit_head(data, small_recipe(model), tmp_path / "run", cache=tmp_path / "cache")
+    fit_head(data, small_recipe(model), out=tmp_path / "run", cache=tmp_path / "cache")
     image = files_of(data)[0]
     model.unlink()
     assert explain_of_run(image, tmp_path / "run", cache=tmp_path / "cache").hit

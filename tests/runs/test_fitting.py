@@ -48,7 +48,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def fitted(home: Path, recipe: Recipe) -> FitResult:
-    return fit_head(home / "data", recipe, home / "run", cache=home / "cache")
+    return fit_head(home / "data", recipe, out=home / "run", cache=home / "cache")
 
 
 def as_json(path: Path) -> dict[str, Any]:
@@ -184,17 +184,19 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(
     data = Path(shutil.copytree(home / "data", tmp_path / "data"))
     for number, path in enumerate(reversed(files_of(data))):
         path.rename(path.with_name(f"{number:03d}.png"))
-    same = fit_head(data, recipe, tmp_path / "same", cache=home / "cache")
+    same = fit_head(data, recipe, out=tmp_path / "same", cache=home / "cache")
     assert same.extraction.computed == 0
     assert figures(same) == figures(fitted)
     assert roles(same.run) == roles(fitted.run)
-    other = fit_head(data, recipe.replaced({"fit.seed": 1}), tmp_path / "other", cache=home / "cache")
+    other = fit_head(data, recipe.replaced({"fit.seed": 1}), out=tmp_path / "other", cache=home / "cache")
     assert figures(other) != figures(fitted)
     assert roles(other.run) != roles(fitted.run)
 
 
 def test_without_validation_all_training_images_are_used(home: Path, tmp_path: Path, recipe: Recipe) -> None:
-    none = fit_head(home / "data", recipe.replaced({"fit.validation": 0.0}), tmp_path / "run", cache=home / "cache")
+    none = fit_head(
+        home / "data", recipe.replaced({"fit.validation": 0.0}), out=tmp_path / "run", cache=home / "cache"
+    )
     assert (none.train.n, none.validation.n, none.test.n) == (N_TRAIN, 0, N_TEST)
     metrics = as_json(tmp_path / "run" / "metrics.json")
     assert metrics["validation"] == {"n": 0, "correct": 0, "accuracy": None, "interval": None, "loss": None}
@@ -204,7 +206,7 @@ def test_without_validation_all_training_images_are_used(home: Path, tmp_path: P
 def test_a_split_val_is_used_for_validation(home: Path, tmp_path: Path, recipe: Recipe) -> None:
     data = Path(shutil.copytree(home / "data", tmp_path / "data"))
     (data / "test").rename(data / "val")
-    result = fit_head(data, recipe, tmp_path / "run", cache=home / "cache")
+    result = fit_head(data, recipe, out=tmp_path / "run", cache=home / "cache")
     assert (result.train.n, result.validation.n, result.test.n) == (N_TRAIN, N_TEST, 0)
     assert as_json(tmp_path / "run" / "metrics.json")["test"]["accuracy"] is None
     rows = read_table(tmp_path / "run" / "predictions.csv")
@@ -213,7 +215,7 @@ def test_a_split_val_is_used_for_validation(home: Path, tmp_path: Path, recipe: 
 
 def test_training_separates_classes_that_the_features_did_not(home: Path, tmp_path: Path, recipe: Recipe) -> None:
     changes = {"fit.epochs": 40, "fit.validation": 0.0, "fit.learning_rate": 5e-3}
-    result = fit_head(home / "data", recipe.replaced(changes), tmp_path / "run", cache=home / "cache")
+    result = fit_head(home / "data", recipe.replaced(changes), out=tmp_path / "run", cache=home / "cache")
     assert result.history[-1].loss < 0.5 * result.history[0].loss
     assert result.train.correct > 0.9 * N_TRAIN
     raw = result.extraction.table("train")
@@ -276,7 +278,7 @@ def viewed(home: Path, recipe: Recipe) -> tuple[FitResult, list[list[int]]]:
     spec = recipe.replaced({f"views.{name}": value for name, value in {**VIEWS, "count": 3}.items()})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(head_fits, "TrainingBatches", Watched)
-        result = fit_head(home / "data", spec, home / "viewed", cache=home / "cache")
+        result = fit_head(home / "data", spec, out=home / "viewed", cache=home / "cache")
     return result, taken
 
 
@@ -310,7 +312,7 @@ def test_penultimate_features_of_all_views_are_stored(viewed: tuple[FitResult, l
 
 def check_refused(data: Path, recipe: Recipe, root: Path, error: type[Exception], match: str) -> None:
     with pytest.raises(error, match=match):
-        fit_head(data, recipe, root / "run", cache=root / "cache")
+        fit_head(data, recipe, out=root / "run", cache=root / "cache")
     assert not (root / "run").exists()
 
 
@@ -350,7 +352,7 @@ def test_a_class_that_is_lost_by_skipping_is_refused(tmp_path: Path, recipe: Rec
     for path in files_of(data / "train" / "normal"):
         path.write_bytes(b"damaged")
     with pytest.raises(DataError, match="at least two classes"):
-        fit_head(data, recipe, tmp_path / "run", cache=tmp_path / "cache", on_error="skip")
+        fit_head(data, recipe, out=tmp_path / "run", cache=tmp_path / "cache", on_error="skip")
     assert not (tmp_path / "run").exists()
 
 
@@ -370,14 +372,14 @@ def test_a_last_step_that_diverges_is_refused(engine: FitEngine, home: Path, tmp
         {"fit.learning_rate": 1e30, "fit.epochs": 1, "fit.validation": 0.0, "fit.batch_size": N_TRAIN}
     )
     with pytest.raises(UntrustedError, match="the training diverged"):
-        fit_head(home / "data", hopeless, tmp_path / "run", cache=home / "cache", engine=engine)
+        fit_head(home / "data", hopeless, out=tmp_path / "run", cache=home / "cache", engine=engine)
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow
 def test_a_hopeless_rate_still_writes_valid_files(home: Path, tmp_path: Path, recipe: Recipe) -> None:
     result = fit_head(
-        home / "data", recipe.replaced({"fit.learning_rate": 1e6}), tmp_path / "run", cache=home / "cache"
+        home / "data", recipe.replaced({"fit.learning_rate": 1e6}), out=tmp_path / "run", cache=home / "cache"
     )
     assert result.history[-1].loss > 1e3
     assert as_json(result.run / "metrics.json")["train"]["loss"] > 1e3
@@ -395,7 +397,7 @@ def test_two_classes_with_a_sigmoid(home: Path, tmp_path: Path, recipe: Recipe) 
         for name in CLASSES[2:]:
             shutil.rmtree(data / split / name)
     sigmoid = recipe.replaced({"head.output": "sigmoid", "preprocess.mode": "rescale"})
-    result = fit_head(data, sigmoid, tmp_path / "run", cache=home / "cache")
+    result = fit_head(data, sigmoid, out=tmp_path / "run", cache=home / "cache")
     assert result.parameters["trainable"] == (result.extraction.dim + 1) * 16 + 17
     predictions = read_table(result.run / "predictions.csv")
     p = predicted_by_keras(result, predictions)[:, 0]
@@ -406,7 +408,7 @@ def test_two_classes_with_a_sigmoid(home: Path, tmp_path: Path, recipe: Recipe) 
 def test_a_skipped_image_is_named_and_left_out(home: Path, tmp_path: Path, recipe: Recipe) -> None:
     data = Path(shutil.copytree(home / "data", tmp_path / "data"))
     (data / "train" / "covid" / "bad.png").write_bytes(b"damaged")
-    result = fit_head(data, recipe, tmp_path / "run", cache=home / "cache", on_error="skip")
+    result = fit_head(data, recipe, out=tmp_path / "run", cache=home / "cache", on_error="skip")
     metrics = as_json(result.run / "metrics.json")
     assert [row["path"] for row in metrics["failed"]] == ["train/covid/bad.png"]
     assert metrics["train"]["n"] + metrics["validation"]["n"] == N_TRAIN
@@ -415,8 +417,8 @@ def test_a_skipped_image_is_named_and_left_out(home: Path, tmp_path: Path, recip
 @pytest.mark.slow
 def test_an_earlier_run_is_replaced(home: Path, tmp_path: Path, recipe: Recipe) -> None:
     run = tmp_path / "run"
-    fit_head(home / "data", recipe.replaced({"fit.epochs": 2}), run, cache=home / "cache")
-    result = fit_head(home / "data", recipe.replaced({"fit.epochs": 3}), run, cache=home / "cache")
+    fit_head(home / "data", recipe.replaced({"fit.epochs": 2}), out=run, cache=home / "cache")
+    result = fit_head(home / "data", recipe.replaced({"fit.epochs": 3}), out=run, cache=home / "cache")
     assert {path.name for path in run.iterdir()} == FILES
     assert len(read_table(run / "history.csv")) == 3
     assert as_json(run / "metrics.json") == json.loads(json.dumps(result.to_json()))
@@ -426,7 +428,7 @@ def test_a_folder_with_other_files_is_left_alone(home: Path, tmp_path: Path, rec
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     with pytest.raises(RunError, match="holds other files"):
-        fit_head(home / "data", recipe, tmp_path / "mine", cache=tmp_path / "cache")
+        fit_head(home / "data", recipe, out=tmp_path / "mine", cache=tmp_path / "cache")
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
     assert nothing_extracted(tmp_path / "cache")
 
@@ -436,7 +438,7 @@ def test_an_interrupted_replacement_is_no_run_and_can_be_repeated(
     home: Path, tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = tmp_path / "run"
-    fit_head(home / "data", recipe, run, cache=home / "cache")
+    fit_head(home / "data", recipe, out=run, cache=home / "cache")
 
     def fail(*_: object) -> None:
         raise StoreError("no space left")
@@ -444,11 +446,11 @@ def test_an_interrupted_replacement_is_no_run_and_can_be_repeated(
     with monkeypatch.context() as patch:
         patch.setattr("featx.runs.writing.write_csv", fail)
         with pytest.raises(StoreError, match="no space left"):
-            fit_head(home / "data", recipe.replaced({"fit.seed": 5}), run, cache=home / "cache")
+            fit_head(home / "data", recipe.replaced({"fit.seed": 5}), out=run, cache=home / "cache")
     # The head is the new one and the history the old one: that is no run.
     with pytest.raises(RunError, match=r"has no manifest\.json"):
         read_run(run)
-    again = fit_head(home / "data", recipe, run, cache=home / "cache")
+    again = fit_head(home / "data", recipe, out=run, cache=home / "cache")
     assert read_run(again.run).classes == CLASSES
 
 
@@ -458,6 +460,6 @@ def test_progress_is_reported_to_its_end(home: Path, tmp_path: Path, recipe: Rec
     def progress(stage: str, done: int, total: int) -> None:
         reported[stage] = (done, total)
 
-    fit_head(home / "data", recipe, tmp_path / "run", cache=tmp_path / "cache", progress=progress)
+    fit_head(home / "data", recipe, out=tmp_path / "run", cache=tmp_path / "cache", progress=progress)
     assert reported["fitting"] == (4, 4)
     assert reported["extracting"] == reported["penultimate features"] == (N_TRAIN + N_TEST, N_TRAIN + N_TEST)

@@ -34,7 +34,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> FitRes
         "predicted": lambda _: "mine",
     }
     listed = write_manifest(root / "manifest.csv", data, number, columns)
-    return fit_head(listed, small_recipe(tiny_model), root / "run", cache=root / "cache")
+    return fit_head(listed, small_recipe(tiny_model), out=root / "run", cache=root / "cache")
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_the_rows_of_a_run_are_those_of_its_images(fitted: FitResult, cache: Pat
 
 def test_data_gives_the_same_rows_as_the_run_on_it(fitted: FitResult, cache: Path, tiny_model: Path) -> None:
     run = read_source(fitted.run, layer="backbone", cache=cache)
-    data = read_source(fitted.extraction.dataset.root / "manifest.csv", spec=small_recipe(tiny_model), cache=cache)
+    data = read_source(fitted.extraction.dataset.root / "manifest.csv", recipe=small_recipe(tiny_model), cache=cache)
     assert (data.layer, data.feature_set, data.predicted) == ("backbone", run.feature_set, None)
     np.testing.assert_array_equal(data.table.X, run.table.X)
     for name in ("ids", "labels", "splits", "groups", "digests"):
@@ -128,7 +128,7 @@ def test_what_does_not_exist_is_refused(fitted: FitResult, cache: Path, tmp_path
     with pytest.raises(UsageError, match="is not a run; pass a folder that featx fit-head"):
         read_source(data, layer="penultimate", cache=cache)
     with pytest.raises(UsageError, match="which has its own"):
-        read_source(fitted.run, spec="covid2-vgg16", cache=cache)
+        read_source(fitted.run, recipe="covid2-vgg16", cache=cache)
     with pytest.raises(RunError, match="are not all in the cache"):
         read_source(fitted.run, cache=tmp_path)
     with pytest.raises(UsageError, match="received 'last'"):

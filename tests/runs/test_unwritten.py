@@ -77,7 +77,7 @@ def test_a_run_is_written_though_its_penultimate_features_are_not(full: Path, fe
 @pytest.mark.slow
 def test_the_error_has_the_result(full: Path) -> None:
     with pytest.raises(UnwrittenError, match="No space left") as caught:
-        fit_head("images", "run/recipe.toml", full / "run", cache="cache")
+        fit_head("images", "run/recipe.toml", out=full / "run", cache="cache")
     assert isinstance(caught.value, StoreError)
     assert caught.value.result.test.n == 6
     assert not (full / "run" / "manifest.json").exists()

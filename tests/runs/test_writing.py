@@ -17,7 +17,7 @@ def test_a_run_is_complete_before_its_pictures(
 ) -> None:
     data, out = small_data(tmp_path / "data", train=8, test=3), tmp_path / "run"
     recipe = small_recipe(tiny_model)
-    fit_head(data, recipe, out, cache=tmp_path / "cache")
+    fit_head(data, recipe, out=out, cache=tmp_path / "cache")
     drawn = []
 
     def failing(name: str, error: Exception) -> Callable[..., None]:
@@ -33,7 +33,7 @@ def test_a_run_is_complete_before_its_pictures(
     monkeypatch.setattr(plots, "draw_curve", failing("curves", OSError(28, "No space left on device")))
     monkeypatch.setattr(plots, "draw_confusion", failing("confusion", MemoryError()))
     caplog.clear()
-    fit_head(data, recipe, out, cache=tmp_path / "cache")
+    fit_head(data, recipe, out=out, cache=tmp_path / "cache")
     assert drawn == ["curves", "confusion"]
     assert not (out / "curves.png").exists()
     notices = [message for message in caplog.messages if "could not be drawn" in message]

@@ -64,7 +64,7 @@ def make_scene(root: Path, model: Path) -> Scene:
     small_data(root / "data", train=6, test=2, classes=2)
     recipe = small_recipe(model, {"fit.epochs": 1})
     (root / "small.toml").write_text(dump_recipe(recipe), encoding="utf-8")
-    featx.fit_head(root / "data", recipe, root / "run", cache=root / "cache")
+    featx.fit_head(root / "data", recipe, out=root / "run", cache=root / "cache")
     return Scene(root)
 
 

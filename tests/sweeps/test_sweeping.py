@@ -64,7 +64,9 @@ def run(data: Path, recipe: Recipe, cache: Path, tmp_path: Path) -> Run:
 
 @pytest.fixture(scope="module")
 def swept(data: Path, cache: Path, tiny_model: Path) -> Sweep:
-    return sweep(data, small_recipe(tiny_model, {"fit.seed": 5}), GRID, data.parent / "sweep", seeds=2, cache=cache)
+    return sweep(
+        data, small_recipe(tiny_model, {"fit.seed": 5}), grid=GRID, out=data.parent / "sweep", seeds=2, cache=cache
+    )
 
 
 def fits_of(result: Sweep) -> list[tuple[Point, FitScores]]:
@@ -107,7 +109,7 @@ def test_scores_are_those_of_single_fits(
         single = fit_head(
             data,
             recipe.replaced({"fit.batch_size": point.values["fit.batch_size"], "fit.seed": point.seed}),
-            tmp_path / str(place),
+            out=tmp_path / str(place),
             cache=cache,
         )
         for role in ("train", "validation", "test"):
@@ -177,7 +179,7 @@ def test_other_images_are_fitted_again(
     swept: Sweep, cache: Path, recipe: Recipe, tmp_path: Path, fitted: list[tuple[int, int]]
 ) -> None:
     other = small_data(tmp_path / "data", train=6, test=3, classes=2, seed=1)
-    sweep(other, recipe, {"fit.batch_size": [4]}, swept.out, seeds=1, cache=cache)
+    sweep(other, recipe, grid={"fit.batch_size": [4]}, out=swept.out, seeds=1, cache=cache)
     assert fitted == [(4, 5)]
 
 
@@ -208,7 +210,7 @@ def test_features_are_extracted_for_what_changes_them_alone(
     losses = {(p.values["preprocess.mode"], p.values["fit.epochs"]): s.test.loss for p, s in fits_of(result)}
     for (mode, epochs), loss in losses.items():
         changes = {"preprocess.mode": mode, "fit.epochs": epochs}
-        single = fit_head(data, recipe.replaced(changes), tmp_path / f"{mode}{epochs}", cache=tmp_path / "cache")
+        single = fit_head(data, recipe.replaced(changes), out=tmp_path / f"{mode}{epochs}", cache=tmp_path / "cache")
         assert loss == pytest.approx(single.test.loss, rel=1e-4)
     assert len(set(losses.values())) == 4
 
@@ -284,10 +286,10 @@ def test_every_fit_is_checked_before_any_work(data: Path, tmp_path: Path, recipe
     ]
     for where, grid, kind, says in cases:
         with pytest.raises(kind, match=says):
-            sweep(where, recipe, grid, tmp_path / "out", cache=tmp_path / "cache")
+            sweep(where, recipe, grid=grid, out=tmp_path / "out", cache=tmp_path / "cache")
     gelu = recipe.replaced({"head.layers.1.activation": "gelu"})
     with pytest.raises(RecipeError, match="the activation gelu"):
-        sweep(data, gelu, {"head.layers.1.activation": ["relu", "gelu"]}, tmp_path / "out", engine="fused")
+        sweep(data, gelu, grid={"head.layers.1.activation": ["relu", "gelu"]}, out=tmp_path / "out", engine="fused")
     assert not (tmp_path / "cache").exists()
     assert not (tmp_path / "out").exists()
 
@@ -324,7 +326,7 @@ def test_without_test_images_validation_is_reported(
     assert "one validation image is worth 25.0 points" in document["summary"]["conclusion"]
     assert [row["of"] for row in read_table(tmp_path / "out" / "summary.csv")] == ["validation"] * 2
     with pytest.raises(DataError, match=r"Expected a split test in .*, or images held out"):
-        sweep(data, recipe, {"fit.validation": [0.25, 0.0]}, tmp_path / "none", cache=cache)
+        sweep(data, recipe, grid={"fit.validation": [0.25, 0.0]}, out=tmp_path / "none", cache=cache)
 
 
 @pytest.mark.slow

@@ -1,0 +1,83 @@
+"""How data is read: which columns of a table mean what, labels of images in memory, and a test split to set aside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+from featx.errors import UsageError
+
+SPLIT_SEEDS = 2**32
+COLUMN_ENDING = "_column"
+
+
+class DataChoice(TypedDict, total=False):
+    """Keyword arguments of every verb that reads data.
+
+    Attributes:
+        path_column: The column of a manifest or data frame that has the images' paths; `path` if not given.
+        label_column: The column that has the classes; `label` if not given.
+        group_column: The column that has patients or other groups, which stay together; `group` if not given.
+        split_column: The column that has the splits; `split` if not given.
+        labels: The class of each image of a list or array, (n,).
+        groups: The group of each image of a list or array, (n,).
+        test: The share of images to set aside for testing, above 0 and below 1, for data without a test split. Each
+            class has this share as nearly as whole groups allow.
+        split_seed: Decides, with the images' contents, which images these are; 0 if not given.
+    """
+
+    path_column: str | None
+    label_column: str | None
+    group_column: str | None
+    split_column: str | None
+    labels: Sequence[str] | None
+    groups: Sequence[str] | None
+    test: float | None
+    split_seed: int | None
+
+
+@dataclass(frozen=True)
+class HeldOutTest:
+    """Which share of images is set aside for testing, and the seed that decides which images they are.
+
+    Attributes:
+        share: Above 0 and below 1.
+        seed: From 0 to 2**32 - 1.
+    """
+
+    share: float
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share < 1:
+            raise UsageError(
+                f"Expected a share of images for testing above 0 and below 1, received {self.share}; 0.2 is a fifth."
+            )
+        if not 0 <= self.seed < SPLIT_SEEDS:
+            raise UsageError(f"Expected a split seed from 0 to {SPLIT_SEEDS - 1}, received {self.seed}.")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return `share, seed`."""
+        return {"share": self.share, "seed": self.seed}
+
+
+def held_out_test(choice: DataChoice) -> HeldOutTest | None:
+    """Return the share of images that is set aside for testing; None if there is none.
+
+    Raises:
+        UsageError: The share or the seed is out of range, or there is a seed without a share.
+    """
+    share, seed = choice.get("test"), choice.get("split_seed")
+    if share is not None:
+        return HeldOutTest(share, seed or 0)
+    if seed is not None:
+        raise UsageError(f"Expected a share of images for testing with the split seed {seed}; add test 0.2 (--test).")
+    return None
+
+
+def chosen_columns(choice: DataChoice) -> dict[str, str]:
+    """Return the columns that are chosen by name: `path`, `label`, `group` or `split`, and the column's own name."""
+    chosen: Mapping[str, Any] = choice
+    names = {name: chosen.get(name + COLUMN_ENDING) for name in ("path", "label", "group", "split")}
+    return {name: column for name, column in names.items() if column is not None}
