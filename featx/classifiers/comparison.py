@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.classifiers.models import title_of
 from featx.frames import frame
 from featx.plots import ClassifierKind, ScoreRow, Standing
 from featx.runs import Layer, Source
@@ -165,7 +166,7 @@ class Comparison:
         rows = []
         for row in self.rows:
             cv, test = (None if part is None else part["accuracy"].with_ends() for part in (row.cv, row.test))
-            rows.append(ScoreRow(row.name, cv, test, row.kind, row.verdict))
+            rows.append(ScoreRow(title_of(row.name), cv, test, row.kind, row.verdict))
         return rows
 
     def line(self, row: ClassifierResult) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from featx import plots
 from featx.classifiers.comparison import Comparison
+from featx.classifiers.models import title_of
 from featx.stats import BINS, calibration_error
 
 if TYPE_CHECKING:
@@ -70,10 +71,10 @@ def _confusion_matrices(comparison: Comparison, images: ShownImages) -> Axes:
     k = len(comparison.classes)
     counts = [plots.confusion_counts(images.y, P.argmax(axis=1), k) for P in images.predicted.values()]
     titles = [
-        f"{name}\n{matrix.diagonal().sum()} of {len(images.y)} correct"
+        f"{title_of(name)}\n{matrix.diagonal().sum()} of {len(images.y)} correct"
         for name, matrix in zip(images.predicted, counts, strict=True)
     ]
-    return plots.draw_confusions(counts, titles, comparison.classes)
+    return plots.draw_confusions(counts, titles, comparison.classes, f"{comparison.name}, {images.words}")
 
 
 def _roc_curves(comparison: Comparison, images: ShownImages) -> Axes:
@@ -87,13 +88,21 @@ def _calibration(comparison: Comparison, images: ShownImages) -> Axes:
     panels = _panels(comparison, images)
     for title, P, axes in panels:
         error = calibration_error(images.y, P, np.ones((1, len(images.y))))[0]
-        plots.draw_reliability(images.y, P, f"{title}\nexpected calibration error {error:.2f}", BINS, axes)
-    return panels[0][2]
+        words = f"{title}\nexpected calibration error {error:.2f}"
+        plots.draw_reliability(images.y, P, words, BINS, axes, legend=False)
+    axes = panels[0][2]
+    handles = {
+        name: handle for _, _, ax in panels for handle, name in zip(*ax.get_legend_handles_labels(), strict=True)
+    }
+    figure = axes.get_figure(root=True)
+    if figure is not None:
+        figure.legend(handles.values(), handles.keys(), frameon=False, loc="outside lower center", ncols=3)
+    return axes
 
 
 def _panels(comparison: Comparison, images: ShownImages) -> list[tuple[str, Probabilities, Axes]]:
     """Return title, probabilities and axes for the best classifier and, next to it, the run's head."""
     shown = {name: P for name, P in images.predicted.items() if name in (comparison.best, "head")}
     _, panels = plots.new_figure(4.5 * len(shown), 4.8, columns=len(shown))
-    titles = [f"{name}, {images.words}" for name in shown]
+    titles = [f"{title_of(name)}, {images.words}" for name in shown]
     return list(zip(titles, shown.values(), np.ravel(panels), strict=True))

@@ -37,6 +37,7 @@ class Classifier:
     """One line of the table.
 
     Attributes:
+        title: What pictures and pages call it.
         build: Makes an unfitted scikit-learn classifier.
         grid: Parameters to choose from, the simplest model first; with one entry there is no choice.
         calibrated: Whether its probabilities come from a calibration within the training part.
@@ -46,6 +47,7 @@ class Classifier:
     """
 
     name: str
+    title: str
     description: str
     space: Space
     build: Callable[[Parameters, RowFacts], Any]
@@ -117,6 +119,7 @@ CLASSIFIERS: Mapping[str, Classifier] = {
     for row in (
         Classifier(
             "logreg",
+            "logistic regression",
             "Logistic regression with an L2 penalty on standardised features; C is chosen.",
             "standardised",
             _logreg,
@@ -124,6 +127,7 @@ CLASSIFIERS: Mapping[str, Classifier] = {
         ),
         Classifier(
             "svm-linear",
+            "SVM, linear",
             f"Linear support vector machine on standardised features; C is chosen; {_CALIBRATED}.",
             "standardised",
             _svm_linear,
@@ -133,6 +137,7 @@ CLASSIFIERS: Mapping[str, Classifier] = {
         ),
         Classifier(
             "svm-rbf",
+            "SVM, RBF kernel",
             "Support vector machine with a Gaussian kernel on standardised features; C and gamma, as a multiple of "
             f"1 / total variance, are chosen; {_CALIBRATED}.",
             "standardised",
@@ -143,6 +148,7 @@ CLASSIFIERS: Mapping[str, Classifier] = {
         ),
         Classifier(
             "knn",
+            "nearest neighbours",
             "Nearest neighbours by Euclidean distance between standardised features; their number and weights are "
             "chosen.",
             "standardised",
@@ -152,6 +158,7 @@ CLASSIFIERS: Mapping[str, Classifier] = {
         ),
         Classifier(
             "lda",
+            "linear discriminant",
             "Linear discriminant analysis on standardised features; the covariance of each class is shrunk as Ledoit "
             "and Wolf (2004) estimate.",
             "standardised",
@@ -159,6 +166,7 @@ CLASSIFIERS: Mapping[str, Classifier] = {
         ),
         Classifier(
             "forest",
+            "random forest",
             "Random forest of 300 trees on the features without standardisation.",
             "plain",
             _forest,
@@ -166,6 +174,7 @@ CLASSIFIERS: Mapping[str, Classifier] = {
         ),
         Classifier(
             "boosting",
+            "gradient boosting",
             "Gradient boosting by histograms on the features without standardisation; with more than 256 columns, on "
             "the first 50 principal components of the standardised features.",
             "components",
@@ -174,6 +183,7 @@ CLASSIFIERS: Mapping[str, Classifier] = {
         ),
         Classifier(
             "pixels",
+            "pixels only",
             "Baseline: logistic regression on standardised grey pixels, without the network; C is chosen.",
             "standardised",
             _logreg,
@@ -183,6 +193,7 @@ CLASSIFIERS: Mapping[str, Classifier] = {
         ),
         Classifier(
             "majority",
+            "most frequent class",
             "Baseline: always the most frequent class; the probabilities are the shares of the classes.",
             "plain",
             _majority,
@@ -190,6 +201,11 @@ CLASSIFIERS: Mapping[str, Classifier] = {
         ),
     )
 }
+
+
+def title_of(name: str) -> str:
+    """Return what pictures and pages call a row of a comparison; the run's head has no other name."""
+    return CLASSIFIERS[name].title if name in CLASSIFIERS else name
 
 
 class ReducedLedoitWolf:

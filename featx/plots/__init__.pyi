@@ -20,6 +20,7 @@ from .maps import MANY_RINGS as MANY_RINGS
 from .maps import draw_scatter as draw_scatter
 from .runs import draw_curve as draw_curve
 from .runs import draw_sweep as draw_sweep
+from .runs import draw_training as draw_training
 from .saving import draw_files as draw_files
 from .saving import draw_svg as draw_svg
 from .saving import remove_files as remove_files

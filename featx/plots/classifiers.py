@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.plots.figure import COLOURS, add_legend, new_figure
-from featx.plots.letters import short_names
-from featx.stats import wilson
+from featx.plots.letters import short_names, spaced
+from featx.stats import auc_interval, wilson
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,8 +33,20 @@ BEST, WORST = 3, 5
 # Classes in the mean of curves, and points of a curve.
 MOST_AVERAGED = 1000
 MOST_POINTS = 5000
+# In points, of the first curve and the last: each is thinner than those it is drawn over, so that it hides none.
+WIDEST, THINNEST = 3.8, 1.4
+# Bins with fewer images are drawn hollow.
+FEW = 5
 
-Curve = tuple[NDArray[np.float64], NDArray[np.float64], float]
+
+@dataclass(frozen=True)
+class Curve:
+    """Shares of false and of true positives along a ROC curve, the area under it and its 95 % interval."""
+
+    false: NDArray[np.float64]
+    true: NDArray[np.float64]
+    area: float
+    interval: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -42,8 +54,8 @@ class ScoreRow:
     """One row of `draw_scores`.
 
     Attributes:
-        cv: Mean accuracy in cross-validation with its interval; None where there is none.
-        test: Accuracy on the test images with its interval; None where there are none.
+        cv: Mean accuracy in cross-validation with its interval, shares of 0 to 1; None where there is none.
+        test: Accuracy on the test images with its interval, likewise; None where there are none.
         standing: The verdict against the best; None where it was not tested against it.
     """
 
@@ -55,7 +67,7 @@ class ScoreRow:
 
 
 def draw_scores(rows: Sequence[ScoreRow], title: str = "", ax: Axes | None = None) -> Axes:
-    """Draw accuracies as dots with their intervals, one line for each classifier, the first at the top.
+    """Draw accuracies in per cent as dots with their intervals, one line for each classifier, the first at the top.
 
     The best (in bold) and those indistinguishable from it have a grey background.
 
@@ -69,16 +81,16 @@ def draw_scores(rows: Sequence[ScoreRow], title: str = "", ax: Axes | None = Non
     for part, shift, style, label in parts:
         drawn = [(y, point) for y, row in enumerate(rows) if (point := getattr(row, part)) is not None]
         if drawn:
-            value, low, high = np.array([point for _, point in drawn], np.float64).T
+            value, low, high = 100 * np.array([point for _, point in drawn], np.float64).T
             # Rounding may put a value outside its own interval.
             reach = np.maximum([value - low, high - value], 0)
             places = [y + shift for y, _ in drawn]
             axes.errorbar(value, places, xerr=reach, label=label, capsize=2.5, elinewidth=1.4, **style)
     _bands(axes, rows)
     _names(axes, rows)
-    ends = [end for row in rows for point in (row.cv, row.test) if point is not None for end in point[1:]]
-    lowest = max(0.0, floor(10 * min(ends, default=0.0)) / 10)
-    axes.set(ylim=(len(rows) - 0.5, -0.5), xlim=(lowest, max(1.0, *ends) + 0.01), xlabel="accuracy")
+    ends = [100 * end for row in rows for point in (row.cv, row.test) if point is not None for end in point[1:]]
+    lowest = max(0, 10 * floor(min(ends, default=0.0) / 10))
+    axes.set(ylim=(len(rows) - 0.5, -0.5), xlim=(lowest - 1, max(100.0, *ends) + 1), xlabel="accuracy (%)")
     axes.set_title(title, fontsize="medium")
     axes.grid(axis="x", alpha=0.3)
     axes.set_axisbelow(True)
@@ -112,11 +124,13 @@ def draw_roc(
     title: str = "",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the receiver operating characteristic of each class against the rest, with the area under it.
+    """Draw the receiver operating characteristic of each class against the rest, with the area under it (AUC).
 
-    With two classes only the second is drawn: the first's curve is its mirror image with the same area. Of more than
-    ten classes the mean curve is drawn and those with the three largest and the five smallest areas. The mean is over
-    the 1,000 most frequent classes.
+    Each area has Newcombe's 95 % interval (`featx.stats.auc_interval`), which takes all images as independent. Each
+    curve is thinner than those it is drawn over, so that none hides another that is the same. With two classes only
+    the second is drawn: the first's curve is its mirror image with the same area. Of more than ten classes the mean
+    curve is drawn and those with the three largest and the five smallest areas. The mean is over the 1,000 most
+    frequent classes.
 
     Args:
         labels: (n,) class indices.
@@ -127,17 +141,23 @@ def draw_roc(
     """
     axes: Axes = ax if ax is not None else new_figure(4.6, 4.4)[1]
     axes.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle=(0, (1, 3)))
-    short = list(short_names(classes, 24).values())
+    look: dict[str, Any] = {"rotation": 45, "rotation_mode": "anchor", "transform_rotates_text": True}
+    axes.text(0.6, 0.58, "chance: 0.50", color="0.35", ha="center", va="top", fontsize="x-small", **look)
+    short = list(short_names(spaced(classes), 24).values())
     many = len(classes) > MOST_CURVES
     entries = _few_curves(axes, labels, probabilities, short, many)
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), title=title)
-    axes.set(xlabel="false positives (1 - specificity)", ylabel="true positives (sensitivity)")
+    axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), title=title)
+    axes.set(xlabel="false positives (1 \N{MINUS SIGN} specificity)", ylabel="true positives (sensitivity)")
     axes.set_aspect("equal")
     place: dict[str, Any] = {"loc": "lower right"}
     longest = max(map(len, short))
-    if len(entries) > 8 or longest > 16:  # the legend would lie on the curves
+    if len(entries) > 8 or longest > 14:  # the legend would lie on the curves
         place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16), "ncols": 1 if longest > 12 else 2}
-    add_legend(axes, entries, frameon=False, fontsize="x-small" if len(entries) > 8 else "small", **place)
+    size = "x-small" if len(entries) > 8 else "small"
+    legend = add_legend(
+        axes, entries, title="AUC (95 % interval)", frameon=False, fontsize=size, title_fontsize=size, **place
+    )
+    legend.set_alignment("left")
     return axes
 
 
@@ -149,20 +169,22 @@ def _few_curves(
     entries: list[tuple[Any, str]] = []
     if many:
         curves, entries = _mean_curve(axes, labels, probabilities)
-        by_area = sorted(curves, key=lambda number: -curves[number][2])
+        by_area = sorted(curves, key=lambda number: -curves[number].area)
         numbers = by_area if len(by_area) <= BEST + WORST else [*by_area[:BEST], *by_area[-WORST:]]
-    for place, number in enumerate(numbers):
+    widths = np.linspace(WIDEST, THINNEST, len(numbers)) if len(numbers) > 1 else [2.0]
+    for place, (number, width) in enumerate(zip(numbers, widths, strict=True)):
         curve = _curve(labels == number, probabilities[:, number])
         if curve is None:
             (nothing,) = axes.plot([], [], " ")
             entries.append((nothing, f"{names[number]}: {'no other' if (labels == number).any() else 'no'} images"))
             continue
-        false, true, area = curve
         look = place if many else number
         colour = COLOURS[look % len(COLOURS)]
         style = LINES[(look + look // len(COLOURS)) % len(LINES)]
-        (line,) = axes.plot(false, true, color=colour, linestyle=style, linewidth=1.8)
-        entries.append((line, f"{names[number]}: AUC {area:.2f}"))
+        shape: dict[str, Any] = {"color": colour, "linestyle": style, "linewidth": width}
+        (line,) = axes.plot(curve.false, curve.true, solid_capstyle="butt", **shape)
+        low, high = curve.interval
+        entries.append((line, f"{names[number]}: {curve.area:.2f} ({low:.2f}–{high:.2f})"))
     return entries
 
 
@@ -178,14 +200,14 @@ def _mean_curve(
         (nothing,) = axes.plot([], [], " ")
         return curves, [(nothing, "no class has images and others")]
     grid = np.linspace(0, 1, 201)
-    mean = np.mean([np.interp(grid, false, true) for false, true, _ in curves.values()], axis=0)
+    mean = np.mean([np.interp(grid, curve.false, curve.true) for curve in curves.values()], axis=0)
     (line,) = axes.plot(np.r_[0, grid], np.r_[0, mean], color="0.25", linewidth=3)
-    area = float(np.mean([area for _, _, area in curves.values()]))
-    return curves, [(line, f"mean of {len(curves):,} classes: AUC {area:.2f}")]
+    area = float(np.mean([curve.area for curve in curves.values()]))
+    return curves, [(line, f"mean of {len(curves):,} classes: {area:.2f}")]
 
 
 def _curve(of_class: NDArray[np.bool_], scores: NDArray[np.floating[Any]]) -> Curve | None:
-    """Return shares of false and true positives and the area; None without images of the class or of others."""
+    """Return the curve of a class against the rest; None without images of the class or of others."""
     known = np.isfinite(scores)
     of_class, scores = of_class[known], scores[known]
     if of_class.all() or not of_class.any():
@@ -197,10 +219,11 @@ def _curve(of_class: NDArray[np.bool_], scores: NDArray[np.floating[Any]]) -> Cu
     false = np.r_[0, steps + 1 - true] / (len(scores) - of_class.sum())
     true = np.r_[0, true] / of_class.sum()
     area = float((np.diff(false) * (true[1:] + true[:-1])).sum() / 2)
+    interval = auc_interval(area, int(of_class.sum()), int((~of_class).sum()))
     if len(false) > MOST_POINTS:
         chosen = np.linspace(0, len(false) - 1, MOST_POINTS).round().astype(np.int64)
         false, true = false[chosen], true[chosen]
-    return false, true, area
+    return Curve(false, true, area, interval)
 
 
 def draw_reliability(
@@ -209,11 +232,14 @@ def draw_reliability(
     title: str = "",
     bins: int = 10,
     ax: Axes | None = None,
+    *,
+    legend: bool = True,
 ) -> Axes:
     """Draw a reliability diagram: the accuracy against the probability of the predicted class, the confidence.
 
     Each dot is a bin of images: their mean confidence, their accuracy with Wilson's 95 % interval, and the number of
-    images above. Source: Guo et al., "On calibration of modern neural networks", ICML 2017.
+    images above. Dots of fewer than five images are hollow. Source: Guo et al., "On calibration of modern neural
+    networks", ICML 2017.
 
     Args:
         labels: (n,) class indices.
@@ -221,9 +247,33 @@ def draw_reliability(
         title: Title of the drawing.
         bins: Number of bins of equal width from 0 to 1; a confidence on an edge counts to the lower bin.
         ax: Where to draw; a new figure's axes if not given.
+        legend: Whether to add a legend below; several Axes side by side may share one.
     """
     axes: Axes = ax if ax is not None else new_figure(4.4, 4.4)[1]
     axes.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle=(0, (1, 3)), label="perfectly calibrated")
+    points = _reliability(labels, probabilities, bins)
+    counts = points[:, 4]
+    for few, name in ((False, "observed, with 95 % interval"), (True, f"observed, fewer than {FEW} images")):
+        x, accuracy, low, high = points[(counts < FEW) == few, :4].T
+        if not len(x):
+            continue
+        reach = np.maximum([accuracy - low, high - accuracy], 0)
+        style: dict[str, Any] = {"fmt": "o", "color": COLOURS[0], "capsize": 2.5, "elinewidth": 0.8 if few else 1.4}
+        axes.errorbar(x, accuracy, yerr=reach, label=name, markerfacecolor="white" if few else COLOURS[0], **style)
+    small: dict[str, Any] = {"va": "bottom", "fontsize": "x-small", "color": "0.35"}
+    for number, count in zip(points[:, 5], counts, strict=True):
+        axes.text((number + 0.5) / bins, 1.045, f"{count:.0f}", ha="center", **small)
+    axes.text(-0.02, 1.045, "images", ha="right", **small)
+    axes.set(xlim=(0, 1.03), ylim=(-0.03, 1.12), xlabel="confidence", ylabel="accuracy", title=title)
+    axes.set(xticks=np.linspace(0, 1, 6), yticks=np.linspace(0, 1, 6))
+    axes.grid(alpha=0.3)
+    if legend:
+        axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.16), **SMALL)
+    return axes
+
+
+def _reliability(labels: NDArray[np.int64], probabilities: NDArray[np.float64], bins: int) -> NDArray[np.float64]:
+    """Return a row for each bin with images: confidence, accuracy, both ends of its interval, images, the bin."""
     known = np.isfinite(probabilities).all(axis=1)
     labels, probabilities = labels[known], probabilities[known]
     confidence = probabilities.max(axis=1)
@@ -233,14 +283,5 @@ def draw_reliability(
     for number in np.unique(bin_of):
         in_bin = bin_of == number
         count, hits = int(in_bin.sum()), int(correct[in_bin].sum())
-        points.append((confidence[in_bin].mean(), hits / count, *wilson(hits, count)))
-        axes.text((number + 0.5) / bins, 1.03, str(count), ha="center", va="bottom", fontsize="x-small", color="0.35")
-    x, accuracy, low, high = np.array(points).reshape(-1, 4).T
-    reach = np.maximum([accuracy - low, high - accuracy], 0)
-    style: dict[str, Any] = {"fmt": "o-", "color": COLOURS[0], "capsize": 2.5, "elinewidth": 1.2}
-    axes.errorbar(x, accuracy, yerr=reach, label="observed, with number of images", **style)
-    axes.set(xlim=(0, 1.03), ylim=(-0.03, 1.1), xlabel="confidence", ylabel="accuracy", title=title)
-    axes.set(xticks=np.linspace(0, 1, 6), yticks=np.linspace(0, 1, 6))
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.16), **SMALL)
-    return axes
+        points.append((confidence[in_bin].mean(), hits / count, *wilson(hits, count), count, number))
+    return np.array(points, np.float64).reshape(-1, 6)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.plots.confusion import name_columns
 from featx.plots.figure import class_style, new_figure
-from featx.plots.letters import short_names
+from featx.plots.letters import short_names, spaced
 from featx.text import decimal
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _draw_bars(
     bottom = 0.0
     places = []
     line = "\n" if len(classes) <= MOST_NUMBERS else " "
-    short = list(short_names(classes, NAME_WIDTH).values()) if len(classes) <= MOST_NAMES else []
+    short = list(short_names(spaced(classes), NAME_WIDTH).values()) if len(classes) <= MOST_NAMES else []
     for number in by_mean:
         values = np.sort(members[number])[::-1]
         steps = min(len(values), max(2, MOST_STEPS * len(values) // n)) if n > MOST_STEPS else len(values)
@@ -126,7 +127,7 @@ def draw_pairs(ratios: Mapping[str, NDArray[np.float64]], classes: Sequence[str]
     """
     k = len(classes)
     side = max(3.7, 0.5 * k + 1.4 if k <= MOST_NUMBERS else 0.2 * min(k, MOST_NAMES) + 1.6)
-    short = list(short_names(classes, NAME_WIDTH).values())
+    short = list(short_names(spaced(classes), NAME_WIDTH).values())
     room = 0.08 * max(0, max(map(len, short)) - 8)
     figure, axes = new_figure((side + room) * len(ratios) + 0.8, side + room, len(ratios))
     panels = np.atleast_1d(axes)
@@ -140,11 +141,9 @@ def draw_pairs(ratios: Mapping[str, NDArray[np.float64]], classes: Sequence[str]
         for (row, column), ratio in np.ndenumerate(matrix) if k <= MOST_NUMBERS else ():
             if np.isfinite(ratio):
                 ink = "white" if abs(ratio - 1) > 0.6 else "black"
-                panel.text(column, row, f"{ratio:.2f}", ha="center", va="center", color=ink)
-        rotation = 30 if k <= MOST_NUMBERS else 60
+                panel.text(column, row, decimal(ratio, 2), ha="center", va="center", color=ink)
         size = "medium" if k <= MOST_NAMES // 2 else "x-small"
-        named = {"ha": "right", "rotation_mode": "anchor", "fontsize": size}
-        panel.set_xticks(range(0, k, step), short[::step], rotation=rotation, **named)
+        name_columns(panel, short, step, size)
         panel.set_yticks(range(0, k, step), short[::step], fontsize=size)
     if step > 1:
         notes = [f"One in {step} classes is named."]

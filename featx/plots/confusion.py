@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import ceil
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.plots.figure import new_figure
-from featx.plots.letters import short_names
+from featx.plots.letters import short_names, spaced
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,6 +23,8 @@ MOST_COUNTED = 20
 MOST_NAMED = 60
 # With more classes each square of the drawing has several.
 MOST_CELLS = 500
+# Letters of an inch of text, about, by the size of the font.
+LETTERS = {"medium": 12.0, "small": 14.5, "x-small": 17.0, "xx-small": 20.0}
 # Confusions that are listed below a matrix without numbers.
 LISTED = 5
 
@@ -66,17 +69,18 @@ def draw_confusion(counts: Any, classes: Sequence[str], title: str, ax: Axes | N
         counts: (classes, classes) numbers of images, by true class (rows) and predicted class (columns), as an array
             or as a sparse one of SciPy.
         classes: The classes' names.
-        title: The text above, such as the accuracy.
+        title: The text above, such as the run, its images and the accuracy.
         ax: Where to draw; by default the Axes of a new figure.
     """
     k = len(classes)
-    short = list(short_names(classes, 24).values())
+    short = list(short_names(spaced(classes), 24).values())
     axes: Axes = ax if ax is not None else new_figure(*_size(short))[1]
     per_square = _draw_cells(axes, counts, k)
     step = ceil(k / MOST_NAMED)
     size = "medium" if k <= MOST_COUNTED else "small" if k <= 2 * MOST_COUNTED else "xx-small"
     _name(axes, short, step, size)
-    axes.set(xlabel="predicted", ylabel="true", title=title)
+    axes.set(xlabel="predicted", ylabel="true")
+    axes.set_title(title, fontsize="medium")
     if ax is None and k > MOST_COUNTED:
         lines = [f"{short[row]} → {short[column]}: {n:,}" for row, column, n in most_confused(counts)]
         text = "\n".join(["Most frequent confusions, true → predicted:", *(lines or ["none"])])
@@ -119,20 +123,32 @@ def _draw_cells(axes: Axes, counts: Any, k: int, ink_size: Any = "medium", most_
 
 
 def _name(axes: Axes, short: Sequence[str], step: int, size: str) -> None:
-    k = len(short)
-    places = range(0, k, step)
-    rotation = 30 if k <= MOST_COUNTED else 60
-    axes.set_xticks(places, short[::step], rotation=rotation, ha="right", rotation_mode="anchor", fontsize=size)
-    axes.set_yticks(places, short[::step], fontsize=size)
+    name_columns(axes, short, step, fontsize=size)
+    axes.set_yticks(range(0, len(short), step), short[::step], fontsize=size)
 
 
-def draw_confusions(counts: Sequence[Any], titles: Sequence[str], classes: Sequence[str]) -> Axes:
+def name_columns(axes: Axes, names: Sequence[str], step: int = 1, fontsize: str = "medium") -> None:
+    """Write names below a matrix's columns: level in one or two lines where they fit, or one in `step` slanted."""
+    k = len(names)
+    # The layout will take some of this for the names of the rows.
+    width = 0.9 * axes.get_position().width * axes.get_figure(root=True).get_figwidth()  # type: ignore[union-attr]
+    letters = int(width * LETTERS[fontsize] / k) - 1
+    lines = [wrap(name, max(letters, 1), break_long_words=False, break_on_hyphens=False) or [""] for name in names]
+    if all(len(parts) < 3 and max(map(len, parts)) <= letters for parts in lines):
+        axes.set_xticks(range(k), ["\n".join(parts) for parts in lines], fontsize=fontsize)
+        return
+    slanted: dict[str, Any] = {"rotation": 30 if k <= MOST_COUNTED else 60, "ha": "right", "rotation_mode": "anchor"}
+    axes.set_xticks(range(0, k, step), names[::step], fontsize=fontsize, **slanted)
+
+
+def draw_confusions(counts: Sequence[Any], titles: Sequence[str], classes: Sequence[str], heading: str = "") -> Axes:
     """Draw the confusion matrices of several classifiers in a new figure, at most four in a line.
 
     Args:
         counts: One matrix each, as `draw_confusion` takes them.
         titles: The title of each.
         classes: Names of the classes.
+        heading: The line above all of them.
 
     Returns:
         The first matrix's axes.
@@ -143,9 +159,11 @@ def draw_confusions(counts: Sequence[Any], titles: Sequence[str], classes: Seque
     columns = min(4, len(counts))
     lines = ceil(len(counts) / columns)
     side = max(1.9, 0.4 * k + 0.5) if k <= 8 else 3.7 + 0.15 * (min(k, MOST_COUNTED) - 8)
-    short = list(short_names(classes, 16).values())
+    short = list(short_names(spaced(classes), 16).values())
     room = 0.075 * max(map(len, short))
     figure = Figure(figsize=(columns * side + room + 0.4, lines * (side + 0.35) + room), layout="compressed")
+    if heading:
+        figure.suptitle(heading)
     grid = figure.subplots(lines, columns, squeeze=False).ravel()
     for place, axes in enumerate(grid):
         if place >= len(counts):

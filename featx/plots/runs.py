@@ -21,10 +21,43 @@ MOST_NAMES = 40
 MOST_POINTS = 4000
 
 
-def draw_curve(
-    train: Sequence[float], validation: Sequence[float | None], ylabel: str, ax: Axes | None = None
+def draw_training(
+    accuracy: Sequence[float | None],
+    val_accuracy: Sequence[float | None],
+    loss: Sequence[float | None],
+    val_loss: Sequence[float | None],
 ) -> Axes:
-    """Draw one quantity by epoch, counted from 0, for training and validation.
+    """Draw accuracy and loss by epoch side by side in a new figure, and mark the epoch of the lowest validation loss.
+
+    Args:
+        accuracy: Training accuracy of each epoch, 0 to 1, None or NaN where it is not known.
+        val_accuracy: Validation accuracy of each epoch; None where there were no validation images.
+        loss: Training loss in nats, likewise.
+        val_loss: Validation loss in nats, likewise.
+
+    Returns:
+        The first Axes.
+    """
+    left: Axes
+    figure, (left, right) = new_figure(9, 3.8, columns=2)
+    best = _lowest(val_loss)
+    draw_curve(accuracy, val_accuracy, "accuracy", left, top=1.0, best=best, legend=False)
+    draw_curve(loss, val_loss, "cross-entropy (nats)", right, best=best, legend=False)
+    figure.legend(*right.get_legend_handles_labels(), frameon=False, loc="outside lower center", ncols=3)
+    return left
+
+
+def draw_curve(
+    train: Sequence[float | None],
+    validation: Sequence[float | None],
+    ylabel: str,
+    ax: Axes | None = None,
+    *,
+    top: float | None = None,
+    best: int | None = None,
+    legend: bool = True,
+) -> Axes:
+    """Draw one quantity, which is at least 0, by epoch for training and validation; the first epoch is 1.
 
     Values that are not finite are gaps. Of very many epochs the lowest and the highest values are drawn.
 
@@ -33,21 +66,41 @@ def draw_curve(
         validation: One value an epoch, None if there were no validation images.
         ylabel: The quantity, with its unit.
         ax: Where to draw; by default the Axes of a new figure.
+        top: The largest value that is possible; None if there is none.
+        best: The place, from 0, of the epoch with the lowest validation loss, which is marked; None to mark none.
+        legend: Whether to add a legend below; several Axes side by side may share one.
     """
     from matplotlib.ticker import MaxNLocator
 
-    axes: Axes = ax if ax is not None else new_figure(5, 3.6)[1]
-    fitted = np.array([np.nan if value is None else value for value in train], np.float64)
+    axes: Axes = ax if ax is not None else new_figure(5, 4)[1]
+    fitted, held_out = (
+        np.array([np.nan if value is None else value for value in values], np.float64)
+        for values in (train, validation)
+    )
     axes.plot(*_thinned(fitted), color=COLOURS[0], marker=_marker(fitted), label="training (dropout on)")
     if any(value is not None for value in validation):
-        held_out = np.array([np.nan if value is None else value for value in validation], np.float64)
         look: dict[str, Any] = {"color": COLOURS[5], "linestyle": "--", "marker": _marker(held_out)}
         axes.plot(*_thinned(held_out), label="validation", **look)
+    if best is not None:
+        look = {"color": "0.45", "linewidth": 1, "linestyle": (0, (1, 2)), "zorder": 1}
+        axes.axvline(best + 1, label=f"lowest validation loss: epoch {best + 1:,}", **look)
+        axes.plot(best + 1, held_out[best], "o", color=COLOURS[5], markersize=5)
     axes.set(xlabel="epoch", ylabel=ylabel)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    # Lines at 0 and at the top are not hidden by the frame.
+    values = np.r_[fitted, held_out]
+    highest = top if top is not None else max(values[np.isfinite(values)], default=0.0) or 1.0
+    axes.set_ylim(-0.03 * highest, 1.03 * highest)
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
+    if legend:
+        axes.legend(frameon=False, fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
     return axes
+
+
+def _lowest(losses: Sequence[float | None]) -> int | None:
+    """Return the place of the first of the lowest losses; None if there is nothing to choose from."""
+    known = [(loss, place) for place, loss in enumerate(losses) if loss is not None and np.isfinite(loss)]
+    return min(known)[1] if len(known) > 1 else None
 
 
 def _marker(values: NDArray[np.float64]) -> str:
@@ -56,7 +109,7 @@ def _marker(values: NDArray[np.float64]) -> str:
 
 
 def _thinned(values: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return epochs and values; of very many the lowest and the highest of each stretch, and the last."""
+    """Return epochs from 1 and values; of very many the lowest and the highest of each stretch, and the last."""
     values = np.where(np.isfinite(values), values, np.nan)
     epochs = np.arange(len(values))
     if len(values) > MOST_POINTS:
@@ -65,7 +118,7 @@ def _thinned(values: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np
             known = stretch[np.isfinite(values[stretch])]
             chosen.append(known[[values[known].argmin(), values[known].argmax()]] if len(known) else stretch[:1])
         epochs = np.unique(np.concatenate(chosen))
-    return epochs, values[epochs]
+    return epochs + 1, values[epochs]
 
 
 def draw_sweep(

@@ -215,17 +215,8 @@ def curves_section(opened: OpenedRun) -> Section:
 
 
 def _curves(history: Sequence[Mapping[str, float | None]]) -> Axes:
-    left: Axes
-    _, (left, right) = plots.new_figure(9, 3.4, columns=2)
-    plots.draw_curve(_values(history, "accuracy"), [e["val_accuracy"] for e in history], "accuracy", left)
-    left.set_ylim(0, 1.02)
-    plots.draw_curve(_values(history, "loss"), [e["val_loss"] for e in history], "cross-entropy (nats)", right)
-    right.set_ylim(bottom=0)
-    return left
-
-
-def _values(history: Sequence[Mapping[str, float | None]], name: str) -> list[float]:
-    return [np.nan if (value := epoch[name]) is None else value for epoch in history]
+    columns = ([epoch[name] for epoch in history] for name in ("accuracy", "val_accuracy", "loss", "val_loss"))
+    return plots.draw_training(*columns)
 
 
 def _curves_alt(history: Sequence[Mapping[str, float | None]]) -> str:

@@ -44,9 +44,9 @@ class Drawings:
         labels = {"accuracy": "accuracy", "loss": "cross-entropy (nats)"}
         for number, (column, label) in zip(numbers, labels.items(), strict=True):
             validation = [epoch[f"val_{column}"] for epoch in opened.run.history]
-            axes = plots.draw_curve(_column(opened, column), validation, label)
+            top = 1.0 if column == "accuracy" else None
+            axes = plots.draw_curve(_column(opened, column), validation, label, top=top)
             axes.set_title(opened.name, fontsize=9)
-            axes.set_ylim(0, 1.02 if column == "accuracy" else None)
             self.write(f"figure-{number}-{column}", axes)
 
     def maps(self, opened: OpenedRun, drawn: Mapping[str, Map], stem: str) -> Figure:
@@ -73,23 +73,23 @@ class Drawings:
         """Draw training and validation accuracy with both readings of the schedule, and the learning rates."""
         from matplotlib.ticker import MaxNLocator
 
-        _, (left, right) = plots.new_figure(9, 3.6, columns=2)
+        _, (left, right) = plots.new_figure(9, 3.9, columns=2)
         for opened, colour, dash, name in (
             (one, plots.COLOURS[5], "-", "as printed"),
             (other, plots.COLOURS[0], "--", "as factors"),
         ):
-            epochs = range(len(opened.run.history))
+            epochs = range(1, len(opened.run.history) + 1)
             for column, width, part in (("accuracy", 0.9, "training"), ("val_accuracy", 1.8, "validation")):
                 values = _column(opened, column)
                 left.plot(epochs, values, color=colour, linestyle=dash, linewidth=width, label=f"{name}, {part}")
             rates = [float(epoch["learning_rate"] or 0) for epoch in opened.run.history]
             right.step(epochs, rates, where="mid", color=colour, linestyle=dash, linewidth=1.8, label=name)
-        left.set(xlabel="epoch", ylabel="accuracy", ylim=(0, 1.02))
+        left.set(xlabel="epoch", ylabel="accuracy", ylim=(-0.03, 1.03))
         right.set(xlabel="epoch", ylabel="learning rate", yscale="log")
         for axes in (left, right):
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.grid(alpha=0.3)
-            axes.legend(frameon=False, fontsize="small")
+            axes.legend(frameon=False, fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
         left.set_title(one.name, fontsize=9)
         printed, factors = (
             f"{percent(opened.run.history[-1]['accuracy'])} and {percent(opened.run.history[-1]['val_accuracy'])}"

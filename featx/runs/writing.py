@@ -57,7 +57,7 @@ def write_run(
     _write_predictions(out / PREDICTIONS, fit, logits)
     write_json(out / MANIFEST, _manifest(fit.extraction, head, penultimate, metrics))
     plots.draw_files([out / CURVES], lambda: _curves(fit.history))
-    plots.draw_files([out / CONFUSION], lambda: _confusion(fit, logits))
+    plots.draw_files([out / CONFUSION], lambda: _confusion(out.resolve().name, fit, logits))
 
 
 def data_facts(extraction: Extraction) -> dict[str, Any]:
@@ -99,22 +99,21 @@ def _write_predictions(path: Path, fit: HeadFit, logits: Logits) -> None:
 
 
 def _curves(history: Sequence[Epoch]) -> Axes:
-    left: Axes
-    _, (left, right) = plots.new_figure(9, 3.6, columns=2)
-    plots.draw_curve([e.accuracy for e in history], [e.val_accuracy for e in history], "accuracy", left)
-    left.set_ylim(0, 1.02)
-    plots.draw_curve([e.loss for e in history], [e.val_loss for e in history], "cross-entropy (nats)", right)
-    right.set_ylim(bottom=0)
-    return left
+    columns = (
+        [getattr(epoch, name) for epoch in history] for name in ("accuracy", "val_accuracy", "loss", "val_loss")
+    )
+    return plots.draw_training(*columns)
 
 
-def _confusion(fit: HeadFit, logits: Logits) -> Axes:
+def _confusion(name: str, fit: HeadFit, logits: Logits) -> Axes:
     classes = fit.extraction.dataset.classes
     role = "test" if fit.images.test else "validation" if fit.images.validation else "fit"
     labels = class_indices(vars(fit.images)[role], classes)
     predicted = probabilities(logits[role]).argmax(axis=1)
     counts = plots.confusion_counts(labels, predicted, len(classes))
-    return plots.draw_confusion(counts, classes, f"{role}\n{score(logits[role], labels)}")
+    words = f"{len(labels):,} {'training' if role == 'fit' else role} images"
+    title = f"{name} ({fit.recipe.name}), {words}\n{score(logits[role], labels)}"
+    return plots.draw_confusion(counts, classes, title)
 
 
 def _manifest(

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from featx import plots
 from featx.plots.classifiers import ScoreRow, draw_reliability, draw_roc, draw_scores
-from featx.stats import wilson
+from featx.stats import auc_interval, wilson
 
 ROWS = [
     ScoreRow("svm-rbf", (0.86, 0.80, 0.92), (0.92, 0.78, 0.97), standing="best"),
@@ -59,12 +59,13 @@ def test_scores_and_intervals_stand_where_they_are() -> None:
     cv = [row.cv for row in ROWS if row.cv is not None]
     test = [row.test for row in ROWS if row.test is not None]
     for bar, known in ((drawn["cross-validation"], cv), (drawn["test images"], test)):
-        assert values(bar)[0] == [value for value, _, _ in known]
-        np.testing.assert_allclose(ends(bar), [found[1:] for found in known])
+        np.testing.assert_allclose(values(bar)[0], [100 * value for value, _, _ in known])
+        np.testing.assert_allclose(ends(bar), [[100 * end for end in found[1:]] for found in known])
     # What has no test stays out of its marker's lines, and the first row is at the top.
     assert [round(place) for place in values(drawn["test images"])[1]] == [0, 1, 3, 4]
     assert axes.get_ylim()[0] > axes.get_ylim()[1]
-    assert axes.get_xlim()[0] == pytest.approx(0.1)
+    assert axes.get_xlim()[0] == pytest.approx(9)
+    assert axes.get_xlabel() == "accuracy (%)"
     assert axes.get_title() == "title"
 
 
@@ -88,11 +89,20 @@ def test_scores_without_a_test_part_are_drawn() -> None:
     assert set(bars(axes)) == {"cross-validation"}
 
 
+def auc_words(name: str, of_class: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], area: float) -> str:
+    low, high = auc_interval(area, int(of_class.sum()), int((~of_class).sum()))
+    return f"{name}: {area:.2f} ({low:.2f}–{high:.2f})"
+
+
 def test_roc_curves_have_the_areas_of_scikit_learn() -> None:
     p = shares()
     axes = draw_roc(LABELS, p, CLASSES)
     areas = [roc_auc_score(number == LABELS, p[:, number]) for number in range(3)]
-    assert legend_texts(axes) == [f"{name}: AUC {area:.2f}" for name, area in zip(CLASSES, areas, strict=True)]
+    assert legend_texts(axes) == [
+        auc_words(name, number == LABELS, area)
+        for number, (name, area) in enumerate(zip(CLASSES, areas, strict=True))
+    ]
+    assert [text.get_text() for text in axes.texts] == ["chance: 0.50"]
     curves = axes.lines[1:]
     for line, area in zip(curves, areas, strict=True):
         x, y = (np.asarray(part, np.float64) for part in line.get_data())
@@ -100,9 +110,15 @@ def test_roc_curves_have_the_areas_of_scikit_learn() -> None:
     assert len({(to_rgba(line.get_color()), str(line.get_linestyle())) for line in curves}) == 3
 
 
+def test_curves_that_are_the_same_can_all_be_seen() -> None:
+    perfect = np.eye(3)[LABELS]
+    widths = [line.get_linewidth() for line in draw_roc(LABELS, perfect, CLASSES).lines[1:]]
+    assert widths == sorted(set(widths), reverse=True)
+
+
 def test_two_classes_have_one_curve() -> None:
     (text,) = legend_texts(draw_roc(LABELS % 2, shares(classes=2), ["a", "b"]))
-    assert text.startswith("b: AUC")
+    assert text.startswith("b: 0.")
 
 
 def test_a_class_without_images_is_said() -> None:
@@ -117,9 +133,9 @@ def test_of_many_classes_the_mean_and_the_ends_have_a_curve() -> None:
     p /= p.sum(axis=1, keepdims=True)
     areas = [roc_auc_score(y == number, p[:, number]) for number in range(k)]
     mean, *texts = legend_texts(draw_roc(y, p, [f"c{number}" for number in range(k)]))
-    assert mean == f"mean of 12 classes: AUC {np.mean(areas):.2f}"
+    assert mean == f"mean of 12 classes: {np.mean(areas):.2f}"
     order = np.argsort(-np.array(areas), kind="stable")
-    assert texts == [f"c{number}: AUC {areas[number]:.2f}" for number in [*order[:3], *order[-5:]]]
+    assert texts == [auc_words(f"c{number}", y == number, areas[number]) for number in [*order[:3], *order[-5:]]]
 
 
 def test_equal_scores_are_one_step_and_unknown_ones_are_left_out() -> None:
@@ -127,26 +143,35 @@ def test_equal_scores_are_one_step_and_unknown_ones_are_left_out() -> None:
     p = np.array([0.5, 0.5, 0.1, 0.9, np.nan, 0.5])
     (text,) = legend_texts(draw_roc(y, np.column_stack([1 - p, p]), ["a", "b"]))
     known = np.isfinite(p)
-    assert text == f"b: AUC {roc_auc_score(y[known], p[known]):.2f}"
+    assert text == auc_words("b", y[known] == 1, float(roc_auc_score(y[known], p[known])))
 
 
 def test_reliability_counts_and_shares() -> None:
-    # Confidences 0.55 three times (two right) and 0.95 twice (both right).
-    confidence = np.array([0.55, 0.55, 0.55, 0.95, 0.95])
+    # Confidences 0.55 six times (four right) and 0.95 twice (both right).
+    confidence = np.array([0.55] * 6 + [0.95] * 2)
     p = np.column_stack([confidence, 1 - confidence])
-    axes = draw_reliability(np.array([0, 0, 1, 0, 0]), p)
-    (bar,) = bars(axes).values()
-    assert values(bar)[0] == pytest.approx([0.55, 0.95])
-    assert values(bar)[1] == pytest.approx([2 / 3, 1])
-    np.testing.assert_allclose(ends(bar), [wilson(2, 3), wilson(2, 2)])
-    assert [(text.get_position()[0], text.get_text()) for text in axes.texts] == [(0.55, "3"), (0.95, "2")]
+    axes = draw_reliability(np.array([0, 0, 0, 0, 1, 1, 0, 0]), p)
+    drawn = bars(axes)
+    assert list(drawn) == ["observed, with 95 % interval", "observed, fewer than 5 images"]
+    many, few = drawn.values()
+    assert [values(bar) for bar in (many, few)] == [
+        (pytest.approx([0.55]), pytest.approx([4 / 6])),
+        (pytest.approx([0.95]), pytest.approx([1])),
+    ]
+    np.testing.assert_allclose([*ends(many), *ends(few)], [wilson(4, 6), wilson(2, 2)])
+    # No line joins the dots, and those of few images are hollow.
+    assert [bar.lines[0].get_linestyle() for bar in (many, few)] == ["None", "None"]
+    assert many.lines[0].get_markerfacecolor() != few.lines[0].get_markerfacecolor() == "white"
+    shown = {text.get_text(): text.get_position()[0] for text in axes.texts}
+    assert shown == {"6": pytest.approx(0.55), "2": pytest.approx(0.95), "images": pytest.approx(-0.02)}
 
 
 def test_a_confidence_on_an_edge_counts_to_the_bin_below() -> None:
     p = np.array([[0.5, 0.5], [0.6, 0.4], [1.0, 0.0]])
-    axes = draw_reliability(np.zeros(3, np.int64), p)
-    assert [text.get_text() for text in axes.texts] == ["1", "1", "1"]
-    assert [text.get_position()[0] for text in axes.texts] == pytest.approx([0.45, 0.55, 0.95])
+    axes = draw_reliability(np.zeros(3, np.int64), p, legend=False)
+    assert axes.get_legend() is None
+    assert [text.get_text() for text in axes.texts] == ["1", "1", "1", "images"]
+    assert [text.get_position()[0] for text in axes.texts[:3]] == pytest.approx([0.45, 0.55, 0.95])
 
 
 DRAW: list[Callable[[Axes | None], Axes]] = [

@@ -81,9 +81,10 @@ def test_squares_of_several_classes_hold_their_images(k: int, tmp_path: Path) ->
 
 def test_a_matrix_a_classifier() -> None:
     counts = [np.diag([number, 9, 9]) for number in range(7)]
-    axes = draw_confusions(counts, [f"c{number}" for number in range(7)], NAMES)
+    axes = draw_confusions(counts, [f"c{number}" for number in range(7)], NAMES, "run")
     figure = axes.get_figure(root=True)
     assert figure is not None
+    assert figure.get_suptitle() == "run"
     seen = [one for one in figure.axes if one.get_visible()]
     assert [one.get_title() for one in seen] == [f"c{number}" for number in range(7)]
     for number, one in enumerate(seen):
@@ -99,6 +100,20 @@ def test_many_classes_have_shades_and_no_numbers() -> None:
     axes = draw_confusions([np.eye(30, dtype=np.int64)], ["c"], [str(number) for number in range(30)])
     assert not axes.texts
     np.testing.assert_array_equal(np.asarray(axes.images[0].get_array()), np.eye(30))
+
+
+def test_names_are_level_where_they_fit_and_slanted_where_not() -> None:
+    def names_of(names: list[str]) -> list[tuple[str, float]]:
+        labels = draw_confusion(np.eye(len(names)), names, "").get_xticklabels()
+        return [(text.get_text(), text.get_rotation()) for text in labels]
+
+    assert names_of(["cat", "pneumonia_bac"]) == [("cat", 0), ("pneumonia bac", 0)]
+    four = ["cat", "dog", "pneumonia_bac", "x"]
+    assert names_of(four) == [("cat", 0), ("dog", 0), ("pneumonia\nbac", 0), ("x", 0)]
+    long = ["a name without end", "pneumoultramicroscopic"]
+    assert names_of(long) == [(name, 30) for name in long]
+    # With spaces two names would be the same.
+    assert [text for text, _ in names_of(["a_b", "a b"])] == ["a_b", "a b"]
 
 
 def test_long_names_leave_the_matrix_its_room(tmp_path: Path) -> None:
