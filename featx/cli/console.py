@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ from featx.errors import FeatxError, UnwrittenError
 
 T = TypeVar("T")
 # Work that is shorter than this shows no progress.
-PATIENCE_SECONDS = 1.0
 PIPE_WIDTH = 10_000
 # The exit code where some images were skipped.
 SKIPPED = 3
@@ -191,27 +189,9 @@ def print_table(rows: Sequence[Sequence[str]], header: Sequence[str] = ()) -> No
 
 
 @contextmanager
-def progress_bars(*, quiet: bool) -> Iterator[None]:
-    """Draw bars on standard error of the work done in this block; none where that is no terminal."""
-    if quiet or not sys.stderr.isatty():
-        yield
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+def progress(*, quiet: bool) -> Iterator[None]:
+    """Show on standard error how far the work in this block is: bars in a terminal, elsewhere a line at times."""
     from featx.progress import listening
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    tasks: dict[str, Any] = {}
-    began: dict[str, float] = {}
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-
-        def update(stage: str, done: int, total: int) -> None:
-            if time.monotonic() - began.setdefault(stage, time.monotonic()) < PATIENCE_SECONDS:
-                return
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
-            bars.update(tasks[stage], completed=done, total=total)
-
-        with listening(update):
-            yield
+    with listening(None if quiet else True):
+        yield

@@ -306,7 +306,7 @@ def command(function: Callable[..., console.Result]) -> Callable[..., None]:
         output = given["output"]
         console.start(quiet=output.quiet, debug=output.debug)
         _check_names(given.values())
-        with console.progress_bars(quiet=output.quiet):
+        with console.progress(quiet=output.quiet):
             result = function(**given)
         console.finish(result, json=output.json)
 
