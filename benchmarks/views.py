@@ -92,7 +92,7 @@ def fold_score(
     seeded = recipe.replaced({"fit.seed": seed})
     fitter = make_fitter("auto", seeded, extraction.dim, len(classes))
     batches = TrainingBatches(rows, labels[train], views, recipe.fit.batch_size, seed)
-    list(fit_epochs(fitter.run_epoch, batches, lambda: Score(0, 0, None), recipe.fit))
+    list(fit_epochs(fitter, batches, lambda: Score(0, 0, None), recipe.fit))
     return score(fitter.logits(own.chunks(256)), labels[held])
 
 

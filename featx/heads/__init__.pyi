@@ -21,4 +21,6 @@ from .sampling import TrainingBatches as TrainingBatches
 from .sampling import class_indices as class_indices
 from .sampling import images_by_role as images_by_role
 from .training import Epoch as Epoch
+from .training import best_epoch as best_epoch
+from .training import describe_stopping as describe_stopping
 from .training import fit_epochs as fit_epochs

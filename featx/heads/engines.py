@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from featx.errors import RecipeError, UsageError
 from featx.heads.head import Head, initial_weights
-from featx.heads.training import Batches, KerasLoop
+from featx.heads.training import KerasLoop, Trainer
 from featx.networks import has_gpu
 from featx.recipes import DenseLayer, HeadPart, Recipe
 
@@ -20,14 +20,10 @@ log = logging.getLogger("featx")
 FitEngine = Literal["auto", "fused", "keras"]
 
 
-class Fitter(Protocol):
+class Fitter(Trainer, Protocol):
     """An engine that trains one head."""
 
     name: str
-
-    def run_epoch(self, batches: Batches, number: int, rate: float, last: bool, /) -> tuple[float, float]:
-        """Train for an epoch at a learning rate; return the mean loss and accuracy of its batches."""
-        ...
 
     def logits(self, chunks: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
         """Return the logits of rows, without dropout."""
@@ -43,9 +39,14 @@ class KerasFitter:
 
     name = "keras"
 
-    def __init__(self, recipe: Recipe, width: int, classes: int) -> None:
+    def __init__(
+        self, recipe: Recipe, width: int, classes: int, class_weights: NDArray[np.float32] | None = None
+    ) -> None:
         self._head = Head.build(recipe.head, width, classes, recipe.fit.seed)
-        self.run_epoch = KerasLoop(self._head.logits_model).run_epoch
+        loop = KerasLoop(self._head.logits_model, recipe.fit.weight_decay, class_weights)
+        self.run_epoch = loop.run_epoch
+        self.keep_weights = loop.keep_weights
+        self.restore_weights = loop.restore_weights
         self.logits = self._head.logits
 
     def head(self) -> Head:
@@ -58,15 +59,20 @@ class FusedFitter:
 
     name = "fused"
 
-    def __init__(self, recipe: Recipe, width: int, classes: int) -> None:
+    def __init__(
+        self, recipe: Recipe, width: int, classes: int, class_weights: NDArray[np.float32] | None = None
+    ) -> None:
         # Numba is loaded only when this engine is used.
         from featx.heads.fused.layers import SeededMasks
         from featx.heads.fused.network import FusedNetwork
 
         self._arguments = (recipe.head, width, classes, recipe.fit.seed)
         masks = SeededMasks(recipe.head, recipe.fit.seed)
-        self._network = FusedNetwork(recipe.head, initial_weights(*self._arguments), masks)
+        drawn = initial_weights(*self._arguments)
+        self._network = FusedNetwork(recipe.head, drawn, masks, recipe.fit.weight_decay, class_weights)
         self.run_epoch = self._network.run_epoch
+        self.keep_weights = self._network.keep_weights
+        self.restore_weights = self._network.restore_weights
         self.logits = self._network.logits
 
     def head(self) -> Head:
@@ -74,7 +80,9 @@ class FusedFitter:
         return Head.build(*self._arguments, weights=self._network.take_weights())
 
 
-def make_fitter(engine: FitEngine, recipe: Recipe, width: int, classes: int) -> Fitter:
+def make_fitter(
+    engine: FitEngine, recipe: Recipe, width: int, classes: int, class_weights: NDArray[np.float32] | None = None
+) -> Fitter:
     """Return an engine that trains a recipe's head.
 
     Args:
@@ -82,13 +90,16 @@ def make_fitter(engine: FitEngine, recipe: Recipe, width: int, classes: int) -> 
         recipe: Its head and fit are used.
         width: Number of features in a row.
         classes: Number of classes.
+        class_weights: (classes,) how much a row of each class counts in the training loss, such as
+            `balanced_weights`; all the same if None.
     """
     if engine == "auto":
         reason = "there is a GPU" if has_gpu() else _unsupported_layer(recipe.head)
         if reason:
             log.info("The engine keras trains the head, because %s.", reason)
         engine = "keras" if reason else "fused"
-    return FusedFitter(recipe, width, classes) if engine == "fused" else KerasFitter(recipe, width, classes)
+    fitter = FusedFitter if engine == "fused" else KerasFitter
+    return fitter(recipe, width, classes, class_weights)
 
 
 def engine_on_cpu(engine: FitEngine, head: HeadPart) -> str:

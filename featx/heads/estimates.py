@@ -21,12 +21,13 @@ from featx.recipes import DenseLayer, HeadPart, Recipe
 # take, and what each weight adds (itself, both moments of Adam, and room to update them).
 PROCESS_BYTES = 950_000_000
 BYTES_A_WEIGHT = {"fused": 25, "keras": 35}
+BYTES_KEPT = 4  # more for each weight with patience, which keeps a copy of the best epoch's weights
 SMALLER = "use pooling, or lower the units of the head's layers (head.layers) or fit.batch_size"
 
 
-def fit_bytes(head: HeadPart, width: int, classes: int, engine: FitEngine) -> int:
+def fit_bytes(recipe: Recipe, width: int, classes: int, engine: FitEngine) -> int:
     """Estimate the peak memory, in bytes, of a process that trains a head on rows of `width` features on a CPU."""
-    return PROCESS_BYTES + BYTES_A_WEIGHT[engine_on_cpu(engine, head)] * _weights(head, width, classes)
+    return PROCESS_BYTES + _weight_bytes(recipe, width, classes, engine)
 
 
 def check_fit_memory(recipe: Recipe, width: int | None, dataset: Dataset, engine: FitEngine) -> None:
@@ -43,7 +44,7 @@ def check_fit_memory(recipe: Recipe, width: int | None, dataset: Dataset, engine
         ResourcesError: They do not fit.
     """
     width = width or _known_width(recipe)
-    weights = BYTES_A_WEIGHT[engine_on_cpu(engine, recipe.head)] * _weights(recipe.head, width, len(dataset.classes))
+    weights = _weight_bytes(recipe, width, len(dataset.classes), engine)
     rows = min(recipe.fit.batch_size, len(dataset.items))
     batch = 4 * rows * (2 * width + 2 * sum(_units(recipe.head)))
     check_memory(weights + batch, "training the head", SMALLER, on_gpu=gpu_is_there())
@@ -84,6 +85,12 @@ class PacedBatches:
 
 def _units(head: HeadPart) -> list[int]:
     return [layer.units for layer in head.layers if isinstance(layer, DenseLayer)]
+
+
+def _weight_bytes(recipe: Recipe, width: int, classes: int, engine: FitEngine) -> int:
+    kept = 0 if recipe.fit.patience is None else BYTES_KEPT
+    each = BYTES_A_WEIGHT[engine_on_cpu(engine, recipe.head)] + kept
+    return each * _weights(recipe.head, width, classes)
 
 
 def _weights(head: HeadPart, width: int, classes: int) -> int:

@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.data import DataChoice, Dataset, check_for_fit, read_data
-from featx.errors import UntrustedError
+from featx.errors import RecipeError, UntrustedError
 from featx.features import Extraction, Image, OnError, SpacePair, extract_dataset, row_keys
 from featx.heads.engines import FitEngine, Fitter, check_engine, make_fitter
 from featx.heads.estimates import PacedBatches, check_fit_memory
 from featx.heads.head import Head, check_output
 from featx.heads.sampling import ImagesByRole, TrainingBatches, class_indices, images_by_role
-from featx.heads.training import Epoch, fit_epochs
+from featx.heads.training import Epoch, balanced_weights, fit_epochs
 from featx.progress import report_progress
-from featx.recipes import Recipe
+from featx.recipes import FitPart, Recipe
 from featx.stats import Score, score
 from featx.store import RowKey
 
@@ -81,7 +81,8 @@ def extract_to_fit(
     Raises:
         UntrustedError: An image or group is in two splits.
         DataError: There are fewer than two classes, or too few images of one for the split.
-        RecipeError: The head's output is not for this number of classes, or the engine does not support a layer.
+        RecipeError: The head's output is not for this number of classes, the engine does not support a layer, or
+            there is patience without validation images.
         FeatxError: What `extract` raises.
     """
     check_to_fit(dataset, recipe, engine)
@@ -104,6 +105,7 @@ def check_to_fit(dataset: Dataset, recipe: Recipe, engine: FitEngine) -> None:
     """
     check_engine(engine, recipe.head)
     check_for_fit(dataset, recipe.fit.validation)
+    _check_patience(dataset, recipe.fit)
     check_output(recipe.head, len(dataset.classes))
     check_fit_memory(recipe, None, dataset, engine)
 
@@ -113,9 +115,21 @@ def check_usable(extraction: Extraction, recipe: Recipe) -> None:
 
     Raises:
         DataError: Too few images of a class are left.
+        RecipeError: There is patience, and no validation image is left.
     """
     usable = replace(extraction.dataset, items=tuple(image.item for image in extraction.images))
     check_for_fit(usable, recipe.fit.validation)
+    _check_patience(usable, recipe.fit)
+
+
+def _check_patience(dataset: Dataset, fit: FitPart) -> None:
+    """Check that there are validation images to decide when training stops."""
+    if fit.patience is not None and fit.validation == 0 and not dataset.split("val"):
+        raise RecipeError(
+            f"Expected validation images for fit.patience (--patience) to decide by, but {dataset.root} has no split "
+            "val and fit.validation is 0; hold out a share (--validation 0.2), add a split val, or set the "
+            "patience to 0 (--patience 0)."
+        )
 
 
 def refuse_leaks(images: Sequence[Image]) -> None:
@@ -164,10 +178,12 @@ def fit_rows(extraction: Extraction, recipe: Recipe, engine: FitEngine) -> HeadF
     classes = extraction.dataset.classes
     images = images_by_role(extraction, recipe)
     check_fit_memory(recipe, extraction.dim, extraction.dataset, engine)
-    fitter = make_fitter(engine, recipe, extraction.dim, len(classes))
+    labels = class_indices(images.fit, classes)
+    weights = None if recipe.fit.class_weight is None else balanced_weights(labels, len(classes))
+    fitter = make_fitter(engine, recipe, extraction.dim, len(classes), weights)
     batches = TrainingBatches(
         rows=extraction.view_rows(images.fit, recipe.views.count),
-        labels=class_indices(images.fit, classes),
+        labels=labels,
         views=recipe.views.count,
         batch_size=recipe.fit.batch_size,
         seed=recipe.fit.seed,
@@ -181,10 +197,12 @@ def fit_rows(extraction: Extraction, recipe: Recipe, engine: FitEngine) -> HeadF
 
     history = []
     paced = PacedBatches(batches, recipe.fit.epochs)
-    for epoch in fit_epochs(fitter.run_epoch, paced, validate, recipe.fit):
+    for epoch in fit_epochs(fitter, paced, validate, recipe.fit):
         _refuse_divergence(epoch)
         report_progress("fitting", epoch.epoch + 1, recipe.fit.epochs)
         history.append(epoch)
+    if len(history) < recipe.fit.epochs:
+        report_progress("fitting", len(history), len(history))
     return HeadFit(extraction, recipe, images, fitter, tuple(history), batches.steps)
 
 

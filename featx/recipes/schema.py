@@ -20,6 +20,7 @@ Fit = Literal["stretch", "crop", "pad"]
 PreprocessMode = Literal["rescale", "imagenet", "featurewise", "raw", "card"]
 Activation = Literal["linear", "relu", "gelu", "elu", "selu", "silu", "tanh", "sigmoid"]
 Output = Literal["softmax", "sigmoid"]
+ClassWeight = Literal["balanced"]
 Triple = tuple[float, float, float]
 
 # Upper limits, far above what is of use. They keep a typing error from using up the memory or running for years.
@@ -227,14 +228,48 @@ class FitPart(Part):
     batch_size: Annotated[int, Field(ge=1, le=LARGEST_BATCH)] = 32
     validation: Annotated[float, Field(ge=0, lt=1, description="share of the train split to hold out")] = 0.2
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
+    patience: Annotated[
+        int | None,
+        Field(
+            ge=0, le=MOST_EPOCHS, description="epochs without a lower validation loss that end the training; 0: none"
+        ),
+        AfterValidator(lambda epochs: epochs or None),
+    ] = None
+    class_weight: Annotated[
+        ClassWeight | None, Field(description="balanced: images of rare classes count more in the training loss")
+    ] = None
+    weight_decay: Annotated[
+        float, Field(ge=0, description="times the learning rate: the share that each step takes off the kernels")
+    ] = 0.0
+
+    @model_validator(mode="after")
+    def _a_step_leaves_something(self) -> FitPart:
+        rates = [self.learning_rate] if self.schedule is None else map(self._scheduled, self.schedule.values)
+        highest = max(rates)
+        if self.weight_decay * highest >= 1:
+            raise ValueError(
+                f"weight_decay times the learning rate must be below 1, because each step takes that share off the "
+                f"weights, received {self.weight_decay:g} times {highest:g}"
+            )
+        return self
+
+    def key(self) -> dict[str, Any]:
+        """Return what decides the trained head; fields that came later are left out where they have no effect."""
+        later = {"patience": None, "class_weight": None, "weight_decay": 0.0}
+        values = self.model_dump(mode="json")
+        return {name: value for name, value in values.items() if name not in later or value != later[name]}
 
     def rate(self, epoch: int) -> float:
         """Return the learning rate of an epoch, counted from 0."""
         if self.schedule is None:
             return self.learning_rate
         step = sum(epoch >= boundary for boundary in self.schedule.boundaries)
-        value = self.schedule.values[step]
-        return value * self.learning_rate if self.schedule.kind == "factor" else value
+        return self._scheduled(self.schedule.values[step])
+
+    def _scheduled(self, value: float) -> float:
+        """Return the learning rate that a value of the schedule means."""
+        relative = self.schedule is not None and self.schedule.kind == "factor"
+        return value * self.learning_rate if relative else value
 
 
 class FeatureSpec(Part):

@@ -74,7 +74,7 @@ def affordable(fits: Fits, points: Sequence[Point], jobs: int) -> int:
         return 1
     classes = len(fits.dataset.classes)
     largest = max(
-        fit_bytes(point.recipe.head, fits.extraction(point.recipe).dim, classes, fits.engine) for point in points
+        fit_bytes(point.recipe, fits.extraction(point.recipe).dim, classes, fits.engine) for point in points
     )
     allowed = max(1, available_memory() // largest)
     if allowed < jobs:

@@ -12,16 +12,18 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 from pipeline_data import read_table, small_data, small_recipe
-from training_by_hand import dense, dropout
+from training_by_hand import dense, dropout, rows
 
 from featx.errors import RecipeError, UntrustedError, UsageError
 from featx.heads import engines as fit_engines
 from featx.heads.engines import FitEngine, FusedFitter, KerasFitter, check_engine, make_fitter
 from featx.heads.head import Head
 from featx.heads.sampling import TrainingBatches
+from featx.heads.training import fit_epochs
 from featx.recipes import DenseLayer, HeadPart, Recipe
 from featx.recipes.schema import Activation
 from featx.runs import FitResult, fit_head
+from featx.stats import Score
 
 SOFT = DenseLayer(type="dense", units=5, activation="gelu", name="soft")
 GELU = HeadPart(layers=(dense(6), SOFT, dense(4, "tanh")))
@@ -91,7 +93,7 @@ def test_a_fit_that_cannot_be_is_refused_before_any_work(engine: Any, error: typ
     """Neither the data nor the network is there, and nobody has looked."""
     recipe = recipe_of(GELU)
     with pytest.raises(error):
-        fit_head(tmp_path / "data", recipe, tmp_path / "run", cache=tmp_path / "cache", engine=engine)
+        fit_head(tmp_path / "data", recipe, out=tmp_path / "run", cache=tmp_path / "cache", engine=engine)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -146,6 +148,39 @@ def test_the_head_is_what_the_fitter_fitted(make: type[FusedFitter | KerasFitter
     ]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [FusedFitter, KerasFitter])
+@pytest.mark.parametrize("decay", [0.0, 0.5])
+def test_patience_gives_the_weights_of_the_best_epoch(make: type[FusedFitter | KerasFitter], decay: float) -> None:
+    """The same bits as a training that ends there, though the next epochs had begun; features are rarely active."""
+    X, y = rows(40, 30, 3, zeros=0.9)
+    head = HeadPart(layers=(dense(6),))
+    losses = iter([3.0, 2.0, 1.0, 1.5, 1.2])
+    validated = []
+
+    def train(epochs: int, patience: int | None) -> tuple[Head, int]:
+        fields = {"fit.epochs": epochs, "fit.patience": patience, "fit.weight_decay": decay}
+        recipe = recipe_of(head).replaced(fields)
+        fitter = make(recipe, 30, 3)
+
+        def validate() -> Score:
+            validated.append(fitter.logits([X]))
+            return Score(1, 1, next(losses) if patience else None)
+
+        history = list(fit_epochs(fitter, TrainingBatches(X, y, 1, 7, 0), validate, recipe.fit))
+        np.testing.assert_allclose(fitter.logits([X]), validated[2], rtol=1e-6)
+        return fitter.head(), len(history)
+
+    patient, trained = train(20, 2)
+    assert trained == 5
+    assert np.abs(validated[4] - validated[2]).max() > 1e-2
+    np.testing.assert_allclose(patient.logits([X]), validated[2], rtol=1e-4, atol=1e-5)
+    validated.clear()
+    short, _ = train(3, None)
+    for one, other in zip(patient.model.get_weights(), short.model.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-7)
+
+
 # Whole runs.
 
 
@@ -167,7 +202,9 @@ def runs(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
             "fit.schedule": {"kind": "factor", "boundaries": (5,), "values": (1.0, 0.2)},
         },
     )
-    return {engine: fit_head(data, recipe, root / engine, cache=root / "cache", engine=engine) for engine in ENGINES}
+    return {
+        engine: fit_head(data, recipe, out=root / engine, cache=root / "cache", engine=engine) for engine in ENGINES
+    }
 
 
 def shape_of(document: Any) -> Any:
@@ -224,7 +261,7 @@ def test_a_fit_that_diverges_is_refused(engine: FitEngine, runs: dict[str, FitRe
     recipe = result.recipe.replaced({"fit.learning_rate": 1e30})
     root = result.run.parent
     with pytest.raises(UntrustedError, match=r"in epoch 0 the training diverged at a learning rate of 1e\+30"):
-        fit_head(root / "data", recipe, tmp_path / "run", cache=root / "cache", engine=engine)
+        fit_head(root / "data", recipe, out=tmp_path / "run", cache=root / "cache", engine=engine)
     assert not (tmp_path / "run").exists()
 
 

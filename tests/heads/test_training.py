@@ -1,16 +1,25 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.utils.class_weight import compute_class_weight
 from training_by_hand import ByHand, Labels, Matrix, SameBatches, dense, dropout, rows
 
 from featx.heads.fused.layers import SeededMasks
 from featx.heads.head import Head
 from featx.heads.sampling import TrainingBatches
-from featx.heads.training import Batches, Epoch, KerasLoop, fit_epochs
+from featx.heads.training import (
+    Batches,
+    Epoch,
+    KerasLoop,
+    balanced_weights,
+    best_epoch,
+    describe_stopping,
+    fit_epochs,
+)
 from featx.networks import load_keras
 from featx.recipes import FitPart, HeadPart, load_recipe
 from featx.recipes.schema import SchedulePart
@@ -33,7 +42,7 @@ def fitted(fit: FitPart, data: tuple[Matrix, Labels], seed: int = 0) -> tuple[He
 def fit_with_keras(
     head: Head, batches: Batches, fit: FitPart, validate: Callable[[], Score] = nothing_held_out
 ) -> list[Epoch]:
-    return list(fit_epochs(KerasLoop(head.logits_model).run_epoch, batches, validate, fit))
+    return list(fit_epochs(KerasLoop(head.logits_model), batches, validate, fit))
 
 
 SCHEDULE = SchedulePart(kind="factor", boundaries=(1, 3), values=(1.0, 0.1, 3.0))
@@ -71,8 +80,9 @@ def test_each_epoch_is_reported_as_it_ends() -> None:
         return Score(1, 1, 0.25)
 
     reported: list[Epoch] = []
-    run_epoch = KerasLoop(head.logits_model).run_epoch
-    for epoch in fit_epochs(run_epoch, TrainingBatches(X, y, 1, 8, 0), validate, FitPart(epochs=3)):
+    for epoch in fit_epochs(
+        KerasLoop(head.logits_model), TrainingBatches(X, y, 1, 8, 0), validate, FitPart(epochs=3)
+    ):
         reported.append(epoch)
         assert validated == list(range(len(reported)))
     assert [(epoch.val_loss, epoch.val_accuracy) for epoch in reported] == [(0.25, 1.0)] * 3
@@ -113,6 +123,136 @@ def test_fitting_separates_what_can_be_separated() -> None:
     head, history = fitted(FitPart(epochs=25, batch_size=10, learning_rate=0.01), (X[:90], y[:90]))
     assert history[-1].loss < 0.7 * history[0].loss
     assert accuracy_of(head, X[90:], y[90:]) > 0.6
+
+
+# Stopping.
+
+
+class Recorder:
+    """A trainer that only records what it is asked to do."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def run_epoch(self, batches: Batches, number: int, rate: float, last: bool) -> tuple[float, float]:
+        self.calls.append(f"epoch {number}{', the last' if last else ''}")
+        return 0.5, 0.5
+
+    def keep_weights(self) -> None:
+        self.calls.append("keep")
+
+    def restore_weights(self) -> None:
+        self.calls.append("restore")
+
+
+def trained_on(losses: Sequence[float | None], **fit: Any) -> tuple[list[str], list[Epoch]]:
+    """What a trainer does if these are the validation losses, and the history."""
+    trainer, given = Recorder(), iter(losses)
+    history = list(
+        fit_epochs(trainer, SameBatches(), lambda: Score(1, 1, next(given)), FitPart(epochs=len(losses), **fit))
+    )
+    return trainer.calls, history
+
+
+def test_training_ends_when_patience_ends_and_the_best_weights_are_put_back() -> None:
+    calls, history = trained_on([0.9, 0.5, 0.6, 0.4, 0.4, 0.7, 0.1], patience=2)
+    assert calls == [
+        *("epoch 0", "keep", "epoch 1", "keep", "epoch 2", "epoch 3", "keep", "epoch 4", "epoch 5", "restore"),
+    ]
+    assert [epoch.val_loss for epoch in history] == [0.9, 0.5, 0.6, 0.4, 0.4, 0.7]
+
+
+def test_the_best_weights_are_put_back_after_all_epochs_too() -> None:
+    calls, history = trained_on([0.9, 0.5, 0.6], patience=5)
+    assert calls == ["epoch 0", "keep", "epoch 1", "keep", "epoch 2, the last", "restore"]
+    assert len(history) == 3
+
+
+def test_without_patience_no_weights_are_kept() -> None:
+    calls, history = trained_on([0.1, 0.5, 0.6])
+    assert calls == ["epoch 0", "epoch 1", "epoch 2, the last"]
+    assert len(history) == 3
+
+
+def test_losses_that_are_not_finite_are_no_best_ones() -> None:
+    calls, _ = trained_on([np.nan, 0.5, np.inf, 0.6], patience=2)
+    assert calls == ["epoch 0", "epoch 1", "keep", "epoch 2", "epoch 3, the last", "restore"]
+
+
+@pytest.mark.parametrize(
+    ("losses", "expected"),
+    [
+        ([0.5, 0.3, 0.4], 1),
+        ([0.3, 0.2, 0.2], 1),
+        ([np.nan, 0.4, np.inf], 1),
+        ([None, None], None),
+        ([np.nan], None),
+        ([], None),
+    ],
+)
+def test_the_best_epoch_is_the_first_of_the_lowest_finite_losses(
+    losses: list[float | None], expected: int | None
+) -> None:
+    assert best_epoch(losses) == expected
+
+
+FALLING = [1.0, 0.8, 0.6, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("losses", "fit", "expected"),
+    [
+        (FALLING, FitPart(epochs=4), None),
+        ([None] * 4, FitPart(epochs=4), None),
+        ([*FALLING, 0.5001], FitPart(epochs=5), None),
+        (
+            [*FALLING, 0.75],
+            FitPart(epochs=5),
+            "validation loss was lowest at epoch 4 of 5 (0.500) and has risen since (0.750); --patience 10 would "
+            "have kept that epoch",
+        ),
+        (
+            [1.0, *[2.0] * 11, 0.5, 3.0],
+            FitPart(epochs=14),
+            "validation loss was lowest at epoch 13 of 14 (0.500) and has risen since (3.000); --patience 12 would "
+            "have kept that epoch",
+        ),
+        (
+            [*FALLING, 0.75, 0.8],
+            FitPart(epochs=30, patience=2),
+            "stopped at epoch 6 of 30; the weights of epoch 4, with the lowest validation loss (0.500), are kept",
+        ),
+        (
+            [*FALLING, 0.75],
+            FitPart(epochs=5, patience=2),
+            "the weights of epoch 4, with the lowest validation loss (0.500), are kept",
+        ),
+        (FALLING, FitPart(epochs=4, patience=2), None),
+    ],
+)
+def test_what_is_said_of_stopping(losses: list[float | None], fit: FitPart, expected: str | None) -> None:
+    assert describe_stopping(losses, fit) == expected
+
+
+def test_the_patience_that_is_advised_keeps_the_best_epoch_and_a_smaller_one_would_not() -> None:
+    losses = [1.0, *[2.0] * 11, 0.5, 3.0]
+    sentence = describe_stopping(losses, FitPart(epochs=14)) or ""
+    advised = int(sentence.partition("--patience ")[2].split()[0])
+    for patience, kept in ((advised, 0.5), (advised - 1, 1.0)):
+        _, history = trained_on(losses, patience=patience)
+        assert min(epoch.val_loss or 9 for epoch in history) == kept
+
+
+# Balance.
+
+
+def test_balanced_weights_are_those_of_scikit_learn() -> None:
+    labels = np.array([0] * 7 + [1] * 2 + [2])
+    expected = compute_class_weight("balanced", classes=np.arange(3), y=labels)
+    weights = balanced_weights(labels, 3)
+    assert weights.dtype == np.float32
+    np.testing.assert_allclose(weights, expected, rtol=1e-6)
+    assert weights[labels].sum() == pytest.approx(len(labels))
 
 
 @pytest.fixture(scope="module")

@@ -58,6 +58,8 @@ class ByHand:
     # The smallest distance of a value from a corner of ReLU or of a comparison (without values exactly there), and of
     # a probability from 0 or 1, where single precision loses the gradient.
     margin: float = np.inf
+    weight_decay: float = 0.0
+    class_weights: Any = None
     steps: int = 0
     moments: list[list[Any]] = field(default_factory=lambda: [[0.0, 0.0] for _ in range(100)])
 
@@ -69,6 +71,8 @@ class ByHand:
         for step, (X, y) in enumerate(batches.epoch(number)):
             records, logits = self._forward(X, (number, step))
             losses, hits, delta = self._loss(logits, y)
+            if self.class_weights is not None:
+                losses, delta = losses * self.class_weights[y], delta * self.class_weights[y, None]
             self._adam(self._backward(records, delta / len(y)), rate)
             sums += losses.sum(), hits.sum(), len(y)
         return float(sums[0] / sums[2]), float(sums[1] / sums[2])
@@ -109,6 +113,8 @@ class ByHand:
         for weight, moments, gradient in zip(self.weights, self.moments, gradients, strict=False):
             moments[0] = 0.9 * moments[0] + 0.1 * gradient
             moments[1] = 0.999 * moments[1] + 0.001 * gradient**2
+            if weight.ndim == 2:  # a kernel
+                weight -= rate * self.weight_decay * weight
             weight -= corrected * moments[0] / (np.sqrt(moments[1]) + 1e-7)
 
     def _loss(self, logits: Any, y: Labels) -> tuple[Any, Any, Any]:

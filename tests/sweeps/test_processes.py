@@ -33,7 +33,7 @@ def test_as_many_fits_as_memory_holds(
     work: tuple[Fits, list[Point]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     fits, points = work
-    one = fit_bytes(points[0].recipe.head, fits.extraction(points[0].recipe).dim, 2, "auto")
+    one = fit_bytes(points[0].recipe, fits.extraction(points[0].recipe).dim, 2, "auto")
     for available, expected in ((100 * one, 8), (8 * one + 1, 8), (3.5 * one, 3), (0.1 * one, 1)):
         caplog.clear()
         set_machine(monkeypatch, available)
@@ -53,12 +53,21 @@ def test_on_a_gpu_one_fit_runs_at_a_time(
 
 def test_the_estimate_is_no_less_than_what_was_measured() -> None:
     """Peaks of whole processes with this head, as docs/performance.md has them."""
-    head = load_recipe("covid4-vgg16").head
-    assert 2.2 * GB <= fit_bytes(head, 25088, 4, "fused") <= 2.6 * GB
-    assert 2.7 * GB <= fit_bytes(head, 25088, 4, "keras") <= 3.1 * GB
-    assert fit_bytes(head, 25088, 4, "auto") == fit_bytes(head, 25088, 4, "fused")
+    recipe = load_recipe("covid4-vgg16")
+    assert 2.2 * GB <= fit_bytes(recipe, 25088, 4, "fused") <= 2.6 * GB
+    assert 2.7 * GB <= fit_bytes(recipe, 25088, 4, "keras") <= 3.1 * GB
+    assert fit_bytes(recipe, 25088, 4, "auto") == fit_bytes(recipe, 25088, 4, "fused")
 
 
 def test_a_sigmoid_has_one_unit() -> None:
-    one, two = (fit_bytes(HeadPart(output=output), 99, 2, "fused") for output in ("sigmoid", "softmax"))
-    assert two - one == pytest.approx(100 * (one - fit_bytes(HeadPart(output="sigmoid"), 98, 2, "fused")))
+    softmax = load_recipe("covid2-vgg16").replaced({"head": HeadPart().model_dump()})
+    sigmoid = softmax.replaced({"head.output": "sigmoid"})
+    one, two = (fit_bytes(recipe, 99, 2, "fused") for recipe in (sigmoid, softmax))
+    assert two - one == pytest.approx(100 * (one - fit_bytes(sigmoid, 98, 2, "fused")))
+
+
+def test_patience_keeps_a_copy_of_the_weights() -> None:
+    recipe = load_recipe("covid4-vgg16")
+    patient = recipe.replaced({"fit.patience": 10})
+    more = fit_bytes(patient, 25088, 4, "fused") - fit_bytes(recipe, 25088, 4, "fused")
+    assert more == pytest.approx(4 * 51.9e6, rel=0.01)

@@ -35,9 +35,18 @@ def adam(w: Matrix, m: Matrix, v: Matrix, gradient: Matrix, rate: np.float32) ->
 
 
 @compiled()
-def _replay(w: Matrix, m: Matrix, v: Matrix, rates: Matrix) -> None:
+def _decay(w: Matrix, share: np.float32) -> None:
+    """Take a share off the weights, before the step (Loshchilov and Hutter 2019, algorithm 2, as in Keras)."""
+    for j in range(w.shape[0]):
+        w[j] -= w[j] * share
+
+
+@compiled()
+def _replay(w: Matrix, m: Matrix, v: Matrix, rates: Matrix, decays: Matrix) -> None:
     """Take the steps, one for each rate, in which a row of weights had a gradient of zero."""
     for s in range(rates.shape[0]):
+        if decays.shape[0]:
+            _decay(w, decays[s])
         rate = rates[s]
         for j in range(w.shape[0]):
             first = m[j] - m[j] * _KEEP_1
@@ -78,7 +87,7 @@ class AdamState(NamedTuple):
         weights: (d, h).
         first: First moments, (d, h).
         second: Second moments, (d, h).
-        last_step: (d,) the last step that each row has taken; -1 for a row that never had a gradient.
+        last_step: (d,) the last step that each row has taken; -1 for a row that has taken none.
     """
 
     weights: Matrix
@@ -92,11 +101,13 @@ class Pass(NamedTuple):
 
     If an input feature is zero in the whole batch, the gradient of its row of weights is zero. With `defer` such a
     row is skipped unless the next batch reads it. The skipped steps are taken, one by one, when the row is next
-    needed, so the weights come out the same.
+    needed, so the weights come out the same. A row that never had a gradient has no steps to take, except with weight
+    decay.
 
     Attributes:
         step: Number of this step, counted from 0.
         rates: For each step, the learning rate times Adam's bias correction.
+        decays: For each step, the share that weight decay takes off the weights; empty without weight decay.
         delta: (b, h) derivative of the loss by the layer's pre-activations.
         sums: (CHUNKS, b', h), filled with partial sums of the product of the next batch with the new weights.
         back: (b, d), filled with `delta` times the transposed old weights; (0, d) if it is not needed, which `defer`
@@ -106,6 +117,7 @@ class Pass(NamedTuple):
 
     step: int
     rates: Matrix
+    decays: Matrix
     delta: Matrix
     sums: Matrix
     back: Matrix
@@ -116,6 +128,7 @@ class Pass(NamedTuple):
 def _adam_chunk(state: AdamState, current: Entries, upcoming: Entries, work: Pass, chunk: int) -> None:
     d, h = state.weights.shape
     step, last_step = work.step, state.last_step
+    decaying = work.decays.shape[0] > 0
     gradient = np.empty(h, np.float32)
     work.sums[chunk] = 0
     for i in range(chunk * d // CHUNKS, (chunk + 1) * d // CHUNKS):
@@ -125,7 +138,8 @@ def _adam_chunk(state: AdamState, current: Entries, upcoming: Entries, work: Pas
             work.back[b, i] = _dot(work.delta[b], state.weights[i])
         active = now < then
         since = last_step[i]
-        moves = active or (since >= 0 and (coming < gone or not work.defer))
+        behind = since >= 0 or decaying
+        moves = active or (behind and (coming < gone or not work.defer))
         if moves:
             last_step[i] = step
         elif coming == gone:
@@ -133,10 +147,13 @@ def _adam_chunk(state: AdamState, current: Entries, upcoming: Entries, work: Pas
         w = state.weights[i]
         if moves:
             m, v = state.first[i], state.second[i]
-            if since >= 0:
-                _replay(w, m, v, work.rates[since + 1 : step if active else step + 1])
+            if behind:
+                end = step if active else step + 1
+                _replay(w, m, v, work.rates[since + 1 : end], work.decays[since + 1 : end])
             if active:
                 _gradient(gradient, current, now, then, work.delta)
+                if decaying:
+                    _decay(w, work.decays[step])
                 adam(w, m, v, gradient, work.rates[step])
         add_products(work.sums[chunk], upcoming, coming, gone, w)
 
@@ -159,15 +176,16 @@ def adam_pass(state: AdamState, current: Entries, upcoming: Entries, work: Pass)
 
 
 @compiled(parallel=True)
-def catch_up(state: AdamState, step: int, rates: Matrix) -> None:
-    """Take the steps up to `step` that rows have skipped."""
+def catch_up(state: AdamState, step: int, rates: Matrix, decays: Matrix) -> None:
+    """Take the steps up to `step` that rows have skipped; `decays` as in `Pass`."""
     d = state.weights.shape[0]
     last_step = state.last_step
     for chunk in numba.prange(CHUNKS):
         for i in range(chunk * d // CHUNKS, (chunk + 1) * d // CHUNKS):
-            if last_step[i] >= 0:
-                missed = rates[last_step[i] + 1 : step + 1]
-                _replay(state.weights[i], state.first[i], state.second[i], missed)
+            since = last_step[i]
+            if since >= 0 or decays.shape[0]:
+                missed, shares = rates[since + 1 : step + 1], decays[since + 1 : step + 1]
+                _replay(state.weights[i], state.first[i], state.second[i], missed, shares)
                 last_step[i] = step
 
 

@@ -28,12 +28,12 @@ class SeededMasks:
         return np.random.default_rng([self.seed, epoch, step, place]).random(shape, np.float32) >= np.float32(rate)
 
 
-@dataclass(frozen=True)
-class Steps:
-    """The current step, counted from 0, and each step's learning rate times Adam's bias correction."""
+class Steps(NamedTuple):
+    """The current step, counted from 0, and what each step needs; see `Pass`."""
 
     step: int
     rates: Matrix
+    decays: Matrix
 
 
 class DropoutMask(NamedTuple):
@@ -103,7 +103,7 @@ class Dense:
         d, units = self.kernel.shape
         sums = np.empty((CHUNKS, 0, units), np.float32)
         back = np.empty((len(delta), d), np.float32)
-        self._pass(entries, self._no_entries(), Pass(steps.step, steps.rates, delta, sums, back, defer=False))
+        self._pass(entries, self._no_entries(), Pass(*steps, delta, sums, back, defer=False))
         return back
 
     def update_first(
@@ -113,7 +113,7 @@ class Dense:
         upcoming = self._no_entries() if upcoming is None else upcoming
         sums = np.empty((CHUNKS, rows, len(self.bias)), np.float32)
         back = np.empty((0, len(self.kernel)), np.float32)
-        self._pass(entries, upcoming, Pass(steps.step, steps.rates, delta, sums, back, defer=True))
+        self._pass(entries, upcoming, Pass(*steps, delta, sums, back, defer=True))
         product: Matrix = sums.sum(axis=0)
         return product
 
@@ -121,8 +121,8 @@ class Dense:
         """Take the steps before the current one that rows of the kernel have skipped."""
         last, newest = self._adam.last_step, steps.step - 1
         # Most often none has, and then nothing needs to be compiled.
-        if ((last >= 0) & (last < newest)).any():
-            catch_up(self._adam, newest, steps.rates)
+        if ((last < newest) & ((last >= 0) | (len(steps.decays) > 0))).any():
+            catch_up(self._adam, newest, steps.rates, steps.decays)
 
     def _no_entries(self) -> Entries:
         return Entries(np.zeros(len(self.kernel) + 1, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))

@@ -25,6 +25,8 @@ from featx.recipes import HeadPart
 # An epoch, a step in it, and the rows and labels of that step.
 Step = tuple[int, int, tuple[Matrix, NDArray[np.int64]]]
 
+FIRST_STEPS = 1024  # for which there is space at first
+
 # Some of Numba's threading layers end the process if two Python threads use them at the same time.
 _one_at_a_time = threading.Lock()
 
@@ -48,13 +50,25 @@ class FusedNetwork:
         weights: Kernel (d, units) and bias (units,) of each dense layer in order, the layer of the logits last. They
             are changed in place.
         masks: Where dropout keeps values.
+        weight_decay: Times the learning rate, the share that each step takes off the kernels.
+        class_weights: (classes,) how much a row of each class counts in the loss; all the same if None.
     """
 
-    def __init__(self, spec: HeadPart, weights: Iterable[tuple[Matrix, Matrix]], masks: SeededMasks) -> None:
+    def __init__(
+        self,
+        spec: HeadPart,
+        weights: Iterable[tuple[Matrix, Matrix]],
+        masks: SeededMasks,
+        weight_decay: float = 0.0,
+        class_weights: Matrix | None = None,
+    ) -> None:
         self._layers = make_layers(spec, weights)
         self._masks = masks
-        self._steps = Steps(0, np.empty(1024, np.float32))
+        self._weight_decay = np.float32(weight_decay)
+        self._class_weights = class_weights
+        self._steps = Steps(0, *(np.empty(n, np.float32) for n in (FIRST_STEPS, FIRST_STEPS if weight_decay else 0)))
         self._ready: _Batch | None = None
+        self._kept: list[Matrix] | None = None
 
     def run_epoch(self, batches: Batches, number: int, rate: float, last: bool) -> tuple[float, float]:
         """Train for an epoch; epochs must be run in order.
@@ -92,13 +106,32 @@ class FusedNetwork:
                 parts.append(rows)
         return np.concatenate(parts)
 
+    def keep_weights(self) -> None:
+        """Keep a copy of the current weights, instead of an earlier one."""
+        weights = self._current_weights()
+        if self._kept is None:
+            self._kept = [array.copy() for array in weights]
+        else:
+            for kept, array in zip(self._kept, weights, strict=True):
+                np.copyto(kept, array)
+
+    def restore_weights(self) -> None:
+        """Put the weights that were kept back; the network must not be trained afterwards."""
+        for kept, array in zip(self._kept or [], self._current_weights(), strict=True):
+            np.copyto(array, kept)
+        self._kept = self._ready = None
+
     def take_weights(self) -> list[Matrix]:
         """Return kernel and bias of each dense layer in order; the network must not be used afterwards."""
-        with _one_at_a_time:
-            self._layers[0].catch_up(self._steps)
-        weights = [array for layer in self._layers for array in (layer.kernel, layer.bias)]
+        weights = self._current_weights()
         self._layers = []
         return weights
+
+    def _current_weights(self) -> list[Matrix]:
+        """Return kernel and bias of each dense layer in order, after all steps so far."""
+        with _one_at_a_time:
+            self._layers[0].catch_up(self._steps)
+        return [array for layer in self._layers for array in (layer.kernel, layer.bias)]
 
     def _prepare(self, step_of_epoch: Step) -> _Batch:
         epoch, step, (rows, labels) = step_of_epoch
@@ -106,7 +139,7 @@ class FusedNetwork:
         return _Batch(epoch, step, labels, entries_of(drop(np.ascontiguousarray(rows, np.float32), masks)))
 
     def _train_step(self, batch: _Batch, upcoming: _Batch | None, rate: float) -> NDArray[np.float64]:
-        """Take a step; return the sum of the losses before it, the number of correct rows, and of rows."""
+        """Take a step; return the weighted sum of the losses before it, the number of correct rows, and of rows."""
         first, *inner = self._layers
         n = len(batch.labels)
         values = first.activate(first.product(batch.entries, n) if batch.product is None else batch.product)
@@ -117,7 +150,8 @@ class FusedNetwork:
             entries = entries_of(drop(values, masks))
             forward.append((entries, drop(before.derivative(values), masks)))
             values = layer.activate(layer.product(entries, n))
-        loss, hits, delta = cross_entropy(values, batch.labels)
+        counts = None if self._class_weights is None else self._class_weights[batch.labels]
+        loss, hits, delta = cross_entropy(values, batch.labels, counts)
         self._record_rate(rate)
         for layer, (entries, derivative) in zip(reversed(inner), reversed(forward), strict=True):
             delta = layer.update(self._steps, entries, delta) * derivative
@@ -126,32 +160,45 @@ class FusedNetwork:
         else:
             rows = len(upcoming.labels)
             upcoming.product = first.update_first(self._steps, batch.entries, delta, upcoming.entries, rows)
-        self._steps = Steps(self._steps.step + 1, self._steps.rates)
+        self._steps = self._steps._replace(step=self._steps.step + 1)
         return np.array([loss, hits, n])
 
     def _record_rate(self, rate: float) -> None:
-        """Store the step's rate with Adam's bias correction, in single precision as in Keras."""
-        step, rates = self._steps.step, self._steps.rates
+        """Store the step's rate with Adam's bias correction, and its decay, in single precision as in Keras."""
+        step, rates, decays = self._steps
         if step == len(rates):
-            rates = np.concatenate([rates, np.empty_like(rates)])
-            self._steps = Steps(step, rates)
+            rates, decays = (np.concatenate([values, np.empty_like(values)]) for values in (rates, decays))
+            self._steps = Steps(step, rates, decays)
+        if len(decays):
+            decays[step] = np.float32(rate) * self._weight_decay
         t, one = np.float32(step + 1), np.float32(1)
         correction = np.sqrt(one - np.float32(BETA_2) ** t) / (one - np.float32(BETA_1) ** t)
         rates[step] = np.float32(rate) * correction
 
 
-def cross_entropy(logits: Matrix, labels: NDArray[np.int64]) -> tuple[float, int, Matrix]:
+def cross_entropy(
+    logits: Matrix, labels: NDArray[np.int64], counts: Matrix | None = None
+) -> tuple[float, int, Matrix]:
     """Return the sum of the losses, the number of correct rows, and the derivative of the mean loss by the logits.
 
-    The logits are (b, classes), or (b, 1) for two classes, the labels (b,).
+    The logits are (b, classes), or (b, 1) for two classes, the labels (b,). With `counts`, (b,), each loss is
+    multiplied by the row's; the mean is still over the number of rows, as in Keras.
     """
+    losses, hits, delta = _cross_entropies(logits, labels)
+    if counts is not None:
+        losses, delta = losses * counts, delta * counts[:, None]
+    return float(losses.sum()), hits, delta
+
+
+def _cross_entropies(logits: Matrix, labels: NDArray[np.int64]) -> tuple[Matrix, int, Matrix]:
+    """Return the loss of each row, the number of correct rows, and the derivative of the mean loss by the logits."""
     if logits.shape[1] == 1:
         z = logits[:, 0]
         # log(1 + exp(z)) - y z, without overflow.
         losses = np.maximum(z, 0) - z * labels + np.log1p(np.exp(-np.abs(z)))
         p = 1 / (1 + np.exp(-z))
         return (
-            float(losses.sum()),
+            losses,
             int(((z > 0) == labels).sum()),
             ((p - labels) / len(labels)).astype(np.float32)[:, None],
         )
@@ -162,4 +209,4 @@ def cross_entropy(logits: Matrix, labels: NDArray[np.int64]) -> tuple[float, int
     losses = np.log(sums[:, 0]) - shifted[each, labels]
     delta = powers / sums
     delta[each, labels] -= 1
-    return float(losses.sum()), int((logits.argmax(axis=1) == labels).sum()), delta / np.float32(len(labels))
+    return losses, int((logits.argmax(axis=1) == labels).sum()), delta / np.float32(len(labels))

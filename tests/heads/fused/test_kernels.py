@@ -18,6 +18,7 @@ from featx.heads.fused.adam import BETA_1, BETA_2, AdamState, Pass, adam, adam_p
 from featx.heads.fused.entries import CHUNKS, Entries, Matrix, compiled, dropped, entries_of, products
 
 NOTHING = np.empty((0, 0), np.float32)
+NO_DECAY = np.empty(0, np.float32)
 
 
 @pytest.fixture
@@ -40,6 +41,11 @@ def rates_of(steps: int, rate: float = 0.01) -> Matrix:
     return np.asarray(rate * np.sqrt(1 - BETA_2**t) / (1 - BETA_1**t), np.float32)
 
 
+def decays_of(steps: int) -> Matrix:
+    """What weight decay takes off in each step, under a learning rate that changes."""
+    return np.where(np.arange(steps) % 7 < 4, 0.02, 0.005).astype(np.float32)
+
+
 def layer(d: int, h: int, seed: int = 5) -> AdamState:
     w = np.random.default_rng(seed).normal(size=(d, h)).astype(np.float32)
     return AdamState(w, np.zeros_like(w), np.zeros_like(w), np.full(d, -1, np.int64))
@@ -60,13 +66,21 @@ class Step:
     """One pass over a layer, with what it fills."""
 
     def __init__(
-        self, state: AdamState, number: int, rates: Matrix, rows: Matrix, delta: Matrix, upcoming: Matrix, defer: bool
+        self,
+        state: AdamState,
+        number: int,
+        rates: Matrix,
+        rows: Matrix,
+        delta: Matrix,
+        upcoming: Matrix,
+        defer: bool,
+        decays: Matrix = NO_DECAY,
     ) -> None:
         h = delta.shape[1]
         sums = np.full((CHUNKS, len(upcoming), h), np.nan, np.float32)
         # Where rows are deferred, their old weights are not at hand to be multiplied with.
         self.back = np.full((0 if defer else len(rows), rows.shape[1]), np.nan, np.float32)
-        work = Pass(number, rates, delta, sums, self.back, defer)
+        work = Pass(number, rates, decays, delta, sums, self.back, defer)
         adam_pass(state, entries_of(rows), entries_of(upcoming), work)
         self.product = sums.sum(axis=0)
 
@@ -184,8 +198,9 @@ class DoubleAdam:
         self.w = weights.astype(np.float64)
         self.m, self.v = np.zeros_like(self.w), np.zeros_like(self.w)
 
-    def step(self, rows: Matrix, delta: Matrix, rate: float) -> None:
+    def step(self, rows: Matrix, delta: Matrix, rate: float, decay: float = 0.0) -> None:
         gradient = rows.astype(np.float64).T @ delta
+        self.w = self.w * (1 - decay)
         self.m = BETA_1 * self.m + (1 - BETA_1) * gradient
         self.v = BETA_2 * self.v + (1 - BETA_2) * gradient**2
         self.w = self.w - rate * self.m / (np.sqrt(self.v) + 1e-7)
@@ -196,20 +211,22 @@ SHAPES = [(1, 1, 1), (4, 15, 3), (5, 16, 17), (7, 101, 33), (12, 40, 1)]
 
 @pytest.mark.parametrize(("b", "d", "h"), SHAPES)
 @pytest.mark.parametrize("defer", [False, True])
-def test_passes_are_adam_and_the_next_product(b: int, d: int, h: int, defer: bool) -> None:
+@pytest.mark.parametrize("decaying", [False, True])
+def test_passes_are_adam_and_the_next_product(b: int, d: int, h: int, defer: bool, decaying: bool) -> None:
     steps = 9
     rates, found = rates_of(steps), layer(d, h)
+    decays = decays_of(steps) if decaying else NO_DECAY
     expected = DoubleAdam(found.weights)
     for number in range(steps):
         rows, upcoming = drawn(b, d, seed=number), drawn(b, d, seed=number + 1)
         delta = drawn(b, h, seed=100 + number, zeros=0)
         before = expected.w
-        step = Step(found, number, rates, rows, delta, upcoming, defer)
-        expected.step(rows, delta, float(rates[number]))
+        step = Step(found, number, rates, rows, delta, upcoming, defer, decays)
+        expected.step(rows, delta, float(rates[number]), float(decays[number]) if decaying else 0.0)
         np.testing.assert_allclose(step.product, upcoming @ expected.w, rtol=1e-4, atol=1e-4)
         if not defer:
             np.testing.assert_allclose(step.back, delta @ before.T, rtol=1e-4, atol=1e-4)
-    catch_up(found, steps - 1, rates)
+    catch_up(found, steps - 1, rates, decays)
     np.testing.assert_allclose(found.weights, expected.w, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(found.first, expected.m, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(found.second, expected.v, rtol=1e-4, atol=1e-7)
@@ -239,17 +256,23 @@ def sparse_steps(b: int, d: int, steps: int) -> list[Matrix]:
     return batches
 
 
-def run(state: AdamState, batches: list[Matrix], defer: bool, caught_up_after: tuple[int, ...] = ()) -> list[Matrix]:
+def run(
+    state: AdamState,
+    batches: list[Matrix],
+    defer: bool,
+    caught_up_after: tuple[int, ...] = (),
+    decays: Matrix = NO_DECAY,
+) -> list[Matrix]:
     """Take a step a batch, deltas drawn by the step; return the next batch's product of each."""
     rates = rates_of(len(batches))
     out = []
     for number, rows in enumerate(batches):
         upcoming = batches[(number + 1) % len(batches)]
         delta = drawn(len(rows), state.weights.shape[1], seed=100 + number, zeros=0)
-        out.append(Step(state, number, rates, rows, delta, upcoming, defer).product)
+        out.append(Step(state, number, rates, rows, delta, upcoming, defer, decays).product)
         if number in caught_up_after:
-            catch_up(state, number, rates)
-    catch_up(state, len(batches) - 1, rates)
+            catch_up(state, number, rates, decays)
+    catch_up(state, len(batches) - 1, rates, decays)
     return out
 
 
@@ -261,6 +284,21 @@ def test_skipped_rows_catch_up_to_the_bit(h: int, caught_up_after: tuple[int, ..
     check_same_bits(run(at_once, batches, defer=False), run(skipped, batches, True, caught_up_after))
     check_same_bits(at_once, skipped)
     assert skipped.last_step.tolist() == [39] * 40 + [-1] * 5
+
+
+@pytest.mark.parametrize("caught_up_after", [(), (3, 4, 17), tuple(range(40))])
+def test_weights_decay_in_skipped_steps_to_the_bit(caught_up_after: tuple[int, ...]) -> None:
+    """Also rows that never had a gradient, and at the rate of each step."""
+    batches, decays = sparse_steps(3, 45, 40), decays_of(40)
+    at_once, skipped = layer(45, 21), layer(45, 21)
+    start = skipped.weights.copy()
+    products_at_once = run(at_once, batches, defer=False, decays=decays)
+    check_same_bits(products_at_once, run(skipped, batches, True, caught_up_after, decays))
+    check_same_bits(at_once, skipped)
+    assert skipped.last_step.tolist() == [39] * 45
+    left = np.prod(1 - decays.astype(np.float64))
+    assert 0.3 < left < 0.7
+    np.testing.assert_allclose(skipped.weights[40:], start[40:] * left, rtol=1e-5)
 
 
 def test_skipped_steps_are_taken_later() -> None:
@@ -325,7 +363,7 @@ def test_large_layers_are_divided_among_threads_and_small_ones_are_not(monkeypat
             monkeypatch.setattr(kernels, name, lambda *_, name=name: called.append(name))
     for d in (3, 4):
         weights = np.zeros((d, 3), np.float32)
-        work = Pass(0, rates_of(1), weights, weights[None], NOTHING, False)
+        work = Pass(0, rates_of(1), NO_DECAY, weights, weights[None], NOTHING, False)
         adam_pass(layer(d, 3), no_entries(d), no_entries(d), work)
         products(no_entries(d), weights, weights[None])
     assert called == ["_adam_serial", "_products_serial", "_adam_parallel", "_products_parallel"]

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tracemalloc
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -23,11 +23,12 @@ from featx.heads.fused.layers import SeededMasks
 from featx.heads.fused.network import FusedNetwork, cross_entropy
 from featx.heads.head import Head, initial_weights
 from featx.heads.sampling import TrainingBatches
-from featx.heads.training import Batches, KerasLoop, RunEpoch, fit_epochs
+from featx.heads.training import Batches, KerasLoop, Trainer, fit_epochs
 from featx.recipes import DenseLayer, FitPart, HeadPart
 from featx.recipes.schema import SchedulePart
 from featx.stats import Score
 
+RunEpoch = Callable[[Batches, int, float, bool], tuple[float, float]]
 LINEAR = HeadPart()
 SIGMOID = HeadPart(output="sigmoid")
 ONE_LAYER = HeadPart(layers=(dense(19),))
@@ -81,6 +82,8 @@ class Case:
     epochs: int
     zeros: float = 0.0
     schedule: SchedulePart | None = None
+    weight_decay: float = 0.0
+    class_weights: tuple[float, ...] | None = None
 
 
 CASES = {
@@ -91,6 +94,12 @@ CASES = {
     "one layer, last batch of 2": Case(ONE_LAYER, 2, n=50, batch_size=12, epochs=10, schedule=SCHEDULE),
     "deep, last batch partial": Case(DEEP, 4, n=47, batch_size=10, epochs=11, zeros=0.75, schedule=SCHEDULE),
     "deep, dense rows": Case(DEEP, 2, n=40, batch_size=8, epochs=10),
+    "decay, sparse rows": Case(LINEAR, 3, n=64, batch_size=32, epochs=25, zeros=0.95, weight_decay=8.0),
+    "decay, deep sigmoid": Case(
+        DEEP_SIGMOID, 2, n=45, batch_size=7, epochs=8, zeros=0.95, schedule=SCHEDULE, weight_decay=20.0
+    ),
+    "class weights": Case(DEEP, 4, n=47, batch_size=10, epochs=11, class_weights=(0.3, 4.0, 1.0, 0.5)),
+    "class weights, sigmoid": Case(SIGMOID, 2, n=41, batch_size=8, epochs=9, class_weights=(0.6, 3.0)),
     "deep sigmoid": Case(DEEP_SIGMOID, 2, n=45, batch_size=7, epochs=8, zeros=0.75, schedule=SCHEDULE),
 }
 
@@ -107,12 +116,11 @@ def test_losses_and_weights_are_those_of_the_engine_keras(name: str) -> None:
     head = Head.build(case.spec, width, case.classes, seed=6)
     start = head.model.get_weights()
     drawn = initial_weights(case.spec, width, case.classes, 6)
-    fused = FusedNetwork(case.spec, drawn, SeededMasks(case.spec, 0))
+    weights = None if case.class_weights is None else np.array(case.class_weights, np.float32)
+    fused = FusedNetwork(case.spec, drawn, SeededMasks(case.spec, 0), case.weight_decay, weights)
 
-    wanted, history = (
-        list(fit_epochs(run_epoch, batches, lambda: Score(0, 0, None), part))
-        for run_epoch in (KerasLoop(head.logits_model).run_epoch, fused.run_epoch)
-    )
+    trainers: list[Trainer] = [KerasLoop(head.logits_model, case.weight_decay, weights), fused]
+    wanted, history = (list(fit_epochs(trainer, batches, lambda: Score(0, 0, None), part)) for trainer in trainers)
     np.testing.assert_allclose([epoch.loss for epoch in history], [epoch.loss for epoch in wanted], rtol=1e-5)
     np.testing.assert_allclose([e.accuracy for e in history], [e.accuracy for e in wanted], rtol=1e-6)
     assert [e.learning_rate for e in history] == [e.learning_rate for e in wanted]
@@ -167,6 +175,23 @@ def test_the_same_masks_give_the_values_of_plain_numpy(spec: HeadPart) -> None:
     np.testing.assert_allclose(fit(fused.run_epoch, batches, rates), fit(hand.run_epoch, batches, rates), rtol=1e-5)
     assert max(map(apart, fused.take_weights(), hand.weights)) < 1e-4
     assert min(map(apart, weights, hand.weights)) > 0.05
+
+
+@pytest.mark.parametrize("spec", [LINEAR, WITH_DROPOUT], ids=["linear", "dropout"])
+def test_decay_and_class_weights_are_those_of_plain_numpy(spec: HeadPart) -> None:
+    """With features that are rarely active, some never, under dropout and changing rates, row by row."""
+    batches, rates, decay = rare_features(), [1e-2, 1e-3, 1e-2], 5.0
+    counts = np.array([0.5, 2.0, 1.0], np.float32)
+    weights, masks = drawn_weights(spec, 45, 3), SeededMasks(spec, 4)
+    hand = ByHand(spec, list(weights), masks, weight_decay=decay, class_weights=counts)
+    pairs = [(kernel.copy(), bias.copy()) for kernel, bias in zip(weights[::2], weights[1::2], strict=True)]
+    fused = FusedNetwork(spec, pairs, masks, decay, counts)
+    np.testing.assert_allclose(fit(fused.run_epoch, batches, rates), fit(hand.run_epoch, batches, rates), rtol=1e-4)
+    found = fused.take_weights()
+    assert max(map(apart, found, hand.weights)) < 1e-3
+    left = np.prod([(1 - rate * decay) ** len(batches.batches) for rate in rates])
+    assert 0.01 < left < 0.1
+    np.testing.assert_allclose(found[0][ACTIVE:], weights[0][ACTIVE:] * left, rtol=1e-4)
 
 
 def test_masks_keep_their_share_and_depend_on_seed_epoch_step_and_place() -> None:
