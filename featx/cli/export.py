@@ -38,10 +38,4 @@ def command(
     check_out(out, format)
     source = options.weights_for(read_model(run).recipe.backbone.name, weights)
     result = export(run, out, format=format, data=data, cache=cache, weights=source, yes=yes)
-    rows = [
-        ("file", f"{result.file} ({result.bytes / 1e6:.1f} MB)"),
-        ("input", result.input),
-        ("classes", ", ".join(result.classes)),
-        ("checked", f"{result.checked} images; largest difference from predict {result.largest_difference:.1e}"),
-    ]
-    return console.Result(result.to_json(), lambda: console.print_table(rows))
+    return console.Result(result.to_json(), lambda: console.print_table(result.overview()[1]))

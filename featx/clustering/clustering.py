@@ -16,11 +16,12 @@ from featx.clustering.quality import Quality, measure
 from featx.clustering.writing import COLUMNS, LayerQuality, overall_rows, write_parts
 from featx.errors import DataError, StoreError, UnwrittenError, UsageError
 from featx.features import Choice, Failure, OnError
-from featx.frames import frame
+from featx.frames import Shown, frame
 from featx.progress import Progress, report_progress, reports_progress
 from featx.recipes import FeatureSpec
 from featx.runs import Layer, Source, read_source, run_source
 from featx.store import Store
+from featx.text import decimal, images
 
 log = logging.getLogger("featx")
 
@@ -39,8 +40,8 @@ TRAINED_BY = (
 )
 
 
-@dataclass(frozen=True)
-class Clusters:
+@dataclass(frozen=True, repr=False)
+class Clusters(Shown):
     """How well classes are separated.
 
     Attributes:
@@ -64,6 +65,18 @@ class Clusters:
     def main(self) -> LayerQuality:
         """The first layer in the main split."""
         return self.parts[0]
+
+    def headline(self) -> str:
+        """Return `216 images of 4 classes by label, silhouette 0.123`."""
+        quality = self.main.quality
+        value = decimal(quality.measures()["silhouette"].value)
+        return f"{images(len(quality.labels))} of {len(quality.classes)} classes by {self.by}, silhouette {value}"
+
+    def overview(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+        """Return the measures of the first layer, with their means under permuted labels."""
+        measures = self.main.quality.measures()
+        rows = [[name, decimal(one.value), decimal(one.mean), f"{one.p_value:.3f}"] for name, one in measures.items()]
+        return ("", f"{self.main.layer}, {self.main.split}", "chance", "p"), rows
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON of `featx clusters`."""

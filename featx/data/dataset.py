@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 
 from featx.data.choice import HeldOutTest
 from featx.errors import DataError, UsageError
+from featx.frames import Shown
+from featx.text import count, images
 
 SPLITS = ("train", "val", "test")
+ROWS_SHOWN = 100  # classes in the table of a notebook
 LONGEST_NAME = 120  # letters of a name in a sentence
 
 
@@ -42,8 +45,8 @@ class Item:
     pixels: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
 
 
-@dataclass(frozen=True)
-class Dataset:
+@dataclass(frozen=True, repr=False)
+class Dataset(Shown):
     """Images in an order that depends only on their splits and names.
 
     Attributes:
@@ -57,6 +60,19 @@ class Dataset:
     items: tuple[Item, ...]
     classes: tuple[str, ...]
     test: HeldOutTest | None = None
+
+    def headline(self) -> str:
+        """Return `306 images of xrays, 4 classes`."""
+        classes = len(self.classes)
+        return f"{images(len(self.items))} of {self.root.name}, {classes} class{'es' * (classes != 1)}"
+
+    def overview(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+        """Return the number of images by class and split."""
+        counts = self.counts()
+        rows = [
+            [label, *(count(by_label[label]) for by_label in counts.values())] for label in self.classes[:ROWS_SHOWN]
+        ]
+        return ("class", *counts), rows
 
     def split(self, name: str) -> tuple[Item, ...]:
         """Return the items of one split; none if the dataset does not have it."""

@@ -6,7 +6,7 @@ import os
 import platform
 import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from featx.diagnosis.engine_trials import EngineTrial, engine_problems, try_engi
 from featx.diagnosis.packages import Package, find_packages, package_problems
 from featx.diagnosis.problems import Problem
 from featx.errors import FeatxError, WeightsError
+from featx.frames import Shown
 from featx.machine import SHARED_MEMORY, KeptFolder, Machine, can_write, find_folders, this_machine
 from featx.progress import Progress, report_progress, reports_progress
 from featx.store import Store, info, verify
@@ -57,8 +58,8 @@ class CacheHealth:
     leftovers: int | None = None
 
 
-@dataclass(frozen=True)
-class Diagnosis:
+@dataclass(frozen=True, repr=False)
+class Diagnosis(Shown):
     """The state of this installation; `devices` are those that TensorFlow sees."""
 
     packages: tuple[Package, ...]
@@ -69,6 +70,15 @@ class Diagnosis:
     cache: CacheHealth
     problems: tuple[Problem, ...]
     folders: tuple[KeptFolder, ...] = ()
+
+    def headline(self) -> str:
+        """Return how many problems there are."""
+        n = len(self.problems)
+        return f"{n or 'no'} problem{'s' * (n != 1)} with featx {__version__} on Python {platform.python_version()}"
+
+    def overview(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+        """Return the problems and how to fix them."""
+        return ("problem", "fix"), [(problem.what, problem.fix) for problem in self.problems]
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON of `featx doctor`."""

@@ -18,16 +18,19 @@ from featx.features.estimates import check_number_of_rows
 from featx.features.hashing import Failure, Image, OnError, hash_images, set_aside
 from featx.features.spaces import FeatureSpace, ViewRows
 from featx.features.table import FeatureTable
+from featx.frames import Shown
 from featx.networks import Engine, Weights, chosen_engine, find_weights
 from featx.progress import Progress, reports_progress
 from featx.recipes import FeatureSpec, Precision
 from featx.store import RowKey, StatCache, Store
+from featx.text import count
+from featx.text import images as images_in_words
 
 log = logging.getLogger("featx")
 
 
-@dataclass(frozen=True)
-class Extraction:
+@dataclass(frozen=True, repr=False)
+class Extraction(Shown):
     """The result of `extract`, and the way to its rows.
 
     Attributes:
@@ -68,6 +71,18 @@ class Extraction:
     def store(self) -> Store:
         """The cache."""
         return self.space.store
+
+    def headline(self) -> str:
+        """Return `306 images, 306 rows of 1,280 features by vgg16 (12 computed, 294 reused)`."""
+        reused = self.rows - self.computed
+        return (
+            f"{images_in_words(len(self.images))}, {count(self.rows)} rows of {count(self.dim)} features by "
+            f"{self.spec.backbone.name} ({count(self.computed)} computed, {count(reused)} reused)"
+        )
+
+    def overview(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+        """Return the number of images by class and split."""
+        return self.dataset.overview()
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON of `featx extract`."""

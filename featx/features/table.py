@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import DataError
-from featx.frames import frame
+from featx.frames import Shown, frame
+from featx.text import count
 
 
-@dataclass(frozen=True)
-class FeatureTable:
+@dataclass(frozen=True, repr=False)
+class FeatureTable(Shown):
     """Features of n images.
 
     Attributes:
@@ -42,6 +43,10 @@ class FeatureTable:
         if self.X.ndim != 2 or len(set(lengths.values())) != 1:
             listed = ", ".join(f"{name} {length}" for name, length in lengths.items())
             raise DataError(f"Expected a matrix of features and columns of the same length, received {listed}.")
+
+    def headline(self) -> str:
+        """Return `306 rows of 1,280 features`."""
+        return f"{count(len(self.X))} rows of {count(self.X.shape[1])} features"
 
     def __len__(self) -> int:
         return len(self.X)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from featx.frames import Shown
 from featx.heads import FitEngine
 from featx.maps import Map, visualize
 from featx.networks import find_backbone, find_imagenet
@@ -29,14 +31,22 @@ ENGINE: FitEngine = "keras"
 RANDOM_WEIGHTS_RATE = 1e-4
 
 
-@dataclass(frozen=True)
-class Demo:
+@dataclass(frozen=True, repr=False)
+class Demo(Shown):
     """What the demo wrote; `data` is the folder of generated radiographs."""
 
     data: Path
     fit: FitResult
     map: Map
     report: Report
+
+    def headline(self) -> str:
+        """Return the headline of the fit."""
+        return self.fit.headline()
+
+    def overview(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+        """Return the table of the fit."""
+        return self.fit.overview()
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON of `fit-head`, with `data`, `map` and `report`."""

@@ -14,6 +14,7 @@ from typing import Any
 import featx
 from featx import files
 from featx.errors import FeatxError, UsageError
+from featx.frames import Shown
 from featx.maps import resources
 from featx.progress import Progress, reports_progress
 from featx.reports.blocks import Block, Note, Page, Section
@@ -34,7 +35,7 @@ from featx.reports.page import render
 from featx.reports.results import curves_section, errors_section, results_section, score_of
 from featx.reports.side_by_side import Coefficients, models_section
 from featx.runs import REPORT
-from featx.text import accuracy_words, count, duration, images, interval_percent, percent
+from featx.text import accuracy_words, count, duration, images, interval_percent, percent, size
 
 log = logging.getLogger("featx")
 
@@ -44,8 +45,8 @@ OPTIONAL = {"maps": "Maps", "comparison": "Other classifiers on the same feature
 NAMED_CLASSES = 8
 
 
-@dataclass(frozen=True)
-class Report:
+@dataclass(frozen=True, repr=False)
+class Report(Shown):
     """A report that was written.
 
     Attributes:
@@ -61,6 +62,10 @@ class Report:
     left_out: dict[str, str]
     bytes: int
     seconds: float
+
+    def headline(self) -> str:
+        """Return `run/report.html, 1.2 MB`."""
+        return f"{self.file}, {size(self.bytes)}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON of `featx report`."""

@@ -12,6 +12,7 @@ from featx.clustering import measure_clusters
 from featx.digests import digest_of
 from featx.errors import UsageError
 from featx.files import check_folder, several, write_text
+from featx.frames import Shown
 from featx.maps import draw_map, map_parameters
 from featx.progress import Progress, report_progress, reports_progress
 from featx.recipes import Recipe, ViewsPart
@@ -35,8 +36,8 @@ SETTLED = "settled"
 PERMUTATIONS, QUICK_PERMUTATIONS = 199, 49
 
 
-@dataclass(frozen=True)
-class Reproduction:
+@dataclass(frozen=True, repr=False)
+class Reproduction(Shown):
     """The result of a reproduction.
 
     Attributes:
@@ -54,6 +55,10 @@ class Reproduction:
     failures: str
     seconds: dict[str, float]
     files: tuple[Path, ...]
+
+    def headline(self) -> str:
+        """Return how many figures of the report are reproduced."""
+        return f"{len(self.table)} figures of the report: {self.tally}"
 
     @property
     def tally(self) -> str:

@@ -11,9 +11,11 @@ from typing import Any, Literal
 import numpy as np
 
 from featx.features import Failure
+from featx.frames import Shown
 from featx.stats import SIGNIFICANT, Score, SeedSpread, blocked_permutation_p, least_p, seeds_needed, spread_of
 from featx.sweeps.fits import FitScores
 from featx.sweeps.grid import Point, as_text, column_names
+from featx.text import interval_percent, percent
 
 Role = Literal["test", "validation"]
 
@@ -32,8 +34,8 @@ class ValueComparison:
     seeds_left_out: int = 0
 
 
-@dataclass(frozen=True)
-class Sweep:
+@dataclass(frozen=True, repr=False)
+class Sweep(Shown):
     """The result of a sweep.
 
     Attributes:
@@ -59,6 +61,19 @@ class Sweep:
     data: Mapping[str, Any]
     versions: Mapping[str, str]
     files: tuple[Path, ...] = ()
+
+    def headline(self) -> str:
+        """Return how many fits there are and what they say."""
+        return f"{len(self.points)} fits in {self.out}. {self.conclusion()}"
+
+    def overview(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+        """Return the mean accuracy of each combination of values, and its spread over the seeds."""
+        names = column_names(self.fields).values()
+        rows = []
+        for values, spread in self.spreads():
+            interval = "" if spread.interval is None else interval_percent(spread.interval)
+            rows.append([*map(as_text, values.values()), percent(spread.mean), interval])
+        return (*names, self.role, "95 % over seeds"), rows
 
     @property
     def p_value(self) -> float | None:
