@@ -106,8 +106,8 @@ def _unknown(function: str, name: str, kinds: Mapping[str, Any]) -> TypeError:
 def _kind(name: str, module: str) -> _Kind:
     """Return the type that has a name in a module."""
     known = vars(sys.modules[module]).get(name)
-    if known is Any:
-        return _Kind(name, None)
+    if known is Any:  # an empty text would be the current folder
+        return _Kind("something", lambda value: value is not None and not (isinstance(value, str) and value == ""))
     if get_origin(known) is Literal:
         words = get_args(known)
         return _Kind(", ".join(words), lambda value: isinstance(value, str) and value in words)

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
+
+# Sentences are written for the command line, `--batch-size 8`. What follows an option and is one of these, a number,
+# or in capitals is its value; other words belong to the sentence.
+_VALUES = (
+    "skip|fail|random|imagenet|rescale|featurewise|raw|card|none|avg|max|auto|openvino|keras|onnxruntime|onnx|fused|"
+    "float32|mixed|backbone|penultimate|linear|mlp|train|val|test|all|balanced"
+)
+_OPTION = re.compile(rf"(?<![\w-])--([a-z][a-z-]*[a-z])(?: ((?:{_VALUES})\b|\d[\d.]*\d|\d|[A-Z]{{2,}}\b))?")
+_names_options: ContextVar[bool] = ContextVar("featx_names_options", default=False)
 
 
 class FeatxError(Exception):
@@ -83,6 +96,39 @@ class UntrustedError(FeatxError):
     """A result could be computed but not trusted, so it is refused."""
 
     exit_code = 4
+
+
+def in_python(sentence: str) -> str:
+    """Return a sentence with arguments of Python where it names options: `on_error="skip"` for `--on-error skip`."""
+
+    def argument(option: re.Match[str]) -> str:
+        name, value = option[1].replace("-", "_"), option[2]
+        if value is None:
+            return "yes=True" if name == "yes" else name
+        return f"{name}={value}" if value[0].isdigit() or value.isupper() else f'{name}="{value}"'
+
+    return _OPTION.sub(argument, sentence)
+
+
+@contextmanager
+def naming_options() -> Iterator[None]:
+    """Let errors of the verbs that are called in this block name options, for the command line."""
+    token = _names_options.set(True)
+    try:
+        yield
+    finally:
+        _names_options.reset(token)
+
+
+@contextmanager
+def naming_arguments() -> Iterator[None]:
+    """Let errors of this block name arguments of Python instead of options, unless the command line runs it."""
+    try:
+        yield
+    except FeatxError as error:
+        if not _names_options.get() and error.args:
+            error.args = (in_python(str(error)), *error.args[1:])
+        raise
 
 
 def reason_of(error: Exception) -> str:

@@ -13,6 +13,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TextIO, TypeAlias, TypeVar, cast
 
 from featx.arguments import checks_arguments
+from featx.errors import UsageError, naming_arguments
 from featx.limits import permitting
 from featx.text import count, duration
 
@@ -49,6 +50,8 @@ def listening(progress: Progress | None) -> Iterator[None]:
         with shown_progress() as listener, listening(listener):
             yield
         return
+    if not (progress is None or progress is False or callable(progress)):
+        raise UsageError(f"Expected True or a function for progress, received {progress!r}.")
     token = _listener.set(progress or _listener.get())
     try:
         yield
@@ -59,13 +62,17 @@ def listening(progress: Progress | None) -> Iterator[None]:
 def reports_progress(verb: Callable[P, R]) -> Callable[P, R]:
     """Report all the work that a verb does to its argument `progress`; its argument `yes` permits any work.
 
-    Arguments of wrong types are refused.
+    Arguments of wrong types are refused, and errors name arguments instead of options.
     """
     verb = checks_arguments(verb)
 
     @wraps(verb)
     def listened_to(*args: P.args, **kwargs: P.kwargs) -> R:
-        with listening(cast("Progress | None", kwargs.get("progress"))), permitting(bool(kwargs.get("yes"))):
+        with (
+            naming_arguments(),
+            listening(cast("Progress | None", kwargs.get("progress"))),
+            permitting(bool(kwargs.get("yes"))),
+        ):
             return verb(*args, **kwargs)
 
     return listened_to

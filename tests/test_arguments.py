@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +11,7 @@ import pytest
 
 import featx
 from featx.arguments import checks_arguments
-from featx.errors import UsageError
+from featx.errors import FeatxError, UsageError
 from featx.recipes import Recipe
 
 Mode = Literal["fail", "skip"]
@@ -83,9 +84,42 @@ def test_python_itself_refuses_unknown_names() -> None:
         work("data", colour="red")  # type: ignore[call-arg]
 
 
-@pytest.mark.parametrize(
-    "verb", ["extract", "fit_head", "predict", "visualize", "clusters", "compare", "sweep", "reproduce", "demo"]
-)
-def test_all_verbs_check_the_place_that_they_are_given(verb: str) -> None:
-    with pytest.raises(UsageError, match=r"^Expected a text or a path for \w+, received a value of type DataFrame"):
+@pytest.mark.parametrize("verb", ["predict", "reproduce", "demo", "report", "export"])
+def test_verbs_of_runs_check_the_path_that_they_are_given(verb: str) -> None:
+    with pytest.raises(UsageError, match=r"^Expected .*paths? .*received .*DataFrame"):
         getattr(featx, verb)(pd.DataFrame())
+
+
+VERBS_OF_DATA: dict[str, dict[str, Any]] = {
+    "extract": {},
+    "fit_head": {"out": "run"},
+    "visualize": {"out": "maps"},
+    "clusters": {},
+    "compare": {},
+    "sweep": {"out": "sweep", "grid": {"fit.epochs": [1, 2]}},
+}
+
+
+@pytest.mark.parametrize("verb", VERBS_OF_DATA)
+@pytest.mark.parametrize("data", [None, "", 3.5, [], pd.DataFrame(), {"path": ["a.png"]}, [b"a"]])
+def test_verbs_of_data_refuse_what_holds_no_images(
+    verb: str, data: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FeatxError, match=r"^Expected .*(received|found)"):
+        getattr(featx, verb)(data, **VERBS_OF_DATA[verb])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_fields_of_a_choice_are_parameters_of_the_verb() -> None:
+    parameters = inspect.signature(featx.compare).parameters
+    assert {"recipe", "backbone", "pooling", "preprocess", "size", "weights", "label_column", "test"} <= set(
+        parameters
+    )
+    assert parameters["pooling"].kind is inspect.Parameter.KEYWORD_ONLY
+    with pytest.raises(UsageError, match="Expected none, avg, max or None for pooling, received 'mean'"):
+        featx.compare("data", pooling="mean")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="Expected a number or None for test, received 'a fifth'"):
+        featx.extract("data", test="a fifth")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'bakbone'; did you mean 'backbone'"):
+        featx.extract("data", bakbone="vgg16")  # type: ignore[call-arg]

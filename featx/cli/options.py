@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 import typer
 
 from featx.cli import console
-from featx.errors import UsageError, reason_of
+from featx.errors import UsageError, naming_options, reason_of
 
 if TYPE_CHECKING:
     from featx.data import DataChoice
@@ -306,7 +306,7 @@ def command(function: Callable[..., console.Result]) -> Callable[..., None]:
         output = given["output"]
         console.start(quiet=output.quiet, debug=output.debug)
         _check_names(given.values())
-        with console.progress(quiet=output.quiet):
+        with naming_options(), console.progress(quiet=output.quiet):
             result = function(**given)
         console.finish(result, json=output.json)
 

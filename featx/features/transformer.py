@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from featx.data import items_in_memory
-from featx.errors import UntrustedError
+from featx.errors import UntrustedError, naming_arguments
 from featx.features.choice import FeatureChoice, chosen_spec, with_card
 from featx.features.compute import compute
 from featx.features.decoding import with_statistics
@@ -106,12 +106,14 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             DataError: X is not images, or empty.
             FeatxError: What `featx.extract` raises.
         """
-        self._fitted_images(X)
+        with naming_arguments():
+            self._fitted_images(X)
         return self
 
     def fit_transform(self, X: Any, y: Any = None) -> NDArray[np.float32]:
         """Fit and return the rows of X, (n, d); for arguments and errors see `fit`."""
-        return self._rows(self._fitted_images(X))
+        with naming_arguments():
+            return self._rows(self._fitted_images(X))
 
     def transform(self, X: Any) -> NDArray[np.float32]:
         """Return the rows of X, (n, d), in its order; those that the cache lacks are computed.
@@ -123,7 +125,8 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             FeatxError: What `featx.extract` raises.
         """
         check_is_fitted(self)
-        return self._rows(images_of(X, "test", StatCache(Path(self.cache))))
+        with naming_arguments():
+            return self._rows(images_of(X, "test", StatCache(Path(self.cache))))
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Return `<backbone>_<number>` for each column, (d,); `input_features` is not used.

@@ -1,0 +1,63 @@
+"""How results show themselves in Python and in notebooks: in one line, and as a small table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pipeline_data import small_data, small_recipe
+
+import featx
+from featx.frames import Shown, html_table
+from featx.runs import FitResult
+
+LONGEST = 400  # letters of a line
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> FitResult:
+    folder = tmp_path_factory.mktemp("shown")
+    data = small_data(folder / "data", classes=2)
+    return featx.fit_head(data, small_recipe(tiny_model), out=folder / "run", cache=folder / "cache")
+
+
+def test_a_fit_shows_its_test_result_in_one_line(fitted: FitResult) -> None:
+    line = repr(fitted)
+    assert line.startswith("<FitResult: ") and str(fitted.run) in line and f"test {fitted.test}" in line
+    assert len(line) < LONGEST and "\n" not in line
+    page = fitted._repr_html_()
+    assert f"<td>{fitted.test}</td>" in page and '<table class="dataframe">' in page
+
+
+def test_an_extraction_shows_how_many_images_there_are_of_each_class(fitted: FitResult) -> None:
+    extraction = fitted.extraction
+    images, dim = len(extraction.images), extraction.dim
+    assert f"{images} images" in repr(extraction) and f"of {dim} features" in repr(extraction)
+    assert len(repr(extraction)) < LONGEST
+    page = extraction._repr_html_()
+    assert "<th>class</th><th>train</th><th>test</th>" in page
+    assert f"<td>{extraction.dataset.classes[0]}</td>" in page
+    assert repr(extraction.table()) == f"<FeatureTable: {images} rows of {dim} features>"
+    assert repr(extraction.dataset) == f"<Dataset: {images} images of data, 2 classes>"
+
+
+def test_clusters_and_comparisons_show_their_table(fitted: FitResult) -> None:
+    cache = fitted.extraction.store.root
+    measured = featx.clusters(fitted.run, cache=cache, permutations=9)
+    assert "classes by label, silhouette" in repr(measured) and len(repr(measured)) < LONGEST
+    assert "<td>silhouette</td>" in measured._repr_html_()
+
+
+def test_html_is_escaped_and_left_out_where_there_are_no_rows() -> None:
+    class Odd(Shown):
+        def headline(self) -> str:
+            return "<b> & co"
+
+        def overview(self) -> tuple[list[str], list[list[str]]]:
+            return ["<h>"], [["<script>"]]
+
+    assert repr(Odd()) == "<Odd: <b> & co>"
+    page = Odd()._repr_html_()
+    assert page.startswith("<p>&lt;b&gt; &amp; co</p>")
+    assert "<th>&lt;h&gt;</th>" in page and "<td>&lt;script&gt;</td>" in page
+    assert html_table(["a"], []) == ""
