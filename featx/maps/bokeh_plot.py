@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.plots import MANY_RINGS, class_style
+from featx.plots import MANY_WRONG, class_style, layers_of
 
 # Bokeh's names of Matplotlib's markers. Bokeh's own "x" has no area to fill.
 BOKEH_MARKERS = {
@@ -29,21 +29,25 @@ LARGER = {"diamond": 1.4, "star": 1.35, "triangle": 1.15, "inverted_triangle": 1
 MOST_ENTRIES = 60
 REST = "#8C8C8C"
 MUTED = 0.12  # opacity of points that are not selected, when others are
+INK = "#222222"  # the script has another one for dark pages
 
 
 @dataclass(frozen=True)
 class LegendEntry:
-    """The points of one label that made the map, or those added to it; they are shown and hidden together."""
+    """The points of one label that made the map, or were placed on it; they are shown and hidden together.
+
+    `placed` says what they are if they were placed on the map, such as `test`, else "".
+    """
 
     label: str
-    added: bool
+    placed: str
     colour: str
     marker: str
     index: NDArray[np.int64]
 
 
-def legend_entries(labels: Sequence[str], added: Sequence[bool] | None) -> tuple[LegendEntry, ...]:
-    """Return the entries of a legend, sorted by label; the added points of a label follow its others.
+def legend_entries(labels: Sequence[str], placed: Sequence[str] | None) -> tuple[LegendEntry, ...]:
+    """Return the entries of a legend, sorted by label; the placed points of a label follow its others.
 
     Of more than `MOST_ENTRIES` labels, those with the fewest points are one entry, the last.
     """
@@ -52,28 +56,29 @@ def legend_entries(labels: Sequence[str], added: Sequence[bool] | None) -> tuple
     if len(own) > MOST_ENTRIES:
         own = sorted(label for label, _ in counts.most_common(MOST_ENTRIES - 1))
     number_of = {label: number for number, label in enumerate(own)}
-    is_added = np.array(added or [False] * len(labels), bool)
-    code = np.array([2 * number_of.get(label, len(own)) for label in labels], np.int64) + is_added
+    words, code_of_word = np.unique(["", *(placed or [""] * len(labels))], return_inverse=True)
+    code = np.array([len(words) * number_of.get(label, len(own)) for label in labels], np.int64) + code_of_word[1:]
     order = np.argsort(code, kind="stable")
     entries = []
     for index in np.split(order, np.flatnonzero(np.diff(code[order])) + 1):
-        number, flag = divmod(int(code[index[0]]), 2)
+        number, word = divmod(int(code[index[0]]), len(words))
         if number < len(own):
             colour, marker = class_style(number)
-            entries.append(LegendEntry(own[number], bool(flag), colour, BOKEH_MARKERS[marker], index))
+            entries.append(LegendEntry(own[number], str(words[word]), colour, BOKEH_MARKERS[marker], index))
         else:
             name = f"{len(counts) - len(own):,} more"
-            entries.append(LegendEntry(name, bool(flag), REST, "circle", index))
+            entries.append(LegendEntry(name, str(words[word]), REST, "circle", index))
     return tuple(entries)
 
 
 def document(
     points: NDArray[np.floating[Any]], entries: Sequence[LegendEntry], wrong: NDArray[np.bool_], key: str
 ) -> dict[str, Any]:
-    """Return Bokeh's JSON of the plot, which depends on the arguments alone; points that are `wrong` are ringed.
+    """Return Bokeh's JSON of the plot, which depends on the arguments alone; points that are `wrong` are marked.
 
-    Renderers are named `points-<number>` and `rings-<number>` by the number of the entry. The key is part of every
-    id, so that several plots can stand on one page.
+    Renderers are named by what they draw and the number of the entry: `points-<number>`; `wrong-<number>` for its
+    misclassified points, which lie above all others, with `rims-<number>` below or `rings-<number>` around them. The
+    key is part of every id, so that several plots can stand on one page.
     """
     from bokeh.embed import json_item
 
@@ -97,25 +102,45 @@ def _plot(points: NDArray[np.floating[Any]], entries: Sequence[LegendEntry], wro
         output_backend="canvas",
     )
     size = float(np.clip(11 - 1.5 * np.log10(max(len(points), 1) / 100), 5, 11))
-    for number, entry in enumerate(entries):
-        _add_points(plot, source, entry, f"points-{number}", size)
-    plot.add_tools(*_tools(list(plot.renderers)))
-    for number, entry in enumerate(entries):
-        ringed = entry.index[wrong[entry.index]]
-        if len(ringed):
-            look = {"size": size + 6, "marker": "circle", "fill_color": None, "line_color": "#222222"}
-            look["line_width"] = 1.5 if wrong.mean() <= MANY_RINGS else 1.1
-            _add_glyph(plot, source, ringed, f"rings-{number}", look, {"line_alpha": MUTED})
+    has_rims = bool(wrong.mean() > MANY_WRONG)
+    parts = sorted(_parts(entries, wrong), key=lambda part: part[0])
+    for layer, number, index in parts:
+        entry, name = entries[number], "wrong" if layer == 2 else "points"
+        if layer == 2 and has_rims:
+            _add_rims(plot, source, entry, index, f"rims-{number}", size)
+        _add_points(plot, source, entry, index, f"{name}-{number}", size)
+    plot.add_tools(*_tools([one for one in plot.renderers if not str(one.name).startswith("rims")]))
+    for layer, number, index in parts:
+        if layer == 2 and not has_rims:
+            look = {"size": size + 6, "marker": "circle", "fill_color": None, "line_color": INK, "line_width": 1.5}
+            _add_glyph(plot, source, index, f"rings-{number}", look, {"line_alpha": MUTED})
     return plot
 
 
-def _add_points(plot: Any, source: Any, entry: LegendEntry, name: str, size: float) -> None:
-    colours: dict[str, Any] = {"fill_color": entry.colour, "line_color": None}
-    if entry.added:  # hollow: filled with the page's background, so that they are seen among other points
+def _parts(entries: Sequence[LegendEntry], wrong: NDArray[np.bool_]) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
+    """Yield the layer, the number of the entry and the points of each part that is drawn by itself."""
+    for number, entry in enumerate(entries):
+        layers = layers_of(np.full(len(entry.index), bool(entry.placed)), wrong[entry.index])
+        for layer in np.unique(layers):
+            yield int(layer), number, entry.index[layers == layer]
+
+
+def _add_points(plot: Any, source: Any, entry: LegendEntry, index: NDArray[np.int64], name: str, size: float) -> None:
+    colours: dict[str, Any] = {"fill_color": entry.colour, "line_color": "white", "line_width": 0.5}
+    if entry.placed:  # hollow: filled with the page's background, so that they are seen among other points
         colours = {"fill_color": "white", "line_color": entry.colour, "line_width": 2.0}
-    look = {"size": size * LARGER.get(entry.marker, 1.0), "marker": entry.marker, "fill_alpha": 0.85, **colours}
-    muted = {"fill_alpha": MUTED * 0.85, "line_alpha": MUTED}
-    _add_glyph(plot, source, entry.index, name, look, muted)
+    look = {"size": _side(entry, size), "marker": entry.marker, **colours}
+    _add_glyph(plot, source, index, name, look, {"fill_alpha": MUTED, "line_alpha": MUTED})
+
+
+def _add_rims(plot: Any, source: Any, entry: LegendEntry, index: NDArray[np.int64], name: str, size: float) -> None:
+    side = _side(entry, size) + (4.5 if entry.placed else 3)
+    look = {"size": side, "marker": entry.marker, "fill_color": INK, "line_color": None}
+    _add_glyph(plot, source, index, name, look, {"fill_alpha": MUTED})
+
+
+def _side(entry: LegendEntry, size: float) -> float:
+    return size * LARGER.get(entry.marker, 1.0) * (1.15 if entry.placed else 1)
 
 
 def _add_glyph(

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from featx.digests import sha256
 from featx.errors import UsageError
 from featx.images import MAX_THUMBNAILS, Atlas
 from featx.maps.bokeh_plot import MOST_ENTRIES, LegendEntry, document, legend_entries
+from featx.plots import MANY_WRONG
 from featx.text import images
 
 # A page may run scripts and show pictures that it contains, and nothing else.
@@ -41,7 +43,8 @@ class MapData:
         note: The smaller line below, such as the method's parameters.
         predicted: (n,) the class that a head predicts for each image.
         confidence: (n,) the probability of that class, 0 to 1.
-        added: (n,) whether the image was placed on the map afterwards.
+        placed: (n,) the kind of an image that was placed on the map afterwards, such as "test", and "" for an image
+            that made the map.
         atlas: The thumbnails of the images.
         by: What `labels` are: "class", or the name of another column.
         truth: (n,) the classes of the images, if `labels` are something else; "" if it is not known.
@@ -57,7 +60,7 @@ class MapData:
     note: str = ""
     predicted: tuple[str, ...] | None = None
     confidence: tuple[float, ...] | None = None
-    added: tuple[bool, ...] | None = None
+    placed: tuple[str, ...] | None = None
     atlas: Atlas | None = None
     by: str = "class"
     truth: tuple[str, ...] | None = None
@@ -67,7 +70,7 @@ class MapData:
         if self.points.shape != (n, 2) or not n or not np.isfinite(self.points).all():
             raise UsageError(f"Expected the points of a map as finite pairs (n, 2), received {self.points.shape}.")
         fields = {
-            name: getattr(self, name) for name in ("labels", "names", "predicted", "confidence", "added", "truth")
+            name: getattr(self, name) for name in ("labels", "names", "predicted", "confidence", "placed", "truth")
         }
         fields["thumbnails"] = self.atlas and self.atlas.filled
         for name, values in fields.items():
@@ -107,7 +110,7 @@ def components(
         `<script>` and `<section>`. The script contains only data, no code.
     """
     data = _within_limit(data)
-    entries = legend_entries(data.labels, data.added)
+    entries = legend_entries(data.labels, data.placed)
     payload = _payload(data, entries)
     if key is None:
         content = _json([data.title, data.note, payload]).encode() + data.points.tobytes()
@@ -119,6 +122,8 @@ def components(
         key=key,
         data=data,
         entries=entries,
+        of_label=[list(same) for _, same in groupby(range(len(entries)), key=lambda number: entries[number].label)],
+        aspect=_aspect(data.points),
         no_label=NO_LABEL,
         heading=heading,
         wrong=int(data.wrong.sum()),
@@ -156,7 +161,7 @@ def _within_limit(data: MapData) -> MapData:
     def part(values: Sequence[Any] | None) -> Any:
         return None if values is None else tuple(values[i] for i in chosen)
 
-    fields = ("labels", "names", "predicted", "confidence", "added", "truth")
+    fields = ("labels", "names", "predicted", "confidence", "placed", "truth")
     sentence = f"{MOST_POINTS:,} of {images(n)} are shown, drawn at random; the map's CSV file has all."
     note = f"{data.note.rstrip('.')}. {sentence}" if data.note else sentence
     few: dict[str, Any] = {name: part(getattr(data, name)) for name in fields}
@@ -168,9 +173,11 @@ def _marks(data: MapData) -> str:
     n = len(data.names)
     parts = [images(n)]
     if data.predicted is not None:
-        parts.append(f"{int(data.wrong.sum()):,} misclassified (ringed)")
-    if data.added is not None and any(data.added):
-        parts.append(f"{sum(data.added):,} placed on the map afterwards (hollow)")
+        mark = " (black rim)" if data.wrong.mean() > MANY_WRONG else " (ringed)" if data.wrong.any() else ""
+        parts.append(f"{int(data.wrong.sum()):,} misclassified{mark}")
+    for kind, number in sorted(Counter(data.placed or ()).items()):
+        if kind:
+            parts.append(f"{images(number, kind)} placed on the map afterwards (hollow)")
     sentences = [", ".join(parts) + "."]
     if data.atlas is not None and not all(data.atlas.filled):
         missing = images(data.atlas.filled.count(False))
@@ -178,6 +185,12 @@ def _marks(data: MapData) -> str:
     if data.atlas is None and n > MAX_THUMBNAILS:
         sentences.append(f"Thumbnails are left out of maps of more than {MAX_THUMBNAILS:,} images.")
     return " ".join(sentences)
+
+
+def _aspect(points: NDArray[np.floating[Any]]) -> str:
+    """Return the width of the map's frame by its height, so that points far apart in one direction fill it."""
+    width, height = np.ptp(points.astype(np.float64), axis=0)
+    return f"{np.clip(width / height if height else 1.6, 1, 2):.2f}"
 
 
 def _payload(data: MapData, entries: Sequence[LegendEntry]) -> dict[str, Any]:
@@ -199,7 +212,7 @@ def _payload(data: MapData, entries: Sequence[LegendEntry]) -> dict[str, Any]:
         "confidence": None if data.confidence is None else [round(float(share), 6) for share in data.confidence],
         "wrong": np.flatnonzero(data.wrong).tolist(),
         "groups": [
-            {"colour": entry.colour, "added": entry.added, "index": entry.index.tolist()} for entry in entries
+            {"colour": entry.colour, "placed": entry.placed, "index": entry.index.tolist()} for entry in entries
         ],
         "atlas": None
         if atlas is None

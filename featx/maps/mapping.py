@@ -10,9 +10,8 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from featx.data import read_paths
-from featx.errors import DataError, StoreError, UnwrittenError, UsageError
-from featx.features import Choice, Extraction, OnError, extract_dataset
+from featx.errors import StoreError, UnwrittenError, UsageError
+from featx.features import Choice, OnError
 from featx.files import several
 from featx.maps.embedding import Embedding
 from featx.maps.parameters import Method, Parameters, Setting, map_parameters
@@ -24,16 +23,16 @@ from featx.progress import Progress, reports_progress
 from featx.recipes import FeatureSpec
 from featx.runs import (
     ROWS_AT_ONCE,
-    HeadModel,
     Layer,
     Predicted,
-    Run,
     Source,
     data_source,
-    extract_new,
+    extract_like,
     is_run_path,
     load_head,
+    read_new,
     read_source,
+    rows_like,
     split_weights,
 )
 from featx.stats import probabilities
@@ -194,46 +193,31 @@ def _silhouettes(base: Source, embedding: Embedding, by: str) -> dict[str, float
 
 
 def _new_source(
-    source: Source, paths: Sequence[str | Path], *, cache: str | Path, weights: str | None, on_error: OnError
+    source: Source, images: Sequence[str | Path], *, cache: str | Path, weights: str | None, on_error: OnError
 ) -> Source:
-    """Return the rows of new images in the features of a source."""
-    if source.run is None:
-        new = data_source(_extract_as_data(source, paths, cache, on_error))
-    else:
-        extraction = extract_new(HeadModel(source.run), paths, cache=cache, weights=weights, on_error=on_error)
-        new = _through_head(source, source.run, extraction)
-    if new.feature_set != source.feature_set:
-        raise DataError(
-            f"Expected new images' features of the set {source.feature_set[:12]}, found {new.feature_set[:12]}; "
-            "draw the map again with the present weights and recipe."
-        )
-    # They belong to none of the data's splits.
-    return replace(new, table=replace(new.table, splits=("",) * len(new.table)))
-
-
-def _extract_as_data(source: Source, paths: Sequence[str | Path], cache: str | Path, on_error: OnError) -> Extraction:
-    if source.space is None:
-        raise DataError(f"It is not known how the features of {source.name} were computed; pass the data instead.")
-    spec = source.space.spec
-    spec = spec.model_copy(update={"views": spec.views.model_copy(update={"count": 1})})
-    dataset = read_paths([Path(path) for path in paths], missing="keep" if on_error == "skip" else "fail")
-    return extract_dataset(dataset, spec, weights=source.space.weights, cache=cache, on_error=on_error)
-
-
-def _through_head(source: Source, run: Run, extraction: Extraction) -> Source:
-    """Return new images with the head's predictions and, if the source has these, its penultimate features."""
-    new = replace(data_source(extraction), name=source.name, layer=source.layer, run=run)
-    head = load_head(run)
-    rows = new.table.X
-    chunks = [rows[start : start + ROWS_AT_ONCE] for start in range(0, len(rows), ROWS_AT_ONCE)]
-    predicted = Predicted(run.classes, probabilities(head.logits(chunks)), ("new",) * len(rows))
-    if source.layer == "backbone":
-        return replace(new, predicted=predicted)
-    # The penultimate features follow from the run's head and the backbone's features, so comparing these is enough.
-    same = new.feature_set == run.manifest["features"]["feature_set"]
+    """Return the rows of new images in the features of a source, for a run with its head's predictions."""
+    dataset = read_new(images, on_error)
+    # If the head cannot be loaded, this is known before hours of work.
+    run = source.run
+    head = None if run is None else load_head(run)
+    extraction = extract_like(source, dataset, cache=cache, weights=weights, on_error=on_error)
+    new = data_source(extraction)
+    table = replace(
+        new.table,
+        X=rows_like(source, extraction, new.table.digests),
+        splits=("",) * len(new.table),  # they belong to none of the data's splits
+    )
+    if run is None or head is None:
+        return replace(new, table=table)
+    rows = extraction.space.rows(new.table.digests, 1)
+    shares = probabilities(head.logits(rows.chunks(ROWS_AT_ONCE)))
+    predicted = Predicted(run.classes, shares, ("new",) * len(new.table))
     return replace(
         new,
+        name=source.name,
+        layer=source.layer,
+        feature_set=source.feature_set,
+        run=run,
+        table=table,
         predicted=predicted,
-        table=replace(new.table, X=np.concatenate(list(head.penultimate(chunks)))),
-        feature_set=source.feature_set if same else new.feature_set,
     )

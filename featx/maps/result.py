@@ -19,6 +19,8 @@ from featx.runs import Layer, Source
 from featx.text import decimal
 
 LABEL = "label"
+# What the images of a split are called; those of none are new.
+SPLIT_NAMES = {"train": "training", "val": "validation", "test": "test", "all": "all", "": "new"}
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,11 @@ class MapPoints:
         return tuple(
             label not in ("", predicted) for label, predicted in zip(self.labels, self.predicted, strict=True)
         )
+
+    @property
+    def placed(self) -> tuple[str, ...]:
+        """What each image that was placed on the map is called, such as `test` or `new`; "" for the others."""
+        return tuple(SPLIT_NAMES[split] if late else "" for split, late in zip(self.splits, self.added, strict=True))
 
     def columns(self) -> dict[str, Sequence[Any]]:
         """Return the table: path, label, predicted, split, added, x, y, and the colouring column if not the label."""

@@ -13,13 +13,12 @@ from featx.files import write_csv, write_text
 from featx.images import Atlas, atlas_of
 from featx.maps.interactive import MapData, page
 from featx.maps.quality import neighbour_count
-from featx.maps.result import LABEL, Map
+from featx.maps.result import LABEL, SPLIT_NAMES, Map
 from featx.maps.stored import stem_of
 from featx.text import decimal
 
 PICTURES = ("png", "svg")
 FORMATS = (*PICTURES, "html", "csv")
-SPLIT_NAMES = {"train": "training", "val": "validation", "test": "test", "all": "all", "": "new"}
 PICTURE_DPI = 300
 
 
@@ -48,7 +47,7 @@ def write_map(drawn: Map, formats: Sequence[str], folder: Path) -> tuple[Path, .
     missing = [path for path in pictures if path not in drawn_files]
     if "html" in paths:
         points = drawn.points
-        data = map_data(drawn, title_of(drawn), note_of(drawn), atlas_of(points.files, points.digests))
+        data = map_data(drawn, title_of(drawn), " ".join(notes_of(drawn)), atlas_of(points.files, points.digests))
         write_text(paths["html"], page(data))
     if missing and len(missing) == len(paths):
         raise StoreError(
@@ -70,7 +69,7 @@ def map_data(drawn: Map, title: str, note: str, atlas: Atlas | None) -> MapData:
         note=note,
         predicted=points.predicted,
         confidence=points.confidence,
-        added=points.added,
+        placed=points.placed,
         atlas=atlas,
         by="class" if by_label else drawn.by,
         truth=None if by_label else points.labels,
@@ -88,23 +87,21 @@ def file_stem(drawn: Map) -> str:
 def title_of(drawn: Map) -> str:
     """Return the title: the run or data, the features, and which images are on the map."""
     by = "" if drawn.by == LABEL else f", by {drawn.by}"
-    points = zip(drawn.points.splits, drawn.points.added, strict=True)
-    added = " and ".join(SPLIT_NAMES[split] for split in sorted({split for split, late in points if late})[::-1])
-    return (
-        f"{drawn.name}: {drawn.layer} features, {SPLIT_NAMES[drawn.split]} images"
-        f"{f' with {added} images added' if added else ''}{by}"
-    )
+    placed = sorted(set(drawn.points.placed) - {""}, reverse=True)
+    *first, last = [SPLIT_NAMES[drawn.split], *placed]
+    kinds = f"{', '.join(first)} and {last}" if first else last
+    return f"{drawn.name}: {drawn.layer} features, {kinds} images{by}"
 
 
-def note_of(drawn: Map) -> str:
-    """Return how the map was made and how far to trust it."""
-    parts = [drawn.embedding.method]
+def notes_of(drawn: Map) -> list[str]:
+    """Return sentences that say how the map was made and how far to trust it."""
+    parts = [f"{drawn.embedding.method}."]
     if drawn.trust:
-        parts.append(f"{drawn.trust} ({neighbour_count(drawn.n)} neighbours)")
+        parts.append(f"{drawn.trust} ({neighbour_count(drawn.n)} neighbours).")
     features, on_map = drawn.silhouette["features"], drawn.silhouette["map"]
     if features is not None and on_map is not None:
-        parts.append(f"Silhouette {decimal(features, 2)} in the features, {decimal(on_map, 2)} on the map")
-    return ". ".join(parts)
+        parts.append(f"Silhouette {decimal(features, 2)} in the features, {decimal(on_map, 2)} on the map.")
+    return parts
 
 
 def _write_pictures(drawn: Map, paths: Sequence[Path]) -> list[Path]:
@@ -114,9 +111,9 @@ def _write_pictures(drawn: Map, paths: Sequence[Path]) -> list[Path]:
         points.xy,
         points.categories,
         title_of(drawn),
-        note_of(drawn),
+        "\n".join(notes_of(drawn)),
         wrong=points.wrong,
-        added=points.added,
+        placed=points.placed,
         directions=drawn.embedding.axes,
     )
     return plots.draw_files(paths, draw, PICTURE_DPI)
@@ -125,5 +122,5 @@ def _write_pictures(drawn: Map, paths: Sequence[Path]) -> list[Path]:
 def _write_table(drawn: Map, path: Path) -> None:
     columns = drawn.points.columns()
     columns["added"] = ["true" if value else "false" for value in columns["added"]]
-    columns |= {name: [f"{value:.6g}" for value in columns[name]] for name in ("x", "y")}
+    columns |= {name: [f"{value + 0.0:.6g}" for value in columns[name]] for name in ("x", "y")}
     write_csv(path, list(columns), zip(*columns.values(), strict=True))

@@ -53,6 +53,21 @@ def short_names(names: Sequence[str], length: int = 20) -> dict[str, str]:
     return short_of
 
 
+def wrapped(text: str, width: int) -> list[str]:
+    """Return a text in as few lines of at most `width` letters as possible, all about equally long.
+
+    No line has one word left over from the others, and a line of the text stays a line. Wide letters count twice, and
+    a word that is too long is broken.
+    """
+    if "\n" in text:
+        return [line for part in text.split("\n") for line in wrapped(part, width)]
+    words = [piece for word in text.split() for piece in _pieces(word, width)]
+    lines = _filled(words, width)
+    narrowest = max(map(_length, words), default=1)
+    narrower = (_filled(words, narrow) for narrow in range(narrowest, width))
+    return next((other for other in narrower if len(other) == len(lines)), lines)
+
+
 def spaced(names: Sequence[str]) -> list[str]:
     """Return names with spaces for their underscores, as they are if two of them would become the same."""
     plain = [name.replace("_", " ").strip() or name for name in names]
@@ -116,9 +131,27 @@ def _escaped(text: str, missing: frozenset[str]) -> str:
     return "".join(kept)
 
 
+def _filled(words: Sequence[str], width: int) -> list[str]:
+    lines: list[str] = []
+    for word in words:
+        if lines and _length(lines[-1]) + 1 + _length(word) <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
+
+
+def _pieces(word: str, width: int) -> Iterator[str]:
+    while _length(word) > width:
+        head = _within(word, width)
+        yield head
+        word = word[len(head) :]
+    yield word
+
+
 def _cut(text: str, length: int) -> str:
     """Return a text of at most `length` letters, its middle replaced by a dot of three."""
-    if sum(map(_width, text)) <= length:
+    if _length(text) <= length:
         return text
     head = _within(text, (length - 1) - (length - 1) // 2)
     tail = _within(text[::-1], (length - 1) // 2)[::-1]
@@ -134,6 +167,10 @@ def _within(text: str, length: int) -> str:
         if used > length:
             return text[:place]
     return text
+
+
+def _length(text: str) -> int:
+    return sum(map(_width, text))
 
 
 def _width(character: str) -> int:

@@ -2,35 +2,41 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.plots.figure import add_legend, class_style, new_figure
-from featx.plots.letters import short_names
+from featx.plots.letters import short_names, spaced, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLUMN = 8.5 / 2.54  # the width of a journal's column, 8.5 cm, in inches
+# The height of a new picture follows the points: this many times the width of a column, at least and at most.
+FLATTEST, HIGHEST = 0.5, 0.9
 # How many letters stand in this width.
 NOTE_WIDTH = 72
 TITLE_WIDTH = 52
 NAME_WIDTH = 18
 UNLABELLED = "0.45"  # a grey, by Matplotlib's name
-MANY_RINGS = 0.15
-"""If a larger share of points is ringed, the rings are thin, so that they do not cover the map."""
+MANY_WRONG = 0.15
+"""If a larger share of points is misclassified, each of them has a thin black rim instead of a ring around it.
+
+So many rings would cover the map.
+"""
 MOST_LISTED = 24
 """A legend lists this many classes, those with the most images, and the number of the others."""
 # A marker of a legend has at least this area, in square points, also where the map's own are too small to tell apart.
 LEGEND_SIZE = 14
 # More points than this are pixels also in a drawing of shapes, whose file would be too large.
 MOST_SHAPES = 20_000
+Entry = tuple[Any, str]  # an artist and its name, as a legend has them
 
 
 def draw_scatter(
@@ -41,7 +47,7 @@ def draw_scatter(
     ax: Axes | None = None,
     *,
     wrong: Sequence[bool] | None = None,
-    added: Sequence[bool] | None = None,
+    placed: Sequence[str] | None = None,
     directions: tuple[str, str] = ("", ""),
 ) -> Axes:
     """Draw a map: one marker an image, with its class's colour and shape, legible at a column's width (8.5 cm).
@@ -53,97 +59,167 @@ def draw_scatter(
         labels: (n,) classes; "" for an image without one.
         title: The text above.
         note: Smaller text below, such as the method's parameters.
-        ax: Where to draw; by default the Axes of a new figure.
-        wrong: (n,) whether an image is misclassified; these are ringed, and drawn above the others.
-        added: (n,) whether an image was placed on the map afterwards; these are hollow.
+        ax: Where to draw; by default the Axes of a new figure, whose height follows the points.
+        wrong: (n,) whether an image is misclassified. These are drawn above the others and ringed. If they are more
+            than 15 %, they have a thin black rim instead.
+        placed: (n,) the kind of an image that was placed on the map afterwards, such as "test", and "" for an image
+            that made the map. Placed images are hollow.
         directions: Names of the horizontal and the vertical axis, if they mean something.
     """
-    none = np.zeros(len(points), bool)
-    is_added = none if added is None else np.array(added, bool)
-    is_wrong = none if wrong is None else np.array(wrong, bool)
-    kinds = _kinds(labels, is_added)
-    counts = Counter(labels)
-    names = {name for name, _ in counts.most_common(MOST_LISTED)}
-    rest = len(counts) - len(names)
+    is_wrong = np.zeros(len(points), bool) if wrong is None else np.array(wrong, bool)
+    kinds = _kinds(labels, ("",) * len(points) if placed is None else placed)
+    names = {name for name, _ in Counter(labels).most_common(MOST_LISTED)}
     listed = [kind for kind in kinds if kind.name in names]
-    lines = [*([directions[0]] if any(directions) else []), *textwrap.wrap(note, NOTE_WIDTH)]
+    lines, heading = wrapped(note, NOTE_WIDTH), wrapped(title, TITLE_WIDTH)
     if ax is None:
-        rows = -(-(len(listed) + (rest > 0) + is_wrong.any()) // 2)  # of the legend, which has two columns
-        ax = new_figure(COLUMN, 3.0 + 0.13 * len(lines) + 0.15 * rows)[1]
+        rows = len({kind.name for kind in listed}) if placed is not None and any(placed) else -(-len(listed) // 2)
+        text = 0.15 * len(heading) + 0.11 * len(lines) + 0.15 * (rows + 1) + 0.16 * any(directions)
+        ax = new_figure(COLUMN, COLUMN * _steepness(points) + text)[1]
     size = float(np.clip(4000 / max(len(points), 1), 2, 14))
-    short = short_names([kind.name for kind in kinds], NAME_WIDTH)
-    texts = {kind: f"{short[kind.name] or 'no label'}{', added' * kind.added} ({len(kind.index)})" for kind in kinds}
-    artist_of: dict[_Kind, Any] = {}
-    for alike in _by_look(kinds):
-        chosen = np.sort(np.concatenate([kind.index for kind in alike]))
-        look = _look(alike[0], size) | {"rasterized": len(points) > MOST_SHAPES}
-        drawn = ax.scatter(*points[chosen[~is_wrong[chosen]]].T, label=texts[alike[0]], **look)
-        if is_wrong[chosen].any():
-            ax.scatter(*points[chosen[is_wrong[chosen]]].T, **look).set_zorder(3.5)
-        artist_of |= dict.fromkeys(alike, drawn)
-    entries = [(artist_of[kind], texts[kind]) for kind in listed]
-    if rest > 0:
-        entries.append((_no_artist(), f"and {rest:,} more"))
+    artist_of = _draw_points(ax, points, kinds, is_wrong, size)
+    last: list[Entry] = []
+    if rest := len(set(labels)) - len(names):
+        last.append((_no_artist(), f"and {rest:,} more"))
     if is_wrong.any():
-        area, width = (3.5 * size + 6, 0.6) if is_wrong.mean() <= MANY_RINGS else (2.5 * size + 4, 0.35)
-        if len(points) > MOST_SHAPES:
-            area, width = 2 * size, 0.2
-        x, y = points[is_wrong].T
-        rings = ax.scatter(x, y, s=area, facecolors="none", edgecolors="black", linewidths=width)
-        rings.set(label=f"misclassified ({is_wrong.sum()})", zorder=4, rasterized=len(points) > MOST_SHAPES)
-        entries.append((rings, str(rings.get_label())))
+        last.append((_mark(ax, points, is_wrong, size), f"misclassified ({is_wrong.sum():,})"))
     ax.set_aspect("equal", adjustable="datalim")
     ax.set(xticks=[], yticks=[])
-    ax.set_title(textwrap.fill(title, TITLE_WIDTH), fontsize=8)
+    ax.set_title("\n".join(heading), fontsize=8)
+    ax.set_xlabel(directions[0], fontsize=7)
     ax.set_ylabel(directions[1], fontsize=7)
-    ax.set_xlabel("\n".join(lines), fontsize=6, color="0.35")
-    _legend_below(ax, entries, len(lines))
+    _legend_below(ax, _arranged(listed, artist_of, last), "\n".join(lines), below=any(directions))
     return ax
+
+
+def layers_of(placed: NDArray[np.bool_], wrong: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the layer that each point of a map is drawn in, above those of lower numbers.
+
+    Misclassified points are above all others, because they are what a reader looks for. Placed points are above the
+    map's own.
+
+    Args:
+        placed: (n,) whether the image was placed on the map afterwards.
+        wrong: (n,) whether the image is misclassified.
+
+    Returns:
+        (n,) 0 for the map's own points, 1 for placed ones, 2 for misclassified ones of either.
+    """
+    return np.where(wrong, 2, placed.astype(np.int64))
 
 
 @dataclass(frozen=True, eq=False)
 class _Kind:
-    """Points of one class that made the map, or those that were added; `number` is the class's, -1 for none."""
+    """Points of one class that made the map, or were placed on it; `number` is the class's, -1 for none."""
 
-    added: bool
+    placed: str
     name: str
     number: int
     index: NDArray[np.int64]
 
+    @property
+    def style(self) -> tuple[str, str]:
+        """The colour and the marker."""
+        return class_style(self.number) if self.name else (UNLABELLED, "o")
 
-def _kinds(labels: Sequence[str], added: NDArray[np.bool_]) -> list[_Kind]:
-    """Return the kinds of points, those added last, each sorted by name."""
-    names = sorted(set(labels))
+
+def _kinds(labels: Sequence[str], placed: Sequence[str]) -> list[_Kind]:
+    """Return the kinds of points, those that made the map first, each sorted by name."""
+    names, words = sorted(set(labels)), sorted({"", *placed})
     place = {name: number for number, name in enumerate(names)}
+    word_place = {word: number for number, word in enumerate(words)}
     unnamed = int("" in place)
-    code = np.fromiter((place[name] for name in labels), np.int64, len(labels)) + len(names) * added
+    pairs = (word_place[word] * len(names) + place[name] for word, name in zip(placed, labels, strict=True))
+    code = np.fromiter(pairs, np.int64, len(labels))
     order = np.argsort(code, kind="stable")
     parts = np.split(order, np.flatnonzero(np.diff(code[order])) + 1) if len(order) else []
     kinds = []
     for index in parts:
-        flag, number = divmod(int(code[index[0]]), len(names))
-        kinds.append(_Kind(bool(flag), names[number], number - unnamed, index))
+        word, number = divmod(int(code[index[0]]), len(names))
+        kinds.append(_Kind(words[word], names[number], number - unnamed, index))
     return kinds
 
 
-def _by_look(kinds: Sequence[_Kind]) -> list[list[_Kind]]:
-    """Return the kinds that are drawn together, because looks repeat after as many classes as there are looks."""
+def _steepness(points: NDArray[np.floating[Any]]) -> float:
+    """Return the height of a new picture in widths of a column, so that points far apart in one direction fill it."""
+    finite = points[np.isfinite(points).all(axis=1)].astype(np.float64)
+    width, height = np.ptp(finite / max(np.abs(finite).max(), 1e-300), axis=0) if len(finite) else (0.0, 0.0)
+    return float(np.clip(height / width, FLATTEST, HIGHEST)) if width > 0 else HIGHEST
+
+
+def _draw_points(
+    ax: Axes, points: NDArray[np.floating[Any]], kinds: Sequence[_Kind], wrong: NDArray[np.bool_], size: float
+) -> dict[_Kind, Any]:
+    """Draw the points, and return an artist with the look of each kind."""
     alike: dict[tuple[bool, tuple[str, str]], list[_Kind]] = {}
+    for kind in kinds:  # looks repeat after as many classes as there are looks
+        alike.setdefault((bool(kind.placed), kind.style), []).append(kind)
+    artist_of: dict[_Kind, Any] = {}
+    for (hollow, style), same in alike.items():
+        chosen = np.sort(np.concatenate([kind.index for kind in same]))
+        layers = layers_of(np.full(len(chosen), hollow), wrong[chosen])
+        look = _look(style, size, hollow=hollow) | {"rasterized": len(points) > MOST_SHAPES}
+        for layer in np.unique(layers):
+            x, y = points[chosen[layers == layer]].T
+            if layer == 2 and _has_rims(wrong):
+                ax.scatter(x, y, zorder=4, **look | _rim(look))
+            drawn = ax.scatter(x, y, zorder=2 + layer, **look)
+            artist_of |= dict.fromkeys(same, drawn)
+    return artist_of
+
+
+def _look(style: tuple[str, str], size: float, *, hollow: bool) -> dict[str, Any]:
+    colour, marker = style
+    if hollow:  # and larger
+        return {"marker": marker, "s": 1.5 * size + 4, "facecolors": "white", "edgecolors": colour, "linewidths": 1.0}
+    return {"marker": marker, "s": size, "facecolors": colour, "edgecolors": "white", "linewidths": 0.2}
+
+
+def _has_rims(wrong: NDArray[np.bool_]) -> bool:
+    return bool(wrong.mean() > MANY_WRONG)
+
+
+def _rim(look: dict[str, Any]) -> dict[str, Any]:
+    """Return what makes a black rim of a marker's look if it is drawn below the marker."""
+    side = np.sqrt(look["s"]) + look["linewidths"] + 1.2
+    return {"s": side**2, "facecolors": "black", "linewidths": 0}
+
+
+def _mark(ax: Axes, points: NDArray[np.floating[Any]], wrong: NDArray[np.bool_], size: float) -> Any:
+    """Ring the misclassified points if they have no rims, and return an artist for the legend."""
+    if _has_rims(wrong):
+        return ax.scatter([], [], s=size, facecolors="0.85", edgecolors="black", linewidths=0.7)
+    many = len(points) > MOST_SHAPES
+    look: dict[str, Any] = {"s": 2 * size, "linewidths": 0.2} if many else {"s": 3 * size + 6, "linewidths": 0.6}
+    x, y = points[wrong].T
+    return ax.scatter(x, y, facecolors="none", edgecolors="black", zorder=5, rasterized=many, **look)
+
+
+def _arranged(kinds: Sequence[_Kind], artist_of: dict[_Kind, Any], last: Sequence[Entry]) -> list[Entry]:
+    """Return the entries of a legend of two columns, the left one first.
+
+    If images were placed on the map, each class has a row: on the left the images that made the map, on the right
+    those placed. The last entries stand below.
+    """
+    names = list(dict.fromkeys(kind.name for kind in kinds))
+    short = dict(zip(names, short_names(spaced(names), NAME_WIDTH).values(), strict=True))
+    rows: dict[str, tuple[list[_Kind], list[_Kind]]] = {name: ([], []) for name in sorted(names)}
     for kind in kinds:
-        alike.setdefault((kind.added, _style(kind)), []).append(kind)
-    return list(alike.values())
+        rows[kind.name][bool(kind.placed)].append(kind)
 
+    def entry(kind: _Kind | None, name: str) -> Entry:
+        return (_no_artist(), "") if kind is None else (artist_of[kind], f"{name} ({len(kind.index):,})")
 
-def _style(kind: _Kind) -> tuple[str, str]:
-    return class_style(kind.number) if kind.name else (UNLABELLED, "o")
-
-
-def _look(kind: _Kind, size: float) -> dict[str, Any]:
-    colour, marker = _style(kind)
-    if kind.added:  # hollow and larger, above the map's own points
-        hollow = {"facecolors": "white", "edgecolors": colour, "linewidths": 1.1, "zorder": 3}
-        return {"marker": marker, "s": 1.7 * size + 5, **hollow}
-    return {"marker": marker, "s": size, "color": colour, "edgecolors": "white", "linewidths": 0.2}
+    if not any(placed for _, placed in rows.values()):
+        return [*(entry(own[0], short[name] or "no label") for name, (own, _) in rows.items()), *last]
+    left: list[Entry] = []
+    right: list[Entry] = []
+    for name, (own, placed) in rows.items():
+        before = f"{short[name]}, " if name and not own else ""
+        for one, other in zip_longest(own, placed):
+            left.append(entry(one, short[name] or "no label"))
+            right.append(entry(other, f"{before}{other.placed}" if other else ""))
+    left, right = [*left, *last[::2]], [*right, *last[1::2]]
+    return [*left, *right, *[entry(None, "")] * (len(left) - len(right))]
 
 
 def _no_artist() -> Any:
@@ -152,12 +228,12 @@ def _no_artist() -> Any:
     return Line2D([], [], linestyle="none")
 
 
-def _legend_below(axes: Axes, entries: Sequence[tuple[Any, str]], lines: int) -> None:
-    """Put the legend below the lines of text that stand below an Axes."""
+def _legend_below(axes: Axes, entries: Sequence[Entry], note: str, *, below: bool) -> None:
+    """Put a note and the legend below an Axes and, if there is a name of its axis, below this."""
     from matplotlib.collections import PathCollection
     from matplotlib.transforms import ScaledTranslation
 
-    down = ScaledTranslation(0, -(4 + 7.5 * lines) / 72, axes.get_figure(root=True).dpi_scale_trans)  # type: ignore[union-attr]
+    down = ScaledTranslation(0, -(1 + 9 * below) / 72, axes.get_figure(root=True).dpi_scale_trans)  # type: ignore[union-attr]
     legend = add_legend(
         axes,
         entries,
@@ -169,7 +245,11 @@ def _legend_below(axes: Axes, entries: Sequence[tuple[Any, str]], lines: int) ->
         fontsize=7,
         handletextpad=0.2,
         columnspacing=1.0,
+        borderaxespad=0.3,
+        title=note or None,
+        title_fontsize=6,
     )
+    legend.get_title().set(color="0.35", multialignment="center")
     for handle in legend.legend_handles:
         if isinstance(handle, PathCollection):
             handle.set_sizes(np.maximum(handle.get_sizes(), LEGEND_SIZE))

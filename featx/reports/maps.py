@@ -92,7 +92,7 @@ def _drawing(opened: OpenedRun, drawn: Map) -> Block:
 
     def draw() -> Axes:
         how = drawn.embedding.method
-        return plots.draw_scatter(points.xy, points.labels, "", how, wrong=points.wrong, added=points.added)
+        return plots.draw_scatter(points.xy, points.labels, "", how, wrong=points.wrong, placed=points.placed)
 
     caption = f"{_title(drawn)}. {UNITLESS}"
     return drawing(draw, opened.id(f"map-{drawn.layer}"), alt, caption, print_only=True)

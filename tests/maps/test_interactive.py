@@ -44,17 +44,18 @@ def payload(script: str) -> dict[str, Any]:
 
 
 def test_the_page_says_in_words_what_the_map_shows() -> None:
-    data = some_map(added=(False,) * 4 + (True,) * 2, atlas=some_atlas(6, blank=3))
+    data = some_map(placed=("",) * 4 + ("test", "new"), predicted=("a", "b") * 3, atlas=some_atlas(6, blank=3))
     assert summary(data) == (
-        "By class: a 3, b 3. 6 images, 3 misclassified (ringed), 2 placed on the map afterwards "
-        "(hollow). 1 image without a thumbnail: the file is missing or has changed."
+        "By class: a 3, b 3. 6 images, 0 misclassified, 1 new image placed on the map afterwards (hollow), "
+        "1 test image placed on the map afterwards (hollow). "
+        "1 image without a thumbnail: the file is missing or has changed."
     )
     text = page(data)
     assert summary(data) in text
     shown = parse(text)
     assert [node.text for node in shown.all("title", "h1", "h2")] == ["a map", "a map", "Selected images"]
     entries = [node.text for node in shown.all("button") if "data-group" in node.attributes]
-    assert entries == ["a 2", "a, added 1", "b 2", "b, added 1"]
+    assert entries == ["a 2", "test 1", "b 2", "new 1"]
 
 
 def test_the_script_has_the_data_of_each_image() -> None:
@@ -76,6 +77,29 @@ def test_wrong_is_measured_by_the_class_whatever_colours_the_points() -> None:
     assert by_sex.wrong.tolist() == [False] * 5 + [True]
     assert not some_map(labels=("",) * 6).wrong.any()
     assert not some_map(predicted=None).wrong.any()
+
+
+def test_the_page_says_how_misclassified_images_are_marked() -> None:
+    assert "3 misclassified (black rim)" in summary(some_map())
+    assert "1 misclassified (ringed)" in summary(some_map(7, predicted=(*"ababab", "b")))
+
+
+def test_the_frame_follows_the_points() -> None:
+    for scale, aspect in (([9, 1], "2.00"), ([1, 9], "1.00")):
+        body = components(some_map(points=np.array([[0, 0], [1, 1], *[[0.5, 0.5]] * 4]) * scale))[1]
+        assert f'class="featx-stage" style="aspect-ratio:{aspect}"' in body
+
+
+def test_misclassified_points_are_drawn_last_whatever_their_class() -> None:
+    few = payload(components(some_map(20, predicted=(*"bb", *"ab" * 9), placed=("", *["test"] * 19)))[0])
+    many = payload(components(some_map(20))[0])
+    for script, mark in ((few, "rings"), (many, "rims")):
+        names = re.findall(
+            r'"name":"((?:points|wrong|rings|rims)-\d+)"', json.dumps(script["plot"], separators=(",", ":"))
+        )
+        kinds = [name.split("-")[0] for name in names]
+        assert kinds.index("wrong") > max(place for place, kind in enumerate(kinds) if kind == "points")
+        assert {"rings", "rims"} & set(kinds) == {mark}
 
 
 def test_the_same_map_gives_the_same_page() -> None:

@@ -235,7 +235,7 @@ def test_the_legend_hides_a_class(browser: Browser, tmp_path: Path) -> None:
     assert is_seen(orange, 8, 0)
     view.click("[data-group='0']")
     view.wait(lambda: not is_seen(blue, 0, 0))
-    assert (view.around(4, 0, 12) == 255).all()  # the ring of a wrong image goes with it
+    assert (view.around(4, 0, 12) == 255).all()  # the rim of a wrong image goes with it
     assert is_seen(orange, 8, 0)
     view.mouse((0.5, 0.5), (0, 0))
     assert not view.tip()
@@ -256,7 +256,7 @@ def test_a_box_lists_exactly_what_is_in_it(browser: Browser, tmp_path: Path) -> 
     view.wait(view.listed)
     assert view.listed() == [f"train/image-{i}.png" for i in (0, 1, 3, 4)]
     assert view.status() == "4 images."
-    view.mouse((7, -1), (8, 1), (8.3, 2), drag=True)
+    view.mouse((7, -0.5), (8, 1), (8.3, 2), drag=True)
     view.wait(lambda: view.listed() == ["train/image-2.png"])
     view.click("[data-do=clear]")
     assert view.listed() == []
@@ -412,15 +412,54 @@ def test_hostile_names_are_shown_as_they_are(browser: Browser, tmp_path: Path) -
     assert browser.errors() == []
 
 
-def test_added_images_are_marked(browser: Browser, tmp_path: Path) -> None:
-    view = shown(browser, tmp_path, some_map(added=(False,) * 5 + (True,)))
-    assert view.hover(8, 3)[-2:] == ["placed", "afterwards"]
+def test_placed_images_are_marked(browser: Browser, tmp_path: Path) -> None:
+    data = some_map(placed=("",) * 4 + ("test",) * 2)
+    view = shown(browser, tmp_path, data)
+    assert view.hover(8, 3)[-2:] == ["image", "test, placed on the map"]
     names = view.run(
         "return [...map.querySelectorAll('[data-group]')].map(one => one.innerText.replace(/\\s+/g, ' '))"
     )
-    assert names == ["covid 2", "normal 3", "viral, added 1"]
+    assert names == ["covid 2", "normal 2", "test 1", "viral, test 1"]
+    assert view.run("return map.querySelector('[data-group=\"2\"]').ariaLabel") == "normal, test 1"
     browser.run("document.querySelectorAll('.featx-tip, .featx-mark').forEach(one => one.hidden = true)")
     assert view.around(8, 3, 1).min() > 200  # hollow
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE])
+def test_placed_and_misclassified_points_are_seen_in_a_cluster(
+    browser: Browser, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    """A wrong point and a placed one lie each in one place with many others that come later."""
+    n = 40
+    points = np.array([(0, 0), (1, 1), (6, 0), (6, 4), *[(0, 0)] * (n // 2), *[(1, 1)] * (n // 2)], float)
+    data = MapData(
+        points=points,
+        labels=("b", "a", "c", "c", *"c" * n),
+        names=tuple(map(str, range(n + 4))),
+        title="clusters",
+        predicted=("a", "a", "c", "c", *"c" * n),
+        placed=("", "test", *[""] * (n + 2)),
+    )
+    view = shown(browser, tmp_path, data, size)
+    view.run("map.querySelector('.featx-stage').scrollIntoView()")
+    view.painted()
+    orange, green = (230, 159, 0), (0, 158, 115)
+    assert np.abs(view.around(0, 0, 1).astype(int) - orange).max() < 40  # class b, misclassified, not c
+    assert view.around(1, 1, 1).min() > 230  # the placed one is white within
+    assert np.abs(view.around(6, 0, 1).astype(int) - green).max() < 40
+
+
+def test_many_misclassified_points_have_rims_that_go_with_their_class(browser: Browser, tmp_path: Path) -> None:
+    view = shown(browser, tmp_path, some_map())  # 2 of 6
+    view.browser.run("document.querySelectorAll('.featx-tip, .featx-mark').forEach(one => one.hidden = true)")
+
+    def dark(x: float, y: float) -> int:
+        return int((view.around(x, y, 10).max(axis=2) < 80).sum())
+
+    assert dark(4, 0) > 10
+    assert dark(0, 0) == 0
+    view.click("[data-group='0']")
+    view.wait(lambda: dark(4, 0) == 0)
 
 
 def test_two_maps_on_one_page_do_not_disturb_each_other(browser: Browser, tmp_path: Path) -> None:

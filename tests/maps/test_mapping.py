@@ -216,7 +216,7 @@ def test_another_split_is_placed_and_the_map_stays(draw: Draw, fitted: FitResult
     assert found.points.added == (False,) * N_TRAIN + (True,) * N_TEST
     assert set(found.points.splits[N_TRAIN:]) == {"test"}
     assert found.trustworthiness == alone.trustworthiness
-    assert "run: penultimate features, training images with test images added" in found.files[-2].read_text("utf-8")
+    assert "run: penultimate features, training and test images" in found.files[-2].read_text("utf-8")
     rows = read_table(found.files[-1])
     assert found.files[-1].name == "pca-penultimate-train-added.csv"
     assert [row["added"] for row in rows] == ["false"] * N_TRAIN + ["true"] * N_TEST

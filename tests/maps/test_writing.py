@@ -22,9 +22,9 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(plots, "draw_scatter", fail)
     monkeypatch.setattr(writing, "file_stem", lambda _: "map")
     monkeypatch.setattr(writing, "title_of", lambda _: "")
-    monkeypatch.setattr(writing, "note_of", lambda _: "")
+    monkeypatch.setattr(writing, "notes_of", lambda _: [])
     columns = {"path": ["a.png"], "x": [1.0], "y": [2.0], "added": [False]}
-    points = SimpleNamespace(columns=lambda: dict(columns), xy=None, categories=(), wrong=(), added=())
+    points = SimpleNamespace(columns=lambda: dict(columns), xy=None, categories=(), wrong=(), placed=())
     return cast(Any, SimpleNamespace(points=points, embedding=SimpleNamespace(axes=("", ""))))
 
 

@@ -13,7 +13,7 @@ from matplotlib.text import Text
 
 from featx import plots
 from featx.plots import letters
-from featx.plots.letters import short_names
+from featx.plots.letters import short_names, wrapped
 
 ODD = [
     "_background",
@@ -78,14 +78,14 @@ def test_odd_names_are_drawn_as_they_are_or_with_what_cannot_be_seen_written_out
 
 
 def test_names_that_begin_with_an_underscore_are_in_legends() -> None:
-    names = ["_background", "_other", "lesion"]
+    names, shown = ["_background", "_other", "lesion"], ["background", "other", "lesion"]
     y = np.arange(30) % 3
     curves = plots.draw_roc(y, np.random.default_rng(0).dirichlet(np.ones(3), 30), names)
     dots = plots.draw_scatter(np.random.default_rng(0).normal(size=(30, 2)), [names[i] for i in y], "")
     for axes in (curves, dots):
         legend = axes.get_legend()
         assert legend is not None
-        assert [text.get_text().split(":")[0].split(" (")[0] for text in legend.get_texts()] == names
+        assert [text.get_text().split(":")[0].split(" (")[0] for text in legend.get_texts()] == shown
 
 
 def test_the_middle_of_long_names_is_left_out_and_wide_letters_count_twice() -> None:
@@ -95,6 +95,20 @@ def test_the_middle_of_long_names_is_left_out_and_wide_letters_count_twice() -> 
     short = short_names(alike, 12)
     assert len(set(short.values())) == 300
     assert max(map(len, short.values())) <= 12
+
+
+def test_a_wrapped_text_has_no_word_left_over_in_its_last_line() -> None:
+    text = "stability 0.93 (15 neighbours). Silhouette 0.25 in the features, 0.70 on the map"
+    assert wrapped(text, 72) == [
+        "stability 0.93 (15 neighbours). Silhouette",
+        "0.25 in the features, 0.70 on the map",
+    ]
+    assert wrapped("one line", 72) == ["one line"]
+    assert wrapped("", 72) == wrapped("  ", 72) == []
+    assert wrapped("a line\nand another", 72) == ["a line", "and another"]
+    long = wrapped("n" * 25 + " x", 10)
+    assert long == ["n" * 10, "n" * 10, "nnnnn x"]
+    assert [len(line) for line in wrapped(CHINESE * 10, 16)] == [8, 8, 4]
 
 
 def test_letters_that_no_font_has_are_escapes_and_named_once(

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 from matplotlib.collections import Collection
 
 from featx import plots
@@ -19,6 +21,10 @@ def colour(collection: Collection) -> bytes:
     return np.asarray(collection.get_facecolor()).tobytes()
 
 
+def offsets(collection: Collection) -> Any:
+    return offsets(collection)
+
+
 def outline(collection: Collection) -> bytes:
     return np.asarray(collection.get_paths()[0].vertices).tobytes()
 
@@ -30,13 +36,13 @@ def test_a_map_shows_each_class_in_its_own_style() -> None:
     drawn = axes.collections
     assert len(drawn) == 12
     for number, collection in enumerate(drawn):
-        np.testing.assert_array_equal(np.asarray(collection.get_offsets()), points[number::12])
+        np.testing.assert_array_equal(offsets(collection), points[number::12])
     seen = {(colour(collection), outline(collection)) for collection in drawn}
     assert len(seen) == 12
     legend = axes.get_legend()
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()] == [f"class {number:02} (3)" for number in range(12)]
-    assert (axes.get_title(), axes.get_xlabel()) == ("title", "note")
+    assert (axes.get_title(), legend.get_title().get_text()) == ("title", "note")
     # Coordinates of a map mean nothing by themselves, but distances do.
     assert list(axes.get_xticks()) == list(axes.get_yticks()) == []
     assert axes.get_aspect() == 1.0
@@ -46,47 +52,79 @@ def test_the_classes_order_is_not_the_images_order() -> None:
     points = some_points(4)
     one = draw_scatter(points, ["b", "a", "b", "a"], "")
     other = draw_scatter(points[::-1], ["a", "b", "a", "b"], "")
-    assert (
-        [c.get_label() for c in one.collections] == [c.get_label() for c in other.collections] == ["a (2)", "b (2)"]
-    )
+    for axes in (one, other):
+        legend = axes.get_legend()
+        assert legend is not None
+        assert [text.get_text() for text in legend.get_texts()] == ["a (2)", "b (2)"]
+    for first, second in zip(one.collections, other.collections, strict=True):
+        assert (colour(first), outline(first)) == (colour(second), outline(second))
 
 
-def test_images_placed_afterwards_are_hollow_and_errors_are_ringed() -> None:
-    points = some_points(6)
-    labels = ["a", "b", "a", "b", "", "a"]
-    added = [False, False, True, True, True, False]
-    wrong = [False, True, True, False, False, False]
-    axes = draw_scatter(points, labels, "", wrong=wrong, added=added)
-    # From below: classes, added images, what is misclassified in either, rings.
+def test_images_placed_afterwards_are_hollow_and_errors_are_ringed_above_all_others() -> None:
+    points = some_points(20)
+    labels = ["a", "b", "a", "b", "", "a", *"ab" * 7]
+    placed = ["", "", "test", "test", "new", *[""] * 15]
+    wrong = [False, True, True, *[False] * 17]
+    axes = draw_scatter(points, labels, "", wrong=wrong, placed=placed)
+    # From below: classes, placed images, what is misclassified in either, rings.
     layers = sorted(axes.collections, key=lambda collection: collection.get_zorder())
-    rows = [[0, 5], [], [4], [], [3], [1], [2], [1, 2]]
+    rows = [[0, 5, *range(6, 20, 2)], [*range(7, 20, 2)], [4], [3], [1], [2], [1, 2]]
     for collection, expected in zip(layers, rows, strict=True):
-        np.testing.assert_array_equal(np.asarray(collection.get_offsets()), points[expected])
+        np.testing.assert_array_equal(offsets(collection), points[expected])
+    own, hollow = layers[1], layers[3]
+    # The same colour and shape, but white within.
+    assert np.asarray(hollow.get_edgecolor()).tobytes() == colour(own)
+    assert outline(hollow) == outline(own)
+    np.testing.assert_array_equal(np.asarray(hollow.get_facecolor()), [[1, 1, 1, 1]])
+    assert len(np.asarray(layers[-1].get_facecolor())) == 0
     legend = axes.get_legend()
     assert legend is not None
-    names = ["a (2)", "b (1)", "a, added (1)", "b, added (1)", "no label, added (1)", "misclassified (2)"]
-    assert {text.get_text() for text in legend.get_texts()} == set(names)
-    drawn = {str(collection.get_label()): collection for collection in layers}
-    for old, new in ((drawn["a (2)"], drawn["a, added (1)"]), (drawn["b (1)"], drawn["b, added (1)"])):
-        # The same colour and shape, but white within.
-        assert np.asarray(new.get_edgecolor()).tobytes() == colour(old)
-        assert outline(new) == outline(old)
-        np.testing.assert_array_equal(np.asarray(new.get_facecolor()), [[1, 1, 1, 1]])
-    assert len(np.asarray(drawn["misclassified (2)"].get_facecolor())) == 0
+    # Two columns: a class that made the map, and beside it the images that were placed.
+    left = ["", "a (9)", "b (8)", "misclassified (2)"]
+    right = ["new (1)", "test (1)", "test (1)", ""]
+    assert [text.get_text() for text in legend.get_texts()] == left + right
 
 
-def test_many_rings_are_thinner_than_few() -> None:
-    widths = []
-    for n in (4, 5):
-        axes = draw_scatter(some_points(), NAMES * 10, "", wrong=[i < n for i in range(30)])
-        widths.append(np.max(axes.collections[-1].get_linewidth()))
-    assert widths[1] < widths[0]
+def test_a_placed_class_that_did_not_make_the_map_is_named() -> None:
+    axes = draw_scatter(some_points(3), ["a", "b_c", "b_c"], "", placed=["", "test", "validation"])
+    legend = axes.get_legend()
+    assert legend is not None
+    texts = [text.get_text() for text in legend.get_texts()]
+    assert texts == ["a (1)", "", "", "", "b c, test (1)", "b c, validation (1)"]
 
 
-def test_a_map_has_names_for_its_axes_where_they_are_something() -> None:
+def test_many_misclassified_images_have_rims_in_their_own_shape_instead_of_rings() -> None:
+    few, many = (draw_scatter(some_points(), NAMES * 10, "", wrong=[i < n for i in range(30)]) for n in (4, 5))
+    assert len(offsets(few.collections[-1])) == 4
+    assert len(offsets(many.collections[-1])) == 0  # an example for the legend
+    black = [one for one in many.collections if np.asarray(one.get_facecolor()).tolist() == [[0, 0, 0, 1]]]
+    assert sum(len(offsets(one)) for one in black) == 5
+    for rim in black:
+        above = next(one for one in many.collections if one is not rim and np.array_equal(offsets(one), offsets(rim)))
+        assert outline(above) == outline(rim)
+        assert above.get_zorder() == rim.get_zorder()
+        assert above.get_sizes()[0] < rim.get_sizes()[0] < 4 * above.get_sizes()[0]  # type: ignore[attr-defined]
+    assert few.get_legend().get_texts()[-1].get_text() == "misclassified (4)"  # type: ignore[union-attr]
+    assert many.get_legend().get_texts()[-1].get_text() == "misclassified (5)"  # type: ignore[union-attr]
+
+
+def test_a_map_has_names_of_one_style_for_its_axes_where_they_are_something() -> None:
     axes = draw_scatter(some_points(), NAMES * 10, "", "PCA", directions=("component 1", "component 2"))
-    assert axes.get_xlabel() == "component 1\nPCA"
-    assert axes.get_ylabel() == "component 2"
+    across, up = axes.xaxis.label, axes.yaxis.label
+    assert (across.get_text(), up.get_text()) == ("component 1", "component 2")
+    assert (across.get_color(), across.get_fontsize()) == (up.get_color(), up.get_fontsize())
+
+
+def test_a_picture_is_as_high_as_the_points_need() -> None:
+    flat, high = (draw_scatter(some_points() * scale, NAMES * 10, "") for scale in ([9, 1], [1, 9]))
+    heights = []
+    for axes in (flat, high):
+        figure = axes.get_figure(root=True)
+        assert figure is not None
+        figure.draw_without_rendering()
+        heights.append(axes.get_window_extent().height / axes.get_window_extent().width)
+    assert heights[0] == pytest.approx(0.5, abs=0.06)
+    assert heights[1] == pytest.approx(0.9, abs=0.06)
 
 
 def test_text_and_legend_of_a_map_stay_within_the_picture_and_off_one_another() -> None:
@@ -97,11 +135,12 @@ def test_text_and_legend_of_a_map_stay_within_the_picture_and_off_one_another() 
     figure.draw_without_rendering()
     legend = axes.get_legend()
     assert legend is not None
-    below = legend.get_window_extent()
+    below, note = legend.get_window_extent(), legend.get_title().get_window_extent()
     assert below.ymax < axes.xaxis.label.get_window_extent().ymin
+    assert note.ymin > max(text.get_window_extent().ymax for text in legend.get_texts())
     assert below.ymin > 0
-    assert 0 < below.xmin < below.xmax < figure.bbox.xmax
-    assert axes.xaxis.label.get_window_extent().xmax < figure.bbox.xmax
+    for box in (below, note):
+        assert 0 < box.xmin < box.xmax < figure.bbox.xmax
 
 
 def test_a_map_keeps_its_room_beside_long_names(tmp_path: Path) -> None:

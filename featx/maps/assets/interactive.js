@@ -43,6 +43,7 @@
       this.blank = new Set(this.data.atlas ? this.data.atlas.blank : []);
       this.wrong = new Set(this.data.wrong);
       this.hits = new Map();
+      this.off = new Set(); // numbers of the groups that are hidden
       this.tip = this.find(".featx-tip");
       this.mark = this.find(".featx-mark");
       this.list = this.find(".featx-list");
@@ -60,14 +61,19 @@
       this.source = this.plot.renderers[0].data_source;
       this.x = this.source.get_array("x");
       this.y = this.source.get_array("y");
-      this.renderers = Object.fromEntries(this.plot.renderers.map((one) => [one.name, one]));
+      this.parts = this.plot.renderers.map((renderer) => {
+        const [kind, number] = renderer.name.split("-");
+        return { kind, number: Number(number), renderer, size: renderer.glyph.size.value };
+      });
       this.tools = Object.fromEntries(this.plot.toolbar.tools.map((tool) => [tool.name, tool]));
       this.listen(stage);
       this.drag("move");
       this.wheel(this.data.wheel);
       this.colour();
+      this.scale();
       this.fit();
       this.chosen();
+      this.legend();
       this.root.dataset.ready = "yes";
     }
 
@@ -83,6 +89,7 @@
         this.plot.properties[name].change.connect(() => this.resized());
       }
       stage.addEventListener("pointerleave", () => this.hide());
+      this.find(".featx-legend").addEventListener("scroll", () => this.legend());
       DARK.addEventListener("change", () => this.colour());
       this.root.addEventListener("click", (event) => this.clicked(event.target.closest("button")));
       this.root.addEventListener("keydown", (event) => {
@@ -152,10 +159,24 @@
     }
 
     resized() {
+      this.scale();
+      this.legend();
       const whole = this.fitted && this.fitted[0] === this.plot.x_range.start && this.fitted[1] === this.plot.y_range.start;
       if (!this.seen || whole) this.fit();
       else this.look(...this.centre());
       this.hide();
+    }
+
+    scale() {
+      // Smaller markers in a small window, so that they cover one another less.
+      const share = Math.min(Math.max(Math.sqrt(this.room()[0] / 800), 0.7), 1);
+      for (const { renderer, size } of this.parts) {
+        for (const glyph of this.glyphs(renderer)) glyph.size = { value: size * share };
+      }
+    }
+
+    glyphs({ glyph, selection_glyph, nonselection_glyph }) {
+      return [glyph, selection_glyph, nonselection_glyph];
     }
 
     zoom(factor) {
@@ -186,7 +207,7 @@
     }
 
     shown(image) {
-      return this.renderers[`points-${this.groupOf[image]}`].visible;
+      return !this.off.has(this.groupOf[image]);
     }
 
     toggle(numbers, visible) {
@@ -194,33 +215,40 @@
       for (const number of numbers) {
         const value = visible ?? !this.pressed(entries[number]);
         entries[number].setAttribute("aria-pressed", String(value));
-        for (const kind of ["points", "rings"]) {
-          const renderer = this.renderers[`${kind}-${number}`];
-          if (renderer) renderer.visible = value;
-        }
+        if (value) this.off.delete(number);
+        else this.off.add(number);
+        for (const part of this.parts) if (part.number === number) part.renderer.visible = value;
       }
       this.hits.clear();
       this.hide();
       const all = this.find("[data-do=all]");
       if (all) all.textContent = entries.every((one) => !this.pressed(one)) ? "Show all" : "Hide all";
-      const kept = this.source.selected.indices.filter((i) => this.shown(i));
-      if (kept.length !== this.source.selected.indices.length) this.select(kept);
+      const selected = this.selected();
+      const kept = selected.filter((i) => this.shown(i));
+      if (kept.length !== selected.length) this.select(kept);
     }
 
     colour() {
       const ink = DARK.matches ? "#f0f3f6" : "#1b1f24";
       const ground = DARK.matches ? "#0f1318" : "#ffffff";
       const own = (colour) => (DARK.matches && colour === "#000000" ? "#ffffff" : colour);
-      this.data.groups.forEach((group, number) => {
-        const glyphs = ({ glyph, selection_glyph, nonselection_glyph }) => [glyph, selection_glyph, nonselection_glyph];
-        const rings = this.renderers[`rings-${number}`];
-        for (const glyph of glyphs(this.renderers[`points-${number}`])) {
-          glyph.fill_color = group.added ? ground : own(group.colour);
-          if (group.added) glyph.line_color = own(group.colour);
+      for (const { kind, number, renderer } of this.parts) {
+        const { placed, colour } = this.data.groups[number];
+        for (const glyph of this.glyphs(renderer)) {
+          if (kind === "rings") glyph.line_color = ink;
+          else if (kind === "rims") glyph.fill_color = ink;
+          else [glyph.fill_color, glyph.line_color] = placed ? [ground, own(colour)] : [own(colour), ground];
         }
-        if (rings) for (const glyph of glyphs(rings)) glyph.line_color = ink;
-        this.find(`[data-group="${number}"] svg`).style.color = own(group.colour);
+      }
+      this.data.groups.forEach(({ colour }, number) => {
+        this.find(`[data-group="${number}"] svg`).style.color = own(colour);
       });
+    }
+
+    legend() {
+      const legend = this.find(".featx-legend");
+      const below = legend.scrollHeight - legend.clientHeight - legend.scrollTop;
+      legend.classList.toggle("featx-more-below", below > 4);
     }
 
     // --- one image ---
@@ -289,7 +317,8 @@
       if (data.truth) row("class", data.classes[data.truth[image]]);
       if (data.predicted) row("predicted", data.classes[data.predicted[image]], this.wrong.has(image) ? "featx-wrong" : "");
       if (data.confidence) row("probability", percent(data.confidence[image]));
-      if (data.groups[this.groupOf[image]].added) row("placed", "afterwards");
+      const { placed } = data.groups[this.groupOf[image]];
+      if (placed) row("image", `${placed}, placed on the map`);
       text.append(rows);
       if (others) text.append(element("div", "featx-more", `and ${others} more here`));
       return [...this.thumbnail(image, THUMB), text];
@@ -331,8 +360,12 @@
       if (wanted && !found.length) this.say(`No file or class matches “${text.trim()}”.`);
     }
 
+    selected() {
+      return [...this.source.selected.indices].sort((one, other) => one - other);
+    }
+
     chosen() {
-      const indices = this.source.selected.indices;
+      const indices = this.selected();
       const count = indices.length;
       this.say(count ? `${images(count)}${count > LISTED ? `, of which ${LISTED} are listed` : ""}.` :
         "None. Click a point, drag a box or a lasso, or find a file.");
@@ -360,7 +393,7 @@
     }
 
     async copy() {
-      const names = this.source.selected.indices.map((i) => this.data.names[i]);
+      const names = this.selected().map((i) => this.data.names[i]);
       const done = await copied(names.join("\n") + "\n");
       this.say(done ? `${names.length.toLocaleString("en-GB")} file names copied.` : "The browser does not let this page copy.");
     }
