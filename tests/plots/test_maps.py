@@ -22,7 +22,7 @@ def colour(collection: Collection) -> bytes:
 
 
 def offsets(collection: Collection) -> Any:
-    return offsets(collection)
+    return np.asarray(collection.get_offsets())
 
 
 def outline(collection: Collection) -> bytes:
