@@ -82,6 +82,11 @@ class ClassifierResult:
     seconds: float | None = None
 
     @property
+    def title(self) -> str:
+        """What pictures and pages call it, such as `SVM, RBF kernel`."""
+        return title_of(self.name)
+
+    @property
     def test_predicted(self) -> NDArray[np.int64] | None:
         """(n_test,) numbers of the most probable classes; None where there are no test images."""
         return None if self.test_probabilities is None else self.test_probabilities.argmax(axis=1)
@@ -166,7 +171,7 @@ class Comparison:
         rows = []
         for row in self.rows:
             cv, test = (None if part is None else part["accuracy"].with_ends() for part in (row.cv, row.test))
-            rows.append(ScoreRow(title_of(row.name), cv, test, row.kind, row.verdict))
+            rows.append(ScoreRow(row.title, cv, test, row.kind, row.verdict))
         return rows
 
     def line(self, row: ClassifierResult) -> dict[str, Any]:

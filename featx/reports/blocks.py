@@ -60,10 +60,11 @@ class Table(Block):
 
 @dataclass(frozen=True)
 class Facts(Block):
-    """A table of names and values."""
+    """A table of names and values; the words `fold` open one that is closed at first."""
 
     caption: str
     pairs: tuple[tuple[str, str], ...]
+    fold: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,10 +121,11 @@ class Picture:
 
 @dataclass(frozen=True)
 class Gallery(Block):
-    """Small images in rows."""
+    """Small images in rows, of which the first `shown` are seen and the others are closed at first."""
 
     caption: str
     pictures: tuple[Picture, ...]
+    shown: int
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def _accuracy(estimates: Mapping[str, MetricEstimate] | None) -> tuple[str, str]
 
 def _alt(comparison: Comparison) -> str:
     parts = (
-        f"{row.name} {_accuracy(row.cv)[0]} in cross-validation, {_accuracy(row.test)[0]} on test images"
+        f"{row.title} {_accuracy(row.cv)[0]} in cross-validation, {_accuracy(row.test)[0]} on test images"
         for row in comparison.rows
     )
     return f"Points with intervals, one line for each classifier: {'; '.join(parts)}."
@@ -58,7 +58,7 @@ def _accuracies(comparison: Comparison) -> Table:
         correct = comparison.correct(row)
         rows.append(
             (
-                row.name + (BASELINE if row.kind == "baseline" else ""),
+                row.title + (BASELINE if row.kind == "baseline" else ""),
                 *_accuracy(row.cv),
                 NOTHING if correct is None else fraction_percent(correct, len(comparison.y_test)),
                 _accuracy(row.test)[1],
@@ -89,12 +89,18 @@ def _other_metrics(comparison: Comparison) -> Table:
     names = [name for name in METRIC_TITLES if any(name in estimates for estimates in scored)]
     rows = tuple(
         (
-            row.name,
-            *(decimal(estimates[name].value) if name in estimates else NOTHING for name in names),
+            row.title,
+            *(_cell(estimates[name]) if name in estimates else NOTHING for name in names),
             duration(row.seconds),
         )
         for row, estimates in zip(comparison.rows, scored, strict=True)
     )
-    where = "in cross-validation" if comparison.test is None else "on the test images"
+    how = "in cross-validation" if comparison.test is None else "on the test images (percentile bootstrap)"
     header = ("classifier", *(METRIC_TITLES[name] for name in names), "time")
-    return Table(f"Other measures {where}.", header, rows, fold="Other measures")
+    return Table(f"Other measures with 95 % intervals, {how}.", header, rows, fold="Other measures")
+
+
+def _cell(estimate: MetricEstimate) -> str:
+    """Return `0.973 (0.941–0.990)`."""
+    ends = "" if estimate.interval is None else f" ({'–'.join(map(decimal, estimate.interval))})"
+    return decimal(estimate.value) + ends

@@ -8,7 +8,7 @@ from featx.data import SPLITS
 from featx.reports.blocks import Block, Facts, Gallery, Picture, Points, Section, Table
 from featx.reports.many_classes import few_classes, fold_of
 from featx.reports.model import has_random_weights
-from featx.reports.opened import SPLIT_NAMES, OpenedRun
+from featx.reports.opened import SPLIT_NAMES, OpenedRun, from_here
 from featx.reports.pictures import missing_note, thumbnails
 from featx.reports.results import score_of
 from featx.runs import RunImage
@@ -46,6 +46,7 @@ def data_section(opened: OpenedRun, anchor: str | None = None) -> Section:
     """Return the section of counts, sample images and digest; `anchor` is its id, if it is not the run's own."""
     per_class = max(1, min(SAMPLES_PER_CLASS, SAMPLES // len(opened.run.classes)))
     chosen = _sampled(opened, per_class)
+    first = len({image.label for image in chosen})
     uris = thumbnails(opened.run, chosen, "sample images")
     shown = tuple(Picture(uri, image.path, image.label) for uri, image in zip(uris, chosen, strict=True) if uri)
     caption = (
@@ -54,7 +55,7 @@ def data_section(opened: OpenedRun, anchor: str | None = None) -> Section:
     )
     blocks: list[Block] = [
         _counts(opened),
-        *([Gallery(caption, shown)] if shown else []),
+        *([Gallery(caption, shown, first)] if shown else []),
         *missing_note(uris, "sample"),
         Facts("Source of the data", _facts(opened)),
     ]
@@ -78,18 +79,22 @@ def _counts(opened: OpenedRun) -> Table:
 
 
 def _sampled(opened: OpenedRun, per_class: int) -> list[RunImage]:
-    chosen: list[RunImage] = []
+    """Return sample images: one of each class, then the others class by class."""
+    first: list[RunImage] = []
+    others: list[RunImage] = []
     for name in opened.run.classes[:SAMPLES]:
         own = [image for image in opened.run.images if image.label == name and image.role != "test"]
-        chosen += sorted(own, key=lambda image: (image.digest, image.path))[:per_class]
-    return chosen
+        own.sort(key=lambda image: (image.digest, image.path))
+        first += own[:1]
+        others += own[1:per_class]
+    return first + others
 
 
 def _facts(opened: OpenedRun) -> tuple[tuple[str, str], ...]:
     data = opened.run.manifest["data"]
     groups = {image.group for image in opened.run.images if image.group is not None}
     return (
-        ("folder of the data or of its manifest", str(data["root"])),
+        ("folder of the data or of its manifest", from_here(data["root"])),
         ("SHA-256 of contents, classes and splits", str(data["sha256"])),
         ("groups, such as patients", f"{count(len(groups))} groups" if groups else "not given"),
         ("further columns of the manifest", _listed(_extra_columns(opened)) or NOTHING),

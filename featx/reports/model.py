@@ -10,7 +10,7 @@ from typing import Any
 from featx.networks import BACKBONES, Card, is_model_file, is_random
 from featx.recipes import DenseLayer, HeadPart, ImagesPart, Recipe, ViewsPart, dump_recipe
 from featx.reports.blocks import Block, Code, Facts, Note, Section, Table
-from featx.reports.opened import OpenedRun
+from featx.reports.opened import OpenedRun, from_here
 from featx.runs import Run
 from featx.text import NOTHING, count, duration
 
@@ -48,7 +48,7 @@ def provenance_section(opened: OpenedRun) -> Section:
     manifest, recipe, metrics = opened.run.manifest, opened.run.recipe, opened.run.metrics
     penultimate = manifest["head"]["penultimate"]
     run = (
-        ("folder", str(opened.run.path)),
+        ("folder", from_here(opened.run.path)),
         ("date of training", str(manifest["created"] or NOTHING).replace("T", " ").replace("+00:00", " UTC")),
         ("time to compute or read the features", duration(metrics["seconds"]["extract"])),
         ("time to train the head", duration(metrics["seconds"]["fit"])),
@@ -68,9 +68,9 @@ def provenance_section(opened: OpenedRun) -> Section:
     )
     tables = (
         Facts("The run", run),
-        Facts("Digests", digests),
-        Facts("Versions", _pairs(manifest["versions"])),
-        Facts("Machine", _pairs(manifest["device"])),
+        Facts("Digests", digests, "Digests"),
+        Facts("Versions of Python and of the libraries", _pairs(manifest["versions"]), "Versions"),
+        Facts("The machine that trained the head", _pairs(manifest["device"]), "Machine"),
     )
     return Section("Provenance", opened.id("provenance"), tables)
 
@@ -211,7 +211,7 @@ def _settings(run: Run) -> tuple[tuple[str, str], ...]:
     if fit.schedule is not None:
         rates = ", ".join(f"{value:g}" for value in fit.schedule.values)
         epochs = ", ".join(map(str, fit.schedule.boundaries))
-        schedule = f"{fit.schedule.kind} values {rates}, changing at epochs {epochs}"
+        schedule = f"{fit.schedule.kind} values {rates}, changing after epochs {epochs}"
     return (
         ("recipe", recipe.name),
         ("image size", image_size(recipe.images)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,6 +56,15 @@ class OpenedRun:
     def release_rows(self) -> None:
         """Forget the rows, so that the memory of a page does not grow with the number of its runs."""
         self._sources.clear()
+
+
+def from_here(path: str | Path) -> str:
+    """Return a path as one would type it here: relative to the current folder if it is in it or beside it."""
+    try:
+        relative = os.path.relpath(path)
+    except ValueError:  # another drive of Windows
+        return str(path)
+    return str(path) if Path(relative).parts[:2] == (os.pardir, os.pardir) else relative
 
 
 def open_runs(folders: Sequence[str | Path], cache: Path) -> list[OpenedRun]:

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from typing import TYPE_CHECKING
+
 from featx.reports.blocks import Page
 from featx.text import small_share
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+# A share or an interval of shares, which no line should break.
+SHARES = re.compile(r"([\d.]+(?:–[\d.]+)? %|[\d.]+–[\d.]+)")
 
 
 def render(page: Page) -> str:
@@ -19,5 +28,15 @@ def render(page: Page) -> str:
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["share"] = small_share
+    environment.filters["words"] = _unbroken
     style = loader.get_source(environment, "report.css")[0]
     return environment.get_template("report.html.j2").render(page=page, style=style)
+
+
+def _unbroken(text: str) -> Markup:
+    """Return text as HTML in which no line ends within a share or an interval."""
+    from markupsafe import Markup
+
+    together = Markup('<span class="together">{}</span>')
+    parts = SHARES.split(text)
+    return Markup("").join(together.format(part) if place % 2 else part for place, part in enumerate(parts))

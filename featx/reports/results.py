@@ -31,10 +31,11 @@ from featx.text import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Misclassified images shown of each part of the data; every one adds about 6 kB.
-SHOWN = 24
+# Misclassified images of each part of the data that are on the page, every one adds about 6 kB, and those that are
+# seen at first: a row on wide screens.
+SHOWN, OPEN = 24, 4
 # Classes whose probabilities are shown for each of them.
-SHOWN_CLASSES = 4
+SHOWN_CLASSES = 3
 # Epochs in a table, about.
 EPOCHS = 1000
 # A confusion matrix of more classes is wider than a page.
@@ -100,7 +101,7 @@ def _scores(opened: OpenedRun) -> Table:
     rows = []
     for part, role in (("test", "test"), ("validation", "validation"), ("train", "fit")):
         score, ends = score_of(opened, part), loss_interval(opened.of_role(role), opened.run.classes)
-        loss_ends = NOTHING if ends is None else f"{ends[0]:.3f}–{ends[1]:.3f}"
+        loss_ends = NOTHING if ends is None else f"{decimal(ends[0])}–{decimal(ends[1])}"
         rows.append((SPLIT_NAMES.get(part, part), *score_cells(score), loss_ends))
     caption = (
         "Accuracy with Wilson's 95 % interval, and mean cross-entropy loss in nats with Student's 95 % interval, "
@@ -191,7 +192,7 @@ def _misclassified(opened: OpenedRun, role: str, chosen: Sequence[RunImage]) -> 
     uris = thumbnails(opened.run, shown, f"misclassified images ({role})")
     pictures = tuple(_picture(opened, image, uri) for image, uri in zip(shown, uris, strict=True))
     order = "sorted by the probability of the predicted class, the highest first"
-    return [Gallery(f"{caption}, {order}.{capped}", pictures), *missing_note(uris, "misclassified")]
+    return [Gallery(f"{caption}, {order}.{capped}", pictures, OPEN), *missing_note(uris, "misclassified")]
 
 
 def _picture(opened: OpenedRun, image: RunImage, uri: str | None) -> Picture:
@@ -207,7 +208,7 @@ def curves_section(opened: OpenedRun) -> Section:
     """Return the section of accuracy and loss by epoch, as curves and as numbers."""
     history = opened.run.history
     caption = (
-        "Accuracy and cross-entropy loss by epoch; the first epoch is 0. Training values are means over the batches "
+        "Accuracy and cross-entropy loss by epoch. Training values are means over the batches "
         "of an epoch, with dropout. Validation values are measured after each epoch, without dropout."
     )
     figure = drawing(lambda: _curves(history), opened.id("curves"), _curves_alt(history), caption)
@@ -240,7 +241,7 @@ def _epochs(history: Sequence[Mapping[str, float | None]]) -> Table:
     listed = [*history[:-1:step], history[-1]]
     rows = tuple(
         (
-            str(int(epoch["epoch"] or 0)),
+            count(int(epoch["epoch"] or 0) + 1),
             f"{epoch['learning_rate']:g}",
             decimal(epoch["loss"], 4),
             percent(epoch["accuracy"]),
@@ -257,5 +258,7 @@ def _epochs(history: Sequence[Mapping[str, float | None]]) -> Table:
         "validation loss",
         "validation accuracy",
     )
-    words, which = (f" Every {step}th epoch and the last.", "some epochs") if step > 1 else ("", "each epoch")
+    words, which = "", "each epoch"
+    if step > 1:
+        words, which = f" Every {step}th epoch from the first on, and the last.", "some epochs"
     return Table(f"By epoch; losses in nats.{words}", header, rows, fold=f"Values of {which} ({count(len(rows))})")

@@ -88,13 +88,17 @@ def test_misclassified_images_are_sorted_by_probability(
     titles = [item.all("p", class_="title")[0].text for item in items]
     assert titles == [f"{name}, predicted as covid" for name in true_classes]
     shares = [item.all("dl")[0].text for item in items]
-    assert shares[0] == "covid 70.0 % normal 30.0 % pneumonia_bac 0.0 % pneumonia_vir 0.0 %"
-    assert shares[-1] == "covid 50.0 % pneumonia_vir 50.0 % normal 0.0 % pneumonia_bac 0.0 %"
+    assert shares[0] == "covid 70.0 % normal 30.0 % pneumonia_bac 0.0 %"
+    assert shares[-1] == "covid 50.0 % pneumonia_vir 50.0 % normal 0.0 %"
     assert [item.all("div", class_="own")[0].all("dt")[0].text for item in items] == true_classes
+    # Those after the first are closed at first.
+    (fold,) = gallery.all("details")
+    assert (fold.all("summary")[0].text, len(fold.all("li"))) == ("5 more", 5)
     monkeypatch.setattr("featx.reports.results.SHOWN", 4)
     gallery = read_page(report(run, without=SLOW).file).id("errors").all("figure", class_="gallery")[0]
     assert gallery.all("figcaption")[0].text.endswith("The first 4 are shown.")
     assert len(gallery.all("li")) == 4
+    assert not gallery.all("details")
 
 
 def test_layers_add_up(page: Node, fitted: FitResult) -> None:
@@ -125,6 +129,9 @@ def test_data_is_counted_and_shown(page: Node, fitted: FitResult) -> None:
     gallery = data.all("figure", class_="gallery")[0]
     shown = [item.all("p", class_="name")[0].text for item in gallery.all("li")]
     assert len(shown) == len(set(shown)) == 20
+    # One of each class is seen at first.
+    seen = [item.all("p", class_="title")[0].text for item in gallery.all("ul")[0].all("li")]
+    assert seen == CLASSES
     assert {Path(name).parts[0] for name in shown} == {"train"}
     assert all(node.attributes["src"].startswith("data:image/jpeg;base64,") for node in gallery.all("img"))
     assert read_json(fitted.run / "manifest.json")["data"]["sha256"] in data.text
@@ -132,7 +139,7 @@ def test_data_is_counted_and_shown(page: Node, fitted: FitResult) -> None:
 
 def test_every_epoch_has_a_row(page: Node, fitted: FitResult) -> None:
     table = page.id("training").table("By epoch")
-    assert [row[0] for row in table[1:]] == ["0", "1", "2", "3"]
+    assert [row[0] for row in table[1:]] == ["1", "2", "3", "4"]
     assert [row[2] for row in table[1:]] == [f"{epoch.loss:.4f}" for epoch in fitted.history]
     assert [row[5] for row in table[1:]] == [f"{100 * (epoch.val_accuracy or 0):.1f} %" for epoch in fitted.history]
 
@@ -155,7 +162,7 @@ def test_maps_show_all_images_and_their_silhouettes(page: Node, fitted: FitResul
     assert row[4] == three_digits(silhouette_score(table.X, table.labels))
     data = json.loads(maps.all("script", type="application/json")[0].text)
     assert len(data["names"]) == 24 + 12
-    assert len([name for group in data["groups"] if group["added"] for name in group["index"]]) == 12
+    assert len([name for group in data["groups"] if group["placed"] for name in group["index"]]) == 12
 
 
 def test_cluster_quality_is_that_of_both_layers(page: Node, fitted: FitResult) -> None:
@@ -180,13 +187,19 @@ def test_other_classifiers_are_those_of_compare(
     written = report(fitted.run, out=tmp_path / "page.html", cache=cache, without=["maps", "clusters"])
     section = read_page(written.file).id("comparison")
     rows = {row[0]: row[1:] for row in section.table("Classifiers on the backbone features")[1:]}
-    assert set(rows) == {"logreg", "knn", "majority (baseline)", "head"}
+    assert set(rows) == {"logistic regression", "nearest neighbours", "most frequent class (baseline)", "head"}
     comparison = compare(fitted.run, cache=cache, **few)
     for row in comparison.rows:
-        own = rows[row.name + (" (baseline)" if row.kind == "baseline" else "")]
+        own = rows[row.title + (" (baseline)" if row.kind == "baseline" else "")]
         assert own[2].startswith(f"{comparison.correct(row)}/12 = ")
         assert own[0] == ("–" if row.cv is None else f"{100 * row.cv['accuracy'].value:.1f} %")
         assert own[-1] == row.verdict
     assert rows["head"][2].startswith(f"{fitted.test.correct}/12 = ")
     alternative = section.all("div", class_="card")[0].attributes["aria-label"]
-    assert all(row.name in alternative for row in comparison.rows)
+    assert all(row.title in alternative for row in comparison.rows)
+    areas = {row[0]: row[3] for row in section.table("Other measures")[1:]}
+    found = comparison.row("logreg").test
+    assert found is not None
+    ends = found["roc_auc"].interval
+    assert ends is not None
+    assert areas["logistic regression"] == f"{found['roc_auc'].value:.3f} ({ends[0]:.3f}–{ends[1]:.3f})"

@@ -38,9 +38,13 @@ class Node:
 
     @property
     def text(self) -> str:
-        """All text within, with single spaces."""
-        parts = [child.text if isinstance(child, Node) else child for child in self.children]
-        return " ".join(" ".join(parts).split())
+        """All text within, with single spaces; elements stand apart, except those that only keep words together."""
+        text, apart = "", " "
+        for child in self.children:
+            within = isinstance(child, Node) and child.attributes.get("class") == "together"
+            text += ("" if within else apart) + (child.text if isinstance(child, Node) else child)
+            apart = "" if within else " "
+        return " ".join(text.split())
 
     def table(self, caption: str) -> list[list[str]]:
         """The cells of the only table whose caption begins with this text, by row, the header first."""
