@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from featx.cli import console, options
 
 if TYPE_CHECKING:
     from featx.runs import FitResult
+
+ClassWeight = Literal["balanced"]
 
 
 @options.command
@@ -23,6 +25,20 @@ def command(
     epochs: Annotated[int | None, options.fitting_option(help="Number of epochs of training.")] = None,
     batch_size: Annotated[int | None, options.fitting_option(help="Images in a training step.")] = None,
     learning_rate: Annotated[float | None, options.fitting_option(help="Learning rate of Adam.")] = None,
+    weight_decay: Annotated[
+        float | None,
+        options.fitting_option(help="Times the learning rate, the share that a step takes off the head's kernels."),
+    ] = None,
+    class_weight: Annotated[
+        ClassWeight | None,
+        options.fitting_option(help="balanced: images of rare classes count more in the training loss."),
+    ] = None,
+    patience: Annotated[
+        int | None,
+        options.fitting_option(
+            help="Stop after so many epochs without a lower validation loss, and keep the best epoch; 0: never stop."
+        ),
+    ] = None,
     validation: Annotated[
         float | None,
         options.fitting_option(help="Share of the train split that is held out for validation, 0 to 1."),
@@ -48,6 +64,9 @@ def command(
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        class_weight=class_weight,
+        patience=patience,
         validation=validation,
         views=views,
         precision=precision,
@@ -65,17 +84,7 @@ def command(
 
 def show(result: FitResult) -> None:
     """Print a trained run for people."""
-    parameters = result.parameters
-    seconds = result.seconds
-    console.print_table(
-        [
-            ("parameters", f"{parameters['total']:,} ({parameters['trainable']:,} trainable)"),
-            ("trained", f"{len(result.history)} epochs of {result.steps} steps, engine {result.engine}"),
-            ("train", str(result.train)),
-            ("validation", str(result.validation)),
-            ("test", str(result.test)),
-            ("time", f"features {seconds['extract']:.1f} s, training {seconds['fit']:.1f} s"),
-            ("run", str(result.run)),
-        ]
-    )
+    console.print_table(result.overview()[1])
     console.print_lines(["In parentheses: 95 % intervals (Wilson)."])
+    if result.stopping is not None:
+        console.print_lines([f"{result.stopping[0].upper()}{result.stopping[1:]}."])

@@ -63,6 +63,7 @@ ClassNames = Annotated[list[str], Field(min_length=2), AfterValidator(_distinct)
 Width = Annotated[int, Field(ge=1, lt=2**31)]
 """Number of features in a row."""
 _Count = Annotated[int, Field(ge=0, lt=2**63)]
+_Epoch = Annotated[int, Field(ge=1, lt=2**63)]
 _Seconds = Annotated[float, Field(ge=0, lt=1e12)]
 
 
@@ -137,6 +138,9 @@ class _Parameters(Document):
 class Metrics(Document):
     """The document `metrics.json`."""
 
+    best_epoch: _Epoch | None = None
+    kept_epoch: _Epoch | None = None
+    stopped: bool = False
     steps: _Count
     train: _Score
     validation: _Score

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from featx.data import SPLITS
 from featx.errors import FeatxError, RunError, reason_of
 from featx.files import check_folder, is_file, open_file, unwritable
+from featx.heads import describe_stopping
 from featx.networks import Card, card_of
 from featx.recipes import Recipe, load_recipe, with_network_beside
 from featx.runs.documents import Manifest, Metrics, read_document
@@ -135,6 +136,15 @@ class Run:
             RunError: `history.csv` is missing or damaged.
         """
         return self._read(HISTORY, "epochs", lambda path: [_epoch(row) for row in _table(path, EPOCH)])
+
+    @property
+    def stopping(self) -> str | None:
+        """A clause on which epoch was best and whether it is kept; None if it is the last of all epochs.
+
+        Raises:
+            RunError: `history.csv` is missing or damaged.
+        """
+        return describe_stopping([row["val_loss"] for row in self.history], self.recipe.fit)
 
     def _read(self, name: str, what: str, parse: Callable[[Path], T]) -> T:
         path = self.path / name

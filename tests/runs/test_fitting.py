@@ -201,6 +201,78 @@ def test_without_validation_all_training_images_are_used(home: Path, tmp_path: P
     metrics = as_json(tmp_path / "run" / "metrics.json")
     assert metrics["validation"] == {"n": 0, "correct": 0, "accuracy": None, "interval": None, "loss": None}
     assert {row["val_loss"] for row in read_table(tmp_path / "run" / "history.csv")} == {""}
+    assert (metrics["best_epoch"], metrics["kept_epoch"], metrics["stopped"]) == (None, 4, False)
+    assert none.stopping is None
+
+
+# When training stops.
+
+
+@pytest.mark.parametrize("engine", ["fused", "keras"])
+def test_patience_stops_training_and_scores_the_best_epoch(
+    engine: FitEngine, home: Path, tmp_path: Path, recipe: Recipe
+) -> None:
+    """At a learning rate at which the validation loss soon rises."""
+    fields = {"fit.epochs": 40, "fit.learning_rate": 0.05}
+    restless = recipe.replaced(fields)
+
+    def fit(name: str, **further: Any) -> FitResult:
+        return fit_head(home / "data", restless, out=tmp_path / name, cache=home / "cache", engine=engine, **further)
+
+    all_epochs, stopped = fit("all"), fit("stopped", patience=3)
+    losses = [epoch.val_loss or 0.0 for epoch in all_epochs.history]
+    trained = len(stopped.history)
+    best = int(np.argmin(losses[:trained]))
+    assert trained == best + 1 + 3 < 40
+    assert [epoch.val_loss for epoch in stopped.history] == pytest.approx(losses[:trained], rel=1e-3)
+    assert (stopped.best_epoch, stopped.kept_epoch, stopped.stopped) == (best + 1, best + 1, True)
+    assert stopped.validation.loss == pytest.approx(losses[best], rel=1e-3)
+    assert f"stopped at epoch {trained} of 40; the weights of epoch {best + 1}, " in str(stopped.stopping)
+    assert (all_epochs.kept_epoch, all_epochs.stopped) == (40, False)
+    assert all_epochs.validation.loss == pytest.approx(losses[-1], rel=1e-3)
+    assert "and has risen since" in str(all_epochs.stopping)
+
+    metrics, run = as_json(stopped.run / "metrics.json"), read_run(stopped.run)
+    assert [metrics[name] for name in ("epochs", "best_epoch", "kept_epoch")] == [trained, best + 1, best + 1]
+    assert len(read_table(stopped.run / "history.csv")) == trained
+    assert run.recipe.fit.patience == 3
+    assert run.stopping == stopped.stopping
+    # What is stored is the kept head.
+    rows = [row for row in read_table(stopped.run / "predictions.csv") if row["role"] == "validation"]
+    loss = np.mean([-math.log(float(row[f"p_{row['label']}"])) for row in rows])
+    assert loss == pytest.approx(losses[best], rel=1e-3)
+    check_predictions(stopped)
+
+
+def test_patience_without_validation_images_is_refused_before_any_work(
+    home: Path, tmp_path: Path, recipe: Recipe
+) -> None:
+    cache = tmp_path / "cache"
+    with pytest.raises(RecipeError, match=r"has no split val and fit\.validation is 0; hold out a share"):
+        fit_head(home / "data", recipe, out=tmp_path / "run", cache=cache, patience=5, validation=0.0)
+    assert nothing_extracted(cache)
+    data = Path(shutil.copytree(home / "data", tmp_path / "data"))
+    (data / "test").rename(data / "val")
+    fitted = fit_head(data, recipe, out=tmp_path / "run", cache=home / "cache", patience=5, validation=0.0)
+    assert fitted.kept_epoch == fitted.best_epoch
+
+
+def test_balanced_classes_count_the_same(home: Path, tmp_path: Path, recipe: Recipe) -> None:
+    """One class has a quarter of the images; balanced, it is predicted with a higher probability."""
+    data = Path(shutil.copytree(home / "data", tmp_path / "data"))
+    for path in files_of(data / "train" / "covid")[2:]:
+        path.unlink()
+    fields = {"fit.epochs": 30, "fit.learning_rate": 1e-2, "fit.validation": 0.5}
+    few = recipe.replaced(fields)
+    plain = fit_head(data, few, out=tmp_path / "plain", cache=home / "cache")
+    balanced = fit_head(data, few, out=tmp_path / "balanced", cache=home / "cache", class_weight="balanced")
+
+    def mean_share(result: FitResult) -> float:
+        rows = [row for row in read_table(result.run / "predictions.csv") if row["role"] != "fit"]
+        return float(np.mean([float(row["p_covid"]) for row in rows]))
+
+    assert mean_share(balanced) > mean_share(plain)
+    assert read_run(balanced.run).recipe.fit.class_weight == "balanced"
 
 
 def test_a_split_val_is_used_for_validation(home: Path, tmp_path: Path, recipe: Recipe) -> None:

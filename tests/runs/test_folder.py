@@ -33,6 +33,30 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+# Runs of earlier versions.
+
+
+def test_scores_of_a_run_without_its_best_epoch_are_read(run: Path) -> None:
+    score = {"n": 4, "correct": 3, "loss": 0.5}
+    parameters = {"total": 3, "trainable": 2, "non_trainable": 1}
+    document = {
+        "steps": 3,
+        "train": score,
+        "validation": score,
+        "test": score,
+        "parameters": parameters,
+        "seconds": {"extract": 1.0, "fit": 1.0},
+        "engine": "fused",
+        "epochs": 30,
+    }
+    write_json(run / runs.METRICS, document)
+    found = read_run(run).metrics
+    assert (found["best_epoch"], found["kept_epoch"], found["stopped"]) == (None, None, False)
+    write_json(run / runs.METRICS, {**document, "best_epoch": 0})
+    with pytest.raises(RunError, match="best_epoch: input should be greater than or equal to 1"):
+        _ = read_run(run).metrics
+
+
 # Where a run may go.
 
 
