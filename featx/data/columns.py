@@ -6,12 +6,13 @@ import difflib
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featx.data.dataset import first_few
+from featx.data.dataset import first_few, in_sentence
 from featx.data.splits import split_of_cell
-from featx.errors import DataError
+from featx.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,10 +21,25 @@ log = logging.getLogger("featx")
 
 TEXT_COLUMNS = ("path", "label", "split", "group")  # the columns that featx uses; all are read as text
 MAX_COLUMNS = 10_000
-OTHER_NAMES = {
-    "path": ("file", "filename", "filepath", "image", "imagepath", "img", "imageid", "id"),
-    "label": ("labels", "class", "category", "target", "diagnosis"),
+# Other names of columns, without spaces and underscores. A table's only column with such a name is used; names of the
+# second line for paths, which may also say something else, if there is none of the first.
+OTHER_NAMES: dict[str, tuple[tuple[str, ...], ...]] = {
+    "path": (
+        (
+            *("file", "files", "filename", "filepath", "fullpath", "relativepath", "paths"),
+            *("imagepath", "imagefile", "imagefilename", "imgpath", "imgfile"),
+        ),
+        ("image", "images", "imagename", "imageindex", "imageid", "img", "imgname", "imgid", "id"),
+    ),
+    "label": (
+        (
+            *("labels", "class", "classes", "classname", "classlabel", "labelname", "category", "target", "species"),
+            *("diagnosis", "dx", "finding", "findings", "findinglabels"),
+        ),
+    ),
 }
+NONE = "none"  # chosen as group or split: there is none, whatever columns there are
+HIDDEN = " (not used)"  # after the name of a column of which another has the meaning
 # Names, without spaces and underscores, of columns that may say the split or the group.
 _SPLIT_LIKE = {
     "set",
@@ -38,7 +54,9 @@ _SPLIT_LIKE = {
     "traintest",
 }
 _SPLIT_FLAG = re.compile(r"(is|for)?(train|training|test|testing|val|valid|validation)(set)?")
-_GROUP_LIKE = re.compile(r"(patient|subject|participant|person|individual|case)(s?|id|no|nr|num|number|key|name)")
+_GROUP_LIKE = re.compile(
+    r"(patient|subject|participant|person|individual|case|lesion)(s?|id|no|nr|num|number|key|name)"
+)
 
 
 def checked_names(
@@ -46,15 +64,17 @@ def checked_names(
 ) -> list[str]:
     """Return the names of columns without surrounding spaces; a column with an empty name is left out later.
 
-    A name like Split, PATH or " group" is that of `TEXT_COLUMNS`, unless there is a column with exactly that name.
-    `chosen` says which columns have another name, see `chosen_columns`.
+    A column that means something under another name gets the name of its meaning: one that is chosen, see
+    `chosen_columns`; one like Split, PATH or " group"; and the only one with a name like `filename` or `class`, see
+    `OTHER_NAMES`, which a notice says. One that is not used although it has the name ends in `HIDDEN`.
 
     Raises:
         DataError: There is no column `path`, a column is there twice, or there are more than `MAX_COLUMNS`.
     """
     check_number(manifest, len(names))
     names = [name.strip().strip("\ufeff\u200b").strip() for name in names]
-    names = _renamed(manifest, _with_chosen(manifest, names, chosen or {}))
+    chosen = chosen or {}
+    names = _recognised(manifest, _renamed(manifest, _with_chosen(manifest, names, chosen), chosen))
     columns = [name for name in names if name]
     if "path" not in columns:
         raise _missing(manifest, columns, labelled)
@@ -66,15 +86,44 @@ def checked_names(
 
 
 def _with_chosen(manifest: Path, names: Sequence[str], chosen: Mapping[str, str]) -> list[str]:
-    """Return the names of columns; a chosen one has the name of what it means, and a former one of that name not."""
+    """Return the names of columns; a chosen one has the name of its meaning, and a former one of that name not."""
+    new: dict[str, str] = {}
     for meaning, name in chosen.items():
-        if name not in names:
-            close = difflib.get_close_matches(name, [each for each in names if each], n=1, cutoff=0.6)
-            hint = f"did you mean {close[0]}?" if close else f"choose another --{meaning}-column."
+        if name in new:
+            raise UsageError(
+                f"Expected different columns for {new[name]} and {meaning}, received {name} for both; choose another "
+                f"--{meaning}-column."
+            )
+        if name in names:
+            new[name] = meaning
+        elif not (name == NONE and meaning in ("group", "split")):
+            hints = [each for each in names if _plain(each) == _plain(name)]
+            hints += difflib.get_close_matches(name, [each for each in names if each], n=1, cutoff=0.6)
+            hint = f"did you mean {hints[0]}?" if hints else f"choose another --{meaning}-column."
             raise DataError(f"Expected the column {name} in {manifest}, found {_some(names)}; {hint}")
-    new = {name: meaning for meaning, name in chosen.items()}
-    hidden = {meaning: f"{meaning} (not used)" for meaning in chosen}
+    hidden = {meaning: f"{meaning}{HIDDEN}" for meaning in chosen}
     return [new.get(name, hidden.get(name, name)) for name in names]
+
+
+def _recognised(manifest: Path, names: Sequence[str]) -> list[str]:
+    """Return the names of columns; the only one that is named like paths or labels has the name of that."""
+    new: dict[str, str] = {}
+    for meaning in OTHER_NAMES:
+        likely = [] if meaning in names else _likely(meaning, names)
+        if len(likely) == 1:
+            new[likely[0]] = meaning
+            what = {"path": "the paths of the images", "label": "the classes"}[meaning]
+            text = "Column %s of %s has %s; choose another with --%s-column."
+            log.info(text, in_sentence(likely[0]), manifest.name, what, meaning)
+    return [new.get(name, name) for name in names]
+
+
+def _likely(meaning: str, names: Sequence[str]) -> list[str]:
+    """Return the columns that are named like paths or labels: those with the clearest kind of name."""
+    for others in OTHER_NAMES[meaning]:
+        if likely := [name for name in names if _plain(name) in others]:
+            return likely
+    return []
 
 
 def check_number(manifest: Path, columns: int) -> None:
@@ -107,10 +156,15 @@ def check_labels(manifest: Path, table: pa.Table) -> None:
 def _missing(manifest: Path, columns: Sequence[str], labelled: bool) -> DataError:
     required = ["path", "label"] if labelled else ["path"]
     missing = [name for name in required if name not in columns]
-    hints = [f"did you mean {like} for {name}?" for name in missing for like in _lookalikes(name, columns)]
+    hints = [
+        f"did you mean {' or '.join(like)} for {name}? Choose with --{name}-column."
+        for name in missing
+        if (like := _lookalikes(name, columns))
+    ]
+    advice = f"add or rename {' and '.join(missing)}, or choose with --{missing[0]}-column."
     return DataError(
         f"Expected column{'s' * labelled} {' and '.join(required)} in {manifest}, found "
-        f"{_some(columns)}; {' '.join(hints) or 'add or rename ' + ' and '.join(missing) + '.'}"
+        f"{_some(columns)}; {' '.join(hints) or advice}"
     )
 
 
@@ -119,48 +173,83 @@ def known_columns(names: Sequence[str]) -> int:
     return len({_plain(name) for name in names}.intersection(TEXT_COLUMNS))
 
 
-def plain_split_column(table: pa.Table) -> str | None:
-    """Return the column that says the split under another name, such as `set` or `partition`; None without one.
+def with_split_and_group(manifest: Path, table: pa.Table, chosen: Mapping[str, str]) -> pa.Table:
+    """Return a labelled table whose columns for split and group have these names, if others say it beyond doubt.
 
-    There must be no column `split`, only one such column, and nothing but the names of splits in it.
+    A notice says which these are, and which columns look as if they were meant for it but are not used.
     """
-    if "split" in table.column_names:
-        return None
-    named = [name for name in table.column_names if _plain(name) in _SPLIT_LIKE and _has_splits(table, name)]
-    return named[0] if len(named) == 1 else None
+    for meaning, likely, consequence in (
+        ("split", _split_columns, "the split of each image"),
+        ("group", _group_columns, "groups, whose images stay together"),
+    ):
+        if meaning in chosen or meaning in table.column_names:
+            continue
+        found = likely(table)
+        if len(found) == 1:
+            # Groups decide which images are held out together, so this is also said where Python shows warnings only.
+            level = logging.WARNING if meaning == "group" else logging.INFO
+            text = "Column %s of %s has %s; choose another with --%s-column, or none."
+            log.log(level, text, in_sentence(found[0]), manifest.name, consequence, meaning)
+            new = {found[0]: meaning}
+            table = table.rename_columns([new.get(name, name) for name in table.column_names])
+    _notice_unused(manifest, table, chosen)
+    return table
 
 
-def notice_unused(manifest: Path, table: pa.Table) -> None:
+def _split_columns(table: pa.Table) -> list[str]:
+    """Return the columns with a name such as `set` or `partition` and nothing but the names of splits in them."""
+    return [name for name in table.column_names if _plain(name) in _SPLIT_LIKE and _has_splits(table, name)]
+
+
+def _group_columns(table: pa.Table) -> list[str]:
+    """Return the columns with a name such as `patient_id` that divide the images into more groups than classes."""
+    least = 1 + max(2, _number_of_values(table, "label"))
+    named = [name for name in _repeating_groups(table) if _plain(name) not in ("case", "cases")]
+    return [name for name in named if _number_of_values(table, name) >= least]
+
+
+def _repeating_groups(table: pa.Table) -> list[str]:
+    """Return the columns with a name such as `patient_id` in which some value is there more than once."""
+    return [
+        name
+        for name in table.column_names
+        if name not in TEXT_COLUMNS
+        and may_be_group(name)
+        and _number_of_values(table, name) < table.num_rows - table[name].null_count
+    ]
+
+
+def may_be_group(name: str) -> bool:
+    """Tell whether a column may say which patient an image is of, by its name; it is then read as text."""
+    return _GROUP_LIKE.fullmatch(_plain(name)) is not None
+
+
+def _notice_unused(manifest: Path, table: pa.Table, chosen: Mapping[str, str]) -> None:
     """Give notice of further columns that look as if they were meant for split or group."""
     names = table.column_names
-    others = [name for name in names if name not in TEXT_COLUMNS]
-    if "split" not in names:
+    if "split" not in names and "split" not in chosen:
         splits = [
             name
-            for name in others
-            if (_plain(name) in _SPLIT_LIKE or _SPLIT_FLAG.fullmatch(_plain(name)) or _has_splits(table, name))
+            for name in names
+            if name not in TEXT_COLUMNS
+            and (_plain(name) in _SPLIT_LIKE or _SPLIT_FLAG.fullmatch(_plain(name)) or _has_splits(table, name))
             and _number_of_values(table, name) > 1
         ]
         if splits:
             log.warning(
                 "All images of %s are used alike, because it has no column split; %s is kept as a further column, so "
-                "rename it to split, with train, val or test in its cells, if it says which images are for testing.",
+                "name it with --split-column, with train, val or test in its cells, if it says which images are for "
+                "testing.",
                 manifest.name,
                 first_few(splits),
             )
-    if "group" not in names:
-        groups = [
-            name
-            for name in others
-            if _GROUP_LIKE.fullmatch(_plain(name))
-            and _number_of_values(table, name) < table.num_rows - table[name].null_count
-        ]
-        if groups:
-            log.warning(
-                "Column %s of %s is kept as a further column; rename it to group to keep images of each together.",
-                first_few(groups),
-                manifest.name,
-            )
+    if "group" not in names and "group" not in chosen and (groups := _repeating_groups(table)):
+        log.warning(
+            "Column %s of %s is kept as a further column; name it with --group-column to keep images of each "
+            "together.",
+            first_few(groups),
+            manifest.name,
+        )
 
 
 def _one_hot(table: pa.Table) -> list[str]:
@@ -177,10 +266,12 @@ def _one_hot(table: pa.Table) -> list[str]:
     return marks if pc.unique(total).to_pylist() == [1] else []
 
 
-def _renamed(manifest: Path, names: Sequence[str]) -> list[str]:
+def _renamed(manifest: Path, names: Sequence[str], chosen: Mapping[str, str]) -> list[str]:
+    """Return the names of columns; one like Split has the name of `TEXT_COLUMNS` that is missing and not chosen."""
+    wanted = {name for name in TEXT_COLUMNS if name not in names and name not in chosen}
     meant: dict[str, list[str]] = {}
     for name in names:
-        if name and name not in TEXT_COLUMNS and _plain(name) in TEXT_COLUMNS and _plain(name) not in names:
+        if _plain(name) in wanted:
             meant.setdefault(_plain(name), []).append(name)
     for plain, written in meant.items():
         if len(written) > 1:
@@ -198,13 +289,17 @@ def _plain(name: str) -> str:
 
 
 def _some(names: Sequence[str]) -> str:
+    if not any(names):
+        return "none"
     return ", ".join(names[:30]) + (f", … ({len(names)} columns)" if len(names) > 30 else "")
 
 
 def _lookalikes(wanted: str, columns: Sequence[str]) -> list[str]:
-    """The column that a user may have meant by a required name; at most one."""
+    """Return the columns that a user may have meant by a required name: all that are named so, else the closest."""
+    if likely := _likely(wanted, columns):
+        return likely[:5]
     plain = {_plain(name): name for name in columns[:1000] if name not in TEXT_COLUMNS}
-    for name in (wanted, *OTHER_NAMES[wanted]):
+    for name in (wanted, *chain.from_iterable(OTHER_NAMES[wanted])):
         for close in difflib.get_close_matches(name, list(plain), n=1, cutoff=0.75):
             return [plain[close]]
     return []

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-import math
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featx.data.columns import TEXT_COLUMNS, check_labels, notice_unused, plain_split_column
+from featx.data.columns import HIDDEN, TEXT_COLUMNS, check_labels, with_split_and_group
 from featx.data.splits import is_unclear_split, split_of_cell
-from featx.data.tables import FRAME, PARQUET_ENDINGS, read_table, table_of_frame
+from featx.data.tables import FRAME, PARQUET_ENDINGS, read_table, table_of_frame, text_of_cell
 from featx.errors import DataError, reason_of
 
 if TYPE_CHECKING:
@@ -41,31 +40,30 @@ def read_manifest(manifest: Path, *, labelled: bool = True, chosen: Mapping[str,
     A CSV file is in UTF-8, with or without a byte order mark, and separated by comma, semicolon or tab. The columns
     `path`, `label`, `split` and `group` are read as text, so that the label 01 stays 01 in a CSV file. Numbers in a
     Parquet file become text as people write them: 1 and 1.0 become "1". If `labelled`, each row must have a label.
-    A column like `set` or `partition` with nothing but the names of splits is taken for `split`. `chosen` has the
-    columns that mean what their names do not say, see `chosen_columns`.
+    Columns with other names are used as `checked_names` and `with_split_and_group` say; `chosen` has those that are
+    chosen, see `chosen_columns`.
     """
     is_parquet = manifest.suffix.lower() in PARQUET_ENDINGS
     table = read_table(manifest, labelled, chosen or {})
-    return _rows(manifest, table, labelled, first=1 if is_parquet else 2)
+    return _rows(manifest, table, labelled, chosen or {}, first=1 if is_parquet else 2)
 
 
 def read_frame(frame: Any, *, labelled: bool = True, chosen: Mapping[str, str] | None = None) -> list[Row]:
-    """Read the rows of a data frame of pandas, polars or PyArrow as those of a Parquet file, see `read_manifest`."""
-    return _rows(FRAME, table_of_frame(frame, labelled, chosen or {}), labelled, first=1)
+    """Read the rows of a data frame of pandas, polars or PyArrow as those of a Parquet file, see `read_manifest`.
+
+    The first row is row 0 in messages, as in pandas' `iloc`.
+    """
+    table = table_of_frame(frame, labelled, chosen or {})
+    return _rows(FRAME, table, labelled, chosen or {}, first=0)
 
 
-def _rows(manifest: Path, table: pa.Table, labelled: bool, *, first: int) -> list[Row]:
+def _rows(manifest: Path, table: pa.Table, labelled: bool, chosen: Mapping[str, str], *, first: int) -> list[Row]:
     """The rows of a table; the first one has the number `first` in messages."""
     if table.num_rows == 0:
         raise DataError(f"Expected a row for each image in {manifest}, found no rows.")
-    if labelled:
-        check_labels(manifest, table)
-    elsewhere = plain_split_column(table)
-    if elsewhere:
-        log.info("Column %s of %s says the split of each image.", elsewhere, manifest.name)
-        table = table.append_column("split", table[elsewhere])
     if labelled:  # where labels do not matter, splits and groups do not either
-        notice_unused(manifest, table)
+        check_labels(manifest, table)
+        table = with_split_and_group(manifest, table, chosen)
     others = [name for name in table.column_names if name not in TEXT_COLUMNS]
     cells = zip(*(_text_column(table, name) for name in TEXT_COLUMNS), strict=True)
     extras = _plain_values(manifest, table, others)
@@ -89,6 +87,8 @@ def _plain_values(manifest: Path, table: pa.Table, names: Sequence[str]) -> list
                 f"Column {name} of {manifest} has values that Python cannot hold ({reason_of(error)}); save it as "
                 "text."
             ) from error
+    # A column of which another has the meaning keeps its own name.
+    columns = {name.removesuffix(HIDDEN): values for name, values in columns.items()}
     return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)] or [
         {} for _ in range(table.num_rows)
     ]
@@ -98,17 +98,8 @@ def _text_column(table: pa.Table, name: str) -> list[str | None]:
     """A column's cells as text; None for an empty cell, and for all if the table has no such column."""
     if name not in table.column_names:
         return [None] * table.num_rows
-    texts = [_text(value) for value in table[name].to_pylist()]
+    texts = [text_of_cell(value) for value in table[name].to_pylist()]
     return texts if name == "path" else [text and unicodedata.normalize("NFC", text).strip() for text in texts]
-
-
-def _text(value: Any) -> str | None:
-    """A cell as text; None if it is empty."""
-    # Integers with missing values are often written to Parquet as floats: 1.0 means 1, and NaN a missing value.
-    if isinstance(value, float):
-        value = None if math.isnan(value) else int(value) if value.is_integer() else value
-    text = "" if value is None else str(value)
-    return text if text.strip() else None
 
 
 def _check_cells(

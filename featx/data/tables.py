@@ -5,12 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import logging
+import math
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featx.data.columns import TEXT_COLUMNS, check_number, checked_names, known_columns
+import numpy as np
+
+from featx.data.columns import TEXT_COLUMNS, check_number, checked_names, known_columns, may_be_group
 from featx.data.dataset import first_few
 from featx.errors import DataError, reason_of
 from featx.files import open_file, read_file
@@ -25,7 +29,7 @@ CSV_ENDINGS = (".csv", ".tsv")
 PARQUET_ENDINGS = (".parquet", ".pq")
 MAX_BYTES = 512 * 2**20  # of what a Parquet file holds when it is unpacked
 MAX_CELLS = 50_000_000
-FRAME = Path("The data frame")  # in messages instead of a manifest's name
+FRAME = Path("the data frame")  # in messages instead of a manifest's name
 MAX_LINE = 8 * 2**20  # bytes of a line of a CSV file
 
 
@@ -58,35 +62,96 @@ def read_table(manifest: Path, labelled: bool, chosen: Mapping[str, str]) -> pa.
 
 def is_frame(data: object) -> bool:
     """Tell whether something is a data frame or table of pandas, polars or PyArrow."""
-    return hasattr(data, "__arrow_c_stream__") and hasattr(data, "columns")
+    return hasattr(data, "columns") and (hasattr(data, "__arrow_c_stream__") or hasattr(data, "iloc"))
 
 
 def table_of_frame(frame: Any, labelled: bool, chosen: Mapping[str, str]) -> pa.Table:
-    """Return the named columns of a data frame, see `read_table`; its index is left out."""
+    """Return the named columns of a data frame, see `read_table`, without its index.
+
+    Columns that Arrow cannot hold, and those of lists or records, are left out, which a notice says.
+    """
     import pyarrow as pa
 
     names = [str(name) for name in getattr(frame, "column_names", frame.columns)]
-    columns = [_arrow_column(frame, number) for number in range(len(names))]
     checked = checked_names(FRAME, names, labelled, chosen)
-    try:
-        table = pa.table(columns, names=checked)
-        return _without_nanoseconds(table.select([name for name in checked if name]))
-    except pa.ArrowException as error:
-        raise DataError(f"{FRAME} cannot be read ({reason_of(error)}); pass columns of text or numbers.") from error
+    get = partial(_pandas_column, frame) if hasattr(frame, "iloc") else _arrow_table(frame).column
+    columns, left_out = {}, []
+    for number, name in enumerate(checked):
+        try:
+            column = _plain_column(get(number))
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            column = None
+        if column is None and name in TEXT_COLUMNS:
+            raise DataError(
+                f"Expected text or numbers in column {names[number]} of {FRAME}, used as {name}, received other "
+                f"values; convert it to text, or choose another --{name}-column. Pass images in memory as a list or "
+                "array, with labels."
+            )
+        if column is None:
+            left_out.append(names[number])
+        elif name:
+            columns[name] = column
+    if left_out:
+        log.info("Columns of other values than text and numbers were left out of %s: %s", FRAME, first_few(left_out))
+    return _without_nanoseconds(pa.table(columns))
 
 
-def _arrow_column(frame: Any, number: int) -> Any:
-    """A column of a data frame for PyArrow; paths become text."""
+def _plain_column(column: Any) -> Any:
+    """Return a column of texts, numbers or times for a table; None for one of lists, bytes or other objects."""
     import pyarrow as pa
 
-    if not hasattr(frame, "iloc"):
-        column = pa.table(frame).column(number)
-        return column.cast(_plain_type(column.type))
+    kind = _plain_type(column.type)
+    if pa.types.is_nested(kind) or "binary" in str(kind) or isinstance(kind, pa.BaseExtensionType):
+        return None
+    kind = pa.string() if "string" in str(kind) else kind
+    if pa.types.is_dictionary(column.type):  # not every kind of text can be decoded before it is plain text
+        chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+        decoded = [pa.DictionaryArray.from_arrays(one.indices, one.dictionary.cast(kind)) for one in chunks]
+        return pa.chunked_array([one.dictionary_decode() for one in decoded], kind)
+    return column.cast(kind)
+
+
+def _arrow_table(frame: Any) -> pa.Table:
+    import pyarrow as pa
+
+    try:
+        return pa.table(frame)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise DataError(
+            f"Expected a data frame of text and numbers, but it cannot be read ({reason_of(error)}); leave out "
+            "columns of other objects."
+        ) from error
+
+
+def _pandas_column(frame: Any, number: int) -> pa.Array:
+    """Return a column of a pandas frame; of objects, paths and different types of cells become text."""
+    import pyarrow as pa
+
     column = frame.iloc[:, number]
+    if hasattr(column.dtype, "categories") and column.dtype.categories.dtype == object:
+        column = column.astype(object)
     if column.dtype != object:
-        array = pa.array(column, from_pandas=True)
-        return array.cast(_plain_type(array.type))
-    return pa.array([os.fspath(cell) if isinstance(cell, os.PathLike) else cell for cell in column], from_pandas=True)
+        return pa.array(column, from_pandas=True)
+    cells = [None if is_na else cell for cell, is_na in zip(column.tolist(), column.isna(), strict=True)]
+    kinds = {type(cell) for cell in cells if cell is not None}
+    if len(kinds) > 1 or any(issubclass(kind, os.PathLike) for kind in kinds):
+        if not all(issubclass(kind, (str, os.PathLike, int, float, np.generic)) for kind in kinds):
+            raise TypeError("cells of other types than text and numbers")
+        cells = [None if cell is None else text_of_cell(cell) for cell in cells]
+    return pa.array(cells)
+
+
+def text_of_cell(value: Any) -> str | None:
+    """Return a cell as text; None if it is empty, NaN or missing. The number 1.0 is "1"."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    # Integers with missing values are often written to Parquet as floats: 1.0 means 1, and NaN a missing value.
+    if isinstance(value, float):
+        value = None if math.isnan(value) else int(value) if value.is_integer() else value
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):  # pandas' own, which need not be loaded
+        return None
+    text = os.fspath(value) if isinstance(value, os.PathLike) else str(value)
+    return text if text.strip() else None
 
 
 def _read_parquet(manifest: Path, labelled: bool, chosen: Mapping[str, str]) -> pa.Table:
@@ -245,7 +310,7 @@ def _parsed(manifest: Path, body: str, delimiter: str, names: list[str]) -> pa.T
         ragged.append(row)
         return "skip"
 
-    text = dict.fromkeys(TEXT_COLUMNS, pa.string())
+    text = {name: pa.string() for name in names if name in TEXT_COLUMNS or may_be_group(name)}
     table = arrow_csv.read_csv(
         pa.BufferReader(body.encode()),
         arrow_csv.ReadOptions(column_names=names, use_threads=False),  # threads lose the row's number

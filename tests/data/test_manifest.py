@@ -102,21 +102,20 @@ def test_names_of_splits(tmp_path: Path, cell: str, split: str) -> None:
 def test_a_column_set_of_splits_is_the_split(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", logger="featx")
     rows = read_manifest(csv_file(tmp_path, "path,label,Partition\na,x,train\nb,x,test\n"))
-    assert [(row.split, row.extra) for row in rows] == [
-        ("train", {"Partition": "train"}),
-        ("test", {"Partition": "test"}),
+    assert [(row.split, row.extra) for row in rows] == [("train", {}), ("test", {})]
+    assert caplog.messages == [
+        "Column Partition of m.csv has the split of each image; choose another with --split-column, or none."
     ]
-    assert caplog.messages == ["Column Partition of m.csv says the split of each image."]
 
 
 @pytest.mark.parametrize(
     ("content", "notice"),
     [
-        ("path,label,fold\na,x,1\nb,x,2\n", "it has no column split; fold is kept as a further column, so rename"),
+        ("path,label,fold\na,x,1\nb,x,2\n", "it has no column split; fold is kept as a further column, so name it"),
         ("path,label,part\na,x,train\nb,x,test\n", "it has no column split; part is kept as a further column"),
         (
             "path,label,PatientID\na,x,1\nb,x,1\n",
-            "Column PatientID of m.csv is kept as a further column; rename it to",
+            "Column PatientID of m.csv is kept as a further column; name it with --group-column",
         ),
         ("path,label,subject_id\na,x,1\nb,x,1\n", "Column subject_id of m.csv is kept as a further column"),
         ("path,label,patient\na,x,1\nb,x,2\n", None),  # each patient once: there is nothing to keep together
@@ -277,13 +276,21 @@ def test_folder_names_add_no_column_to_parquet(tmp_path: Path) -> None:
             f"path,id,a,b\nx,{2**60 + 1},1,0\ny,{2**60 + 3},0,1\n",
             r"one column of 0 and 1 for each class \(a, b\); add",
         ),
-        (f"path,id\nx,{2**60 + 1}\n", r"found path, id; add or rename label\."),
-        ("path,covid,normal\na,1,1\nb,1,0\n", r"found path, covid, normal; add or rename label\."),
+        (f"path,id\nx,{2**60 + 1}\n", r"found path, id; add or rename label, or choose with"),
+        ("path,covid,normal\na,1,1\nb,1,0\n", r"found path, covid, normal; add or rename label, or choose"),
         ("path,label\na\0b,x\n", r"Expected UTF-8 text in .*, found a null character in line 2"),
         ("path,label\na," + "x" * 10_000_000, r"Expected a manifest of .*, found a line of 9 MiB in .*; keep a row"),
         (",".join(f"c{i}" for i in range(20_000)) + "\n1\n", r"Expected at most 10000 columns in .*, found 20000"),
-        ("image_path,label\na,x\n", r"did you mean image_path for path\?"),
-        ("path,zzz\na,x\n", r"found path, zzz; add or rename label\."),
+        (
+            "image_path,image_file,label\na,b,x\n",
+            r"did you mean image_path or image_file for path\? Choose with --p",
+        ),
+        ("imagepaths,label\na,x\n", r"did you mean imagepaths for path\?"),
+        (
+            "path,class,dx\na,x,y\n",
+            r"did you mean class or dx for label\? Choose with --label-column",
+        ),
+        ("path,zzz\na,x\n", r"found path, zzz; add or rename label, or choose with --label-column"),
         ("path,label,label\na,x,x\n", r"Expected each column of .* once, found path, label, label; rename"),
         ("path,label\na.png,x\n,y\n", r"Row 3 of .* has no path"),
         ("path,label\na.png,x\nb.png,\n", r"Row 3 of .* \(b\.png\) has no label"),
@@ -321,8 +328,8 @@ def test_a_parquet_that_cannot_be_used_says_why(tmp_path: Path) -> None:
         read_manifest(csv_file(tmp_path, "path,label\na,x\n", "m.parquet"))
     with pytest.raises(DataError, match="found no rows"):
         read_manifest(parquet_file(tmp_path, path=pa.array([], pa.string()), label=pa.array([], pa.string())))
-    with pytest.raises(DataError, match="did you mean file_name for path"):
-        read_manifest(parquet_file(tmp_path, file_name=["a"], label=["x"]))
+    with pytest.raises(DataError, match="did you mean file_names for path"):
+        read_manifest(parquet_file(tmp_path, file_names=["a"], label=["x"]))
     with pytest.raises(DataError, match=r"Expected text or numbers in column label .*, found list"):
         read_manifest(parquet_file(tmp_path, path=["a"], label=[["x"]]))
     with pytest.raises(DataError, match=r"Expected text or numbers in column path .*, found binary"):
