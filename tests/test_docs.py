@@ -44,6 +44,9 @@ FIELDS_OF: dict[str, type[BaseModel]] = {
 
 # Snippets
 
+# In the order in which they are read: each continues the examples of the one before.
+PYTHON_PAGES = ("python.md", "python-features.md", "python-heads.md", "python-analysis.md", "python-errors.md")
+
 
 def run_snippets(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.chdir(folder)
@@ -55,10 +58,10 @@ def run_snippets(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> di
 
 
 @pytest.mark.slow
-def test_python_page_runs(
+def test_python_pages_run_one_after_the_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    names = run_snippets(text_of("python.md"), tmp_path, monkeypatch)
+    names = run_snippets("\n".join(map(text_of, PYTHON_PAGES)), tmp_path, monkeypatch)
     shown = capsys.readouterr().out
     # 4 classes: 6 images of 2 views each to train on, 2 to test.
     assert "56 rows computed, 0 reused" in shown
