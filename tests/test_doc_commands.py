@@ -67,7 +67,8 @@ def leaf(arguments: list[str]) -> tuple[str, Any, list[str]]:
 
 
 def options_of(command: Any) -> set[str]:
-    own = {name for parameter in command.params for name in parameter.opts if name.startswith("-")}
+    shown = [parameter for parameter in command.params if not getattr(parameter, "hidden", False)]
+    own = {name for parameter in shown for name in parameter.opts if name.startswith("-")}
     return own | {"-h", "--help"}
 
 

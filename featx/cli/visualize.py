@@ -31,7 +31,8 @@ def command(
     perplexity: Annotated[
         float | None, map_option(min=1.0, help="t-SNE: effective number of neighbours; default 30.")
     ] = None,
-    neighbors: Annotated[int | None, map_option(min=2, help="UMAP: number of neighbours; default 15.")] = None,
+    neighbours: Annotated[int | None, map_option(min=2, help="UMAP: number of neighbours; default 15.")] = None,
+    neighbors: Annotated[int | None, map_option(min=2, hidden=True)] = None,
     min_dist: Annotated[
         float | None, map_option(min=0.0, max=1.0, help="UMAP: how close points may come; default 0.1.")
     ] = None,
@@ -79,7 +80,7 @@ def command(
         formats=[name for text in formats for name in text.split(",")] if formats else FORMATS,
         setting=setting,
         perplexity=perplexity,
-        neighbors=neighbors,
+        neighbours=neighbors if neighbours is None else neighbours,
         min_dist=min_dist,
         seed=seed or 0,
         recipe=features.recipe,

@@ -71,7 +71,7 @@ class Embedding:
             return "PCA" if reduction is None else f"PCA, {100 * sum(reduction.shares):.0f} % of the variance"
         reduced = "" if reduction is None else f" after PCA to {len(reduction.components)}"
         if chosen.method == "umap":
-            words = f"UMAP{reduced}, {chosen.neighbors} neighbours, minimal distance {chosen.min_dist:g}"
+            words = f"UMAP{reduced}, {chosen.neighbours} neighbours, minimal distance {chosen.min_dist:g}"
         elif chosen.setting is not None:
             words = f"t-SNE as in scikit-learn 0.22 (random start, rate 200), perplexity {chosen.perplexity:.3g}"
         else:

@@ -52,7 +52,7 @@ def visualize(
     formats: Sequence[str] = FORMATS,
     setting: Setting | None = None,
     perplexity: float | None = None,
-    neighbors: int | None = None,
+    neighbours: int | None = None,
     min_dist: float | None = None,
     seed: int = 0,
     recipe: FeatureSpec | str | Path | None = None,
@@ -79,7 +79,7 @@ def visualize(
         formats: Some of `png`, `svg`, `html`, `csv`; if there are none, nothing is written.
         setting: `2020` for t-SNE as scikit-learn 0.22 had it.
         perplexity: For t-SNE, see `map_parameters`.
-        neighbors: For UMAP.
+        neighbours: For UMAP.
         min_dist: For UMAP.
         seed: The same seed gives the same map.
         recipe: The features of data, see `extract`. A run has its own.
@@ -99,7 +99,7 @@ def visualize(
     start = time.perf_counter()
     # What is wrong with the options is said before anything is computed.
     parameters = map_parameters(
-        method, setting=setting, perplexity=perplexity, neighbors=neighbors, min_dist=min_dist, seed=seed
+        method, setting=setting, perplexity=perplexity, neighbours=neighbours, min_dist=min_dist, seed=seed
     )
     formats = several(formats, "names of formats")
     add = several(add, "paths of images, folders or manifests to place")

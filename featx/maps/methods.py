@@ -95,7 +95,7 @@ def place_by_umap(points: Points, rows: Points, new: Points, parameters: Paramet
 
 def _model(rows: Points, parameters: Parameters, **options: Any) -> Any:
     return load_umap().UMAP(
-        n_neighbors=parameters.neighbors,
+        n_neighbors=parameters.neighbours,
         min_dist=parameters.min_dist,
         random_state=parameters.seed,
         transform_seed=parameters.seed,

@@ -14,7 +14,7 @@ log = logging.getLogger("featx")
 Method = Literal["tsne", "umap", "pca"]
 Setting = Literal["2020"]
 PERPLEXITY = 30.0
-NEIGHBORS = 15
+NEIGHBOURS = 15
 MIN_DIST = 0.1
 
 
@@ -25,7 +25,7 @@ class Parameters:
     method: Method
     setting: Setting | None = None
     perplexity: float | None = None
-    neighbors: int | None = None
+    neighbours: int | None = None
     min_dist: float | None = None
     seed: int = 0
 
@@ -41,11 +41,11 @@ class Parameters:
             text = "The perplexity %g is lowered to %.3g, the highest that %d images allow."
             log.warning(text, self.perplexity, highest, n)
             return replace(self, perplexity=highest)
-        if self.neighbors is not None and self.neighbors >= n:
+        if self.neighbours is not None and self.neighbours >= n:
             log.warning(
-                "The %d neighbours are lowered to %d, the most that %d images allow.", self.neighbors, n - 1, n
+                "The %d neighbours are lowered to %d, the most that %d images allow.", self.neighbours, n - 1, n
             )
-            return replace(self, neighbors=n - 1)
+            return replace(self, neighbours=n - 1)
         return self
 
 
@@ -54,7 +54,7 @@ def map_parameters(
     *,
     setting: Setting | None = None,
     perplexity: float | None = None,
-    neighbors: int | None = None,
+    neighbours: int | None = None,
     min_dist: float | None = None,
     seed: int = 0,
 ) -> Parameters:
@@ -64,18 +64,18 @@ def map_parameters(
         method: `tsne`, `umap` or `pca`.
         setting: `2020`, for t-SNE only; it fixes the perplexity.
         perplexity: For t-SNE, above 0; default 30.
-        neighbors: For UMAP, at least 2; default 15.
+        neighbours: For UMAP, at least 2; default 15.
         min_dist: For UMAP, 0 to 1; default 0.1.
         seed: Seed of everything random, from 0 to 2**32 - 1.
 
     Raises:
         UsageError: A value is out of range, or belongs to another method.
     """
-    _check_method(method, setting, perplexity=perplexity, neighbors=neighbors, min_dist=min_dist)
+    _check_method(method, setting, perplexity=perplexity, neighbours=neighbours, min_dist=min_dist)
     if perplexity is not None and not perplexity > 0:
         raise UsageError(f"Expected a perplexity above 0, received {perplexity:g}.")
-    if neighbors is not None and neighbors < 2:
-        raise UsageError(f"Expected at least 2 neighbours, received {neighbors}.")
+    if neighbours is not None and neighbours < 2:
+        raise UsageError(f"Expected at least 2 neighbours, received {neighbours}.")
     if min_dist is not None and not 0 <= min_dist <= 1:
         raise UsageError(f"Expected a minimal distance from 0 to 1, received {min_dist:g}.")
     if not 0 <= seed < SEEDS:
@@ -83,8 +83,8 @@ def map_parameters(
     if method == "tsne":
         return Parameters(method, setting, perplexity=PERPLEXITY if perplexity is None else perplexity, seed=seed)
     if method == "umap":
-        near = NEIGHBORS if neighbors is None else neighbors
-        return Parameters(method, neighbors=near, min_dist=MIN_DIST if min_dist is None else min_dist, seed=seed)
+        near = NEIGHBOURS if neighbours is None else neighbours
+        return Parameters(method, neighbours=near, min_dist=MIN_DIST if min_dist is None else min_dist, seed=seed)
     return Parameters(method, seed=seed)
 
 

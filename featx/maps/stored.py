@@ -163,11 +163,16 @@ def _from_arrays(arrays: Mapping[str, Any]) -> StoredMap:
     if not np.isfinite(points).all():
         raise ValueError("points are not finite")
     return StoredMap(
-        Embedding(points, Parameters(**about["parameters"]), _reduction(arrays)),
+        Embedding(points, Parameters(**_renamed(about["parameters"])), _reduction(arrays)),
         str(about["feature_set"]),
         tuple(row.tobytes().hex() for row in digests),
         {name: None if (value := about["quality"][name]) is None else float(value) for name in QUALITY},
     )
+
+
+def _renamed(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return stored parameters by their present names; earlier maps have the American spelling."""
+    return {"neighbours" if name == "neighbors" else name: value for name, value in parameters.items()}
 
 
 def _reduction(arrays: Mapping[str, Any]) -> Reduction | None:

@@ -236,6 +236,8 @@ def test_predict_refuses_other_weights_with_exit_4(
         (["visualize", "."], 2, "pass one with --out"),
         (["visualize", ".", "--out", "m", "--format", "png,pdf"], 2, "received 'pdf'"),
         (["visualize", ".", "--out", "m", "--method", "umap", "--perplexity", "5"], 2, "with --method tsne"),
+        (["visualize", ".", "--out", "m", "--neighbours", "5"], 2, "with --method umap"),
+        (["visualize", ".", "--out", "m", "--neighbors", "5"], 2, "with --method umap"),
         (["visualize", ".", "--out", "m", "--layer", "penultimate"], 2, "is not a run"),
         (["visualize", ".", "--method", "isomap"], 2, "isomap"),
         (["recipes", "show", "covid"], 2, "No recipe"),

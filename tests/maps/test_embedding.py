@@ -67,7 +67,7 @@ def test_seed_and_perplexity_change_the_map() -> None:
 
 def test_parameters_of_umap_change_the_map() -> None:
     X, _ = clusters(40)
-    one, other = (embed(X, map_parameters("umap", neighbors=k, min_dist=d)) for k, d in ((5, 0.1), (10, 0.5)))
+    one, other = (embed(X, map_parameters("umap", neighbours=k, min_dist=d)) for k, d in ((5, 0.1), (10, 0.5)))
     assert not np.allclose(one.points, other.points)
     assert one.method == "UMAP, 5 neighbours, minimal distance 0.1, seed 0"
 

@@ -17,11 +17,11 @@ from featx.maps.parameters import map_parameters
         ("umap", {"setting": "2020"}, "is one of t-SNE"),
         ("tsne", {"setting": "2020", "perplexity": 5}, "leave --perplexity out"),
         ("pca", {"perplexity": 5}, "--perplexity with --method tsne"),
-        ("tsne", {"neighbors": 5}, "--neighbors with --method umap"),
+        ("tsne", {"neighbours": 5}, "--neighbours with --method umap"),
         ("tsne", {"min_dist": 0.5}, "--min-dist with --method umap"),
         ("tsne", {"perplexity": 0.0}, "Expected a perplexity above 0, received 0"),
         ("tsne", {"perplexity": float("nan")}, "Expected a perplexity above 0, received nan"),
-        ("umap", {"neighbors": 1}, "at least 2 neighbours"),
+        ("umap", {"neighbours": 1}, "at least 2 neighbours"),
         ("umap", {"min_dist": 1.5}, "from 0 to 1, received 1.5"),
         ("umap", {"min_dist": float("nan")}, "from 0 to 1, received nan"),
         ("tsne", {"seed": -1}, "Expected a seed from 0"),
@@ -44,7 +44,7 @@ def test_a_perplexity_too_large_is_lowered_with_a_notice(
 
 
 def test_neighbours_too_many_are_lowered_with_a_notice(caplog: pytest.LogCaptureFixture) -> None:
-    assert map_parameters("umap").for_images(12).neighbors == 11
+    assert map_parameters("umap").for_images(12).neighbours == 11
     assert caplog.messages == ["The 15 neighbours are lowered to 11, the most that 12 images allow."]
 
 

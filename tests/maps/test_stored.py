@@ -73,6 +73,17 @@ def test_a_file_that_is_no_map_is_refused(name: str, value: Any, message: str, t
         load_map(path)
 
 
+def test_an_earlier_map_with_the_other_spelling_of_neighbours_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "map.npz"
+    one = stored("umap")
+    save_map(one, path)
+    found = arrays(path)
+    about = str(found["about"])
+    assert about.count('"neighbours": 15') == 1
+    np.savez(path, **(found | {"about": np.array(about.replace("neighbours", "neighbors"))}))
+    assert load_map(path).matches(one.embedding.parameters, "features", DIGESTS)
+
+
 def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "map.npz"
     for content in (b"", b"no map", b"PK\x03\x04 cut"):
