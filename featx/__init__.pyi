@@ -28,4 +28,6 @@ from .reproduction import Reproduction as Reproduction
 from .reproduction import reproduce as reproduce
 from .runs import FitResult as FitResult
 from .runs import fit_head as fit_head
+from .searching import SearchResult as SearchResult
+from .searching import search as search
 from .sweeps import sweep as sweep

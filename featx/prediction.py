@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from featx.classifiers import is_saved_classifier, read_classifier
 from featx.features import Failure, OnError
-from featx.files import several, write_csv
+from featx.files import write_csv
 from featx.frames import frame
 from featx.progress import Progress, reports_progress
-from featx.runs import HeadModel, Model, as_given, extract_new, read_run
+from featx.runs import HeadModel, Model, as_given, extract_new, listed_images, read_run
 
 
 def read_model(folder: str | Path) -> Model:
@@ -74,7 +73,7 @@ class Predictions:
 @reports_progress
 def predict(
     run: str | Path,
-    paths: str | Path | Iterable[str | Path],
+    paths: Any,
     *,
     cache: str | Path = "cache",
     weights: str | None = None,
@@ -86,7 +85,9 @@ def predict(
 
     Args:
         run: A folder that `fit_head` wrote, or a saved classifier that `save_best` wrote.
-        paths: Images, folders (searched at any depth) or manifests, or one of them; predictions are in their order.
+        paths: Images, folders (searched at any depth) or manifests, or one of them; or a data frame with a column
+            `path`, or images in memory, see `read_data`. Predictions are in their order; those of one folder,
+            manifest or data frame are ordered by name.
         cache: Folder of the store; features of images predicted before are not computed again.
         weights: Where the backbone's weights are, if not where the recipe says.
         on_error: What to do about images that cannot be read, see `extract`.
@@ -94,12 +95,12 @@ def predict(
         progress: Called with how far the work is.
 
     Raises:
-        UsageError: `paths` is not paths.
+        UsageError: `paths` is none of these.
         RunError: The folder is neither, or damaged.
         UntrustedError: The backbone's weights, or anything else that decides the features, are not those of the fit.
         FeatxError: What `extract` raises.
     """
-    paths = several(paths, "paths of images, folders or manifests")
+    paths = listed_images(paths)
     model = read_model(run)
     extraction = extract_new(model, paths, cache=cache, weights=weights, on_error=on_error)
     images = as_given(extraction.images, paths)

@@ -22,6 +22,7 @@ from featx.cli import (
     recipes,
     report,
     reproduce,
+    search,
     streams,
     sweep,
     visualize,
@@ -57,6 +58,7 @@ def _root(
 app.command("extract")(extract.command)
 app.command("fit-head")(fit_head.command)
 app.command("predict")(predict.command)
+app.command("search")(search.command)
 app.command("visualize")(visualize.command)
 app.command("clusters")(clusters.command)
 app.command("compare")(compare.command)

@@ -16,6 +16,7 @@ from .thumbnails import MAX_THUMBNAILS as MAX_THUMBNAILS
 from .thumbnails import Atlas as Atlas
 from .thumbnails import atlas_of as atlas_of
 from .thumbnails import decode_unchanged as decode_unchanged
+from .thumbnails import picture_uri as picture_uri
 from .views import VIEW_RULE as VIEW_RULE
 from .views import ViewSpec as ViewSpec
 from .views import view as view

@@ -152,3 +152,17 @@ def decode_unchanged(path: Path, digest: str, *, at_least: int) -> NDArray[np.ui
         return decode(data, str(path), at_least=at_least) if content_digest(data) == digest else None
     except ImageError:
         return None
+
+
+def picture_uri(pixels: NDArray[np.uint8], side: int) -> str:
+    """Return a small picture of an image as the `data:` URI of a JPEG file, aspect ratio kept.
+
+    Args:
+        pixels: The image, (height, width, 3), RGB.
+        side: Pixels of the longer side of the picture; a smaller image is not enlarged.
+    """
+    picture = Image.fromarray(pixels)
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from featx.images import decode_unchanged
+from featx.images import decode_unchanged, picture_uri
 from featx.parallel import bounded_map
 from featx.plots import draw_svg
 from featx.progress import report_progress
@@ -52,13 +50,5 @@ def missing_note(uris: Sequence[str | None], kind: str) -> list[Note]:
 
 
 def _thumbnail(path: Path, digest: str) -> str | None:
-    from PIL import Image
-
     pixels = decode_unchanged(path, digest, at_least=2 * SIDE)
-    if pixels is None:
-        return None
-    picture = Image.fromarray(pixels)
-    picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-    jpeg = io.BytesIO()
-    picture.save(jpeg, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue()).decode()
+    return None if pixels is None else picture_uri(pixels, SIDE)

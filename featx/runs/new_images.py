@@ -6,13 +6,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.data import is_manifest, read_paths
+from featx.data import Dataset, is_manifest, items_in_memory, read_paths
 from featx.errors import DataError, RunError, UntrustedError
 from featx.features import Extraction, FeatureSpace, Image, OnError, ViewRows, extract_dataset
+from featx.files import several
 from featx.heads import Head
 from featx.networks import find_weights
 from featx.recipes import Recipe, override
@@ -124,9 +126,27 @@ def check_weights(space: FeatureSpace, expected: str, model: str) -> None:
     )
 
 
+def listed_images(images: Any) -> Any:
+    """Return what was given as images: a list of paths; or a data frame, an array or a `Dataset` as it is.
+
+    Raises:
+        UsageError: It is something else.
+    """
+    in_memory = isinstance(images, (list, tuple)) and any(isinstance(each, np.ndarray) for each in images)
+    is_array = isinstance(images, np.ndarray) and images.ndim > 0
+    if in_memory or is_array or isinstance(images, Dataset) or hasattr(images, "columns"):
+        return images
+    return several(images, "paths of images, folders or manifests")
+
+
+def read_new(images: Any, on_error: OnError = "fail") -> Dataset:
+    """List new images, see `listed_images` and `read_paths`; with `skip`, files that do not exist are kept."""
+    return read_paths(listed_images(images), missing="keep" if on_error == "skip" else "fail")
+
+
 def extract_new(
     model: Model,
-    paths: Sequence[str | Path],
+    paths: Any,
     *,
     cache: str | Path = "cache",
     weights: str | None = None,
@@ -136,22 +156,22 @@ def extract_new(
 
     Raises:
         UntrustedError: The backbone's weights, or anything else that decides the features, differ from the model's.
-        FeatxError: What `extract` raises.
+        FeatxError: What `read_new` and `extract` raise.
     """
-    return _extract(model.recipe, model.check, paths, cache=cache, weights=weights, on_error=on_error)
+    # Paths are checked first, so that a typing error does not wait for a download.
+    dataset = read_new(paths, on_error)
+    return _extract(model.recipe, model.check, dataset, cache=cache, weights=weights, on_error=on_error)
 
 
 def _extract(
     recipe: Recipe,
     check: Callable[[FeatureSpace], None],
-    paths: Sequence[str | Path],
+    dataset: Dataset,
     *,
     cache: str | Path,
     weights: str | None,
     on_error: OnError,
 ) -> Extraction:
-    # Paths are checked first, so that a typing error does not wait for a download.
-    dataset = read_paths([Path(path) for path in paths], missing="keep" if on_error == "skip" else "fail")
     # No image here is a training image: augmented views are not needed.
     spec = override(recipe, {"backbone.weights": weights, "views.count": 1})
     store = Store(Path(cache))
@@ -162,7 +182,7 @@ def _extract(
 
 def extract_like(
     source: Source,
-    paths: Sequence[str | Path],
+    dataset: Dataset,
     *,
     cache: str | Path = "cache",
     weights: str | None = None,
@@ -172,7 +192,7 @@ def extract_like(
 
     Args:
         source: Rows of a run or of data.
-        paths: Images, folders or manifests.
+        dataset: The new images, from `read_new`.
         cache: Folder of the store.
         weights: Where the backbone's weights of a run are, if not where its recipe says.
         on_error: What to do about images that cannot be read, see `extract`.
@@ -185,11 +205,10 @@ def extract_like(
         manifest = source.run.manifest
         expected = str(manifest["features"]["feature_set"])
         check = partial(check_weights, expected=str(manifest["weights"]["sha256"]), model="head")
-        extraction = _extract(source.run.recipe, check, paths, cache=cache, weights=weights, on_error=on_error)
+        extraction = _extract(source.run.recipe, check, dataset, cache=cache, weights=weights, on_error=on_error)
     elif source.space is not None:
         expected, spec = source.feature_set, source.space.spec
         spec = spec.model_copy(update={"views": spec.views.model_copy(update={"count": 1})})
-        dataset = read_paths([Path(path) for path in paths], missing="keep" if on_error == "skip" else "fail")
         extraction = extract_dataset(dataset, spec, weights=source.space.weights, cache=cache, on_error=on_error)
     else:
         raise DataError(f"It is not known how the features of {source.name} were computed; pass the data instead.")
@@ -202,22 +221,22 @@ def extract_like(
     return extraction
 
 
-def rows_like(source: Source, extraction: Extraction, images: Sequence[Image]) -> NDArray[np.float32]:
-    """Return the rows of new images in a source's layer, (n, d), in the order of the images.
+def rows_like(source: Source, extraction: Extraction, digests: Sequence[str]) -> NDArray[np.float32]:
+    """Return the rows of new images in a source's layer, (n, d), in the order of their digests.
 
     A row that the cache has is read. The head is loaded only for penultimate features of other images.
 
     Args:
         source: Rows of a run or of data.
         extraction: What `extract_like` returned for this source.
-        images: Images of the extraction.
+        digests: (n,) the digests of images of the extraction.
 
     Raises:
         RunError: The head's file is missing or does not hold a head.
         UntrustedError: It is another head than the run's manifest names.
     """
     features = extraction.space
-    keys = [(image.digest, 0) for image in images]
+    keys = [(digest, 0) for digest in digests]
     if source.run is None or source.layer == "backbone":
         return features.plain.rows(keys).to_array()
     about = source.run.manifest["head"]
@@ -232,10 +251,15 @@ def rows_like(source: Source, extraction: Extraction, images: Sequence[Image]) -
     return np.stack([rows[key] for key in keys])
 
 
-def as_given(images: Sequence[Image], paths: Sequence[str | Path]) -> list[Image]:
-    """Order images as their paths were given; those of one folder or manifest stay ordered by name."""
+def as_given(images: Sequence[Image], given: Any) -> list[Image]:
+    """Order images as they were given, see `listed_images`; those of one folder or table stay ordered by name."""
+    if isinstance(given, Dataset) or hasattr(given, "columns"):
+        return list(images)
+    if any(image.item.pixels is not None for image in images):
+        numbers = {item.id: number for number, item in enumerate(items_in_memory(given, "test"))}
+        return sorted(images, key=lambda image: numbers[image.item.id])
     places: dict[Path, int] = {}
-    for number, path in enumerate(paths):
+    for number, path in enumerate(given):
         place = Path(path).absolute()
         places.setdefault(place.parent if is_manifest(place) else place, number)
 

@@ -1,0 +1,4 @@
+from .page import cosine_text as cosine_text
+from .page import counts_text as counts_text
+from .result import SearchResult as SearchResult
+from .searching import search as search

@@ -1,0 +1,78 @@
+"""A query and its neighbours."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """An image near a query.
+
+    Attributes:
+        path: Its path, as the data names it.
+        label: Its class; None where it has none.
+        split: `train`, `val` or `test`.
+        group: Its patient or other group; None where it has none.
+        cosine: The cosine similarity of its features and the query's, -1 to 1.
+        same_file: Whether its file has the same bytes as the query.
+        file: Where its file was when it was last read.
+        digest: SHA-256 of its bytes.
+        extra: The other columns of the data's manifest, as text.
+    """
+
+    path: str
+    label: str | None
+    split: str
+    group: str | None
+    cosine: float
+    same_file: bool
+    file: Path = field(repr=False)
+    digest: str = field(repr=False)
+    extra: Mapping[str, str] = field(repr=False, hash=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return `path, label, split, group, cosine, same_file`."""
+        names = ("path", "label", "split", "group", "cosine", "same_file")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True)
+class QueryResult:
+    """A query, and the images that are nearest to it.
+
+    Attributes:
+        query: The image's path as it was given.
+        label: Its class, where a manifest gives one.
+        neighbours: The nearest images, the most similar first.
+        file: The image's file.
+        digest: SHA-256 of its bytes.
+        pixels: The pixels of an image that is in memory and no file.
+    """
+
+    query: str
+    label: str | None
+    neighbours: tuple[Neighbour, ...]
+    file: Path = field(repr=False)
+    digest: str = field(repr=False)
+    pixels: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
+
+    def label_counts(self) -> dict[str, int]:
+        """Return how many neighbours each class has, the most frequent class first, then by name.
+
+        Neighbours with the same bytes as the query do not count, nor do those without a class.
+        """
+        counts = Counter(near.label for near in self.neighbours if near.label is not None and not near.same_file)
+        return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return `query, label, neighbours`."""
+        neighbours = [near.to_json() for near in self.neighbours]
+        return {"query": self.query, "label": self.label, "neighbours": neighbours}

@@ -1,0 +1,129 @@
+"""The result of a search: for each query the nearest images, as JSON, a data frame, a CSV file and a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from featx.features import Failure
+from featx.files import write_csv, write_text
+from featx.frames import frame
+from featx.searching.neighbours import QueryResult
+from featx.searching.page import Strips, fragment, page
+from featx.text import images
+
+COLUMNS = ("query", "rank", "path", "label", "split", "group", "cosine", "same_file")
+TRAINED = (
+    "The penultimate layer was trained with the classes of the training images, so neighbours tend to have the class "
+    "that the head predicts. The backbone's features (--layer backbone) were not trained with them."
+)
+EXTRA = "extra_"  # before a column of the manifest that is called like one of ours
+
+
+@dataclass(frozen=True, repr=False)
+class SearchResult:
+    """The nearest images of each query, in the order of the queries.
+
+    Attributes:
+        name: The run's or the data's folder name.
+        layer: `penultimate` or `backbone`.
+        split: The split that was searched, or `all`.
+        n: Number of images that were searched.
+        k: Number of neighbours that were wanted.
+        classes: The classes of the images that were searched, sorted.
+        results: One for each query.
+        failed: Images of the data, and queries, that could not be read and were left out.
+        files: The files that were written.
+        seconds: Wall time.
+    """
+
+    name: str
+    layer: str
+    split: str
+    n: int
+    k: int
+    classes: tuple[str, ...]
+    results: tuple[QueryResult, ...]
+    failed: tuple[Failure, ...] = ()
+    files: tuple[Path, ...] = ()
+    seconds: float = 0.0
+
+    def __repr__(self) -> str:
+        queries = f"{len(self.results):,} quer{'y' if len(self.results) == 1 else 'ies'}"
+        return (
+            f"<SearchResult: {queries}, {self.k} nearest of {self.n:,} images of {self.name}, {self.layer} features>"
+        )
+
+    def _repr_html_(self) -> str:
+        return fragment(self._strips())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON of `featx search`."""
+        return {
+            "results": [result.to_json() for result in self.results],
+            "n": self.n,
+            "k": self.k,
+            "layer": self.layer,
+            "split": self.split,
+            "seconds": round(self.seconds, 3),
+            "files": [str(path) for path in self.files],
+            "failed": [failure.to_json() for failure in self.failed],
+        }
+
+    def to_frame(self) -> Any:
+        """Return a `pandas.DataFrame` with a row for each query and neighbour.
+
+        Columns: `query`, `rank` (from 1), `path`, `label`, `split`, `group`, `cosine`, `same_file`, then the other
+        columns of the data's manifest.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        names = self._columns()
+        rows = list(self._rows())
+        return frame({name: [row[number] for row in rows] for number, name in enumerate(names)})
+
+    def write(self, path: str | Path) -> Path:
+        """Write a CSV file with the columns of `to_frame`; what is not known is an empty cell.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+        place = COLUMNS.index("cosine")
+        rows = (
+            ["" if cell is None else f"{cell:.6f}" if number == place else cell for number, cell in enumerate(row)]
+            for row in self._rows()
+        )
+        return write_csv(Path(path), self._columns(), rows)
+
+    def write_page(self, path: str | Path) -> Path:
+        """Write a self-contained HTML page: each query, and its neighbours with thumbnail, class, cosine and path.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+        return write_text(Path(path), page(f"Nearest images in {self.name}", self._strips()))
+
+    def _strips(self) -> Strips:
+        which = "" if self.split == "all" else f"split {self.split}, "
+        head = (
+            f"{images(self.n)}, {which}{self.layer} features, compared by cosine similarity (1: same direction, "
+            "0: nothing in common)."
+        )
+        return Strips(head, TRAINED if self.layer == "penultimate" else "", self.classes, self.results)
+
+    def _extra_names(self) -> list[str]:
+        return sorted({name for result in self.results for near in result.neighbours for name in near.extra})
+
+    def _columns(self) -> list[str]:
+        extra = (f"{EXTRA}{name}" if name in COLUMNS else name for name in self._extra_names())
+        return [*COLUMNS, *extra]
+
+    def _rows(self) -> Iterator[list[Any]]:
+        extra = self._extra_names()
+        for result in self.results:
+            for rank, near in enumerate(result.neighbours, 1):
+                own = [near.path, near.label, near.split, near.group, near.cosine, near.same_file]
+                yield [result.query, rank, *own, *(near.extra.get(name, "") for name in extra)]
