@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from featx import __version__, networks
 from featx.diagnosis.engine_trials import EngineTrial, engine_problems, try_engines
-from featx.diagnosis.packages import Package, find_packages, package_problems
+from featx.diagnosis.packages import Package, find_packages, missing_of_extras, package_problems, tensorflow_problems
 from featx.diagnosis.problems import Problem
 from featx.errors import FeatxError, WeightsError
 from featx.frames import Shown
@@ -24,6 +24,7 @@ from featx.store import Store, info, verify
 # Bytes. TensorFlow, VGG16 and a head of 51.9 million weights with both its moments take 2.5 GB; VGG16's flat features
 # of some ten thousand images take 2 GB.
 LITTLE_MEMORY, LITTLE_DISK = 3e9, 2e9
+GPU_EXTRA = "gpu"
 CACHE_FIX = "check the permissions of its folder, or choose another folder with --cache"
 
 
@@ -109,7 +110,8 @@ def doctor(*, cache: str | Path = "cache", progress: Progress | None = None) -> 
     devices = _devices()
     weights = find_weight_files()
     health, cache_problems = examine_cache(Path(cache))
-    problems = [*package_problems(packages), *engine_problems(engines), *_device_problems(machine, devices)]
+    problems = [*package_problems(packages), *tensorflow_problems(), *engine_problems(engines)]
+    problems += [*_gpu_problems(machine, devices, packages), *_memory_problems(machine)]
     problems += [*_weight_problems(weights), *cache_problems]
     folders = find_folders()
     problems += _folder_problems(folders)
@@ -124,13 +126,30 @@ def _devices() -> tuple[str, ...]:
         return ()
 
 
-def _device_problems(machine: Machine, devices: tuple[str, ...]) -> Iterator[Problem]:
-    if devices and networks.gpu_is_there() and not any(device.startswith("gpu") for device in devices):
-        yield Problem(
-            "there is a GPU, but TensorFlow does not see it, so Keras runs the networks on the processor",
-            "for a GPU of NVIDIA, check its driver with nvidia-smi and pip install 'tensorflow[and-cuda]'; to do "
-            "without the GPU, export CUDA_VISIBLE_DEVICES=-1",
-        )
+def _gpu_problems(machine: Machine, devices: tuple[str, ...], packages: tuple[Package, ...]) -> Iterator[Problem]:
+    """Yield a problem if there is a GPU that TensorFlow does not see, with what its build and its libraries lack."""
+    if not devices or not networks.gpu_is_there() or any(device.startswith("gpu") for device in devices):
+        return
+    name = machine.gpus[0].partition(",")[0] if machine.gpus else "GPU"
+    if not machine.gpus:
+        reason = "nvidia-smi lists none, so its driver may not work, or it is not a GPU of NVIDIA"
+        fix = "for a GPU of NVIDIA, install its driver"
+    elif not networks.is_built_for_gpus():
+        reason = "this package of TensorFlow is for processors only"
+        fix = "on Linux, x86-64: pip uninstall tensorflow tensorflow-cpu, then pip install 'featx[gpu]'"
+    elif missing_of_extras(packages).get(GPU_EXTRA):
+        reason, fix = "the libraries of CUDA that it needs are not installed by pip", "pip install 'featx[gpu]'"
+    else:
+        reason = "the libraries of CUDA are installed, so the driver may be older than they need"
+        fix = "compare the driver's version in nvidia-smi with what tensorflow.org/install/pip asks for"
+    what = f"there is a GPU ({name}), but TensorFlow does not see it: {reason}"
+    yield Problem(
+        f"{what}; until then Keras runs the networks on the processor",
+        f"{fix}; to do without the GPU, export CUDA_VISIBLE_DEVICES=-1, so that OpenVINO runs them",
+    )
+
+
+def _memory_problems(machine: Machine) -> Iterator[Problem]:
     if machine.available < LITTLE_MEMORY:
         yield Problem(
             f"only {machine.available / 1e9:.1f} GB of memory are free, and covid4-vgg16 takes about 2.5 GB to train",

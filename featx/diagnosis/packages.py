@@ -7,8 +7,15 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
+from typing import TYPE_CHECKING
 
 from featx.diagnosis.problems import Problem
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+# The same library without CUDA. Both packages have the same files, and pip does not know it.
+TENSORFLOW, TENSORFLOW_CPU = "tensorflow", "tensorflow-cpu"
 
 
 @dataclass(frozen=True)
@@ -23,29 +30,54 @@ class Package:
 
 
 def find_packages() -> tuple[Package, ...]:
-    """Return the packages that featx's metadata names for this machine, without those for its developers."""
-    try:
-        requirements = requires("featx") or []
-    except PackageNotFoundError:
-        return ()
-    packages = [package for line in requirements if (package := _package(line)) and package.extra != "dev"]
+    """Return the packages that featx's metadata names for this machine, with those of its packages' extras."""
+    packages = (package for line in _requirements_of("featx") for package in _packages(line))
     return tuple(sorted(packages, key=lambda package: (package.extra or "", package.name)))
 
 
-def _package(line: str) -> Package | None:
-    """Return what a line of the metadata requires; None if that is for other machines."""
+def _requirements_of(name: str) -> list[str]:
+    try:
+        return requires(name) or []
+    except PackageNotFoundError:
+        return []
+
+
+def _packages(line: str) -> Iterator[Package]:
+    """Yield what a line of the metadata requires; nothing if that is for other machines."""
     from packaging.requirements import Requirement
-    from packaging.version import InvalidVersion
 
     requirement = Requirement(line)
-    extra = re.search(r"""extra == ["'](\w+)""", str(requirement.marker))
-    if requirement.marker is not None and not requirement.marker.evaluate({"extra": extra[1] if extra else ""}):
+    extra = _extra_of(requirement)
+    if requirement.marker is None or requirement.marker.evaluate({"extra": extra or ""}):
+        yield _package(requirement, extra)
+        for inner in map(Requirement, _requirements_of(requirement.name) if requirement.extras else ()):
+            within = _extra_of(inner)
+            if within in requirement.extras and inner.marker and inner.marker.evaluate({"extra": within}):
+                yield _package(inner, extra)
+
+
+def _extra_of(requirement: Requirement) -> str | None:
+    extra = re.search(r"""extra == ["']([\w-]+)""", str(requirement.marker))
+    return extra[1] if extra else None
+
+
+def _package(requirement: Requirement, extra: str | None) -> Package:
+    from packaging.version import InvalidVersion
+
+    name, installed, fits = requirement.name, _version_of(requirement.name), False
+    if installed is None and name == TENSORFLOW and not requirement.extras:
+        installed = _version_of(TENSORFLOW_CPU)
+        name = name if installed is None else TENSORFLOW_CPU
+    with suppress(InvalidVersion):  # its metadata is damaged
+        fits = installed is not None and requirement.specifier.contains(installed, prereleases=True)
+    return Package(name, str(requirement.specifier), installed, extra, fits)
+
+
+def _version_of(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
         return None
-    installed, fits = None, False
-    with suppress(PackageNotFoundError, InvalidVersion):  # not installed, or its metadata is damaged
-        installed = version(requirement.name)
-        fits = requirement.specifier.contains(installed, prereleases=True)
-    return Package(requirement.name, str(requirement.specifier), installed, extra[1] if extra else None, fits)
 
 
 def package_problems(packages: tuple[Package, ...]) -> Iterator[Problem]:
@@ -58,6 +90,13 @@ def package_problems(packages: tuple[Package, ...]) -> Iterator[Problem]:
         state = "is not installed" if package.installed is None else f"is {package.installed}"
         what = f"the package {package.name} {state}, and featx needs {package.required or 'it'}"
         yield Problem(what, f"pip install '{package.name}{package.required}'")
+
+
+def tensorflow_problems() -> Iterator[Problem]:
+    """Yield a problem if TensorFlow is installed under both of its names."""
+    if _version_of(TENSORFLOW) is not None and _version_of(TENSORFLOW_CPU) is not None:
+        what = f"{TENSORFLOW} and {TENSORFLOW_CPU} are both installed, and each has overwritten files of the other"
+        yield Problem(what, f"pip uninstall {TENSORFLOW} {TENSORFLOW_CPU}, then pip install {TENSORFLOW}")
 
 
 def missing_of_extras(packages: tuple[Package, ...]) -> dict[str, list[str]]:

@@ -18,6 +18,7 @@ from .framework import has_gpu as has_gpu
 from .framework import has_onnxruntime as has_onnxruntime
 from .framework import has_openvino as has_openvino
 from .framework import hidden_module as hidden_module
+from .framework import is_built_for_gpus as is_built_for_gpus
 from .framework import load_keras as load_keras
 from .framework import load_onnxruntime as load_onnxruntime
 from .framework import onnxruntime_failures as onnxruntime_failures

@@ -16,7 +16,7 @@ from featx.images import Preprocessing
 from featx.networks.backbones import is_model_file
 from featx.networks.cards.card import Card
 from featx.networks.engines import BATCH_SIZES, ChosenEngine, Engine, card_engine, chosen_engine
-from featx.networks.framework import has_gpu
+from featx.networks.framework import gpu_is_there, has_gpu
 from featx.networks.graphs.network import CardNetwork
 from featx.networks.keras import KerasNetwork, Network
 from featx.networks.memory import check_maps, map_values_of_graph
@@ -161,6 +161,11 @@ class NetworkSource:
                     raise
                 log.info("Keras runs the network, because OpenVINO does not: %s", error)
         network = self._keras(batch_size or BATCH_SIZES["keras"])
+        if engine == "auto" and gpu_is_there() and not has_gpu():
+            log.warning(
+                "Keras runs the network on the processor: TensorFlow does not see the GPU (featx doctor says why). "
+                "OpenVINO takes less time there; set the engine to openvino, or CUDA_VISIBLE_DEVICES to -1."
+            )
         self._check_memory(network, network.batch_size, on_gpu=True)
         return network
 

@@ -175,6 +175,14 @@ def has_gpu() -> bool:
     return bool(tf.config.list_physical_devices("GPU"))
 
 
+def is_built_for_gpus() -> bool:
+    """Load TensorFlow and tell whether this build of it can use GPUs at all; those for Windows cannot."""
+    load_keras()
+    import tensorflow as tf
+
+    return bool(tf.test.is_built_with_gpu_support())
+
+
 def gpu_is_there() -> bool:
     """Tell, without loading TensorFlow, whether this machine has a GPU that TensorFlow might use.
 

@@ -82,10 +82,33 @@ def test_a_gpu_that_is_not_used_and_little_memory_are_problems(
     monkeypatch.setattr(networks, "gpu_is_there", lambda: True)
     monkeypatch.setattr(diagnosing, "this_machine", lambda: replace(PLAIN, available=10**9))
     text = text_of(doctor(cache=tmp_path))
-    assert "tensorflow[and-cuda]" in text
+    assert "nvidia-smi lists none" in text
     assert "only 1.0 GB of memory are free" in text
     monkeypatch.setattr(diagnosing, "_devices", lambda: ("cpu:0", "gpu:0"))
     assert "GPU" not in text_of(doctor(cache=tmp_path))
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    ("built", "cudnn", "fix"),
+    [
+        (False, None, "pip uninstall tensorflow tensorflow-cpu, then pip install 'featx[gpu]'; "),
+        (True, None, ": pip install 'featx[gpu]'; "),
+        (True, "9.3", "compare the driver's version in nvidia-smi"),
+    ],
+)
+def test_what_a_gpu_of_nvidia_lacks_is_named(
+    built: bool, cudnn: str | None, fix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(networks, "gpu_is_there", lambda: True)
+    monkeypatch.setattr(networks, "is_built_for_gpus", lambda: built)
+    monkeypatch.setattr(diagnosing, "this_machine", lambda: replace(PLAIN, gpus=("NVIDIA A100, 40960 MiB",)))
+    package = Package("nvidia-cudnn-cu12", ">=9", cudnn, "gpu", fits=cudnn is not None)
+    monkeypatch.setattr(diagnosing, "find_packages", lambda: (package,))
+    [problem] = (each for each in doctor(cache=tmp_path).problems if "GPU" in each.what)
+    assert "there is a GPU (NVIDIA A100), but TensorFlow does not see it" in problem.what
+    assert fix in f": {problem.fix}"
+    assert "CUDA_VISIBLE_DEVICES=-1" in problem.fix
 
 
 # --- weights ---

@@ -95,6 +95,19 @@ def test_an_engine_that_is_not_installed(
     assert (found.computed, found.engine) == (N, "keras")
 
 
+@needs_openvino
+def test_a_gpu_that_tensorflow_does_not_see_is_said_where_it_costs_time(
+    data: Path, tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for module in (networks, engines):
+        monkeypatch.setattr(module, "gpu_is_there", lambda: True)
+    assert extract(data, recipe, cache=tmp_path / "cache").engine == "keras"
+    assert caplog.text.count("TensorFlow does not see the GPU (featx doctor says why)") == 1
+    caplog.clear()
+    extract(data, recipe, cache=tmp_path / "other", engine="keras")
+    assert "GPU" not in caplog.text
+
+
 def test_a_gpu_is_noticed_by_its_device_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(framework, "GPU_DEVICES", (str(tmp_path / "nvidia0"),))
@@ -195,7 +208,7 @@ def test_a_network_that_openvino_cannot_run(
     x = keras.layers.Resizing(16, 16, interpolation="lanczos3")(inputs)
     keras.Model(inputs, keras.layers.Flatten()(x)).save(tmp_path / "own.keras")
     own = recipe.replaced({"backbone.name": str(tmp_path / "own.keras")})
-    with pytest.raises(EngineError, match=r"own\.keras cannot be converted: .*--engine keras") as caught:
+    with pytest.raises(EngineError, match=r"own\.keras cannot be converted: .*engine keras") as caught:
         extract(data, own, cache=tmp_path / "cache", engine="openvino")
     assert caught.value.exit_code == 1
     assert "\n" not in str(caught.value)
