@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.plots import MANY_WRONG, class_style, layers_of
+from featx.plots import class_style, has_outlines, layers_of
 
 # Bokeh's names of Matplotlib's markers. Bokeh's own "x" has no area to fill.
 BOKEH_MARKERS = {
@@ -77,8 +77,8 @@ def document(
     """Return Bokeh's JSON of the plot, which depends on the arguments alone; points that are `wrong` are marked.
 
     Renderers are named by what they draw and the number of the entry: `points-<number>`; `wrong-<number>` for its
-    misclassified points, which lie above all others, with `rims-<number>` below or `rings-<number>` around them. The
-    key is part of every id, so that several plots can stand on one page.
+    misclassified points, which lie above all others, with `outlines-<number>` below or `rings-<number>` around them.
+    The key is part of every id, so that several plots can stand on one page.
     """
     from bokeh.embed import json_item
 
@@ -102,16 +102,16 @@ def _plot(points: NDArray[np.floating[Any]], entries: Sequence[LegendEntry], wro
         output_backend="canvas",
     )
     size = float(np.clip(11 - 1.5 * np.log10(max(len(points), 1) / 100), 5, 11))
-    has_rims = bool(wrong.mean() > MANY_WRONG)
+    outlined = has_outlines(wrong)
     parts = sorted(_parts(entries, wrong), key=lambda part: part[0])
     for layer, number, index in parts:
         entry, name = entries[number], "wrong" if layer == 2 else "points"
-        if layer == 2 and has_rims:
-            _add_rims(plot, source, entry, index, f"rims-{number}", size)
+        if layer == 2 and outlined:
+            _add_outlines(plot, source, entry, index, f"outlines-{number}", size)
         _add_points(plot, source, entry, index, f"{name}-{number}", size)
-    plot.add_tools(*_tools([one for one in plot.renderers if not str(one.name).startswith("rims")]))
+    plot.add_tools(*_tools([one for one in plot.renderers if not str(one.name).startswith("outlines")]))
     for layer, number, index in parts:
-        if layer == 2 and not has_rims:
+        if layer == 2 and not outlined:
             look = {"size": size + 6, "marker": "circle", "fill_color": None, "line_color": INK, "line_width": 1.5}
             _add_glyph(plot, source, index, f"rings-{number}", look, {"line_alpha": MUTED})
     return plot
@@ -133,10 +133,12 @@ def _add_points(plot: Any, source: Any, entry: LegendEntry, index: NDArray[np.in
     _add_glyph(plot, source, index, name, look, {"fill_alpha": MUTED, "line_alpha": MUTED})
 
 
-def _add_rims(plot: Any, source: Any, entry: LegendEntry, index: NDArray[np.int64], name: str, size: float) -> None:
-    side = _side(entry, size) + (4.5 if entry.placed else 3)
-    look = {"size": side, "marker": entry.marker, "fill_color": INK, "line_color": None}
-    _add_glyph(plot, source, index, name, look, {"fill_alpha": MUTED})
+def _add_outlines(
+    plot: Any, source: Any, entry: LegendEntry, index: NDArray[np.int64], name: str, size: float
+) -> None:
+    look = {"size": _side(entry, size), "marker": entry.marker, "fill_color": INK, "line_color": INK}
+    look["line_width"] = 5.0 if entry.placed else 3.0
+    _add_glyph(plot, source, index, name, look, {"fill_alpha": MUTED, "line_alpha": MUTED})
 
 
 def _side(entry: LegendEntry, size: float) -> float:

@@ -21,7 +21,7 @@ from featx.digests import sha256
 from featx.errors import UsageError
 from featx.images import MAX_THUMBNAILS, Atlas
 from featx.maps.bokeh_plot import MOST_ENTRIES, LegendEntry, document, legend_entries
-from featx.plots import MANY_WRONG
+from featx.plots import has_outlines
 from featx.text import images
 
 # A page may run scripts and show pictures that it contains, and nothing else.
@@ -173,7 +173,7 @@ def _marks(data: MapData) -> str:
     n = len(data.names)
     parts = [images(n)]
     if data.predicted is not None:
-        mark = " (black rim)" if data.wrong.mean() > MANY_WRONG else " (ringed)" if data.wrong.any() else ""
+        mark = " (outlined)" if has_outlines(data.wrong) else " (ringed)" if data.wrong.any() else ""
         parts.append(f"{int(data.wrong.sum()):,} misclassified{mark}")
     for kind, number in sorted(Counter(data.placed or ()).items()):
         if kind:

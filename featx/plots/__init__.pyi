@@ -16,8 +16,8 @@ from .figure import class_style as class_style
 from .figure import inline_svg as inline_svg
 from .figure import new_figure as new_figure
 from .figure import save as save
-from .maps import MANY_WRONG as MANY_WRONG
 from .maps import draw_scatter as draw_scatter
+from .maps import has_outlines as has_outlines
 from .maps import layers_of as layers_of
 from .runs import draw_curve as draw_curve
 from .runs import draw_sweep as draw_sweep

@@ -90,6 +90,15 @@ def add_legend(axes: Axes, entries: Sequence[tuple[Any, str]], **look: Any) -> L
     return legend
 
 
+def _fit_frames(figure: Figure) -> None:
+    """Give Axes with equal units the narrowest limits of their points in the frame that the layout leaves them."""
+    equal = [axes for axes in figure.axes if axes.get_aspect() == 1 and axes.get_adjustable() == "datalim"]
+    if equal:
+        figure.draw_without_rendering()
+        for axes in equal:
+            axes.autoscale_view()
+
+
 def _write(axes: Axes, target: Path | IO[str], settings: Mapping[Any, str] | None = None, **options: Any) -> None:
     from matplotlib import rc_context
 
@@ -100,4 +109,5 @@ def _write(axes: Axes, target: Path | IO[str], settings: Mapping[Any, str] | Non
         for message in _HARMLESS:
             warnings.filterwarnings("ignore", message)
         fit_letters(figure)
+        _fit_frames(figure)
         figure.savefig(target, **options)

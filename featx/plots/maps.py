@@ -25,13 +25,12 @@ NOTE_WIDTH = 72
 TITLE_WIDTH = 52
 NAME_WIDTH = 18
 UNLABELLED = "0.45"  # a grey, by Matplotlib's name
-MANY_WRONG = 0.15
-"""If a larger share of points is misclassified, each of them has a thin black rim instead of a ring around it.
-
-So many rings would cover the map.
-"""
+# Rings around more misclassified points, or a larger share of them, would cover the map.
+MOST_RINGS = 100
+MOST_RINGED = 0.15
+# A legend lists this many classes, those with the most images, and the number of the others; half of them if images
+# were placed on the map, because each class has two markers then.
 MOST_LISTED = 24
-"""A legend lists this many classes, those with the most images, and the number of the others."""
 # A marker of a legend has at least this area, in square points, also where the map's own are too small to tell apart.
 LEGEND_SIZE = 14
 # More points than this are pixels also in a drawing of shapes, whose file would be too large.
@@ -52,7 +51,8 @@ def draw_scatter(
 ) -> Axes:
     """Draw a map: one marker an image, with its class's colour and shape, legible at a column's width (8.5 cm).
 
-    The legend has the 24 classes with the most images. More than 20,000 points are pixels also in an SVG.
+    The legend has the 24 classes with the most images, or 12 if images were placed on the map. More than 20,000
+    points are pixels also in an SVG.
 
     Args:
         points: (n, 2) coordinates, which have no unit.
@@ -60,19 +60,20 @@ def draw_scatter(
         title: The text above.
         note: Smaller text below, such as the method's parameters.
         ax: Where to draw; by default the Axes of a new figure, whose height follows the points.
-        wrong: (n,) whether an image is misclassified. These are drawn above the others and ringed. If they are more
-            than 15 %, they have a thin black rim instead.
+        wrong: (n,) whether an image is misclassified. These are drawn above the others and ringed, or outlined if
+            they are many (see `has_outlines`).
         placed: (n,) the kind of an image that was placed on the map afterwards, such as "test", and "" for an image
             that made the map. Placed images are hollow.
         directions: Names of the horizontal and the vertical axis, if they mean something.
     """
     is_wrong = np.zeros(len(points), bool) if wrong is None else np.array(wrong, bool)
-    kinds = _kinds(labels, ("",) * len(points) if placed is None else placed)
-    names = {name for name, _ in Counter(labels).most_common(MOST_LISTED)}
+    placed = ("",) * len(points) if placed is None else placed
+    kinds = _kinds(labels, placed)
+    names = {name for name, _ in Counter(labels).most_common(MOST_LISTED // (2 if any(placed) else 1))}
     listed = [kind for kind in kinds if kind.name in names]
     lines, heading = wrapped(note, NOTE_WIDTH), wrapped(title, TITLE_WIDTH)
     if ax is None:
-        rows = len({kind.name for kind in listed}) if placed is not None and any(placed) else -(-len(listed) // 2)
+        rows = len({kind.name for kind in listed}) if any(placed) else -(-len(listed) // 2)
         text = 0.15 * len(heading) + 0.11 * len(lines) + 0.15 * (rows + 1) + 0.16 * any(directions)
         ax = new_figure(COLUMN, COLUMN * _steepness(points) + text)[1]
     size = float(np.clip(4000 / max(len(points), 1), 2, 14))
@@ -105,6 +106,17 @@ def layers_of(placed: NDArray[np.bool_], wrong: NDArray[np.bool_]) -> NDArray[np
         (n,) 0 for the map's own points, 1 for placed ones, 2 for misclassified ones of either.
     """
     return np.where(wrong, 2, placed.astype(np.int64))
+
+
+def has_outlines(wrong: NDArray[np.bool_]) -> bool:
+    """Return whether misclassified points are outlined instead of ringed.
+
+    This is so if they are more than 100, or more than 15 % of all points. Rings would cover such a map.
+
+    Args:
+        wrong: (n,) whether the image is misclassified.
+    """
+    return bool(len(wrong)) and bool(wrong.sum() > MOST_RINGS or wrong.mean() > MOST_RINGED)
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,8 +172,8 @@ def _draw_points(
         look = _look(style, size, hollow=hollow) | {"rasterized": len(points) > MOST_SHAPES}
         for layer in np.unique(layers):
             x, y = points[chosen[layers == layer]].T
-            if layer == 2 and _has_rims(wrong):
-                ax.scatter(x, y, zorder=4, **look | _rim(look))
+            if layer == 2 and has_outlines(wrong):
+                ax.scatter(x, y, zorder=4, **look | _outline(look))
             drawn = ax.scatter(x, y, zorder=2 + layer, **look)
             artist_of |= dict.fromkeys(same, drawn)
     return artist_of
@@ -170,28 +182,24 @@ def _draw_points(
 def _look(style: tuple[str, str], size: float, *, hollow: bool) -> dict[str, Any]:
     colour, marker = style
     if hollow:  # and larger
-        return {"marker": marker, "s": 1.5 * size + 4, "facecolors": "white", "edgecolors": colour, "linewidths": 1.0}
+        area = 1.5 * size + 4
+        width = 0.2 * float(np.sqrt(area))
+        return {"marker": marker, "s": area, "facecolors": "white", "edgecolors": colour, "linewidths": width}
     return {"marker": marker, "s": size, "facecolors": colour, "edgecolors": "white", "linewidths": 0.2}
 
 
-def _has_rims(wrong: NDArray[np.bool_]) -> bool:
-    return bool(wrong.mean() > MANY_WRONG)
-
-
-def _rim(look: dict[str, Any]) -> dict[str, Any]:
-    """Return what makes a black rim of a marker's look if it is drawn below the marker."""
-    side = np.sqrt(look["s"]) + look["linewidths"] + 1.2
-    return {"s": side**2, "facecolors": "black", "linewidths": 0}
+def _outline(look: dict[str, Any]) -> dict[str, Any]:
+    """Return what makes a black outline of a marker's look if it is drawn below the marker."""
+    width = float(np.clip(0.4 * np.sqrt(look["s"]), 0.5, 1.5))
+    return {"edgecolors": "black", "linewidths": look["linewidths"] + width}
 
 
 def _mark(ax: Axes, points: NDArray[np.floating[Any]], wrong: NDArray[np.bool_], size: float) -> Any:
-    """Ring the misclassified points if they have no rims, and return an artist for the legend."""
-    if _has_rims(wrong):
+    """Ring the misclassified points if they have no outlines, and return an artist for the legend."""
+    if has_outlines(wrong):
         return ax.scatter([], [], s=size, facecolors="0.85", edgecolors="black", linewidths=0.7)
-    many = len(points) > MOST_SHAPES
-    look: dict[str, Any] = {"s": 2 * size, "linewidths": 0.2} if many else {"s": 3 * size + 6, "linewidths": 0.6}
     x, y = points[wrong].T
-    return ax.scatter(x, y, facecolors="none", edgecolors="black", zorder=5, rasterized=many, **look)
+    return ax.scatter(x, y, s=3 * size + 6, facecolors="none", edgecolors="black", linewidths=0.6, zorder=5)
 
 
 def _arranged(kinds: Sequence[_Kind], artist_of: dict[_Kind, Any], last: Sequence[Entry]) -> list[Entry]:

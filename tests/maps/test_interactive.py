@@ -80,7 +80,7 @@ def test_wrong_is_measured_by_the_class_whatever_colours_the_points() -> None:
 
 
 def test_the_page_says_how_misclassified_images_are_marked() -> None:
-    assert "3 misclassified (black rim)" in summary(some_map())
+    assert "3 misclassified (outlined)" in summary(some_map())
     assert "1 misclassified (ringed)" in summary(some_map(7, predicted=(*"ababab", "b")))
 
 
@@ -93,13 +93,13 @@ def test_the_frame_follows_the_points() -> None:
 def test_misclassified_points_are_drawn_last_whatever_their_class() -> None:
     few = payload(components(some_map(20, predicted=(*"bb", *"ab" * 9), placed=("", *["test"] * 19)))[0])
     many = payload(components(some_map(20))[0])
-    for script, mark in ((few, "rings"), (many, "rims")):
+    for script, mark in ((few, "rings"), (many, "outlines")):
         names = re.findall(
-            r'"name":"((?:points|wrong|rings|rims)-\d+)"', json.dumps(script["plot"], separators=(",", ":"))
+            r'"name":"((?:points|wrong|rings|outlines)-\d+)"', json.dumps(script["plot"], separators=(",", ":"))
         )
         kinds = [name.split("-")[0] for name in names]
         assert kinds.index("wrong") > max(place for place, kind in enumerate(kinds) if kind == "points")
-        assert {"rings", "rims"} & set(kinds) == {mark}
+        assert {"rings", "outlines"} & set(kinds) == {mark}
 
 
 def test_the_same_map_gives_the_same_page() -> None:

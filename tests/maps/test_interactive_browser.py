@@ -235,7 +235,7 @@ def test_the_legend_hides_a_class(browser: Browser, tmp_path: Path) -> None:
     assert is_seen(orange, 8, 0)
     view.click("[data-group='0']")
     view.wait(lambda: not is_seen(blue, 0, 0))
-    assert (view.around(4, 0, 12) == 255).all()  # the rim of a wrong image goes with it
+    assert (view.around(4, 0, 12) == 255).all()  # the outline of a wrong image goes with it
     assert is_seen(orange, 8, 0)
     view.mouse((0.5, 0.5), (0, 0))
     assert not view.tip()
@@ -449,7 +449,7 @@ def test_placed_and_misclassified_points_are_seen_in_a_cluster(
     assert np.abs(view.around(6, 0, 1).astype(int) - green).max() < 40
 
 
-def test_many_misclassified_points_have_rims_that_go_with_their_class(browser: Browser, tmp_path: Path) -> None:
+def test_many_misclassified_points_have_outlines_that_go_with_their_class(browser: Browser, tmp_path: Path) -> None:
     view = shown(browser, tmp_path, some_map())  # 2 of 6
     view.browser.run("document.querySelectorAll('.featx-tip, .featx-mark').forEach(one => one.hidden = true)")
 

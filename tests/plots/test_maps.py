@@ -8,7 +8,7 @@ import pytest
 from matplotlib.collections import Collection
 
 from featx import plots
-from featx.plots.maps import LEGEND_SIZE, draw_scatter
+from featx.plots.maps import LEGEND_SIZE, draw_scatter, has_outlines
 
 NAMES = ["covid", "normal", "viral"]
 
@@ -93,17 +93,19 @@ def test_a_placed_class_that_did_not_make_the_map_is_named() -> None:
     assert texts == ["a (1)", "", "", "", "b c, test (1)", "b c, validation (1)"]
 
 
-def test_many_misclassified_images_have_rims_in_their_own_shape_instead_of_rings() -> None:
+def test_many_misclassified_images_have_outlines_instead_of_rings() -> None:
     few, many = (draw_scatter(some_points(), NAMES * 10, "", wrong=[i < n for i in range(30)]) for n in (4, 5))
     assert len(offsets(few.collections[-1])) == 4
     assert len(offsets(many.collections[-1])) == 0  # an example for the legend
-    black = [one for one in many.collections if np.asarray(one.get_facecolor()).tolist() == [[0, 0, 0, 1]]]
+    black = [one for one in many.collections[:-1] if np.asarray(one.get_edgecolor()).tolist() == [[0, 0, 0, 1]]]
     assert sum(len(offsets(one)) for one in black) == 5
     for rim in black:
         above = next(one for one in many.collections if one is not rim and np.array_equal(offsets(one), offsets(rim)))
         assert outline(above) == outline(rim)
         assert above.get_zorder() == rim.get_zorder()
-        assert above.get_sizes()[0] < rim.get_sizes()[0] < 4 * above.get_sizes()[0]  # type: ignore[attr-defined]
+        assert np.max(above.get_linewidth()) < np.max(rim.get_linewidth())
+    # Also many that are a small share of the points.
+    assert [has_outlines(np.arange(10_000) < n) for n in (0, 100, 101)] == [False, False, True]
     assert few.get_legend().get_texts()[-1].get_text() == "misclassified (4)"  # type: ignore[union-attr]
     assert many.get_legend().get_texts()[-1].get_text() == "misclassified (5)"  # type: ignore[union-attr]
 

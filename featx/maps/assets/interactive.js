@@ -236,7 +236,7 @@
         const { placed, colour } = this.data.groups[number];
         for (const glyph of this.glyphs(renderer)) {
           if (kind === "rings") glyph.line_color = ink;
-          else if (kind === "rims") glyph.fill_color = ink;
+          else if (kind === "outlines") glyph.fill_color = glyph.line_color = ink;
           else [glyph.fill_color, glyph.line_color] = placed ? [ground, own(colour)] : [own(colour), ground];
         }
       }
