@@ -47,11 +47,13 @@ class Item:
 
 @dataclass(frozen=True, repr=False)
 class Dataset(Shown):
-    """Images in an order that depends only on their splits and names.
+    """Images with their labels, splits and groups.
 
     Attributes:
         root: The folder of the data, absolute.
-        items: All images, sorted by split (train, val, test) and id.
+        items: All images. Those of a folder or manifest are sorted by split (train, val, test) and id. Those of a
+            data frame, a list or an array, and those that `read_paths` lists, are in the order in which they were
+            given.
         classes: All labels, sorted.
         test: Which share of the training images is set aside for testing once their contents are read.
     """
@@ -80,10 +82,9 @@ class Dataset(Shown):
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Return the number of images by split and class, for each split that has images."""
-        counts: dict[str, dict[str, int]] = {}
+        there = {item.split for item in self.items}
+        counts = {split: dict.fromkeys(self.classes, 0) for split in SPLITS if split in there}
         for item in self.items:
-            if item.split not in counts:
-                counts[item.split] = dict.fromkeys(self.classes, 0)
             if item.label is not None:
                 counts[item.split][item.label] += 1
         return counts
@@ -99,11 +100,18 @@ def check_for_fit(dataset: Dataset, validation: float) -> None:
 
     Raises:
         UsageError: The share is not in [0, 1).
-        DataError: Fewer than two classes have training images, a class of another split has none, or a class has too
-            few images for both training and validation.
+        DataError: An image has no label, fewer than two classes have training images, a class of another split has
+            none, or a class has too few images for both training and validation.
     """
     if not 0 <= validation < 1:
         raise UsageError(f"Expected a validation share of at least 0 and below 1, received {validation}.")
+    unlabelled = [item.id for item in dataset.items if item.label is None]
+    if unlabelled:
+        raise DataError(
+            f"Expected the class of each image to train a head, found {count(len(unlabelled))} of "
+            f"{images(len(dataset.items))} without one ({first_few(unlabelled)}); give their labels, or leave these "
+            "images out."
+        )
     counts = dataset.counts()
     train = {label: n for label, n in counts.get("train", {}).items() if n}
     if len(train) < 2:

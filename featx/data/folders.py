@@ -95,7 +95,8 @@ def search_labelled(root: Path, listing: Listing) -> None:
 def search_unlabelled(folder: Path, listing: Listing) -> None:
     """Find the images at any depth of a folder, for split "test"; their ids begin with the folder as given."""
     prefix = "" if folder == Path() else f"{readable(folder.as_posix()).rstrip('/')}/"
-    if not listing.add(listing.files(str(folder.absolute()), prefix, top=True), None, "test"):
+    files = sorted(listing.files(str(folder.absolute()), prefix, top=True), key=lambda file: file[1])
+    if not listing.add(files, None, "test"):
         raise DataError(f"Expected images in the folder {folder}, found none; {ENDINGS_TEXT}")
 
 

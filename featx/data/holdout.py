@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.data.dataset import group_ids
+from featx.data.dataset import group_ids, in_sentence
 from featx.errors import DataError
 
 
@@ -56,7 +56,16 @@ def held_out_mask(
         held = mask[y == number]
         if held.all() or not held.any():
             raise DataError(
-                f"Expected images of {name} both for training and for {purpose}, but its {len(held)} images cannot "
-                f"be divided without dividing a group; {advice}."
+                f"Expected images of {in_sentence(str(name)) or 'the data'} both for training and for {purpose}, but "
+                f"{_reason(len(held), share, advice, len(members) < len(labels))}."
             )
     return mask
+
+
+def _reason(n: int, share: float, advice: str, has_groups: bool) -> str:
+    """Return why the n images of a class are all on one side, and what to do."""
+    if n == 1:
+        return "there is only one; add images of it, or leave this class out"
+    if round(share * n) in (0, n):
+        return f"a share of {share:g} of its {n} images is {'none' if share < 0.5 else 'all'} of them; {advice}"
+    return f"its {n} images cannot be divided{' without dividing a group' * has_groups}; {advice}"

@@ -41,7 +41,8 @@ def items_in_memory(X: Any, split: str) -> list[Item]:
         raise DataError(f"{EXPECTED}, received the one path {str(X)!r}; put it into a list.")
     if is_in_memory(X):
         pictures = _pictures(X)
-        names = [f"image {number}" for number in range(len(pictures))]
+        digits = len(str(len(pictures) - 1))  # with zeros before it, so that names sort as the images do
+        names = [f"image {number:0{digits}}" for number in range(len(pictures))]
         return [
             Item(name, Path(name), None, split, pixels=image) for name, image in zip(names, pictures, strict=True)
         ]

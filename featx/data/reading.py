@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Unpack
@@ -17,8 +17,9 @@ from featx.data.in_memory import is_in_memory, items_in_memory
 from featx.data.locating import advice, on_disk
 from featx.data.manifest import Row, read_frame, read_manifest
 from featx.data.survey import survey
-from featx.data.tables import FRAME, is_frame, is_manifest
+from featx.data.tables import FRAME, is_frame, is_manifest, text_of_cell
 from featx.errors import DataError, UsageError
+from featx.files import several
 
 log = logging.getLogger("featx")
 
@@ -54,6 +55,8 @@ def read_data(data: Any, *, missing: Literal["fail", "keep"] = "fail", **choice:
     else:
         root = Path().absolute()
         listing.items += _in_memory(data, root, missing, choice)
+    if isinstance(data, (str, os.PathLike)):
+        listing.items.sort(key=lambda item: (SPLITS.index(item.split), item.id))
     dataset = _dataset(root, listing)
     if dataset.classes:
         survey(dataset, folders=is_of_folders)
@@ -114,24 +117,37 @@ def _in_memory(data: Any, folder: Path, missing: str, choice: DataChoice) -> lis
         return _of_rows(FRAME, folder, read_frame(data, chosen=chosen_columns(choice)), "train", missing)
     if chosen_columns(choice):
         raise UsageError("Expected names of columns with a manifest or data frame, received a list of images.")
-    items = items_in_memory(data, "train")
-    labels = _cells("labels", choice.get("labels"), len(items))
-    groups = _cells("groups", choice.get("groups"), len(items))
+    items = items_in_memory(_listed(data), "train")
+    labels = _cells("labels", choice.get("labels"), data, len(items))
+    groups = _cells("groups", choice.get("groups"), data, len(items))
     given = [
         replace(item, label=label, group=group) for item, label, group in zip(items, labels, groups, strict=True)
     ]
-    by_id = {item.id: item for item in given}
+    by_id: dict[str, Item] = {}
     for item in given:
-        if item != by_id[item.id]:
+        if by_id.setdefault(item.id, item) != item:
             raise DataError(f"Expected one label and one group for {item.id}, received it twice with others.")
     return list(by_id.values())
 
 
-def _cells(name: str, values: Any, n: int) -> list[str | None]:
-    """Return a text for each image, or None."""
+def _listed(data: Any) -> Any:
+    """Return a list instead of a generator, a set or the like; a set, which has no order, is sorted."""
+    if isinstance(data, Set):
+        return sorted(data, key=str)
+    return list(data) if isinstance(data, Iterator) else data
+
+
+def _cells(name: str, values: Any, data: Any, n: int) -> list[str | None]:
+    """Return a text for each of the n images of data, or None."""
     if values is None:
         return [None] * n
-    cells = [None if value is None else unicodedata.normalize("NFC", str(value)).strip() for value in values]
+    if isinstance(values, (str, Mapping, Set)) or not isinstance(values, Iterable) or isinstance(data, Set):
+        kind = type(data if isinstance(data, Set) else values).__name__
+        raise UsageError(
+            f"Expected {name} and images as lists or arrays in the same order, received a value of type {kind}."
+        )
+    texts = map(text_of_cell, values)
+    cells = [None if text is None else unicodedata.normalize("NFC", text).strip() for text in texts]
     if len(cells) != n:
         raise DataError(f"Expected {n} {name}, one for each image, received {len(cells)}.")
     return cells
@@ -159,22 +175,23 @@ def read_paths(paths: Any, *, missing: Literal["fail", "keep"] = "fail") -> Data
     if isinstance(paths, Dataset):
         return paths
     listing = Listing()
+    paths = _listed(paths)
     if is_frame(paths):
         listing.items += _of_rows(FRAME, Path().absolute(), read_frame(paths, labelled=False), "test", missing)
-    elif isinstance(paths, (str, os.PathLike)):
-        _list_path(Path(paths), listing, missing)
     elif is_in_memory(paths):
         listing.items += items_in_memory(paths, "test")
     else:
-        for path in paths:
+        for path in several(paths, "paths of images, folders or manifests"):
             _list_path(Path(path), listing, missing)
-    # Labelled items come last, so that they replace the same images without a label.
-    listing.items.sort(key=lambda item: (item.label or "", item.id))
-    listing.items = list({item.path: item for item in listing.items}.values())
+    by_path: dict[Path, Item] = {}
     by_id: dict[str, Item] = {}
     for item in listing.items:
+        if by_path.setdefault(item.path, item).label is None and item.label is not None:
+            by_path[item.path] = item
+    for item in by_path.values():
         if by_id.setdefault(item.id, item) is not item:
             raise DataError(f"{item.id} stands for both {by_id[item.id].path} and {item.path}; give one of them.")
+    listing.items = list(by_path.values())
     return _dataset(Path().absolute(), listing)
 
 
@@ -191,7 +208,7 @@ def _list_path(path: Path, listing: Listing, missing: str) -> None:
 
 
 def _dataset(root: Path, listing: Listing) -> Dataset:
-    """The dataset of a listing, in order; notices say which files were left out."""
+    """The dataset of a listing, in its order; notices say which files were left out."""
     notices = (
         (logging.INFO, "Files without the ending of an image were left out", listing.others),
         (logging.WARNING, "Images outside of class folders were left out", listing.loose),
@@ -202,9 +219,8 @@ def _dataset(root: Path, listing: Listing) -> Dataset:
     for level, text, names in notices:
         if names:
             log.log(level, "%s (%d): %s", text, len(names), first_few(names))
-    items = sorted(listing.items, key=lambda item: (SPLITS.index(item.split), item.id))
-    classes = sorted({item.label for item in items if item.label is not None})
-    return Dataset(root, tuple(items), tuple(classes))
+    classes = sorted({item.label for item in listing.items if item.label is not None})
+    return Dataset(root, tuple(listing.items), tuple(classes))
 
 
 def _of_rows(manifest: Path | str, folder: Path, listed: Sequence[Row], split: str, missing: str) -> list[Item]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack
 
-from featx.data import SPLITS, SURVEY, Dataset, read_data
+from featx.data import SURVEY, Dataset, read_data
 from featx.errors import DataError
 from featx.features.choice import Choice, check_has_card, chosen_spec, data_choice, with_card
 from featx.features.compute import compute
@@ -244,8 +244,7 @@ def extract_dataset(
 def _with_items(dataset: Dataset, images: Sequence[Image]) -> Dataset:
     """Return a dataset whose items have the splits of the images, which may be fewer."""
     new = {image.item.id: image.item for image in images}
-    items = (new.get(item.id, item) for item in dataset.items)
-    return replace(dataset, items=tuple(sorted(items, key=lambda item: (SPLITS.index(item.split), item.id))))
+    return replace(dataset, items=tuple(new.get(item.id, item) for item in dataset.items))
 
 
 def warn_of_two_labels(images: Iterable[Image]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -11,13 +12,16 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.data import SPLITS, HeldOutTest, Item, held_out_mask
+from featx.data import HeldOutTest, Item, held_out_mask
 from featx.digests import digest_of, sha256
 from featx.errors import ImageError
 from featx.images import as_rgb, content_digest, read_bytes
 from featx.parallel import bounded_map
 from featx.progress import report_progress
 from featx.store import StatCache
+from featx.text import images as in_words
+
+log = logging.getLogger("featx")
 
 OnError = Literal["fail", "skip"]
 WORKERS = min(32, (os.cpu_count() or 1) + 2)
@@ -52,6 +56,8 @@ class Image:
 def set_aside(images: Sequence[Image], test: HeldOutTest) -> list[Image]:
     """Return images in their order, a share of those for training being for testing now, see `held_out_mask`.
 
+    A notice says how many these are.
+
     Raises:
         DataError: A class cannot be divided without dividing a group.
     """
@@ -63,13 +69,20 @@ def set_aside(images: Sequence[Image], test: HeldOutTest) -> list[Image]:
         test.share,
         test.seed,
         purpose="testing",
-        advice="choose another --test, or give a split 'test'",
+        advice="choose another share (--test), or data with a test split",
     )
     held = {image.item.id for image, chosen in zip(train, mask, strict=True) if chosen}
-    moved = [
+    log.info(
+        "Set aside for testing: %s of %s (share %g, split seed %d); %s are for training.",
+        f"{len(held):,}",
+        in_words(len(train)),
+        test.share,
+        test.seed,
+        f"{len(train) - len(held):,}",
+    )
+    return [
         replace(image, item=replace(image.item, split="test")) if image.item.id in held else image for image in images
     ]
-    return sorted(moved, key=lambda image: (SPLITS.index(image.item.split), image.item.id))
 
 
 def data_digest(images: Sequence[Image]) -> str:

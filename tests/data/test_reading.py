@@ -493,12 +493,12 @@ def test_paths_of_all_kinds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(tmp_path)
     data = read_paths([Path("scan"), Path("./one.PNG"), Path("list/m.csv"), Path("in/")])
     assert [(item.id, item.label, item.split) for item in data.items] == [
+        ("scan", None, "test"),
+        ("one.PNG", None, "test"),
         ("p.png", "covid", "train"),
+        ("q.png", None, "test"),
         ("in/b.png", None, "test"),
         ("in/x/deep/a.jpg", None, "test"),
-        ("one.PNG", None, "test"),
-        ("q.png", None, "test"),
-        ("scan", None, "test"),
     ]
     assert data.classes == ("covid",)
     assert data.counts()["test"] == {"covid": 0}
