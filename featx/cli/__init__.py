@@ -15,6 +15,7 @@ from featx.cli import (
     console,
     demo,
     doctor,
+    examples,
     export,
     extract,
     fit_head,
@@ -34,11 +35,11 @@ TERMINATED = 143
 
 app = typer.Typer(
     name="featx",
-    help="Run a frozen network over your images once; fit heads and draw maps on its cached features from then on.",
+    help="Run a frozen, pre-trained network over your images once; train heads and draw maps on its stored features.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Start with: featx demo",
+    epilog="Start with: featx demo\nWith your own images: featx fit-head photos --test 0.2 --out run",
 )
 
 
@@ -55,19 +56,19 @@ def _root(
     pass
 
 
-app.command("extract")(extract.command)
-app.command("fit-head")(fit_head.command)
-app.command("predict")(predict.command)
-app.command("search")(search.command)
-app.command("visualize")(visualize.command)
-app.command("clusters")(clusters.command)
-app.command("compare")(compare.command)
-app.command("export")(export.command)
-app.command("report")(report.command)
-app.command("reproduce")(reproduce.command)
-app.command("demo")(demo.command)
-app.command("sweep")(sweep.command)
-app.command("doctor")(doctor.command)
+app.command("extract", epilog=examples.of("extract"))(extract.command)
+app.command("fit-head", epilog=examples.of("fit-head"))(fit_head.command)
+app.command("predict", epilog=examples.of("predict"))(predict.command)
+app.command("search", epilog=examples.of("search"))(search.command)
+app.command("visualize", epilog=examples.of("visualize"))(visualize.command)
+app.command("clusters", epilog=examples.of("clusters"))(clusters.command)
+app.command("compare", epilog=examples.of("compare"))(compare.command)
+app.command("export", epilog=examples.of("export"))(export.command)
+app.command("report", epilog=examples.of("report"))(report.command)
+app.command("reproduce", epilog=examples.of("reproduce"))(reproduce.command)
+app.command("demo", epilog=examples.of("demo"))(demo.command)
+app.command("sweep", epilog=examples.of("sweep"))(sweep.command)
+app.command("doctor", epilog=examples.of("doctor"))(doctor.command)
 app.add_typer(backbones.app, name="backbones")
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(cache.app, name="cache")

@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from featx.cli import console, options
+from featx.cli import console, examples, options
 
 app = typer.Typer(help="List networks, show one, and bring one in from elsewhere.", no_args_is_help=True)
 
 
-@app.command("list")
+@app.command("list", epilog=examples.of("backbones list"))
 @options.command
 def list_networks(*, output: options.Output) -> console.Result:
     """List the networks that featx knows by name; others come with a card (featx backbones import)."""
@@ -28,19 +28,19 @@ def list_networks(*, output: options.Output) -> console.Result:
     return console.Result(document, lambda: console.print_table(table, header))
 
 
-@app.command("show")
+@app.command("show", epilog=examples.of("backbones show"))
 @options.command
 def show(
     network: Annotated[
         str,
         typer.Argument(
-            metavar="NETWORK", help="Name of a backbone, a card, or a folder or .onnx file that has or implies one."
+            metavar="NETWORK", help="Name of a backbone, a card, a folder with a card, or an .onnx file with one."
         ),
     ],
     *,
     output: options.Output,
 ) -> console.Result:
-    """Show what featx knows of a network. A card is printed as TOML, also one that featx derives."""
+    """Show what featx knows about a network. If it has a card, the card is printed as TOML."""
     from featx.networks import describe_backbone
 
     described = describe_backbone(network)
@@ -63,32 +63,41 @@ def _lines(row: dict[str, Any]) -> list[str]:
     return [*lines, f"Weights: {weights['path']}", f"SHA-256: {weights['sha256']}"]
 
 
-@app.command("import")
+@app.command("import", epilog=examples.of("backbones import"))
 @options.command
 def import_network(
     source: Annotated[
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="timm:NAME, hf:NAME or hf:FOLDER, keras-hub:NAME, torchxrayvision:NAME, or FILE.onnx.",
+            help="Network: timm:NAME, hf:NAME, hf:FOLDER, keras-hub:NAME, torchxrayvision:NAME or FILE.onnx.",
         ),
     ],
     *,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="New folder for the card and the network.")],
     tokens: Annotated[
         Literal["cls", "mean", "cls+mean", "map"] | None,
-        typer.Option("--tokens", help="Features from a transformer's tokens; the network's own if not given."),
+        typer.Option(
+            "--tokens",
+            help="Tokens of a transformer that become the features.",
+            show_default="as the network does it",
+        ),
     ] = None,
     like: Annotated[
         str | None,
-        typer.Option("--like", metavar="NETWORK", help="For FILE.onnx: prepare pixels as for this backbone or card."),
+        typer.Option(
+            "--like",
+            metavar="NETWORK",
+            help="For an ONNX file, the backbone or card whose pixels are prepared in the same way.",
+        ),
     ] = None,
     name: Annotated[
         str | None,
         typer.Option(
             "--output",
             metavar="NAME",
-            help="For FILE.onnx: the output to use, or a value inside, such as that before the classifier.",
+            help="For an ONNX file, the name of the output to use, or of a value inside the network.",
+            show_default="the only output",
         ),
     ] = None,
     output: options.Output,

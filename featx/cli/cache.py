@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from featx.cli import console, options
+from featx.cli import console, examples, options
 from featx.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Look at the cache and clean it up.", no_args_is_help=True)
 
 
-@app.command("info")
+@app.command("info", epilog=examples.of("cache info"))
 @options.command
 def info(*, cache: options.Cache = options.CACHE_DEFAULT, output: options.Output) -> console.Result:
-    """List the feature sets with their rows and sizes."""
+    """List the stored feature sets with their numbers of rows and their sizes."""
     from featx.store import Store
     from featx.store import info as read_info
 
@@ -46,10 +46,10 @@ def _show_info(held: CacheInfo) -> None:
     console.print_lines(lines)
 
 
-@app.command("verify")
+@app.command("verify", epilog=examples.of("cache verify"))
 @options.command
 def verify(*, cache: options.Cache = options.CACHE_DEFAULT, output: options.Output) -> console.Result:
-    """Hash every shard and set damaged ones aside; their rows are computed again when needed."""
+    """Check every stored file, and set damaged ones aside; their rows are computed again when they are needed."""
     from featx.store import Store
     from featx.store import verify as check
 
@@ -60,19 +60,21 @@ def verify(*, cache: options.Cache = options.CACHE_DEFAULT, output: options.Outp
     return console.Result(asdict(checked), lambda: console.print_lines(lines))
 
 
-@app.command("gc")
+@app.command("gc", epilog=examples.of("cache gc"))
 @options.command
 def gc(
     *,
     drop: Annotated[
         list[str] | None,
-        typer.Option(metavar="ID", help="A feature set to remove (beginning of its id); repeatable."),
+        typer.Option(metavar="ID", help="Beginning of the id of a feature set to remove; may be repeated."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing, only report.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Change nothing, and say what would be removed.")
+    ] = False,
     cache: options.Cache = options.CACHE_DEFAULT,
     output: options.Output,
 ) -> console.Result:
-    """Remove damaged, unfinished and unused files and the named feature sets; merge small shards."""
+    """Remove damaged, unfinished and unused files and the named feature sets, and merge small files."""
     from featx.store import Store
     from featx.store import gc as collect
 
@@ -86,20 +88,28 @@ def gc(
     return console.Result(asdict(done), lambda: console.print_lines([line]))
 
 
-@app.command("explain")
+@app.command("explain", epilog=examples.of("cache explain"))
 @options.command
 def explain(
-    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="The image's file.")],
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="An image file.")],
     *,
     run: Annotated[Path | None, typer.Option(metavar="RUN", help="Use the features of this run.")] = None,
-    recipe: Annotated[str | None, typer.Option(help="Use the features of this recipe.")] = None,
-    backbone: Annotated[str | None, typer.Option(help="Use this backbone with its default settings.")] = None,
-    view: Annotated[int, typer.Option(min=0, help="Number of the view; 0 is the image itself.")] = 0,
+    recipe: Annotated[
+        str | None, typer.Option(help="Use the features of this recipe: its name, or its TOML file.")
+    ] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Use the features of this network with its default settings: {options.BACKBONE_NAMES}, a card or a "
+            ".keras file."
+        ),
+    ] = None,
+    view: Annotated[int, typer.Option(min=0, help="Number of the augmented view; 0 is the image itself.")] = 0,
     weights: options.WeightsChoice = None,
     cache: options.Cache = options.CACHE_DEFAULT,
     output: options.Output,
 ) -> console.Result:
-    """Show whether an image's row would be reused and, if not, which part of its key differs."""
+    """Show whether the stored features of an image would be reused and, if not, what differs."""
     from featx.features import default_recipe
     from featx.recipes import load_recipe, override
     from featx.runs import explain_image, explain_of_run

@@ -31,25 +31,38 @@ def command(
     *,
     layer: Annotated[
         options.Layer | None,
-        options.feature_option(help="Measure this layer only; the default is both for a run, and backbone for data."),
+        options.feature_option(
+            help="Features to measure: of the backbone, or of the head's second to last layer.",
+            show_default="both for a run, backbone for data",
+        ),
     ] = None,
     features: options.Features,
     reading: options.DataOptions,
     split: Annotated[options.Split, typer.Option(help="Images to measure.")] = "train",
-    by: Annotated[str, typer.Option(metavar="COLUMN", help="Column of the manifest with the classes.")] = "label",
-    neighbours: Annotated[int, typer.Option(min=1, help="Number of neighbours for kNN purity.")] = 10,
+    by: Annotated[
+        str,
+        typer.Option(
+            metavar="COLUMN", help="Column whose values are the classes: label, or another one of the manifest."
+        ),
+    ] = "label",
+    neighbours: Annotated[int, typer.Option(min=1, help="Number of nearest neighbours for kNN purity.")] = 10,
     permutations: Annotated[
-        int, typer.Option(min=1, help="Number of label permutations to compare the values with.")
+        int, typer.Option(min=1, help="Number of times the labels are permuted, to see which values chance gives.")
     ] = 199,
-    sample: Annotated[int, typer.Option(min=2, help="Largest number of images to measure.")] = 5000,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for tables and pictures.")] = None,
+    sample: Annotated[
+        int,
+        typer.Option(min=2, help="Largest number of images to measure; of more images, a random sample is measured."),
+    ] = 5000,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also write tables and pictures to this folder.")
+    ] = None,
     on_error: options.OnError = "fail",
     yes: options.Yes = False,
     cache: options.Cache = options.CACHE_DEFAULT,
     seed: options.Seed = None,
     output: options.Output,
 ) -> console.Result:
-    """Measure how well classes are separated in the features."""
+    """Measure how well classes are separated in the features, and compare with permuted labels."""
     from featx.clustering import clusters
 
     work = partial(

@@ -20,31 +20,39 @@ COMPARING = "How to compare"
 def command(
     place: options.Place,
     *,
-    layer: Annotated[options.Layer, options.feature_option(help="Features to classify.")] = "backbone",
+    layer: Annotated[
+        options.Layer,
+        options.feature_option(help="Features to classify: of the backbone, or of the head's second to last layer."),
+    ] = "backbone",
     classifiers: Annotated[
         str | None,
         typer.Option(
             metavar="A,B,…",
-            help="Some of logreg, svm-linear, svm-rbf, knn, lda, forest, boosting, pixels; all if not given.",
+            help=f"Classifiers to compare, separated by commas: {options.CLASSIFIER_NAMES}.",
+            show_default="all",
             rich_help_panel=COMPARING,
         ),
     ] = None,
-    folds: Annotated[int, typer.Option(min=2, help="Folds per repeat.", rich_help_panel=COMPARING)] = 5,
+    folds: Annotated[
+        int, typer.Option(min=2, help="Number of folds of the cross-validation.", rich_help_panel=COMPARING)
+    ] = 5,
     repeats: Annotated[
         int,
         typer.Option(
             min=1,
-            help="How often to repeat the cross-validation, each time with other folds.",
+            help="Number of cross-validations, each with other folds.",
             rich_help_panel=COMPARING,
         ),
     ] = 2,
     out: Annotated[
         Path | None,
-        options.running_option(metavar="DIR", help="Folder for tables and pictures."),
+        options.running_option(metavar="DIR", help="Also write tables and pictures to this folder."),
     ] = None,
     save_best: Annotated[
         Path | None,
-        options.running_option(metavar="DIR", help="Save the best classifier in this folder, for featx predict."),
+        options.running_option(
+            metavar="DIR", help="Save the best classifier in this folder, which featx predict takes."
+        ),
     ] = None,
     jobs: Annotated[
         int | None,
@@ -52,7 +60,8 @@ def command(
             "--jobs",
             "-j",
             min=1,
-            help="Folds to work on at the same time; if not given, one per processor. Does not change the results.",
+            help="Number of folds to work on at the same time; does not change the results.",
+            show_default="one for each processor",
         ),
     ] = None,
     features: options.Features,

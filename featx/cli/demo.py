@@ -16,20 +16,25 @@ if TYPE_CHECKING:
 @options.command
 def command(
     *,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for data, run and report.")] = Path("featx-demo"),
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the images, the run and the report.")] = Path(
+        "featx-demo"
+    ),
     recipe: Annotated[
         str,
-        options.feature_option("--recipe", help="Name of a recipe, or its TOML file; its images are not augmented."),
+        options.feature_option("--recipe", help="Name of a recipe, or its TOML file; images are not augmented here."),
     ] = "covid4-efficientnetlite0",
     weights: options.WeightsChoice = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Number of epochs of training; 12 if not given.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Number of epochs of training.", show_default="12")
+    ] = None,
     cache: Annotated[
-        Path | None, typer.Option(envvar="FEATX_CACHE", help="Folder of cached features; DIR/cache if not given.")
+        Path | None,
+        typer.Option(envvar="FEATX_CACHE", help="Folder in which features are stored.", show_default="DIR/cache"),
     ] = None,
     seed: options.Seed = None,
     output: options.Output,
 ) -> console.Result:
-    """Extract features of generated radiographs, train and test a head, draw a map, write a report; no download."""
+    """Try featx on generated radiographs, without a download: train and test a head, draw a map, write a report."""
     from featx.phantoms import EPOCHS, demo
     from featx.recipes import load_recipe
 

@@ -13,17 +13,23 @@ from featx.cli import console, options
 @options.command
 def command(
     run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="Folder that fit-head wrote, or compare with --save-best.")
+        Path,
+        typer.Argument(
+            metavar="RUN", help="A folder that fit-head wrote, or a classifier that compare --save-best saved."
+        ),
     ],
     *,
-    out: Annotated[Path, options.running_option(metavar="F.onnx|F.keras", help="The file to write.")],
+    out: Annotated[Path, options.running_option(metavar="F.onnx|F.keras", help="File to write.")],
     format: Annotated[  # noqa: A002 - the option's name
-        Literal["onnx", "keras"] | None, options.running_option("--format", help="The default is the file's ending.")
+        Literal["onnx", "keras"] | None,
+        options.running_option("--format", help="Format of the file.", show_default="by its ending"),
     ] = None,
     data: Annotated[
         Path | None,
         options.running_option(
-            "--data", help="Images to check the file on, if the run's own are not where they were."
+            "--data",
+            help="Images to check the file on, if those of the run have been moved, or for a saved classifier.",
+            show_default="the run's test images",
         ),
     ] = None,
     weights: options.WeightsChoice = None,

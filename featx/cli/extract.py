@@ -19,27 +19,38 @@ def command(
     reading: options.DataOptions,
     views: options.Views = None,
     cut: Annotated[
-        str | None, options.feature_option(help="Layer whose output is used, instead of the last.")
+        str | None,
+        options.feature_option(help="Name of the network's layer whose output is used.", show_default="the last one"),
     ] = None,
-    dtype: Annotated[str | None, options.feature_option(help="float32 or float16, on disk.")] = None,
+    dtype: Annotated[
+        str | None,
+        options.feature_option(
+            help="Type of the stored numbers: float32 or float16.", show_default="float32, or the recipe's"
+        ),
+    ] = None,
     precision: options.Precision = None,
     engine: Annotated[
         Literal["auto", "keras", "openvino", "onnxruntime"],
         options.running_option(
-            help="What runs the network; auto: openvino where it is installed, unless there is a GPU. "
-            "onnxruntime is for cards of ONNX files."
+            help="What runs the network; auto is openvino if it is installed and there is no GPU, else keras. "
+            "onnxruntime runs networks that have a card and an ONNX file."
         ),
     ] = "auto",
     batch_size: Annotated[
-        int | None, options.running_option(min=1, help="Images in a batch; the engine's default if not given.")
+        int | None,
+        options.running_option(
+            min=1, help="Number of images that the network takes at once.", show_default="the engine's"
+        ),
     ] = None,
-    export: Annotated[Path | None, options.running_option(help="Also write the rows to F.npz or F.parquet.")] = None,
+    export: Annotated[
+        Path | None, options.running_option(metavar="F.npz|F.parquet", help="Also write the features to this file.")
+    ] = None,
     on_error: options.OnError = "fail",
     yes: options.Yes = False,
     cache: options.Cache = options.CACHE_DEFAULT,
     output: options.Output,
 ) -> console.Result:
-    """Compute the features that the cache lacks."""
+    """Compute the features of images, once, and store them; only what is not stored yet is computed."""
     from featx.features import check_export, export_rows, extract
     from featx.limits import permitting
 

@@ -18,30 +18,54 @@ ClassWeight = Literal["balanced"]
 def command(
     data: options.Data,
     *,
-    out: Annotated[Path, options.running_option(metavar="RUN", help="Folder for the run.")],
+    out: Annotated[
+        Path,
+        options.running_option(
+            metavar="RUN", help="Folder for the run: a new one, an empty one, or an earlier run, which is replaced."
+        ),
+    ],
     head: options.HeadChoice = None,
     features: options.Features,
     reading: options.DataOptions,
-    epochs: Annotated[int | None, options.fitting_option(help="Number of epochs of training.")] = None,
-    batch_size: Annotated[int | None, options.fitting_option(help="Images in a training step.")] = None,
-    learning_rate: Annotated[float | None, options.fitting_option(help="Learning rate of Adam.")] = None,
+    epochs: Annotated[
+        int | None, options.fitting_option(help="Number of epochs of training.", show_default=options.THE_RECIPE_S)
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        options.fitting_option(help="Number of images in a training step.", show_default=options.THE_RECIPE_S),
+    ] = None,
+    learning_rate: Annotated[
+        float | None, options.fitting_option(help="Learning rate of Adam.", show_default=options.THE_RECIPE_S)
+    ] = None,
     weight_decay: Annotated[
         float | None,
-        options.fitting_option(help="Times the learning rate, the share that a step takes off the head's kernels."),
+        options.fitting_option(
+            help="Weight decay as in AdamW: each step makes the head's kernels smaller by this number times the "
+            "learning rate.",
+            show_default=options.THE_RECIPE_S,
+        ),
     ] = None,
     class_weight: Annotated[
         ClassWeight | None,
-        options.fitting_option(help="balanced: images of rare classes count more in the training loss."),
+        options.fitting_option(
+            help="With balanced, images of rare classes count more in the training loss.",
+            show_default=options.THE_RECIPE_S,
+        ),
     ] = None,
     patience: Annotated[
         int | None,
         options.fitting_option(
-            help="Stop after so many epochs without a lower validation loss, and keep the best epoch; 0: never stop."
+            help="Stop after this number of epochs without a lower validation loss, and keep the best epoch; with 0 "
+            "training does not stop early.",
+            show_default=options.THE_RECIPE_S,
         ),
     ] = None,
     validation: Annotated[
         float | None,
-        options.fitting_option(help="Share of the train split that is held out for validation, 0 to 1."),
+        options.fitting_option(
+            help="Share of the train split that is held out for validation, 0 to 1.",
+            show_default=options.THE_RECIPE_S,
+        ),
     ] = None,
     views: options.Views = None,
     precision: options.Precision = None,
@@ -49,7 +73,7 @@ def command(
     on_error: options.OnError = "fail",
     yes: options.Yes = False,
     cache: options.Cache = options.CACHE_DEFAULT,
-    seed: options.Seed = None,
+    seed: options.RecipeSeed = None,
     output: options.Output,
 ) -> console.Result:
     """Train a head on a network's features, test it, and write the run."""

@@ -23,9 +23,16 @@ if TYPE_CHECKING:
 
 # Help panels, in the order in which a reader needs them.
 DATA = "How data is read"
-FEATURES = "What features"
-FITTING = "How to fit"
+FEATURES = "Which features"
+FITTING = "How to train"
 RUNNING = "How to run"
+
+# Named in help texts, which must not load what has them; tests compare them.
+BACKBONE_NAMES = (
+    "efficientnetlite0, vgg16, vgg19, resnet50, resnet50v2, mobilenetv2, densenet121, efficientnetv2b0, convnexttiny"
+)
+CLASSIFIER_NAMES = "logreg, svm-linear, svm-rbf, knn, lda, forest, boosting, pixels"
+THE_RECIPE_S = "the recipe's"
 
 feature_option = partial(typer.Option, rich_help_panel=FEATURES)
 fitting_option = partial(typer.Option, rich_help_panel=FITTING)
@@ -36,54 +43,74 @@ Split = Literal["train", "val", "test", "all"]
 Data = Annotated[
     Path,
     typer.Argument(
-        metavar="DATA", help="Folder of class folders or train/ and test/ folders, or a CSV or Parquet manifest."
+        metavar="DATA",
+        help="A folder with a folder for each class, or with train/ and test/ that contain these; or a manifest (CSV "
+        "or Parquet).",
     ),
 ]
 Place = Annotated[
     Path,
-    typer.Argument(metavar="RUN|DATA", help="Folder that fit-head wrote, or a folder or manifest of images."),
+    typer.Argument(metavar="RUN|DATA", help="A folder that fit-head wrote, or a folder or manifest of images."),
 ]
-_recipe = feature_option("--recipe", help="Name of a recipe, or its TOML file.")
+_recipe = feature_option("--recipe", help="Name of a recipe (see featx recipes list), or its TOML file.")
 RecipeChoice = Annotated[str | None, _recipe]
 BackboneChoice = Annotated[
     str | None,
     feature_option(
         "--backbone",
-        help="Name of a backbone, or a .keras file or card, instead of a recipe; efficientnetlite0 without either.",
+        help=f"Network with its default settings, instead of a recipe: {BACKBONE_NAMES}; or a card, an .onnx file "
+        "with a card, or a .keras file.",
+        show_default="efficientnetlite0",
     ),
 ]
 PoolingChoice = Annotated[
     Literal["none", "avg", "max"] | None,
-    feature_option("--pooling", help="Pooling of the last feature map; none flattens it."),
+    feature_option(
+        "--pooling",
+        help="Pooling of the network's last feature map; with none it is flattened.",
+        show_default="avg, or the recipe's",
+    ),
 ]
 PreprocessChoice = Annotated[
     Literal["rescale", "imagenet", "featurewise", "raw", "card"] | None,
     feature_option(
         "--preprocess",
-        help="Preprocessing of the pixels; raw leaves them as they are, 0 to 255; card: as the network's card says.",
+        help="How pixels are prepared: rescale (0 to 1), imagenet (as for the network's ImageNet weights), "
+        "featurewise (by the training images), raw (0 to 255, unchanged), or card (as the network's card says).",
+        show_default="the network's own, or the recipe's",
     ),
 ]
 Size = Annotated[
     str | None,
     feature_option(
-        "--size", metavar="N|HEIGHTxWIDTH", help="Size of the input in pixels; N is both height and width."
+        "--size",
+        metavar="N|HEIGHTxWIDTH",
+        help="Size of the network's input in pixels; one number is both height and width.",
+        show_default="the network's own, or the recipe's",
     ),
 ]
 Views = Annotated[
     int | None,
-    feature_option("--views", help="Augmented views of each training image, including the image itself."),
+    feature_option(
+        "--views",
+        help="Number of versions of each training image: the image itself and augmented views (augmentation).",
+        show_default="1, or the recipe's",
+    ),
 ]
 LayerOption = Annotated[
     Layer | None,
     feature_option(
-        "--layer", help="Which features; the default is penultimate for a run that has them, else backbone."
+        "--layer",
+        help="Features of the backbone, or of the head's second to last layer.",
+        show_default="penultimate for a run that has it, else backbone",
     ),
 ]
 Precision = Annotated[
     Literal["float32", "mixed"] | None,
     feature_option(
         "--precision",
-        help="mixed: products in half precision, for GPUs with units for it; such rows are kept separately.",
+        help="Precision of the network's arithmetic; mixed is half precision, for GPUs, and is stored separately.",
+        show_default="float32, or the recipe's",
     ),
 ]
 WeightsChoice = Annotated[
@@ -91,59 +118,89 @@ WeightsChoice = Annotated[
     feature_option(
         "--weights",
         metavar="imagenet|random[:SEED]|FILE",
-        help="Weights of the backbone; BACKBONE=… where several are used; of a .keras file or a card, where it is "
-        "now. FEATX_WEIGHTS_DIR is searched for BACKBONE_notop.weights.h5 before any download.",
+        help="Weights of the backbone: imagenet, random ones, or a file; BACKBONE=… for one of several networks. "
+        "The folder FEATX_WEIGHTS_DIR is searched for BACKBONE_notop.weights.h5 before any download.",
+        show_default="imagenet, or the recipe's",
     ),
 ]
 HeadChoice = Annotated[
     Literal["linear", "mlp"] | None,
-    feature_option("--head", help="Head to train, if there is no recipe; linear, the default, has no hidden layer."),
+    feature_option(
+        "--head",
+        help="Head to train, instead of a recipe: linear has no hidden layer, mlp has one.",
+        show_default="linear",
+    ),
 ]
 FitEngineOption = Annotated[
     Literal["auto", "fused", "keras"],
-    running_option("--engine", help="What trains the head; auto: fused where it can."),
+    running_option(
+        "--engine", help="What trains the head; auto is fused on a CPU if the head's layers allow it, else keras."
+    ),
 ]
 OnError = Annotated[
     Literal["fail", "skip"],
-    running_option("--on-error", help="skip: leave out images that cannot be used, exit with 3."),
+    running_option(
+        "--on-error",
+        help="What to do about images that cannot be used: fail, or skip them, list them, and exit with 3.",
+    ),
 ]
 Yes = Annotated[
     bool,
-    running_option("--yes", help="Do work that is estimated to need more disk, memory or time than there is."),
+    running_option(
+        "--yes", help="Do the work even if it is estimated to need more disk, memory or time than there is."
+    ),
 ]
-Cache = Annotated[Path, running_option("--cache", envvar="FEATX_CACHE", help="Folder of cached features.")]
-Seed = Annotated[int | None, running_option("--seed", min=0, max=2**32 - 1, help="Seed of everything random.")]
+Cache = Annotated[Path, running_option("--cache", envvar="FEATX_CACHE", help="Folder in which features are stored.")]
+_seed_option = partial(running_option, "--seed", min=0, max=2**32 - 1)
+Seed = Annotated[
+    int | None,
+    _seed_option(help="Seed of everything random; the same seed gives the same result.", show_default="0"),
+]
+RecipeSeed = Annotated[
+    int | None,
+    _seed_option(
+        help="Seed of the validation images, the initial weights, the order of images and dropout.",
+        show_default=THE_RECIPE_S,
+    ),
+]
 Json = Annotated[bool, running_option("--json", help="Print one JSON object on standard output.")]
-Quiet = Annotated[bool, running_option("--quiet", "-q", help="No progress, no notices.")]
+Quiet = Annotated[bool, running_option("--quiet", "-q", help="Show no progress and no notices.")]
 Debug = Annotated[bool, running_option("--debug", help="Show errors with their traceback.")]
 CACHE_DEFAULT = Path("cache")
 _column_option = partial(typer.Option, metavar="NAME", rich_help_panel=DATA)
 PathColumn = Annotated[
-    str | None, _column_option(help="Column of a manifest that has the images' paths. [default: path]")
+    str | None, _column_option(help="Column of a manifest with the images' paths.", show_default="path")
 ]
 LabelColumn = Annotated[
-    str | None, _column_option(help="Column of a manifest that has the classes. [default: label]")
+    str | None, _column_option(help="Column of a manifest with the classes.", show_default="label")
 ]
 GroupColumn = Annotated[
     str | None,
-    _column_option(help="Column of a manifest that has patients or other groups; a group is never divided."),
+    _column_option(
+        help="Column of a manifest with patients or other groups; images of a group stay together.",
+        show_default="group",
+    ),
 ]
 SplitColumn = Annotated[
-    str | None, _column_option(help="Column of a manifest that says train, val or test. [default: split]")
+    str | None, _column_option(help="Column of a manifest that says train, val or test.", show_default="split")
 ]
 Test = Annotated[
     float | None,
     typer.Option(
         metavar="SHARE",
-        help="Set this share of the images aside for testing, such as 0.2, if the data has no test split. Classes "
-        "keep their proportions, and groups stay whole.",
+        help="Share of the images to set aside for testing, such as 0.2, if the data has no test split. Classes keep "
+        "their proportions, and groups stay together.",
         rich_help_panel=DATA,
     ),
 ]
 SplitSeed = Annotated[
     int | None,
     typer.Option(
-        min=0, max=2**32 - 1, help="Seed that decides which images --test sets aside.", rich_help_panel=DATA
+        min=0,
+        max=2**32 - 1,
+        help="Seed that decides which images --test sets aside.",
+        show_default="0",
+        rich_help_panel=DATA,
     ),
 ]
 

@@ -14,18 +14,23 @@ from featx.errors import StoreError
 @options.command
 def command(
     run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="Folder that fit-head wrote, or compare with --save-best.")
+        Path,
+        typer.Argument(
+            metavar="RUN", help="A folder that fit-head wrote, or a classifier that compare --save-best saved."
+        ),
     ],
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Images, folders or manifests.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Images, folders of images, or manifests.")],
     *,
-    out: Annotated[Path | None, options.running_option(metavar="F.csv", help="Also write a CSV file.")] = None,
+    out: Annotated[
+        Path | None, options.running_option(metavar="F.csv", help="Also write the predictions to this CSV file.")
+    ] = None,
     weights: options.WeightsChoice = None,
     on_error: options.OnError = "fail",
     yes: options.Yes = False,
     cache: options.Cache = options.CACHE_DEFAULT,
     output: options.Output,
 ) -> console.Result:
-    """Classify new images with a run's head or a saved classifier, preprocessed as its training images were."""
+    """Classify new images with a run's head or a saved classifier; they are preprocessed like its training images."""
     from featx.prediction import predict, read_model
 
     options.refuse_overwriting(out, "predictions", b"path,label,p_")

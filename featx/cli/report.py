@@ -12,13 +12,17 @@ from featx.cli import console, options
 
 @options.command
 def command(
-    run: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders that fit-head wrote.")],
+    run: Annotated[list[Path], typer.Argument(metavar="RUN...", help="One or more folders that fit-head wrote.")],
     *,
     out: Annotated[
-        Path | None, typer.Option(metavar="F.html", help="The page; RUN/report.html if not given, for one run.")
+        Path | None,
+        typer.Option(
+            metavar="F.html", help="File to write; needed for several runs.", show_default="RUN/report.html"
+        ),
     ] = None,
     without: Annotated[
-        str | None, typer.Option(metavar="A,B", help="Sections to leave out: maps, comparison, clusters.")
+        str | None,
+        typer.Option(metavar="A,B", help="Sections to leave out, separated by commas: maps, comparison, clusters."),
     ] = None,
     cache: options.Cache = options.CACHE_DEFAULT,
     seed: options.Seed = None,

@@ -17,35 +17,42 @@ if TYPE_CHECKING:
 @options.command
 def command(
     root: Annotated[
-        Path, typer.Argument(metavar="ROOT", help="Folder with two/ and all/, each with train/ and test/.")
+        Path, typer.Argument(metavar="ROOT", help="A folder with two/ and all/, each with train/ and test/.")
     ],
     *,
-    out: Annotated[Path, options.running_option(metavar="DIR", help="Folder for everything.")],
+    out: Annotated[
+        Path,
+        options.running_option(metavar="DIR", help="Folder for all results; an earlier reproduction is continued."),
+    ],
     quick: Annotated[
         bool,
-        options.fitting_option("--quick", help="Use few epochs, views, seeds and batch sizes; takes minutes."),
+        options.fitting_option("--quick", help="Use few epochs, views, seeds and batch sizes, which takes minutes."),
     ] = False,
     backbones: Annotated[
         str | None,
-        options.feature_option(metavar="A,B", help="Further backbones to compare: names, cards or .keras files."),
+        options.feature_option(
+            metavar="A,B", help="More networks to compare, separated by commas: names, cards or .keras files."
+        ),
     ] = None,
     recipe: Annotated[
         list[str] | None,
         options.feature_option(
             "--recipe",
             metavar="NAME=R",
-            help="Recipe in place of one of the report's, such as covid4-vgg16=mine.toml; repeatable.",
+            help="Recipe to use instead of one of the report's, such as covid4-vgg16=mine.toml; may be repeated.",
         ),
     ] = None,
     weights: options.WeightsChoice = None,
     seeds: Annotated[
         int | None,
-        options.fitting_option(min=1, help="Number of fits for each batch size; 3, or 2 with --quick."),
+        options.fitting_option(
+            min=1, help="Number of trainings for each batch size.", show_default="3, or 2 with --quick"
+        ),
     ] = None,
     jobs: Annotated[
         int,
         options.running_option(
-            "--jobs", "-j", min=1, help="Most fits at once for the batch sizes, as memory allows."
+            "--jobs", "-j", min=1, help="Largest number of trainings at the same time, if memory allows it."
         ),
     ] = 1,
     yes: options.Yes = False,
@@ -53,7 +60,7 @@ def command(
     seed: options.Seed = None,
     output: options.Output,
 ) -> console.Result:
-    """Do the report of 2020 again, continuing where it stopped, and say which figures are reproduced."""
+    """Repeat the report of 2020, or continue a repetition, and say which of its figures are reproduced."""
     from featx.networks import BACKBONES
     from featx.reproduction import reproduce
 

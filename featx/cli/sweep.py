@@ -22,39 +22,48 @@ _value_option = partial(typer.Option, metavar="VALUES", rich_help_panel="What to
 def command(
     data: options.Data,
     *,
-    out: Annotated[Path, options.running_option(metavar="DIR", help="Folder for the sweep.")],
+    out: Annotated[
+        Path, options.running_option(metavar="DIR", help="Folder for the sweep; an earlier sweep is continued.")
+    ],
     batch_size: Annotated[str | None, _value_option(help="Batch sizes to try, such as 5..15 or 5,10,20.")] = None,
     learning_rate: Annotated[str | None, _value_option(help="Learning rates to try, such as 1e-4,1e-3.")] = None,
-    epochs: Annotated[str | None, _value_option(help="Epochs to try; one value changes the recipe.")] = None,
+    epochs: Annotated[
+        str | None, _value_option(help="Numbers of epochs to try; a single value changes the recipe.")
+    ] = None,
     views: Annotated[
-        str | None, _value_option(help="Augmented views per image to try; one value changes the recipe.")
+        str | None, _value_option(help="Numbers of augmented views to try; a single value changes the recipe.")
     ] = None,
     setting: Annotated[
         list[str] | None,
         _value_option(
             "--set",
             metavar="FIELD=VALUES",
-            help="Values of any field of a recipe, such as preprocess.mode=rescale,featurewise; repeatable.",
+            help="Values to try for any field of a recipe, such as fit.patience=5,20; may be repeated.",
         ),
     ] = None,
     seeds: Annotated[
         int,
-        _value_option(min=1, metavar=None, help="Number of fits for each value; their seeds count up from --seed."),
+        _value_option(
+            min=1, metavar=None, help="Number of trainings for each value; their seeds count up from --seed."
+        ),
     ] = 3,
     head: options.HeadChoice = None,
     features: options.Features,
     reading: options.DataOptions,
     engine: options.FitEngineOption = "auto",
     jobs: Annotated[
-        int, options.running_option("--jobs", "-j", min=1, help="Most fits at once, as memory allows.")
+        int,
+        options.running_option(
+            "--jobs", "-j", min=1, help="Largest number of trainings at the same time, if memory allows it."
+        ),
     ] = 1,
     on_error: options.OnError = "fail",
     yes: options.Yes = False,
     cache: options.Cache = options.CACHE_DEFAULT,
-    seed: options.Seed = None,
+    seed: options.RecipeSeed = None,
     output: options.Output,
 ) -> console.Result:
-    """Fit a recipe for every value and several seeds, and say whether the values make a difference."""
+    """Train a head for each value of a setting with several seeds, and say whether the setting matters."""
     from featx.recipes import with_fields
     from featx.runs import recipe_to_fit
     from featx.sweeps import check_weights_once, sweep

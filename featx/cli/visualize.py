@@ -21,20 +21,30 @@ placing_option = partial(typer.Option, rich_help_panel="Images placed on it")
 def command(
     place: options.Place,
     *,
-    method: Annotated[Literal["tsne", "umap", "pca"], map_option(help="Method of the map.")] = "tsne",
-    split: Annotated[options.Split, map_option(help="Images that make the map.")] = "train",
+    method: Annotated[
+        Literal["tsne", "umap", "pca"], map_option(help="Method by which features become a map.")
+    ] = "tsne",
+    split: Annotated[options.Split, map_option(help="Images from which the map is made.")] = "train",
     by: Annotated[
         str,
-        map_option(metavar="COLUMN", help="What colours the points: label, or another column of the manifest."),
+        map_option(
+            metavar="COLUMN",
+            help="Column that gives the points their colours: label, or another one of the manifest.",
+        ),
     ] = "label",
-    setting: Annotated[Literal["2020"] | None, map_option(help="2020: t-SNE as scikit-learn 0.22 had it.")] = None,
-    perplexity: Annotated[
-        float | None, map_option(min=1.0, help="t-SNE: effective number of neighbours; default 30.")
+    setting: Annotated[
+        Literal["2020"] | None, map_option(help="With 2020, t-SNE works as in scikit-learn 0.22.")
     ] = None,
-    neighbours: Annotated[int | None, map_option(min=2, help="UMAP: number of neighbours; default 15.")] = None,
+    perplexity: Annotated[
+        float | None, map_option(min=1.0, help="For t-SNE, the effective number of neighbours.", show_default="30")
+    ] = None,
+    neighbours: Annotated[
+        int | None, map_option(min=2, help="For UMAP, the number of neighbours.", show_default="15")
+    ] = None,
     neighbors: Annotated[int | None, map_option(min=2, hidden=True)] = None,
     min_dist: Annotated[
-        float | None, map_option(min=0.0, max=1.0, help="UMAP: how close points may come; default 0.1.")
+        float | None,
+        map_option(min=0.0, max=1.0, help="For UMAP, how close points may be to each other.", show_default="0.1"),
     ] = None,
     add: Annotated[
         list[Path] | None,
@@ -48,14 +58,15 @@ def command(
     reading: options.DataOptions,
     out: Annotated[
         Path | None,
-        options.running_option(metavar="DIR", help="Folder for the files; RUN if not given. DATA needs it."),
+        options.running_option(metavar="DIR", help="Folder for the files; needed for DATA.", show_default="RUN"),
     ] = None,
     formats: Annotated[
         list[str] | None,
         options.running_option(
             "--format",
             metavar="png|svg|html|csv",
-            help="Files to write, repeated or with commas; png, svg, html and csv if not given.",
+            help="Files to write, separated by commas; may be repeated.",
+            show_default="png,svg,html,csv",
         ),
     ] = None,
     on_error: options.OnError = "fail",
