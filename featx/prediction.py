@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,9 +11,13 @@ from typing import Any
 from featx.classifiers import is_saved_classifier, read_classifier
 from featx.features import Failure, OnError
 from featx.files import write_csv
-from featx.frames import frame
+from featx.frames import Shown, frame
 from featx.progress import Progress, reports_progress
 from featx.runs import HeadModel, Model, as_given, extract_new, listed_images, read_run
+from featx.text import decimal, images
+
+# Images in a notebook's table, and classes in its line.
+MOST_SHOWN = 10
 
 
 def read_model(folder: str | Path) -> Model:
@@ -39,13 +45,26 @@ class Prediction:
         return vars(self).copy()
 
 
-@dataclass(frozen=True)
-class Predictions:
+@dataclass(frozen=True, repr=False)
+class Predictions(Shown):
     """Predictions in the order of the images, and the images that could not be used."""
 
     classes: tuple[str, ...]
     rows: tuple[Prediction, ...]
     failed: tuple[Failure, ...]
+
+    def headline(self) -> str:
+        """Return how many images were predicted to be of each class, the most frequent first."""
+        counts = Counter(row.label for row in self.rows).most_common(MOST_SHOWN)
+        named = ", ".join(f"{label} {n:,}" for label, n in counts)
+        skipped = f"; {len(self.failed):,} skipped" if self.failed else ""
+        return f"{images(len(self.rows))}: {named}{skipped}"
+
+    def overview(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+        """Return the first images with class and probability."""
+        shown = [(row.path, row.label, decimal(max(row.probabilities.values()))) for row in self.rows[:MOST_SHOWN]]
+        rest = [("…", "", "")] if len(self.rows) > MOST_SHOWN else []
+        return ("image", "class", "probability"), [*shown, *rest]
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON of `featx predict`."""
@@ -103,9 +122,9 @@ def predict(
     paths = listed_images(paths)
     model = read_model(run)
     extraction = extract_new(model, paths, cache=cache, weights=weights, on_error=on_error)
-    images = as_given(extraction.images, paths)
+    ordered = as_given(extraction.images, paths)
     rows = []
-    for image, row in zip(images, model.probabilities(extraction.view_rows(images)), strict=True):
+    for image, row in zip(ordered, model.probabilities(extraction.view_rows(ordered)), strict=True):
         by_class = dict(zip(model.classes, map(float, row), strict=True))
         rows.append(Prediction(image.item.id, model.classes[int(row.argmax())], by_class))
     return Predictions(model.classes, tuple(rows), extraction.failed)

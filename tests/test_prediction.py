@@ -186,7 +186,6 @@ def test_images_in_memory_are_in_their_order_and_data_frames_are_like_manifests(
 @pytest.mark.parametrize(
     ("paths", "kind"),
     [
-        (None, "NoneType"),
         (3, "int"),
         (b"x.png", "bytes"),
         ([b"x.png"], "list"),

@@ -1,3 +1,4 @@
+from .cosine import nearest as nearest
 from .page import cosine_text as cosine_text
 from .page import counts_text as counts_text
 from .result import SearchResult as SearchResult

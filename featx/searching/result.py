@@ -9,7 +9,7 @@ from typing import Any
 
 from featx.features import Failure
 from featx.files import write_csv, write_text
-from featx.frames import frame
+from featx.frames import Shown, frame, paragraph
 from featx.searching.neighbours import QueryResult
 from featx.searching.page import Strips, fragment, page
 from featx.text import images
@@ -23,7 +23,7 @@ EXTRA = "extra_"  # before a column of the manifest that is called like one of o
 
 
 @dataclass(frozen=True, repr=False)
-class SearchResult:
+class SearchResult(Shown):
     """The nearest images of each query, in the order of the queries.
 
     Attributes:
@@ -50,14 +50,14 @@ class SearchResult:
     files: tuple[Path, ...] = ()
     seconds: float = 0.0
 
-    def __repr__(self) -> str:
+    def headline(self) -> str:
+        """Return what was searched for what, in one line."""
         queries = f"{len(self.results):,} quer{'y' if len(self.results) == 1 else 'ies'}"
-        return (
-            f"<SearchResult: {queries}, {self.k} nearest of {self.n:,} images of {self.name}, {self.layer} features>"
-        )
+        return f"{queries}, {self.k:,} nearest of {images(self.n)} of {self.name}, {self.layer} features"
 
     def _repr_html_(self) -> str:
-        return fragment(self._strips())
+        """Return thumbnails of a few neighbours of the first queries, for a notebook."""
+        return paragraph(self.headline()) + fragment(self._strips())
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON of `featx search`."""

@@ -28,7 +28,7 @@ from featx.runs import (
     rows_like,
     split_weights,
 )
-from featx.searching.nearest import nearest
+from featx.searching.cosine import nearest
 from featx.searching.neighbours import Neighbour, QueryResult
 from featx.searching.result import SearchResult
 from featx.text import images as images_in_words
