@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.classifiers.models import title_of
-from featx.frames import frame
+from featx.frames import Shown, frame
 from featx.plots import ClassifierKind, ScoreRow, Standing
 from featx.runs import Layer, Source
 from featx.stats import METRICS, WITHOUT_INTERVAL
+from featx.text import NOTHING, probability
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,8 @@ class ClassifierResult:
         return float("-inf") if self.cv is None else self.cv["accuracy"].value
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(Shown):
     """Classifiers evaluated on the same folds and the same test images.
 
     Attributes:
@@ -130,6 +131,23 @@ class Comparison:
     test: Source | None = field(repr=False)
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
+
+    def headline(self) -> str:
+        """Return `xrays: 9 classifiers on backbone features, best logreg`, with its accuracies."""
+        best = self.row(self.best)
+        cells = "; ".join(cell for cell in self.cells(best)[1:3] if cell != NOTHING)
+        return f"{self.name}: {len(self.rows)} classifiers on {self.layer} features, best {best.name} {cells}"
+
+    def overview(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+        """Return each classifier's accuracy in the folds and on the test images, and its distance to the best."""
+        return ("", "folds (95 %)", "test (95 %)", "p", "against best"), [self.cells(row) for row in self.rows]
+
+    def cells(self, row: ClassifierResult) -> tuple[str, ...]:
+        """Return a row as tables for people show it, with accuracies in per cent."""
+        cv = NOTHING if row.cv is None else row.cv["accuracy"].percent()
+        test = NOTHING if row.test is None else f"{self.correct(row)} = {row.test['accuracy'].percent()}"
+        p_value = "" if row.p_value_vs_best is None else probability(row.p_value_vs_best)
+        return (row.name, cv, test, p_value, row.verdict or NOTHING)
 
     def row(self, name: str) -> ClassifierResult:
         """Return the row of a classifier.

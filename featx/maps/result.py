@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.features import Failure
-from featx.frames import frame
+from featx.frames import Shown, frame, paragraph
 from featx.maps.embedding import Embedding, place
 from featx.maps.quality import neighbour_count
 from featx.runs import Layer, Source
-from featx.text import decimal
+from featx.text import decimal, images
 
 LABEL = "label"
 # What the images of a split are called; those of none are new.
@@ -87,8 +87,8 @@ class MapPoints:
         return columns
 
 
-@dataclass(frozen=True)
-class Map:
+@dataclass(frozen=True, repr=False)
+class Map(Shown):
     """A map that was drawn.
 
     Attributes:
@@ -122,6 +122,18 @@ class Map:
     failed: tuple[Failure, ...]
     files: tuple[Path, ...] = ()
     seconds: float = 0.0
+
+    def headline(self) -> str:
+        """Return `run: 216 images by t-SNE and 36 placed on it, trustworthiness 0.95, stability 0.61`."""
+        placed = len(self.points) - self.n
+        added = f" and {placed:,} placed on it" if placed else ""
+        trust = f", {self.trust.lower()}" if self.trust else ""
+        return f"{self.name}: {images(self.n)} by {self.embedding.method}{added}{trust}"
+
+    def _repr_html_(self) -> str:
+        from featx.maps.writing import picture
+
+        return paragraph(self.headline()) + picture(self)
 
     @property
     def n(self) -> int:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from featx import plots
 from featx.errors import StoreError, UsageError
@@ -16,6 +17,9 @@ from featx.maps.quality import neighbour_count
 from featx.maps.result import LABEL, SPLIT_NAMES, Map
 from featx.maps.stored import stem_of
 from featx.text import decimal
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 PICTURES = ("png", "svg")
 FORMATS = (*PICTURES, "html", "csv")
@@ -104,9 +108,18 @@ def notes_of(drawn: Map) -> list[str]:
     return parts
 
 
+def picture(drawn: Map) -> str:
+    """Return the picture of a map as an element `<img>` for a notebook."""
+    return plots.inline_png(_drawing(drawn)())
+
+
 def _write_pictures(drawn: Map, paths: Sequence[Path]) -> list[Path]:
+    return plots.draw_files(paths, _drawing(drawn), PICTURE_DPI)
+
+
+def _drawing(drawn: Map) -> Callable[[], Axes]:
     points = drawn.points
-    draw = partial(
+    return partial(
         plots.draw_scatter,
         points.xy,
         points.categories,
@@ -116,7 +129,6 @@ def _write_pictures(drawn: Map, paths: Sequence[Path]) -> list[Path]:
         placed=points.placed,
         directions=drawn.embedding.axes,
     )
-    return plots.draw_files(paths, draw, PICTURE_DPI)
 
 
 def _write_table(drawn: Map, path: Path) -> None:

@@ -13,6 +13,7 @@ from .confusion import draw_confusions as draw_confusions
 from .confusion import most_confused as most_confused
 from .figure import COLOURS as COLOURS
 from .figure import class_style as class_style
+from .figure import inline_png as inline_png
 from .figure import inline_svg as inline_svg
 from .figure import new_figure as new_figure
 from .figure import save as save

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import re
 import threading
@@ -76,6 +77,13 @@ def inline_svg(axes: Axes, prefix: str) -> str:
     return _OPENING.sub(r'<svg \1 aria-hidden="true" focusable="false">', text, count=1)
 
 
+def inline_png(axes: Axes, dpi: int = 80) -> str:
+    """Return the figure of an Axes as an element `<img>` that holds it, for a page of HTML."""
+    draft = io.BytesIO()
+    _write(axes, draft, format="png", dpi=dpi, metadata={"Software": None})
+    return f'<img alt="" src="data:image/png;base64,{base64.b64encode(draft.getvalue()).decode()}">'
+
+
 def class_style(number: int) -> tuple[str, str]:
     """Return the colour and the marker of a class, given its number from 0; no two of 64 classes have the same."""
     repeats, place = divmod(number, len(COLOURS))
@@ -99,7 +107,9 @@ def _fit_frames(figure: Figure) -> None:
             axes.autoscale_view()
 
 
-def _write(axes: Axes, target: Path | IO[str], settings: Mapping[Any, str] | None = None, **options: Any) -> None:
+def _write(
+    axes: Axes, target: Path | IO[str] | IO[bytes], settings: Mapping[Any, str] | None = None, **options: Any
+) -> None:
     from matplotlib import rc_context
 
     figure = axes.figure.get_figure(root=True)
