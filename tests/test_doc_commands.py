@@ -114,11 +114,13 @@ def listed(section: str) -> set[str]:
 
 EVERY_COMMAND = listed("Options of every command { #every-command }")
 CHOOSE_FEATURES = listed("Options that choose features { #feature-options }")
+READ_DATA = listed("Options that say how data is read { #data-options }")
+TAKE_DATA = ("extract", "fit-head", "visualize", "compare", "clusters", "search", "sweep")
 
 
 @pytest.mark.parametrize("name", LEAVES)
 def test_every_command_has_its_options_listed(name: str) -> None:
-    shared = CHOOSE_FEATURES if name.split()[-1] in ("extract", "visualize", "compare", "clusters") else set()
+    shared = CHOOSE_FEATURES | READ_DATA if name.split()[-1] in TAKE_DATA else set()
     own = listed(name)
     assert not own & (EVERY_COMMAND | shared)
     assert own | EVERY_COMMAND | shared == options_of(LEAVES[name])
