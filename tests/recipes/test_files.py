@@ -21,6 +21,8 @@ NAMES = (
     "covid4-resnet50v2-factors",
     "covid4-vgg16",
     "covid4-vgg16-asrun",
+    "linear",
+    "mlp",
 )
 BACKBONE = '[backbone]\nname = "vgg16"\n'
 

@@ -21,13 +21,16 @@ from featx.recipes.schema import (
 )
 
 # The report's tables: trainable (head), frozen (backbone), total; and how many classes its data has.
-VGG16, RESNET50V2 = 14_714_688, 23_564_800
+VGG16, RESNET50V2, EFFICIENTNETLITE0 = 14_714_688, 23_564_800, 3_413_024
 PARAMETERS = {
     "covid2-vgg16": (6_423_041, VGG16, 21_137_729, 2),
     "covid4-vgg16": (51_907_844, VGG16, 66_622_532, 4),
     "covid4-resnet50v2": (525_572, RESNET50V2, 24_090_372, 4),
     # Not in the report: its head for ResNet50V2 on a network that gives 1,280 features.
-    "covid4-efficientnetlite0": (1280 * 256 + 256 + 256 * 4 + 4, 3_413_024, 3_741_988, 4),
+    "covid4-efficientnetlite0": (1280 * 256 + 256 + 256 * 4 + 4, EFFICIENTNETLITE0, 3_741_988, 4),
+    # For any data.
+    "linear": (1280 * 4 + 4, EFFICIENTNETLITE0, 3_418_148, 4),
+    "mlp": (1280 * 256 + 256 + 256 * 4 + 4, EFFICIENTNETLITE0, 3_741_988, 4),
 }
 BOUNDARY_EPOCHS = (0, 79, 80, 119, 120, 159, 160, 179, 180, 10_000)
 AS_PRINTED = (1e-3, 1e-3, 1e-1, 1e-1, 1e-2, 1e-2, 1e-3, 1e-3, 0.5e-3, 0.5e-3)
@@ -47,7 +50,7 @@ def frozen() -> dict[tuple[BackbonePart, tuple[int, int]], tuple[int, int]]:
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_parameters_are_the_reports_to_the_digit(
+def test_parameters_are_those_of_the_documentation_to_the_digit(
     name: str, frozen: dict[tuple[BackbonePart, tuple[int, int]], tuple[int, int]]
 ) -> None:
     recipe = load_recipe(name)
