@@ -139,3 +139,9 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def reason_of_field(message: str) -> str:
+    """Return what pydantic says about a field as the rest of a sentence, without the kind of error at its start."""
+    message = message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    return f"{message[:1].lower()}{message[1:]}"

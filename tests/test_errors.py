@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -53,3 +54,26 @@ def test_verbs_and_the_transformer_advise_arguments(tmp_path: Path) -> None:
         extractor.fit([tmp_path / "data" / "a" / "empty.png"])
     with pytest.raises(UsageError, match="True or a function for progress"):
         featx.extract(np.zeros((1, 8, 8), np.uint8), cache=tmp_path / "cache", progress="yes")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"preprocess.mean": (1.0, 2.0, 3.0)},
+        {"head.penultimate": "nothing"},
+        {"fit.weight_decay": 1e9},
+        {"images.fit": "crop", "images.size": 4},
+        {"head.layers.0.type": "conv"},
+        {"fit.epochs": 0},
+    ],
+)
+def test_what_pydantic_says_is_the_rest_of_a_sentence(fields: dict[str, object]) -> None:
+    with pytest.raises(FeatxError) as caught:
+        featx.load_recipe("covid4-vgg16", fields)
+    assert "error" not in str(caught.value).lower()
+    assert re.match(r"Recipe covid4-vgg16: [a-z]+[^ ]*: [a-z]", str(caught.value))
+
+
+def test_one_place_takes_pydantic_s_kind_of_error_away() -> None:
+    sources = Path(featx.__file__).parent.rglob("*.py")
+    assert [path.name for path in sources if "Value error" in path.read_text("utf-8")] == ["errors.py"]

@@ -12,7 +12,7 @@ from typing import Any, TypedDict, TypeVar, cast
 from pydantic import ValidationError
 
 from featx.data import DataChoice
-from featx.errors import RecipeError, UsageError
+from featx.errors import RecipeError, UsageError, reason_of_field
 from featx.networks import BACKBONES, Card, Weights, find_backbone, is_card, is_model_file, load_card
 from featx.recipes import (
     BackbonePart,
@@ -171,7 +171,7 @@ def _completed(part: ImagesPart, card: Card) -> ImagesPart:
     try:
         return ImagesPart(**own.model_dump() | {"resize_to": _side_at(own, shape)} | fields)
     except ValidationError as error:
-        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        reason = reason_of_field(error.errors()[0]["msg"])
         raise RecipeError(
             f"The recipe's [images] does not fit the card of {card.name}, which says the rest: {reason}; leave out "
             "[images], or set all of its fields."

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from featx.errors import FeatxError
+from featx.errors import FeatxError, reason_of_field
 from featx.files import read_file
 
 M = TypeVar("M", bound=BaseModel)
@@ -159,10 +159,9 @@ def _place(loc: Sequence[int | str]) -> list[int | str]:
 
 
 def _message(detail: Mapping[str, Any]) -> str:
-    message = detail["msg"].removeprefix("Value error, ")
-    message = message[0].lower() + message[1:]
+    message = reason_of_field(detail["msg"])
     if isinstance(detail["input"], dict) or "received" in message:
-        return str(message)
+        return message
     valid = re.findall(r"'([^']+)'", message) if detail["type"] == "literal_error" else []
     near = difflib.get_close_matches(shown(detail["input"]).strip("'").lower(), valid, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from featx.errors import reason_of_field
 from featx.files import read_json
 
 
@@ -38,8 +39,7 @@ def read_document(path: Path, model: type[Document]) -> dict[str, Any]:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))[:60]
-        message = first["msg"].removeprefix("Value error, ")
-        raise ValueError(f"{place}: {message[0].lower()}{message[1:]}") from None
+        raise ValueError(f"{place}: {reason_of_field(first['msg'])}") from None
 
 
 def _distinct(names: list[str]) -> list[str]:
