@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from featx.errors import UsageError
@@ -23,6 +24,22 @@ def frame(columns: Mapping[str, Sequence[Any]]) -> Any:
             "pip install 'featx[pandas]'."
         ) from None
     return pd.DataFrame(dict(columns))
+
+
+def columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
+    """Return the columns of rows, each (n,), in the order in which they first occur; None where a row lacks one."""
+    names = dict.fromkeys(chain.from_iterable(rows))
+    return {name: tuple(row.get(name) for row in rows) for name in names}
+
+
+def with_further(columns: Mapping[str, Any], further: Mapping[str, Any]) -> dict[str, Any]:
+    """Return columns and further ones; `extra_` is put before the name of one that is there already."""
+    joined = dict(columns)
+    for name, values in further.items():
+        while name in joined:
+            name = f"extra_{name}"
+        joined[name] = values
+    return joined
 
 
 class Shown:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from featx.classifiers import is_saved_classifier, read_classifier
 from featx.features import Failure, OnError
 from featx.files import write_csv
-from featx.frames import Shown, frame
+from featx.frames import Shown, columns_of, frame, with_further
 from featx.progress import Progress, reports_progress
-from featx.runs import HeadModel, Model, as_given, extract_new, listed_images, read_run
+from featx.runs import HeadModel, Model, extract_new, read_run
 from featx.text import decimal, images
 
 # Images in a notebook's table, and classes in its line.
@@ -34,15 +34,21 @@ class Prediction:
         path: The image's path as it was given.
         label: The most probable class.
         probabilities: For each class; they add up to 1.
+        true_label: The class that a manifest or data frame gives; None without one.
+        group: The group that it gives, such as a patient; None without one.
+        extra: Its other columns.
     """
 
     path: str
     label: str
     probabilities: dict[str, float]
+    true_label: str | None = None
+    group: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def to_json(self) -> dict[str, Any]:
         """Return `path, label, probabilities`."""
-        return vars(self).copy()
+        return {"path": self.path, "label": self.label, "probabilities": self.probabilities}
 
 
 @dataclass(frozen=True, repr=False)
@@ -74,19 +80,33 @@ class Predictions(Shown):
         }
 
     def to_frame(self) -> Any:
-        """Return a `pandas.DataFrame` with a row for each image: `path`, `label` and `p_<class>` for each class.
+        """Return a `pandas.DataFrame` with a row for each image, see `columns`.
 
         Raises:
             UsageError: pandas is not installed.
         """
-        shares = {f"p_{name}": [row.probabilities[name] for row in self.rows] for name in self.classes}
-        return frame({"path": [row.path for row in self.rows], "label": [row.label for row in self.rows], **shares})
+        return frame(self.columns())
 
     def write(self, path: Path) -> Path:
-        """Write a CSV file with `path`, `label` and a column `p_<class>` for each class."""
-        header = ["path", "label", *(f"p_{name}" for name in self.classes)]
-        rows = ([row.path, row.label, *(f"{p:.6g}" for p in row.probabilities.values())] for row in self.rows)
-        return write_csv(path, header, rows)
+        """Write a CSV file with a row for each image, see `columns`; probabilities have six digits."""
+        columns = self.columns()
+        for name in self.classes:
+            columns[f"p_{name}"] = [f"{p:.6g}" for p in columns[f"p_{name}"]]
+        return write_csv(path, list(columns), zip(*columns.values(), strict=True))
+
+    def columns(self) -> dict[str, Sequence[Any]]:
+        """Return a table of the predictions by column.
+
+        Columns: `path`, `label` (the most probable class) and `p_<class>` for each class. Then what the manifest or
+        data frame has: `true_label` and `group`, if some image has one, and its other columns under their own names,
+        with `extra_` before one that is there already.
+        """
+        rows = self.rows
+        columns: dict[str, Sequence[Any]] = {"path": [row.path for row in rows], "label": [row.label for row in rows]}
+        columns |= {f"p_{name}": [row.probabilities[name] for row in rows] for name in self.classes}
+        further = {"true_label": [row.true_label for row in rows], "group": [row.group for row in rows]}
+        columns |= {name: cells for name, cells in further.items() if any(cell is not None for cell in cells)}
+        return with_further(columns, columns_of([row.extra for row in rows]))
 
 
 @reports_progress
@@ -105,8 +125,8 @@ def predict(
     Args:
         run: A folder that `fit_head` wrote, or a saved classifier that `save_best` wrote.
         paths: Images, folders (searched at any depth) or manifests, or one of them; or a data frame with a column
-            `path`, or images in memory, see `read_data`. Predictions are in their order; those of one folder,
-            manifest or data frame are ordered by name.
+            `path`, or images in memory, see `read_data`. Predictions are in their order; those of a folder are
+            ordered by name. An image that is listed twice has one prediction.
         cache: Folder of the store; features of images predicted before are not computed again.
         weights: Where the backbone's weights are, if not where the recipe says.
         on_error: What to do about images that cannot be read, see `extract`.
@@ -119,12 +139,12 @@ def predict(
         UntrustedError: The backbone's weights, or anything else that decides the features, are not those of the fit.
         FeatxError: What `extract` raises.
     """
-    paths = listed_images(paths)
     model = read_model(run)
     extraction = extract_new(model, paths, cache=cache, weights=weights, on_error=on_error)
-    ordered = as_given(extraction.images, paths)
+    shares = model.probabilities(extraction.view_rows(extraction.images))
     rows = []
-    for image, row in zip(ordered, model.probabilities(extraction.view_rows(ordered)), strict=True):
-        by_class = dict(zip(model.classes, map(float, row), strict=True))
-        rows.append(Prediction(image.item.id, model.classes[int(row.argmax())], by_class))
+    for image, row in zip(extraction.images, shares, strict=True):
+        item, by_class = image.item, dict(zip(model.classes, map(float, row), strict=True))
+        label = model.classes[int(row.argmax())]
+        rows.append(Prediction(item.id, label, by_class, item.label, item.group, item.extra))
     return Predictions(model.classes, tuple(rows), extraction.failed)

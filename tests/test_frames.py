@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from pipeline_data import read_table, small_data, small_recipe
 
@@ -45,6 +46,23 @@ def test_features_with_what_is_known_of_each_image() -> None:
     np.testing.assert_array_equal(found[["x0", "x1", "x2"]].to_numpy(), X)
     assert found["x0"].dtype == np.float32
     assert (found["label"][0], found["label"].isna()[1], found["group"][1]) == ("cat", True, "p1")
+
+
+def test_predictions_have_the_columns_of_a_frame(fitted: FitResult, tmp_path: Path) -> None:
+    paths = sorted((fitted.extraction.dataset.root / "test").rglob("*.*"), reverse=True)
+    given = pd.DataFrame({"file": paths, "species": ["x", None] * (len(paths) // 2), "age": range(len(paths))})
+    given["path_id"], given["p_covid"], given["group"] = "q", 1.5, "g"
+    predictions = featx.predict(fitted.run, given, cache=fitted.extraction.store.root)
+    found = predictions.to_frame()
+    names = ["path", "label", "p_covid", "p_normal", "true_label", "group", "age", "path_id", "extra_p_covid"]
+    assert found.columns.tolist() == names
+    assert found["path"].tolist() == [str(path) for path in paths]
+    assert found["age"].tolist() == given["age"].tolist()
+    assert found["true_label"].isna().tolist() == [False, True] * (len(paths) // 2)
+    rows = read_table(predictions.write(tmp_path / "p.csv"))
+    assert [(row["true_label"], row["age"]) for row in rows[:2]] == [("x", "0"), ("", "1")]
+    assert list(rows[0]) == names
+    assert set(predictions.to_json()["predictions"][0]) == {"path", "label", "probabilities"}
 
 
 def test_the_history_is_that_of_the_run(fitted: FitResult) -> None:

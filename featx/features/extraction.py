@@ -18,7 +18,7 @@ from featx.features.estimates import check_number_of_rows
 from featx.features.hashing import Failure, Image, OnError, hash_images, set_aside
 from featx.features.spaces import FeatureSpace, ViewRows
 from featx.features.table import FeatureTable
-from featx.frames import Shown
+from featx.frames import Shown, columns_of
 from featx.networks import Engine, Weights, chosen_engine, find_weights
 from featx.progress import Progress, reports_progress
 from featx.recipes import FeatureSpec, Precision
@@ -109,7 +109,7 @@ class Extraction(Shown):
         return self.space.rows([image.digest for image in images], views)
 
     def table(self, split: str | None = None) -> FeatureTable:
-        """Return the features of the images themselves (view 0) in memory, with labels, splits and groups."""
+        """Return the features of the images themselves (view 0) in memory, with the images' columns."""
         return self.table_of(self.select(split))
 
     def table_of(self, images: Sequence[Image]) -> FeatureTable:
@@ -124,6 +124,7 @@ class Extraction(Shown):
             groups=tuple(item.group for item in items),
             digests=tuple(image.digest for image in images),
             views=(0,) * len(items),
+            extra=columns_of([item.extra for item in items]),
         )
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import DataError
-from featx.frames import Shown, frame
+from featx.frames import Shown, frame, with_further
 from featx.text import count
 
 
@@ -25,6 +26,8 @@ class FeatureTable(Shown):
         groups: Patient or other group; None where it has none.
         digests: SHA-256 of each image's bytes.
         views: Which augmented view the row is; 0 is the image itself.
+        extra: The other columns of the data's manifest or data frame by name, each of n values; None where a cell is
+            empty.
 
     Raises:
         DataError: The columns differ in length, or X is not a matrix.
@@ -37,9 +40,12 @@ class FeatureTable(Shown):
     groups: tuple[str | None, ...]
     digests: tuple[str, ...]
     views: tuple[int, ...]
+    extra: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        lengths = {field.name: len(getattr(self, field.name)) for field in fields(self)}
+        own = (each.name for each in fields(self) if each.name != "extra")
+        lengths = {name: len(getattr(self, name)) for name in own}
+        lengths |= {name: len(column) for name, column in self.extra.items()}
         if self.X.ndim != 2 or len(set(lengths.values())) != 1:
             listed = ", ".join(f"{name} {length}" for name, length in lengths.items())
             raise DataError(f"Expected a matrix of features and columns of the same length, received {listed}.")
@@ -53,13 +59,19 @@ class FeatureTable(Shown):
 
     def take(self, index: NDArray[np.int64]) -> FeatureTable:
         """Return the rows of these numbers, in their order."""
-        columns = (self.ids, self.labels, self.splits, self.groups, self.digests, self.views)
-        return FeatureTable(self.X[index], *(tuple(column[i] for i in index) for column in columns))
+
+        def taken(column: tuple[Any, ...]) -> tuple[Any, ...]:
+            return tuple(column[i] for i in index)
+
+        own = ("ids", "labels", "splits", "groups", "digests", "views")
+        columns = {name: taken(getattr(self, name)) for name in own}
+        return replace(self, X=self.X[index], **columns, extra={name: taken(c) for name, c in self.extra.items()})
 
     def to_frame(self) -> Any:
         """Return a `pandas.DataFrame` with a row for each image: its columns, then features `x0`, `x1` and so on.
 
-        Columns before the features: `id`, `label`, `split`, `group`, `view`, `sha256`.
+        Columns before the features: `id`, `label`, `split`, `group`, `view`, `sha256` and those of `extra` under
+        their own names, with `extra_` before one that is there already.
 
         Raises:
             UsageError: pandas is not installed.
@@ -72,4 +84,8 @@ class FeatureTable(Shown):
             "view": self.views,
             "sha256": self.digests,
         }
-        return frame({**columns, **{f"x{number}": column for number, column in enumerate(self.X.T)}})
+        features = {f"x{number}": column for number, column in enumerate(self.X.T)}
+        joined = with_further({**columns, **features}, self.extra)
+        # Thousands of features come last.
+        names = [*(name for name in joined if name not in features), *features]
+        return frame({name: joined[name] for name in names})

@@ -20,11 +20,9 @@ from .folder import read_run as read_run
 from .new_images import ROWS_AT_ONCE as ROWS_AT_ONCE
 from .new_images import HeadModel as HeadModel
 from .new_images import Model as Model
-from .new_images import as_given as as_given
 from .new_images import check_weights as check_weights
 from .new_images import extract_like as extract_like
 from .new_images import extract_new as extract_new
-from .new_images import listed_images as listed_images
 from .new_images import load_head as load_head
 from .new_images import read_new as read_new
 from .new_images import rows_like as rows_like

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.data import Dataset, is_manifest, items_in_memory, read_paths
+from featx.data import Dataset, read_paths
 from featx.errors import DataError, RunError, UntrustedError
-from featx.features import Extraction, FeatureSpace, Image, OnError, ViewRows, extract_dataset
-from featx.files import several
+from featx.features import Extraction, FeatureSpace, OnError, ViewRows, extract_dataset
 from featx.heads import Head
 from featx.networks import find_weights
 from featx.recipes import Recipe, override
@@ -126,22 +125,9 @@ def check_weights(space: FeatureSpace, expected: str, model: str) -> None:
     )
 
 
-def listed_images(images: Any) -> Any:
-    """Return what was given as images: a list of paths; or a data frame, an array or a `Dataset` as it is.
-
-    Raises:
-        UsageError: It is something else.
-    """
-    in_memory = isinstance(images, (list, tuple)) and any(isinstance(each, np.ndarray) for each in images)
-    is_array = isinstance(images, np.ndarray) and images.ndim > 0
-    if in_memory or is_array or isinstance(images, Dataset) or hasattr(images, "columns"):
-        return images
-    return several(images, "paths of images, folders or manifests")
-
-
 def read_new(images: Any, on_error: OnError = "fail") -> Dataset:
-    """List new images, see `listed_images` and `read_paths`; with `skip`, files that do not exist are kept."""
-    return read_paths(listed_images(images), missing="keep" if on_error == "skip" else "fail")
+    """List new images, see `read_paths`; with `skip`, files that a manifest lists and that do not exist are kept."""
+    return read_paths(images, missing="keep" if on_error == "skip" else "fail")
 
 
 def extract_new(
@@ -249,22 +235,3 @@ def rows_like(source: Source, extraction: Extraction, digests: Sequence[str]) ->
         computed = np.concatenate(list(load_head(source.run).penultimate(chunks)))
         rows |= dict(zip(missing, computed, strict=True))
     return np.stack([rows[key] for key in keys])
-
-
-def as_given(images: Sequence[Image], given: Any) -> list[Image]:
-    """Order images as they were given, see `listed_images`; those of one folder or table stay ordered by name."""
-    if isinstance(given, Dataset) or hasattr(given, "columns"):
-        return list(images)
-    if any(image.item.pixels is not None for image in images):
-        numbers = {item.id: number for number, item in enumerate(items_in_memory(given, "test"))}
-        return sorted(images, key=lambda image: numbers[image.item.id])
-    places: dict[Path, int] = {}
-    for number, path in enumerate(given):
-        place = Path(path).absolute()
-        places.setdefault(place.parent if is_manifest(place) else place, number)
-
-    def position(image: Image) -> int:
-        path = image.item.path
-        return min((places[place] for place in (path, *path.parents) if place in places), default=len(places))
-
-    return sorted(images, key=position)

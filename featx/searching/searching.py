@@ -20,9 +20,7 @@ from featx.recipes import FeatureSpec
 from featx.runs import (
     Layer,
     Source,
-    as_given,
     extract_like,
-    listed_images,
     read_new,
     read_source,
     rows_like,
@@ -90,14 +88,13 @@ def search(
     start = time.perf_counter()
     if k < 1:
         raise UsageError(f"Expected a number of neighbours of at least 1, received {k}.")
-    images = listed_images(images)
     # Queries are checked first, so that a typing error does not wait for the features of the data.
     dataset = read_new(images, on_error)
     weights, choice = split_weights(place, choice)
     source = read_source(place, layer=layer, recipe=recipe, cache=cache, on_error=on_error, **choice)
     searched = source if split == "all" else source.of_split(split)
     extraction = extract_like(source, dataset, cache=cache, weights=weights, on_error=on_error)
-    queries = as_given(extraction.images, images)
+    queries = extraction.images
     digests = [query.digest for query in queries]
     found = neighbours_of(searched, rows_like(source, extraction, digests), digests, k, exclude_same=exclude_same)
     result = SearchResult(
