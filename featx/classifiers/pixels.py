@@ -57,9 +57,16 @@ def _images(source: Source, digests: set[str]) -> list[Image]:
     """Return one image for each of the digests."""
     table = source.table
     image_of = {
-        digest: Image(Item(name, path, label, split, group), digest)
-        for name, path, label, split, group, digest in zip(
-            table.ids, source.files, table.labels, table.splits, table.groups, table.digests, strict=True
+        digest: Image(Item(name, path, label, split, group, pixels=own), digest)
+        for name, path, label, split, group, digest, own in zip(
+            table.ids,
+            source.files,
+            table.labels,
+            table.splits,
+            table.groups,
+            table.digests,
+            source.pixels or (None,) * len(table),
+            strict=True,
         )
         if digest in digests
     }

@@ -16,7 +16,7 @@ from PIL import Image
 
 from featx.errors import ImageError
 from featx.images.content import content_digest
-from featx.images.decoding import decode, read_bytes
+from featx.images.decoding import as_rgb, decode, read_bytes
 from featx.machine import usable_cpus
 from featx.parallel import bounded_map
 from featx.progress import report_progress
@@ -58,7 +58,9 @@ class Atlas:
         return "data:image/jpeg;base64," + base64.b64encode(self.data).decode("ascii")
 
 
-def atlas_of(files: Sequence[Path], digests: Sequence[str]) -> Atlas | None:
+def atlas_of(
+    files: Sequence[Path], digests: Sequence[str], pixels: Sequence[NDArray[np.uint8] | None] | None = None
+) -> Atlas | None:
     """Return the thumbnails of images in one picture.
 
     A cell is blank if the image's file is gone, cannot be decoded, or has changed since its features were computed;
@@ -67,6 +69,7 @@ def atlas_of(files: Sequence[Path], digests: Sequence[str]) -> Atlas | None:
     Args:
         files: (n,) where the images lay when their features were computed.
         digests: (n,) those of the bytes that they had (see `content_digest`).
+        pixels: (n,) the pixels of images in memory, grey or RGB, and None for the files.
 
     Returns:
         None if there are no images, or more than `MAX_THUMBNAILS`, which a notice says.
@@ -79,12 +82,13 @@ def atlas_of(files: Sequence[Path], digests: Sequence[str]) -> Atlas | None:
             log.info(text, f"{MAX_THUMBNAILS:,}", f"{n:,}")
         return None
 
-    def thumbnail(task: tuple[Path, str]) -> NDArray[np.uint8] | None:
-        pixels = decode_unchanged(*task, at_least=2 * side)
-        return None if pixels is None else letterboxed(pixels, side)
+    def thumbnail(task: tuple[Path, str, NDArray[np.uint8] | None]) -> NDArray[np.uint8] | None:
+        path, digest, own = task
+        decoded = decode_unchanged(path, digest, at_least=2 * side) if own is None else as_rgb(own)
+        return None if decoded is None else letterboxed(decoded, side)
 
     def cells() -> Iterator[NDArray[np.uint8] | None]:
-        tasks = zip(files, digests, strict=True)
+        tasks = zip(files, digests, pixels or (None,) * n, strict=True)
         workers = min(MOST_WORKERS, usable_cpus())
         for done, cell in enumerate(bounded_map(thumbnail, tasks, workers=workers, ahead=2 * workers), 1):
             yield cell

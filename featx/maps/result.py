@@ -39,6 +39,7 @@ class MapPoints:
         categories: Each image's value in that column; "" if it has none.
         files: Where each image was when it was last read.
         digests: SHA-256 of each image's bytes.
+        pixels: Of each image its pixels if it is in memory, None if it is a file.
     """
 
     xy: NDArray[np.float64]
@@ -52,6 +53,7 @@ class MapPoints:
     categories: tuple[str, ...]
     files: tuple[Path, ...]
     digests: tuple[str, ...]
+    pixels: tuple[NDArray[np.uint8] | None, ...]
 
     def __len__(self) -> int:
         return len(self.xy)
@@ -192,6 +194,7 @@ def points_of(base: Source, added: Sequence[Source], embedding: Embedding, by: s
         categories=_joined(_categories(source, by) for source in sources),
         files=_joined(source.files for source in sources),
         digests=_joined(source.table.digests for source in sources),
+        pixels=_joined(source.pixels or (None,) * len(source.table) for source in sources),
     )
 
 

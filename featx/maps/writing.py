@@ -51,7 +51,9 @@ def write_map(drawn: Map, formats: Sequence[str], folder: Path) -> tuple[Path, .
     missing = [path for path in pictures if path not in drawn_files]
     if "html" in paths:
         points = drawn.points
-        data = map_data(drawn, title_of(drawn), " ".join(notes_of(drawn)), atlas_of(points.files, points.digests))
+        data = map_data(
+            drawn, title_of(drawn), " ".join(notes_of(drawn)), atlas_of(points.files, points.digests, points.pixels)
+        )
         write_text(paths["html"], page(data))
     if missing and len(missing) == len(paths):
         raise StoreError(

@@ -69,6 +69,7 @@ class Source:
         run: The run; None for data.
         space: How the features of data are made; None for a run, whose recipe and manifest say it.
         failed: Images of data that could not be read and are not among the rows.
+        pixels: Of each image its pixels if it is in memory, None if it is a file; empty if all are files.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Source:
     run: Run | None = None
     space: FeatureSpace | None = None
     failed: tuple[Failure, ...] = ()
+    pixels: tuple[NDArray[np.uint8] | None, ...] = ()
 
     def group_ids(self) -> tuple[str, ...]:
         """Return for each image the id of its group: images with the same id (group or bytes) must stay together."""
@@ -122,6 +124,7 @@ class Source:
             files=tuple(self.files[i] for i in index),
             extra=tuple(self.extra[i] for i in index),
             predicted=None if self.predicted is None else self.predicted.take(index),
+            pixels=tuple(self.pixels[i] for i in index) if self.pixels else (),
         )
 
 
@@ -223,6 +226,7 @@ def data_source(extraction: Extraction) -> Source:
         return "" if value is None else str(value)
 
     images = sorted(extraction.images, key=lambda image: (image.digest, image.item.id))
+    in_memory = any(image.item.pixels is not None for image in images)
     return Source(
         name=extraction.dataset.root.name,
         layer="backbone",
@@ -232,6 +236,7 @@ def data_source(extraction: Extraction) -> Source:
         extra=tuple({name: text(value) for name, value in image.item.extra.items()} for image in images),
         space=extraction.space,
         failed=extraction.failed,
+        pixels=tuple(image.item.pixels for image in images) if in_memory else (),
     )
 
 

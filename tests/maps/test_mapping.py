@@ -144,7 +144,7 @@ def test_a_head_without_a_penultimate_layer_has_a_map_of_the_backbone(
 ) -> None:
     plain = small_recipe(tiny_model, {"head": {"layers": ()}, "fit.epochs": 1})
     fit_head(fitted.extraction.dataset.root, plain, out=tmp_path / "run", cache=cache)
-    with pytest.raises(RunError, match="names no penultimate layer; use --layer backbone"):
+    with pytest.raises(RunError, match='names no penultimate layer; use layer="backbone"'):
         visualize(tmp_path / "run", layer="penultimate", cache=cache)
     found = visualize(tmp_path / "run", perplexity=5, cache=cache)
     assert (found.n, found.layer) == (N_TRAIN, "backbone")
@@ -157,7 +157,7 @@ def test_a_map_of_data_needs_a_folder_or_writes_nothing(
     draw: Draw, fitted: FitResult, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = fitted.extraction.dataset.root
-    with pytest.raises(UsageError, match="which is data and not a run; pass one with --out"):
+    with pytest.raises(UsageError, match="which is data and not a run; pass one with out"):
         visualize(data, recipe=fitted.recipe, cache=cache)
     monkeypatch.chdir(tmp_path)
     ours = visualize(data, recipe=fitted.recipe, perplexity=5, formats=(), cache=cache)
@@ -165,6 +165,21 @@ def test_a_map_of_data_needs_a_folder_or_writes_nothing(
     assert list(tmp_path.iterdir()) == []
     theirs = draw(layer="backbone", perplexity=5, out=tmp_path)
     np.testing.assert_array_equal(ours.embedding.points, theirs.embedding.points)
+
+
+def test_images_in_memory_have_thumbnails(
+    fitted: FitResult, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (8, 20, 30), np.uint8)
+    with caplog.at_level("INFO", "featx"):
+        drawn = visualize(
+            images, labels=list("ab" * 4), recipe=fitted.recipe, method="pca", out=tmp_path, cache=tmp_path / "cache"
+        )
+    assert sorted(drawn.points.ids) == [f"image {number}" for number in range(8)]
+    page = next(path for path in drawn.files if path.suffix == ".html").read_text("utf-8")
+    assert "data:image/jpeg" in page
+    assert '"blank":[]' in page
+    assert "no thumbnail" not in caplog.text
 
 
 def test_a_map_coloured_by_a_column_of_the_manifest(fitted: FitResult, cache: Path, tmp_path: Path) -> None:
