@@ -99,6 +99,7 @@ def write_weights(folder: Path) -> None:
 def write_images(folder: Path) -> None:
     small_data(folder / "DATA")
     small_data(folder / "xrays")
+    small_data(folder / "photos")
     small_data(folder / "ROOT" / "two", train=8, classes=2)
     small_data(folder / "ROOT" / "all", train=8)
     small_data(folder / "new", train=1, test=0, seed=1)
@@ -137,7 +138,7 @@ def as_done(command: str) -> str:
         if option in words:
             place = words.index(option)
             del words[place : place + 2]
-    return shlex.join({"run": "RUN", "xrays": "DATA"}.get(word, word) for word in words)
+    return shlex.join({"run": "RUN", "xrays": "DATA", "photos": "DATA"}.get(word, word) for word in words)
 
 
 @pytest.fixture(scope="module")

@@ -44,17 +44,17 @@ class Explanation:
         if self.hit:
             return [f"View {self.view} of the {image} is stored: it is not computed again."]
         if self.nearest is None:
-            return [f"No feature space holds the {image}: these bytes were never extracted."]
+            return [f"No features of the {image} are stored: a file with these bytes was never extracted."]
         views = f"with view {', '.join(map(str, self.views))}"
-        lines = [f"View {self.view} of the {image} is not stored in the feature space asked for."]
+        lines = [f"View {self.view} of the {image} is not stored with the features that you chose."]
         if self.view in self.views:
-            lines.append(f"The nearest space that holds it is {self.nearest[:12]}….")
+            lines.append(f"It is stored in the feature set {self.nearest[:12]}…, which differs least.")
         elif self.differences:
-            lines.append(f"No other does; the nearest that holds the image is {self.nearest[:12]}…, {views}.")
+            lines.append(f"No feature set has it. The feature set {self.nearest[:12]}… has the image {views}.")
         else:
-            lines.append(f"That space does hold the image, {views}.")
+            lines.append(f"The features that you chose have the image {views}.")
         return lines + [
-            f"There {name} is {_plain(stored)}, but {_plain(wanted)} is wanted."
+            f"There, {name} is {_plain(stored)}; you chose {_plain(wanted)}."
             for name, wanted, stored in self.differences
         ]
 

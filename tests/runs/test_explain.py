@@ -37,8 +37,8 @@ def test_explain_names_the_fields_in_which_the_nearest_space_differs(tmp_path: P
     assert found.nearest == Store(tmp_path).space(near).id
     assert found.differences == [("backbone.pooling", "none", "avg"), ("extra", ABSENT, True)]
     assert found.sentences()[2:] == [
-        'There backbone.pooling is "avg", but "none" is wanted.',
-        "There extra is true, but (absent) is wanted.",
+        'There, backbone.pooling is "avg"; you chose "none".',
+        "There, extra is true; you chose (absent).",
     ]
 
 
@@ -53,17 +53,19 @@ def test_explain_falls_back_to_other_views(tmp_path: Path) -> None:
     space = fill(tmp_path, [(digest, 2), (digest, 0)], description=DESCRIPTION)
     found = explain(Store(tmp_path), DESCRIPTION, digest, 5)
     assert (found.hit, found.nearest, found.views, found.differences) == (False, space.id, [0, 2], [])
-    assert found.sentences()[1] == "That space does hold the image, with view 0, 2."
+    assert found.sentences()[1] == "The features that you chose have the image with view 0, 2."
     elsewhere = explain(Store(tmp_path), OTHER, digest, 5)
     assert (elsewhere.nearest, elsewhere.differences) == (space.id, [("size", 96, 224)])
-    assert "No other does" in elsewhere.sentences()[1]
+    assert "No feature set has it" in elsewhere.sentences()[1]
 
 
 def test_explain_bytes_that_were_never_extracted(tmp_path: Path) -> None:
     fill(tmp_path, some_keys(1), description=DESCRIPTION)
     found = explain(Store(tmp_path), DESCRIPTION, "ab" * 32, 0)
     assert (found.hit, found.nearest) == (False, None)
-    assert found.sentences() == [f"No feature space holds the image {'ab' * 6}…: these bytes were never extracted."]
+    assert found.sentences() == [
+        f"No features of the image {'ab' * 6}… are stored: a file with these bytes was never extracted."
+    ]
 
 
 def test_rows_of_another_kind_are_not_the_nearest(tmp_path: Path) -> None:
