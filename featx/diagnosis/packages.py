@@ -10,12 +10,12 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from typing import TYPE_CHECKING
 
 from featx.diagnosis.problems import Problem
+from featx.networks import TENSORFLOW_PACKAGES, tensorflow_package
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
-# The same library without CUDA. Both packages have the same files, and pip does not know it.
-TENSORFLOW, TENSORFLOW_CPU = "tensorflow", "tensorflow-cpu"
+TENSORFLOW = "tensorflow"
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,10 @@ def _extra_of(requirement: Requirement) -> str | None:
 def _package(requirement: Requirement, extra: str | None) -> Package:
     from packaging.version import InvalidVersion
 
-    name, installed, fits = requirement.name, _version_of(requirement.name), False
-    if installed is None and name == TENSORFLOW and not requirement.extras:
-        installed = _version_of(TENSORFLOW_CPU)
-        name = name if installed is None else TENSORFLOW_CPU
+    name, fits = requirement.name, False
+    if name == TENSORFLOW and not requirement.extras:
+        name = tensorflow_package()
+    installed = _version_of(name)
     with suppress(InvalidVersion):  # its metadata is damaged
         fits = installed is not None and requirement.specifier.contains(installed, prereleases=True)
     return Package(name, str(requirement.specifier), installed, extra, fits)
@@ -93,10 +93,11 @@ def package_problems(packages: tuple[Package, ...]) -> Iterator[Problem]:
 
 
 def tensorflow_problems() -> Iterator[Problem]:
-    """Yield a problem if TensorFlow is installed under both of its names."""
-    if _version_of(TENSORFLOW) is not None and _version_of(TENSORFLOW_CPU) is not None:
-        what = f"{TENSORFLOW} and {TENSORFLOW_CPU} are both installed, and each has overwritten files of the other"
-        yield Problem(what, f"pip uninstall {TENSORFLOW} {TENSORFLOW_CPU}, then pip install {TENSORFLOW}")
+    """Yield a problem if TensorFlow is installed under both of its names, which have the same files."""
+    if None not in map(_version_of, TENSORFLOW_PACKAGES):
+        both = " and ".join(TENSORFLOW_PACKAGES)
+        what = f"{both} are both installed, and each has overwritten files of the other"
+        yield Problem(what, f"pip uninstall {' '.join(TENSORFLOW_PACKAGES)}, then pip install {TENSORFLOW}")
 
 
 def missing_of_extras(packages: tuple[Package, ...]) -> dict[str, list[str]]:

@@ -13,6 +13,7 @@ from .cards.files import write_card as write_card
 from .engines import BATCH_SIZES as BATCH_SIZES
 from .engines import Engine as Engine
 from .engines import chosen_engine as chosen_engine
+from .framework import TENSORFLOW_PACKAGES as TENSORFLOW_PACKAGES
 from .framework import gpu_is_there as gpu_is_there
 from .framework import has_gpu as has_gpu
 from .framework import has_onnxruntime as has_onnxruntime
@@ -25,6 +26,7 @@ from .framework import onnxruntime_failures as onnxruntime_failures
 from .framework import plain_keras as plain_keras
 from .framework import quiet_library as quiet_library
 from .framework import quieten as quieten
+from .framework import tensorflow_package as tensorflow_package
 from .graphs.onnx_runtime import OnnxRuntimeNetwork as OnnxRuntimeNetwork
 from .importing.sources import import_backbone as import_backbone
 from .inspection import faulty_weight as faulty_weight

@@ -13,7 +13,8 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ from typing import Any, NamedTuple
 from featx.errors import EngineError, reason_of
 
 GPU_DEVICES = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+TENSORFLOW_PACKAGES = ("tensorflow", "tensorflow-cpu")
 BACKEND = "KERAS_BACKEND"
 POLICY = "float32"
 # Rewrites of graphs to half precision; with them rows would differ by up to a quarter.
@@ -192,6 +194,18 @@ def gpu_is_there() -> bool:
     if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
         return False
     return any(Path(device).exists() for device in GPU_DEVICES)
+
+
+def tensorflow_package() -> str:
+    """Return the name of TensorFlow's installed package, without loading it; `tensorflow` if there is none.
+
+    Without CUDA the same library is the package `tensorflow-cpu`, for Linux and Windows on x86-64.
+    """
+    for name in TENSORFLOW_PACKAGES:
+        with suppress(PackageNotFoundError):
+            version(name)
+            return name
+    return TENSORFLOW_PACKAGES[0]
 
 
 def has_openvino() -> bool:

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from featx import plots
 from featx.features import Extraction, SpacePair, data_digest
 from featx.files import write_csv, write_file, write_json, write_text
-from featx.heads import Epoch, Head, HeadFit, class_indices
+from featx.heads import Epoch, Head, HeadFit, best_epoch, class_indices
+from featx.networks import tensorflow_package
 from featx.recipes import dump_recipe
 from featx.runs.folder import (
     CONFUSION,
@@ -71,8 +72,9 @@ def data_facts(extraction: Extraction) -> dict[str, Any]:
 
 def versions(extraction: Extraction) -> dict[str, str]:
     """Return a manifest's entry on software: the versions of Python, featx and the libraries that compute."""
-    packages = (*PACKAGES, "openvino") if extraction.engine == "openvino" else PACKAGES
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+    packages = {name: name for name in (*PACKAGES, *(["openvino"] if extraction.engine == "openvino" else []))}
+    packages["tensorflow"] = tensorflow_package()
+    return {"python": platform.python_version(), **{name: version(package) for name, package in packages.items()}}
 
 
 def _write_predictions(path: Path, fit: HeadFit, logits: Logits) -> None:

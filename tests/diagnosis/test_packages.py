@@ -13,6 +13,7 @@ from featx.diagnosis.packages import (
     package_problems,
     tensorflow_problems,
 )
+from featx.networks import framework
 
 
 def test_the_packages_that_featx_needs_are_installed_here() -> None:
@@ -103,3 +104,4 @@ def installed_are(versions: Mapping[str, str | None], monkeypatch: pytest.Monkey
         return found
 
     monkeypatch.setattr(packages, "version", version_of)
+    monkeypatch.setattr(framework, "version", version_of)
