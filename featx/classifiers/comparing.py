@@ -20,7 +20,7 @@ from featx.classifiers.models import Classifier, find_classifiers
 from featx.classifiers.nested_cv import HeldOutResult, Rows, evaluate
 from featx.classifiers.pixels import pixel_rows
 from featx.classifiers.ranking import EvaluationData, head_probabilities, rank
-from featx.data import first_few
+from featx.data import first_few, warn_of_no_test
 from featx.errors import DataError, UsageError
 from featx.features import Choice, OnError
 from featx.limits import Pace
@@ -110,6 +110,8 @@ def compare(
     start = time.perf_counter()
     _check(classifiers, folds, repeats, jobs)
     source = read_source(place, layer=layer, recipe=recipe, cache=cache, on_error=on_error, **choice)
+    if source.run is None and "test" not in source.table.splits:
+        warn_of_no_test("classifiers are compared by cross-validation only")
     comparison = compare_source(
         source, classifiers=classifiers, folds=folds, repeats=repeats, jobs=jobs, seed=seed, cache=cache
     )

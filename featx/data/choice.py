@@ -72,7 +72,7 @@ def held_out_test(choice: DataChoice) -> HeldOutTest | None:
     if share is not None:
         return HeldOutTest(share, seed or 0)
     if seed is not None:
-        raise UsageError(f"Expected a share of images for testing with the split seed {seed}; add test 0.2 (--test).")
+        raise UsageError(f"Expected a share of images for testing with the split seed {seed}; add --test 0.2.")
     return None
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Unpack
 
+from featx.arguments import checks_arguments
 from featx.data.choice import DataChoice, HeldOutTest, chosen_columns, held_out_test
 from featx.data.dataset import SPLITS, Dataset, Item, first_few, readable
 from featx.data.folders import Listing, is_folder, search_labelled, search_unlabelled
@@ -18,12 +19,13 @@ from featx.data.locating import advice, on_disk
 from featx.data.manifest import Row, read_frame, read_manifest
 from featx.data.survey import survey
 from featx.data.tables import FRAME, is_frame, is_manifest, text_of_cell
-from featx.errors import DataError, UsageError
+from featx.errors import DataError, UsageError, naming_arguments
 from featx.files import several
 
 log = logging.getLogger("featx")
 
 
+@checks_arguments
 def read_data(data: Any, *, missing: Literal["fail", "keep"] = "fail", **choice: Unpack[DataChoice]) -> Dataset:
     """List the images of data; notices say what it holds, and what in it looks odd. No image is opened.
 
@@ -40,7 +42,14 @@ def read_data(data: Any, *, missing: Literal["fail", "keep"] = "fail", **choice:
     Raises:
         DataError: The data do not exist, cannot be read or have another layout.
         UsageError: An argument is not for this kind of data, or a share is out of range.
+        TypeError: There is no argument of that name.
     """
+    with naming_arguments():
+        return _read(data, missing, choice)
+
+
+def _read(data: Any, missing: str, choice: DataChoice) -> Dataset:
+    """Do what `read_data` does."""
     held_out = held_out_test(choice)
     if isinstance(data, Dataset):
         _refuse_choices(choice, "a Dataset", "chosen when it was read")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, Unpack
 
+from featx.data import warn_of_no_test
 from featx.errors import StoreError, UnwrittenError, UsageError
 from featx.features import Choice, Extraction, FeatureChoice, OnError, chosen_recipe, data_choice, warn_of_two_labels
 from featx.frames import Shown, frame
@@ -218,6 +219,9 @@ def fit_head(
     dataset = read_to_fit(data, on_error, **data_choice(choice))
     extraction = extract_to_fit(dataset, recipe, cache, engine, on_error)
     warn_of_two_labels(extraction.images)
+    if not extraction.select("test"):
+        has_validation = recipe.fit.validation > 0 or extraction.select("val")
+        warn_of_no_test("the head is scored on " + ("validation" if has_validation else "training") + " images only")
     check_fit_disk(extraction, recipe, out)
     extracted = time.perf_counter()
     fit = fit_rows(extraction, recipe, engine)

@@ -168,7 +168,8 @@ def read_source(
             f"Penultimate features are a fitted head's, and {place} is not a run; pass a folder that featx fit-head "
             "wrote, or use --layer backbone."
         )
-    return data_source(extract(place, recipe, cache=cache, on_error=on_error, **choice))
+    # Rows are those of the images themselves, so a recipe's augmented views would be computed for nothing.
+    return data_source(extract(place, recipe, views=1, cache=cache, on_error=on_error, **choice))
 
 
 def is_run_path(place: Any) -> bool:
