@@ -11,11 +11,11 @@ from featx.cli import (
     backbones,
     cache,
     clusters,
+    commands,
     compare,
     console,
     demo,
     doctor,
-    examples,
     export,
     extract,
     fit_head,
@@ -56,19 +56,19 @@ def _root(
     pass
 
 
-app.command("extract", epilog=examples.of("extract"))(extract.command)
-app.command("fit-head", epilog=examples.of("fit-head"))(fit_head.command)
-app.command("predict", epilog=examples.of("predict"))(predict.command)
-app.command("search", epilog=examples.of("search"))(search.command)
-app.command("visualize", epilog=examples.of("visualize"))(visualize.command)
-app.command("clusters", epilog=examples.of("clusters"))(clusters.command)
-app.command("compare", epilog=examples.of("compare"))(compare.command)
-app.command("export", epilog=examples.of("export"))(export.command)
-app.command("report", epilog=examples.of("report"))(report.command)
-app.command("reproduce", epilog=examples.of("reproduce"))(reproduce.command)
-app.command("demo", epilog=examples.of("demo"))(demo.command)
-app.command("sweep", epilog=examples.of("sweep"))(sweep.command)
-app.command("doctor", epilog=examples.of("doctor"))(doctor.command)
+commands.named(app, "extract")(extract.command)
+commands.named(app, "fit-head")(fit_head.command)
+commands.named(app, "predict")(predict.command)
+commands.named(app, "search")(search.command)
+commands.named(app, "visualize")(visualize.command)
+commands.named(app, "clusters")(clusters.command)
+commands.named(app, "compare")(compare.command)
+commands.named(app, "export")(export.command)
+commands.named(app, "report")(report.command)
+commands.named(app, "reproduce")(reproduce.command)
+commands.named(app, "demo")(demo.command)
+commands.named(app, "sweep")(sweep.command)
+commands.named(app, "doctor")(doctor.command)
 app.add_typer(backbones.app, name="backbones")
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(cache.app, name="cache")

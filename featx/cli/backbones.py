@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from featx.cli import console, examples, options
+from featx.cli import commands, console, options
 
 app = typer.Typer(help="List networks, show one, and bring one in from elsewhere.", no_args_is_help=True)
 
 
-@app.command("list", epilog=examples.of("backbones list"))
+@commands.named(app, "backbones list")
 @options.command
 def list_networks(*, output: options.Output) -> console.Result:
     """List the networks that featx knows by name; others come with a card (featx backbones import)."""
@@ -28,7 +28,7 @@ def list_networks(*, output: options.Output) -> console.Result:
     return console.Result(document, lambda: console.print_table(table, header))
 
 
-@app.command("show", epilog=examples.of("backbones show"))
+@commands.named(app, "backbones show")
 @options.command
 def show(
     network: Annotated[
@@ -63,7 +63,7 @@ def _lines(row: dict[str, Any]) -> list[str]:
     return [*lines, f"Weights: {weights['path']}", f"SHA-256: {weights['sha256']}"]
 
 
-@app.command("import", epilog=examples.of("backbones import"))
+@commands.named(app, "backbones import")
 @options.command
 def import_network(
     source: Annotated[

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from featx.cli import console, examples, options
+from featx.cli import commands, console, options
 from featx.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Look at the cache and clean it up.", no_args_is_help=True)
 
 
-@app.command("info", epilog=examples.of("cache info"))
+@commands.named(app, "cache info")
 @options.command
 def info(*, cache: options.Cache = options.CACHE_DEFAULT, output: options.Output) -> console.Result:
     """List the stored feature sets with their numbers of rows and their sizes."""
@@ -46,7 +46,7 @@ def _show_info(held: CacheInfo) -> None:
     console.print_lines(lines)
 
 
-@app.command("verify", epilog=examples.of("cache verify"))
+@commands.named(app, "cache verify")
 @options.command
 def verify(*, cache: options.Cache = options.CACHE_DEFAULT, output: options.Output) -> console.Result:
     """Check every stored file, and set damaged ones aside; their rows are computed again when they are needed."""
@@ -60,7 +60,7 @@ def verify(*, cache: options.Cache = options.CACHE_DEFAULT, output: options.Outp
     return console.Result(asdict(checked), lambda: console.print_lines(lines))
 
 
-@app.command("gc", epilog=examples.of("cache gc"))
+@commands.named(app, "cache gc")
 @options.command
 def gc(
     *,
@@ -88,7 +88,7 @@ def gc(
     return console.Result(asdict(done), lambda: console.print_lines([line]))
 
 
-@app.command("explain", epilog=examples.of("cache explain"))
+@commands.named(app, "cache explain")
 @options.command
 def explain(
     image: Annotated[Path, typer.Argument(metavar="IMAGE", help="An image file.")],

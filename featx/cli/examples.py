@@ -97,8 +97,3 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
 }
 """By command, at least two lines that a reader can type."""
-
-
-def of(command: str) -> str:
-    """Return the examples of a command as the text below its help."""
-    return "\n".join(["[bold]Examples[/]", *(f"  {line}" for line in EXAMPLES[command])])

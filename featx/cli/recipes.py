@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from featx.cli import console, examples, options
+from featx.cli import commands, console, options
 
 app = typer.Typer(help="The recipes that come with featx.", no_args_is_help=True)
 
 
-@app.command("list", epilog=examples.of("recipes list"))
+@commands.named(app, "recipes list")
 @options.command
 def list_recipes(*, output: options.Output) -> console.Result:
     """List the recipes by name."""
@@ -22,7 +22,7 @@ def list_recipes(*, output: options.Output) -> console.Result:
     return console.Result(document, lambda: console.print_table(rows))
 
 
-@app.command("show", epilog=examples.of("recipes show"))
+@commands.named(app, "recipes show")
 @options.command
 def show(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a recipe, or its TOML file.")],

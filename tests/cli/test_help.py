@@ -88,3 +88,13 @@ def test_help_names_backbones_and_classifiers() -> None:
     shown = " ".join(CliRunner().invoke(app, ["compare", "--help"], env={"COLUMNS": "200"}).stdout.split())
     assert "efficientnetv2b0" in shown
     assert "svm-rbf" in shown
+
+
+@pytest.mark.parametrize(
+    "words", ["--class-weight balnced", "--epochs many", "--seed -1", "--engine fast", "--test x"]
+)
+def test_a_value_that_cannot_be_is_refused_without_a_kind_of_error(words: str) -> None:
+    done = CliRunner().invoke(app, ["fit-head", "photos", "--out", "run", *words.split()], env={"COLUMNS": "200"})
+    assert done.exit_code == 2
+    option = words.split()[0]
+    assert re.search(rf"Invalid value for '{option}': (input should|'\w+' is not one of) ", done.stderr), done.stderr
