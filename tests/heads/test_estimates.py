@@ -64,7 +64,7 @@ def test_training_of_more_than_a_day_stops_and_keeps_the_features(
     recipe = small_recipe(tiny_model, {"fit.epochs": 50})
     monkeypatch.setattr(limits, "MEASURED_SECONDS", 0.0)
     monkeypatch.setattr(limits, "LONGEST_SECONDS", -1.0)
-    with pytest.raises(ResourcesError, match="training for 50 epochs takes about 0 hours; lower --epochs"):
+    with pytest.raises(ResourcesError, match="training for 50 epochs takes about 0 hours; lower epochs"):
         fit_head(data, recipe, out=tmp_path / "run", cache=tmp_path / "cache")
     assert not (tmp_path / "run").exists()
     result = fit_head(data, recipe, out=tmp_path / "run", cache=tmp_path / "cache", yes=True)
