@@ -112,7 +112,8 @@ def bootstrap(
 ) -> dict[str, tuple[float, float] | None]:
     """Return the 95 % percentile interval of every metric, from bootstrap samples of whole groups.
 
-    The calibration error has no interval, because resampling inflates it; neither has a metric that is not defined.
+    The calibration error has no interval, because resampling inflates it; neither has a metric that is not defined,
+    nor one that is the same in all samples, such as a perfect one: they do not show how far it may be from the truth.
 
     Source: Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), ch. 13; Field and Welsh, "Bootstrapping
     clustered data", JRSS B 69 (2007), 369-390.
@@ -164,7 +165,7 @@ def _ends(figures: Matrix) -> tuple[float, float] | None:
     if not len(known):
         return None
     low, high = np.quantile(known, [0.025, 0.975])
-    return float(low), float(high)
+    return None if low == high else (float(low), float(high))
 
 
 def _mean_ratio(parts: Matrix, wholes: Matrix, counted: NDArray[np.bool_]) -> Matrix:

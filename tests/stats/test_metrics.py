@@ -100,3 +100,9 @@ def test_many_classes_take_little_memory() -> None:
     assert macro_f1(y, P, W)[0] == pytest.approx((0 + 2 / 3 + 1 + 1) / 4)
     assert tracemalloc.get_traced_memory()[1] < 200e6
     tracemalloc.stop()
+
+
+def test_what_no_resample_changes_has_no_interval() -> None:
+    y = np.arange(30) % 3
+    found = bootstrap(y, np.eye(3)[y], [str(number) for number in range(30)], seed=0, resamples=50)
+    assert set(found.values()) == {None}
