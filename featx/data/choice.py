@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
@@ -16,12 +16,15 @@ class DataChoice(TypedDict, total=False):
     """Keyword arguments of every verb that reads data.
 
     Attributes:
-        path_column: The column of a manifest or data frame that has the images' paths; `path` if not given.
-        label_column: The column that has the classes; `label` if not given.
-        group_column: The column that has patients or other groups, which stay together; `group` if not given.
-        split_column: The column that has the splits; `split` if not given.
-        labels: The class of each image of a list or array, (n,).
-        groups: The group of each image of a list or array, (n,).
+        path_column: The column of a manifest or data frame that has the images' paths; `path` if not given, or the
+            only one with a name like `filename` or `image`, which a notice says.
+        label_column: The column that has the classes; `label` if not given, or the only one with a name like `class`.
+        group_column: The column that has patients or other groups, which stay together; `group` if not given, or the
+            only one with a name like `patient_id` that has more groups than classes. `none`: there are no groups.
+        split_column: The column that has the splits; `split` if not given, or the only one with a name like `set` and
+            nothing but the names of splits. `none`: there is no split.
+        labels: The class of each image of a list or array, (n,), in its order; None where it is not known.
+        groups: The group of each image of a list or array, (n,), in its order; None where it has none.
         test: The share of images to set aside for testing, above 0 and below 1, for data without a test split. Each
             class has this share as nearly as whole groups allow.
         split_seed: Decides, with the images' contents, which images these are; 0 if not given.
@@ -31,8 +34,8 @@ class DataChoice(TypedDict, total=False):
     label_column: str | None
     group_column: str | None
     split_column: str | None
-    labels: Sequence[str] | None
-    groups: Sequence[str] | None
+    labels: Iterable[Any] | None
+    groups: Iterable[Any] | None
     test: float | None
     split_seed: int | None
 

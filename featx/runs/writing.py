@@ -62,11 +62,13 @@ def write_run(
 
 
 def data_facts(extraction: Extraction) -> dict[str, Any]:
-    """Return a manifest's entry on the data: root, digest and counts."""
+    """Return a manifest's entry on the data: root, digest, counts, and how a test split was set aside, if one was."""
+    test = extraction.dataset.test
     return {
         "root": str(extraction.dataset.root),
         "sha256": data_digest(extraction.images),
         "counts": extraction.dataset.counts(),
+        **({} if test is None else {"test": test.to_json()}),
     }
 
 
