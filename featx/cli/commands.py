@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import typer
 from typer.core import TyperCommand
 
-from featx.cli.examples import EXAMPLES
+from featx.cli import examples
 from featx.errors import reason_of_field
 
 F = TypeVar("F", bound=Callable[..., None])
@@ -28,5 +28,5 @@ class Command(TyperCommand):
 
 def named(app: typer.Typer, words: str) -> Callable[[F], F]:
     """Add a function to an app as the command of these words, such as `extract` or `cache info`."""
-    lines = ["[bold]Examples[/]", *(f"  {line}" for line in EXAMPLES[words])]
+    lines = ["[bold]Examples[/]", *(f"  {line}" for line in examples.EXAMPLES[words])]
     return app.command(words.split()[-1], cls=Command, epilog="\n".join(lines))
