@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import runpy
-import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from doc_blocks import DOCS, PAGES, ROOT, blocks_of, rows_below, text_of
+from doc_blocks import DOCS, PAGES, blocks_of, rows_below, text_of
 from PIL import Image
 from pipeline_data import small_data, small_recipe
 from pydantic import BaseModel
@@ -220,22 +217,3 @@ def test_backbones_are_tabled_with_their_widths() -> None:
     table = rows_below(text_of("recipes.md"), "Networks known by name")
     found = {row[0].strip("`"): [int(cell.replace(",", "")) for cell in row[1:]] for row in table}
     assert found == {name: [row.width("avg"), row.width("none", 224)] for name, row in BACKBONES.items()}
-
-
-# The site
-
-
-@pytest.mark.slow
-def test_site_builds_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
-    pytest.importorskip("mkdocs", reason="mkdocs comes with the extra 'dev'")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    pages = list((tmp_path / "site").glob("*.html"))
-    assert {path.stem for path in pages} >= {"index", "recipes", "cache", "command-line", "python"}
-    for path in pages:
-        tags = re.findall(r"<(?:script|link|img|iframe)\b[^>]*>", path.read_text("utf-8"))
-        assert tags
-        assert not [tag for tag in tags if re.search(r"""(?:src|href)=["']?(?:https?:)?//""", tag)]
