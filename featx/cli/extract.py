@@ -43,7 +43,8 @@ def command(
         ),
     ] = None,
     export: Annotated[
-        Path | None, options.running_option(metavar="F.npz|F.parquet", help="Also write the features to this file.")
+        Path | None,
+        options.running_option(metavar="F.npz|F.parquet|F.csv", help="Also write the features to this file."),
     ] = None,
     on_error: options.OnError = "fail",
     yes: options.Yes = False,
