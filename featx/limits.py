@@ -21,7 +21,7 @@ LITTLE_DISK = 2**24
 # Work that would take longer than a day stops. Its pace is measured over this many seconds, or a step that is longer.
 LONGEST_SECONDS = 24 * 3600.0
 MEASURED_SECONDS = 10.0
-PERMIT = "or do it all the same with --yes (in Python, yes=True)"
+PERMIT = "or do it all the same with --yes"
 
 _permitted: ContextVar[bool] = ContextVar("featx_permitted", default=False)
 

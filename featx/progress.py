@@ -181,7 +181,12 @@ class Pace:
         """Return `decoding: 1,240 of 30,000, 21.3/s, 22 min 30 s left` at a time of the monotonic clock."""
         stage, done, total = self._stage, self._done, self._total
         if not stage or done >= total:
-            return f"working for {duration(now - self._began)}"
+            return f"working for {_rounded(now - self._began)}"
         line = f"{stage}: {count(done)} of {count(total)}"
         rate = (done - self._first) / max(now - self._stage_began, 1e-9)
-        return f"{line}, {rate:.3g}/s, {duration((total - done) / rate)} left" if rate > 0 else line
+        return f"{line}, {rate:.3g}/s, {_rounded((total - done) / rate)} left" if rate > 0 else line
+
+
+def _rounded(seconds: float) -> str:
+    """Return a time without parts of a second."""
+    return f"{seconds:.0f} s" if seconds < 120 else duration(seconds)

@@ -30,7 +30,7 @@ def test_memory_that_is_not_there_is_refused_in_a_sentence() -> None:
         check_memory(4 * GB + 1, "training the head", "lower fit.batch_size")
     assert str(refusal.value) == (
         "Expected work that fits into the free memory of 4.0 GB, but training the head takes about 4.0 GB; lower "
-        "fit.batch_size, or do it all the same with --yes (in Python, yes=True)."
+        "fit.batch_size, or do it all the same with --yes."
     )
     assert refusal.value.exit_code == 1
 
@@ -105,7 +105,7 @@ def test_the_time_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         pace.step()
     assert str(refusal.value) == (
         "Expected work that is done within a day, but at its pace training for 500,000 epochs takes about 231 days; "
-        "lower --epochs, or do it all the same with --yes (in Python, yes=True)."
+        "lower --epochs, or do it all the same with --yes."
     )
 
 

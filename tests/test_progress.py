@@ -32,7 +32,7 @@ def test_a_line_says_how_much_is_done_how_fast_and_what_is_left(monkeypatch: pyt
     monkeypatch.setattr(time, "monotonic", lambda: clock.now)
     pace = Pace()
     clock.now = 160.0
-    assert pace.line(clock.now) == "working for 60.0 s"
+    assert pace.line(clock.now) == "working for 60 s"
     pace.update("decoding", 0, 30_000)
     assert pace.line(clock.now) == "decoding: 0 of 30,000"
     clock.now = 220.0
@@ -42,7 +42,7 @@ def test_a_line_says_how_much_is_done_how_fast_and_what_is_left(monkeypatch: pyt
     pace.update("fitting", 50, 100)
     clock.now = 230.0
     pace.update("fitting", 60, 100)
-    assert pace.line(clock.now) == "fitting: 60 of 100, 1/s, 40.0 s left"
+    assert pace.line(clock.now) == "fitting: 60 of 100, 1/s, 40 s left"
     pace.update("fitting", 100, 100)
     clock.now = 250.0
     assert pace.line(clock.now) == "working for 2 min 30 s"
