@@ -26,21 +26,22 @@ def draw_training(
     val_accuracy: Sequence[float | None],
     loss: Sequence[float | None],
     val_loss: Sequence[float | None],
+    best: int | None = None,
 ) -> Axes:
-    """Draw accuracy and loss by epoch side by side in a new figure, and mark the epoch of the lowest validation loss.
+    """Draw accuracy and loss by epoch side by side in a new figure.
 
     Args:
         accuracy: Training accuracy of each epoch, 0 to 1, None or NaN where it is not known.
         val_accuracy: Validation accuracy of each epoch; None where there were no validation images.
         loss: Training loss in nats, likewise.
         val_loss: Validation loss in nats, likewise.
+        best: The place, from 0, of the epoch with the lowest validation loss, which is marked; None to mark none.
 
     Returns:
         The first Axes.
     """
     left: Axes
     figure, (left, right) = new_figure(9, 3.8, columns=2)
-    best = _lowest(val_loss)
     draw_curve(accuracy, val_accuracy, "accuracy", left, top=1.0, best=best, legend=False)
     draw_curve(loss, val_loss, "cross-entropy (nats)", right, best=best, legend=False)
     figure.legend(*right.get_legend_handles_labels(), frameon=False, loc="outside lower center", ncols=3)
@@ -95,12 +96,6 @@ def draw_curve(
     if legend:
         axes.legend(frameon=False, fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
     return axes
-
-
-def _lowest(losses: Sequence[float | None]) -> int | None:
-    """Return the place of the first of the lowest losses; None if there is nothing to choose from."""
-    known = [(loss, place) for place, loss in enumerate(losses) if loss is not None and np.isfinite(loss)]
-    return min(known)[1] if len(known) > 1 else None
 
 
 def _marker(values: NDArray[np.float64]) -> str:

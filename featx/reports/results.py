@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from featx import plots
+from featx.heads import best_epoch
 from featx.reports.blocks import Block, Confusion, Gallery, Note, Picture, Section, Table, Text
 from featx.reports.many_classes import few_classes, fold_of
 from featx.reports.opened import SPLIT_NAMES, OpenedRun
@@ -212,12 +213,15 @@ def curves_section(opened: OpenedRun) -> Section:
         "of an epoch, with dropout. Validation values are measured after each epoch, without dropout."
     )
     figure = drawing(lambda: _curves(history), opened.id("curves"), _curves_alt(history), caption)
-    return Section("Training", opened.id("training"), (figure, _epochs(history)))
+    stopping = opened.run.stopping
+    words = [] if stopping is None else [Text(f"{stopping[0].upper()}{stopping[1:]}.")]
+    return Section("Training", opened.id("training"), (*words, figure, _epochs(history)))
 
 
 def _curves(history: Sequence[Mapping[str, float | None]]) -> Axes:
-    columns = ([epoch[name] for epoch in history] for name in ("accuracy", "val_accuracy", "loss", "val_loss"))
-    return plots.draw_training(*columns)
+    names = ("accuracy", "val_accuracy", "loss", "val_loss")
+    accuracy, val_accuracy, loss, val_loss = ([epoch[name] for epoch in history] for name in names)
+    return plots.draw_training(accuracy, val_accuracy, loss, val_loss, best_epoch(val_loss))
 
 
 def _curves_alt(history: Sequence[Mapping[str, float | None]]) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from featx import plots
+from featx.heads import best_epoch
 from featx.maps import Map
 from featx.reports import Figure, OpenedRun
 from featx.reproduction.plan import VGG16
@@ -44,8 +45,9 @@ class Drawings:
         labels = {"accuracy": "accuracy", "loss": "cross-entropy (nats)"}
         for number, (column, label) in zip(numbers, labels.items(), strict=True):
             validation = [epoch[f"val_{column}"] for epoch in opened.run.history]
+            best = best_epoch([epoch["val_loss"] for epoch in opened.run.history])
             top = 1.0 if column == "accuracy" else None
-            axes = plots.draw_curve(_column(opened, column), validation, label, top=top)
+            axes = plots.draw_curve(_column(opened, column), validation, label, top=top, best=best)
             axes.set_title(opened.name, fontsize=9)
             self.write(f"figure-{number}-{column}", axes)
 

@@ -22,6 +22,8 @@ from featx.reports import (
     model_section,
     provenance_section,
     results_section,
+    score_cells,
+    score_of,
 )
 from featx.reproduction.comparisons import (
     batch_section,
@@ -35,7 +37,7 @@ from featx.reproduction.drawings import TITLES, Drawings
 from featx.reproduction.plan import RESNET, TASK1, VGG16
 from featx.reproduction.state import THEN, TODAY, ReproductionState
 from featx.reproduction.verdicts import RULES, FigureVerdict, Reported, ReportedFigure, tally
-from featx.text import NOTHING, count, decimal, fraction, percent
+from featx.text import NOTHING, count, decimal, fraction, fraction_interval, percent
 
 # Numbers of the report's sections by fit (data, model, training, test), and of its figures (curves, map).
 SECTIONS = {
@@ -83,6 +85,7 @@ def write_page(
     drawings = Drawings(state.stages.out)
     provenance = tuple(replace(provenance_section(opened), title=opened.name) for opened in state.runs.values())
     sections = [
+        _measured(state, reported),
         _verdicts(table),
         variants_section(state),
         _task(state, TASK1, drawings),
@@ -98,7 +101,8 @@ def write_page(
         title="The report of 2020, done again",
         headline=(
             f"“{reported.title}”, {reported.date}.",
-            f"The report has {len(table)} figures: {tally(table)}.",
+            *_accuracies(state),
+            compared(table),
         ),
         notes=tuple(Note(line, loud=True) for line in notes_of(state)),
         sections=tuple(sections),
@@ -110,10 +114,60 @@ def write_page(
     return page, drawings.files
 
 
+def _accuracies(state: ReproductionState) -> list[str]:
+    """Return the test accuracies of the report's three models in a sentence; nothing if none could be trained."""
+    scores = {name: score_of(state.runs[name], "test") for name in HEADINGS if name in state.runs}
+    shown = [f"{state.title(name)}: {fraction_interval(score.correct, score.n)}" for name, score in scores.items()]
+    return [f"Test accuracy here, with 95 % intervals. {'. '.join(shown)}."] if shown else []
+
+
+def compared(table: Sequence[FigureVerdict]) -> str:
+    """Say how many of the report's figures can be compared with ours, and how many of these are reproduced."""
+    chosen = [judged for judged in table if judged.verdict != "not comparable"]
+    reproduced = sum(judged.verdict == "reproduced" for judged in chosen)
+    text = (
+        f"Of the report's {len(table)} figures, {len(chosen)} can be compared with ours: {reproduced} reproduced, "
+        f"{len(chosen) - reproduced} not reproduced."
+    )
+    only_counts = bool(chosen) and all(judged.figure.kind == "count" for judged in chosen)
+    return text + " All of these are numbers of images and parameters." * only_counts
+
+
+def _measured(state: ReproductionState, reported: Reported) -> Section:
+    """Return the section of what was measured here, whether or not it can be compared."""
+    numbers = reported.numbers()
+    rows = []
+    for name, opened in state.runs.items():
+        test, validation = score_of(opened, "test"), score_of(opened, "validation")
+        rows.append(
+            (
+                state.title(name),
+                count(len(opened.run.history)),
+                *score_cells(test)[:3],
+                percent(validation.accuracy),
+                percent(numbers.get(f"{name}.test")),
+            )
+        )
+    header = (
+        "model",
+        "epochs",
+        "correct",
+        "test accuracy",
+        "95 % interval",
+        "validation accuracy",
+        "test, the report",
+    )
+    caption = "Accuracy of each model on its test images, with Wilson's 95 % interval, and on its validation images."
+    blocks: tuple[Block, ...] = (Table(caption, header, tuple(rows)),) if rows else (Text("No model was trained."),)
+    return Section("What was measured", "measured", blocks)
+
+
 def _verdicts(table: Sequence[FigureVerdict]) -> Section:
     counts = [judged for judged in table if judged.figure.kind == "count"]
     batches = [judged for judged in table if judged.figure.kind == "batch"]
     others = [judged for judged in table if judged.figure.kind not in ("count", "batch")]
+    comparable = [judged for judged in others if judged.verdict != "not comparable"]
+    rest = [judged for judged in others if judged.verdict == "not comparable"]
     # The verdict is the second column, so that narrow screens show it.
     header = ("quantity", "verdict", "the report", "ours", "difference in points")
     words = frozenset({1, 2, 3, 4})
@@ -122,11 +176,20 @@ def _verdicts(table: Sequence[FigureVerdict]) -> Section:
         "column has the difference, ours minus the report's, and its own 95 % interval; where there are several fits "
         "of ours, it is the difference to the nearest one."
     )
+    nothing = "No accuracy, loss or claim can be compared with the report's. The reasons are given below."
+    folded = {
+        "Numbers of images and parameters": counts,
+        "Batch sizes": batches,
+        "Accuracies, losses, claims and times that cannot be compared": rest,
+    }
     blocks: list[Block] = [
-        Table(caption, header, tuple(_cells(judged) for judged in others), words=words),
+        Table(caption, header, tuple(_cells(judged) for judged in comparable), words=words)
+        if comparable
+        else Text(nothing),
         *(
             Table(f"{name}.", header, tuple(_cells(j) for j in rows), words=words, fold=f"{name}: {tally(rows)}")
-            for name, rows in (("Counts of images and parameters", counts), ("Batch sizes", batches))
+            for name, rows in folded.items()
+            if rows
         ),
         *_reasons(table),
         Text("The rules:"),

@@ -103,10 +103,9 @@ def _write_predictions(path: Path, fit: HeadFit, logits: Logits) -> None:
 
 
 def _curves(history: Sequence[Epoch]) -> Axes:
-    columns = (
-        [getattr(epoch, name) for epoch in history] for name in ("accuracy", "val_accuracy", "loss", "val_loss")
-    )
-    return plots.draw_training(*columns)
+    names = ("accuracy", "val_accuracy", "loss", "val_loss")
+    accuracy, val_accuracy, loss, val_loss = ([getattr(epoch, name) for epoch in history] for name in names)
+    return plots.draw_training(accuracy, val_accuracy, loss, val_loss, best_epoch(val_loss))
 
 
 def _confusion(name: str, fit: HeadFit, logits: Logits) -> Axes:

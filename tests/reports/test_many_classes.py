@@ -52,7 +52,7 @@ def test_classes_without_images_are_not_those_of_the_lowest_recall() -> None:
 def test_a_long_history_is_a_short_table() -> None:
     row = {"learning_rate": 0.1, "loss": 1.0, "accuracy": 0.5, "val_loss": None, "val_accuracy": None}
     history = [{"epoch": float(number), **row} for number in range(100_000)]
-    opened = SimpleNamespace(run=SimpleNamespace(history=history), id=str)
+    opened = SimpleNamespace(run=SimpleNamespace(history=history, stopping=None), id=str)
     figure, table = results.curves_section(cast(Any, opened)).blocks
     assert isinstance(table, Table)
     assert len(table.rows) == 1001

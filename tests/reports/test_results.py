@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from scipy.stats import t as student
 from sklearn.metrics import confusion_matrix, davies_bouldin_score, silhouette_score
 
 from featx.classifiers import compare, compare_source
+from featx.reports.opened import from_here
 from featx.reports.reporting import report
 from featx.runs import FitResult, fit_head
 
@@ -142,6 +144,34 @@ def test_every_epoch_has_a_row(page: Node, fitted: FitResult) -> None:
     assert [row[0] for row in table[1:]] == ["1", "2", "3", "4"]
     assert [row[2] for row in table[1:]] == [f"{epoch.loss:.4f}" for epoch in fitted.history]
     assert [row[5] for row in table[1:]] == [f"{100 * (epoch.val_accuracy or 0):.1f} %" for epoch in fitted.history]
+
+
+def test_a_loss_that_has_risen_is_said(page: Node, fitted: FitResult, tmp_path: Path) -> None:
+    def rise(row: dict[str, str]) -> None:
+        row["val_loss"] = "0.1" if row["epoch"] == "1" else "0.9"
+
+    run = edited(fitted.run, tmp_path / "run", rise, "history.csv")
+    training = read_page(report(run, without=SLOW).file).id("training")
+    sentence = training.all("p")[0].text
+    assert sentence.startswith("Validation loss was lowest at epoch 2 of 4 (0.100) and has risen since (0.900)")
+
+
+def test_paths_are_those_from_here(fitted: FitResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Path(shutil.copytree(fitted.run, tmp_path / "project" / "run"))
+    manifest = read_json(run / "manifest.json")
+    manifest["data"]["root"] = str(tmp_path / "data")
+    (run / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    monkeypatch.chdir(tmp_path)
+    shown = dict(read_page(report(run, without=SLOW).file).id("data").table("Source of the data"))
+    assert shown["folder of the data or of its manifest"] == "data"
+    monkeypatch.chdir(run.parent)
+    page = read_page(report(run, without=SLOW).file)
+    assert dict(page.id("data").table("Source of the data"))["folder of the data or of its manifest"] == "../data"
+    assert dict(page.id("provenance").table("The run"))["folder"] == "run"
+    # Far away, a path is not a chain of dots.
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "a" / "b")
+    assert from_here(tmp_path / "data") == str(tmp_path / "data")
 
 
 def test_digests_and_versions_are_those_of_the_manifest(page: Node, fitted: FitResult) -> None:

@@ -74,7 +74,7 @@ class Watch:
         self.stop_at = 0
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
-        self.names.append(Path(arguments[2]).name)
+        self.names.append(Path(options["out"]).name)
         if len(self.names) == self.stop_at:
             raise KeyboardInterrupt
         return fit_head(*arguments, **options)
@@ -226,6 +226,21 @@ def test_the_page_and_its_sections(made: Reproduction) -> None:
     for title in ("3.2 Model", "4.3.1 Batch sizes", "4.8 VGG16, ResNet50V2", "5 Time and devices", "2 As described"):
         assert title in text, title
     assert "<script" not in text
+    # It opens with what was measured, although nothing but counts can be compared.
+    headline = [node.text for node in page.all("p", class_="headline")]
+    test = read_run(made.out / "runs" / "vgg16").metrics["test"]
+    assert f"Task 2, VGG16: {test['correct']}/{test['n']} = {100 * test['accuracy']:.1f} % (" in headline[1]
+    comparable = [judged for judged in made.table if judged.verdict != "not comparable"]
+    assert headline[2].startswith(f"Of the report's {len(made.table)} figures, {len(comparable)} can be compared")
+    assert headline[2].endswith("All of these are numbers of images and parameters.")
+    assert [node.attributes["id"] for node in page.all("section", class_="level-2")][:2] == ["measured", "verdicts"]
+    rows = {row[0]: row for row in page.id("measured").table("Accuracy of each model")[1:]}
+    assert len(rows) == 8
+    assert rows["Task 2, VGG16"][2:4] == [f"{test['correct']}/{test['n']}", f"{100 * test['accuracy']:.1f} %"]
+    # What cannot be compared is closed at first.
+    opened = [fold.all("summary")[0].text for fold in page.id("verdicts").all("details")]
+    assert any(words.startswith("Accuracies, losses, claims and times that cannot") for words in opened)
+    assert len(page.id("verdicts").all("table")) == len(opened) == 3
     assert "Two line charts of accuracy and learning rate" in text
 
 

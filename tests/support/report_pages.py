@@ -33,13 +33,13 @@ def predictions(run: Path, role: str) -> list[dict[str, str]]:
     return [row for row in read_table(run / "predictions.csv") if row["role"] == role]
 
 
-def edited(run: Path, copy: Path, edit: Callable[[dict[str, str]], None]) -> Path:
-    """A copy of a run with other predictions."""
+def edited(run: Path, copy: Path, edit: Callable[[dict[str, str]], None], name: str = "predictions.csv") -> Path:
+    """A copy of a run with other predictions, or with another table of that name."""
     shutil.copytree(run, copy)
-    rows = read_table(run / "predictions.csv")
+    rows = read_table(run / name)
     for row in rows:
         edit(row)
-    with (copy / "predictions.csv").open("w", encoding="utf-8", newline="") as file:
+    with (copy / name).open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
