@@ -6,17 +6,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from featx import plots
 from featx.features import Failure
 from featx.frames import Shown, frame, paragraph
 from featx.maps.embedding import Embedding, place
 from featx.maps.quality import neighbour_count
 from featx.runs import Layer, Source
 from featx.text import decimal, images
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 LABEL = "label"
 # What the images of a split are called; those of none are new.
@@ -133,9 +137,7 @@ class Map(Shown):
         return f"{self.name}: {images(self.n)} by {self.embedding.method}{added}{trust}"
 
     def _repr_html_(self) -> str:
-        from featx.maps.writing import picture
-
-        return paragraph(self.headline()) + picture(self)
+        return paragraph(self.headline()) + plots.inline_png(self.draw())
 
     @property
     def n(self) -> int:
@@ -147,6 +149,41 @@ class Map(Shown):
         """Trustworthiness and stability in words; "" if neither is known."""
         values = {"trustworthiness": self.trustworthiness, "stability": self.stability}
         return ", ".join(f"{name} {decimal(v, 2)}" for name, v in values.items() if v is not None).capitalize()
+
+    @property
+    def title(self) -> str:
+        """The run or data, the features, and which images are on the map."""
+        by = "" if self.by == LABEL else f", by {self.by}"
+        placed = sorted(set(self.points.placed) - {""}, reverse=True)
+        *first, last = [SPLIT_NAMES[self.split], *placed]
+        kinds = f"{', '.join(first)} and {last}" if first else last
+        return f"{self.name}: {self.layer} features, {kinds} images{by}"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences that say how the map was made and how far to trust it."""
+        trust = f"{self.trust} ({neighbour_count(self.n)} neighbours)." if self.trust else ""
+        features, on_map = (decimal(self.silhouette[name], 2) for name in ("features", "map"))
+        apart = f"Silhouette {features} in the features, {on_map} on the map."
+        known = None not in self.silhouette.values()
+        return tuple(note for note in (f"{self.embedding.method}.", trust, apart if known else "") if note)
+
+    def draw(self, ax: Axes | None = None) -> Axes:
+        """Draw the map as it is in the PNG file.
+
+        Args:
+            ax: Where to draw; by default the Axes of a new figure as wide as a journal's column.
+        """
+        return plots.draw_scatter(
+            self.points.xy,
+            self.points.categories,
+            self.title,
+            "\n".join(self.notes),
+            ax,
+            wrong=self.points.wrong,
+            placed=self.points.placed,
+            directions=self.embedding.axes,
+        )
 
     def to_frame(self) -> Any:
         """Return a pandas DataFrame with one row for each image and the columns of the CSV file.

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from featx import plots
 from featx.errors import StoreError, UsageError
 from featx.files import write_csv, write_text
 from featx.images import Atlas, atlas_of
 from featx.maps.interactive import MapData, page
-from featx.maps.quality import neighbour_count
-from featx.maps.result import LABEL, SPLIT_NAMES, Map
+from featx.maps.result import LABEL, Map
 from featx.maps.stored import stem_of
-from featx.text import decimal
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 PICTURES = ("png", "svg")
 FORMATS = (*PICTURES, "html", "csv")
@@ -47,12 +40,12 @@ def write_map(drawn: Map, formats: Sequence[str], folder: Path) -> tuple[Path, .
     if "csv" in paths:
         _write_table(drawn, paths["csv"])
     pictures = [path for name, path in paths.items() if name in PICTURES]
-    drawn_files = _write_pictures(drawn, pictures) if pictures else []
+    drawn_files = plots.draw_files(pictures, drawn.draw, PICTURE_DPI) if pictures else []
     missing = [path for path in pictures if path not in drawn_files]
     if "html" in paths:
         points = drawn.points
         data = map_data(
-            drawn, title_of(drawn), " ".join(notes_of(drawn)), atlas_of(points.files, points.digests, points.pixels)
+            drawn, drawn.title, " ".join(drawn.notes), atlas_of(points.files, points.digests, points.pixels)
         )
         write_text(paths["html"], page(data))
     if missing and len(missing) == len(paths):
@@ -88,49 +81,6 @@ def file_stem(drawn: Map) -> str:
     if drawn.by != LABEL:
         stem += "-by-" + re.sub(r"[^\w.-]+", "_", drawn.by)
     return f"{stem}-added" if any(drawn.points.added) else stem
-
-
-def title_of(drawn: Map) -> str:
-    """Return the title: the run or data, the features, and which images are on the map."""
-    by = "" if drawn.by == LABEL else f", by {drawn.by}"
-    placed = sorted(set(drawn.points.placed) - {""}, reverse=True)
-    *first, last = [SPLIT_NAMES[drawn.split], *placed]
-    kinds = f"{', '.join(first)} and {last}" if first else last
-    return f"{drawn.name}: {drawn.layer} features, {kinds} images{by}"
-
-
-def notes_of(drawn: Map) -> list[str]:
-    """Return sentences that say how the map was made and how far to trust it."""
-    parts = [f"{drawn.embedding.method}."]
-    if drawn.trust:
-        parts.append(f"{drawn.trust} ({neighbour_count(drawn.n)} neighbours).")
-    features, on_map = drawn.silhouette["features"], drawn.silhouette["map"]
-    if features is not None and on_map is not None:
-        parts.append(f"Silhouette {decimal(features, 2)} in the features, {decimal(on_map, 2)} on the map.")
-    return parts
-
-
-def picture(drawn: Map) -> str:
-    """Return the picture of a map as an element `<img>` for a notebook."""
-    return plots.inline_png(_drawing(drawn)())
-
-
-def _write_pictures(drawn: Map, paths: Sequence[Path]) -> list[Path]:
-    return plots.draw_files(paths, _drawing(drawn), PICTURE_DPI)
-
-
-def _drawing(drawn: Map) -> Callable[[], Axes]:
-    points = drawn.points
-    return partial(
-        plots.draw_scatter,
-        points.xy,
-        points.categories,
-        title_of(drawn),
-        "\n".join(notes_of(drawn)),
-        wrong=points.wrong,
-        placed=points.placed,
-        directions=drawn.embedding.axes,
-    )
 
 
 def _write_table(drawn: Map, path: Path) -> None:

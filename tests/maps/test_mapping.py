@@ -77,6 +77,18 @@ def test_silhouettes_are_those_of_the_features_and_of_the_map(draw: Draw, fitted
     assert found.silhouette["map"] == pytest.approx(silhouette_score(found.embedding.points, labels), rel=1e-6)
 
 
+def test_a_map_is_drawn_on_axes_and_in_a_notebook(draw: Draw, fitted: FitResult) -> None:
+    from matplotlib.figure import Figure
+
+    found = draw(method="pca", add_split="test", formats=())
+    ax = Figure().subplots()
+    assert found.draw(ax) is ax
+    assert ax.get_title() == "run: penultimate features, training and test images"
+    assert ax.get_xlabel().startswith("component 1 (")
+    assert "<img" in found._repr_html_()
+    assert len(repr(found)) < 300
+
+
 def test_rows_that_are_open_are_drawn_without_files(draw: Draw, fitted: FitResult, cache: Path) -> None:
     before = set(fitted.run.iterdir())
     drawn = draw_map(read_source(fitted.run, cache=cache), map_parameters("pca"), add_split="test")

@@ -6,7 +6,6 @@ from typing import Any, cast
 
 import pytest
 
-from featx import plots
 from featx.errors import StoreError
 from featx.maps import writing
 from featx.maps.writing import write_map
@@ -19,13 +18,10 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Any:
     def fail(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(plots, "draw_scatter", fail)
     monkeypatch.setattr(writing, "file_stem", lambda _: "map")
-    monkeypatch.setattr(writing, "title_of", lambda _: "")
-    monkeypatch.setattr(writing, "notes_of", lambda _: [])
     columns = {"path": ["a.png"], "x": [1.0], "y": [2.0], "added": [False]}
-    points = SimpleNamespace(columns=lambda: dict(columns), xy=None, categories=(), wrong=(), placed=())
-    return cast(Any, SimpleNamespace(points=points, embedding=SimpleNamespace(axes=("", ""))))
+    points = SimpleNamespace(columns=lambda: dict(columns))
+    return cast(Any, SimpleNamespace(points=points, draw=fail))
 
 
 def test_a_map_whose_picture_fails_has_its_table(
