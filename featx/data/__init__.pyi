@@ -12,4 +12,3 @@ from .reading import read_data as read_data
 from .reading import read_paths as read_paths
 from .survey import SURVEY as SURVEY
 from .survey import warn_of_no_test as warn_of_no_test
-from .tables import is_manifest as is_manifest
