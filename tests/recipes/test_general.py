@@ -43,11 +43,12 @@ def test_only_mlp_has_penultimate_features() -> None:
 
 @pytest.mark.parametrize("engine", ["fused", pytest.param("keras", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ["linear", "mlp"])
-@pytest.mark.parametrize("scale", [0.1, 1.0, 10.0])
-def test_they_learn_features_of_any_scale(name: str, engine: FitEngine, scale: float) -> None:
-    """Networks differ in how large their features are: those of VGG16 are five times as long as others."""
+@pytest.mark.parametrize(("length", "loss"), [(1, 0.9), (15, 0.3), (80, 0.3)])
+def test_they_learn_features_of_any_length(name: str, engine: FitEngine, length: float, loss: float) -> None:
+    """Rows of EfficientNet-Lite0 have a length of about 15, those of VGG16 of about 80; some networks give 1."""
     rows, labels = blobs((60, 40, 60, 20), columns=WIDTH)
-    rows = np.float32(scale) * np.maximum(rows, 0)  # as pooled features are
+    rows = np.maximum(rows, 0)  # as pooled features are
+    rows *= np.float32(length / np.linalg.norm(rows, axis=1).mean())
     train, validation, test = np.split(np.arange(len(rows)), [90, 120])
     recipe = load_recipe(name)
     fitter = make_fitter(engine, recipe, WIDTH, 4)
@@ -61,7 +62,7 @@ def test_they_learn_features_of_any_scale(name: str, engine: FitEngine, scale: f
     result = scored(test)
     assert result.correct / result.n > 0.9
     assert result.loss is not None
-    assert result.loss < 0.3
+    assert result.loss < loss
 
 
 @pytest.mark.slow
