@@ -138,7 +138,8 @@ def test_images_in_memory_through_verbs_of_data(
     comparison = featx.compare(pixels, classifiers=["pixels", "majority"], folds=2, repeats=1, test=0.25, **chosen)
     assert {row.name for row in comparison.rows} == {"pixels", "majority"}
     assert featx.clusters(pixels, permutations=1, **chosen).to_json()["n"] == N
-    assert featx.visualize(list(pixels), method="pca", out=tmp_path / "map", **chosen).n == N
+    drawn = featx.visualize(list(pixels), method="pca", add=pixels[:3] // 2, out=tmp_path / "map", **chosen)
+    assert (drawn.n, sum(drawn.points.added)) == (N, 3)
     found = featx.search(pixels, pixels[3:4], k=1, **chosen)
     assert [near.path for near in found.results[0].neighbours] == ["image 03"]
 

@@ -98,6 +98,7 @@ def _with_chosen(manifest: Path, names: Sequence[str], chosen: Mapping[str, str]
             new[name] = meaning
         elif not (name == NONE and meaning in ("group", "split")):
             hints = [each for each in names if _plain(each) == _plain(name)]
+            hints += [each for each in names if _plain(name) and _plain(name) in _plain(each)]
             hints += difflib.get_close_matches(name, [each for each in names if each], n=1, cutoff=0.6)
             hint = f"did you mean {hints[0]}?" if hints else f"choose another --{meaning}-column."
             raise DataError(f"Expected the column {name} in {manifest}, found {_some(names)}; {hint}")

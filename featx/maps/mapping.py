@@ -10,6 +10,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from featx.data import Dataset
 from featx.errors import StoreError, UnwrittenError, UsageError
 from featx.features import Choice, OnError
 from featx.files import several
@@ -46,7 +47,7 @@ def visualize(
     layer: Layer | None = None,
     split: str = "train",
     by: str = "label",
-    add: Sequence[str | Path] = (),
+    add: Any = (),
     add_split: str | None = None,
     out: str | Path | None = None,
     formats: Sequence[str] = FORMATS,
@@ -73,7 +74,8 @@ def visualize(
             backbone.
         split: The images that make the map: `train`, `val`, `test` or `all`.
         by: What colours the points: `label` or another column of the manifest.
-        add: Files, folders or manifests of new images to place on the map.
+        add: New images to place on the map: files, folders or manifests, or one of them; a data frame, or images in
+            memory, see `predict`.
         add_split: A split whose images are placed on the map as well.
         out: Folder of the files. The default is the run's own folder; for data it must be given.
         formats: Some of `png`, `svg`, `html`, `csv`; if there are none, nothing is written.
@@ -102,13 +104,13 @@ def visualize(
         method, setting=setting, perplexity=perplexity, neighbours=neighbours, min_dist=min_dist, seed=seed
     )
     formats = several(formats, "names of formats")
-    add = several(add, "paths of images, folders or manifests to place")
     check_formats(formats)
     folder = _folder(place, out, formats)
     _check_added(split, add_split)
+    new = read_new(add, on_error)
     weights, choice = split_weights(place, choice)
     source = read_source(place, layer=layer, recipe=recipe, cache=cache, on_error=on_error, **choice)
-    added = [_new_source(source, add, cache=cache, weights=weights, on_error=on_error)] if add else []
+    added = [_new_source(source, new, cache=cache, weights=weights, on_error=on_error)] if new.items else []
     drawn = draw_map(
         source, parameters, split=split, by=by, added=added, add_split=add_split, out=folder, formats=formats
     )
@@ -193,10 +195,9 @@ def _silhouettes(base: Source, embedding: Embedding, by: str) -> dict[str, float
 
 
 def _new_source(
-    source: Source, images: Sequence[str | Path], *, cache: str | Path, weights: str | None, on_error: OnError
+    source: Source, dataset: Dataset, *, cache: str | Path, weights: str | None, on_error: OnError
 ) -> Source:
     """Return the rows of new images in the features of a source, for a run with its head's predictions."""
-    dataset = read_new(images, on_error)
     # If the head cannot be loaded, this is known before hours of work.
     run = source.run
     head = None if run is None else load_head(run)

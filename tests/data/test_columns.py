@@ -134,6 +134,7 @@ def test_a_chosen_column_goes_before_one_that_has_the_name(read: Reader) -> None
     [
         ({"label": "diagnosis"}, "Expected the column diagnosis in .* did you mean Diagnosis?"),
         ({"label": "DIAGNOSIS"}, "did you mean Diagnosis?"),
+        ({"group": "patient"}, "did you mean Patient ID?"),
         ({"group": "patientid"}, "did you mean Patient ID?"),
         ({"group": "nurse"}, "choose another --group-column"),
         ({"label": "none"}, "Expected the column none in"),
