@@ -39,8 +39,8 @@ def test_the_epoch_of_the_lowest_validation_loss_is_marked() -> None:
     right = figure.axes[1]
     for axes, value in ((left, 1.0), (right, 0.3)):
         _, _, line, dot = axes.lines
-        assert list(line.get_xdata()) == [2, 2]
-        assert (list(dot.get_xdata()), list(dot.get_ydata())) == ([2], [value])
+        np.testing.assert_array_equal(line.get_xdata(), [2, 2])
+        np.testing.assert_array_equal(dot.get_xydata(), [[2, value]])
     (legend,) = figure.legends
     shown = [text.get_text() for text in legend.get_texts()]
     assert shown == ["training (dropout on)", "validation", "lowest validation loss: epoch 2"]
