@@ -1,4 +1,6 @@
 from .cosine import nearest as nearest
+from .neighbours import Neighbour as Neighbour
+from .neighbours import QueryResult as QueryResult
 from .page import cosine_text as cosine_text
 from .page import counts_text as counts_text
 from .result import SearchResult as SearchResult

@@ -59,10 +59,12 @@ def _nearest(
     cosines = np.zeros((m, 0), np.float64)
     size = max(1, BLOCK_BYTES // (8 * max(d, 1)))
     for start in range(0, len(X), size):
-        block = X[start : start + size]
+        block = X[start : start + size].astype(np.float64)
         here = np.arange(start, start + len(block))
+        similar = units @ block.T
+        similar /= _lengths(block)
         # Adding 0 removes the sign of a value that is rounded to zero.
-        similar = np.clip((units @ _unit(block).T).round(DECIMALS), -1, 1) + 0.0
+        similar = np.clip(similar.round(DECIMALS), -1, 1) + 0.0
         # What was there before stands first, so that a stable sort keeps the earlier of two that tie.
         similar = np.concatenate([cosines, similar], axis=1)
         candidates = np.concatenate([numbers, np.broadcast_to(here, (m, len(here)))], axis=1)
@@ -88,6 +90,10 @@ def _first(values: NDArray[np.float64], k: int) -> NDArray[np.int64]:
 def _unit(rows: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return rows of length 1 in float64; rows of zeros stay as they are."""
     wide = rows.astype(np.float64)
-    length = np.sqrt(np.einsum("ij,ij->i", wide, wide))
-    wide /= np.where(length > 0, length, 1)[:, np.newaxis]
-    return wide
+    return wide / _lengths(wide)[:, np.newaxis]
+
+
+def _lengths(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the length of each row, (n,); 1 for rows of zeros."""
+    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    return np.where(lengths > 0, lengths, 1.0)

@@ -25,7 +25,8 @@ class Neighbour:
         same_file: Whether its file has the same bytes as the query.
         file: Where its file was when it was last read.
         digest: SHA-256 of its bytes.
-        extra: The other columns of the data's manifest, as text.
+        extra: The other columns of the data's manifest.
+        pixels: The pixels of an image that is in memory and no file.
     """
 
     path: str
@@ -36,7 +37,8 @@ class Neighbour:
     same_file: bool
     file: Path = field(repr=False)
     digest: str = field(repr=False)
-    extra: Mapping[str, str] = field(repr=False, hash=False)
+    extra: Mapping[str, Any] = field(repr=False, hash=False)
+    pixels: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
 
     def to_json(self) -> dict[str, Any]:
         """Return `path, label, split, group, cosine, same_file`."""

@@ -149,7 +149,7 @@ def _pictures(results: Sequence[QueryResult]) -> dict[str, str | None]:
     for one in results:
         wanted.setdefault(one.digest, _Picture(one.file, one.pixels))
         for near in one.neighbours:
-            wanted.setdefault(near.digest, _Picture(near.file))
+            wanted.setdefault(near.digest, _Picture(near.file, near.pixels))
 
     def draw(entry: tuple[str, _Picture]) -> str | None:
         digest, picture = entry

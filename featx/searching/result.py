@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from featx.features import Failure
 from featx.files import write_csv, write_text
-from featx.frames import Shown, frame, paragraph
+from featx.frames import Shown, columns_of, frame, paragraph, with_further
 from featx.searching.neighbours import QueryResult
 from featx.searching.page import Strips, fragment, page
 from featx.text import images
 
-COLUMNS = ("query", "rank", "path", "label", "split", "group", "cosine", "same_file")
 TRAINED = (
     "The penultimate layer was trained with the classes of the training images, so neighbours tend to have the class "
-    "that the head predicts. The backbone's features (--layer backbone) were not trained with them."
+    "that the head predicts. The backbone's features (layer backbone) were not trained with them."
 )
-EXTRA = "extra_"  # before a column of the manifest that is called like one of ours
 
 
 @dataclass(frozen=True, repr=False)
@@ -72,31 +70,37 @@ class SearchResult(Shown):
             "failed": [failure.to_json() for failure in self.failed],
         }
 
-    def to_frame(self) -> Any:
-        """Return a `pandas.DataFrame` with a row for each query and neighbour.
+    def columns(self) -> dict[str, Sequence[Any]]:
+        """Return a table by column, with a row for each query and neighbour.
 
         Columns: `query`, `rank` (from 1), `path`, `label`, `split`, `group`, `cosine`, `same_file`, then the other
-        columns of the data's manifest.
+        columns of the data's manifest, with `extra_` before a name that is there already.
+        """
+        rows = [
+            (result.query, rank, near) for result in self.results for rank, near in enumerate(result.neighbours, 1)
+        ]
+        columns: dict[str, Sequence[Any]] = {"query": [row[0] for row in rows], "rank": [row[1] for row in rows]}
+        for name in ("path", "label", "split", "group", "cosine", "same_file"):
+            columns[name] = [getattr(near, name) for _, _, near in rows]
+        return with_further(columns, columns_of([near.extra for _, _, near in rows]))
+
+    def to_frame(self) -> Any:
+        """Return a `pandas.DataFrame` with a row for each query and neighbour, see `columns`.
 
         Raises:
             UsageError: pandas is not installed.
         """
-        names = self._columns()
-        rows = list(self._rows())
-        return frame({name: [row[number] for row in rows] for number, name in enumerate(names)})
+        return frame(self.columns())
 
     def write(self, path: str | Path) -> Path:
-        """Write a CSV file with the columns of `to_frame`; what is not known is an empty cell.
+        """Write a CSV file with the columns of `columns`; what is not known is an empty cell.
 
         Raises:
             StoreError: It cannot be written.
         """
-        place = COLUMNS.index("cosine")
-        rows = (
-            ["" if cell is None else f"{cell:.6f}" if number == place else cell for number, cell in enumerate(row)]
-            for row in self._rows()
-        )
-        return write_csv(Path(path), self._columns(), rows)
+        columns = self.columns()
+        columns["cosine"] = [f"{cosine:.6f}" for cosine in columns["cosine"]]
+        return write_csv(Path(path), list(columns), zip(*columns.values(), strict=True))
 
     def write_page(self, path: str | Path) -> Path:
         """Write a self-contained HTML page: each query, and its neighbours with thumbnail, class, cosine and path.
@@ -113,17 +117,3 @@ class SearchResult(Shown):
             "0: nothing in common)."
         )
         return Strips(head, TRAINED if self.layer == "penultimate" else "", self.classes, self.results)
-
-    def _extra_names(self) -> list[str]:
-        return sorted({name for result in self.results for near in result.neighbours for name in near.extra})
-
-    def _columns(self) -> list[str]:
-        extra = (f"{EXTRA}{name}" if name in COLUMNS else name for name in self._extra_names())
-        return [*COLUMNS, *extra]
-
-    def _rows(self) -> Iterator[list[Any]]:
-        extra = self._extra_names()
-        for result in self.results:
-            for rank, near in enumerate(result.neighbours, 1):
-                own = [near.path, near.label, near.split, near.group, near.cosine, near.same_file]
-                yield [result.query, rank, *own, *(near.extra.get(name, "") for name in extra)]

@@ -144,6 +144,7 @@ def neighbours_of(
             file=source.files[i],
             digest=table.digests[i],
             extra=source.extra[i],
+            pixels=source.pixels[i] if source.pixels else None,
         )
 
     found = []

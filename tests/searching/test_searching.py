@@ -145,6 +145,19 @@ def test_names_and_order_of_files_change_nothing(data: Path, recipe: Recipe, pic
     assert ours == theirs
 
 
+def test_images_in_memory_are_searched_and_shown(data: Path, recipe: Recipe, tmp_path: Path) -> None:
+    files = files_of(data)
+    pixels = [np.asarray(Image.open(path).convert("RGB")) for path in files]
+    labels = [path.parent.name for path in files]
+    found = search(pixels, pixels[2:4], k=3, labels=labels, recipe=recipe, cache=tmp_path / "cache")
+    assert [one.query for one in found.results] == ["image 0", "image 1"]
+    for one, number in zip(found.results, (2, 3), strict=True):
+        first = one.neighbours[0]
+        assert (first.label, first.same_file, first.cosine) == (labels[number], True, 1.0)
+        assert first.path == f"image {number:02}"
+    assert found._repr_html_().count("<img ") == 2 * (1 + 3)
+
+
 def test_a_split_is_searched(fitted: FitResult, data: Path, cache: Path) -> None:
     found = search(fitted.run, data / "train", k=3, split="test", cache=cache)
     assert (found.n, len(found.results)) == (8, 16)
