@@ -118,7 +118,9 @@ def test_the_verbs_of_a_run_use_its_split(run: FitResult, cache: Path, tmp_path:
     drawn = featx.visualize(run.run, method="pca", out=tmp_path / "map", cache=cache)
     assert drawn.n == 18
     page = featx.report(run.run, out=tmp_path / "r.html", without=["comparison"], cache=cache)
-    assert "image 0" in page.file.read_text("utf-8")
+    text = page.file.read_text("utf-8")
+    assert "image 0" in text
+    assert "a share of 0.25 set aside, split seed 0" in text
 
 
 def test_no_file_of_the_working_folder_is_taken_for_an_image_in_memory(

@@ -93,8 +93,11 @@ def _sampled(opened: OpenedRun, per_class: int) -> list[RunImage]:
 def _facts(opened: OpenedRun) -> tuple[tuple[str, str], ...]:
     data = opened.run.manifest["data"]
     groups = {image.group for image in opened.run.images if image.group is not None}
+    test = data["test"]
+    origin = "of the data" if test is None else f"a share of {test['share']:g} set aside, split seed {test['seed']}"
     return (
         ("folder of the data or of its manifest", from_here(data["root"])),
+        ("test images", origin if opened.run.metrics["test"]["n"] else NOTHING),
         ("SHA-256 of contents, classes and splits", str(data["sha256"])),
         ("groups, such as patients", f"{count(len(groups))} groups" if groups else "not given"),
         ("further columns of the manifest", _listed(_extra_columns(opened)) or NOTHING),

@@ -67,9 +67,15 @@ _Epoch = Annotated[int, Field(ge=1, lt=2**63)]
 _Seconds = Annotated[float, Field(ge=0, lt=1e12)]
 
 
+class _HeldOut(Document):
+    share: Annotated[float, Field(gt=0, lt=1)]
+    seed: _Count
+
+
 class _Data(Document):
     root: Annotated[str, AfterValidator(_without_null)] = ""
     sha256: str = ""
+    test: _HeldOut | None = None
 
 
 class _Weights(Document):
