@@ -44,6 +44,8 @@ class Head:
     ) -> Head:
         """Build a head with random weights (Glorot's uniform distribution, the default of Keras).
 
+        With `logits_kernel = "zeros"` the kernel of the last layer is zero, and all classes start equally probable.
+
         Args:
             spec: The layers.
             width: Number of features in a row.
@@ -63,7 +65,7 @@ class Head:
                 if isinstance(layer, DropoutLayer):
                     x = layers.Dropout(layer.rate, seed=seed + place, name=f"dropout_{place + 1}")(x)
                 else:
-                    drawn = "zeros" if weights else _initializer(keras, seed, place)
+                    drawn = "zeros" if weights else _initializer(keras, spec, seed, place)
                     x = layers.Dense(layer.units, layer.activation, kernel_initializer=drawn, name=next(names))(x)
             x = layers.Activation(spec.output, name="probabilities")(x)
             model = keras.Model(inputs, x, name="head")
@@ -165,7 +167,7 @@ def initial_weights(
         if isinstance(layer, DenseLayer):
             # A copy: the memory of a Keras tensor must not be written to.
             with plain_keras() as keras:
-                kernel = np.array(_initializer(keras, seed, place)((width, layer.units)))
+                kernel = np.array(_initializer(keras, spec, seed, place)((width, layer.units)))
             yield kernel, np.zeros(layer.units, np.float32)
             width = layer.units
 
@@ -174,7 +176,10 @@ def _logits_layer(spec: HeadPart, classes: int) -> DenseLayer:
     return DenseLayer(type="dense", units=1 if spec.output == "sigmoid" else classes)
 
 
-def _initializer(keras: ModuleType, seed: int, place: int) -> Any:
+def _initializer(keras: ModuleType, spec: HeadPart, seed: int, place: int) -> Any:
+    """Return how the kernel of the layer at a place starts; the layer of the logits comes after all others."""
+    if spec.logits_kernel == "zeros" and place == len(spec.layers):
+        return keras.initializers.Zeros()
     return keras.initializers.GlorotUniform(seed=seed + place)
 
 

@@ -20,6 +20,7 @@ Fit = Literal["stretch", "crop", "pad"]
 PreprocessMode = Literal["rescale", "imagenet", "featurewise", "raw", "card"]
 Activation = Literal["linear", "relu", "gelu", "elu", "selu", "silu", "tanh", "sigmoid"]
 Output = Literal["softmax", "sigmoid"]
+LogitsKernel = Literal["glorot", "zeros"]
 ClassWeight = Literal["balanced"]
 Triple = tuple[float, float, float]
 
@@ -173,6 +174,9 @@ class HeadPart(Part):
     penultimate: Annotated[
         str | None, Field(max_length=200, description="dense layer that gives the penultimate features")
     ] = None
+    logits_kernel: Annotated[
+        LogitsKernel, Field(description="how the last layer's kernel starts: random after Glorot, or zero")
+    ] = "glorot"
 
     @model_validator(mode="after")
     def _penultimate_is_a_layer(self) -> HeadPart:

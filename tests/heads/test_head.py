@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from training_by_hand import dense, dropout
 
 from featx.errors import RecipeError, RunError
-from featx.heads.head import Head
+from featx.heads.head import Head, initial_weights
 from featx.networks import load_keras
-from featx.recipes import DenseLayer, HeadPart
+from featx.recipes import DenseLayer, DropoutLayer, HeadPart
 from featx.stats import probabilities
 
 WIDTH = 12
@@ -64,6 +64,17 @@ def test_weights_start_as_glorot_says() -> None:
     limit = np.sqrt(6 / (600 + 400))
     assert np.abs(kernel).max() <= limit
     assert kernel.std() == pytest.approx(limit / np.sqrt(3), rel=0.01)
+
+
+@pytest.mark.parametrize("layers", [(), (dense(8), dropout(0.5))], ids=["linear", "hidden"])
+def test_only_the_last_kernel_starts_at_zero_if_the_recipe_says_so(layers: tuple[DenseLayer | DropoutLayer, ...]) -> None:
+    zeros, glorot = (HeadPart(layers=layers, logits_kernel=kernel) for kernel in ("zeros", "glorot"))
+    built, drawn = (head(spec=spec).model.get_weights() for spec in (zeros, glorot))
+    assert not built[-2].any()
+    assert drawn[-2].any()
+    assert all(np.array_equal(one, other) for one, other in zip(built[:-2], drawn[:-2], strict=True))
+    started = [array for pair in initial_weights(zeros, WIDTH, 3, 0) for array in pair]
+    assert all(np.array_equal(one, other) for one, other in zip(built, started, strict=True))
 
 
 @pytest.mark.parametrize("seed", [0, 2**31, 2**32 - 1])

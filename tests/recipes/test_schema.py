@@ -110,6 +110,7 @@ RANGES: dict[str, tuple[list[Any], list[Any]]] = {
     "backbone.pooling": (["none", "avg", "max"], ["mean", None]),
     "features.dtype": (["float32", "float16"], ["float64"]),
     "head.output": (["softmax", "sigmoid"], ["linear"]),
+    "head.logits_kernel": (["glorot", "zeros"], ["random", None]),
     "fit.optimizer": (["adam"], ["sgd"]),
     "fit.learning_rate": ([1e-9, 10.0], [0.0, -1e-3, float("inf"), float("nan")]),
     "fit.epochs": ([1, 10_000], [0, 1.0]),
