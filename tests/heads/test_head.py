@@ -19,6 +19,8 @@ from featx.networks import load_keras
 from featx.recipes import DenseLayer, DropoutLayer, HeadPart
 from featx.stats import probabilities
 
+Layers = tuple[DenseLayer | DropoutLayer, ...]
+
 WIDTH = 12
 NARROW = DenseLayer(type="dense", units=5, name="narrow")
 SPEC = HeadPart(layers=(dropout(0.4), dense(8), dropout(0.3), NARROW), penultimate="narrow")
@@ -67,7 +69,7 @@ def test_weights_start_as_glorot_says() -> None:
 
 
 @pytest.mark.parametrize("layers", [(), (dense(8), dropout(0.5))], ids=["linear", "hidden"])
-def test_only_the_last_kernel_starts_at_zero_if_the_recipe_says_so(layers: tuple[DenseLayer | DropoutLayer, ...]) -> None:
+def test_only_the_last_kernel_starts_at_zero_if_the_recipe_says_so(layers: Layers) -> None:
     zeros, glorot = (HeadPart(layers=layers, logits_kernel=kernel) for kernel in ("zeros", "glorot"))
     built, drawn = (head(spec=spec).model.get_weights() for spec in (zeros, glorot))
     assert not built[-2].any()
