@@ -190,6 +190,8 @@ def test_a_head_needs_the_class_of_each_image(
         ({"labels": 3}, UsageError, "a value of type int"),
         ({"label_column": "x"}, UsageError, "Expected names of columns with a manifest or data frame"),
         ({"label": ["a"] * 24}, TypeError, "did you mean 'labels'"),
+        ({"labels": np.eye(24)}, DataError, r"labels of shape \(24,\), .* received the shape \(24, 24\); .*argmax"),
+        ({"groups": [["a"], ["b", "c"]] * 12}, DataError, r"groups of shape \(24,\)"),
     ],
 )
 def test_labels_that_do_not_fit(
@@ -203,6 +205,41 @@ def test_labels_are_texts_and_empty_ones_are_none(pixels: NDArray[np.uint8]) -> 
     labels = [1, 2.0, np.float32(3), np.nan, None, pd.NA, "", " e\u0301 "]
     dataset = featx.read_data(pixels[:8], labels=labels)
     assert [item.label for item in dataset.items] == ["1", "2", "3", None, None, None, None, "\u00e9"]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [np.array([[1], [2]]), pa.array([1, 2]), pd.Series([1, 2], dtype="Int64"), pd.DataFrame({"y": [1, 2]})],
+    ids=["one-column", "arrow", "nullable", "frame"],
+)
+def test_labels_of_other_kinds_of_arrays(labels: Any, pixels: NDArray[np.uint8]) -> None:
+    assert [item.label for item in featx.read_data(pixels[:2], labels=labels).items] == ["1", "2"]
+
+
+def test_an_empty_cell_of_arrow_is_no_class(pixels: NDArray[np.uint8]) -> None:
+    assert featx.read_data(pixels[:3], labels=pa.array(["a", None, "b"])).classes == ("a", "b")
+
+
+def test_numbers_of_numpy_say_how_a_test_split_is_made(pixels: NDArray[np.uint8], labels: list[str]) -> None:
+    test = featx.read_data(pixels, labels=labels, test=np.float32(0.25), split_seed=np.int64(3)).test
+    assert test is not None
+    assert json.dumps(test.to_json()) == '{"share": 0.25, "seed": 3}'
+
+
+def test_refusals_do_not_print_the_data(pixels: NDArray[np.uint8], labels: list[str]) -> None:
+    dataset = featx.read_data(pixels, labels=labels)
+    with pytest.raises(UsageError, match="Expected no labels with a Dataset; leave it out, because it is chosen"):
+        featx.read_data(dataset, labels=labels)
+
+
+def test_nothing_is_set_aside_of_images_to_predict(
+    run: FitResult, pixels: NDArray[np.uint8], labels: list[str], cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    # A share that cannot be had of so few images.
+    few = featx.read_data(pixels[:2], labels=labels[:2], test=0.3)
+    with caplog.at_level("INFO", "featx"):
+        assert len(featx.predict(run.run, few, cache=cache).rows) == 2
+    assert "Set aside" not in caplog.text
 
 
 def test_a_path_that_is_there_twice_has_one_label(files: list[Path]) -> None:

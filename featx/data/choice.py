@@ -73,7 +73,7 @@ def held_out_test(choice: DataChoice) -> HeldOutTest | None:
     """
     share, seed = choice.get("test"), choice.get("split_seed")
     if share is not None:
-        return HeldOutTest(share, seed or 0)
+        return HeldOutTest(float(share), int(seed or 0))  # NumPy's numbers are none in JSON
     if seed is not None:
         raise UsageError(f"Expected a share of images for testing with the split seed {seed}; add --test 0.2.")
     return None

@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Unpack
 
+import numpy as np
+
 from featx.arguments import checks_arguments
 from featx.data.choice import DataChoice, HeldOutTest, chosen_columns, held_out_test
 from featx.data.dataset import SPLITS, Dataset, Item, first_few, readable
@@ -116,7 +118,8 @@ def _refuse_choices(choice: DataChoice, kind: str, where: str) -> None:
     """Refuse names of columns, and labels, for data that has no columns."""
     for name, value in choice.items():
         if value is not None and name not in ("test", "split_seed"):
-            raise UsageError(f"Expected no {name} with {kind}, received {value!r}; it is {where}.")
+            received = f", received {value!r}" if isinstance(value, str) else ""
+            raise UsageError(f"Expected no {name} with {kind}{received}; leave it out, because it is {where}.")
 
 
 def _in_memory(data: Any, folder: Path, missing: str, choice: DataChoice) -> list[Item]:
@@ -155,11 +158,19 @@ def _cells(name: str, values: Any, data: Any, n: int) -> list[str | None]:
         raise UsageError(
             f"Expected {name} and images as lists or arrays in the same order, received a value of type {kind}."
         )
-    texts = map(text_of_cell, values)
-    cells = [None if text is None else unicodedata.normalize("NFC", text).strip() for text in texts]
-    if len(cells) != n:
-        raise DataError(f"Expected {n} {name}, one for each image, received {len(cells)}.")
-    return cells
+    # The elements of tensors and of Arrow's columns are no plain values, but those of their arrays are.
+    array = np.asarray(values if hasattr(values, "__array__") else list(values), object)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1 or any(isinstance(value, (np.ndarray, list, tuple)) for value in array):
+        raise DataError(
+            f"Expected {name} of shape ({n},), one for each image, received the shape {array.shape}; where each row "
+            f"marks its class, pass {name}.argmax(axis=1)."
+        )
+    if len(array) != n:
+        raise DataError(f"Expected {n} {name}, one for each image, received {len(array)}.")
+    texts = map(text_of_cell, array.tolist())
+    return [None if text is None else unicodedata.normalize("NFC", text).strip() for text in texts]
 
 
 def read_paths(paths: Any, *, missing: Literal["fail", "keep"] = "fail") -> Dataset:
@@ -171,7 +182,7 @@ def read_paths(paths: Any, *, missing: Literal["fail", "keep"] = "fail") -> Data
     Args:
         paths: One path, or several: files with any ending, folders that are searched at any depth, and manifests with
             or without labels. Or a data frame with a column `path`, images in memory, see `read_data`, or a
-            `Dataset`, which is returned as it is.
+            `Dataset`, of which nothing is set aside.
         missing: As in `read_data`.
 
     Returns:
@@ -182,7 +193,7 @@ def read_paths(paths: Any, *, missing: Literal["fail", "keep"] = "fail") -> Data
             same id.
     """
     if isinstance(paths, Dataset):
-        return paths
+        return replace(paths, test=None)
     listing = Listing()
     paths = _listed(paths)
     if is_frame(paths):
