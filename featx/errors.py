@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
 # Sentences are written for the command line, `--batch-size 8`. What follows an option and is one of these, a number,
@@ -14,8 +14,17 @@ _VALUES = (
     "skip|fail|random|imagenet|rescale|featurewise|raw|card|none|avg|max|auto|openvino|keras|onnxruntime|onnx|fused|"
     "float32|mixed|backbone|penultimate|linear|mlp|train|val|test|all|balanced"
 )
-_OPTION = re.compile(rf"(?<![\w-])--([a-z][a-z-]*[a-z])(?: ((?:{_VALUES})\b|\d[\d.]*\d|\d|[A-Z]{{2,}}\b))?")
-_names_options: ContextVar[bool] = ContextVar("featx_names_options", default=False)
+_OPTION = re.compile(
+    r"(?:featx [a-z]|pip install)[^;,)]*|"  # a command for the shell stays as it is
+    rf"(?<![\w-])--([a-z][a-z-]*[a-z])(?: ((?:{_VALUES})\b|\d[\d.]*\d|\d|[A-Z]{{2,}}\b))?"
+)
+log = logging.getLogger("featx")
+
+
+class _Speaker:
+    """Who speaks: the command line, if it runs at least one command, or Python."""
+
+    commands = 0
 
 
 class FeatxError(Exception):
@@ -102,6 +111,8 @@ def in_python(sentence: str) -> str:
     """Return a sentence with arguments of Python where it names options: `on_error="skip"` for `--on-error skip`."""
 
     def argument(option: re.Match[str]) -> str:
+        if option[1] is None:
+            return option[0]
         name, value = option[1].replace("-", "_"), option[2]
         if value is None:
             return "yes=True" if name == "yes" else name
@@ -112,12 +123,12 @@ def in_python(sentence: str) -> str:
 
 @contextmanager
 def naming_options() -> Iterator[None]:
-    """Let errors of the verbs that are called in this block name options, for the command line."""
-    token = _names_options.set(True)
+    """Let errors and notices of this block name options, for the command line."""
+    _Speaker.commands += 1
     try:
         yield
     finally:
-        _names_options.reset(token)
+        _Speaker.commands -= 1
 
 
 @contextmanager
@@ -126,9 +137,19 @@ def naming_arguments() -> Iterator[None]:
     try:
         yield
     except FeatxError as error:
-        if not _names_options.get() and error.args:
+        if not _Speaker.commands and error.args:
             error.args = (in_python(str(error)), *error.args[1:])
         raise
+
+
+def _name_arguments(record: logging.LogRecord) -> bool:
+    """Let a notice name arguments of Python instead of options, unless the command line runs."""
+    if not _Speaker.commands:
+        record.msg, record.args = in_python(record.getMessage()), ()
+    return True
+
+
+log.addFilter(_name_arguments)
 
 
 def reason_of(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 
@@ -26,6 +27,10 @@ from featx.errors import DataError, FeatxError, UsageError, in_python, naming_ar
             "test=0.2 sets a fifth aside; patience=10, or tests.",
         ),
         ("a file own--weights.h5 and -q are no options", "a file own--weights.h5 and -q are no options"),
+        (
+            "run featx backbones import hf:a/b --out DIR once, and then use --backbone DIR.",
+            "run featx backbones import hf:a/b --out DIR once, and then use backbone=DIR.",
+        ),
         ("use --head linear; lower --repeats or name fewer", 'use head="linear"; lower repeats or name fewer'),
     ],
 )
@@ -77,3 +82,11 @@ def test_what_pydantic_says_is_the_rest_of_a_sentence(fields: dict[str, object])
 def test_one_place_takes_pydantic_s_kind_of_error_away() -> None:
     sources = Path(featx.__file__).parent.rglob("*.py")
     assert [path.name for path in sources if "Value error" in path.read_text("utf-8")] == ["errors.py"]
+
+
+def test_notices_name_options_on_the_command_line_alone(caplog: pytest.LogCaptureFixture) -> None:
+    log = logging.getLogger("featx")
+    log.warning("use --group-column %s, 100 %% of them", "none")
+    with naming_options():
+        log.warning("use --group-column %s, 100 %% of them", "none")
+    assert caplog.messages == ['use group_column="none", 100 % of them', "use --group-column none, 100 % of them"]

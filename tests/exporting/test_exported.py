@@ -180,7 +180,7 @@ def test_a_network_with_a_card_is_put_into_the_file(
         check_bare(result.file, run, files_of(data / "test"), tmp_path / "cache")
     assert ("one image at a time" in result.input) == ("batch" in options)
     assert metadata(result.file)["input"] == result.input
-    with pytest.raises(UsageError, match=r"small is in the format onnx; use --format onnx\."):
+    with pytest.raises(UsageError, match=r'small is in the format onnx; use format="onnx"\.'):
         export(run, tmp_path / "run.keras", cache=tmp_path / "cache")
 
 
@@ -215,7 +215,7 @@ def test_a_saved_classifier_is_exported(layer: Any, classifier: str, fitted: Fit
     )
     saved = save_best(comparison, tmp_path / "saved")
     file = tmp_path / "saved.onnx"
-    with pytest.raises(UsageError, match="name a folder or manifest of images with --data"):
+    with pytest.raises(UsageError, match="name a folder or manifest of images with data"):
         export(saved, file, cache=cache_of(fitted))
     result = export(saved, file, data=data_of(fitted), cache=cache_of(fitted))
     assert result.checked == 12  # the test images
@@ -295,7 +295,7 @@ def test_half_precision_is_refused(fitted: FitResult, tmp_path: Path) -> None:
     copied = shutil.copytree(fitted.run, tmp_path / "run")
     recipe = copied / "recipe.toml"
     recipe.write_text(recipe.read_text().replace('precision = "float32"', 'precision = "mixed"'))
-    with pytest.raises(UsageError, match="train again with --precision float32"):
+    with pytest.raises(UsageError, match='train again with precision="float32"'):
         export(copied, tmp_path / "run.keras", cache=cache_of(fitted))
 
 
