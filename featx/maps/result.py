@@ -241,4 +241,4 @@ def _joined(parts: Iterable[Sequence[Any]]) -> tuple[Any, ...]:
 
 def _categories(source: Source, by: str) -> tuple[str, ...]:
     # New images need not have the column, so a missing one is no error here.
-    return source.column(LABEL) if by == LABEL else tuple(columns.get(by, "") for columns in source.extra)
+    return source.column(by) if by == LABEL or by in source.table.extra else ("",) * len(source.table)

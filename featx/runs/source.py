@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Unpack
@@ -23,6 +23,7 @@ from featx.features import (
     extract,
     weights_of,
 )
+from featx.frames import columns_of
 from featx.recipes import FeatureSpec
 from featx.runs.folder import Run, is_run, read_run
 from featx.store import RowKey, Store
@@ -62,9 +63,9 @@ class Source:
         name: The run's or the data's folder name, for titles.
         layer: Which features the rows are.
         feature_set: The id of their feature space in the store.
-        table: Rows of the images themselves (view 0), with labels, splits and groups.
+        table: Rows of the images themselves (view 0), with labels, splits, groups and the data's other columns; those
+            of a run are text.
         files: Where each image was when it was last read; it may be gone.
-        extra: The other columns of the data's manifest for each image, as text.
         predicted: The predictions of the run's head; None for data.
         run: The run; None for data.
         space: How the features of data are made; None for a run, whose recipe and manifest say it.
@@ -77,7 +78,6 @@ class Source:
     feature_set: str
     table: FeatureTable
     files: tuple[Path, ...]
-    extra: tuple[Mapping[str, str], ...]
     predicted: Predicted | None = None
     run: Run | None = None
     space: FeatureSpace | None = None
@@ -96,11 +96,11 @@ class Source:
         """
         if name == "label":
             return tuple(label or "" for label in self.table.labels)
-        names = sorted({key for columns in self.extra for key in columns})
+        names = sorted(self.table.extra)
         if name not in names:
             found = f"{', '.join(names)}; name one of them, or label." if names else "no further column; use label."
             raise DataError(f"Expected a column {name!r} in the manifest of {self.name}, found {found}")
-        return tuple(columns.get(name, "") for columns in self.extra)
+        return tuple("" if cell is None else str(cell) for cell in self.table.extra[name])
 
     def of_split(self, split: str) -> Source:
         """Return the rows of `train`, `val` or `test`, or with `all` every row.
@@ -122,7 +122,6 @@ class Source:
             self,
             table=self.table.take(index),
             files=tuple(self.files[i] for i in index),
-            extra=tuple(self.extra[i] for i in index),
             predicted=None if self.predicted is None else self.predicted.take(index),
             pixels=tuple(self.pixels[i] for i in index) if self.pixels else (),
         )
@@ -206,6 +205,7 @@ def run_source(run: Run, layer: Layer | None, store: Store) -> Source:
         groups=tuple(image.group for image in images),
         digests=tuple(image.digest for image in images),
         views=(0,) * len(images),
+        extra=columns_of([image.extra for image in images]),
     )
     probabilities = np.array([image.probabilities for image in images], np.float64)
     return Source(
@@ -214,7 +214,6 @@ def run_source(run: Run, layer: Layer | None, store: Store) -> Source:
         feature_set=feature_set,
         table=table,
         files=tuple(root / image.path for image in images),
-        extra=tuple(image.extra for image in images),
         predicted=Predicted(run.classes, probabilities, tuple(image.role for image in images)),
         run=run,
     )
@@ -222,10 +221,6 @@ def run_source(run: Run, layer: Layer | None, store: Store) -> Source:
 
 def data_source(extraction: Extraction) -> Source:
     """Return the rows of an extraction."""
-
-    def text(value: object) -> str:
-        return "" if value is None else str(value)
-
     images = sorted(extraction.images, key=lambda image: (image.digest, image.item.id))
     in_memory = any(image.item.pixels is not None for image in images)
     return Source(
@@ -234,7 +229,6 @@ def data_source(extraction: Extraction) -> Source:
         feature_set=extraction.space.plain.id,
         table=extraction.table_of(images),
         files=tuple(image.item.path for image in images),
-        extra=tuple({name: text(value) for name, value in image.item.extra.items()} for image in images),
         space=extraction.space,
         failed=extraction.failed,
         pixels=tuple(image.item.pixels for image in images) if in_memory else (),

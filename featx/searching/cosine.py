@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from featx.errors import UsageError
 from featx.progress import report_progress
 
-# Rows are converted to float64 in blocks of at most this many bytes, and compared with this many queries at a time.
+# Rows are converted to float64 in blocks of at most this many bytes, and so are their cosines with this many queries.
 BLOCK_BYTES = 2**25
 QUERIES_AT_ONCE = 256
 # Decimals of a cosine: enough for any use, and few enough that rows with the same features always tie, although the
@@ -57,7 +57,7 @@ def _nearest(
     m, d = units.shape
     numbers = np.zeros((m, 0), np.int64)
     cosines = np.zeros((m, 0), np.float64)
-    size = max(1, BLOCK_BYTES // (8 * max(d, 1)))
+    size = max(1, BLOCK_BYTES // (8 * max(d, m, 1)))
     for start in range(0, len(X), size):
         block = X[start : start + size].astype(np.float64)
         here = np.arange(start, start + len(block))

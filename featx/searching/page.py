@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from featx.images import as_rgb, decode_unchanged, picture_uri
 from featx.parallel import bounded_map
@@ -25,14 +21,6 @@ SIDE = 192
 MOST_PICTURES = 2000
 # What a notebook shows.
 FEW_QUERIES, FEW_NEIGHBOURS = 3, 12
-
-
-@dataclass(frozen=True)
-class _Picture:
-    """Where the picture of an image comes from."""
-
-    file: Path
-    pixels: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)
@@ -145,21 +133,20 @@ def _cell(rank: int, near: Neighbour, uris: Mapping[str, str | None], colours: M
 
 def _pictures(results: Sequence[QueryResult]) -> dict[str, str | None]:
     """Return the thumbnail of each image by its digest; None where the file is gone or has changed."""
-    wanted: dict[str, _Picture] = {}
+    wanted: dict[str, QueryResult | Neighbour] = {}
     for one in results:
-        wanted.setdefault(one.digest, _Picture(one.file, one.pixels))
-        for near in one.neighbours:
-            wanted.setdefault(near.digest, _Picture(near.file, near.pixels))
+        images: list[QueryResult | Neighbour] = [one, *one.neighbours]
+        for image in images:
+            wanted.setdefault(image.digest, image)
 
-    def draw(entry: tuple[str, _Picture]) -> str | None:
-        digest, picture = entry
-        if picture.pixels is not None:
-            return picture_uri(as_rgb(picture.pixels), SIDE)
-        pixels = decode_unchanged(picture.file, digest, at_least=2 * SIDE)
+    def draw(image: QueryResult | Neighbour) -> str | None:
+        if image.pixels is not None:
+            return picture_uri(as_rgb(image.pixels), SIDE)
+        pixels = decode_unchanged(image.file, image.digest, at_least=2 * SIDE)
         return None if pixels is None else picture_uri(pixels, SIDE)
 
     uris: dict[str, str | None] = {}
-    drawn = bounded_map(draw, list(wanted.items()), workers=2, ahead=4)
+    drawn = bounded_map(draw, list(wanted.values()), workers=2, ahead=4)
     for digest, uri in zip(wanted, drawn, strict=True):
         uris[digest] = uri
         report_progress("thumbnails", len(uris), len(wanted))

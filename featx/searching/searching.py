@@ -60,8 +60,8 @@ def search(
     Args:
         place: A folder that `fit_head` wrote, or data, see `read_data`.
         images: The queries: images, folders (searched at any depth) or manifests, or one of them; or a data frame
-            with a column `path`, or images in memory, see `read_data`. Results are in their order; those of one
-            folder, manifest or data frame are ordered by name.
+            with a column `path`, or images in memory, see `read_data`. Results are in their order; those of a folder
+            are ordered by name.
         k: The number of neighbours of each query, at least 1.
         layer: `penultimate` or `backbone`. The default is the penultimate layer for a run that has one, else the
             backbone.
@@ -143,7 +143,7 @@ def neighbours_of(
             same_file=table.digests[i] == digest,
             file=source.files[i],
             digest=table.digests[i],
-            extra=source.extra[i],
+            extra={name: column[i] for name, column in table.extra.items()},
             pixels=source.pixels[i] if source.pixels else None,
         )
 

@@ -58,7 +58,9 @@ def test_data_gives_the_same_rows_as_the_run_on_it(fitted: FitResult, cache: Pat
     np.testing.assert_array_equal(data.table.X, run.table.X)
     for name in ("ids", "labels", "splits", "groups", "digests"):
         assert getattr(data.table, name) == getattr(run.table, name)
-    assert (data.files, data.extra) == (run.files, run.extra)
+    assert data.files == run.files
+    for name in ("predicted", "scanner"):
+        assert data.column(name) == run.column(name)
 
 
 def test_columns_of_the_manifest_stay_with_their_images(fitted: FitResult, cache: Path) -> None:
@@ -99,7 +101,7 @@ def test_a_split_keeps_all_columns_of_its_images(fitted: FitResult, cache: Path)
     places = [found.table.ids.index(name) for name in test.table.ids]
     np.testing.assert_array_equal(test.table.X, found.table.X[places])
     assert test.files == tuple(found.files[place] for place in places)
-    assert test.extra == tuple(found.extra[place] for place in places)
+    assert test.column("scanner") == tuple(found.column("scanner")[place] for place in places)
     assert test.predicted is not None
     assert found.predicted is not None
     assert test.predicted.labels == tuple(found.predicted.labels[place] for place in places)

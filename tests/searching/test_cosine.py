@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -58,6 +60,18 @@ def test_rows_that_tie_are_in_their_order(block: int, monkeypatch: pytest.Monkey
     assert cosines[0, :5].tolist() == [1.0] * 5
     second = sorted(range(1, 4), key=lambda i: -by_hand(X[i : i + 1], X[0])[0])[0]
     assert numbers[0, 5:].tolist() == [second, second + 4]
+
+
+def test_many_queries_of_few_features_take_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BLOCK_BYTES", 2**19)
+    X, queries = rows_of(20_000, d=2), rows_of(200, d=2)
+    tracemalloc.start()
+    try:
+        nearest(X, queries, 5)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * len(X) * len(queries) / 4
 
 
 def test_a_cosine_with_zeros_is_zero() -> None:

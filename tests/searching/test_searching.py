@@ -252,6 +252,7 @@ def test_the_table_the_json_and_the_frame_say_the_same(
         assert line["group"] == near["group"] == line["age"] == Path(near["path"]).stem[-1]
         assert line["extra_rank"] == "x"
     assert [line["rank"] for line in table] == ["1", "2", "3", "4"] * 2
+    assert {type(age) for age in frame["age"].tolist()} == {int}  # numbers stay numbers
 
 
 def test_the_result_is_short_where_it_is_shown(fitted: FitResult, data: Path, cache: Path) -> None:

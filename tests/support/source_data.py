@@ -25,4 +25,4 @@ def source_of(data: Path, dim: int = 4, seed: int = 0) -> Source:
         views=(0,) * len(items),
     )
     files = tuple(item.path for item in items)
-    return Source(data.name, "backbone", "0" * 32, table, files, ({},) * len(items))
+    return Source(data.name, "backbone", "0" * 32, table, files)
