@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import tomli_w
 
 from featx.digests import digest_of
 from featx.errors import UsageError
@@ -87,7 +90,7 @@ class Plan:
         The place of weights is not one of them: weights that were missing may be given in the next call.
         """
         place = {"backbone.weights": "imagenet", "name": "any", "description": ""}
-        recipes = {fit.name: dump_recipe(fit.recipe.replaced(place)) for fit in self.fits if fit.name in RECIPES}
+        recipes = {fit.name: _lasting(fit.recipe.replaced(place)) for fit in self.fits if fit.name in RECIPES}
         return {"quick": self.quick, "seed": self.seed, "recipes": digest_of(recipes)}
 
 
@@ -151,6 +154,14 @@ def plan_of(
         quick=quick,
         seed=seed,
     )
+
+
+def _lasting(recipe: Recipe) -> str:
+    """Return a recipe as TOML without later fields that have no effect, so that folders of earlier versions match."""
+    document = tomllib.loads(dump_recipe(recipe))
+    for name, key in (("head", recipe.head.key()), ("fit", recipe.fit.key())):
+        document[name] = {field: value for field, value in document[name].items() if field in key}
+    return tomli_w.dumps(document)
 
 
 def _check(recipes: Mapping[str, Recipe | str], weights: Mapping[str, str], seeds: int | None) -> None:

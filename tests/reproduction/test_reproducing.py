@@ -419,6 +419,16 @@ def test_a_reproduction_goes_on_as_it_was_begun(made: Reproduction, place: Place
     assert len(watched.names) == before
 
 
+def test_a_reproduction_of_an_earlier_version_goes_on(place: Place) -> None:
+    """Its choices were written before heads and fits had further fields, which count only where they do something."""
+    begun = {"quick": False, "seed": 0}
+    digest = "055f5564cab6b424b5f5c8852ee9b5ef2786f3b2db30072a61360342ac7c7f9b"
+    assert plan(place.root).settled() == {**begun, "recipes": digest}
+    for change in ({"fit.patience": 5}, {"fit.weight_decay": 0.1}, {"head.logits_kernel": "zeros"}):
+        changed = plan(place.root, recipes={"covid4-vgg16": load_recipe("covid4-vgg16", change)})
+        assert changed.settled()["recipes"] != digest
+
+
 # --- roots and folders that are not what they should be ---
 
 
