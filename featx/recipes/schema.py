@@ -178,6 +178,11 @@ class HeadPart(Part):
         LogitsKernel, Field(description="how the last layer's kernel starts: random after Glorot, or zero")
     ] = "glorot"
 
+    def key(self) -> dict[str, Any]:
+        """Return what decides the trained head; fields that came later are left out where they have no effect."""
+        values = self.model_dump(mode="json")
+        return {name: value for name, value in values.items() if (name, value) != ("logits_kernel", "glorot")}
+
     @model_validator(mode="after")
     def _penultimate_is_a_layer(self) -> HeadPart:
         names = self.dense_names()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from featx.data import Dataset
 from featx.digests import digest_of
 from featx.errors import DataError, StoreError, UntrustedError
 from featx.features import Extraction, OnError, data_digest, warn_of_two_labels
-from featx.heads import FitEngine, check_to_fit, check_usable, engine_on_cpu, extract_to_fit, fit_rows, read_to_fit
+from featx.heads import FitEngine, check_to_fit, check_usable, engine_on_cpu, extract_to_fit, fit_rows
 from featx.networks import find_weights, load_keras
 from featx.progress import listening, nobody
 from featx.recipes import FeatureSpec, Recipe
@@ -63,19 +62,18 @@ class FitScores:
 
 @dataclass
 class Fits:
-    """Trains the heads of a sweep; the attributes are the arguments of `sweep`, the data read or not."""
+    """Trains the heads of a sweep; the attributes are the arguments of `sweep`, with the data that was read."""
 
-    data: Any
+    dataset: Dataset
     out: Path
     cache: Path
     engine: FitEngine
     on_error: OnError
     _extractions: dict[str, tuple[Extraction, str]] = field(default_factory=dict, init=False)
 
-    @cached_property
-    def dataset(self) -> Dataset:
-        """The data, read once."""
-        return read_to_fit(self.data, self.on_error)
+    def for_a_process(self) -> Fits:
+        """Return the same without what was opened, for a process of its own."""
+        return Fits(self.dataset, self.out, self.cache, self.engine, self.on_error)
 
     def check(self, points: Sequence[Point]) -> None:
         """Check, before images are read, that every fit can be done and has images to score."""
@@ -116,7 +114,9 @@ class Fits:
         spec = FeatureSpec.model_validate(recipe.model_dump(include=set(FeatureSpec.model_fields)))
         key = digest_of(spec.model_dump(mode="json"))
         if key not in self._extractions:
-            extraction = extract_to_fit(self.dataset, recipe, self.cache, self.engine, self.on_error)
+            # Images that were set aside for testing once are so for all recipes.
+            dataset = self.extractions[0].dataset if self._extractions else self.dataset
+            extraction = extract_to_fit(dataset, recipe, self.cache, self.engine, self.on_error)
             if not self._extractions:
                 warn_of_two_labels(extraction.images)
             groups = sorted([image.digest, image.item.group or ""] for image in extraction.images)
@@ -170,7 +170,7 @@ class Fits:
                 "images": images,
                 "features": [extraction.space.plain.id, extraction.space.augmented.id],
                 "views": point.recipe.views.count,
-                "head": point.recipe.head.model_dump(mode="json"),
+                "head": point.recipe.head.key(),
                 "fit": point.recipe.fit.key(),
                 "engine": self.engine,
             }

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from functools import cache, partial
-from pathlib import Path
-from typing import TypeAlias
+from functools import partial
 
-from featx.features import OnError
-from featx.heads import FitEngine, fit_bytes
+from featx.heads import fit_bytes
 from featx.limits import Pace, permitted, permitting
 from featx.machine import available_memory, usable_cpus
 from featx.networks import gpu_is_there
@@ -18,8 +15,6 @@ from featx.sweeps.grid import Point
 from featx.sweeps.worker_processes import in_processes
 
 log = logging.getLogger("featx")
-
-FitsArguments: TypeAlias = tuple[Path, Path, Path, FitEngine, OnError]
 
 
 def fit_all(fits: Fits, points: Sequence[Point], jobs: int) -> Iterator[tuple[Point, FitScores]]:
@@ -40,8 +35,7 @@ def fit_all(fits: Fits, points: Sequence[Point], jobs: int) -> Iterator[tuple[Po
         log.info("%d of %d fits were done before.", len(points) - len(missing), len(points))
     jobs = affordable(fits, missing, min(jobs, len(missing)))
     if jobs > 1:
-        arguments = (fits.data, fits.out, fits.cache, fits.engine, fits.on_error)
-        work = partial(_fit, arguments, permitted())
+        work = partial(_fit, fits.for_a_process(), permitted())
         done = in_processes(work, missing, jobs, max(1, usable_cpus() // jobs))
     else:
         done = ((point, fits.fit(point)) for point in missing)
@@ -53,16 +47,10 @@ def fit_all(fits: Fits, points: Sequence[Point], jobs: int) -> Iterator[tuple[Po
         pace.step()
 
 
-def _fit(arguments: FitsArguments, yes: bool, point: Point) -> FitScores:
-    """Fit in a worker process."""
+def _fit(fits: Fits, yes: bool, point: Point) -> FitScores:
+    """Fit in a worker process, whose own `Fits` opens the features once for all its fits."""
     with permitting(yes):
-        return _fits_of(arguments).fit(point)
-
-
-@cache
-def _fits_of(arguments: FitsArguments) -> Fits:
-    """Return the process's own `Fits`, which reads the data once for all its fits."""
-    return Fits(*arguments)
+        return fits.fit(point)
 
 
 def affordable(fits: Fits, points: Sequence[Point], jobs: int) -> int:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from itertools import islice
 from multiprocessing import connection
 from threading import Thread
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from featx.errors import FeatxError
 from featx.networks import quieten
@@ -29,6 +29,8 @@ THREADS = (
     *("TF_NUM_INTRAOP_THREADS",),
 )
 
+_of_this_process: dict[str, Callable[[Any], Any]] = {}
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
@@ -39,13 +41,13 @@ def in_processes(
     """Yield each task with its result, in the order in which they end.
 
     At Ctrl-C, or if a task raises, the tasks that run are finished and no further one begins. `work` is a function
-    of a module, or a `partial` of one. Libraries start at most `threads` threads in each process, or fewer where the
-    environment says so.
+    of a module, or a `partial` of one, which each process receives once. Libraries start at most `threads` threads in
+    each process, or fewer where the environment says so.
     """
     waiting = iter(tasks)
     running: dict[Future[Result], Task] = {}
     try:
-        pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _begin, (threads,))
+        pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _begin, (threads, work))
     except OSError as error:  # a container without /dev/shm
         raise FeatxError(
             f"Expected memory that processes can share ({error.strerror or error}); use --jobs 1, or start the "
@@ -56,7 +58,7 @@ def in_processes(
             with _interrupts_held():
                 # A task that waits in the pool's queue could not be taken back.
                 for task in islice(waiting, processes - len(running)):
-                    running[pool.submit(work, task)] = task
+                    running[pool.submit(_do, task)] = task
             if not running:
                 return
             for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -86,7 +88,8 @@ def _interrupts_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _begin(threads: int) -> None:
+def _begin(threads: int, work: Callable[[Any], Any]) -> None:
+    _of_this_process["work"] = work
     # A terminal sends Ctrl-C to this process too, but the parent decides what it ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
@@ -96,6 +99,10 @@ def _begin(threads: int) -> None:
     logging.getLogger().addHandler(logging.NullHandler())
     logging.getLogger("featx").setLevel(logging.ERROR)
     limit_threads(threads)
+
+
+def _do(task: Any) -> Any:
+    return _of_this_process["work"](task)
 
 
 def _end_with_parent() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pipeline_data import small_data, small_recipe
 
+from featx.data import read_data
 from featx.heads import fit_bytes
 from featx.recipes import HeadPart, load_recipe
 from featx.sweeps import processes as sweep_processes
@@ -21,7 +22,7 @@ def work(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Fi
     root = tmp_path_factory.mktemp("processes")
     data = small_data(root / "data", train=4, test=1, classes=2)
     points = points_of(small_recipe(tiny_model), {"fit.batch_size": [4, 8]}, range(5))
-    return Fits(data, root / "out", root / "cache", "auto", "fail"), points
+    return Fits(read_data(data), root / "out", root / "cache", "auto", "fail"), points
 
 
 def set_machine(monkeypatch: pytest.MonkeyPatch, available: float, gpu: bool = False) -> None:

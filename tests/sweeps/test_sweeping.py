@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pipeline_data import read_table, small_data, small_recipe
+from PIL import Image
+from pipeline_data import files_of, read_table, small_data, small_recipe
 from typer.testing import CliRunner, Result
 
 from featx import limits
 from featx.cli import app
+from featx.data import read_data
 from featx.digests import digest_of
 from featx.errors import (
     DataError,
@@ -192,6 +194,31 @@ def test_several_processes_give_the_same(swept: Sweep, run: Run) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif("spawn" not in multiprocessing.get_all_start_methods(), reason="processes cannot be spawned")
+def test_images_in_memory_reach_the_processes(
+    data: Path, recipe: Recipe, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = files_of(data / "train")
+    pixels = [np.asarray(Image.open(path).convert("RGB")) for path in files]
+    labels = [path.parent.name for path in files]
+    grid: Mapping[str, Sequence[Any]] = {"preprocess.mode": ["rescale", "featurewise"]}
+    found = []
+    for jobs in (1, 2):
+        caplog.clear()
+        with caplog.at_level("INFO", "featx"):
+            found.append(
+                sweep(
+                    pixels, recipe, grid=grid, out=tmp_path / str(jobs), seeds=1, jobs=jobs, labels=labels, test=0.3
+                )
+            )
+        # Once, although there are two sets of features.
+        assert sum("Set aside for testing" in message for message in caplog.messages) == 1
+    one, two = ([(fit.train, fit.validation, fit.test) for fit in result.scores] for result in found)
+    assert one == two
+    assert one[0][2].n == 4
+
+
+@pytest.mark.slow
 def test_features_are_extracted_for_what_changes_them_alone(
     data: Path, tmp_path: Path, recipe: Recipe, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -256,14 +283,14 @@ EARLIER_FIELDS = {"optimizer", "learning_rate", "schedule", "epochs", "batch_siz
 def test_kept_fits_stay_valid(swept: Sweep, data: Path, cache: Path) -> None:
     """The key is that of fits that were kept by earlier versions: all that moves the scores, and nothing else."""
     for point, scores in fits_of(swept):
-        features = Fits(data, swept.out, cache, "auto", "fail").extraction(point.recipe)
+        features = Fits(read_data(data), swept.out, cache, "auto", "fail").extraction(point.recipe)
         groups = sorted([image.digest, ""] for image in features.images)
         key = {
             "rule": 1,
             "images": digest_of([data_digest(features.images), groups]),
             "features": [features.space.plain.id, features.space.augmented.id],
             "views": 1,
-            "head": point.recipe.head.model_dump(mode="json"),
+            "head": point.recipe.head.model_dump(mode="json", exclude={"logits_kernel"}),
             "fit": point.recipe.fit.model_dump(mode="json", include=EARLIER_FIELDS),
             "engine": "auto",
         }
@@ -274,7 +301,7 @@ def test_kept_fits_stay_valid(swept: Sweep, data: Path, cache: Path) -> None:
 
 def test_what_it_was_made_of_is_recorded(swept: Sweep, data: Path, cache: Path) -> None:
     document = json.loads((swept.out / "sweep.json").read_text("utf-8"))
-    features = Fits(data, swept.out, cache, "auto", "fail").extraction(swept.points[0].recipe)
+    features = Fits(read_data(data), swept.out, cache, "auto", "fail").extraction(swept.points[0].recipe)
     assert document["data"]["sha256"] == data_digest(features.images)
     assert document["data"]["counts"]["train"] == {"covid": 6, "normal": 6}
     assert document["versions"]["numpy"] == np.__version__
