@@ -64,7 +64,7 @@ class Predictions(Shown):
         counts = Counter(row.label for row in self.rows).most_common(MOST_SHOWN)
         named = ", ".join(f"{label} {n:,}" for label, n in counts)
         skipped = f"; {len(self.failed):,} skipped" if self.failed else ""
-        return f"{images(len(self.rows))}: {named}{skipped}"
+        return f"{images(len(self.rows))}{': ' if named else ''}{named}{skipped}"
 
     def overview(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
         """Return the first images with class and probability."""

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from featx.cli import console, options
 from featx.errors import StoreError
+
+if TYPE_CHECKING:
+    from featx.prediction import Predictions
+
+# With a file of them, no more predictions are printed: a folder may hold thousands of photographs.
+MOST_PRINTED = 20
 
 
 @options.command
@@ -42,6 +48,16 @@ def command(
             predictions.write(out)
     except StoreError as error:  # the result is printed all the same
         refusal = error
+    written = out if refusal is None else None
+    return console.Result(predictions.to_json(), lambda: show(predictions, written), refusal)
+
+
+def show(predictions: Predictions, written: Path | None) -> None:
+    """Print the predictions, or the first of many that a file has, and name the file."""
     rows = [(row.path, row.label, f"{max(row.probabilities.values()):.3f}") for row in predictions.rows]
-    header = ("image", "class", "probability")
-    return console.Result(predictions.to_json(), lambda: console.print_table(rows, header), refusal)
+    printed = rows if written is None else rows[:MOST_PRINTED]
+    console.print_table(printed, ("image", "class", "probability"))
+    if len(printed) < len(rows):
+        console.print_lines([f"… and {len(rows) - len(printed):,} more"])
+    if written is not None:
+        console.print_lines(["", f"{predictions.headline()}.", f"  {written}"])
