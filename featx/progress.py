@@ -184,7 +184,10 @@ class Pace:
             return f"working for {_rounded(now - self._began)}"
         line = f"{stage}: {count(done)} of {count(total)}"
         rate = (done - self._first) / max(now - self._stage_began, 1e-9)
-        return f"{line}, {rate:.3g}/s, {_rounded((total - done) / rate)} left" if rate > 0 else line
+        if rate <= 0:
+            return f"{line}, for {_rounded(now - self._stage_began)}"
+        pace = f"{rate:.3g}/s" if rate >= 0.1 else f"{_rounded(1 / rate)} each"
+        return f"{line}, {pace}, {_rounded((total - done) / rate)} left"
 
 
 def _rounded(seconds: float) -> str:

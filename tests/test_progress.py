@@ -34,7 +34,9 @@ def test_a_line_says_how_much_is_done_how_fast_and_what_is_left(monkeypatch: pyt
     clock.now = 160.0
     assert pace.line(clock.now) == "working for 60 s"
     pace.update("decoding", 0, 30_000)
-    assert pace.line(clock.now) == "decoding: 0 of 30,000"
+    clock.now = 165.0
+    assert pace.line(clock.now) == "decoding: 0 of 30,000, for 5 s"
+    clock.now = 160.0
     clock.now = 220.0
     pace.update("decoding", 1_200, 30_000)
     assert pace.line(clock.now) == "decoding: 1,200 of 30,000, 20/s, 24 min 0 s left"
@@ -43,6 +45,13 @@ def test_a_line_says_how_much_is_done_how_fast_and_what_is_left(monkeypatch: pyt
     clock.now = 230.0
     pace.update("fitting", 60, 100)
     assert pace.line(clock.now) == "fitting: 60 of 100, 1/s, 40 s left"
+    clock.now = 250.0
+    pace.update("fitting", 61, 100)
+    pace.update("stages", 0, 4)
+    clock.now = 270.0
+    pace.update("stages", 1, 4)
+    assert pace.line(clock.now) == "stages: 1 of 4, 20 s each, 60 s left"
+    clock.now = 230.0
     pace.update("fitting", 100, 100)
     clock.now = 250.0
     assert pace.line(clock.now) == "working for 2 min 30 s"

@@ -52,6 +52,7 @@ def compute(work: Sequence[Work], space: FeatureSpace, network: Network, on_erro
     check_rows(space, total, network.width, network.batch_size)
     long_work = LongWork(total)
     done = 0
+    report_progress("extracting", done, total)
     running: deque[list[RowKey]] = deque()
 
     def pixels(batches: Iterator[Batch]) -> Iterator[NDArray[np.float32] | NDArray[np.uint8]]:

@@ -20,7 +20,7 @@ from featx.features.spaces import FeatureSpace, ViewRows
 from featx.features.table import FeatureTable
 from featx.frames import Shown, columns_of
 from featx.networks import Engine, Weights, chosen_engine, find_weights
-from featx.progress import Progress, reports_progress
+from featx.progress import Progress, report_progress, reports_progress
 from featx.recipes import FeatureSpec, Precision
 from featx.store import RowKey, StatCache, Store
 from featx.text import count
@@ -221,7 +221,9 @@ def extract_dataset(
         _explain_new_statistics(space, missing)
     broken: dict[str, str] = {}
     if missing:
+        report_progress("loading the network", 0, 1)
         network = space.network.build(engine, batch_size)
+        report_progress("loading the network", 1, 1)
         engine_name = network.name
         broken = compute(work_of(images, missing), space, network, on_error)
     failed += [Failure(image.item.id, broken[image.digest]) for image in images if image.digest in broken]

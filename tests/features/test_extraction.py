@@ -396,6 +396,7 @@ def test_progress_reaches_its_end(data: Path, tmp_path: Path, featurewise: Recip
     assert {stage: steps[-1] for stage, steps in reported.items()} == {
         "reading": (N, N),
         "channel statistics": (N_TRAIN, N_TRAIN),
+        "loading the network": (1, 1),
         "extracting": (N, N),
     }
     assert all(steps == sorted(steps) for steps in reported.values())
