@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,9 @@ def test_clusters_and_comparisons_show_their_table(fitted: FitResult) -> None:
     assert len(repr(measured)) < LONGEST
     assert "<td>silhouette</td>" in measured._repr_html_()
     compared = featx.compare(fitted.run, cache=cache, classifiers=["knn"], folds=2, repeats=1)
-    assert "classifiers on backbone features, best " in repr(compared)
+    assert re.search(
+        r": \d classifiers on backbone features, best \w+ \(\S+ % in folds, \S+ % in the test\)>$", repr(compared)
+    )
     assert len(repr(compared)) < LONGEST
     assert "<td>knn</td>" in compared._repr_html_()
     assert "<th>folds (95 %)</th>" in compared._repr_html_()

@@ -14,7 +14,7 @@ from featx.frames import Shown, frame
 from featx.plots import ClassifierKind, ScoreRow, Standing
 from featx.runs import Layer, Source
 from featx.stats import METRICS, WITHOUT_INTERVAL
-from featx.text import NOTHING, probability
+from featx.text import NOTHING, percent, probability
 
 
 @dataclass(frozen=True)
@@ -133,10 +133,11 @@ class Comparison(Shown):
     seconds: float = 0.0
 
     def headline(self) -> str:
-        """Return `xrays: 9 classifiers on backbone features, best logreg`, with its accuracies."""
+        """Return `xrays: 9 classifiers on backbone features, best logreg (95.5 % in folds, 97.5 % in the test)`."""
         best = self.row(self.best)
-        cells = "; ".join(cell for cell in self.cells(best)[1:3] if cell != NOTHING)
-        return f"{self.name}: {len(self.rows)} classifiers on {self.layer} features, best {best.name} {cells}"
+        places = (("in folds", best.cv), ("in the test", best.test))
+        shares = ", ".join(f"{percent(scores['accuracy'].value)} {place}" for place, scores in places if scores)
+        return f"{self.name}: {len(self.rows)} classifiers on {self.layer} features, best {best.name} ({shares})"
 
     def overview(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
         """Return each classifier's accuracy in the folds and on the test images, and its distance to the best."""

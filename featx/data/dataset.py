@@ -64,9 +64,10 @@ class Dataset(Shown):
     test: HeldOutTest | None = None
 
     def headline(self) -> str:
-        """Return `306 images of xrays, 4 classes`."""
+        """Return `306 images of xrays, 4 classes, a share of 0.2 for testing`."""
         classes = len(self.classes)
-        return f"{images(len(self.items))} of {self.root.name}, {classes} class{'es' * (classes != 1)}"
+        aside = f", a share of {self.test.share:g} for testing" if self.test else ""
+        return f"{images(len(self.items))} of {self.root.name}, {classes} class{'es' * (classes != 1)}{aside}"
 
     def overview(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
         """Return the number of images by class and split."""
