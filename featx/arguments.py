@@ -61,7 +61,8 @@ def checks_arguments(function: Callable[P, R]) -> Callable[P, R]:
             if name not in kinds:
                 raise _unknown(function.__name__, name, kinds)
             if not any(kind.fits is None or kind.fits(value) for kind in kinds[name]):
-                received = repr(value) if isinstance(value, str) else f"a value of type {type(value).__name__}"
+                named = value is None or isinstance(value, str)
+                received = repr(value) if named else f"a value of type {type(value).__name__}"
                 raise UsageError(
                     f"Expected {' or '.join(kind.called for kind in kinds[name])} for {name}, received {received}; "
                     f"call {function.__name__} with another {name}."
@@ -107,7 +108,7 @@ def _kind(name: str, module: str) -> _Kind:
     """Return the type that has a name in a module."""
     known = vars(sys.modules[module]).get(name)
     if known is Any:  # an empty text would be the current folder
-        return _Kind("something", lambda value: value is not None and not (isinstance(value, str) and value == ""))
+        return _Kind("a value", lambda value: value is not None and not (isinstance(value, str) and value == ""))
     if get_origin(known) is Literal:
         words = get_args(known)
         return _Kind(", ".join(words), lambda value: isinstance(value, str) and value in words)

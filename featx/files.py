@@ -299,16 +299,16 @@ def several(value: Any, what: str) -> list[Any]:
     """
     if isinstance(value, (str, os.PathLike)):
         return [value]
+    received = f"a value of type {type(value).__name__}; pass a list"
     # A table or dictionary would give the names of its columns.
     if isinstance(value, Iterable) and not isinstance(value, (bytes, Mapping)) and not hasattr(value, "columns"):
         with suppress(TypeError):  # an array without dimensions
             listed = list(value)
             if all(isinstance(each, (str, os.PathLike)) for each in listed):
                 return listed
-    raise UsageError(
-        f"Expected {what}, as a text or path or a list of these, received a value of type {type(value).__name__}; "
-        "pass a list."
-    )
+            other = next(each for each in listed if not isinstance(each, (str, os.PathLike)))
+            received = f"a list with a value of type {type(other).__name__}; pass texts or paths alone"
+    raise UsageError(f"Expected {what}, as a text or path or a list of these, received {received}.")
 
 
 def unwritable(path: Path, error: OSError) -> StoreError:

@@ -52,7 +52,7 @@ def test_arguments_of_the_right_types_are_passed_on(given: dict[str, Any]) -> No
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"data": None}, "Expected a text or a path for data, received a value of type NoneType"),
+        ({"data": None}, "Expected a text or a path for data, received None"),
         ({"data": b"x"}, "type bytes"),
         ({"data": ["a", "b"]}, "type list"),
         ({"data": pd.DataFrame({"path": ["x.png"]})}, "type DataFrame"),

@@ -29,7 +29,10 @@ OTHER_NAMES: dict[str, tuple[tuple[str, ...], ...]] = {
             *("file", "files", "filename", "filepath", "fullpath", "relativepath", "paths"),
             *("imagepath", "imagefile", "imagefilename", "imgpath", "imgfile"),
         ),
-        ("image", "images", "imagename", "imageindex", "imageid", "img", "imgname", "imgid", "id"),
+        (
+            *("image", "images", "imagename", "imageindex", "imageid", "img", "imgname", "imgid", "id"),
+            *("photo", "photos", "picture", "pictures"),
+        ),
     ),
     "label": (
         (
@@ -301,7 +304,7 @@ def _lookalikes(wanted: str, columns: Sequence[str]) -> list[str]:
         return likely[:5]
     plain = {_plain(name): name for name in columns[:1000] if name not in TEXT_COLUMNS}
     for name in (wanted, *chain.from_iterable(OTHER_NAMES[wanted])):
-        for close in difflib.get_close_matches(name, list(plain), n=1, cutoff=0.75):
+        for close in difflib.get_close_matches(name, list(plain), n=1, cutoff=0.8):
             return [plain[close]]
     return []
 

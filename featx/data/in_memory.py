@@ -21,8 +21,13 @@ EXPECTED = (
 def is_in_memory(X: Any) -> bool:
     """Tell whether X is images as arrays of pixels, right or wrong ones, and not paths."""
     if isinstance(X, (list, tuple)):
-        return any(isinstance(element, np.ndarray) and element.ndim for element in X)
-    return isinstance(X, np.ndarray) and X.dtype.kind not in "OUST"
+        return any((isinstance(element, np.ndarray) and element.ndim) or _is_of_pillow(element) for element in X)
+    return (isinstance(X, np.ndarray) and X.dtype.kind not in "OUST") or _is_of_pillow(X)
+
+
+def _is_of_pillow(value: Any) -> bool:
+    """Tell whether a value is an image of Pillow."""
+    return hasattr(value, "__array_interface__") and hasattr(value, "convert")
 
 
 def items_in_memory(X: Any, split: str) -> list[Item]:
@@ -54,6 +59,10 @@ def items_in_memory(X: Any, split: str) -> list[Item]:
 def _pictures(X: Any) -> Sequence[NDArray[np.uint8]]:
     if isinstance(X, np.ndarray):
         return list(_checked(X, one=False))
+    if _is_of_pillow(X) or any(map(_is_of_pillow, X)):
+        raise DataError(
+            f'{EXPECTED}, received images of Pillow; pass [np.asarray(image.convert("RGB")) for image in images].'
+        )
     return [_checked(np.asarray(element), one=True) for element in X]
 
 
@@ -70,6 +79,8 @@ def _checked(array: NDArray[Any], *, one: bool) -> NDArray[np.uint8]:
 
 def _other_type(array: NDArray[Any]) -> str:
     """Return what to do about pixels of another type than uint8."""
+    if array.dtype.kind in "OUS":
+        return "pass paths alone, or arrays alone"
     wanted = "pass np.uint8, 0 to 255"
     if array.dtype == bool:
         return f"{wanted}: X.astype(np.uint8) * 255"
@@ -84,7 +95,7 @@ def _other_shape(array: NDArray[Any], one: bool) -> str:
     if not all(array.shape):
         return "pass images that have pixels"
     if not one and array.ndim in (2, 3):
-        return "pass X[np.newaxis] for one image"
+        return "put one image into a list"
     name = "image" if one else "X"
     channels_first, channels = array.shape[-3::2] if array.ndim + one == 4 else (0, 0)
     if channels == 1:
@@ -100,10 +111,14 @@ def _other_shape(array: NDArray[Any], one: bool) -> str:
 
 def _paths(X: Any) -> list[str]:
     column = np.asarray(X, dtype=object)
+    if not column.ndim:
+        raise DataError(f"{EXPECTED}, received a value of type {type(X).__name__}; put images into a list.")
     if column.ndim == 2 and column.shape[1] == 1:
         column = column[:, 0]
     if column.ndim != 1 or not len(column):
-        raise DataError(f"{EXPECTED}, received the shape {column.shape}; pass one path an image, at least one.")
+        is_table = column.ndim == 2 and len(column)
+        advice = "pass the column with the paths alone" if is_table else "pass one path an image, at least one"
+        raise DataError(f"{EXPECTED}, received the shape {column.shape}; {advice}.")
     for number, value in enumerate(column):
         if not isinstance(value, (str, Path)):
             raise DataError(f"{EXPECTED}, received {value!r} as element {number}; pass paths alone.")
