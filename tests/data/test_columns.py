@@ -45,7 +45,7 @@ def table(**columns: list[Any]) -> Columns:
     ("path", "label"),
     [
         *(("filename", "class"), ("file", "category"), ("image", "target"), ("Image Index", "Finding Labels")),
-        *(("ImageID", "diagnosis"), ("File Name", "Species"), ("id", "Class"), ("image_path", "labels")),
+        *(("Photo", "diagnosis"), ("File Name", "Species"), ("id", "Class"), ("image_path", "labels")),
     ],
 )
 def test_columns_of_paths_and_classes_are_recognised(
@@ -59,9 +59,9 @@ def test_columns_of_paths_and_classes_are_recognised(
     ]
     assert len(caplog.messages) == 2
     assert f"Column {path} of " in caplog.text
-    assert "--path-column" in caplog.text
+    assert "path_column" in caplog.text
     assert f"Column {label} of " in caplog.text
-    assert "--label-column" in caplog.text
+    assert "label_column" in caplog.text
 
 
 def test_a_recognised_class_keeps_its_zeros(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_patients_who_are_there_several_times_are_groups(
     rows = read(table(**{name: PATIENTS}))
     assert [row.group for row in rows] == PATIENTS
     assert f"Column {name} of " in caplog.text
-    assert "--group-column, or none" in caplog.text
+    assert "group_column, or none" in caplog.text
     caplog.clear()
     rows = read(table(**{name: PATIENTS}), group="none")
     assert [(row.group, row.extra[name]) for row in rows] == [(None, patient) for patient in PATIENTS]
@@ -108,7 +108,7 @@ def test_doubtful_groups_are_not_used(
     rows = read(table(**columns))
     assert [row.group for row in rows] == columns.get("group", [None] * 6)
     assert {"patient", "patient_id", "case"}.intersection(rows[0].extra)
-    assert ("name it with --group-column" in caplog.text) == notice
+    assert ("name it with group_column" in caplog.text) == notice
 
 
 def test_a_split_is_recognised_by_its_cells_and_can_be_refused(read: Reader) -> None:

@@ -104,7 +104,7 @@ def test_a_column_set_of_splits_is_the_split(tmp_path: Path, caplog: pytest.LogC
     rows = read_manifest(csv_file(tmp_path, "path,label,Partition\na,x,train\nb,x,test\n"))
     assert [(row.split, row.extra) for row in rows] == [("train", {}), ("test", {})]
     assert caplog.messages == [
-        "Column Partition of m.csv has the split of each image; choose another with --split-column, or none."
+        "Column Partition of m.csv has the split of each image; choose another with split_column, or none."
     ]
 
 
@@ -115,7 +115,7 @@ def test_a_column_set_of_splits_is_the_split(tmp_path: Path, caplog: pytest.LogC
         ("path,label,part\na,x,train\nb,x,test\n", "it has no column split; part is kept as a further column"),
         (
             "path,label,PatientID\na,x,1\nb,x,1\n",
-            "Column PatientID of m.csv is kept as a further column; name it with --group-column",
+            "Column PatientID of m.csv is kept as a further column; name it with group_column",
         ),
         ("path,label,subject_id\na,x,1\nb,x,1\n", "Column subject_id of m.csv is kept as a further column"),
         ("path,label,patient\na,x,1\nb,x,2\n", None),  # each patient once: there is nothing to keep together
@@ -285,6 +285,7 @@ def test_folder_names_add_no_column_to_parquet(tmp_path: Path) -> None:
             "image_path,image_file,label\na,b,x\n",
             r"did you mean image_path or image_file for path\? Choose with --p",
         ),
+        ("pic,label,age\na,x,5\n", r"found pic, label, age; add or rename path, or choose with --path-column"),
         ("imagepaths,label\na,x\n", r"did you mean imagepaths for path\?"),
         (
             "path,class,dx\na,x,y\n",
