@@ -214,7 +214,7 @@ def _refuse_divergence(epoch: Epoch, *logits: NDArray[np.float32]) -> None:
     losses = (loss for loss in (epoch.loss, epoch.val_loss) if loss is not None)
     if not all(map(math.isfinite, losses)) or not all(np.isfinite(values).all() for values in logits):
         raise UntrustedError(
-            f"Expected a finite loss, but in epoch {epoch.epoch} the training diverged at a learning rate of "
+            f"Expected a finite loss, but in epoch {epoch.epoch + 1} the training diverged at a learning rate of "
             f"{epoch.learning_rate:g}; lower fit.learning_rate (--learning-rate) and train again."
         )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from numbers import Integral, Real
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -323,7 +324,7 @@ class Recipe(FeatureSpec):
 def _with(table: Any, path: Sequence[str], value: Any, above: tuple[str, ...]) -> Any:
     """Return a table or list with the value at a path replaced."""
     if not path:
-        return _with_tuples(value)
+        return _as_python(value)
     name, *rest = path
     if isinstance(table, tuple):
         place = _place_in(table, name, above)
@@ -333,11 +334,15 @@ def _with(table: Any, path: Sequence[str], value: Any, above: tuple[str, ...]) -
     return {**fields, name: _with(fields.get(name), rest, value, (*above, name))}
 
 
-def _with_tuples(value: Any) -> Any:
-    """Return a value with tuples instead of lists."""
+def _as_python(value: Any) -> Any:
+    """Return a value with tuples instead of lists, and Python's numbers instead of NumPy's."""
     if isinstance(value, dict):
-        return {key: _with_tuples(inner) for key, inner in value.items()}
-    return tuple(map(_with_tuples, value)) if isinstance(value, (list, tuple)) else value
+        return {key: _as_python(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return tuple(map(_as_python, value))
+    if isinstance(value, Real) and not isinstance(value, bool):
+        return int(value) if isinstance(value, Integral) else float(value)
+    return value
 
 
 def _place_in(items: Sequence[Any], name: str, above: tuple[str, ...]) -> int:

@@ -28,7 +28,7 @@ from featx.heads import (
     store_penultimate,
 )
 from featx.progress import Progress, reports_progress
-from featx.recipes import Precision, Recipe, load_recipe, override
+from featx.recipes import Precision, Recipe, is_network_path, load_recipe, override
 from featx.runs.folder import check_out
 from featx.runs.writing import Logits, write_run
 from featx.stats import Score
@@ -269,7 +269,8 @@ def recipe_to_fit(
         return chosen_recipe(recipe, choice, further)
     fitted = load_recipe(head or "linear")
     features = chosen_recipe(None, choice)
-    own = {"name": f"{fitted.name}-{features.name}", "description": fitted.description}
+    network = Path(features.name).stem if is_network_path(features.name) else features.name
+    own = {"name": f"{fitted.name}-{network}", "description": fitted.description}
     return override(features.model_copy(update={**own, "head": fitted.head, "fit": fitted.fit}), further or {})
 
 

@@ -163,8 +163,9 @@ def read_source(
             )
         return run_source(read_run(place), layer, Store(Path(cache)))
     if layer == "penultimate":
+        what = place if isinstance(place, (str, os.PathLike)) else "data in memory"
         raise UsageError(
-            f"Penultimate features are a fitted head's, and {place} is not a run; pass a folder that featx fit-head "
+            f"Penultimate features are a fitted head's, and {what} is not a run; pass a folder that featx fit-head "
             "wrote, or use --layer backbone."
         )
     # Rows are those of the images themselves, so a recipe's augmented views would be computed for nothing.

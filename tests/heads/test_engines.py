@@ -260,7 +260,7 @@ def test_a_fit_that_diverges_is_refused(engine: FitEngine, runs: dict[str, FitRe
     result = runs[engine]
     recipe = result.recipe.replaced({"fit.learning_rate": 1e30})
     root = result.run.parent
-    with pytest.raises(UntrustedError, match=r"in epoch 0 the training diverged at a learning rate of 1e\+30"):
+    with pytest.raises(UntrustedError, match=r"in epoch 1 the training diverged at a learning rate of 1e\+30"):
         fit_head(root / "data", recipe, out=tmp_path / "run", cache=root / "cache", engine=engine)
     assert not (tmp_path / "run").exists()
 

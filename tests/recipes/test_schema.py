@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
@@ -131,6 +132,20 @@ def test_the_range_of_a_field(field: str) -> None:
     for value in refused:
         with pytest.raises(ValidationError, match=field):
             recipe.replaced({field: value})
+
+
+def test_the_key_of_a_head_without_the_later_field_is_that_of_earlier_versions() -> None:
+    """Otherwise finished fits of a sweep would be done again."""
+    assert HeadPart().key() == {"output": "softmax", "layers": [], "penultimate": None}
+    assert HeadPart(logits_kernel="zeros").key() == {**HeadPart().key(), "logits_kernel": "zeros"}
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    changes = {"fit.epochs": np.int64(3), "fit.learning_rate": np.float32(0.5), "images.size": np.uint8(64)}
+    changed = Recipe(backbone=BackbonePart(name="vgg16")).replaced(changes)
+    values = (changed.fit.epochs, changed.fit.learning_rate, changed.images.size)
+    assert values == (3, 0.5, 64)
+    assert [type(value) for value in values] == [int, float, int]
 
 
 def test_replacing_fields_does_not_change_the_recipe() -> None:

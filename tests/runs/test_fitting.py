@@ -15,13 +15,13 @@ from pipeline_data import VIEWS, files_of, read_table, rows_by_digest, small_dat
 from sklearn.model_selection import cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from featx.errors import DataError, RecipeError, RunError, StoreError, UntrustedError
+from featx.errors import DataError, RecipeError, RunError, StoreError, UntrustedError, UsageError
 from featx.features import extract
 from featx.heads import FitEngine, TrainingBatches
 from featx.heads import fit as head_fits
 from featx.networks import load_keras
 from featx.recipes import Recipe, load_recipe
-from featx.runs.fitting import FitResult, fit_head
+from featx.runs.fitting import FitResult, fit_head, recipe_to_fit
 from featx.runs.folder import read_run
 from featx.stats import wilson
 
@@ -168,6 +168,20 @@ def test_the_recipe_is_resolved_and_reused_by_its_path(fitted: FitResult, home: 
 
 def roles(run: Path) -> dict[str, str]:
     return {row["sha256"]: row["role"] for row in read_table(run / "predictions.csv")}
+
+
+def test_without_a_recipe_a_head_is_put_on_the_features_of_a_backbone(tiny_model: Path) -> None:
+    linear = recipe_to_fit(None, None, {"backbone": tiny_model, "pooling": "max"}, {"fit.epochs": np.int64(3)})
+    assert linear.name == f"linear-{tiny_model.stem}"
+    assert (linear.backbone.name, linear.backbone.pooling) == (str(tiny_model), "max")
+    assert (linear.head, linear.fit) == (load_recipe("linear").head, load_recipe("linear", {"fit.epochs": 3}).fit)
+    mlp = recipe_to_fit(None, "mlp", {})
+    assert (mlp.name, mlp.backbone.name) == ("mlp-efficientnetlite0", "efficientnetlite0")
+    assert (mlp.head, mlp.fit) == (load_recipe("mlp").head, load_recipe("mlp").fit)
+    with pytest.raises(UsageError, match="a recipe or a head, received both"):
+        recipe_to_fit("linear", "mlp", {})
+    with pytest.raises(UsageError, match="a recipe or a backbone, received both"):
+        recipe_to_fit("covid4-vgg16", None, {"backbone": "vgg16"})
 
 
 def test_validation_is_stratified(fitted: FitResult) -> None:

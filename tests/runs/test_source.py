@@ -63,6 +63,16 @@ def test_data_gives_the_same_rows_as_the_run_on_it(fitted: FitResult, cache: Pat
         assert data.column(name) == run.column(name)
 
 
+def test_penultimate_features_of_data_are_refused_without_printing_it(fitted: FitResult, cache: Path) -> None:
+    place = fitted.extraction.dataset
+    with pytest.raises(
+        UsageError, match="Penultimate features are a fitted head's, and data in memory is not a run;"
+    ):
+        read_source(place, layer="penultimate", cache=cache)
+    with pytest.raises(UsageError, match=f"and {place.root} is not a run;"):
+        read_source(place.root, layer="penultimate", cache=cache)
+
+
 def test_columns_of_the_manifest_stay_with_their_images(fitted: FitResult, cache: Path) -> None:
     found = read_source(fitted.run, cache=cache)
     rows = {row["path"]: row for row in read_table(fitted.extraction.dataset.root / "manifest.csv")}
