@@ -28,9 +28,10 @@ UNLABELLED = "0.45"  # a grey, by Matplotlib's name
 # Rings around more misclassified points, or a larger share of them, would cover the map.
 MOST_RINGS = 100
 MOST_RINGED = 0.15
-# A legend lists this many classes, those with the most images, and the number of the others; half of them if images
-# were placed on the map, because each class has two markers then.
+# A legend lists this many classes, those with the most images, and the number of the others.
 MOST_LISTED = 24
+# Of so many classes or fewer, a legend has the marker of images that made the map beside that of placed images.
+MOST_PAIRED = 12
 # A marker of a legend has at least this area, in square points, also where the map's own are too small to tell apart.
 LEGEND_SIZE = 14
 # More points than this are pixels also in a drawing of shapes, whose file would be too large.
@@ -51,8 +52,9 @@ def draw_scatter(
 ) -> Axes:
     """Draw a map: one marker an image, with its class's colour and shape, legible at a column's width (8.5 cm).
 
-    The legend has the 24 classes with the most images, or 12 if images were placed on the map. More than 20,000
-    points are pixels also in an SVG.
+    The legend has the 24 classes with the most images. If images were placed on the map, it has two markers for
+    each of up to 12 classes; of more, one, and an example of placed images. More than 20,000 points are pixels also
+    in an SVG.
 
     Args:
         points: (n, 2) coordinates, which have no unit.
@@ -69,16 +71,21 @@ def draw_scatter(
     is_wrong = np.zeros(len(points), bool) if wrong is None else np.array(wrong, bool)
     placed = ("",) * len(points) if placed is None else placed
     kinds = _kinds(labels, placed)
-    names = {name for name, _ in Counter(labels).most_common(MOST_LISTED // (2 if any(placed) else 1))}
+    counts = Counter(labels)
+    names = set(sorted(counts, key=lambda name: (-counts[name], name))[:MOST_LISTED])
     listed = [kind for kind in kinds if kind.name in names]
+    words = sorted({*placed} - {""})
+    paired = bool(words) and len(set(labels)) <= MOST_PAIRED
     lines, heading = wrapped(note, NOTE_WIDTH), wrapped(title, TITLE_WIDTH)
     if ax is None:
-        rows = len({kind.name for kind in listed}) if any(placed) else -(-len(listed) // 2)
+        rows = len(names) if paired else -(-(len(names) + len(words)) // 2)
         text = 0.15 * len(heading) + 0.11 * len(lines) + 0.15 * (rows + 1) + 0.16 * any(directions)
         ax = new_figure(COLUMN, COLUMN * _steepness(points) + text)[1]
     size = float(np.clip(4000 / max(len(points), 1), 2, 14))
     artist_of = _draw_points(ax, points, kinds, is_wrong, size)
     last: list[Entry] = []
+    if words and not paired:
+        last += [(_example(ax, size), f"{word} ({sum(word == one for one in placed):,})") for word in words]
     if rest := len(set(labels)) - len(names):
         last.append((_no_artist(), f"and {rest:,} more"))
     if is_wrong.any():
@@ -88,7 +95,7 @@ def draw_scatter(
     ax.set_title("\n".join(heading), fontsize=8)
     ax.set_xlabel(directions[0], fontsize=7)
     ax.set_ylabel(directions[1], fontsize=7)
-    _legend_below(ax, _arranged(listed, artist_of, last), "\n".join(lines), below=any(directions))
+    _legend_below(ax, _arranged(listed, artist_of, last, paired), "\n".join(lines), below=any(directions))
     return ax
 
 
@@ -202,11 +209,18 @@ def _mark(ax: Axes, points: NDArray[np.floating[Any]], wrong: NDArray[np.bool_],
     return ax.scatter(x, y, s=3 * size + 6, facecolors="none", edgecolors="black", linewidths=0.6, zorder=5)
 
 
-def _arranged(kinds: Sequence[_Kind], artist_of: dict[_Kind, Any], last: Sequence[Entry]) -> list[Entry]:
+def _example(ax: Axes, size: float) -> Any:
+    """Return an artist for the legend that looks like placed images of any class."""
+    return ax.scatter([], [], **_look((UNLABELLED, "o"), size, hollow=True))
+
+
+def _arranged(
+    kinds: Sequence[_Kind], artist_of: dict[_Kind, Any], last: Sequence[Entry], paired: bool
+) -> list[Entry]:
     """Return the entries of a legend of two columns, the left one first.
 
-    If images were placed on the map, each class has a row: on the left the images that made the map, on the right
-    those placed. The last entries stand below.
+    If they are paired, each class has a row: on the left the images that made the map, on the right those placed.
+    The last entries stand below.
     """
     names = list(dict.fromkeys(kind.name for kind in kinds))
     short = dict(zip(names, short_names(spaced(names), NAME_WIDTH).values(), strict=True))
@@ -217,8 +231,9 @@ def _arranged(kinds: Sequence[_Kind], artist_of: dict[_Kind, Any], last: Sequenc
     def entry(kind: _Kind | None, name: str) -> Entry:
         return (_no_artist(), "") if kind is None else (artist_of[kind], f"{name} ({len(kind.index):,})")
 
-    if not any(placed for _, placed in rows.values()):
-        return [*(entry(own[0], short[name] or "no label") for name, (own, _) in rows.items()), *last]
+    if not paired:
+        single = [(own or placed)[0] for own, placed in rows.values()]
+        return [*(entry(kind, short[kind.name] or "no label") for kind in single), *last]
     left: list[Entry] = []
     right: list[Entry] = []
     for name, (own, placed) in rows.items():

@@ -93,6 +93,19 @@ def test_a_placed_class_that_did_not_make_the_map_is_named() -> None:
     assert texts == ["a (1)", "", "", "", "b c, test (1)", "b c, validation (1)"]
 
 
+def test_of_many_classes_the_legend_has_one_marker_each_and_an_example_of_placed_images() -> None:
+    labels = [f"class {number:02}" for number in range(20)] * 3
+    placed = [*[""] * 40, *["test"] * 20]
+    wrong = [number == 3 for number in range(60)]
+    axes = draw_scatter(some_points(60), labels, "", wrong=wrong, placed=placed)
+    legend = axes.get_legend()
+    assert legend is not None
+    texts = [text.get_text() for text in legend.get_texts()]
+    assert texts == [*(f"class {number:02} (2)" for number in range(20)), "test (20)", "misclassified (1)"]
+    example = legend.legend_handles[20]
+    np.testing.assert_array_equal(np.asarray(example.get_facecolor()), [[1, 1, 1, 1]])  # type: ignore[union-attr]
+
+
 def test_many_misclassified_images_have_outlines_instead_of_rings() -> None:
     few, many = (draw_scatter(some_points(), NAMES * 10, "", wrong=[i < n for i in range(30)]) for n in (4, 5))
     assert len(offsets(few.collections[-1])) == 4
