@@ -19,7 +19,7 @@ from featx.cli import streams
 from featx.errors import FeatxError, UnwrittenError
 
 T = TypeVar("T")
-# Work that is shorter than this shows no progress.
+# Columns of a table in a file or pipe, where no line is broken.
 PIPE_WIDTH = 10_000
 # The exit code where some images were skipped.
 SKIPPED = 3

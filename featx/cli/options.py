@@ -125,7 +125,7 @@ WeightsChoice = Annotated[
 ]
 HeadChoice = Annotated[
     Literal["linear", "mlp"] | None,
-    feature_option(
+    fitting_option(
         "--head",
         help="Head to train, instead of a recipe: linear has no hidden layer, mlp has one.",
         show_default="linear",

@@ -10,7 +10,6 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib.resources import files
 from itertools import groupby
 from typing import Any
 
@@ -22,8 +21,10 @@ from featx.errors import UsageError
 from featx.images import MAX_THUMBNAILS, Atlas
 from featx.maps.bokeh_plot import MOST_ENTRIES, LegendEntry, document, legend_entries
 from featx.plots import has_outlines
+from featx.templates import asset, render
 from featx.text import images
 
+PACKAGE = "featx.maps"
 # A page may run scripts and show pictures that it contains, and nothing else.
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
 NO_LABEL = "no label"
@@ -89,7 +90,7 @@ class MapData:
 def page(data: MapData) -> str:
     """Return an HTML page with one map, which needs no other file."""
     script, div = components(data, heading=1, wheel=True)
-    return _render("page.html.j2", title=data.title, policy=POLICY, head=resources(), body=div + script)
+    return render(PACKAGE, "page.html.j2", title=data.title, policy=POLICY, head=resources(), body=div + script)
 
 
 def components(
@@ -117,7 +118,8 @@ def components(
         key = f"map-{sha256(content)[:12]}"
     payload["plot"] = document(data.points, entries, data.wrong, key)
     payload["wheel"] = wheel
-    body = _render(
+    body = render(
+        PACKAGE,
         "map.html.j2",
         key=key,
         data=data,
@@ -139,7 +141,8 @@ def resources() -> str:
     from bokeh.resources import Resources
 
     bokeh = Resources(mode="inline", components=["bokeh"], log_level="warn").render_js()
-    return f"<style>\n{_asset('interactive.css')}</style>\n{bokeh}\n<script>\n{_asset('interactive.js')}</script>\n"
+    style, script = (asset(PACKAGE, name) for name in ("interactive.css", "interactive.js"))
+    return f"<style>\n{style}</style>\n{bokeh}\n<script>\n{script}</script>\n"
 
 
 def summary(data: MapData) -> str:
@@ -233,20 +236,3 @@ def _json(document: Any) -> str:
     """Return JSON for a script element: nothing in it ends the element or begins a comment."""
     text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-
-
-def _asset(name: str) -> str:
-    return files("featx.maps").joinpath("assets", name).read_text("utf-8")
-
-
-def _render(template: str, **values: Any) -> str:
-    from jinja2 import Environment, FunctionLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FunctionLoader(_asset),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(template).render(**values)

@@ -6,11 +6,13 @@ import re
 from typing import TYPE_CHECKING
 
 from featx.reports.blocks import Page
+from featx.templates import asset, environment
 from featx.text import small_share
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
+PACKAGE = "featx.reports"
 # A share or an interval of shares, which no line should break.
 SHARES = re.compile(r"([\d.]+(?:–[\d.]+)? %|[\d.]+–[\d.]+)")
 
@@ -21,16 +23,10 @@ def render(page: Page) -> str:
     All text is escaped, except drawings (`Figure.svg`) and interactive maps (`Interactive.html`, `Page.resources`),
     which are HTML already. Only a page with interactive maps may run scripts.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    loader = PackageLoader("featx.reports", "assets")
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["share"] = small_share
-    environment.filters["words"] = _unbroken
-    style = loader.get_source(environment, "report.css")[0]
-    return environment.get_template("report.html.j2").render(page=page, style=style)
+    jinja = environment(PACKAGE)
+    jinja.filters["share"] = small_share
+    jinja.filters["words"] = _unbroken
+    return jinja.get_template("report.html.j2").render(page=page, style=asset(PACKAGE, "report.css"))
 
 
 def _unbroken(text: str) -> Markup:

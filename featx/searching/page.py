@@ -11,8 +11,10 @@ from featx.parallel import bounded_map
 from featx.plots import class_style
 from featx.progress import report_progress
 from featx.searching.neighbours import Neighbour, QueryResult
+from featx.templates import asset, render
 from featx.text import count, decimal
 
+PACKAGE = "featx.searching"
 # A page contains all that it shows; it may run no script and load nothing.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 # Pixels, for the longer side of a thumbnail; on the page it is about 160 CSS pixels wide.
@@ -43,7 +45,7 @@ class Strips:
 def page(title: str, strips: Strips) -> str:
     """Return an HTML page; of more pictures than fit onto one, the first."""
     shown = _within_limit(strips)
-    return _render("search.html.j2", policy=POLICY, title=title, **_values(shown, _left_out(strips, shown)))
+    return render(PACKAGE, "search.html.j2", policy=POLICY, title=title, **_values(shown, _left_out(strips, shown)))
 
 
 def fragment(strips: Strips) -> str:
@@ -51,7 +53,8 @@ def fragment(strips: Strips) -> str:
     few = tuple(_shortened(one, FEW_NEIGHBOURS) for one in strips.results[:FEW_QUERIES])
     shown = replace(strips, results=few)
     note = _left_out(strips, shown)
-    return _render("strips.html.j2", **_values(shown, note and f"{note} to_frame() and write_page() have all."))
+    values = _values(shown, note and f"{note} to_frame() and write_page() have all.")
+    return render(PACKAGE, "strips.html.j2", **values)
 
 
 def cosine_text(cosine: float) -> str:
@@ -94,7 +97,7 @@ def _values(strips: Strips, note: str) -> dict[str, Any]:
     uris = _pictures(strips.results)
     colours = {name: class_style(number)[0] for number, name in enumerate(strips.classes)}
     return {
-        "style": _asset("search.css"),
+        "style": asset(PACKAGE, "search.css"),
         "head": strips.head,
         "remark": strips.remark,
         "note": note,
@@ -151,22 +154,3 @@ def _pictures(results: Sequence[QueryResult]) -> dict[str, str | None]:
         uris[digest] = uri
         report_progress("thumbnails", len(uris), len(wanted))
     return uris
-
-
-def _asset(name: str) -> str:
-    from importlib.resources import files
-
-    return files("featx.searching").joinpath("assets", name).read_text("utf-8")
-
-
-def _render(template: str, **values: Any) -> str:
-    from jinja2 import Environment, FunctionLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FunctionLoader(_asset),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(template).render(**values)
