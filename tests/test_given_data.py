@@ -262,7 +262,7 @@ def test_without_test_images_it_is_said_once(
     assert "no test images" not in caplog.text
     featx.fit_head(pixels, recipe, out=tmp_path / "run", cache=cache, labels=labels)
     featx.compare(pixels, recipe=recipe, cache=cache, labels=labels, classifiers=["majority"], folds=2, repeats=1)
-    start, end = "The data has no test images, so ", "; --test 0.2 (test=0.2 in Python) sets a fifth of them aside."
+    start, end = "The data has no test images, so ", "; test=0.2 sets a fifth of them aside."
     assert [message for message in caplog.messages if "no test images" in message] == [
         f"{start}the head is scored on validation images only{end}",
         f"{start}classifiers are compared by cross-validation only{end}",

@@ -45,9 +45,7 @@ def survey(dataset: Dataset, *, folders: bool) -> None:
 
 def warn_of_no_test(consequence: str) -> None:
     """Warn that data has no test images, what follows from it, and how to get some."""
-    log.warning(
-        "The data has no test images, so %s; --test 0.2 (test=0.2 in Python) sets a fifth of them aside.", consequence
-    )
+    log.warning("The data has no test images, so %s; --test 0.2 sets a fifth of them aside.", consequence)
 
 
 def summary(dataset: Dataset) -> str:

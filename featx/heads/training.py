@@ -139,10 +139,11 @@ def balanced_weights(labels: NDArray[np.int64], classes: int) -> NDArray[np.floa
     after King and Zeng, "Logistic regression in rare events data", Political Analysis 9 (2001), 137-163.
 
     Args:
-        labels: (n,) class indices of the training images, at least one of each class.
-        classes: Number of classes.
+        labels: (n,) class indices of the training images.
+        classes: Number of classes; one may have no images, if all of them were skipped.
     """
-    return (len(labels) / (classes * np.bincount(labels, minlength=classes))).astype(np.float32)
+    counts = np.maximum(np.bincount(labels, minlength=classes), 1)
+    return (len(labels) / (classes * counts)).astype(np.float32)
 
 
 class KerasLoop:

@@ -253,6 +253,7 @@ def test_balanced_weights_are_those_of_scikit_learn() -> None:
     assert weights.dtype == np.float32
     np.testing.assert_allclose(weights, expected, rtol=1e-6)
     assert weights[labels].sum() == pytest.approx(len(labels))
+    assert np.isfinite(balanced_weights(labels, 4)).all()
 
 
 @pytest.fixture(scope="module")
