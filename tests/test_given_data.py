@@ -170,6 +170,13 @@ def test_images_without_a_class_are_refused_where_one_is_needed(
         featx.compare(pixels, recipe=recipe, cache=cache, labels=[None, *labels[1:]])
 
 
+def test_sentences_about_images_in_memory_name_no_folder(pixels: NDArray[np.uint8], tmp_path: Path) -> None:
+    dataset = featx.read_data(pixels, labels=["a"] * len(pixels))
+    assert repr(dataset) == f"<Dataset: {N} images in memory, 1 class>"
+    with pytest.raises(DataError, match="training images of at least two classes in the images in memory, found a;"):
+        featx.fit_head(dataset, out=tmp_path / "run")
+
+
 def test_a_head_needs_the_class_of_each_image(
     pixels: NDArray[np.uint8], labels: list[str], recipe: Recipe, cache: Path, tmp_path: Path
 ) -> None:
@@ -221,7 +228,8 @@ def test_an_empty_cell_of_arrow_is_no_class(pixels: NDArray[np.uint8]) -> None:
 
 
 def test_numbers_of_numpy_say_how_a_test_split_is_made(pixels: NDArray[np.uint8], labels: list[str]) -> None:
-    test = featx.read_data(pixels, labels=labels, test=np.float32(0.25), split_seed=np.int64(3)).test
+    numbers: dict[str, Any] = {"test": np.float32(0.25), "split_seed": np.int64(3)}
+    test = featx.read_data(pixels, labels=labels, **numbers).test
     assert test is not None
     assert json.dumps(test.to_json()) == '{"share": 0.25, "seed": 3}'
 
@@ -240,6 +248,14 @@ def test_nothing_is_set_aside_of_images_to_predict(
     with caplog.at_level("INFO", "featx"):
         assert len(featx.predict(run.run, few, cache=cache).rows) == 2
     assert "Set aside" not in caplog.text
+
+
+def test_no_images_at_all_are_refused(run: FitResult, cache: Path) -> None:
+    for verb in (featx.predict, featx.search):
+        with pytest.raises(
+            DataError, match="Expected images, folders or manifests, received none; pass at least one"
+        ):
+            verb(run.run, [], cache=cache)
 
 
 def test_a_path_that_is_there_twice_has_one_label(files: list[Path]) -> None:

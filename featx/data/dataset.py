@@ -63,11 +63,26 @@ class Dataset(Shown):
     classes: tuple[str, ...]
     test: HeldOutTest | None = None
 
+    @property
+    def name(self) -> str:
+        """The name of the data's folder, or `images in memory`."""
+        return "images in memory" if self._in_memory else self.root.name
+
+    @property
+    def place(self) -> str:
+        """Where the images are, for a sentence: their folder, or `the images in memory`."""
+        return "the images in memory" if self._in_memory else str(self.root)
+
+    @property
+    def _in_memory(self) -> bool:
+        return any(item.pixels is not None for item in self.items)
+
     def headline(self) -> str:
         """Return `306 images of xrays, 4 classes, a share of 0.2 for testing`."""
         classes = len(self.classes)
         aside = f", a share of {self.test.share:g} for testing" if self.test else ""
-        return f"{images(len(self.items))} of {self.root.name}, {classes} class{'es' * (classes != 1)}{aside}"
+        where = "in memory" if self._in_memory else f"of {self.root.name}"
+        return f"{images(len(self.items))} {where}, {classes} class{'es' * (classes != 1)}{aside}"
 
     def overview(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
         """Return the number of images by class and split."""
@@ -117,14 +132,14 @@ def check_for_fit(dataset: Dataset, validation: float) -> None:
     train = {label: n for label, n in counts.get("train", {}).items() if n}
     if len(train) < 2:
         raise DataError(
-            f"Expected training images of at least two classes in {dataset.root}, found "
+            f"Expected training images of at least two classes in {dataset.place}, found "
             f"{first_few(list(train)) or 'none'}; add a folder or label for each class."
         )
     for split in ("val", "test"):
         unknown = [label for label, n in counts.get(split, {}).items() if n and label not in train]
         if unknown:
             raise DataError(
-                f"Expected in split {split} of {dataset.root} only classes that have training images, found "
+                f"Expected in split {split} of {dataset.place} only classes that have training images, found "
                 f"{first_few(unknown)}; add training images of these classes or remove their images."
             )
     if "val" in counts or validation == 0:

@@ -125,9 +125,16 @@ def check_weights(space: FeatureSpace, expected: str, model: str) -> None:
     )
 
 
-def read_new(images: Any, on_error: OnError = "fail") -> Dataset:
-    """List new images, see `read_paths`; with `skip`, files that a manifest lists and that do not exist are kept."""
-    return read_paths(images, missing="keep" if on_error == "skip" else "fail")
+def read_new(images: Any, on_error: OnError = "fail", *, least: int = 1) -> Dataset:
+    """List new images, see `read_paths`; with `skip`, files that a manifest lists and that do not exist are kept.
+
+    Raises:
+        DataError: There are fewer than `least` images, or what `read_paths` says.
+    """
+    dataset = read_paths(images, missing="keep" if on_error == "skip" else "fail")
+    if len(dataset.items) < least:
+        raise DataError("Expected images, folders or manifests, received none; pass at least one.")
+    return dataset
 
 
 def extract_new(

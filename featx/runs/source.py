@@ -225,7 +225,7 @@ def data_source(extraction: Extraction) -> Source:
     images = sorted(extraction.images, key=lambda image: (image.digest, image.item.id))
     in_memory = any(image.item.pixels is not None for image in images)
     return Source(
-        name="images in memory" if in_memory else extraction.dataset.root.name,
+        name=extraction.dataset.name,
         layer="backbone",
         feature_set=extraction.space.plain.id,
         table=extraction.table_of(images),

@@ -84,7 +84,7 @@ class Fits:
             check_to_fit(self.dataset, recipe, self.engine)
             if not (self.dataset.split("test") or self.dataset.split("val") or recipe.fit.validation):
                 raise DataError(
-                    f"Expected a split test in {self.dataset.root}, or images held out for validation, found "
+                    f"Expected a split test in {self.dataset.place}, or images held out for validation, found "
                     "neither; add a folder test, or set fit.validation above 0."
                 )
         networks = {(one.backbone.name, one.backbone.weights) for one in recipes}
