@@ -87,12 +87,16 @@ class Predictions(Shown):
         """
         return frame(self.columns())
 
-    def write(self, path: Path) -> Path:
-        """Write a CSV file with a row for each image, see `columns`; probabilities have six digits."""
+    def write(self, path: str | Path) -> Path:
+        """Write a CSV file with a row for each image, see `columns`; probabilities have six digits.
+
+        Raises:
+            StoreError: The file cannot be written.
+        """
         columns = self.columns()
         for name in self.classes:
             columns[f"p_{name}"] = [f"{p:.6g}" for p in columns[f"p_{name}"]]
-        return write_csv(path, list(columns), zip(*columns.values(), strict=True))
+        return write_csv(Path(path), list(columns), zip(*columns.values(), strict=True))
 
     def columns(self) -> dict[str, Sequence[Any]]:
         """Return a table of the predictions by column.

@@ -104,7 +104,7 @@ def test_a_manifest_with_or_without_labels(fitted: FitResult, data: Path, cache:
 
 def test_the_csv_says_the_same(fitted: FitResult, data: Path, cache: Path, tmp_path: Path) -> None:
     found = predict(fitted.run, [data / "test"], cache=cache)
-    found.write(tmp_path / "out" / "predictions.csv")
+    found.write(str(tmp_path / "out" / "predictions.csv"))
     table = read_table(tmp_path / "out" / "predictions.csv")
     assert list(table[0]) == ["path", "label", *(f"p_{name}" for name in CLASSES)]
     for row, line in zip(found.rows, table, strict=True):
@@ -182,16 +182,16 @@ def test_images_in_memory_are_and_data_frames_are_in_their_order(fitted: FitResu
 
 
 @pytest.mark.parametrize(
-    ("paths", "kind"),
+    ("paths", "received"),
     [
-        (3, "int"),
-        (b"x.png", "bytes"),
-        ([b"x.png"], "list"),
-        ([1, 2], "list"),
-        ({"x.png": 1}, "dict"),
+        (3, "a value of type int; pass a list"),
+        (b"x.png", "a value of type bytes; pass a list"),
+        ([b"x.png"], "a list with a value of type bytes; pass texts or paths alone"),
+        ([1, 2], "a list with a value of type int; pass texts or paths alone"),
+        ({"x.png": 1}, "a value of type dict; pass a list"),
     ],
 )
-def test_what_is_no_path_is_refused_in_one_sentence(fitted: FitResult, paths: Any, kind: str) -> None:
+def test_what_is_no_path_is_refused_in_one_sentence(fitted: FitResult, paths: Any, received: str) -> None:
     with pytest.raises(
         UsageError, match=rf"^Expected paths of images.* received a value of type {kind}; pass a list"
     ):
