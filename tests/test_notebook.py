@@ -47,7 +47,7 @@ def test_the_notebook_runs(tmp_path: Path) -> None:
     assert min(map(float, accuracies)) > 0.6
     assert re.search(r"test (\d+)/30 = ", text)
     assert "90 images by t-SNE" in text
-    assert "3 queries, 3 nearest of 120 images of run" in text
+    assert "run: 3 queries, 3 nearest of 120 images" in text
     pages = shown(notebook, "text/html")
     assert pages.count("data:image/") >= 9  # the neighbours
     results = tmp_path / "featx-notebook"

@@ -51,7 +51,7 @@ class SearchResult(Shown):
     def headline(self) -> str:
         """Return what was searched for what, in one line."""
         queries = f"{len(self.results):,} quer{'y' if len(self.results) == 1 else 'ies'}"
-        return f"{queries}, {self.k:,} nearest of {images(self.n)} of {self.name}, {self.layer} features"
+        return f"{self.name}: {queries}, {self.k:,} nearest of {images(self.n)}, {self.layer} features"
 
     def _repr_html_(self) -> str:
         """Return thumbnails of a few neighbours of the first queries, for a notebook."""

@@ -215,3 +215,8 @@ def test_a_recipe_needs_only_a_backbone() -> None:
     recipe = Recipe(backbone=BackbonePart(name="vgg16"))
     assert (recipe.images.size, recipe.preprocess.mode, recipe.views.count) == (224, "imagenet", 1)
     assert recipe.head.layers == ()
+
+
+def test_a_recipe_shows_what_differs_from_the_defaults() -> None:
+    recipe = Recipe.model_validate({"name": "a", "backbone": {"name": "vgg16", "pooling": "avg"}, "fit": {"seed": 3}})
+    assert repr(recipe) == "Recipe(backbone=BackbonePart(name='vgg16', pooling='avg'), name='a', fit=FitPart(seed=3))"

@@ -257,7 +257,7 @@ def test_the_table_the_json_and_the_frame_say_the_same(
 
 def test_the_result_is_short_where_it_is_shown(fitted: FitResult, data: Path, cache: Path) -> None:
     found = search(fitted.run, data, k=20, cache=cache)
-    assert repr(found) == "<SearchResult: 24 queries, 20 nearest of 24 images of run, penultimate features>"
+    assert repr(found) == "<SearchResult: run: 24 queries, 20 nearest of 24 images, penultimate features>"
 
 
 def test_files_that_cannot_be_written_do_not_lose_the_result(
