@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 SHOWN, OPEN = 24, 4
 # Classes whose probabilities are shown for each of them.
 SHOWN_CLASSES = 3
+CHOSEN = (
+    "The validation images chose the epoch, so the validation accuracy and loss are a little too good. The test "
+    "images took no part in it."
+)
 # Epochs in a table, about.
 EPOCHS = 1000
 # A confusion matrix of more classes is wider than a page.
@@ -214,7 +218,10 @@ def curves_section(opened: OpenedRun) -> Section:
     )
     figure = drawing(lambda: _curves(history), opened.id("curves"), _curves_alt(history), caption)
     stopping = opened.run.stopping
-    words = [] if stopping is None else [Text(f"{stopping[0].upper()}{stopping[1:]}.")]
+    sentences = [] if stopping is None else [f"{stopping[0].upper()}{stopping[1:]}."]
+    if opened.run.recipe.fit.patience is not None:
+        sentences.append(CHOSEN)
+    words = [Text(" ".join(sentences))] if sentences else []
     return Section("Training", opened.id("training"), (*words, figure, _epochs(history)))
 
 

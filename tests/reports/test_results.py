@@ -156,6 +156,16 @@ def test_a_loss_that_has_risen_is_said(page: Node, fitted: FitResult, tmp_path: 
     assert sentence.startswith("Validation loss was lowest at epoch 2 of 4 (0.100) and has risen since (0.900)")
 
 
+def test_scores_of_images_that_chose_the_epoch_are_called_too_good(
+    page: Node, fitted: FitResult, tiny_model: Path, root: Path, cache: Path, tmp_path: Path
+) -> None:
+    sentence = "The validation images chose the epoch, so the validation accuracy and loss are a little too good."
+    assert sentence not in page.id("training").text
+    chosen = fit_head(root / "data", small_recipe(tiny_model, {"fit.patience": 1}), out=tmp_path / "run", cache=cache)
+    training = read_page(report(chosen.run, without=SLOW, cache=cache).file).id("training")
+    assert sentence in training.all("p")[0].text
+
+
 def test_paths_are_those_from_here(fitted: FitResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = Path(shutil.copytree(fitted.run, tmp_path / "project" / "run"))
     manifest = read_json(run / "manifest.json")
