@@ -61,8 +61,9 @@ class Predictions(Shown):
 
     def headline(self) -> str:
         """Return how many images were predicted to be of each class, the most frequent first."""
-        counts = Counter(row.label for row in self.rows).most_common(MOST_SHOWN)
-        named = ", ".join(f"{label} {n:,}" for label, n in counts)
+        counts = Counter(row.label for row in self.rows)
+        named = ", ".join(f"{label} {n:,}" for label, n in counts.most_common(MOST_SHOWN))
+        named += ", …" if len(counts) > MOST_SHOWN else ""
         skipped = f"; {len(self.failed):,} skipped" if self.failed else ""
         return f"{images(len(self.rows))}{': ' if named else ''}{named}{skipped}"
 
