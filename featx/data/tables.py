@@ -62,7 +62,7 @@ def read_table(manifest: Path, labelled: bool, chosen: Mapping[str, str]) -> pa.
 
 def is_frame(data: object) -> bool:
     """Tell whether something is a data frame or table of pandas, polars or PyArrow."""
-    return hasattr(data, "columns") and (hasattr(data, "__arrow_c_stream__") or hasattr(data, "iloc"))
+    return (hasattr(data, "__arrow_c_stream__") or hasattr(data, "iloc")) and hasattr(data, "columns")
 
 
 def table_of_frame(frame: Any, labelled: bool, chosen: Mapping[str, str]) -> pa.Table:

@@ -34,8 +34,8 @@ def check_export(path: Path) -> None:
         raise UsageError(f"Expected --export to a file ending in .npz, .parquet or .csv, received {path.name}.")
 
 
-def export_rows(extraction: Extraction, path: Path) -> Path:
-    """Write all rows of an extraction with their images' columns.
+def export_rows(extraction: Extraction, path: str | Path) -> Path:
+    """Write all rows of an extraction with their images' columns, as `featx extract --export` does.
 
     Columns: `id`, `label`, `split`, `group`, `view`, `sha256`, those of the manifest or data frame, and the features:
     `X` in .npz, a list column `features` in .parquet, `x0`, `x1` and so on in .csv. Numbers stay numbers, and dates
@@ -43,11 +43,16 @@ def export_rows(extraction: Extraction, path: Path) -> Path:
     column that has the name of another gets `extra_` before it. The features go through memory a thousand rows at a
     time.
 
+    Args:
+        extraction: What `featx.extract` returned.
+        path: A file ending in .npz, .parquet or .csv.
+
     Raises:
         UsageError: The file's ending names no known format.
         StoreError: The file cannot be written.
         ResourcesError: It does not fit onto the disk.
     """
+    path = Path(path)
     check_export(path)
     ending = path.suffix.lower()
     size = (BYTES_OF_TEXT if ending == ".csv" else 4) * extraction.dim * extraction.rows

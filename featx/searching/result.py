@@ -108,7 +108,7 @@ class SearchResult(Shown):
         Raises:
             StoreError: It cannot be written.
         """
-        return write_text(Path(path), page(f"Nearest images in {self.name}", self._strips()))
+        return write_text(Path(path), page(f"{self.name}: nearest images", self._strips()))
 
     def _strips(self) -> Strips:
         which = "" if self.split == "all" else f"split {self.split}, "

@@ -64,7 +64,7 @@ class Sweep(Shown):
 
     def headline(self) -> str:
         """Return how many fits there are and what they say."""
-        return f"{len(self.points)} fits in {self.out}. {self.conclusion()}"
+        return f"{self.out}: {len(self.points)} fit{'s' * (len(self.points) != 1)}. {self.conclusion()}"
 
     def overview(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
         """Return the mean accuracy of each combination of values, and its spread over the seeds."""

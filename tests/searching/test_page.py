@@ -45,7 +45,7 @@ def cells_of(page: Node) -> list[Node]:
 def test_the_page_shows_queries_and_neighbours_in_their_order(data: Path, tmp_path: Path) -> None:
     result = result_of(data)
     page = read_page(result.write_page(tmp_path / "near.html"))
-    assert page.all("h1")[0].text == "Nearest images in data"
+    assert page.all("h1")[0].text == "data: nearest images"
     assert [node.text for node in page.all("h2")] == [Path(one.query).name for one in result.results]
     cells = cells_of(page)
     flat = [near for one in result.results for near in one.neighbours]
