@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from featx.errors import EngineError, reason_of
+from featx.progress import report_progress
 
 GPU_DEVICES = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 TENSORFLOW_PACKAGES = ("tensorflow", "tensorflow-cpu")
@@ -51,6 +52,7 @@ def load_keras() -> ModuleType:
         EngineError: Keras is already loaded with another backend than TensorFlow, or its own settings stop it.
     """
     if "keras" not in sys.modules:
+        report_progress("loading TensorFlow", 0, 1)
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         # Whatever the user's KERAS_BACKEND and keras.json name.
         with environment(BACKEND, "tensorflow"), _native_stderr_held():
@@ -63,6 +65,7 @@ def load_keras() -> ModuleType:
                 ) from error
             # At the first tensor TensorFlow looks for devices, and writes about them, too.
             keras.ops.convert_to_tensor(0.0)
+        report_progress("loading TensorFlow", 1, 1)
     keras = sys.modules["keras"]
     backend = keras.config.backend()
     if backend != "tensorflow":
