@@ -225,10 +225,11 @@ def check_folder(folder: Path, what: str, marks: Collection[str], earlier: str =
     Raises:
         RunError: It is a file, or holds other things.
     """
-    if not folder.exists():
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    if not nearest.is_dir():
+        raise RunError(f"Expected a folder for the {what}, but {nearest} is a file; choose another {option}.")
+    if nearest != folder:
         return
-    if not folder.is_dir():
-        raise RunError(f"Expected a folder for the {what}, but {folder} is a file; choose another {option}.")
     names = {path.name for path in folder.iterdir() if not path.name.startswith(TEMPORARY)}
     if names and names.isdisjoint(marks):
         raise RunError(

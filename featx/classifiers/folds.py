@@ -74,7 +74,8 @@ def possible_folds(y: NDArray[np.int64], groups: Sequence[str], classes: Sequenc
         )
     allowed = min(wanted, *counts.values())
     if allowed < wanted:
-        log.warning("%d folds are used instead of %d: the smallest class has no more groups.", allowed, wanted)
+        what = "groups" if len(set(groups)) < len(groups) else "images"
+        log.warning("%d folds are used instead of %d: the smallest class has no more %s.", allowed, wanted, what)
     return allowed
 
 

@@ -38,7 +38,9 @@ def _show_info(held: CacheInfo) -> None:
         console.print_table(rows, ("feature set", "of", "rows", "width", "size", "shards"))
     lines = [f"{held.root}: {held.rows:,} rows, {_size(held.bytes)}."]
     if held.networks:
-        lines.append(f"{held.networks} converted networks, {_size(held.network_bytes)}.")
+        lines.append(
+            f"{held.networks} converted network{'s' if held.networks > 1 else ''}, {_size(held.network_bytes)}."
+        )
     if held.known_files:
         lines.append(f"{held.known_files:,} image files in the stat cache, {_size(held.known_files_bytes)}.")
     if held.set_aside or held.leftovers:

@@ -79,6 +79,10 @@ def command(
         setting or [],
     )
     fixed, grid = _split(wanted)
+    if not grid:
+        raise UsageError(
+            "Expected values to try, such as --batch-size 8,16 or --set fit.patience=5,20, received none."
+        )
     choice = features.choice()
     weights = choice.pop("weights")
     base = with_fields(recipe_to_fit(features.recipe, head, choice), fixed)

@@ -113,7 +113,11 @@ class Source:
             raise UsageError(f"Expected the split {', '.join(SPLITS)} or all, received {split!r}.")
         index = np.array([i for i, name in enumerate(self.table.splits) if split in ("all", name)], np.int64)
         if not len(index):
-            raise DataError(f"{self.name} has no images of the split {split!r}; choose another --split.")
+            there = " and ".join(name for name in SPLITS if name in self.table.splits)
+            way = ", or set a fifth of the data aside with --test 0.2" if split == "test" else ""
+            raise DataError(
+                f"{self.name} has no images of the split {split!r}, only of {there}; choose another split{way}."
+            )
         return self.take(index)
 
     def take(self, index: NDArray[np.int64]) -> Source:

@@ -55,7 +55,9 @@ def points_of(
     """Return every combination of values with every seed, each recipe validated; for `weights` see `weights_of`."""
     grid = {field: _listed(field, values) for field, values in tried.items()}
     if not grid or not seeds or not all(grid.values()):
-        raise UsageError("Expected values to try and at least one seed, such as 3 seeds and fit.batch_size=8,16.")
+        raise UsageError(
+            'Expected values to try and at least one seed, such as grid={"fit.batch_size": [8, 16]} and seeds=3.'
+        )
     for field, values in grid.items():
         repeated = [value for number, value in enumerate(values) if value in values[:number]]
         if repeated:

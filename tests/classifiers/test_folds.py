@@ -42,7 +42,7 @@ def test_folds_are_lowered_to_the_groups_of_the_smallest_class(caplog: pytest.Lo
     groups = [f"a{i}" for i in range(10)] + [f"b{i // 2}" for i in range(8)]
     with caplog.at_level(logging.WARNING, "featx"):
         assert possible_folds(y, groups, ("a", "b"), 5) == 4
-    assert "4 folds are used instead of 5" in caplog.text
+    assert "4 folds are used instead of 5: the smallest class has no more groups." in caplog.text
     assert possible_folds(y, groups, ("a", "b"), 3) == 3
     with pytest.raises(DataError, match=r"at least 3 groups .* found fewer for b \(2\)"):
         possible_folds(y, [*groups[:10], *["b1"] * 4, *["b2"] * 4], ("a", "b"), 5)

@@ -231,6 +231,7 @@ def test_predict_refuses_other_weights_with_exit_4(
         (["extract", "nowhere", "--colour", "red"], 2, "No such option"),
         (["fit-head", "nowhere", "--recipe", "covid4-vgg16"], 2, "--out"),
         (["fit-head", "nowhere", "--recipe", "missing.toml", "--out", "run"], 1, "missing.toml"),
+        (["sweep", "nowhere", "--out", "sweep"], 2, "such as --batch-size 8,16"),
         (["predict", "nowhere", "x.png"], 1, "does not exist"),
         (["visualize", "nowhere"], 1, "nowhere"),
         (["visualize", "."], 2, "pass one with --out"),

@@ -77,6 +77,8 @@ def test_a_run_does_not_go_onto_a_file(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("")
     with pytest.raises(RunError, match=r"Expected a folder for the run, but .*run is a file; choose"):
         check_out(tmp_path / "run")
+    with pytest.raises(RunError, match=r"Expected a folder for the run, but .*run is a file; choose"):
+        check_out(tmp_path / "run" / "below" / "it")
 
 
 def test_a_run_that_was_interrupted_may_be_replaced(run: Path) -> None:

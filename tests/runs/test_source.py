@@ -115,7 +115,7 @@ def test_a_split_keeps_all_columns_of_its_images(fitted: FitResult, cache: Path)
     assert test.predicted is not None
     assert found.predicted is not None
     assert test.predicted.labels == tuple(found.predicted.labels[place] for place in places)
-    with pytest.raises(DataError, match="run has no images of the split 'val'"):
+    with pytest.raises(DataError, match="run has no images of the split 'val', only of train and test; choose"):
         found.of_split("val")
     with pytest.raises(UsageError, match="received 'tset'"):
         found.of_split("tset")
