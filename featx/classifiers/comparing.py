@@ -21,8 +21,8 @@ from featx.classifiers.nested_cv import HeldOutResult, Rows, evaluate
 from featx.classifiers.pixels import pixel_rows
 from featx.classifiers.ranking import EvaluationData, head_probabilities, rank
 from featx.data import first_few, warn_of_no_test
-from featx.errors import DataError, UsageError
-from featx.features import Choice, OnError
+from featx.errors import DataError, UntrustedError, UsageError
+from featx.features import Choice, OnError, in_two_splits
 from featx.limits import Pace
 from featx.progress import Progress, report_progress, reports_progress
 from featx.recipes import FeatureSpec
@@ -105,6 +105,7 @@ def compare(
     Raises:
         UsageError: An unknown classifier, or numbers out of range.
         DataError: Too few groups in a class, an image without a class, or a test class without training images.
+        UntrustedError: A group, or an image with the same bytes, is both for training and for testing.
         FeatxError: What `extract` or reading a run raises.
     """
     start = time.perf_counter()
@@ -183,6 +184,8 @@ def _task(source: Source, names: Sequence[str] | None, store: Store) -> Task:
             f"images, in {source.name}, found {first_few(classes) or 'none'}"
             f"{f' and test images of {first_few(untrained)}' if untrained else ''}; add training images."
         )
+    groups = source.group_ids()
+    _refuse_leaks(source, groups)
     chosen = find_classifiers(names)
     if names is None and len(train) > MANY:
         log.warning(
@@ -206,7 +209,21 @@ def _task(source: Source, names: Sequence[str] | None, store: Store) -> Task:
             len(labels),
         )
     y = np.array([classes.index(label) for label in labels], np.int64)
-    return Task(source, train, test, classes, y, source.group_ids(), chosen, rows)
+    return Task(source, train, test, classes, y, groups, chosen, rows)
+
+
+def _refuse_leaks(source: Source, groups: Sequence[str]) -> None:
+    """Check that no group, and no image with the same bytes, is both for training and for testing."""
+    parts = ["test" if split == "test" else "training" for split in source.table.splits]
+    if leaks := in_two_splits(parts, groups):
+        one, two = leaks[0]
+        ids = source.table.ids
+        raise UntrustedError(
+            "Expected every group, and images with the same bytes, either for training or for testing, but "
+            f"{len(leaks)} {'is' if len(leaks) == 1 else 'are'} in both parts, such as {ids[one]} in {parts[one]} "
+            f"and {ids[two]} in {parts[two]}; results on such a test split cannot be trusted, so keep each in one "
+            "split, or let featx divide the images of a manifest (--split-column none --test 0.2)."
+        )
 
 
 def _labels(source: Source) -> tuple[str, ...]:

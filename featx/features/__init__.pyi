@@ -11,6 +11,7 @@ from .export import export_rows as export_rows
 from .extraction import Extraction as Extraction
 from .extraction import extract as extract
 from .extraction import extract_dataset as extract_dataset
+from .extraction import in_two_splits as in_two_splits
 from .extraction import row_keys as row_keys
 from .extraction import warn_of_two_labels as warn_of_two_labels
 from .hashing import WORKERS as WORKERS

@@ -186,6 +186,7 @@ def extract(
     dataset = read_data(data, missing="keep" if on_error == "skip" else "fail", **data_choice(choice))
     extraction = extract_dataset(dataset, spec, cache=cache, engine=engine, batch_size=batch_size, on_error=on_error)
     warn_of_two_labels(extraction.images)
+    _warn_of_groups_in_two_splits(extraction.dataset)
     return extraction
 
 
@@ -268,6 +269,31 @@ def warn_of_two_labels(images: Iterable[Image]) -> None:
             one.item.label,
             two.item.id,
             two.item.label,
+            extra={"subject": SURVEY},
+        )
+
+
+def in_two_splits(splits: Sequence[str], identities: Sequence[str | None]) -> list[tuple[int, int]]:
+    """Return the numbers of two images of each identity, such as a group, of which images are in two splits."""
+    first: dict[str, int] = {}
+    pairs: dict[str, tuple[int, int]] = {}
+    for number, identity in enumerate(identities):
+        if identity is not None and splits[first.setdefault(identity, number)] != splits[number]:
+            pairs.setdefault(identity, (first[identity], number))
+    return list(pairs.values())
+
+
+def _warn_of_groups_in_two_splits(dataset: Dataset) -> None:
+    items = dataset.items
+    pairs = in_two_splits([item.split for item in items], [item.group for item in items])
+    if pairs:
+        one, two = (items[number] for number in pairs[0])
+        log.warning(
+            "Groups have images in two splits (%d), such as %s in %s and %s; featx fit-head refuses such data.",
+            len(pairs),
+            one.group,
+            one.split,
+            two.split,
             extra={"subject": SURVEY},
         )
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from featx.data import DataChoice, Dataset, check_for_fit, read_data
 from featx.errors import RecipeError, UntrustedError
-from featx.features import Extraction, Image, OnError, SpacePair, extract_dataset, row_keys
+from featx.features import Extraction, Image, OnError, SpacePair, extract_dataset, in_two_splits, row_keys
 from featx.heads.engines import FitEngine, Fitter, check_engine, make_fitter
 from featx.heads.estimates import PacedBatches, check_fit_memory
 from featx.heads.head import Head, check_output
@@ -144,23 +144,16 @@ def refuse_leaks(images: Sequence[Image]) -> None:
 
 def _refuse(images: Sequence[Image], what: str, identity: Callable[[Image], str | None]) -> None:
     """Check that no two images with the same identity are in different splits."""
-    first: dict[str, Image] = {}
-    leaks: dict[str, tuple[Image, Image]] = {}
-    for image in images:
-        name = identity(image)
-        if name is None:
-            continue
-        other = first.setdefault(name, image)
-        if other.item.split != image.item.split:
-            leaks.setdefault(name, (other, image))
+    leaks = in_two_splits([image.item.split for image in images], [identity(image) for image in images])
     if not leaks:
         return
-    one, two = next(iter(leaks.values()))
+    one, two = (images[number] for number in leaks[0])
     example = f"group {one.item.group!r}" if what == "group" else "the same image"
     raise UntrustedError(
         f"Expected every {what} in one split only, but {len(leaks)} {'is' if len(leaks) == 1 else 'are'} in two: "
         f"{example} is {one.item.id} in {one.item.split} and {two.item.id} in {two.item.split}; results on such a "
-        f"test split cannot be trusted, so keep each {what} in one split."
+        f"test split cannot be trusted, so keep each {what} in one split, or let featx divide the images of a "
+        "manifest (--split-column none --test 0.2)."
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from comparison_data import TEST, TRAIN, drawn, write_run
+from comparison_data import TEST, TRAIN, drawn, split_names, write_run
 from pipeline_data import small_data, small_recipe
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 import featx
 from featx.classifiers import Comparison, compare
 from featx.cli import app
-from featx.errors import DataError, UsageError
+from featx.errors import DataError, UntrustedError, UsageError
 from featx.runs import FitResult, fit_head
 
 pytestmark = pytest.mark.slow
@@ -122,6 +122,19 @@ def test_images_of_a_group_are_never_on_both_sides(tmp_path: Path) -> None:
     )
     assert 0 <= one <= 0.75
     assert 0.9 <= other <= 1
+
+
+def test_a_group_on_both_sides_of_the_test_split_is_refused(tmp_path: Path) -> None:
+    X, y = drawn(40, 4)
+    groups = [f"p{i // 2}" for i in range(40)]
+    inside = write_run(tmp_path / "inside", X, y.tolist(), split_names(30, 10), groups)
+    across = write_run(tmp_path / "across", X, y.tolist(), split_names(29, 11), groups)
+    # Groups that are divided between train and val are none here: both are for training.
+    assert compare(inside, classifiers=["knn"], folds=2, repeats=1, cache=inside.parent / "cache").row("knn").test
+    with pytest.raises(
+        UntrustedError, match=r"but 1 is in both parts, such as 2[89]\.png in .* one split, or let featx"
+    ):
+        compare(across, classifiers=["knn"], cache=across.parent / "cache")
 
 
 def test_penultimate_features_come_with_a_note(place: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -489,6 +489,19 @@ def test_a_sequential_model_is_a_backbone_too(data: Path, tmp_path: Path, recipe
     np.testing.assert_allclose(table.X, expected, rtol=1e-5, atol=1e-6)
 
 
+def test_a_group_in_two_splits_is_named(
+    first: tuple[Path, Path], tmp_path: Path, recipe: Recipe, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = [next((first[0] / split).rglob("*.*")) for split in ("train", "test")]
+    rows = [f"{file},a,{split},{{}}" for file, split in zip(files, ("train", "test"), strict=True)]
+    table = tmp_path / "table.csv"
+    for groups, said in ((("p", "q"), False), (("p", "p"), True)):
+        lines = [row.format(group) for row, group in zip(rows, groups, strict=True)]
+        table.write_text("\n".join(["path,label,split,group", *lines]))
+        extract(table, recipe, cache=first[1])
+        assert ("two splits (1), such as p in train and test; featx fit-head refuses" in caplog.text) is said
+
+
 def test_an_image_under_two_labels_is_named(
     first: tuple[Path, Path], tmp_path: Path, recipe: Recipe, caplog: pytest.LogCaptureFixture
 ) -> None:
