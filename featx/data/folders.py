@@ -89,7 +89,7 @@ def search_labelled(root: Path, listing: Listing) -> None:
         check_class_folders(root, names)
         _search_classes(str(root), "", "train", listing)
     if not any(item.split == "train" for item in listing.items):
-        raise DataError(f"Expected images for training in {root}, found none; {ENDINGS_TEXT}")
+        raise DataError(f"Expected images for training in {root}, found {_none_but(listing.others)}")
 
 
 def search_unlabelled(folder: Path, listing: Listing) -> None:
@@ -97,13 +97,20 @@ def search_unlabelled(folder: Path, listing: Listing) -> None:
     prefix = "" if folder == Path() else f"{readable(folder.as_posix()).rstrip('/')}/"
     files = sorted(listing.files(str(folder.absolute()), prefix, top=True), key=lambda file: file[1])
     if not listing.add(files, None, "test"):
-        raise DataError(f"Expected images in the folder {folder}, found none; {ENDINGS_TEXT}")
+        raise DataError(f"Expected images in the folder {folder}, found {_none_but(listing.others)}")
 
 
 def is_folder(path: Path) -> bool:
     """Tell whether a path is a folder; raises DataError if there is nothing, or it may not be read."""
     with _reading(path):
         return stat.S_ISDIR(path.stat().st_mode)
+
+
+def _none_but(others: Sequence[str]) -> str:
+    """The end of a sentence that says that there is no image, and which other files there are."""
+    beside = f" among {len(others)} file{'s' * (len(others) != 1)} ({first_few(others)})" if others else ""
+    dicom = any(name.lower().endswith((".dcm", ".dicom")) for name in others)
+    return f"none{beside}; {'convert DICOM to PNG first; ' * dicom}{ENDINGS_TEXT}"
 
 
 def _is_image(name: str) -> bool:

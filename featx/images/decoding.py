@@ -77,6 +77,14 @@ _FORMATS: tuple[tuple[str, re.Pattern[bytes], type[ImageFile]], ...] = (
     ("WebP", re.compile(rb"RIFF.{4}WEBP", re.DOTALL), WebPImageFile),
     ("GIF", re.compile(rb"GIF8[79]a"), GifImageFile),
 )
+# What people have, too, and must convert first.
+_OTHERS: tuple[tuple[str, re.Pattern[bytes]], ...] = (
+    ("DICOM", re.compile(rb".{128}DICM", re.DOTALL)),
+    ("HEIC", re.compile(rb".{4}ftyp(hei|hev|mif1|msf1)", re.DOTALL)),
+    ("AVIF", re.compile(rb".{4}ftypavi", re.DOTALL)),
+    ("JPEG 2000", re.compile(rb"\0\0\0\x0cjP  \r\n|\xff\x4f\xff\x51")),
+    ("PDF", re.compile(rb"%PDF-")),
+)
 
 
 def read_bytes(path: Path, name: str) -> bytes:
@@ -191,6 +199,9 @@ def _reader(data: bytes, name: str) -> tuple[str, type[ImageFile]]:
         if signature.match(data):
             return kind, reader
     kinds = ", ".join(kind for kind, _, _ in _FORMATS)
+    for kind, signature in _OTHERS:
+        if signature.match(data):
+            raise ImageError(name, f"is {kind}, which must be converted first, for example to PNG")
     raise ImageError(name, f"is not an image that featx reads ({kinds})")
 
 

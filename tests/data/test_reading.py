@@ -239,12 +239,16 @@ def test_images_beside_class_folders_are_named(tmp_path: Path, notices: pytest.L
     [
         ([], r"Expected a folder for each class in .*, found none; put the images into <class>/ folders"),
         (["a.png", "b.png"], r"found 2 images without one; move them into <class>/ folders or list them"),
-        (["x/a.txt"], r"Expected images for training in .*, found none; the endings of images are \.jpg"),
+        (["x/a.txt"], r"in .*, found none among 1 file \(x/a\.txt\); the endings of images are \.jpg"),
+        (
+            ["x/a.dcm", "y/b.DCM"],
+            r"none among 2 files \(x/a\.dcm, y/b\.DCM\); convert DICOM to PNG first; the endings",
+        ),
         (
             ["train/a.png"],
             r"class in .*train, found 1 image without one; .*; if train is a class here, rename",
         ),
-        (["train/x/a.txt", "test/x/a.png"], r"Expected images for training in .*, found none"),
+        (["train/x/a.txt", "test/x/a.png"], r"Expected images for training in .*, found none among 1 file"),
         (["test/x/a.png"], r"Expected train/ beside test/ in .*, found none; add train/<class>/"),
         (
             ["test_set/x/a.png", "x/a.png"],
