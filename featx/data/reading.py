@@ -119,7 +119,8 @@ def _refuse_choices(choice: DataChoice, kind: str, where: str) -> None:
     for name, value in choice.items():
         if value is not None and name not in ("test", "split_seed"):
             received = f", received {value!r}" if isinstance(value, str) else ""
-            raise UsageError(f"Expected no {name} with {kind}{received}; leave it out, because it is {where}.")
+            option = name if name in ("labels", "groups") else f"--{name.replace('_', '-')}"
+            raise UsageError(f"Expected no {option} with {kind}{received}; leave it out, because it is {where}.")
 
 
 def _in_memory(data: Any, folder: Path, missing: str, choice: DataChoice) -> list[Item]:

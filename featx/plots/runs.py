@@ -27,6 +27,8 @@ def draw_training(
     loss: Sequence[float | None],
     val_loss: Sequence[float | None],
     best: int | None = None,
+    *,
+    dropout: bool = False,
 ) -> Axes:
     """Draw accuracy and loss by epoch side by side in a new figure.
 
@@ -36,14 +38,15 @@ def draw_training(
         loss: Training loss in nats, likewise.
         val_loss: Validation loss in nats, likewise.
         best: The place, from 0, of the epoch with the lowest validation loss, which is marked; None to mark none.
+        dropout: Whether training values were measured with dropout, which the legend says.
 
     Returns:
         The first Axes.
     """
     left: Axes
     figure, (left, right) = new_figure(9, 3.8, columns=2)
-    draw_curve(accuracy, val_accuracy, "accuracy", left, top=1.0, best=best, legend=False)
-    draw_curve(loss, val_loss, "cross-entropy (nats)", right, best=best, legend=False)
+    draw_curve(accuracy, val_accuracy, "accuracy", left, top=1.0, best=best, dropout=dropout, legend=False)
+    draw_curve(loss, val_loss, "cross-entropy (nats)", right, best=best, dropout=dropout, legend=False)
     figure.legend(*right.get_legend_handles_labels(), frameon=False, loc="outside lower center", ncols=3)
     return left
 
@@ -56,6 +59,7 @@ def draw_curve(
     *,
     top: float | None = None,
     best: int | None = None,
+    dropout: bool = False,
     legend: bool = True,
 ) -> Axes:
     """Draw one quantity, which is at least 0, by epoch for training and validation; the first epoch is 1.
@@ -69,6 +73,7 @@ def draw_curve(
         ax: Where to draw; by default the Axes of a new figure.
         top: The largest value that is possible; None if there is none.
         best: The place, from 0, of the epoch with the lowest validation loss, which is marked; None to mark none.
+        dropout: Whether training values were measured with dropout, which the legend says.
         legend: Whether to add a legend below; several Axes side by side may share one.
     """
     from matplotlib.ticker import MaxNLocator
@@ -78,7 +83,12 @@ def draw_curve(
         np.array([np.nan if value is None else value for value in values], np.float64)
         for values in (train, validation)
     )
-    axes.plot(*_thinned(fitted), color=COLOURS[0], marker=_marker(fitted), label="training (dropout on)")
+    axes.plot(
+        *_thinned(fitted),
+        color=COLOURS[0],
+        marker=_marker(fitted),
+        label="training (dropout on)" if dropout else "training",
+    )
     if any(value is not None for value in validation):
         look: dict[str, Any] = {"color": COLOURS[5], "linestyle": "--", "marker": _marker(held_out)}
         axes.plot(*_thinned(held_out), label="validation", **look)

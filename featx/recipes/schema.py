@@ -207,6 +207,11 @@ class HeadPart(Part):
             )
         return self
 
+    @property
+    def has_dropout(self) -> bool:
+        """Whether a layer is dropout."""
+        return any(isinstance(layer, DropoutLayer) for layer in self.layers)
+
     def dense_names(self) -> list[str]:
         """Return the names of the dense layers in order; without a name in the recipe, number i is `dense_i`."""
         dense = [layer for layer in self.layers if isinstance(layer, DenseLayer)]

@@ -30,15 +30,17 @@ ALWAYS = (
         "probability of 99 %.",
     ),
     (
-        "Maps.",
-        "The penultimate layer was trained with the labels of the training images. On a map of its features, these "
-        "images are well separated even if new images are not.",
-    ),
-    (
         "Clinical use.",
         "This is not a medical device and gives no diagnosis. The results describe one set of images and say nothing "
         "about other hospitals, devices, patients or years.",
     ),
+)
+
+
+MAPS_OF_HEADS = (
+    "Maps.",
+    "The penultimate layer was trained with the labels of the training images. On a map of its features, these "
+    "images are well separated even if new images are not.",
 )
 
 
@@ -116,6 +118,8 @@ def _extra_columns(opened: OpenedRun) -> list[str]:
 def limits_section(opened: OpenedRun, anchor: str | None = None) -> Section:
     """Return the section of what the results cannot show; `anchor` as in `data_section`."""
     items = [*_test_size(opened), _patients(opened), _sources(opened), *ALWAYS]
+    if opened.run.manifest["head"]["penultimate"] is not None:
+        items.append(MAPS_OF_HEADS)
     if has_random_weights(opened):
         items.insert(0, ("Random weights.", "The backbone was never trained; nothing can be concluded about it."))
     return Section("What these numbers cannot show", anchor or opened.id("limits"), (Points(tuple(items)),))

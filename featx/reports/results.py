@@ -211,12 +211,13 @@ def _picture(opened: OpenedRun, image: RunImage, uri: str | None) -> Picture:
 
 def curves_section(opened: OpenedRun) -> Section:
     """Return the section of accuracy and loss by epoch, as curves and as numbers."""
-    history = opened.run.history
+    history, dropout = opened.run.history, opened.run.recipe.head.has_dropout
     caption = (
         "Accuracy and cross-entropy loss by epoch. Training values are means over the batches "
-        "of an epoch, with dropout. Validation values are measured after each epoch, without dropout."
+        f"of an epoch{', with dropout' * dropout}. Validation values are measured after each epoch"
+        f"{', without dropout' * dropout}."
     )
-    figure = drawing(lambda: _curves(history), opened.id("curves"), _curves_alt(history), caption)
+    figure = drawing(lambda: _curves(history, dropout), opened.id("curves"), _curves_alt(history), caption)
     stopping = opened.run.stopping
     sentences = [] if stopping is None else [f"{stopping[0].upper()}{stopping[1:]}."]
     if opened.run.recipe.fit.patience is not None:
@@ -225,10 +226,10 @@ def curves_section(opened: OpenedRun) -> Section:
     return Section("Training", opened.id("training"), (*words, figure, _epochs(history)))
 
 
-def _curves(history: Sequence[Mapping[str, float | None]]) -> Axes:
+def _curves(history: Sequence[Mapping[str, float | None]], dropout: bool) -> Axes:
     names = ("accuracy", "val_accuracy", "loss", "val_loss")
     accuracy, val_accuracy, loss, val_loss = ([epoch[name] for epoch in history] for name in names)
-    return plots.draw_training(accuracy, val_accuracy, loss, val_loss, best_epoch(val_loss))
+    return plots.draw_training(accuracy, val_accuracy, loss, val_loss, best_epoch(val_loss), dropout=dropout)
 
 
 def _curves_alt(history: Sequence[Mapping[str, float | None]]) -> str:

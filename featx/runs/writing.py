@@ -20,7 +20,7 @@ from featx.features import Extraction, SpacePair, data_digest
 from featx.files import write_csv, write_file, write_json, write_text
 from featx.heads import Epoch, Head, HeadFit, best_epoch, class_indices
 from featx.networks import tensorflow_package
-from featx.recipes import dump_recipe
+from featx.recipes import Recipe, dump_recipe
 from featx.runs.folder import (
     CONFUSION,
     CURVES,
@@ -57,7 +57,7 @@ def write_run(
     write_csv(out / HISTORY, [field.name for field in fields(Epoch)], map(astuple, fit.history))
     _write_predictions(out / PREDICTIONS, fit, logits)
     write_json(out / MANIFEST, _manifest(fit.extraction, head, penultimate, metrics))
-    plots.draw_files([out / CURVES], lambda: _curves(fit.history))
+    plots.draw_files([out / CURVES], lambda: _curves(fit.history, fit.recipe))
     plots.draw_files([out / CONFUSION], lambda: _confusion(out.resolve().name, fit, logits))
 
 
@@ -102,10 +102,12 @@ def _write_predictions(path: Path, fit: HeadFit, logits: Logits) -> None:
     write_csv(path, header, rows())
 
 
-def _curves(history: Sequence[Epoch]) -> Axes:
+def _curves(history: Sequence[Epoch], recipe: Recipe) -> Axes:
     names = ("accuracy", "val_accuracy", "loss", "val_loss")
     accuracy, val_accuracy, loss, val_loss = ([getattr(epoch, name) for epoch in history] for name in names)
-    return plots.draw_training(accuracy, val_accuracy, loss, val_loss, best_epoch(val_loss))
+    return plots.draw_training(
+        accuracy, val_accuracy, loss, val_loss, best_epoch(val_loss), dropout=recipe.head.has_dropout
+    )
 
 
 def _confusion(name: str, fit: HeadFit, logits: Logits) -> Axes:

@@ -20,7 +20,7 @@ def test_a_curve_counts_epochs_from_one() -> None:
 
 
 def test_a_curve_without_validation_is_one_line() -> None:
-    axes = draw_curve([1.0, 0.5], [None, None], "loss")
+    axes = draw_curve([1.0, 0.5], [None, None], "loss", dropout=True)
     (line,) = axes.lines
     np.testing.assert_array_equal(line.get_ydata(), [1.0, 0.5])
     legend = axes.get_legend()
@@ -43,7 +43,7 @@ def test_the_epoch_of_the_lowest_validation_loss_is_marked() -> None:
         np.testing.assert_array_equal(dot.get_xydata(), [[2, value]])
     (legend,) = figure.legends
     shown = [text.get_text() for text in legend.get_texts()]
-    assert shown == ["training (dropout on)", "validation", "lowest validation loss: epoch 2"]
+    assert shown == ["training", "validation", "lowest validation loss: epoch 2"]
     assert left.get_legend() is right.get_legend() is None
 
 

@@ -30,7 +30,7 @@ def test_a_run_is_complete_before_its_pictures(
 
         return draw
 
-    monkeypatch.setattr(plots, "draw_curve", failing("curves", OSError(28, "No space left on device")))
+    monkeypatch.setattr(plots, "draw_training", failing("curves", OSError(28, "No space left on device")))
     monkeypatch.setattr(plots, "draw_confusion", failing("confusion", MemoryError()))
     caplog.clear()
     fit_head(data, recipe, out=out, cache=tmp_path / "cache")
