@@ -138,7 +138,7 @@ def _separation(runs: Sequence[OpenedRun], separation: Sequence[Coefficients]) -
     caption = (
         f"Separation of the classes among the training images ({n} of the first run): silhouette (Rousseeuw 1987, "
         "\N{MINUS SIGN}1 to 1) of the backbone features, of the penultimate features, and on the t-SNE map of the "
-        "penultimate features. The head was trained to separate these images, so the last two values say little "
-        "about new images."
+        "penultimate features, or of the backbone features for a head without a penultimate layer. A penultimate "
+        "layer was trained to separate these images, so its values say little about new images."
     )
     return Table(caption, ("run", *names), rows)
