@@ -11,7 +11,7 @@ from featx.cli import console, options
 from featx.errors import StoreError
 
 if TYPE_CHECKING:
-    from featx.classifiers import ClassifierResult, Comparison
+    from featx.classifiers import Comparison
 
 COMPARING = "How to compare"
 
@@ -111,8 +111,8 @@ def _show(result: Comparison, files: list[str]) -> None:
         f"{len(result.y_test)} test images; {result.layer} features; {result.seconds:.1f} s."
     )
     console.print_lines([summary])
-    header = ("", "folds (95 %)", "test (95 %)", "p", "against best")
-    console.print_table([_cells(result, row) for row in result.rows], header)
+    header, rows = result.overview()
+    console.print_table(rows, header)
     console.print_lines(
         [
             "Accuracy in %. p: corrected resampled t-test over the folds (for the head: McNemar's test on the test",
@@ -120,12 +120,3 @@ def _show(result: Comparison, files: list[str]) -> None:
             *(f"  {path}" for path in files),
         ]
     )
-
-
-def _cells(result: Comparison, row: ClassifierResult) -> tuple[str, ...]:
-    from featx.text import NOTHING, probability
-
-    cv = NOTHING if row.cv is None else row.cv["accuracy"].percent()
-    test = NOTHING if row.test is None else f"{result.correct(row)} = {row.test['accuracy'].percent()}"
-    p_value = "" if row.p_value_vs_best is None else probability(row.p_value_vs_best)
-    return (row.name, cv, test, p_value, row.verdict or NOTHING)

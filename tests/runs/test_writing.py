@@ -21,7 +21,7 @@ def test_a_run_is_complete_before_its_pictures(
     drawn = []
 
     def failing(name: str, error: Exception) -> Callable[..., None]:
-        def draw(*_: object) -> None:
+        def draw(*_: object, **__: object) -> None:
             drawn.append(name)
             # What an interruption here would leave: a whole run, and no picture of the earlier one.
             assert len(read_run(out).images) == 44
