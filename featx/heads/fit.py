@@ -126,8 +126,8 @@ def _check_patience(dataset: Dataset, fit: FitPart) -> None:
     """Check that there are validation images to decide when training stops."""
     if fit.patience is not None and fit.validation == 0 and not dataset.split("val"):
         raise RecipeError(
-            f"Expected validation images for fit.patience (--patience) to decide by, but {dataset.place} has no split "
-            "val and fit.validation is 0; hold out a share (--validation 0.2), add a split val, or set the "
+            f"Expected validation images for fit.patience (--patience) to decide by, but {dataset.place} has no "
+            "split val and fit.validation is 0; hold out a share (--validation 0.2), add a split val, or set the "
             "patience to 0 (--patience 0)."
         )
 
