@@ -157,7 +157,7 @@ def test_a_network_that_preprocesses_itself_gets_pixels(
 ) -> None:
     space = FeatureSpace(shaped(model), find_weights(str(model)), Store(tmp_path / "cache"))
     work = [
-        Work(Image(Item(str(n), Path(str(n)), "a", "train"), digest_of_array(image), image), (0,))
+        Work(Image(Item(str(n), Path(str(n)), "a", "train", pixels=image), digest_of_array(image)), (0,))
         for n, image in enumerate(images)
     ]
     assert compute(work, space, PixelNetwork(), "fail") == {}
