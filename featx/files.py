@@ -169,12 +169,12 @@ def write_failure(error: OSError, root: Path, kept: int | None = None) -> StoreE
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         rows = "" if kept is None else f"{kept} rows are kept; "
         return StoreError(
-            f"no space left to write the cache at {root} ({error.strerror}); {rows}free some space "
-            "or use --cache DIR/FEATX_CACHE and run the same command again"
+            f"No space is left to write the cache at {root} ({error.strerror}); {rows}free some space, or choose "
+            "another cache (--cache or FEATX_CACHE), and run the same command again."
         )
     return StoreError(
-        f"the cache at {root} cannot be written ({error.strerror or error}); "
-        "make it writable or use --cache DIR/FEATX_CACHE"
+        f"The cache at {root} cannot be written ({error.strerror or error}); make it writable, or choose another one "
+        "(--cache or FEATX_CACHE)."
     )
 
 
@@ -186,8 +186,8 @@ def names_in(folder: Path) -> list[str]:
         return []
     except OSError as error:
         raise StoreError(
-            f"the cache folder {folder} cannot be read ({error.strerror}); "
-            "make it readable or use --cache DIR/FEATX_CACHE"
+            f"The cache's folder {folder} cannot be read ({error.strerror}); make it readable, or choose another "
+            "cache (--cache or FEATX_CACHE)."
         ) from error
 
 
@@ -223,11 +223,16 @@ def check_folder(folder: Path, what: str, marks: Collection[str], earlier: str =
         option: The option that chooses the folder.
 
     Raises:
-        RunError: It is a file, or holds other things.
+        RunError: It is a file, may not be written, or holds other things.
     """
     nearest = next(path for path in (folder, *folder.parents) if path.exists())
     if not nearest.is_dir():
         raise RunError(f"Expected a folder for the {what}, but {nearest} is a file; choose another {option}.")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise RunError(
+            f"Expected a folder for the {what} that may be written, but {nearest} may only be read; choose another "
+            f"{option}."
+        )
     if nearest != folder:
         return
     names = {path.name for path in folder.iterdir() if not path.name.startswith(TEMPORARY)}

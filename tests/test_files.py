@@ -37,8 +37,8 @@ except StoreError as error:
     print(error)
 """
     message = finish(start(script, tmp_path))
-    assert message.startswith("no space left to write the cache at")
-    assert "; 30 rows are kept; free some space or use --cache DIR/FEATX_CACHE" in message
+    assert message.startswith("No space is left to write the cache at")
+    assert "; 30 rows are kept; free some space, or choose another cache (--cache or FEATX_CACHE)" in message
     keys = some_keys(30)
     np.testing.assert_array_equal(reopened(tmp_path).rows(keys).to_array(), rows_of(keys, 1000))
     assert not list(tmp_path.rglob(".tmp-*"))
@@ -55,11 +55,11 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_full_disk_keeps_the_rows_written(small_disk: Path) -> None:
     space, keys = reopened(small_disk), some_keys(8)
-    with pytest.raises(StoreError, match=r"no space left .* 4 rows are kept; free some space"):
+    with pytest.raises(StoreError, match=r"No space is left .* 4 rows are kept; free some space"):
         write_then(space, keys, dim=55_000)
     assert not list(small_disk.rglob(".tmp-*"))
     assert reopened(small_disk).missing(keys) == keys[4:]
-    with pytest.raises(StoreError, match="no space left"):
+    with pytest.raises(StoreError, match="No space is left"):
         save_document(small_disk, "large", "a", {"text": "x" * 10**6})
 
 
@@ -79,7 +79,7 @@ def test_a_cache_that_may_only_be_read_is_read(frozen: Path, caplog: pytest.LogC
     np.testing.assert_array_equal(space.rows(present).to_array(), rows_of(present))
     space.refresh()
     assert [record.getMessage().count("is ignored") for record in caplog.records] == [1]
-    with pytest.raises(StoreError, match=r"cannot be written .* use --cache DIR/FEATX_CACHE"):
+    with pytest.raises(StoreError, match=r"cannot be written .*, or choose another one \(--cache or FEATX_CACHE\)"):
         write_then(space, some_keys(1, view=1))
     with pytest.raises(StoreError, match="cannot be written"):
         save_document(frozen, "statistics", "a", {})

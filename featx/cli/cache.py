@@ -57,7 +57,7 @@ def verify(*, cache: options.Cache = options.CACHE_DEFAULT, output: options.Outp
 
     checked = check(Store(cache))
     damaged = f"{len(checked.damaged)} damaged" if checked.damaged else "none damaged"
-    lines = [f"{checked.shards} shards with {checked.rows:,} undamaged rows, {damaged}."]
+    lines = [f"{checked.shards} shard{'s' * (checked.shards != 1)} with {checked.rows:,} undamaged rows, {damaged}."]
     lines += [f"  {name}" for name in checked.damaged]
     return console.Result(asdict(checked), lambda: console.print_lines(lines))
 

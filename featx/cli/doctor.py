@@ -76,7 +76,8 @@ def _print_packages(diagnosis: Diagnosis) -> None:
     _print_list("packages   ", list(dict.fromkeys(there)))
     _print_list("missing    ", [each.name for each in packages if each.installed is None and each.extra is None])
     for extra, missing in missing_of_extras(packages).items():
-        lacks = f"lacks {', '.join(missing)}: pip install 'featx[{extra}]'" if missing else "is installed"
+        named = ", ".join(missing[:5]) + f" and {len(missing) - 5} more" * (len(missing) > 5)
+        lacks = f"lacks {named}: pip install 'featx[{extra}]'" if missing else "is installed"
         console.print_lines([f"extra      {extra} {lacks}"])
 
 
@@ -115,7 +116,8 @@ def _print_cache(diagnosis: Diagnosis) -> None:
     free = "free space unknown" if cache.free_bytes is None else f"{cache.free_bytes / GIGA:,.1f} GB free on its disk"
     held: str = cache.state
     if cache.rows is not None and cache.bytes is not None:
-        held = f"{cache.rows:,} rows in {cache.shards} shards, all verified, {cache.bytes / 1e6:,.1f} MB"
+        shards = f"{cache.shards} shard{'s' * (cache.shards != 1)}"
+        held = f"{cache.rows:,} rows in {shards}, all verified, {cache.bytes / 1e6:,.1f} MB"
     console.print_lines(["", f"cache      {cache.root}: {held}; {free}"])
 
 

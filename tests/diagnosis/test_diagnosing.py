@@ -252,7 +252,7 @@ def test_the_command_shows_all_of_it(no_weights: Path) -> None:
     assert [key for key in sorted(keys) if f"`{key}`" not in described] == []
     assert document["cache"]["rows"] == 7
     text = CliRunner().invoke(app, ["doctor", "--cache", str(cache)]).stdout
-    assert "7 rows in 1 shards, all verified" in text
+    assert "7 rows in 1 shard, all verified" in text
     assert "memory     20.0 GB, 10.0 GB of it free\n" in text
     assert str(no_weights / "keras" / "models") in text
     assert "cpu:0" in text

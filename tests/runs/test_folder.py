@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from disks import read_only
 from run_files import manifest_of
 
 from featx import files
@@ -65,6 +66,14 @@ def test_a_run_goes_to_a_new_or_empty_folder_or_replaces_a_run(run: Path, tmp_pa
     for folder in (tmp_path / "new" / "folder", tmp_path / "empty", run):
         check_out(folder)
     assert names(tmp_path) == ["empty", "run"]
+
+
+def test_a_run_does_not_go_where_nothing_may_be_written(tmp_path: Path) -> None:
+    with (
+        read_only(tmp_path),
+        pytest.raises(RunError, match=r"run that may be written, but .* may only be read; choose another --out\.$"),
+    ):
+        check_out(tmp_path / "new" / "run")
 
 
 def test_a_run_does_not_go_where_other_files_are(tmp_path: Path) -> None:

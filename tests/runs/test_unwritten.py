@@ -65,7 +65,7 @@ def test_a_run_is_written_though_its_penultimate_features_are_not(full: Path, fe
         "fit-head", "images", "--recipe", "run/recipe.toml", "--epochs", 2, "--out", "other", "--cache", full
     )
     assert outcome.code == 1
-    assert "no space left to write the cache" in outcome.err.splitlines()[-1]
+    assert "No space is left to write the cache" in outcome.err.splitlines()[-1]
     assert "2 epochs" in outcome.out
     run = read_run("other")
     assert len(run.images) == 24

@@ -69,7 +69,7 @@ def test_what_fails_while_it_is_written_leaves_nothing(store: Store) -> None:
         writer()(target)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    with pytest.raises(StoreError, match="no space left to write the cache"):
+    with pytest.raises(StoreError, match="No space is left to write the cache"):
         save_network(store.root, KEY, ABOUT, full)
     assert load_network(store.root, KEY) is None
     assert not [path for path in store.root.rglob("*") if path.is_file()]
