@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from featx import plots
 from featx.features import Failure
-from featx.frames import Shown, frame, paragraph
+from featx.frames import Shown, frame, paragraph, with_further
 from featx.maps.embedding import Embedding, place
 from featx.maps.quality import neighbour_count
 from featx.runs import Layer, Source
@@ -44,6 +44,7 @@ class MapPoints:
         files: Where each image was when it was last read.
         digests: SHA-256 of each image's bytes.
         pixels: Of each image its pixels if it is in memory, None if it is a file.
+        extra: The other columns of the data's manifest or data frame by name; None where an image has no value.
     """
 
     xy: NDArray[np.float64]
@@ -58,6 +59,7 @@ class MapPoints:
     files: tuple[Path, ...]
     digests: tuple[str, ...]
     pixels: tuple[NDArray[np.uint8] | None, ...]
+    extra: Mapping[str, tuple[Any, ...]]
 
     def __len__(self) -> int:
         return len(self.xy)
@@ -77,7 +79,10 @@ class MapPoints:
         return tuple(SPLIT_NAMES[split] if late else "" for split, late in zip(self.splits, self.added, strict=True))
 
     def columns(self) -> dict[str, Sequence[Any]]:
-        """Return the table: path, label, predicted, split, added, x, y, and the colouring column if not the label."""
+        """Return the table: path, label, predicted, split, added, x, y, and the data's other columns.
+
+        `extra_` is put before the name of one that is there already.
+        """
         columns: dict[str, Sequence[Any]] = {
             "path": self.ids,
             "label": self.labels,
@@ -87,10 +92,7 @@ class MapPoints:
             "x": list(self.xy[:, 0]),
             "y": list(self.xy[:, 1]),
         }
-        if self.by != LABEL:
-            # A column of the user may have the name of one of these.
-            columns[f"extra_{self.by}" if self.by in columns else self.by] = self.categories
-        return columns
+        return with_further(columns, self.extra)
 
 
 @dataclass(frozen=True, repr=False)
@@ -232,7 +234,17 @@ def points_of(base: Source, added: Sequence[Source], embedding: Embedding, by: s
         files=_joined(source.files for source in sources),
         digests=_joined(source.table.digests for source in sources),
         pixels=_joined(source.pixels or (None,) * len(source.table) for source in sources),
+        extra=_extra(sources),
     )
+
+
+def _extra(sources: Sequence[Source]) -> dict[str, tuple[Any, ...]]:
+    names = dict.fromkeys(name for source in sources for name in source.table.extra)
+    empty = [(None,) * len(source.table) for source in sources]
+    return {
+        name: _joined(source.table.extra.get(name, none) for source, none in zip(sources, empty, strict=True))
+        for name in names
+    }
 
 
 def _joined(parts: Iterable[Sequence[Any]]) -> tuple[Any, ...]:

@@ -198,7 +198,9 @@ def test_a_map_coloured_by_a_column_of_the_manifest(fitted: FitResult, cache: Pa
     root = fitted.extraction.dataset.root
     images = files_of(root / "train")
     site = {path: ("", "A", "B")[number % 3] for number, path in enumerate(images)}
-    manifest = write_manifest(root.parent / "manifest.csv", root, images, {"scanner site": site.__getitem__})
+    age = {path: str(number) for number, path in enumerate(images)}
+    columns = {"scanner site": site.__getitem__, "age": age.__getitem__}
+    manifest = write_manifest(root.parent / "manifest.csv", root, images, columns)
     found = visualize(
         manifest, by="scanner site", recipe=fitted.recipe, perplexity=5, out=tmp_path / "map", cache=cache
     )
@@ -207,6 +209,10 @@ def test_a_map_coloured_by_a_column_of_the_manifest(fitted: FitResult, cache: Pa
     }
     rows = read_table(found.files[-1])
     assert {root.parent / row["path"]: row["scanner site"] for row in rows} == site
+    table = found.to_frame()
+    assert {root.parent / name: number for name, number in zip(table["path"], table["age"], strict=True)} == {
+        path: int(text) for path, text in age.items()
+    }
     known = [number for number, row in enumerate(rows) if row["scanner site"]]
     sites = [rows[number]["scanner site"] for number in known]
     assert found.silhouette["map"] == pytest.approx(silhouette_score(found.embedding.points[known], sites))
