@@ -86,7 +86,8 @@ def with_held_out_test(dataset: Dataset, test: HeldOutTest | None) -> Dataset:
     if there:
         raise UsageError(
             f"Expected data without a test split for a share of {test.share} for testing, but {there} images of "
-            f"{dataset.place} are for testing already; leave out --test."
+            f"{dataset.place} are for testing already; leave out --test, or ignore the split of a manifest "
+            "(--split-column none)."
         )
     return replace(dataset, test=test)
 

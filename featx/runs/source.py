@@ -162,8 +162,8 @@ def read_source(
         chosen = [name for name, value in {"recipe": recipe, **choice}.items() if value is not None]
         if chosen:
             raise UsageError(
-                f"Expected no {chosen[0]} with the run {place}, which has its own data and features; leave it out, "
-                "or pass the data instead of the run."
+                f"Expected no --{chosen[0].replace('_', '-')} with the run {place}, which has its own data and "
+                "features; leave it out, or pass the data instead of the run."
             )
         return run_source(read_run(place), layer, Store(Path(cache)))
     if layer == "penultimate":
