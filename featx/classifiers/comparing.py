@@ -222,7 +222,7 @@ def _refuse_leaks(source: Source, groups: Sequence[str]) -> None:
             "Expected every group, and images with the same bytes, either for training or for testing, but "
             f"{len(leaks)} {'is' if len(leaks) == 1 else 'are'} in both parts, such as {ids[one]} in {parts[one]} "
             f"and {ids[two]} in {parts[two]}; results on such a test split cannot be trusted, so keep each in one "
-            "split, or let featx divide the images of a manifest (--split-column none --test 0.2)."
+            "split, or have the images of a manifest divided anew (--split-column none --test 0.2)."
         )
 
 

@@ -152,8 +152,8 @@ def _refuse(images: Sequence[Image], what: str, identity: Callable[[Image], str 
     raise UntrustedError(
         f"Expected every {what} in one split only, but {len(leaks)} {'is' if len(leaks) == 1 else 'are'} in two: "
         f"{example} is {one.item.id} in {one.item.split} and {two.item.id} in {two.item.split}; results on such a "
-        f"test split cannot be trusted, so keep each {what} in one split, or let featx divide the images of a "
-        "manifest (--split-column none --test 0.2)."
+        f"test split cannot be trusted, so keep each {what} in one split, or have the images of a manifest "
+        "divided anew (--split-column none --test 0.2)."
     )
 
 

@@ -132,7 +132,7 @@ def test_a_group_on_both_sides_of_the_test_split_is_refused(tmp_path: Path) -> N
     # Groups that are divided between train and val are none here: both are for training.
     assert compare(inside, classifiers=["knn"], folds=2, repeats=1, cache=inside.parent / "cache").row("knn").test
     with pytest.raises(
-        UntrustedError, match=r"but 1 is in both parts, such as 2[89]\.png in .* one split, or let featx"
+        UntrustedError, match=r"but 1 is in both parts, such as 2[89]\.png in .* one split, or have the images"
     ):
         compare(across, classifiers=["knn"], cache=across.parent / "cache")
 

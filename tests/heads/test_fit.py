@@ -50,7 +50,7 @@ def test_a_copy_in_another_split(one: str, two: str) -> None:
     message = sentence([*CLEAN, image("x", one, "9"), image("y", two, "9")])
     assert message.startswith("Expected every image in one split only, but 1 is in two: the same image is ")
     assert f"{one}/x.png in {one} and {two}/y.png in {two};" in message
-    assert "cannot be trusted, so keep each image in one split, or let featx divide" in message
+    assert "cannot be trusted, so keep each image in one split, or have the images" in message
 
 
 def test_a_group_in_another_split() -> None:
