@@ -104,6 +104,7 @@ def write_images(folder: Path) -> None:
     small_data(folder / "ROOT" / "all", train=8)
     small_data(folder / "new", train=1, test=0, seed=1)
     (folder / "new" / "train").rename(folder / "new-images")
+    shutil.copy(min((folder / "new-images").rglob("*.png")), folder / "new-images" / "1.png")
     images = sorted((folder / "DATA").rglob("*.png"))
     shutil.copy(images[0], folder / "xray.png")
     rows = [
