@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -68,9 +69,12 @@ def wrapped(text: str, width: int) -> list[str]:
     return next((other for other in narrower if len(other) == len(lines)), lines)
 
 
+_INNER_UNDERSCORE = re.compile(r"(?<=[^_])_(?=[^_])")
+
+
 def spaced(names: Sequence[str]) -> list[str]:
-    """Return names with spaces for their underscores, as they are if two of them would become the same."""
-    plain = [name.replace("_", " ").strip() or name for name in names]
+    """Return names with spaces for the underscores inside them, as they are if two of them would become the same."""
+    plain = [_INNER_UNDERSCORE.sub(" ", name) for name in names]
     return plain if len(set(plain)) == len(set(names)) else list(names)
 
 

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 import featx
 from featx.classifiers import Comparison, compare
 from featx.cli import app
-from featx.errors import DataError, UntrustedError, UsageError
+from featx.errors import DataError, UntrustedError, UsageError, in_python
 from featx.runs import FitResult, fit_head
 
 pytestmark = pytest.mark.slow
@@ -141,7 +141,7 @@ def test_penultimate_features_come_with_a_note(place: Path, caplog: pytest.LogCa
     with caplog.at_level(logging.WARNING, "featx"):
         found = compare(place, layer="penultimate", classifiers=["lda"], cache=place.parent / "cache")
     assert "trust only the test columns" in found.notes[0]
-    assert found.notes[0] in caplog.text
+    assert in_python(found.notes[0]) in caplog.text
 
 
 def test_a_class_may_be_missing_from_the_test_part(tmp_path: Path) -> None:

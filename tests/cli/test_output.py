@@ -134,7 +134,7 @@ def test_results_are_printed_in_every_encoding(
     for name in results:
         whole = printed(name, False, "utf-8").decode().splitlines()
         text = printed(name, False, encoding).decode(encoding).splitlines()
-        assert len(text) == len(whole) >= 1, name
+        assert len(text) >= len(whole) >= 1, name  # escapes are longer than letters, so that rows may be folded
         if encoding in ("utf-8", "utf-16"):
             assert text == whole, name
         else:

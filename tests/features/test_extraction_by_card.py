@@ -128,8 +128,8 @@ def test_wrong_engines_are_told_before_anything_is_written(data: Path, card: Pat
     from featx.errors import RecipeError, UsageError
 
     spec, cache = default_recipe(str(card)), tmp_path / "cache"
-    with pytest.raises(UsageError, match="--engine openvino"):
+    with pytest.raises(UsageError, match='engine="openvino"'):
         extract(data, spec, cache=cache, engine="keras")
-    with pytest.raises(RecipeError, match="leave --precision out"):
+    with pytest.raises(RecipeError, match="leave precision out"):
         extract(data, spec.replaced({"backbone.precision": "mixed"}), cache=cache)
     assert not list(cache.glob("features/*"))

@@ -78,7 +78,7 @@ def test_odd_names_are_drawn_as_they_are_or_with_what_cannot_be_seen_written_out
 
 
 def test_names_that_begin_with_an_underscore_are_in_legends() -> None:
-    names, shown = ["_background", "_other", "lesion"], ["background", "other", "lesion"]
+    names, shown = ["_background", "_other_one", "lesion"], ["_background", "_other one", "lesion"]
     y = np.arange(30) % 3
     curves = plots.draw_roc(y, np.random.default_rng(0).dirichlet(np.ones(3), 30), names)
     dots = plots.draw_scatter(np.random.default_rng(0).normal(size=(30, 2)), [names[i] for i in y], "")

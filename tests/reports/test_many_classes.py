@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import pytest
 
+from featx.recipes import load_recipe
 from featx.reports import results
 from featx.reports.blocks import Table
 from featx.reports.many_classes import MOST_ROWS, few_classes, fold_of
@@ -52,7 +53,8 @@ def test_classes_without_images_are_not_those_of_the_lowest_recall() -> None:
 def test_a_long_history_is_a_short_table() -> None:
     row = {"learning_rate": 0.1, "loss": 1.0, "accuracy": 0.5, "val_loss": None, "val_accuracy": None}
     history = [{"epoch": float(number), **row} for number in range(100_000)]
-    opened = SimpleNamespace(run=SimpleNamespace(history=history, stopping=None), id=str)
+    run = SimpleNamespace(history=history, stopping=None, recipe=load_recipe("covid4-vgg16"))
+    opened = SimpleNamespace(run=run, id=str)
     figure, table = results.curves_section(cast(Any, opened)).blocks
     assert isinstance(table, Table)
     assert len(table.rows) == 1001

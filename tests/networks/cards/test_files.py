@@ -315,7 +315,7 @@ def test_weights_of_a_card_are_its_own_or_where_it_has_moved(
     caplog.clear()
     another = write(tmp_path / "another", pixels__scale=1.0, pixels__mean=[127.0] * 3, pixels__std=[128.0] * 3)
     assert find_weights(str(path), str(another)).digest != own.digest
-    assert f"The card {another} is used, as --weights says, and it is not that of {path}." in caplog.text
+    assert f"The card {another} is used, as weights says, and it is not that of {path}." in caplog.text
     (tmp_path / "a").rename(tmp_path / "b")
     for place in (tmp_path / "b", tmp_path / "b" / "card.toml"):
         assert find_weights(str(path), str(place)).digest == own.digest

@@ -127,7 +127,7 @@ def test_features_before_the_last_layer_of_a_classifier(tmp_path: Path, caplog: 
     path = classifier(tmp_path / "small.onnx")
     assert import_backbone(str(path), tmp_path / "out", like="mobilenetv2").width == 4
     assert "The output out of small.onnx has 4 values, perhaps scores of classes" in caplog.text
-    assert "--output mean, of the shape (?, 6)." in caplog.text
+    assert "output mean, of the shape (?, 6)." in caplog.text
     caplog.clear()
     done = import_backbone(str(path), tmp_path / "inner", like="mobilenetv2", output="mean")
     assert (done.width, caplog.text) == (6, "")
