@@ -63,7 +63,7 @@ def _show(result: Demo) -> None:
             f"  featx visualize {run} --layer backbone --cache {cache}",
             f"  featx report {run} --cache {cache}",
             f"  featx recipes show {recipe}",
-            f"  featx fit-head YOUR_IMAGES --recipe {recipe} --out YOUR_RUN",
+            "  featx fit-head YOUR_IMAGES --out YOUR_RUN",
         ]
     )
 
