@@ -86,7 +86,7 @@ def shown_progress(stream: TextIO | None = None) -> AbstractContextManager[Liste
     if stream.isatty():
         return _bars(stream)
     notebook = _notebook()
-    return _table_in(notebook) if notebook is not None else _lines(stream)
+    return _bar_in(notebook) if notebook is not None else _lines(stream)
 
 
 @contextmanager
@@ -114,18 +114,18 @@ def _bars(stream: TextIO) -> Iterator[Listener]:
 @contextmanager
 def _lines(stream: TextIO, seconds: float = SECONDS_BETWEEN_LINES) -> Iterator[Listener]:
     """Write a line every so many seconds, for the logs of work that nobody watches; short work writes none."""
-    pace, over = Pace(), threading.Event()
+    progress, over = ProgressLine(), threading.Event()
 
     def write() -> None:
         while not over.wait(seconds):
             with suppress(OSError, ValueError):  # whoever reads may be gone, and the work goes on
-                stream.write(f"{pace.line(time.monotonic())}\n")
+                stream.write(f"{progress.line(time.monotonic())}\n")
                 stream.flush()
 
     writer = threading.Thread(target=write, name="featx progress", daemon=True)
     writer.start()
     try:
-        yield pace.update
+        yield progress.update
     finally:
         over.set()
         writer.join()
@@ -143,18 +143,18 @@ def _notebook() -> Any:
 
 
 @contextmanager
-def _table_in(display: Any) -> Iterator[Listener]:
+def _bar_in(display: Any) -> Iterator[Listener]:
     """Show a bar in a notebook, which is gone at the end."""
-    pace, shown = Pace(), 0.0
+    progress, shown = ProgressLine(), 0.0
     handle = display.display(display.HTML(""), display_id=True)
 
     def update(stage: str, done: int, total: int) -> None:
         nonlocal shown
-        pace.update(stage, done, total)
+        progress.update(stage, done, total)
         if time.monotonic() - shown >= PATIENCE_SECONDS:
             shown = time.monotonic()
             bar = f'<progress max="{total}" value="{done}"></progress>'
-            handle.update(display.HTML(f"{bar} {html.escape(pace.line(shown))}"))
+            handle.update(display.HTML(f"{bar} {html.escape(progress.line(shown))}"))
 
     try:
         yield update
@@ -162,7 +162,7 @@ def _table_in(display: Any) -> Iterator[Listener]:
         handle.update(display.HTML(""))
 
 
-class Pace:
+class ProgressLine:
     """How far work is and how fast it goes, in words."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from featx import progress
-from featx.progress import Pace, listening, report_progress, shown_progress
+from featx.progress import ProgressLine, listening, report_progress, shown_progress
 
 
 class Terminal(io.StringIO):
@@ -30,7 +30,7 @@ def waited_for(text: str, stream: io.StringIO) -> str:
 def test_a_line_says_how_much_is_done_how_fast_and_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimpleNamespace(now=100.0)
     monkeypatch.setattr(time, "monotonic", lambda: clock.now)
-    pace = Pace()
+    pace = ProgressLine()
     clock.now = 160.0
     assert pace.line(clock.now) == "working for 60 s"
     pace.update("decoding", 0, 30_000)
