@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
+from featx.arguments import SEEDS
 from featx.errors import UsageError
 
-SPLIT_SEEDS = 2**32
 COLUMN_ENDING = "_column"
 
 
@@ -57,8 +57,8 @@ class HeldOutTest:
             raise UsageError(
                 f"Expected a share of images for testing above 0 and below 1, received {self.share}; 0.2 is a fifth."
             )
-        if not 0 <= self.seed < SPLIT_SEEDS:
-            raise UsageError(f"Expected a split seed from 0 to {SPLIT_SEEDS - 1}, received {self.seed}.")
+        if not 0 <= self.seed < SEEDS:
+            raise UsageError(f"Expected a split seed from 0 to {SEEDS - 1}, received {self.seed}.")
 
     def to_json(self) -> dict[str, Any]:
         """Return `share, seed`."""

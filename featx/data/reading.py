@@ -63,11 +63,10 @@ def _read(data: Any, missing: str, choice: DataChoice) -> Dataset:
         is_of_folders = is_folder(root)
         _list_place(Path(data), listing, missing, choice)
         root = root if is_of_folders else root.parent
+        listing.items.sort(key=lambda item: (SPLITS.index(item.split), item.id))
     else:
         root = Path().absolute()
         listing.items += _in_memory(data, root, missing, choice)
-    if isinstance(data, (str, os.PathLike)):
-        listing.items.sort(key=lambda item: (SPLITS.index(item.split), item.id))
     dataset = _dataset(root, listing)
     if dataset.classes:
         survey(dataset, folders=is_of_folders)
