@@ -186,7 +186,10 @@ def split_weights(place: Any, choice: Choice) -> tuple[str | None, Choice]:
     if not is_run_path(place):
         return None, choice
     rest = choice.copy()
-    return weights_of(read_run(place).recipe.backbone.name, rest.pop("weights", None)), rest
+    weights = rest.pop("weights", None)
+    if weights is None:  # most often, and then the run need not be read for its network's name
+        return None, rest
+    return weights_of(read_run(place).recipe.backbone.name, weights), rest
 
 
 def run_source(run: Run, layer: Layer | None, store: Store) -> Source:
