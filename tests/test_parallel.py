@@ -115,15 +115,16 @@ def test_closing_drops_what_has_not_begun() -> None:
     iterator = bounded_map(work, range(100), workers=1, ahead=10)
     assert next(iterator) == 0
     assert held.wait(WAIT)
-    # Closing waits for the task that runs, so that is let go from another thread.
-    timer = threading.Timer(0.2, go.set)
-    timer.start()
+    own = [thread for thread in set(threading.enumerate()) - before if thread.name.startswith("featx")]
+    assert len(own) == 1
     assert isinstance(iterator, Iterator)
     iterator.close()  # type: ignore[attr-defined]
-    timer.join()
+    # Closing does not wait for the task that runs; its thread ends after it.
+    go.set()
+    own[0].join(WAIT)
     assert begun == [0, 1]
-    own = set(threading.enumerate()) - before
-    assert not [thread for thread in own if thread.name.startswith("featx")]
+    assert not own[0].is_alive()
+    assert not [thread for thread in set(threading.enumerate()) - before if thread.name.startswith("featx")]
 
 
 def test_closing_waits_for_nothing() -> None:
