@@ -9,7 +9,7 @@ PROCESSES ?= 2
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev --editable '.[onnx,pandas]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev --editable '.[onnx,pandas,dicom,heic,jxl]'
 	touch $@
 
 demo: .venv/installed ## the main job on generated radiographs

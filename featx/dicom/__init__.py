@@ -1,0 +1,5 @@
+"""DICOM files: their pixels, what of their headers may be kept, and the folders that hold them."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
