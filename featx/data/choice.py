@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from featx.arguments import SEEDS
 from featx.errors import UsageError
@@ -23,7 +23,19 @@ class DataChoice(TypedDict, total=False):
             only one with a name like `patient_id` that has more groups than classes. `none`: there are no groups.
         split_column: The column that has the splits; `split` if not given, or the only one with a name like `set` and
             nothing but the names of splits. `none`: there is no split.
-        labels: The class of each image of a list or array, (n,), in its order; None where it is not known.
+        image_column: The column of a Parquet file that has the bytes of the images; the only such column if not given.
+        label_columns: Columns of 0, 1 and empty cells that each say whether a label is there; those named
+            `label:NAME` if not given.
+        label_separator: What separates labels in a cell of the label column that names several, `|` if not given.
+            `none`: a cell is one label, whatever is in it.
+        labels: The class of each image of a list or array, (n,), in its order; None where it is not known. Of a
+            folder `auto` (the default), `folder` or `none`: whether the folders are the classes. Of a manifest
+            `none`: its labels are not used.
+        group_from: Where the groups of images are said: `parent`, the folder that an image is in, or a regular
+            expression that is searched in each image's id. Its group named `group`, or else its first one, is the
+            group of the image.
+        keep_group_in: The split, `train`, `val` or `test`, that keeps the images of groups that are in two splits;
+            the images of these groups in other splits are left out.
         groups: The group of each image of a list or array, (n,), in its order; None where it has none.
         test: The share of images to set aside for testing, above 0 and below 1, for data without a test split. Each
             class has this share as nearly as whole groups allow.
@@ -34,7 +46,12 @@ class DataChoice(TypedDict, total=False):
     label_column: str | None
     group_column: str | None
     split_column: str | None
-    labels: Iterable[Any] | None
+    image_column: str | None
+    label_columns: Sequence[str] | str | None
+    label_separator: str | None
+    labels: Iterable[Any] | Literal["auto", "folder", "none"] | None
+    group_from: str | None
+    keep_group_in: Literal["train", "val", "test"] | None
     groups: Iterable[Any] | None
     test: float | None
     split_seed: int | None

@@ -34,6 +34,9 @@ class Item:
         group: Images of one group, such as a patient, stay together; None if the image has no group.
         extra: The other columns of the manifest.
         pixels: The pixels, (height, width) or (height, width, 3), of an image that is in memory and no file.
+        targets: Of data with several labels for each image: 1 for each of the dataset's classes that is there, 0 for
+            one that is not, NaN where it is not known. None for data with one label.
+        frames: How many frames the file holds; see `with_frames`.
     """
 
     id: str
@@ -43,6 +46,8 @@ class Item:
     group: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
     pixels: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
+    targets: tuple[float, ...] | None = field(default=None, compare=False)
+    frames: int = 1
 
 
 @dataclass(frozen=True, repr=False)
@@ -54,7 +59,7 @@ class Dataset(Shown):
         items: All images. Those of a folder or manifest are sorted by split (train, val, test) and id. Those of a
             data frame, a list or an array, and those that `read_paths` lists, are in the order in which they were
             given.
-        classes: All labels, sorted.
+        classes: All labels, sorted; none if no image has a label.
         test: Which share of the training images is set aside for testing once their contents are read.
     """
 
@@ -72,6 +77,11 @@ class Dataset(Shown):
     def place(self) -> str:
         """Where the images are, for a sentence: their folder, or `the images in memory`."""
         return "the images in memory" if self._in_memory else str(self.root)
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether an image may have several labels, see `Item.targets`."""
+        return any(item.targets is not None for item in self.items)
 
     @property
     def _in_memory(self) -> bool:
@@ -150,6 +160,17 @@ def check_for_fit(dataset: Dataset, validation: float) -> None:
             f"Expected images of each class for both training and validation, but a validation share of {validation} "
             f"leaves too few of {first_few(few)}; add images or choose another share."
         )
+
+
+def targets_of(items: Sequence[Item], classes: Sequence[str]) -> NDArray[np.float32]:
+    """Return the targets of images with several labels, (n, L) float32, see `Item.targets`.
+
+    Args:
+        items: (n,) images; one without targets has none that is known.
+        classes: (L,) the labels of the dataset.
+    """
+    unknown = (np.nan,) * len(classes)
+    return np.array([item.targets or unknown for item in items], np.float32).reshape(len(items), len(classes))
 
 
 def group_ids(digests: Sequence[str], groups: Sequence[str | None]) -> list[str]:

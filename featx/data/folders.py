@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import logging
-import os
 import stat
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from featx.data.dataset import Item, first_few, readable
+from featx.data.kinds import ENDINGS_TEXT, is_image
 from featx.data.layouts import DEEPEST, check_class_folders, splits_of_folders
 from featx.data.leftovers import is_own, is_system_folder
+from featx.data.scanning import Entry, reading, scan
 from featx.data.splits import split_beside_train
 from featx.data.tables import is_manifest
 from featx.errors import DataError
 
 log = logging.getLogger("featx")
-
-# A file in a folder is taken for an image by its ending, in any case.
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".dib", ".webp", ".gif")
-ENDINGS_TEXT = f"the endings of images are {', '.join(IMAGE_ENDINGS)}."
 
 
 @dataclass
@@ -40,23 +37,21 @@ class Listing:
         """Add files, given as pairs of path and id, and tell whether an image was among them."""
         before = len(self.items)
         for path, name in files:
-            if _is_image(name):
+            if is_image(name, path):
                 self.items.append(Item(name, Path(path), label, split))
             else:
                 self.others.append(name)
         return len(self.items) > before
 
-    def add_outside_classes(self, files: Iterable[os.DirEntry[str]], prefix: str) -> None:
+    def add_outside_classes(self, files: Iterable[Entry], prefix: str) -> None:
         """Add the names of files in a folder that should have only class folders."""
         for file in files:
             name = prefix + readable(file.name)
-            (self.loose if _is_image(name) else self.others).append(name)
+            (self.loose if is_image(name, file.path) else self.others).append(name)
 
-    def children(
-        self, folder: str, prefix: str, *, top: bool = False
-    ) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str]]]:
+    def children(self, folder: str, prefix: str, *, top: bool = False) -> tuple[list[Entry], list[Entry]]:
         """The folders, sorted by name, and the files in a folder, without hidden ones and what is not data."""
-        folders, files = _children(folder)
+        folders, files = scan(folder)
         skipped = [entry for entry in folders if is_system_folder(entry.name)]
         self.skipped.update(dict.fromkeys(prefix + readable(entry.name) for entry in skipped))
         if not top and is_own({entry.name for entry in (*folders, *files)}):
@@ -102,7 +97,7 @@ def search_unlabelled(folder: Path, listing: Listing) -> None:
 
 def is_folder(path: Path) -> bool:
     """Tell whether a path is a folder; raises DataError if there is nothing, or it may not be read."""
-    with _reading(path):
+    with reading(path):
         return stat.S_ISDIR(path.stat().st_mode)
 
 
@@ -111,10 +106,6 @@ def _none_but(others: Sequence[str]) -> str:
     beside = f" among {len(others)} file{'s' * (len(others) != 1)} ({first_few(others)})" if others else ""
     dicom = any(name.lower().endswith((".dcm", ".dicom")) for name in others)
     return f"none{beside}; {'convert DICOM to PNG first; ' * dicom}{ENDINGS_TEXT}"
-
-
-def _is_image(name: str) -> bool:
-    return name.lower().endswith(IMAGE_ENDINGS)
 
 
 def _search_splits(root: Path, names: Sequence[str], splits: Mapping[str, str], listing: Listing) -> None:
@@ -161,7 +152,7 @@ def _search_classes(folder: str, prefix: str, split: str, listing: Listing) -> N
             listing.empty.append(path)
 
 
-def _no_classes(folder: str, files: Sequence[os.DirEntry[str]], split: str) -> DataError:
+def _no_classes(folder: str, files: Sequence[Entry], split: str) -> DataError:
     """The error for a folder without class folders; `split` is the one that it is for, "" if it has none."""
     if is_own({file.name for file in files}):
         return DataError(
@@ -182,40 +173,11 @@ def _no_classes(folder: str, files: Sequence[os.DirEntry[str]], split: str) -> D
     )
 
 
-def _images(files: Iterable[os.DirEntry[str]]) -> list[str]:
-    return [file.name for file in files if _is_image(file.name)]
+def _images(files: Iterable[Entry]) -> list[str]:
+    return [file.name for file in files if is_image(file.name, file.path)]
 
 
 def _identity(folder: str) -> tuple[int, int]:
-    with _reading(folder):
+    with reading(folder):
         status = Path(folder).stat()
     return status.st_dev, status.st_ino
-
-
-def _children(folder: str) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str]]]:
-    """The folders, sorted by name, and the files in a folder, without hidden ones."""
-    folders: list[os.DirEntry[str]] = []
-    files: list[os.DirEntry[str]] = []
-    with _reading(folder), os.scandir(folder) as entries:
-        for entry in entries:
-            if not entry.name.startswith("."):
-                (folders if _leads_to_folder(entry) else files).append(entry)
-    return sorted(folders, key=lambda entry: entry.name), files
-
-
-def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself: it will fail with its name when it is opened as a file
-        return False
-
-
-@contextmanager
-def _reading(path: Path | str) -> Iterator[None]:
-    """Raise a DataError if a file or folder cannot be read."""
-    try:
-        yield
-    except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a null character
-        raise DataError(f"Expected a folder or file at {path}, found nothing; check the path.") from error
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}); check its permissions.") from error

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from featx.data.dataset import first_few, in_sentence
 from featx.data.leftovers import is_system_folder
+from featx.data.scanning import scan
 from featx.data.splits import is_unclear_split, split_beside_train, split_mentioned, split_of_folder
 from featx.errors import DataError
 
@@ -87,8 +87,7 @@ def check_class_folders(root: Path, names: Sequence[str]) -> None:
 def _folders_in(folder: Path) -> list[str]:
     """The names of the visible folders in a folder; none if it cannot be read, which the search will say."""
     try:
-        with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries if entry.is_dir()]
-    except OSError:
+        folders, _ = scan(str(folder))
+    except DataError:
         return []
-    return sorted(name for name in names if not name.startswith(".") and not is_system_folder(name))
+    return [entry.name for entry in folders if not is_system_folder(entry.name)]

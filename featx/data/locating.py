@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
 from urllib.parse import unquote
 
-from featx.data.folders import IMAGE_ENDINGS
+from featx.data.kinds import IMAGE_ENDINGS
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.I)
 _FILE_URL = re.compile(r"file://(?:localhost)?(/.*)", re.I)

@@ -13,9 +13,12 @@ from typing import Any, Literal, Unpack
 import numpy as np
 
 from featx.arguments import checks_arguments
+from featx.data.archived import archives_of, list_archives
 from featx.data.choice import DataChoice, HeldOutTest, chosen_columns, held_out_test
 from featx.data.dataset import SPLITS, Dataset, Item, first_few, readable
+from featx.data.dicom import with_dicom
 from featx.data.folders import Listing, is_folder, search_labelled, search_unlabelled
+from featx.data.grouping import with_groups
 from featx.data.in_memory import is_in_memory, items_in_memory
 from featx.data.locating import advice, on_disk
 from featx.data.manifest import Row, read_frame, read_manifest
@@ -28,7 +31,13 @@ log = logging.getLogger("featx")
 
 
 @checks_arguments
-def read_data(data: Any, *, missing: Literal["fail", "keep"] = "fail", **choice: Unpack[DataChoice]) -> Dataset:
+def read_data(
+    data: Any,
+    *,
+    missing: Literal["fail", "keep"] = "fail",
+    cache: str | Path = "cache",
+    **choice: Unpack[DataChoice],
+) -> Dataset:
     """List the images of data; notices say what it holds, and what in it looks odd. No image is opened.
 
     Args:
@@ -39,6 +48,7 @@ def read_data(data: Any, *, missing: Literal["fail", "keep"] = "fail", **choice:
             (n, height, width) or (n, height, width, 3), or a list of such images, with `labels` where they matter; a
             `Dataset`, which is returned as it is.
         missing: What to do if a manifest lists files that do not exist: "fail", or "keep" them in the dataset.
+        cache: Folder of the cache, which keeps the salt of the names that stand for the patients of DICOM files.
         choice: See `DataChoice`.
 
     Raises:
@@ -47,10 +57,10 @@ def read_data(data: Any, *, missing: Literal["fail", "keep"] = "fail", **choice:
         TypeError: There is no argument of that name.
     """
     with naming_arguments():
-        return _read(data, missing, choice)
+        return _read(data, missing, Path(cache), choice)
 
 
-def _read(data: Any, missing: str, choice: DataChoice) -> Dataset:
+def _read(data: Any, missing: str, cache: Path, choice: DataChoice) -> Dataset:
     """Do what `read_data` does."""
     held_out = held_out_test(choice)
     if isinstance(data, Dataset):
@@ -67,6 +77,7 @@ def _read(data: Any, missing: str, choice: DataChoice) -> Dataset:
     else:
         root = Path().absolute()
         listing.items += _in_memory(data, root, missing, choice)
+    listing.items = with_groups(with_dicom(listing.items, root, cache), choice)
     dataset = _dataset(root, listing)
     if dataset.classes:
         survey(dataset, folders=is_of_folders)
@@ -95,7 +106,9 @@ def _list_place(data: Path, listing: Listing, missing: str, choice: DataChoice) 
     """List the images of a folder or of a manifest."""
     root = data.absolute()
     _refuse_labels(choice, str(data))
-    if is_folder(root):
+    if archives := archives_of(root, choice):
+        list_archives(archives, listing, choice, split="train")
+    elif is_folder(root):
         _refuse_choices(choice, "a folder", "for manifests and data frames")
         search_labelled(root, listing)
     elif is_manifest(root):
@@ -174,7 +187,7 @@ def _cells(name: str, values: Any, data: Any, n: int) -> list[str | None]:
     return [None if text is None else unicodedata.normalize("NFC", text).strip() for text in texts]
 
 
-def read_paths(paths: Any, *, missing: Literal["fail", "keep"] = "fail") -> Dataset:
+def read_paths(paths: Any, *, missing: Literal["fail", "keep"] = "fail", cache: str | Path = "cache") -> Dataset:
     """List the images of files, folders and manifests, or images in memory; labels are not needed.
 
     An image is in split "test" and has no label unless a manifest says otherwise. Its id begins with the path as
@@ -185,6 +198,7 @@ def read_paths(paths: Any, *, missing: Literal["fail", "keep"] = "fail") -> Data
             or without labels. Or a data frame with a column `path`, images in memory, see `read_data`, or a
             `Dataset`, of which nothing is set aside.
         missing: As in `read_data`.
+        cache: As in `read_data`.
 
     Returns:
         A dataset whose root is the working folder.
@@ -212,13 +226,15 @@ def read_paths(paths: Any, *, missing: Literal["fail", "keep"] = "fail") -> Data
     for item in by_path.values():
         if by_id.setdefault(item.id, item) is not item:
             raise DataError(f"{item.id} stands for both {by_id[item.id].path} and {item.path}; give one of them.")
-    listing.items = list(by_path.values())
+    listing.items = with_dicom(list(by_path.values()), Path().absolute(), Path(cache))
     return _dataset(Path().absolute(), listing)
 
 
 def _list_path(path: Path, listing: Listing, missing: str) -> None:
     """List the images of a file, a folder or a manifest, which need no labels."""
-    if is_folder(path):
+    if archives := archives_of(path, {}):
+        list_archives(archives, listing, {}, split="test")
+    elif is_folder(path):
         search_unlabelled(path, listing)
     elif is_manifest(path):
         manifest = path.absolute()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack
 
-from featx.data import SURVEY, Dataset, read_data
+from featx.data import SURVEY, Dataset, read_data, targets_of, with_frames
 from featx.errors import DataError
 from featx.features.choice import Choice, check_has_card, chosen_spec, data_choice, with_card
 from featx.features.compute import compute
@@ -116,6 +116,7 @@ class Extraction(Shown):
         """Return the features of some images in memory, in their order, see `table`."""
         rows = self.space.plain.rows([(image.digest, 0) for image in images])
         items = [image.item for image in images]
+        multilabel = self.dataset.multilabel
         return FeatureTable(
             rows.to_array(),
             ids=tuple(item.id for item in items),
@@ -125,6 +126,8 @@ class Extraction(Shown):
             digests=tuple(image.digest for image in images),
             views=(0,) * len(items),
             extra=columns_of([item.extra for item in items]),
+            targets=targets_of(items, self.dataset.classes) if multilabel else None,
+            label_names=self.dataset.classes if multilabel else (),
         )
 
 
@@ -183,7 +186,7 @@ def extract(
         "backbone.precision": precision,
     }
     spec = chosen_spec(recipe, choice, further)
-    dataset = read_data(data, missing="keep" if on_error == "skip" else "fail", **data_choice(choice))
+    dataset = read_data(data, missing="keep" if on_error == "skip" else "fail", cache=cache, **data_choice(choice))
     extraction = extract_dataset(dataset, spec, cache=cache, engine=engine, batch_size=batch_size, on_error=on_error)
     warn_of_two_labels(extraction.images)
     _warn_of_groups_in_two_splits(extraction.dataset)
@@ -203,6 +206,7 @@ def extract_dataset(
     """Do what `extract` does, for data that is already read; `weights` are those found before, if any."""
     chosen_engine(engine, spec.backbone.precision)  # before anything is read
     check_has_card(spec)
+    dataset = with_frames(dataset, spec.images.frames)
     start = time.perf_counter()
     store = Store(Path(cache))
     weights = weights or find_weights(spec.backbone.name, spec.backbone.weights, store.root)

@@ -28,6 +28,9 @@ class FeatureTable(Shown):
         views: Which augmented view the row is; 0 is the image itself.
         extra: The other columns of the data's manifest or data frame by name, each of n values; None where a cell is
             empty.
+        targets: Of data with several labels for each image: (n, L) float32, 1 where a label is there, 0 where it is
+            not, NaN where it is not known; None for data with one label.
+        label_names: The L labels of `targets`, in the order of its columns.
 
     Raises:
         DataError: The columns differ in length, or X is not a matrix.
@@ -41,10 +44,12 @@ class FeatureTable(Shown):
     digests: tuple[str, ...]
     views: tuple[int, ...]
     extra: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    targets: NDArray[np.float32] | None = None
+    label_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        own = (each.name for each in fields(self) if each.name != "extra")
-        lengths = {name: len(getattr(self, name)) for name in own}
+        others = ("extra", "label_names", *(["targets"] if self.targets is None else []))
+        lengths = {each.name: len(getattr(self, each.name)) for each in fields(self) if each.name not in others}
         lengths |= {name: len(column) for name, column in self.extra.items()}
         if self.X.ndim != 2 or len(set(lengths.values())) != 1:
             listed = ", ".join(f"{name} {length}" for name, length in lengths.items())
@@ -65,7 +70,9 @@ class FeatureTable(Shown):
 
         own = ("ids", "labels", "splits", "groups", "digests", "views")
         columns = {name: taken(getattr(self, name)) for name in own}
-        return replace(self, X=self.X[index], **columns, extra={name: taken(c) for name, c in self.extra.items()})
+        extra = {name: taken(column) for name, column in self.extra.items()}
+        targets = None if self.targets is None else self.targets[index]
+        return replace(self, X=self.X[index], **columns, extra=extra, targets=targets)
 
     def to_frame(self) -> Any:
         """Return a `pandas.DataFrame` with a row for each image: its columns, then features `x0`, `x1` and so on.

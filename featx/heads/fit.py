@@ -92,9 +92,9 @@ def extract_to_fit(
     return extraction
 
 
-def read_to_fit(data: Any, on_error: OnError, **choice: Unpack[DataChoice]) -> Dataset:
+def read_to_fit(data: Any, cache: str | Path, on_error: OnError, **choice: Unpack[DataChoice]) -> Dataset:
     """Read data; with `skip`, missing files of a manifest are reported later, with the other images that failed."""
-    return read_data(data, missing="keep" if on_error == "skip" else "fail", **choice)
+    return read_data(data, missing="keep" if on_error == "skip" else "fail", cache=cache, **choice)
 
 
 def check_to_fit(dataset: Dataset, recipe: Recipe, engine: FitEngine) -> None:

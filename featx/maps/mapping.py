@@ -107,7 +107,7 @@ def visualize(
     check_formats(formats)
     folder = _folder(place, out, formats)
     _check_added(split, add_split)
-    new = read_new(add, on_error, least=0)
+    new = read_new(add, on_error, cache=cache, least=0)
     weights, choice = split_weights(place, choice)
     source = read_source(place, layer=layer, recipe=recipe, cache=cache, on_error=on_error, **choice)
     added = [_new_source(source, new, cache=cache, weights=weights, on_error=on_error)] if new.items else []

@@ -18,6 +18,7 @@ Resize = Literal["bilinear", "bicubic", "lanczos", "box", "hamming"]
 Pooling = Literal["none", "avg", "max"]
 Precision = Literal["float32", "mixed"]
 Fit = Literal["stretch", "crop", "pad"]
+Frames = Literal["first", "middle", "all"]
 PreprocessMode = Literal["rescale", "imagenet", "featurewise", "raw", "card"]
 Activation = Literal["linear", "relu", "gelu", "elu", "selu", "silu", "tanh", "sigmoid"]
 Output = Literal["softmax", "sigmoid"]
@@ -31,12 +32,29 @@ MOST_UNITS = 1_000_000
 MOST_EPOCHS = 1_000_000
 LARGEST_BATCH = 2**31 - 1  # far more than images means all of them
 MOST_RATES = 10_000
+_WIDEST = 1e9  # of a window; values of DICOM files are mostly below 70,000
+
+_NUMBER = r"[-+]?\d{1,12}(?:\.\d{1,12})?"
 
 
 def _without_null(text: str) -> str:
     if "\0" in text:
         raise ValueError("no file and no layer can have a null character in its name")
     return text
+
+
+def _window(text: str) -> str:
+    """Return a window of DICOM files as it is written in keys: `40/400`, never `40.0/400`."""
+    if text in ("file", "none"):
+        return text
+    match = re.fullmatch(rf"({_NUMBER})/({_NUMBER})", text)
+    center, width = (float(number) for number in match.groups()) if match else (0.0, 0.0)
+    if not 0 < width < _WIDEST or not abs(center) < _WIDEST:
+        raise ValueError(
+            "window must be file, none, or CENTER/WIDTH in the units of the images with a width above 0, such as "
+            f"40/400, received {text[:80]!r}"
+        )
+    return f"{center + 0.0:.15g}/{width:.15g}"
 
 
 Line = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_without_null)]
@@ -67,6 +85,8 @@ class ImagesPart(Part):
     `stretch` does not keep the aspect ratio. `crop` keeps it: the image covers the input, and its centre is cut out.
     `pad` keeps it, too: the image fits into the input, and the rest is black. For `stretch` and `crop`, `resize_to`
     is the side of the square, or the shorter side of the image, out of which the centre is cut.
+
+    `window` and `frames` are for DICOM files alone, see `featx.dicom.decode_dicom`.
     """
 
     size: Annotated[int, Field(ge=8, le=4096, description="height in pixels, and width if that is not given")] = 224
@@ -76,6 +96,12 @@ class ImagesPart(Part):
     resize_to: Annotated[
         int | None, Field(ge=8, le=8192, description="side in pixels before the centre is cut out (stretch, crop)")
     ] = None
+    window: Annotated[
+        str,
+        Field(description="grey levels of a DICOM file: as the file says, of all its values, or CENTER/WIDTH"),
+        AfterValidator(_window),
+    ] = "file"
+    frames: Annotated[Frames, Field(description="frames of a DICOM file that has several")] = "first"
 
     @model_validator(mode="after")
     def _centre_is_inside(self) -> ImagesPart:
@@ -97,7 +123,10 @@ class ImagesPart(Part):
     def key(self) -> dict[str, Any]:
         """Return what decides the pixels; fields that came later are left out where they have no effect."""
         later: dict[str, set[Any]] = {"width": {None, self.size}, "fit": {"stretch"}, "resize_to": {None}}
-        return {name: value for name, value in self.model_dump().items() if value not in later.get(name, ())}
+        later["window"] = {"file"}
+        # Which frames are taken moves no row: each frame has a digest of its own.
+        values = self.model_dump(exclude={"frames"})
+        return {name: value for name, value in values.items() if value not in later.get(name, ())}
 
 
 class ViewsPart(Part):

@@ -217,7 +217,7 @@ def fit_head(
     check_engine(engine, recipe.head)
     check_out(out)
     start = time.perf_counter()
-    dataset = read_to_fit(data, on_error, **data_choice(choice))
+    dataset = read_to_fit(data, cache, on_error, **data_choice(choice))
     extraction = extract_to_fit(dataset, recipe, cache, engine, on_error)
     warn_of_two_labels(extraction.images)
     if not extraction.select("test"):

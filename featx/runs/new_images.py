@@ -125,13 +125,13 @@ def check_weights(space: FeatureSpace, expected: str, model: str) -> None:
     )
 
 
-def read_new(images: Any, on_error: OnError = "fail", *, least: int = 1) -> Dataset:
+def read_new(images: Any, on_error: OnError = "fail", *, cache: str | Path = "cache", least: int = 1) -> Dataset:
     """List new images, see `read_paths`; with `skip`, files that a manifest lists and that do not exist are kept.
 
     Raises:
         DataError: There are fewer than `least` images, or what `read_paths` says.
     """
-    dataset = read_paths(images, missing="keep" if on_error == "skip" else "fail")
+    dataset = read_paths(images, missing="keep" if on_error == "skip" else "fail", cache=cache)
     if len(dataset.items) < least:
         raise DataError("Expected images, folders or manifests, received none; pass at least one.")
     return dataset
@@ -152,7 +152,7 @@ def extract_new(
         FeatxError: What `read_new` and `extract` raise.
     """
     # Paths are checked first, so that a typing error does not wait for a download.
-    dataset = read_new(paths, on_error)
+    dataset = read_new(paths, on_error, cache=cache)
     return _extract(model.recipe, model.check, dataset, cache=cache, weights=weights, on_error=on_error)
 
 

@@ -89,7 +89,7 @@ def search(
     if k < 1:
         raise UsageError(f"Expected a number of neighbours of at least 1, received {k}.")
     # Queries are checked first, so that a typing error does not wait for the features of the data.
-    dataset = read_new(images, on_error)
+    dataset = read_new(images, on_error, cache=cache)
     weights, choice = split_weights(place, choice)
     source = read_source(place, layer=layer, recipe=recipe, cache=cache, on_error=on_error, **choice)
     searched = source if split == "all" else source.of_split(split)

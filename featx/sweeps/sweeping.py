@@ -74,7 +74,7 @@ def sweep(
     points = points_of(recipe, grid, range(first, first + seeds), weights)
     out = Path(out)
     check_folder(out, "sweep", (FITS,))
-    fits = Fits(read_to_fit(data, on_error, **data_choice(choice)), out, Path(cache), engine, on_error)
+    fits = Fits(read_to_fit(data, cache, on_error, **data_choice(choice)), out, Path(cache), engine, on_error)
     fits.check(points)
     done: dict[int, FitScores] = {}
     for point, scores in fit_all(fits, points, jobs):
