@@ -89,6 +89,24 @@ Size = Annotated[
         show_default="the network's own, or the recipe's",
     ),
 ]
+Window = Annotated[
+    str | None,
+    feature_option(
+        "--window",
+        metavar="file|none|CENTER/WIDTH",
+        help="Grey levels of DICOM files: file (the file's VOI LUT or window), none (from the smallest value to the "
+        "largest), or a window in the images' units, such as 40/400 for CT.",
+        show_default="file, or the recipe's",
+    ),
+]
+FramesOption = Annotated[
+    Literal["first", "middle", "all"] | None,
+    feature_option(
+        "--frames",
+        help="Which frames of DICOM files that have several; with all, each frame is an image.",
+        show_default="first, or the recipe's",
+    ),
+]
 Views = Annotated[
     int | None,
     feature_option(
@@ -276,6 +294,8 @@ class Features:
     preprocess: PreprocessChoice = None
     size: Size = None
     weights: WeightsChoice = None
+    window: Window = None
+    frames: FramesOption = None
 
     def choice(self) -> FeatureChoice:
         """Return the arguments of a verb that the options mean, but for the recipe."""
@@ -285,6 +305,8 @@ class Features:
             "preprocess": self.preprocess,
             "size": size_of(self.size),
             "weights": weights_by_backbone(self.weights),
+            "window": self.window,
+            "frames": self.frames,
         }
 
 

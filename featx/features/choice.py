@@ -17,6 +17,7 @@ from featx.networks import BACKBONES, Card, Weights, find_backbone, is_card, is_
 from featx.recipes import (
     BackbonePart,
     FeatureSpec,
+    Frames,
     ImagesPart,
     Pooling,
     PreprocessMode,
@@ -45,6 +46,8 @@ class FeatureChoice(TypedDict, total=False):
         preprocess: `rescale`, `imagenet`, `featurewise`, `raw` or `card`.
         size: Height and width in pixels, or one number for both.
         weights: `imagenet`, `random`, `random:SEED` or a file; or these by the backbone's name.
+        window: Grey levels of DICOM files: `file` (as they say), `none` (all their values), or `CENTER/WIDTH`.
+        frames: Of DICOM files with several frames the `first`, the `middle` or `all`.
     """
 
     backbone: str | Path | None
@@ -52,6 +55,8 @@ class FeatureChoice(TypedDict, total=False):
     preprocess: PreprocessMode | None
     size: int | tuple[int, int] | None
     weights: str | Path | Mapping[str, str | Path] | None
+    window: str | None
+    frames: Frames | None
 
 
 class Choice(FeatureChoice, DataChoice, total=False):
@@ -227,6 +232,8 @@ def chosen_recipe(
     fields = {
         "backbone.pooling": choice.get("pooling"),
         "preprocess.mode": choice.get("preprocess"),
+        "images.window": choice.get("window"),
+        "images.frames": choice.get("frames"),
         "backbone.weights": weights,
         **(further or {}),
     }

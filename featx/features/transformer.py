@@ -52,6 +52,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         pooling: `none`, `avg` or `max`.
         preprocess: `rescale`, `imagenet`, `featurewise`, `raw` or `card`.
         size: Height and width in pixels, or one number for both.
+        window: Grey levels of DICOM files: `file`, `none` or `CENTER/WIDTH`.
         cut: Layer whose output is taken.
         precision: `float32`, or `mixed` for GPUs with units for half precision.
         cache: Folder of the store.
@@ -75,6 +76,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         pooling: Pooling | None = None,
         preprocess: PreprocessMode | None = None,
         size: int | tuple[int, int] | None = None,
+        window: str | None = None,
         cut: str | None = None,
         precision: Precision | None = None,
         cache: str | Path = "cache",
@@ -88,6 +90,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.pooling = pooling
         self.preprocess = preprocess
         self.size = size
+        self.window = window
         self.cut = cut
         self.precision = precision
         self.cache = cache
@@ -167,6 +170,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             "pooling": self.pooling,
             "preprocess": self.preprocess,
             "size": self.size,
+            "window": self.window,
         }
         further = {"backbone.cut": self.cut, "backbone.precision": self.precision, "views.count": 1}
         return chosen_spec(self.recipe, choice, further)

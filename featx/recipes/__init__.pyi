@@ -11,6 +11,7 @@ from .schema import DropoutLayer as DropoutLayer
 from .schema import FeatureSpec as FeatureSpec
 from .schema import Fit as Fit
 from .schema import FitPart as FitPart
+from .schema import Frames as Frames
 from .schema import HeadPart as HeadPart
 from .schema import ImagesPart as ImagesPart
 from .schema import Part as Part
@@ -22,3 +23,4 @@ from .schema import Recipe as Recipe
 from .schema import Resize as Resize
 from .schema import ViewsPart as ViewsPart
 from .schema import is_network_path as is_network_path
+from .windows import parse_window as parse_window

@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from featx.recipes.windows import Window
+
 Resize = Literal["bilinear", "bicubic", "lanczos", "box", "hamming"]
 Pooling = Literal["none", "avg", "max"]
 Precision = Literal["float32", "mixed"]
@@ -32,29 +34,12 @@ MOST_UNITS = 1_000_000
 MOST_EPOCHS = 1_000_000
 LARGEST_BATCH = 2**31 - 1  # far more than images means all of them
 MOST_RATES = 10_000
-_WIDEST = 1e9  # of a window; values of DICOM files are mostly below 70,000
-
-_NUMBER = r"[-+]?\d{1,12}(?:\.\d{1,12})?"
 
 
 def _without_null(text: str) -> str:
     if "\0" in text:
         raise ValueError("no file and no layer can have a null character in its name")
     return text
-
-
-def _window(text: str) -> str:
-    """Return a window of DICOM files as it is written in keys: `40/400`, never `40.0/400`."""
-    if text in ("file", "none"):
-        return text
-    match = re.fullmatch(rf"({_NUMBER})/({_NUMBER})", text)
-    center, width = (float(number) for number in match.groups()) if match else (0.0, 0.0)
-    if not 0 < width < _WIDEST or not abs(center) < _WIDEST:
-        raise ValueError(
-            "window must be file, none, or CENTER/WIDTH in the units of the images with a width above 0, such as "
-            f"40/400, received {text[:80]!r}"
-        )
-    return f"{center + 0.0:.15g}/{width:.15g}"
 
 
 Line = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_without_null)]
@@ -96,11 +81,7 @@ class ImagesPart(Part):
     resize_to: Annotated[
         int | None, Field(ge=8, le=8192, description="side in pixels before the centre is cut out (stretch, crop)")
     ] = None
-    window: Annotated[
-        str,
-        Field(description="grey levels of a DICOM file: as the file says, of all its values, or CENTER/WIDTH"),
-        AfterValidator(_window),
-    ] = "file"
+    window: Annotated[Window, Field(description="grey levels of DICOM files: file, none, or CENTER/WIDTH")] = "file"
     frames: Annotated[Frames, Field(description="frames of a DICOM file that has several")] = "first"
 
     @model_validator(mode="after")
