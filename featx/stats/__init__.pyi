@@ -5,6 +5,16 @@ from .intervals import mean_interval as mean_interval
 from .intervals import probabilities as probabilities
 from .intervals import score as score
 from .intervals import wilson as wilson
+from .labels import THRESHOLD as THRESHOLD
+from .labels import Estimate as Estimate
+from .labels import LabelMetrics as LabelMetrics
+from .labels import LabelScore as LabelScore
+from .labels import average_precision as average_precision
+from .labels import average_precision_interval as average_precision_interval
+from .labels import label_metrics as label_metrics
+from .labels import label_probabilities as label_probabilities
+from .labels import macro_areas as macro_areas
+from .labels import score_labels as score_labels
 from .metrics import BINS as BINS
 from .metrics import BOUNDS as BOUNDS
 from .metrics import METRICS as METRICS

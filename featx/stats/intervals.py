@@ -136,13 +136,18 @@ class Score:
         return f"{self.correct}/{self.n} = {100 * self.correct / self.n:.1f} % ({100 * low:.0f}–{100 * high:.0f} %)"
 
 
-def score(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> Score:
-    """Return the accuracy and the mean cross-entropy of logits.
+def score(logits: NDArray[np.float32], labels: NDArray[np.int64] | NDArray[np.float32]) -> Score:
+    """Return the accuracy and the mean cross-entropy of logits; for several labels a `LabelScore`.
 
     Args:
-        logits: (n, classes), or (n, 1) for two classes, where a value above 0 means the second class.
-        labels: (n,) class indices.
+        logits: (n, classes), or (n, 1) for two classes, where a value above 0 means the second class; for several
+            labels (n, L), where a value of at least 0 means that the label is there.
+        labels: (n,) class indices; for several labels (n, L) with 1 (there), 0 (not there) and NaN (not known).
     """
+    if labels.ndim == 2:
+        from featx.stats.labels import score_labels  # it needs this module
+
+        return score_labels(logits, labels.astype(np.float32, copy=False))
     if len(labels) == 0:
         return Score(0, 0, None)
     losses = -_log_probabilities(logits)[np.arange(len(labels)), labels]

@@ -54,7 +54,7 @@ def roc_auc(y: Labels, P: Matrix, W: Matrix) -> Matrix:
     class, ties counting half (Hanley and McNeil, Radiology 143 (1982), 29-36). Classes with no row, or with all rows,
     are left out; NaN where no class is left.
     """
-    areas = np.stack([_area(y == number, P[:, number], W) for number in range(P.shape[1])], axis=1)
+    areas = np.stack([area_under_curve(y == number, P[:, number], W) for number in range(P.shape[1])], axis=1)
     known = np.isfinite(areas)
     return _mean_ratio(np.where(known, areas, 0), np.ones_like(areas), known)
 
@@ -175,7 +175,7 @@ def _mean_ratio(parts: Matrix, wholes: Matrix, counted: NDArray[np.bool_]) -> Ma
     return np.asarray(np.divide(shares.sum(axis=-1), number, out=np.full(number.shape, np.nan), where=number > 0))
 
 
-def _area(positive: NDArray[np.bool_], scores: Matrix, W: Matrix) -> Matrix:
+def area_under_curve(positive: NDArray[np.bool_], scores: Matrix, W: Matrix) -> Matrix:
     """Return the area under the ROC curve by the rank formula (Mann-Whitney U), for each weighting."""
     if not positive.any():  # most of very many classes
         return np.full(len(W), np.nan)
