@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ INNER_FOLDS = 3
 
 # Features by False, grey pixels by True where a classifier takes them.
 Rows = Mapping[bool, NDArray[np.float32]]
+
+# How good a model is on rows with these class numbers, and its summed log-loss, 0 without probabilities.
+Goodness = Callable[[Any, NDArray[np.floating], NDArray[np.int64]], tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -55,58 +59,100 @@ def evaluate(
 
     There may be no held-out rows. The first number of the seed is that of the classifiers.
     """
-    fit, held = fold
+    fit, _ = fold
     inner = inner_folds(y[fit], [groups[number] for number in fit], seed)
-    chosen = choose(classifiers, {kind: X[fit] for kind, X in rows.items()}, y[fit], inner, seed[0])
-    fold_rows = {kind: FoldRows(X[fit], X[held], seed[0]) for kind, X in rows.items()}
-    results = {}
-    for classifier in classifiers:
-        of_kind = fold_rows[classifier.pixels]
-        train_X, held_X = of_kind.rows(of_kind.space_of(classifier))
-        parameters, seconds = chosen[classifier.name]
-        parameters = usable(parameters, len(fit))
-        start = time.thread_time()
-        model = fit_model(classifier, train_X, y[fit], parameters, of_kind.facts, inner)
-        probabilities = np.asarray(model.predict_proba(held_X) if len(held) else np.empty((0, y.max() + 1)))
-        results[classifier.name] = HeldOutResult(probabilities, parameters, seconds + time.thread_time() - start)
+    (results,) = evaluate_targets(classifiers, rows, [y[fit]], fold, inner, seed[0])
+    return results
+
+
+def evaluate_targets(
+    classifiers: Sequence[Classifier],
+    rows: Rows,
+    targets: Sequence[NDArray[np.int64]],
+    fold: Fold,
+    inner: Sequence[Fold],
+    seed: int,
+    goodness: Goodness | None = None,
+) -> list[dict[str, HeldOutResult]]:
+    """Do the same for several targets, the class numbers of the fold's training rows, which share the transforms.
+
+    Args:
+        classifiers: What is fitted.
+        rows: All rows.
+        targets: Each (n,) for the n training rows.
+        fold: The training rows and the held-out rows, of which there may be none.
+        inner: Folds of the training rows, to choose parameters and to calibrate.
+        seed: That of the classifiers.
+        goodness: What parameters are chosen by, see `choose`.
+    """
+    fit, held = fold
+    chosen = choose(classifiers, {kind: X[fit] for kind, X in rows.items()}, targets, inner, seed, goodness)
+    fold_rows = {kind: FoldRows(X[fit], X[held], seed) for kind, X in rows.items()}
+    results: list[dict[str, HeldOutResult]] = []
+    for y, of_target in zip(targets, chosen, strict=True):
+        results.append({})
+        for classifier in classifiers:
+            of_kind = fold_rows[classifier.pixels]
+            train_X, held_X = of_kind.rows(of_kind.space_of(classifier))
+            parameters, seconds = of_target[classifier.name]
+            parameters = usable(parameters, len(fit))
+            start = time.thread_time()
+            model = fit_model(classifier, train_X, y, parameters, of_kind.facts, inner)
+            shares = np.asarray(model.predict_proba(held_X) if len(held) else np.empty((0, y.max() + 1)))
+            results[-1][classifier.name] = HeldOutResult(shares, parameters, seconds + time.thread_time() - start)
     return results
 
 
 def choose(
-    classifiers: Sequence[Classifier], rows: Rows, y: NDArray[np.int64], inner: Sequence[Fold], seed: int
-) -> dict[str, tuple[Parameters, float]]:
-    """Return each classifier's parameters of the highest accuracy over inner folds, and the seconds it took.
+    classifiers: Sequence[Classifier],
+    rows: Rows,
+    targets: Sequence[NDArray[np.int64]],
+    inner: Sequence[Fold],
+    seed: int,
+    goodness: Goodness | None = None,
+) -> list[dict[str, tuple[Parameters, float]]]:
+    """Return for each target each classifier's parameters that are best over inner folds, and the seconds it took.
 
-    Among equals, the lowest log-loss decides where the classifier gives probabilities of its own, else the simplest
-    parameters, which stand first.
+    `goodness` of a model on held-out rows is the number of correct rows, if not given. Among equals, the lowest
+    log-loss decides where the classifier gives probabilities of its own, else the simplest parameters, which stand
+    first.
     """
-    correct = {each.name: np.zeros(len(each.grid), np.int64) for each in classifiers}
-    losses = {each.name: np.zeros(len(each.grid)) for each in classifiers}
-    seconds = dict.fromkeys(correct, 0.0)
+    goodness = goodness or _correct_and_loss
+    good = [{each.name: np.zeros(len(each.grid)) for each in classifiers} for _ in targets]
+    losses = [{each.name: np.zeros(len(each.grid)) for each in classifiers} for _ in targets]
+    seconds = [dict.fromkeys(of_target, 0.0) for of_target in good]
     for fit, held in inner:
         fold_rows = {kind: FoldRows(X[fit], X[held], seed) for kind, X in rows.items()}
-        for each in (each for each in classifiers if len(each.grid) > 1):
+        for (place, y), each in product(enumerate(targets), (each for each in classifiers if len(each.grid) > 1)):
             of_kind = fold_rows[each.pixels]
             train_X, held_X = of_kind.rows(of_kind.space_of(each))
             start = time.thread_time()
             for number, parameters in enumerate(each.grid):
                 model = each.build(usable(parameters, len(fit)), of_kind.facts).fit(train_X, y[fit])
-                hits, loss = _correct_and_loss(model, held_X, y[held])
-                correct[each.name][number] += hits
-                losses[each.name][number] += loss
-            seconds[each.name] += time.thread_time() - start
-    best = {name: int(np.lexsort((losses[name], -correct[name]))[0]) for name in correct}
-    return {each.name: (each.grid[best[each.name]], seconds[each.name]) for each in classifiers}
+                gained, loss = goodness(model, held_X, y[held])
+                good[place][each.name][number] += gained
+                losses[place][each.name][number] += loss
+            seconds[place][each.name] += time.thread_time() - start
+    chosen = []
+    for of_target, lost, spent in zip(good, losses, seconds, strict=True):
+        best = {name: int(np.lexsort((lost[name], -of_target[name]))[0]) for name in of_target}
+        chosen.append({each.name: (each.grid[best[each.name]], spent[each.name]) for each in classifiers})
+    return chosen
 
 
-def _correct_and_loss(model: Any, X: NDArray[np.floating], y: NDArray[np.int64]) -> tuple[int, float]:
+def _correct_and_loss(model: Any, X: NDArray[np.floating], y: NDArray[np.int64]) -> tuple[float, float]:
     """Return how many rows a model predicts correctly, and its summed log-loss; 0 without probabilities."""
     if not hasattr(model, "predict_proba"):
-        return int(np.sum(model.predict(X) == y)), 0.0
+        return float(np.sum(model.predict(X) == y)), 0.0
     probabilities = model.predict_proba(X)
-    of_class = probabilities[np.arange(len(y)), np.searchsorted(model.classes_, y)]
-    loss = float(-np.log(np.clip(of_class, np.finfo(np.float32).eps, 1)).sum())
-    return int(np.sum(model.classes_[probabilities.argmax(axis=1)] == y)), loss
+    hits = float(np.sum(model.classes_[probabilities.argmax(axis=1)] == y))
+    return hits, summed_loss(probabilities, np.searchsorted(model.classes_, y))
+
+
+def summed_loss(probabilities: NDArray[np.float64], columns: NDArray[np.int64]) -> float:
+    """Return the sum of the log-losses of rows, given the column of each one's class."""
+    own = probabilities[np.arange(len(columns)), columns]
+    return float(-np.log(np.clip(own, np.finfo(np.float32).eps, 1)).sum())
 
 
 def usable(parameters: Parameters, n: int) -> Parameters:

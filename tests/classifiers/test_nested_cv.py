@@ -110,8 +110,8 @@ def test_groups_stay_whole_when_parameters_are_chosen() -> None:
     X, y = np.repeat(X, 3, axis=0), np.repeat(y, 3)
     groups = [f"patient {i // 3}" for i in range(len(y))]
     knn = (replace(CLASSIFIERS["knn"], grid=({"n_neighbors": 45}, {"n_neighbors": 1})),)
-    whole = choose(knn, {False: X}, y, inner_folds(y, groups, [0]), 0)["knn"][0]
-    leaking = choose(knn, {False: X}, y, inner_folds(y, alone(len(y)), [0]), 0)["knn"][0]
+    whole = choose(knn, {False: X}, [y], inner_folds(y, groups, [0]), 0)[0]["knn"][0]
+    leaking = choose(knn, {False: X}, [y], inner_folds(y, alone(len(y)), [0]), 0)[0]["knn"][0]
     assert (whole["n_neighbors"], leaking["n_neighbors"]) == (45, 1)
 
 
