@@ -1,3 +1,11 @@
+from .archive import Archive as Archive
+from .image_tables import FILE as FILE
+from .image_tables import IMAGE_NAMES as IMAGE_NAMES
+from .image_tables import ImageTable as ImageTable
 from .members import archive_of as archive_of
+from .members import has_member as has_member
 from .members import is_archive as is_archive
+from .members import is_image_table as is_image_table
+from .members import member_names as member_names
+from .members import open_archive as open_archive
 from .members import read_member as read_member

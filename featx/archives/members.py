@@ -1,19 +1,36 @@
-"""Which part of a path is an archive, and the bytes of a member."""
+"""Which part of a path is an archive, what is in it, and the bytes of a member."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-ENDINGS = (".zip", ".tar", ".parquet", ".pq")
+from featx.archives.archive import Archive
+from featx.archives.opening import opened
+from featx.files import is_file
+
+ENDINGS = (".zip", ".tar", ".parquet", ".pq", ".arrow")
+_TABLES = (".parquet", ".pq", ".arrow")
+# Most paths are of plain files, and are told from others by their text alone.
+_WITHIN = re.compile(r"\.(?:zip|tar|parquet|pq|arrow)[/\\]", re.IGNORECASE)
 
 
 def is_archive(path: Path) -> bool:
-    """Tell whether a file can hold images, by its ending: .zip, .tar, .parquet or .pq, in any case.
+    """Tell whether a file can hold images, by its ending: .zip, .tar, .parquet, .pq or .arrow, in any case.
 
     Args:
         path: The file, which need not exist.
     """
     return path.suffix.lower() in ENDINGS
+
+
+def is_image_table(path: Path) -> bool:
+    """Tell whether a file is a table that can hold images, by its ending: .parquet, .pq or .arrow, in any case.
+
+    Args:
+        path: The file, which need not exist.
+    """
+    return path.suffix.lower() in _TABLES
 
 
 def archive_of(path: Path) -> tuple[Path, str] | None:
@@ -24,10 +41,10 @@ def archive_of(path: Path) -> tuple[Path, str] | None:
     Args:
         path: The path of an image.
     """
-    if path.is_file():
+    if not _WITHIN.search(str(path)):
         return None
     for parent in path.parents:
-        if is_archive(parent) and parent.is_file():
+        if is_archive(parent) and is_file(parent):
             return parent, path.relative_to(parent).as_posix()
     return None
 
@@ -40,6 +57,48 @@ def read_member(path: Path, limit: int) -> bytes:
         limit: The most bytes that it may have.
 
     Raises:
-        OSError: The archive or the member cannot be read.
+        OSError: The archive or the member cannot be read; FileNotFoundError if there is no such member.
     """
-    raise NotImplementedError
+    there = archive_of(path)
+    if there is None:
+        raise FileNotFoundError(str(path))
+    archive, name = there
+    return opened(archive).read(name, limit)
+
+
+def has_member(path: Path) -> bool:
+    """Tell whether a path leads to an image in an archive that can be read.
+
+    Args:
+        path: See `archive_of`.
+    """
+    there = archive_of(path)
+    try:
+        return there is not None and there[1] in opened(there[0])
+    except OSError:
+        return False
+
+
+def member_names(path: Path) -> tuple[list[str], list[str]] | None:
+    """Return the names of the folders and of the files in an archive, or in a folder of it; None for another path.
+
+    Args:
+        path: The archive, or a path in it, see `archive_of`.
+
+    Raises:
+        OSError: The archive cannot be read; NotADirectoryError if it has no such folder.
+    """
+    there = (path, "") if is_archive(path) and is_file(path) else archive_of(path)
+    return None if there is None else opened(there[0]).children(there[1])
+
+
+def open_archive(path: Path) -> Archive:
+    """Return an archive with the list of its members; one that was opened before and has not changed is the same.
+
+    Args:
+        path: The archive.
+
+    Raises:
+        OSError: It cannot be read, is damaged, encrypted, or has too many members.
+    """
+    return opened(path)

@@ -20,9 +20,9 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from featx.errors import ImageError, reason_of
-from featx.files import read_file
 from featx.images.containers import bare_jpeg, bare_png, bmp_size, gif_frame, png_key_scale, png_samples, webp_size
 from featx.images.levels import levels_of, rgb_of
+from featx.images.places import read_place
 from featx.images.samples import deep_pixels
 from featx.images.tiff import (
     LENGTH,
@@ -88,17 +88,19 @@ _OTHERS: tuple[tuple[str, re.Pattern[bytes]], ...] = (
 
 
 def read_bytes(path: Path, name: str) -> bytes:
-    """Return the bytes of an image file, at least one.
+    """Return the bytes of an image file, at least one; also of a member of an archive, or of one frame of a file.
 
     Args:
-        path: The file.
+        path: The file; in an archive `xrays.zip/normal/1.png` (see `featx.archives.archive_of`); for one of the
+            frames of a file, counted from 0, `scan.dcm/frame-3` (see `featx.dicom.split_frame`), whose bytes are
+            marked unless it is the first.
         name: The file as the user named it, for messages.
 
     Raises:
         ImageError: The file does not exist, is a folder, a pipe or a device, is empty or cannot be read.
     """
     try:
-        data = read_file(path, LARGEST_FILE)
+        data = read_place(path, LARGEST_FILE)
     except FileNotFoundError as error:
         raise ImageError(name, "does not exist") from error
     except IsADirectoryError as error:

@@ -1,0 +1,157 @@
+"""Tables with a column of image files: which column that is, and how a row is named."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from featx.archives.archive import Archive, broken
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BYTES, FILE = "bytes", "path"  # the fields of a cell of the library `datasets`
+# Of several columns of bytes, the one of such a name has the images; beside a column of paths, only such a one.
+IMAGE_NAMES = (
+    "image",
+    "images",
+    "img",
+    "picture",
+    "photo",
+    "jpg",
+    "jpeg",
+    "png",
+    "image_bytes",
+    "img_bytes",
+    "pixels",
+)
+DIGITS = 6  # of a row's number at least, so that names sort as rows do
+
+
+class ImageTable(Archive):
+    """A table with a column of image files; a row's name is its number, with the column if it is not the usual one.
+
+    Attributes:
+        schema: The columns.
+        rows: How many rows there are.
+    """
+
+    schema: pa.Schema
+    rows: int
+
+    @cached_property
+    def image_columns(self) -> list[str]:
+        """The columns that may hold image files: those of bytes, or of records with a field `bytes`."""
+        return [field.name for field in self.schema if _holds_bytes(field.type)]
+
+    @cached_property
+    def image_column(self) -> str | None:
+        """The column that holds the images if none is chosen; None if there is none, or several might."""
+        columns = self.image_columns
+        if len(columns) > 1:
+            records = [name for name in columns if self.is_record(name)]
+            named = [name for name in columns if name.lower() in IMAGE_NAMES]
+            columns = next((some for some in (named, records) if len(some) == 1), [])
+        return columns[0] if columns else None
+
+    def is_record(self, column: str) -> bool:
+        """Tell whether the cells of a column are records with a field `bytes`."""
+        import pyarrow as pa
+
+        return bool(pa.types.is_struct(self.schema.field(column).type))
+
+    def has_files(self, column: str) -> bool:
+        """Tell whether the cells of a column also name the files that the images had."""
+        kind = self.schema.field(column).type
+        return self.is_record(column) and kind.get_field_index(FILE) >= 0
+
+    def row_name(self, row: int, column: str) -> str:
+        """Return the name of a row's image: `000123`, or `left/000123` for a column that is not the usual one."""
+        number = str(row).zfill(max(DIGITS, len(str(max(self.rows - 1, 0)))))
+        return number if column == self.image_column else f"{column}/{number}"
+
+    @property
+    def names(self) -> Collection[str]:
+        """The names of the rows."""
+        return [self.row_name(row, self.image_column or "") for row in range(self.rows)]
+
+    def __contains__(self, name: str) -> bool:
+        try:
+            self._place(name)
+        except OSError:
+            return False
+        return True
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def read(self, name: str, limit: int) -> bytes:
+        """Return the bytes of a row's image; raises OSError if that is not possible, or it has more than the limit."""
+        column, row = self._place(name)
+        data = self._cell(column, row, limit)
+        if data is not None:
+            return data
+        file = self._file_of(column, row) if self.has_files(column) else None
+        if file is None:
+            raise broken(self.path / name, f"it is an empty cell of column {column}")
+        from featx.files import read_file
+
+        return read_file(self.path.parent / file, limit)
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Yield some columns (`name`, or `name.field`) in batches of rows; raises OSError if they are damaged."""
+        raise NotImplementedError
+
+    def empty_cells(self, column: str) -> int | None:
+        """Return in how many rows there are no bytes; None if only reading them all would tell."""
+        raise NotImplementedError
+
+    def _cell(self, column: str, row: int, limit: int) -> bytes | None:
+        raise NotImplementedError
+
+    def _file_of(self, column: str, row: int) -> str | None:
+        """The name of the file that a row's image had."""
+        start = 0
+        for batch in self.batches([f"{column}.{FILE}"]):
+            if row < start + batch.num_rows:
+                record = batch.column(0)[row - start].as_py()
+                return None if record is None else record[FILE]
+            start += batch.num_rows
+        return None
+
+    def _place(self, name: str) -> tuple[str, int]:
+        """The column and the row that a name stands for."""
+        column, _, number = name.rpartition("/")
+        if not column and self.image_column is None and self.image_columns:
+            raise broken(self.path, f"it has several columns of images ({', '.join(self.image_columns)})")
+        column = column or self.image_column or ""
+        is_there = column in self.image_columns and number.isascii() and number.isdigit()
+        if not is_there or len(number) > 18 or int(number) >= self.rows:
+            raise FileNotFoundError(str(self.path / name))
+        return column, int(number)
+
+
+def bytes_of(column: pa.Array) -> pa.Array:
+    """Return the bytes of a column of bytes, or of records with a field `bytes`."""
+    import pyarrow as pa
+
+    if not pa.types.is_struct(column.type):
+        return column
+    # `field` would not know of records that are empty.
+    return column.flatten()[column.type.get_field_index(BYTES)]
+
+
+def reason_of_arrow(path: Path, error: Exception) -> str:
+    """The reason that PyArrow gives, on one line, without the file's own name."""
+    return " ".join(str(error).replace(str(path), "it").split())[:200].rstrip(".") or type(error).__name__
+
+
+def _holds_bytes(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    if pa.types.is_struct(kind):
+        place = kind.get_field_index(BYTES)
+        return place >= 0 and _holds_bytes(kind.field(place).type) and not pa.types.is_struct(kind.field(place).type)
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))

@@ -1,0 +1,66 @@
+"""The archives that were read last, kept open: their lists of members take long to read."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from pathlib import Path
+
+from featx.archives.archive import Archive
+
+KEPT = 64  # archives; each has an open file
+
+_archives: OrderedDict[Path, tuple[tuple[int, ...], Archive]] = OrderedDict()
+_lock = threading.Lock()
+_opening = threading.Lock()  # else several threads would read the same list of members
+
+
+def opened(path: Path) -> Archive:
+    """Return an open archive; one that has changed since it was opened is opened again."""
+    path = path.absolute()
+    state = _state(path)
+    if (there := _kept(path, state)) is not None:
+        return there
+    with _opening:
+        if (there := _kept(path, state)) is not None:
+            return there
+        archive = _open(path)
+        with _lock:
+            _archives[path] = (state, archive)
+            while len(_archives) > KEPT:
+                _archives.popitem(last=False)
+        return archive
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev, os.getpid()
+
+
+def _kept(path: Path, state: tuple[int, ...]) -> Archive | None:
+    with _lock:
+        before, archive = _archives.get(path, ((), None))
+        if before != state:
+            return None
+        _archives.move_to_end(path)
+        return archive
+
+
+def _open(path: Path) -> Archive:
+    ending = path.suffix.lower()
+    if ending == ".zip":
+        from featx.archives.zips import ZipArchive
+
+        return ZipArchive(path)
+    if ending == ".tar":
+        from featx.archives.tars import TarArchive
+
+        return TarArchive(path)
+    if ending == ".arrow":
+        from featx.archives.arrow_tables import ArrowTable
+
+        return ArrowTable(path)
+    from featx.archives.parquet_tables import ParquetTable
+
+    return ParquetTable(path)

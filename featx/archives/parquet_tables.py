@@ -1,0 +1,205 @@
+"""Parquet files with a column of image files, of which a few megabytes at a time are in memory."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from featx.archives.archive import LARGEST, broken, too_large
+from featx.archives.image_tables import BYTES, ImageTable, bytes_of, reason_of_arrow
+from featx.files import open_file
+from featx.machine import available_memory
+
+if TYPE_CHECKING:
+    import io
+
+    import pyarrow as pa
+
+BATCH_BYTES = 2**23
+BATCH_ROWS = 1024
+BUFFER = 2**20  # bytes that are read at once; else PyArrow reads all of a row group, which may have gigabytes
+AHEAD = 32  # batches that are read over rather than to begin at a row group: other threads will want their rows
+LARGEST_MEAN = 2**30  # bytes of a cell
+CURSORS = 4
+READ_AT_ONCE = 8  # tables
+PLAIN_ROWS = 4096
+
+_active: OrderedDict[int, ParquetTable] = OrderedDict()
+_active_lock = threading.Lock()
+
+
+class ParquetTable(ImageTable):
+    """A Parquet file. Rows are read fast in their order, also by several threads; else each from its row group on."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._lock = threading.Lock()
+        self._cursors: OrderedDict[int, _Cursor] = OrderedDict()
+        self._count = 0
+        self._window = min(max(available_memory() // 32, 2**26), 2**29)
+        with _damage(path), _parquet_file(path) as file:
+            self.schema = file.schema_arrow
+            self._metadata = file.metadata
+        self.rows = self._metadata.num_rows
+        self.check_number(self.rows)
+        groups = [self._metadata.row_group(n) for n in range(self._metadata.num_row_groups)]
+        self._starts = [0, *accumulate(group.num_rows for group in groups)]
+        if self._starts[-1] != self.rows or min(self._starts) < 0:
+            raise broken(path, "it is damaged: its parts do not have as many rows as it says")
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Yield some columns (`name`, or `name.field`) in batches of rows; raises OSError if they are damaged."""
+        with _damage(self.path), _parquet_file(self.path) as file:
+            yield from file.iter_batches(batch_size=PLAIN_ROWS, columns=list(columns), use_threads=False)
+
+    def empty_cells(self, column: str) -> int | None:
+        """Return in how many rows there are no bytes; None if only reading them all would tell."""
+        total = 0
+        for number in range(self._metadata.num_row_groups):
+            statistics = self._chunk(number, column).statistics
+            if statistics is None or not statistics.has_null_count:
+                return None
+            total += statistics.null_count
+        return total
+
+    def forget(self) -> None:
+        """Let go of what is in memory of the rows."""
+        with self._lock:
+            self._cursors.clear()
+
+    def _leaf(self, column: str) -> str:
+        return f"{column}.{BYTES}" if self.is_record(column) else column
+
+    def _chunk(self, group: int, column: str) -> Any:
+        """What the file says about a column in a row group."""
+        parts = self._metadata.row_group(group)
+        chunks = (parts.column(n) for n in range(parts.num_columns))
+        return next(chunk for chunk in chunks if chunk.path_in_schema == self._leaf(column))
+
+    def _cell(self, column: str, row: int, limit: int) -> bytes | None:
+        self._activate()
+        with self._lock, _damage(self.path):
+            cursor = self._cursor(column, row)
+            value = cursor.value(row)
+            if value is None:
+                raise broken(self.path, f"it is damaged: it ends before row {row}")
+            if not value.is_valid:
+                return None
+            data = value.as_buffer()
+            if data.size > limit:
+                raise too_large(self.path, str(row), data.size, limit)
+            return bytes(data.to_pybytes())
+
+    def _activate(self) -> None:
+        """Let go of the rows of tables that are not read any more."""
+        with _active_lock:
+            _active[id(self)] = self
+            _active.move_to_end(id(self))
+            others = [_active.popitem(last=False)[1] for _ in range(len(_active) - READ_AT_ONCE)]
+        for table in others:
+            table.forget()
+
+    def _cursor(self, column: str, row: int) -> _Cursor:
+        """The cursor that has a row in memory, or comes to it soonest."""
+        mine = [(key, cursor) for key, cursor in self._cursors.items() if cursor.column == column]
+        group = bisect_right(self._starts, row) - 1
+        there = next((pair for pair in mine if pair[1].has(row)), None)
+        if there is None:
+            before = [pair for pair in mine if pair[1].end <= row]
+            nearest = max(before, key=lambda pair: pair[1].end, default=None)
+            if nearest is not None and self._starts[group] - nearest[1].end <= nearest[1].ahead:
+                there = nearest
+        if there is not None:
+            self._cursors.move_to_end(there[0])
+            return there[1]
+        self._count += 1
+        cursor = self._cursors[self._count] = _Cursor(self, column, group)
+        if len(self._cursors) > CURSORS:
+            self._cursors.popitem(last=False)
+        return cursor
+
+    def batch_rows(self, column: str, group: int) -> int:
+        """Return how many rows have about `BATCH_BYTES`."""
+        sizes = [self._chunk(n, column).total_uncompressed_size for n in range(group, self._metadata.num_row_groups)]
+        rows = self.rows - self._starts[group]
+        mean = max(sum(sizes) // max(rows, 1), 1)
+        if mean > LARGEST_MEAN:
+            raise too_large(self.path, column, mean, LARGEST_MEAN)
+        return min(max(BATCH_BYTES // mean, 1), BATCH_ROWS)
+
+
+class _Cursor:
+    """Reads a column from the start of a row group on, and keeps the rows that it read last."""
+
+    def __init__(self, table: ParquetTable, column: str, group: int) -> None:
+        self.column = column
+        self.end = table._starts[group]
+        self._window = table._window
+        self._kept: list[tuple[int, pa.Array]] = []
+        self._bytes = 0
+        rows = table.batch_rows(column, group)
+        self.ahead = AHEAD * rows
+        opened = open_file(table.path, LARGEST)
+        weakref.finalize(self, opened.close)
+        self._batches = _reader(opened).iter_batches(
+            batch_size=rows,
+            row_groups=list(range(group, table._metadata.num_row_groups)),
+            columns=[table._leaf(column)],
+            use_threads=False,
+        )
+
+    def has(self, row: int) -> bool:
+        """Tell whether a row is in memory."""
+        return bool(self._kept) and self._kept[0][0] <= row < self.end
+
+    def value(self, row: int) -> Any:
+        """Return a row's cell, a scalar of PyArrow; None if the file ends before it."""
+        while row >= self.end:
+            batch = next(self._batches, None)
+            if batch is None:
+                return None
+            self._keep(bytes_of(batch.column(0)))
+        place = bisect_right(self._kept, row, key=lambda kept: kept[0]) - 1
+        start, cells = self._kept[place]
+        return cells[row - start]
+
+    def _keep(self, cells: pa.Array) -> None:
+        self._kept.append((self.end, cells))
+        self.end += len(cells)
+        self._bytes += cells.nbytes
+        while self._bytes > self._window and len(self._kept) > 1:
+            self._bytes -= self._kept.pop(0)[1].nbytes
+
+
+def _reader(file: io.BufferedReader) -> Any:
+    from pyarrow import parquet
+
+    return parquet.ParquetFile(file, buffer_size=BUFFER, pre_buffer=False)
+
+
+@contextmanager
+def _parquet_file(path: Path) -> Iterator[Any]:
+    with open_file(path, LARGEST) as file:
+        yield _reader(file)
+
+
+@contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    """Raise an OSError with one reason for what PyArrow says of a damaged file."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except pa.ArrowException as error:
+        raise broken(path, f"it is damaged or no Parquet file: {reason_of_arrow(path, error)}") from error
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise broken(path, f"it is damaged: {reason_of_arrow(path, error)}") from error
