@@ -89,14 +89,23 @@ class Source:
         return tuple(group_ids(self.table.digests, self.table.groups))
 
     def column(self, name: str) -> tuple[str, ...]:
-        """Return a column of the manifest, or `label`, as text; "" where a cell is empty.
+        """Return a column of the manifest, or `label`, `group`, `split`, as text; "" where a cell is empty.
+
+        Of data with several labels, `label:NAME` has `there`, `not there` and, where it is not known, "".
 
         Raises:
             DataError: The data has no such column.
         """
+        table = self.table
         if name == "label":
-            return tuple(label or "" for label in self.table.labels)
-        names = sorted(self.table.extra)
+            return tuple(label or "" for label in table.labels)
+        if table.targets is not None and (label := name.removeprefix("label:")) in table.label_names and label != name:
+            words = {0.0: "not there", 1.0: "there"}
+            return tuple(words.get(value, "") for value in table.targets[:, table.label_names.index(label)].tolist())
+        if name in ("group", "split") and name not in table.extra:
+            own = table.groups if name == "group" else table.splits
+            return tuple(cell or "" for cell in own)
+        names = sorted([*table.extra, *(f"label:{label}" for label in table.label_names)])
         if name not in names:
             found = f"{', '.join(names)}; name one of them, or label." if names else "no further column; use label."
             raise DataError(f"Expected a column {name!r} in the manifest of {self.name}, found {found}")
