@@ -213,7 +213,7 @@ def extract_dataset(
     images, failed = hash_images(dataset.items, on_error, StatCache(store.root))
     _check_any(images, failed)
     if dataset.test is not None and not dataset.split("test"):
-        images = set_aside(images, dataset.test)
+        images = set_aside(images, dataset.test, dataset.classes)
         dataset = _with_items(dataset, images)
     train = [image for image in images if image.item.split == "train"]
     spec = with_card(spec, weights)

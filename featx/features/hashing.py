@@ -7,12 +7,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.data import HeldOutTest, Item, held_out_mask
+from featx.data import HeldOutTest, Item, held_out_mask, targets_of
 from featx.digests import digest_of, sha256
 from featx.errors import ImageError
 from featx.images import as_rgb, content_digest, read_bytes
@@ -53,23 +53,27 @@ class Image:
     digest: str
 
 
-def set_aside(images: Sequence[Image], test: HeldOutTest) -> list[Image]:
+def set_aside(images: Sequence[Image], test: HeldOutTest, names: Sequence[str] = ()) -> list[Image]:
     """Return images in their order, a share of those for training being for testing now, see `held_out_mask`.
 
-    A notice says how many these are.
+    A notice says how many these are. `names` are the labels of images that may have several.
 
     Raises:
         DataError: A class cannot be divided without dividing a group.
     """
     train = [image for image in images if image.item.split == "train"]
+    multilabel = any(image.item.targets is not None for image in train)
     mask = held_out_mask(
-        [image.item.label or "" for image in train],
+        targets_of([image.item for image in train], names)
+        if multilabel
+        else [image.item.label or "" for image in train],
         [image.digest for image in train],
         [image.item.group for image in train],
         test.share,
         test.seed,
         purpose="testing",
         advice="choose another share (--test), or data with a test split",
+        names=names,
     )
     held = {image.item.id for image, chosen in zip(train, mask, strict=True) if chosen}
     log.info(
@@ -85,9 +89,27 @@ def set_aside(images: Sequence[Image], test: HeldOutTest) -> list[Image]:
     ]
 
 
-def data_digest(images: Sequence[Image]) -> str:
-    """Return the digest of data: SHA-256 of its images' contents, labels and splits, whatever their order."""
-    return digest_of(sorted([image.digest, image.item.label, image.item.split] for image in images))
+def data_digest(images: Sequence[Image], names: Sequence[str] = ()) -> str:
+    """Return the digest of data: SHA-256 of its images' contents, labels and splits, whatever their order.
+
+    `names` are the labels of images that may have several; they and the targets are in the digest of such data alone.
+    """
+    facts = [_facts(image, names) for image in images]
+    # A label that is missing cannot be compared with a text.
+    return digest_of(sorted(facts, key=lambda fact: [str(part or "") for part in fact]))
+
+
+def _facts(image: Image, names: Sequence[str]) -> list[Any]:
+    """What an image adds to the digest of its data."""
+    item = image.item
+    facts: list[Any] = [image.digest, item.label, item.split]
+    if item.targets is None:
+        return facts
+    # Unknown targets are left out, because NaN is no JSON.
+    return [
+        *facts,
+        [[name, int(target)] for name, target in zip(names, item.targets, strict=True) if target == target],
+    ]
 
 
 def digest_of_array(image: NDArray[np.uint8]) -> str:
