@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import threading
 import weakref
 from collections.abc import Collection, Iterator
@@ -132,12 +133,6 @@ def plain_name(name: str) -> str | None:
     if "\\" in name and "/" not in name:  # of a program for Windows that did not keep to the format
         name = name.replace("\\", "/")
     parts = [part for part in name.split("/") if part not in ("", ".")]
-    if (
-        not parts
-        or len(parts) > DEEPEST
-        or ".." in parts
-        or "\0" in name
-        or (name[1:3] == ":/" and name[0].isalpha())
-    ):
+    if not parts or len(parts) > DEEPEST or ".." in parts or "\0" in name:
         return None
-    return "/".join(parts)
+    return None if re.fullmatch("[A-Za-z]:", parts[0]) else "/".join(parts)

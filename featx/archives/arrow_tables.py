@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from featx.archives.archive import LARGEST, broken, too_large
-from featx.archives.image_tables import ImageTable, bytes_of, reason_of_arrow
+from featx.archives.image_tables import PLAIN_ROWS, ImageTable, bytes_of, reason_of_arrow
 from featx.files import open_file
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class ArrowTable(ImageTable):
         self.rows = self._starts[-1]
         self.check_number(self.rows)
 
-    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    def batches(self, columns: Sequence[str], rows: int = PLAIN_ROWS) -> Iterator[pa.RecordBatch]:
         """Yield some columns (`name`, or `name.field`) in batches of rows."""
         import pyarrow as pa
 
@@ -55,7 +55,7 @@ class ArrowTable(ImageTable):
 
     def empty_cells(self, column: str) -> int | None:
         """Return in how many rows there are no bytes."""
-        return sum(bytes_of(batch.column(column)).null_count for batch in self._batches)
+        return sum(int(bytes_of(batch.column(column)).null_count) for batch in self._batches)
 
     def _cell(self, column: str, row: int, limit: int) -> bytes | None:
         number = bisect_right(self._starts, row) - 1

@@ -27,6 +27,7 @@ IMAGE_NAMES = (
     "img_bytes",
     "pixels",
 )
+PLAIN_ROWS = 4096  # of columns without images, that are read together
 DIGITS = 6  # of a row's number at least, so that names sort as rows do
 
 
@@ -88,21 +89,25 @@ class ImageTable(Archive):
         return self.rows
 
     def read(self, name: str, limit: int) -> bytes:
-        """Return the bytes of a row's image; raises OSError if that is not possible, or it has more than the limit."""
+        """Return the bytes of a row's image; raises OSError if that is not possible, or it exceeds the limit."""
         column, row = self._place(name)
         data = self._cell(column, row, limit)
-        if data is not None:
-            return data
-        file = self._file_of(column, row) if self.has_files(column) else None
-        if file is None:
+        if data is None:
             raise broken(self.path / name, f"it is an empty cell of column {column}")
-        from featx.files import read_file
+        return data
 
-        return read_file(self.path.parent / file, limit)
+    def leaf(self, column: str) -> str:
+        """Return the name of the bytes of a column, for `batches`."""
+        return f"{column}.{BYTES}" if self.is_record(column) else column
 
-    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    def batches(self, columns: Sequence[str], rows: int = PLAIN_ROWS) -> Iterator[pa.RecordBatch]:
         """Yield some columns (`name`, or `name.field`) in batches of rows; raises OSError if they are damaged."""
         raise NotImplementedError
+
+    def is_empty(self, column: str) -> Iterator[bool]:
+        """Yield for each row whether its cell has no bytes; reads all images, a few at a time."""
+        for batch in self.batches([self.leaf(column)], 64):
+            yield from bytes_of(batch.column(0)).is_null().to_pylist()
 
     def empty_cells(self, column: str) -> int | None:
         """Return in how many rows there are no bytes; None if only reading them all would tell."""
@@ -110,16 +115,6 @@ class ImageTable(Archive):
 
     def _cell(self, column: str, row: int, limit: int) -> bytes | None:
         raise NotImplementedError
-
-    def _file_of(self, column: str, row: int) -> str | None:
-        """The name of the file that a row's image had."""
-        start = 0
-        for batch in self.batches([f"{column}.{FILE}"]):
-            if row < start + batch.num_rows:
-                record = batch.column(0)[row - start].as_py()
-                return None if record is None else record[FILE]
-            start += batch.num_rows
-        return None
 
     def _place(self, name: str) -> tuple[str, int]:
         """The column and the row that a name stands for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -41,11 +42,11 @@ def archive_of(path: Path) -> tuple[Path, str] | None:
     Args:
         path: The path of an image.
     """
-    if not _WITHIN.search(str(path)):
-        return None
-    for parent in path.parents:
-        if is_archive(parent) and is_file(parent):
-            return parent, path.relative_to(parent).as_posix()
+    text = str(path)
+    for end in _WITHIN.finditer(text):
+        archive = Path(text[: end.end() - 1])
+        if is_file(archive):
+            return archive, text[end.end() :].replace(os.sep, "/")
     return None
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.archives.archive import LARGEST, broken, too_large
-from featx.archives.image_tables import BYTES, ImageTable, bytes_of, reason_of_arrow
+from featx.archives.image_tables import PLAIN_ROWS, ImageTable, bytes_of, reason_of_arrow
 from featx.files import open_file
 from featx.machine import available_memory
 
@@ -29,7 +29,6 @@ AHEAD = 32  # batches that are read over rather than to begin at a row group: ot
 LARGEST_MEAN = 2**30  # bytes of a cell
 CURSORS = 4
 READ_AT_ONCE = 8  # tables
-PLAIN_ROWS = 4096
 
 _active: OrderedDict[int, ParquetTable] = OrderedDict()
 _active_lock = threading.Lock()
@@ -54,10 +53,10 @@ class ParquetTable(ImageTable):
         if self._starts[-1] != self.rows or min(self._starts) < 0:
             raise broken(path, "it is damaged: its parts do not have as many rows as it says")
 
-    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    def batches(self, columns: Sequence[str], rows: int = PLAIN_ROWS) -> Iterator[pa.RecordBatch]:
         """Yield some columns (`name`, or `name.field`) in batches of rows; raises OSError if they are damaged."""
         with _damage(self.path), _parquet_file(self.path) as file:
-            yield from file.iter_batches(batch_size=PLAIN_ROWS, columns=list(columns), use_threads=False)
+            yield from file.iter_batches(batch_size=rows, columns=list(columns), use_threads=False)
 
     def empty_cells(self, column: str) -> int | None:
         """Return in how many rows there are no bytes; None if only reading them all would tell."""
@@ -66,7 +65,7 @@ class ParquetTable(ImageTable):
             statistics = self._chunk(number, column).statistics
             if statistics is None or not statistics.has_null_count:
                 return None
-            total += statistics.null_count
+            total += int(statistics.null_count)
         return total
 
     def forget(self) -> None:
@@ -74,14 +73,11 @@ class ParquetTable(ImageTable):
         with self._lock:
             self._cursors.clear()
 
-    def _leaf(self, column: str) -> str:
-        return f"{column}.{BYTES}" if self.is_record(column) else column
-
     def _chunk(self, group: int, column: str) -> Any:
         """What the file says about a column in a row group."""
         parts = self._metadata.row_group(group)
         chunks = (parts.column(n) for n in range(parts.num_columns))
-        return next(chunk for chunk in chunks if chunk.path_in_schema == self._leaf(column))
+        return next(chunk for chunk in chunks if chunk.path_in_schema == self.leaf(column))
 
     def _cell(self, column: str, row: int, limit: int) -> bytes | None:
         self._activate()
@@ -151,7 +147,7 @@ class _Cursor:
         self._batches = _reader(opened).iter_batches(
             batch_size=rows,
             row_groups=list(range(group, table._metadata.num_row_groups)),
-            columns=[table._leaf(column)],
+            columns=[table.leaf(column)],
             use_threads=False,
         )
 

@@ -30,7 +30,7 @@ class TarArchive(Archive):
         try:
             with open_file(path, LARGEST) as file, tarfile.open(fileobj=file, mode="r:") as archive:
                 while (info := archive.next()) is not None:
-                    archive.members.clear()  # else all that is known of a member would stay in memory
+                    archive.members.clear()  # type: ignore[attr-defined]  # else all that is known of a member would stay in memory
                     self._add(info)
                 end = archive.offset
         except _DAMAGE as error:

@@ -2,7 +2,7 @@
 
 An entry is used only if the file's state is the one it was read in, and that state is old enough to show any change
 (`tells_of_changes`). In all other cases the file is read. So without the entries, or where the database cannot be
-used, the results are the same and only take longer.
+used, the results are the same and only take longer. The state of an image in an archive is that of the archive.
 
 `<root>/stat-cache/<host>.sqlite` is one SQLite database for each computer, because SQLite cannot be shared between
 computers over a network file system.
@@ -22,8 +22,10 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from featx.archives import archive_of
+from featx.dicom import split_frame
 from featx.digests import sha256
-from featx.files import size
+from featx.files import is_file, size
 
 FOLDER = "stat-cache"
 
@@ -110,10 +112,13 @@ class StatCache:
         self._path = self._folder / f"{sha256(b'%d ' % RULE + os.fsencode(platform.node()))[:16]}.sqlite"
         self._loaded: dict[bytes, tuple[str, bytes]] = {}
         self._learned: dict[bytes, tuple[str, bytes]] = {}
+        self._archives: dict[Path, str | None] = {}
+        self._members: dict[Path, dict[bytes, bytes]] = {}
         self._damaged = False
 
     def load(self, paths: Sequence[Path]) -> None:
         """Look up the entries of files (absolute paths) all at once, for `digest` to use."""
+        self._archives = {}  # their states count from now on
         if SUPPORTED:
             self._loaded = self._use(lambda database: _read(database, [os.fsencode(path) for path in paths]), {})
 
@@ -126,11 +131,13 @@ class StatCache:
         """
         if not SUPPORTED:
             return read()
+        if (archive := _archive_of(path)) is not None:
+            return self._digest_in(archive, path, read)
         now = now_ns()
         state = state_of(path)
         if state is None or not tells_of_changes(state, now):
             return read()
-        key, text = os.fsencode(path), " ".join(map(str, state))
+        key, text = os.fsencode(path), _text(state)
         loaded_state, loaded_digest = self._loaded.get(key, ("", b""))
         if loaded_state == text:
             return loaded_digest.hex()
@@ -139,8 +146,30 @@ class StatCache:
             self._learned[key] = (text, bytes.fromhex(digest))
         return digest
 
+    def _digest_in(self, archive: Path, path: Path, read: Callable[[], str]) -> str:
+        """The SHA-256 of an image in an archive, see `digest`; the archive is looked at once after each `load`."""
+        if archive not in self._archives:
+            self._archives.setdefault(archive, _settled_state(archive))  # another thread may have been quicker
+        text, key = self._archives[archive], os.fsencode(path)
+        loaded_state, loaded_digest = self._loaded.get(key, ("", b""))
+        if text is not None and loaded_state == text:
+            return loaded_digest.hex()
+        digest = read()
+        if text is not None:
+            self._members.setdefault(archive, {})[key] = bytes.fromhex(digest)
+        return digest
+
+    def _learn_members(self) -> None:
+        """Take in the members of archives that are still as they were before their members were read."""
+        members, self._members = self._members, {}
+        for archive, digests in members.items():
+            text = self._archives.get(archive)
+            if text is not None and text == _settled_state(archive):
+                self._learned.update((key, (text, digest)) for key, digest in digests.items())
+
     def save(self) -> None:
         """Write an entry for each file that was read since the last time."""
+        self._learn_members()
         rows = [(path, *entry, _checksum(path, *entry)) for path, entry in self._learned.items()]
         self._learned = {}
         if rows:
@@ -232,11 +261,12 @@ def _check(database: sqlite3.Connection) -> int:
 
 
 def _drop_gone(database: sqlite3.Connection, file: Path, dry_run: bool) -> tuple[int, int]:
-    paths = [path for (path,) in database.execute("SELECT path FROM files")]
-    gone = [path for path in paths if _is_gone(path)]
+    states: dict[Path, str | None] = {}
+    rows = list(database.execute("SELECT path, state FROM files"))
+    gone = [path for path, state in rows if _is_gone(path, state, states)]
     before = size(file)
     if dry_run or not gone:
-        return len(gone), before * len(gone) // max(len(paths), 1)
+        return len(gone), before * len(gone) // max(len(rows), 1)
     _change(database, _DELETE, [(path,) for path in gone])
     database.execute("VACUUM")
     return len(gone), before - size(file)
@@ -253,11 +283,41 @@ def _checksum(path: bytes, state: str, digest: bytes) -> int:
     return zlib.crc32(b"%s %s %s" % (path, state.encode(), digest))
 
 
-def _is_gone(path: bytes) -> bool:
+def _is_gone(name: bytes, state: str, states: dict[Path, str | None]) -> bool:
+    """Whether a file is gone; of an archive, whether it is gone or another now, as its entries are of no use then.
+
+    `states` has those of the archives that were looked at before.
+    """
+    path = Path(os.fsdecode(name))
     try:
-        Path(os.fsdecode(path)).stat()
+        path.stat()
     except (FileNotFoundError, NotADirectoryError):
-        return True
+        archive = _archive_of(path)
+        if archive is None:
+            return True
+        if archive not in states:
+            there = state_of(archive)
+            states[archive] = there and _text(there)
+        return state != states[archive]
     except (OSError, ValueError):  # it may be there
         return False
     return False
+
+
+def _archive_of(path: Path) -> Path | None:
+    """The file that an image is in, with others; None for one that is a file of its own."""
+    if (there := archive_of(path)) is not None:
+        return there[0]
+    frame = split_frame(path)
+    return frame[0] if frame is not None and is_file(frame[0]) else None
+
+
+def _settled_state(archive: Path) -> str | None:
+    """The state of an archive, None if a change to it might not be seen."""
+    now = now_ns()
+    state = state_of(archive)
+    return _text(state) if state is not None and tells_of_changes(state, now) else None
+
+
+def _text(state: FileState) -> str:
+    return " ".join(map(str, state))
