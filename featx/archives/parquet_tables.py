@@ -128,7 +128,7 @@ class ParquetTable(ImageTable):
         mean = max(sum(sizes) // max(rows, 1), 1)
         if mean > LARGEST_MEAN:
             raise too_large(self.path, column, mean, LARGEST_MEAN)
-        return min(max(BATCH_BYTES // mean, 1), BATCH_ROWS)
+        return int(min(max(BATCH_BYTES // mean, 1), BATCH_ROWS))
 
 
 class _Cursor:

@@ -14,7 +14,7 @@ from featx.data.dataset import Item, first_few, readable
 from featx.data.kinds import ENDINGS_TEXT, is_image
 from featx.data.layouts import DEEPEST, check_class_folders, splits_of_folders
 from featx.data.leftovers import is_own, is_system_folder
-from featx.data.scanning import Entry, reading, scan
+from featx.data.scanning import Entry, identity, reading, scan
 from featx.data.splits import split_beside_train
 from featx.data.tables import is_manifest
 from featx.errors import DataError
@@ -61,10 +61,10 @@ class Listing:
 
     def files(self, folder: str, prefix: str, *, top: bool = False) -> Iterator[tuple[str, str]]:
         """Yield path and id of each file at any depth; links are followed, but not in a circle."""
-        pending: list[tuple[str, str, frozenset[tuple[int, int]]]] = [(folder, prefix, frozenset())]
+        pending: list[tuple[str, str, frozenset[tuple[object, ...]]]] = [(folder, prefix, frozenset())]
         while pending:
             folder, prefix, above = pending.pop()
-            here = _identity(folder)
+            here = identity(folder)
             if here in above:
                 continue
             folders, files = self.children(folder, prefix, top=top and not above)
@@ -175,9 +175,3 @@ def _no_classes(folder: str, files: Sequence[Entry], split: str) -> DataError:
 
 def _images(files: Iterable[Entry]) -> list[str]:
     return [file.name for file in files if is_image(file.name, file.path)]
-
-
-def _identity(folder: str) -> tuple[int, int]:
-    with reading(folder):
-        status = Path(folder).stat()
-    return status.st_dev, status.st_ino
