@@ -14,12 +14,14 @@ from .fit import extract_to_fit as extract_to_fit
 from .fit import fit_rows as fit_rows
 from .fit import penultimate_of as penultimate_of
 from .fit import read_to_fit as read_to_fit
+from .fit import recipe_for as recipe_for
 from .fit import store_penultimate as store_penultimate
 from .fused.adam import adam_everywhere as adam_everywhere
 from .head import Head as Head
 from .sampling import TrainingBatches as TrainingBatches
 from .sampling import class_indices as class_indices
 from .sampling import images_by_role as images_by_role
+from .sampling import label_array as label_array
 from .training import Epoch as Epoch
 from .training import best_epoch as best_epoch
 from .training import describe_stopping as describe_stopping

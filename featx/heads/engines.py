@@ -40,10 +40,16 @@ class KerasFitter:
     name = "keras"
 
     def __init__(
-        self, recipe: Recipe, width: int, classes: int, class_weights: NDArray[np.float32] | None = None
+        self,
+        recipe: Recipe,
+        width: int,
+        classes: int,
+        class_weights: NDArray[np.float32] | None = None,
+        *,
+        multilabel: bool = False,
     ) -> None:
-        self._head = Head.build(recipe.head, width, classes, recipe.fit.seed)
-        loop = KerasLoop(self._head.logits_model, recipe.fit.weight_decay, class_weights)
+        self._head = Head.build(recipe.head, width, classes, recipe.fit.seed, multilabel=multilabel)
+        loop = KerasLoop(self._head.logits_model, recipe.fit.weight_decay, class_weights, multilabel=multilabel)
         self.run_epoch = loop.run_epoch
         self.keep_weights = loop.keep_weights
         self.restore_weights = loop.restore_weights
@@ -60,7 +66,13 @@ class FusedFitter:
     name = "fused"
 
     def __init__(
-        self, recipe: Recipe, width: int, classes: int, class_weights: NDArray[np.float32] | None = None
+        self,
+        recipe: Recipe,
+        width: int,
+        classes: int,
+        class_weights: NDArray[np.float32] | None = None,
+        *,
+        multilabel: bool = False,
     ) -> None:
         # Numba is loaded only when this engine is used.
         from featx.heads.fused.layers import SeededMasks
@@ -68,7 +80,8 @@ class FusedFitter:
 
         self._arguments = (recipe.head, width, classes, recipe.fit.seed)
         masks = SeededMasks(recipe.head, recipe.fit.seed)
-        drawn = initial_weights(*self._arguments)
+        self._multilabel = multilabel
+        drawn = initial_weights(*self._arguments, multilabel=multilabel)
         self._network = FusedNetwork(recipe.head, drawn, masks, recipe.fit.weight_decay, class_weights)
         self.run_epoch = self._network.run_epoch
         self.keep_weights = self._network.keep_weights
@@ -77,11 +90,18 @@ class FusedFitter:
 
     def head(self) -> Head:
         """Return the trained head."""
-        return Head.build(*self._arguments, weights=self._network.take_weights())
+        weights = self._network.take_weights()
+        return Head.build(*self._arguments, weights=weights, multilabel=self._multilabel)
 
 
 def make_fitter(
-    engine: FitEngine, recipe: Recipe, width: int, classes: int, class_weights: NDArray[np.float32] | None = None
+    engine: FitEngine,
+    recipe: Recipe,
+    width: int,
+    classes: int,
+    class_weights: NDArray[np.float32] | None = None,
+    *,
+    multilabel: bool = False,
 ) -> Fitter:
     """Return an engine that trains a recipe's head.
 
@@ -91,7 +111,10 @@ def make_fitter(
         width: Number of features in a row.
         classes: Number of classes.
         class_weights: (classes,) how much a row of each class counts in the training loss, such as
-            `balanced_weights`; all the same if None.
+            `balanced_weights`; all the same if None. With `multilabel` (classes, 2), such as
+            `balanced_label_weights`.
+        multilabel: Whether the classes are labels of which a row may have several. The batches then have (n, classes)
+            targets with 1, 0 and NaN.
     """
     if engine == "auto":
         reason = "there is a GPU" if has_gpu() else _unsupported_layer(recipe.head)
@@ -99,7 +122,7 @@ def make_fitter(
             log.info("The engine keras trains the head, because %s.", reason)
         engine = "keras" if reason else "fused"
     fitter = FusedFitter if engine == "fused" else KerasFitter
-    return fitter(recipe, width, classes, class_weights)
+    return fitter(recipe, width, classes, class_weights, multilabel=multilabel)
 
 
 def engine_on_cpu(engine: FitEngine, head: HeadPart) -> str:

@@ -13,6 +13,7 @@ from featx.data import Dataset
 from featx.features import Extraction
 from featx.heads.engines import FitEngine, engine_on_cpu
 from featx.heads.sampling import TrainingBatches
+from featx.heads.training import Labels
 from featx.limits import Pace, check_disk, check_memory
 from featx.networks import BACKBONES, find_card, gpu_is_there
 from featx.recipes import DenseLayer, HeadPart, Recipe
@@ -25,9 +26,9 @@ BYTES_KEPT = 4  # more for each weight with patience, which keeps a copy of the 
 SMALLER = "use pooling, or lower the units of the head's layers (head.layers) or fit.batch_size"
 
 
-def fit_bytes(recipe: Recipe, width: int, classes: int, engine: FitEngine) -> int:
+def fit_bytes(recipe: Recipe, width: int, classes: int, engine: FitEngine, *, multilabel: bool = False) -> int:
     """Estimate the peak memory, in bytes, of a process that trains a head on rows of `width` features on a CPU."""
-    return PROCESS_BYTES + _weight_bytes(recipe, width, classes, engine)
+    return PROCESS_BYTES + _weight_bytes(recipe, width, recipe.head.outputs(classes, multilabel), engine)
 
 
 def check_fit_memory(recipe: Recipe, width: int | None, dataset: Dataset, engine: FitEngine) -> None:
@@ -44,7 +45,7 @@ def check_fit_memory(recipe: Recipe, width: int | None, dataset: Dataset, engine
         ResourcesError: They do not fit.
     """
     width = width or _known_width(recipe)
-    weights = _weight_bytes(recipe, width, len(dataset.classes), engine)
+    weights = _weight_bytes(recipe, width, recipe.head.outputs(len(dataset.classes), dataset.multilabel), engine)
     rows = min(recipe.fit.batch_size, len(dataset.items))
     batch = 4 * rows * (2 * width + 2 * sum(_units(recipe.head)))
     check_memory(weights + batch, "training the head", SMALLER, on_gpu=gpu_is_there())
@@ -56,7 +57,8 @@ def check_fit_disk(extraction: Extraction, recipe: Recipe, out: Path) -> None:
     Raises:
         ResourcesError: They do not fit.
     """
-    weights = _weights(recipe.head, extraction.dim, len(extraction.dataset.classes))
+    dataset = extraction.dataset
+    weights = _weights(recipe.head, extraction.dim, recipe.head.outputs(len(dataset.classes), dataset.multilabel))
     check_disk(4 * weights, out, "the file of the head", SMALLER)
     names = recipe.head.dense_names()
     if recipe.head.penultimate is not None:
@@ -76,8 +78,8 @@ class PacedBatches:
             "lower --epochs (fit.epochs); the features are in the cache",
         )
 
-    def epoch(self, number: int) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
-        """Yield the epoch's batches: (n, d) rows and (n,) labels."""
+    def epoch(self, number: int) -> Iterator[tuple[NDArray[np.float32], Labels]]:
+        """Yield the epoch's batches: (n, d) rows and their labels."""
         for batch in self._batches.epoch(number):
             yield batch
             self._pace.step()
@@ -87,14 +89,14 @@ def _units(head: HeadPart) -> list[int]:
     return [layer.units for layer in head.layers if isinstance(layer, DenseLayer)]
 
 
-def _weight_bytes(recipe: Recipe, width: int, classes: int, engine: FitEngine) -> int:
+def _weight_bytes(recipe: Recipe, width: int, outputs: int, engine: FitEngine) -> int:
     kept = 0 if recipe.fit.patience is None else BYTES_KEPT
     each = BYTES_A_WEIGHT[engine_on_cpu(engine, recipe.head)] + kept
-    return each * _weights(recipe.head, width, classes)
+    return each * _weights(recipe.head, width, outputs)
 
 
-def _weights(head: HeadPart, width: int, classes: int) -> int:
-    widths = [width, *_units(head), 1 if head.output == "sigmoid" else classes]
+def _weights(head: HeadPart, width: int, outputs: int) -> int:
+    widths = [width, *_units(head), outputs]
     return sum((before + 1) * after for before, after in pairwise(widths))
 
 

@@ -5,23 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.data import DataChoice, Dataset, check_for_fit, read_data
+from featx.data import DataChoice, Dataset, check_for_fit, read_data, targets_of
 from featx.errors import RecipeError, UntrustedError
 from featx.features import Extraction, Image, OnError, SpacePair, extract_dataset, in_two_splits, row_keys
 from featx.heads.engines import FitEngine, Fitter, check_engine, make_fitter
 from featx.heads.estimates import PacedBatches, check_fit_memory
 from featx.heads.head import Head, check_output
-from featx.heads.sampling import ImagesByRole, TrainingBatches, class_indices, images_by_role
-from featx.heads.training import Epoch, balanced_weights, fit_epochs
+from featx.heads.sampling import ImagesByRole, TrainingBatches, images_by_role, label_array
+from featx.heads.training import Epoch, Labels, balanced_label_weights, balanced_weights, fit_epochs
 from featx.progress import report_progress
 from featx.recipes import FitPart, Recipe
-from featx.stats import Score, score
+from featx.stats import LabelMetrics, Score, label_metrics, label_probabilities, score, score_labels
 from featx.store import RowKey
 
 ROWS_AT_ONCE = 256
@@ -60,9 +61,21 @@ class HeadFit:
 
     def scores(self, logits: Mapping[str, NDArray[np.float32]]) -> dict[str, Score]:
         """Return the scores of the images by role."""
-        classes = self.extraction.dataset.classes
+        dataset = self.extraction.dataset
+        return {role: score(logits[role], label_array(images, dataset)) for role, images in vars(self.images).items()}
+
+    def label_metrics(self, logits: Mapping[str, NDArray[np.float32]]) -> dict[str, tuple[LabelMetrics, ...]]:
+        """Return the metrics of each label by role; empty for data with one label for each image."""
+        dataset = self.extraction.dataset
+        if not dataset.multilabel:
+            return {}
         return {
-            role: score(logits[role], class_indices(images, classes)) for role, images in vars(self.images).items()
+            role: label_metrics(
+                dataset.classes,
+                label_probabilities(logits[role]),
+                targets_of([image.item for image in images], dataset.classes),
+            )
+            for role, images in vars(self.images).items()
         }
 
 
@@ -82,7 +95,7 @@ def extract_to_fit(
         UntrustedError: An image or group is in two splits.
         DataError: There are fewer than two classes, or too few images of one for the split.
         RecipeError: The head's output is not for this number of classes, the engine does not support a layer, or
-            there is patience without validation images.
+            there is patience without validation images. For several labels any output is replaced, see `recipe_for`.
         FeatxError: What `extract` raises.
     """
     check_to_fit(dataset, recipe, engine)
@@ -106,8 +119,16 @@ def check_to_fit(dataset: Dataset, recipe: Recipe, engine: FitEngine) -> None:
     check_engine(engine, recipe.head)
     check_for_fit(dataset, recipe.fit.validation)
     _check_patience(dataset, recipe.fit)
-    check_output(recipe.head, len(dataset.classes))
+    if not dataset.multilabel:
+        check_output(recipe.head, len(dataset.classes))
     check_fit_memory(recipe, None, dataset, engine)
+
+
+def recipe_for(dataset: Dataset, recipe: Recipe) -> Recipe:
+    """Return a recipe with the output that a head needs for data: for several labels `sigmoid`, one for each."""
+    if not dataset.multilabel or recipe.head.output == "sigmoid":
+        return recipe
+    return recipe.model_copy(update={"head": recipe.head.model_copy(update={"output": "sigmoid"})})
 
 
 def check_usable(extraction: Extraction, recipe: Recipe) -> None:
@@ -167,13 +188,14 @@ def fit_rows(extraction: Extraction, recipe: Recipe, engine: FitEngine) -> HeadF
     """
     spec = extraction.spec  # with what the training images and the network's card decide
     known = {"images": spec.images, "preprocess": spec.preprocess, "backbone": spec.backbone}
-    recipe = recipe.model_copy(update=known)
-    classes = extraction.dataset.classes
+    dataset = extraction.dataset
+    recipe = recipe_for(dataset, recipe.model_copy(update=known))
+    classes, multilabel = len(dataset.classes), dataset.multilabel
     images = images_by_role(extraction, recipe)
-    check_fit_memory(recipe, extraction.dim, extraction.dataset, engine)
-    labels = class_indices(images.fit, classes)
-    weights = None if recipe.fit.class_weight is None else balanced_weights(labels, len(classes))
-    fitter = make_fitter(engine, recipe, extraction.dim, len(classes), weights)
+    check_fit_memory(recipe, extraction.dim, dataset, engine)
+    labels = label_array(images.fit, dataset)
+    weights = None if recipe.fit.class_weight is None else _balanced(labels, classes)
+    fitter = make_fitter(engine, recipe, extraction.dim, classes, weights, multilabel=multilabel)
     batches = TrainingBatches(
         rows=extraction.view_rows(images.fit, recipe.views.count),
         labels=labels,
@@ -182,11 +204,14 @@ def fit_rows(extraction: Extraction, recipe: Recipe, engine: FitEngine) -> HeadF
         seed=recipe.fit.seed,
     )
 
+    held_out = label_array(images.validation, dataset)
+    scored = partial(score_labels, areas=False) if multilabel else score  # areas would take longer than the epoch
+
     def validate() -> Score:
         # Training that diverges is refused after the epoch; NumPy need not warn of it before.
         with np.errstate(invalid="ignore"):
             logits = _logits(fitter, extraction, images.validation)
-            return score(logits, class_indices(images.validation, classes))
+            return scored(logits, held_out)
 
     history = []
     paced = PacedBatches(batches, recipe.fit.epochs)
@@ -197,6 +222,13 @@ def fit_rows(extraction: Extraction, recipe: Recipe, engine: FitEngine) -> HeadF
     if len(history) < recipe.fit.epochs:
         report_progress("fitting", len(history), len(history))
     return HeadFit(extraction, recipe, images, fitter, tuple(history), batches.steps)
+
+
+def _balanced(labels: Labels, classes: int) -> NDArray[np.float32]:
+    """Return the weights of a balanced loss, see `make_fitter`."""
+    if labels.ndim == 2:
+        return balanced_label_weights(labels.astype(np.float32, copy=False))
+    return balanced_weights(labels.astype(np.int64, copy=False), classes)
 
 
 def _logits(head: Head | Fitter, extraction: Extraction, images: Sequence[Image]) -> NDArray[np.float32]:

@@ -24,7 +24,7 @@ class Head:
     """A head with named layers: the layers of the recipe, then `logits`, then `probabilities`.
 
     It is trained on the logits and predicts probabilities. With the output `sigmoid` both have one column, for the
-    second class.
+    second class; for data with several labels for each image they have one column for each label.
 
     Attributes:
         model: The Keras model, from (n, width) features to probabilities.
@@ -40,7 +40,14 @@ class Head:
 
     @classmethod
     def build(
-        cls, spec: HeadPart, width: int, classes: int, seed: int = 0, weights: Sequence[NDArray[np.float32]] = ()
+        cls,
+        spec: HeadPart,
+        width: int,
+        classes: int,
+        seed: int = 0,
+        weights: Sequence[NDArray[np.float32]] = (),
+        *,
+        multilabel: bool = False,
     ) -> Head:
         """Build a head with random weights (Glorot's uniform distribution, the default of Keras).
 
@@ -49,25 +56,28 @@ class Head:
         Args:
             spec: The layers.
             width: Number of features in a row.
-            classes: At least 2.
+            classes: At least 2; at least 1 with `multilabel`.
             seed: Seed of the weights and of dropout.
             weights: Kernel and bias of each dense layer in order, instead of random ones.
+            multilabel: Whether the classes are labels of which an image may have several: one sigmoid for each.
 
         Raises:
             RecipeError: The output is `sigmoid` and there are not two classes.
         """
-        check_output(spec, classes)
+        if not multilabel:
+            check_output(spec, classes)
         with plain_keras() as keras:
             layers = keras.layers
             x = inputs = keras.Input((width,), name="features")
             names = iter([*spec.dense_names(), LOGITS])
-            for place, layer in enumerate([*spec.layers, _logits_layer(spec, classes)]):
+            for place, layer in enumerate([*spec.layers, _logits_layer(spec.outputs(classes, multilabel))]):
                 if isinstance(layer, DropoutLayer):
                     x = layers.Dropout(layer.rate, seed=seed + place, name=f"dropout_{place + 1}")(x)
                 else:
                     drawn = "zeros" if weights else _initializer(keras, spec, seed, place)
                     x = layers.Dense(layer.units, layer.activation, kernel_initializer=drawn, name=next(names))(x)
-            x = layers.Activation(spec.output, name="probabilities")(x)
+            output = "sigmoid" if multilabel else spec.output
+            x = layers.Activation(output, name="probabilities")(x)
             model = keras.Model(inputs, x, name="head")
             if weights:
                 model.set_weights(list(weights))
@@ -109,9 +119,14 @@ class Head:
         return int(self.model.input_shape[1])
 
     @property
+    def outputs(self) -> int:
+        """Number of logits."""
+        return int(self.model.output_shape[1])
+
+    @property
     def classes(self) -> int:
-        """Number of classes."""
-        return max(2, int(self.model.output_shape[1]))
+        """Number of classes, of which an image has one."""
+        return max(2, self.outputs)
 
     def parameters(self) -> int:
         """Return the number of trainable parameters."""
@@ -160,10 +175,10 @@ def check_output(spec: HeadPart, classes: int) -> None:
 
 
 def initial_weights(
-    spec: HeadPart, width: int, classes: int, seed: int
+    spec: HeadPart, width: int, classes: int, seed: int, *, multilabel: bool = False
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Yield the kernel and bias of each dense layer with which `Head.build` starts."""
-    for place, layer in enumerate([*spec.layers, _logits_layer(spec, classes)]):
+    for place, layer in enumerate([*spec.layers, _logits_layer(spec.outputs(classes, multilabel))]):
         if isinstance(layer, DenseLayer):
             # A copy: the memory of a Keras tensor must not be written to.
             with plain_keras() as keras:
@@ -172,8 +187,8 @@ def initial_weights(
             width = layer.units
 
 
-def _logits_layer(spec: HeadPart, classes: int) -> DenseLayer:
-    return DenseLayer(type="dense", units=1 if spec.output == "sigmoid" else classes)
+def _logits_layer(units: int) -> DenseLayer:
+    return DenseLayer(type="dense", units=units)
 
 
 def _initializer(keras: ModuleType, spec: HeadPart, seed: int, place: int) -> Any:

@@ -9,8 +9,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.data import held_out_mask
+from featx.data import Dataset, held_out_mask, targets_of
 from featx.features import Extraction, Image
+from featx.heads.training import Labels
 from featx.recipes import Recipe
 
 
@@ -28,14 +29,14 @@ class TrainingBatches:
 
     Attributes:
         rows: (images * views, d) features; view k of image i is row `i * views + k`.
-        labels: (images,) class indices.
+        labels: (images,) class indices, or (images, L) targets of several labels.
         views: Number of views of each image.
         batch_size: Rows in a batch; the last batch of an epoch may be smaller.
         seed: Seed and epoch number alone decide the order and the choice of views.
     """
 
     rows: RowSource
-    labels: NDArray[np.int64]
+    labels: Labels
     views: int
     batch_size: int
     seed: int
@@ -45,8 +46,8 @@ class TrainingBatches:
         """Number of batches in an epoch."""
         return -(-len(self.labels) // self.batch_size)
 
-    def epoch(self, number: int) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
-        """Yield the epoch's batches: (n, d) rows and (n,) labels."""
+    def epoch(self, number: int) -> Iterator[tuple[NDArray[np.float32], Labels]]:
+        """Yield the epoch's batches: (n, d) rows, and (n,) or (n, L) labels."""
         generator = np.random.default_rng([self.seed, number])
         order = generator.permutation(len(self.labels))
         drawn = generator.integers(self.views, size=len(self.labels))
@@ -75,18 +76,21 @@ def images_by_role(extraction: Extraction, recipe: Recipe) -> ImagesByRole:
         recipe: Its `fit.validation` is the share, its `fit.seed` decides which images are held out.
 
     Raises:
-        DataError: A class cannot be divided without dividing a group.
+        DataError: A class cannot be divided without dividing a group, or of several labels nothing can be held out.
     """
     train, held_out = extraction.select("train"), extraction.select("val")
     if not held_out:
+        dataset = extraction.dataset
+        targets = targets_of([image.item for image in train], dataset.classes) if dataset.multilabel else None
         mask = held_out_mask(
-            [str(image.item.label) for image in train],
+            [str(image.item.label) for image in train] if targets is None else targets,
             [image.digest for image in train],
             [image.item.group for image in train],
             recipe.fit.validation,
             recipe.fit.seed,
             purpose="validation",
             advice="choose another --validation, or give a split 'val'",
+            names=dataset.classes if dataset.multilabel else (),
         )
         held_out = [image for image, held in zip(train, mask, strict=True) if held]
         train = [image for image, held in zip(train, mask, strict=True) if not held]
@@ -96,6 +100,13 @@ def images_by_role(extraction: Extraction, recipe: Recipe) -> ImagesByRole:
             for images in (train, held_out, extraction.select("test"))
         )
     )
+
+
+def label_array(images: Sequence[Image], dataset: Dataset) -> Labels:
+    """Return what a head is trained on: (n,) class indices, or (n, L) targets of data with several labels."""
+    if dataset.multilabel:
+        return targets_of([image.item for image in images], dataset.classes)
+    return class_indices(images, dataset.classes)
 
 
 def class_indices(images: Sequence[Image], classes: Sequence[str]) -> NDArray[np.int64]:

@@ -188,7 +188,9 @@ class HeadPart(Part):
     """Layers between the features and the classes; a last dense layer with one unit per class is added to them."""
 
     layers: Annotated[tuple[HeadLayer, ...], Field(max_length=MOST_LAYERS)] = ()
-    output: Annotated[Output, Field(description="sigmoid: one unit for two classes")] = "softmax"
+    output: Annotated[
+        Output, Field(description="sigmoid: one unit for two classes, or for each of several labels")
+    ] = "softmax"
     penultimate: Annotated[
         str | None, Field(max_length=200, description="dense layer that gives the penultimate features")
     ] = None
@@ -221,6 +223,10 @@ class HeadPart(Part):
     def has_dropout(self) -> bool:
         """Whether a layer is dropout."""
         return any(isinstance(layer, DropoutLayer) for layer in self.layers)
+
+    def outputs(self, classes: int, multilabel: bool = False) -> int:
+        """Return the number of logits for these classes, of which an image has one, or several with `multilabel`."""
+        return 1 if self.output == "sigmoid" and not multilabel else classes
 
     def dense_names(self) -> list[str]:
         """Return the names of the dense layers in order; without a name in the recipe, number i is `dense_i`."""

@@ -147,7 +147,7 @@ def score(logits: NDArray[np.float32], labels: NDArray[np.int64] | NDArray[np.fl
     if labels.ndim == 2:
         from featx.stats.labels import score_labels  # it needs this module
 
-        return score_labels(logits, labels.astype(np.float32, copy=False))
+        return score_labels(logits, labels)
     if len(labels) == 0:
         return Score(0, 0, None)
     losses = -_log_probabilities(logits)[np.arange(len(labels)), labels]

@@ -112,12 +112,13 @@ def label_probabilities(logits: NDArray[np.float32]) -> Matrix:
     return np.asarray(np.where(z >= 0, 1.0, small) / (1 + small))
 
 
-def score_labels(logits: NDArray[np.float32], targets: Targets) -> LabelScore:
+def score_labels(logits: NDArray[np.float32], targets: NDArray[Any], *, areas: bool = True) -> LabelScore:
     """Return the score of logits of several labels; `score` calls this for targets of two dimensions.
 
     Args:
         logits: (n, L), one column for each label; above 0 the label is predicted.
         targets: (n, L) with 1, 0 and NaN.
+        areas: Whether to compute the areas under curves, which takes longer than the rest.
     """
     known = np.isfinite(targets)
     counted = known.any(axis=1)
@@ -128,7 +129,7 @@ def score_labels(logits: NDArray[np.float32], targets: Targets) -> LabelScore:
     right = ((label_probabilities(logits) >= THRESHOLD) == there) | ~known
     # log(1 + exp(z)) - y z, without overflow.
     losses = (np.maximum(z, 0) - z * there + np.log1p(np.exp(-np.abs(z))))[known]
-    auc, precision = macro_areas(z, targets)
+    auc, precision = macro_areas(z, targets) if areas else (None, None)
     return LabelScore(n, int((right.all(axis=1) & counted).sum()), float(losses.mean()), auc, precision)
 
 

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 
 from featx.heads.fused.adam import BETA_1, BETA_2
 from featx.heads.fused.entries import Entries, Matrix, entries_of
+from featx.heads.fused.label_loss import label_cross_entropy
 from featx.heads.fused.layers import SeededMasks, Steps, drop, make_layers
-from featx.heads.training import Batches
+from featx.heads.training import Batches, Labels, known_numbers
 from featx.parallel import bounded_map
 from featx.recipes import HeadPart
 
 # An epoch, a step in it, and the rows and labels of that step.
-Step = tuple[int, int, tuple[Matrix, NDArray[np.int64]]]
+Step = tuple[int, int, tuple[Matrix, Labels]]
 
 FIRST_STEPS = 1024  # for which there is space at first
 
@@ -37,7 +38,7 @@ class _Batch:
 
     epoch: int
     step: int
-    labels: NDArray[np.int64]
+    labels: Labels
     entries: Entries
     product: Matrix | None = None
 
@@ -51,7 +52,8 @@ class FusedNetwork:
             are changed in place.
         masks: Where dropout keeps values.
         weight_decay: Times the learning rate, the share that each step takes off the kernels.
-        class_weights: (classes,) how much a row of each class counts in the loss; all the same if None.
+        class_weights: (classes,) how much a row of each class counts in the loss; all the same if None. For batches
+            with (n, L) targets of several labels, (L, 2), see `label_cross_entropy`.
     """
 
     def __init__(
@@ -74,14 +76,15 @@ class FusedNetwork:
         """Train for an epoch; epochs must be run in order.
 
         Returns:
-            Mean loss and accuracy over its batches, before each step and with dropout, each row counted once.
+            Mean loss and accuracy over its batches, before each step and with dropout, each row counted once, or each
+            known label of several.
         """
         steps: Iterator[Step] = ((number, step, batch) for step, batch in enumerate(batches.epoch(number)))
         # The pass that ends a step also starts the next batch, even if it is the first of the next epoch.
         following: list[Step] = (
             [] if last else [(number + 1, 0, batch) for batch in islice(batches.epoch(number + 1), 1)]
         )
-        sums = np.zeros(3)
+        sums = np.zeros(4)
         with _one_at_a_time, np.errstate(over="ignore", invalid="ignore"):
             first = next(steps)
             current = self._ready or self._prepare(first)
@@ -92,8 +95,8 @@ class FusedNetwork:
             if last:
                 sums += self._train_step(current, None, rate)
                 self._ready = None
-        loss, hits, n = sums
-        return float(loss / n), float(hits / n)
+        loss, hits, labels, rows = sums
+        return float(loss / max(labels, 1)), float(hits / max(rows, 1))
 
     def logits(self, chunks: Iterable[Matrix]) -> Matrix:
         """Return the logits, (n, classes) or (n, 1), of rows in chunks, without dropout."""
@@ -139,7 +142,10 @@ class FusedNetwork:
         return _Batch(epoch, step, labels, entries_of(drop(np.ascontiguousarray(rows, np.float32), masks)))
 
     def _train_step(self, batch: _Batch, upcoming: _Batch | None, rate: float) -> NDArray[np.float64]:
-        """Take a step; return the weighted sum of the losses before it, the number of correct rows, and of rows."""
+        """Take a step; return the weighted sum of the losses before it, the number of correct rows, and both numbers.
+
+        These are how many labels the losses are of, and how many rows may be correct.
+        """
         first, *inner = self._layers
         n = len(batch.labels)
         values = first.activate(first.product(batch.entries, n) if batch.product is None else batch.product)
@@ -150,8 +156,7 @@ class FusedNetwork:
             entries = entries_of(drop(values, masks))
             forward.append((entries, drop(before.derivative(values), masks)))
             values = layer.activate(layer.product(entries, n))
-        counts = None if self._class_weights is None else self._class_weights[batch.labels]
-        loss, hits, delta = cross_entropy(values, batch.labels, counts)
+        loss, hits, delta = self._loss(values, batch.labels)
         self._record_rate(rate)
         for layer, (entries, derivative) in zip(reversed(inner), reversed(forward), strict=True):
             delta = layer.update(self._steps, entries, delta) * derivative
@@ -161,7 +166,14 @@ class FusedNetwork:
             rows = len(upcoming.labels)
             upcoming.product = first.update_first(self._steps, batch.entries, delta, upcoming.entries, rows)
         self._steps = self._steps._replace(step=self._steps.step + 1)
-        return np.array([loss, hits, n])
+        return np.array([loss, hits, *known_numbers(batch.labels)])
+
+    def _loss(self, logits: Matrix, labels: Labels) -> tuple[float, int, Matrix]:
+        """Return the sum of the losses, the number of correct rows, and the derivative of the mean loss."""
+        if labels.ndim == 2:
+            return label_cross_entropy(logits, labels.astype(np.float32, copy=False), self._class_weights)
+        classes = labels.astype(np.int64, copy=False)
+        return cross_entropy(logits, classes, None if self._class_weights is None else self._class_weights[classes])
 
     def _record_rate(self, rate: float) -> None:
         """Store the step's rate with Adam's bias correction, and its decay, in single precision as in Keras."""
