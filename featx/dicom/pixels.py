@@ -1,21 +1,110 @@
-"""The pixels of a DICOM file as grey levels or RGB."""
+"""The pixels of a DICOM file as RGB."""
 
 from __future__ import annotations
 
+import struct
+import zlib
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+
+from featx.dicom.decompression import decompressed
+from featx.dicom.description import Pixels, read_pixels
+from featx.dicom.levels import levels_of
+from featx.dicom.lookup import read_palette
+from featx.dicom.quiet import quiet
+from featx.dicom.signature import unmark_frame
+from featx.errors import ImageError, reason_of
+from featx.recipes import parse_window
+
+# What pydicom and the decoders raise on damaged bytes; RuntimeError includes NotImplementedError and RecursionError.
+_DAMAGE = (
+    *(OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, AttributeError),
+    *(RuntimeError, struct.error, zlib.error),
+)
 
 
 def decode_dicom(data: bytes, name: str, *, window: str = "file", max_pixels: int) -> NDArray[np.uint8]:
     """Decode one frame of a DICOM file to RGB.
 
+    The frame is decompressed, and no other one. Colours become RGB of 8 bits: YBR is converted, palettes are looked
+    up, and b stored bits are scaled by v * 255 / (2^b - 1). Grey values go these ways, each computed in 64-bit
+    floats and rounded once, at the end, to the nearest level, ties to even:
+
+    1. Bits that are not stored, in which overlays may be, are left out.
+    2. Modality LUT: the rescale slope and intercept, or the table (PS3.3 section C.11.1). They give the units.
+    3. With `file`, the first VOI LUT; if there is none, the first window with its function, LINEAR, LINEAR_EXACT or
+       SIGMOID (PS3.3 section C.11.2). With `CENTER/WIDTH`, this window, LINEAR, in the units of step 2. With `none`,
+       or in a file with neither, linear from the smallest to the largest value of the frame to 0 and 255; padding
+       pixels (pixel padding value and range limit) do not count; a constant frame becomes 0. Masks of 1 bit become
+       0 and 255.
+    4. If the smallest value is white (MONOCHROME1) or the presentation LUT shape is INVERSE, levels are inverted,
+       once. Padding pixels that did not count become 0, black, after that.
+
+    Enhanced objects have steps 2 and 3 in the functional groups of the frame, or of all frames. Overlays, shutters,
+    presentation states, ICC profiles and supplemental palettes are not applied. Pixels that are not square are not
+    resampled.
+
     Args:
         data: The file's bytes, or those of one frame (`mark_frame`).
         name: The file as the user named it, for messages.
-        window: `file`, `none` or `CENTER/WIDTH`.
-        max_pixels: The most pixels accepted.
+        window: `file`, `none` or `CENTER/WIDTH`, in the units of the images, such as Hounsfield units.
+        max_pixels: The most pixels (rows * columns) accepted; checked before any pixel is decompressed.
 
     Returns:
-        Shape (height, width, 3), RGB.
+        Shape (rows, columns, 3), RGB, a new array.
+
+    Raises:
+        ImageError: The file has no pixels or not this frame; it is truncated, damaged, a video, or compressed in a
+            way for which there is no decoder; it has more than `max_pixels`; it holds values that are not finite; or
+            pydicom and its decoders are not installed.
+        ValueError: The window is none.
     """
-    raise NotImplementedError
+    numbers = parse_window(window)
+    plain, frame = unmark_frame(data)
+    try:
+        with quiet():
+            pixels = read_pixels(plain, name)
+            _check_size(pixels, name, max_pixels)
+            samples, bits = decompressed(pixels, frame, name)
+            if pixels.photometric == "PALETTE COLOR":
+                return _from_palette(samples, pixels)
+            if pixels.samples == 3:
+                return _colours(samples, bits)
+            levels = levels_of(samples, pixels, frame, numbers or window, name)  # type: ignore[arg-type]
+            return np.repeat(levels[:, :, np.newaxis], 3, axis=2)
+    except ImportError as error:
+        reason = f"is a DICOM file, and {error.name or 'a decoder'} is not installed; pip install 'featx[dicom]'"
+        raise ImageError(name, reason) from error
+    except MemoryError as error:
+        raise ImageError(name, "needs more memory than there is; scale it down or leave it out") from error
+    except _DAMAGE as error:
+        reason = f"is a truncated, damaged or unsupported DICOM file ({reason_of(error)})"
+        raise ImageError(name, f"{reason}; replace it or leave it out") from error
+
+
+def _check_size(pixels: Pixels, name: str, max_pixels: int) -> None:
+    count = pixels.rows * pixels.columns
+    if count > max_pixels:
+        sizes = f"{count / 1e6:.1f} megapixels, more than the limit of {max_pixels / 1e6:.1f}"
+        raise ImageError(name, f"has {sizes}; scale it down or leave it out")
+
+
+def _from_palette(samples: NDArray[Any], pixels: Pixels) -> NDArray[np.uint8]:
+    palette, first = read_palette(pixels.header, signed=pixels.signed, little_endian=pixels.little_endian)
+    places = np.clip(samples.astype(np.int64) - first, 0, len(palette) - 1)
+    colours: NDArray[np.uint8] = palette[places]
+    return colours
+
+
+def _colours(samples: NDArray[Any], bits: int) -> NDArray[np.uint8]:
+    if samples.dtype.kind != "u":
+        raise ValueError("colours that are not unsigned integers")
+    if samples.dtype == np.uint8 and bits == 8:
+        return np.ascontiguousarray(samples)
+    scaled = np.empty(samples.shape, np.uint8)
+    white = 2**bits - 1
+    for row, values in enumerate(samples):
+        scaled[row] = np.rint(np.minimum(values, white) * (255 / white))
+    return scaled

@@ -1,0 +1,114 @@
+"""The compressed frames of DICOM files, JPEG and its relatives: their kind and size, read before a decoder works."""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+_JP2 = b"\0\0\0\x0cjP  \r\n\x87\n"
+_J2K = b"\xff\x4f\xff\x51"  # SOC and SIZ, ISO/IEC 15444-1 annex A
+_SOI, _TEM, _SOS, _APP0, _APP14 = 0xD8, 0x01, 0xDA, 0xE0, 0xEE
+_NO_FRAMES = (0xC4, 0xC8, 0xCC)  # DHT, JPG and DAC stand among the frame headers, ISO/IEC 10918-1 table B.1
+JPEG_LS = 0xF7  # SOF55, ISO/IEC 14495-1
+LOSSLESS = 0xC3
+MOST_COMPONENTS = 4
+
+
+class Jpeg(NamedTuple):
+    """The frame header of a JPEG or JPEG-LS codestream.
+
+    Attributes:
+        frame: The last byte of the marker of its frame header: 0xC0 for baseline, `LOSSLESS`, `JPEG_LS`.
+        bits: Bits of a sample.
+        rows, columns: The size in pixels.
+        components: Samples of a pixel.
+        ids: The numbers of the components; the letters R, G and B say that they are these.
+        jfif: Whether it has a JFIF segment, after which colours are YCbCr.
+        adobe: The transform that a segment of Adobe names: 0 for RGB, 1 for YCbCr; None without a segment.
+    """
+
+    frame: int
+    bits: int
+    rows: int
+    columns: int
+    components: int
+    ids: bytes
+    jfif: bool
+    adobe: int | None
+
+
+class Jpeg2000(NamedTuple):
+    """The size marker of a JPEG 2000 codestream.
+
+    Attributes:
+        rows, columns: The size in pixels.
+        components: Samples of a pixel.
+    """
+
+    rows: int
+    columns: int
+    components: int
+
+
+def jpeg_header(stream: bytes) -> Jpeg:
+    """Return what a JPEG or JPEG-LS codestream says before its pixels.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not stream.startswith(b"\xff\xd8"):
+        raise ValueError("no JPEG codestream")
+    position, jfif, adobe = 2, False, None
+    while position + 4 <= len(stream):
+        if stream[position] != 0xFF:
+            raise ValueError("no marker where one was expected")
+        marker = stream[position + 1]
+        if marker == 0xFF:  # fill byte
+            position += 1
+            continue
+        length = int.from_bytes(stream[position + 2 : position + 4])
+        segment = stream[position + 4 : position + 2 + length]
+        if (0xC0 <= marker <= 0xCF and marker not in _NO_FRAMES) or marker == JPEG_LS:
+            bits, rows, columns, components = struct.unpack_from(">BHHB", segment)
+            return Jpeg(marker, bits, rows, columns, components, segment[6 : 6 + 3 * components : 3], jfif, adobe)
+        jfif = jfif or (marker == _APP0 and segment.startswith(b"JFIF"))
+        if marker == _APP14 and segment.startswith(b"Adobe") and len(segment) >= 12:
+            adobe = segment[11]
+        if marker == _SOS or length < 2:
+            break
+        position += 2 + length
+    raise ValueError("a JPEG codestream without a frame header")
+
+
+def bare_jpeg2000(stream: bytes) -> tuple[bytes, Jpeg2000]:
+    """Return a JPEG 2000 codestream without the boxes of a JP2 file around it, and its size.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if stream.startswith(_JP2):
+        stream = _inside_boxes(stream)
+    if not stream.startswith(_J2K):
+        raise ValueError("no JPEG 2000 codestream")
+    right, lower, left, upper = struct.unpack_from(">4L", stream, 8)
+    (components,) = struct.unpack_from(">H", stream, 40)
+    steps = stream[42 : 42 + 3 * components]
+    if components not in range(1, MOST_COMPONENTS + 1) or len(steps) < 3 * components:
+        raise ValueError(f"{components} components")
+    if any(step != 1 for index in (1, 2) for step in steps[index::3]):
+        raise ValueError("components of another size than the image")
+    return stream, Jpeg2000(lower - upper, right - left, components)
+
+
+def _inside_boxes(stream: bytes) -> bytes:
+    """The codestream in the boxes of a JP2 file, ISO/IEC 15444-1 annex I."""
+    position = 0
+    while position + 8 <= len(stream):
+        length, kind = struct.unpack_from(">L4s", stream, position)
+        if kind == b"jp2c":
+            start = position + (16 if length == 1 else 8)
+            return stream[start : position + length if length > 1 else len(stream)]
+        if length < 8:
+            break
+        position += length
+    raise ValueError("a JP2 file without a codestream")
