@@ -1,7 +1,12 @@
-from .clustering import Clusters as Clusters
 from .clustering import clusters as clusters
+from .clustering import find_clusters as find_clusters
 from .clustering import measure_clusters as measure_clusters
 from .partitions import Agreement as Agreement
 from .permutation import Measure as Measure
 from .quality import Quality as Quality
+from .result import Clusters as Clusters
+from .result import ImageClusters as ImageClusters
+from .unlabelled import Partition as Partition
+from .unlabelled import Structure as Structure
+from .unlabelled import partition as partition
 from .writing import LayerQuality as LayerQuality

@@ -1,31 +1,32 @@
-"""The verb `clusters`: how well classes are separated in the cached features of a run or of data."""
+"""The verb `clusters`: how well classes are separated in cached features, or without labels, which clusters there are."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.clustering.choosing import parsed_numbers
+from featx.clustering.cluster_files import write_clusters
 from featx.clustering.quality import Quality, measure
-from featx.clustering.writing import COLUMNS, LayerQuality, overall_rows, write_parts
+from featx.clustering.result import Clusters, ImageClusters
+from featx.clustering.unlabelled import remarks, structure
+from featx.clustering.writing import LayerQuality, write_parts
 from featx.errors import DataError, StoreError, UnwrittenError, UsageError
-from featx.features import Choice, Failure, OnError
-from featx.frames import Shown, frame
+from featx.features import Choice, OnError
 from featx.progress import Progress, report_progress, reports_progress
 from featx.recipes import FeatureSpec
-from featx.runs import Layer, Source, read_source, run_source
+from featx.runs import Layer, Source, is_run_path, read_source, run_source
 from featx.store import Store
-from featx.text import decimal, images
 
 log = logging.getLogger("featx")
 
-DISTANCE = "euclidean, features as they are"
 # This many images take about 1.2 GB, which grows with the square of their number; more change the values little.
 SAMPLE = 5000
 # If there are fewer labellings than this, no p-value can be small.
@@ -38,73 +39,10 @@ TRAINED_BY = (
     "The penultimate layer was trained with the labels of the training images, so everything related to the label is "
     "separated there too; the backbone was not trained with them."
 )
-
-
-@dataclass(frozen=True, repr=False)
-class Clusters(Shown):
-    """How well classes are separated.
-
-    Attributes:
-        by: The column whose values are the classes.
-        parts: The cluster quality of each layer and split: first the layers of the main split, then those of the
-            test split.
-        notes: What readers of the values must know.
-        files: The files that were written.
-        failed: Images that could not be read and were left out.
-        seconds: Wall time of `clusters`.
-    """
-
-    by: str
-    parts: tuple[LayerQuality, ...]
-    notes: tuple[str, ...]
-    files: tuple[Path, ...]
-    failed: tuple[Failure, ...]
-    seconds: float = 0.0
-
-    @property
-    def main(self) -> LayerQuality:
-        """The first layer in the main split."""
-        return self.parts[0]
-
-    def headline(self) -> str:
-        """Return `216 images of 4 classes by label, silhouette 0.123`."""
-        quality = self.main.quality
-        value = decimal(quality.measures()["silhouette"].value)
-        return f"{images(len(quality.labels))} of {len(quality.classes)} classes by {self.by}, silhouette {value}"
-
-    def overview(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
-        """Return the measures of the first layer, with their means under permuted labels."""
-        measures = self.main.quality.measures()
-        rows = [[name, decimal(one.value), decimal(one.mean), f"{one.p_value:.3f}"] for name, one in measures.items()]
-        return ("", f"{self.main.layer}, {self.main.split}", "chance", "p"), rows
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the JSON of `featx clusters`."""
-        main = self.main.to_json()
-        layers: dict[str, Any] = {}
-        for part in self.parts:
-            if part.split == self.main.split:
-                layers[part.layer] = part.to_json()
-            else:
-                layers.setdefault(part.layer, {})[part.split] = part.to_json()
-        return {
-            **main,
-            "by": self.by,
-            "distance": DISTANCE,
-            "layers": layers,
-            "notes": list(self.notes),
-            "seconds": round(self.seconds, 3),
-            "files": [str(path) for path in self.files],
-            "failed": [failure.to_json() for failure in self.failed],
-        }
-
-    def to_frame(self) -> Any:
-        """Return the overall values as a pandas DataFrame: one row for each layer, split and value.
-
-        Raises:
-            UsageError: pandas is not installed.
-        """
-        return frame(dict(zip(COLUMNS, zip(*overall_rows(self.parts), strict=True), strict=True)))
+TRAINED_CLUSTERS = (
+    "The penultimate layer was trained with the labels of the training images, so its clusters are the classes for the "
+    "most part; use --layer backbone for clusters that labels did not make."
+)
 
 
 @reports_progress
@@ -118,6 +56,8 @@ def clusters(
     neighbours: int = 10,
     permutations: int = 199,
     sample: int = SAMPLE,
+    k: str | int | None = None,
+    min_cluster_size: int | None = None,
     seed: int = 0,
     recipe: FeatureSpec | str | Path | None = None,
     cache: str | Path = "cache",
@@ -128,37 +68,61 @@ def clusters(
 ) -> Clusters:
     """Measure how well classes are separated in the features, and compare with permuted labels.
 
+    Of images without labels, or with `labels="none"`, the result is an `ImageClusters`: the clusters of k-means and
+    of HDBSCAN, with silhouettes, stability and the images nearest to each centre.
+
     Args:
         place: A folder that `fit_head` wrote, or data, see `read_data`.
         out: Folder of tables and pictures; nothing is written if not given.
-        layer: `penultimate` or `backbone` alone. The default is both for a run, and the backbone for data.
+        layer: `penultimate` or `backbone` alone. The default is both for a run, and the backbone for data and for
+            clusters without labels.
         split: `train`, `val`, `test` or `all`. If there is a test split, it is measured as well.
         by: A column of the manifest whose values are the classes; images with an empty cell are left out.
         neighbours: The number of neighbours for kNN purity, at least 1.
         permutations: The number of label permutations, at least 1.
         sample: If there are more images than this, a seeded sample of this size is measured; at least 2.
+        k: Without labels, the number of clusters such as `5`, or a range such as `2..20`, see `partition`.
+        min_cluster_size: Without labels, the smallest cluster that HDBSCAN looks for, see `structure`.
         seed: The same seed gives the same numbers, whatever the order of files.
         recipe: The features of data, see `extract`. A run has its own.
         cache: Folder of the store.
         on_error: What to do about images that cannot be read, see `extract`.
         yes: Do work that is estimated to need more disk, memory or time than there is.
         progress: Called with how far the work is.
-        choice: Single fields of the features, and how data is read, see `Choice`.
+        choice: Single fields of the features, and how data is read, see `Choice`. `labels="none"` is for a run, too.
 
     Raises:
         UsageError: An argument is not valid.
         DataError: There are too few images or classes, or there is no such column.
         FeatxError: What `read_source` raises.
     """
+    options: dict[str, Any] = {"k": k, "min_cluster_size": min_cluster_size, "sample": sample, "seed": seed}
     start = time.perf_counter()
     if sample < 2:
         raise UsageError(f"Expected a sample of at least 2 images, received {sample}.")
-    sources = [read_source(place, layer=layer, recipe=recipe, cache=cache, on_error=on_error, **choice)]
-    if layer is None and sources[0].layer == "penultimate" and sources[0].run is not None:
-        sources.append(run_source(sources[0].run, "backbone", Store(Path(cache))))
+    if k is not None:
+        parsed_numbers(k)  # before anything is computed
+    labels = choice.get("labels")
+    ignored = isinstance(labels, str) and labels == "none"
+    if ignored and is_run_path(place):
+        del choice["labels"]
+        layer = layer or "backbone"
+    source = read_source(place, layer=layer, recipe=recipe, cache=cache, on_error=on_error, **choice)
+    folder = None if out is None else Path(out)
+    if by == "label" and (ignored or not any(source.table.labels)):
+        if layer is None and source.run is not None:
+            source = run_source(source.run, "backbone", Store(Path(cache)))
+        measured: Clusters = find_clusters(source, out=folder, split=split, **options)
+        return replace(measured, seconds=time.perf_counter() - start)
+    if k is not None or min_cluster_size is not None:
+        name = "--k" if k is not None else "--min-cluster-size"
+        raise UsageError(f"Expected {name} for clusters without labels; add --labels none, or leave it out.")
+    sources = [source]
+    if layer is None and source.layer == "penultimate" and source.run is not None:
+        sources.append(run_source(source.run, "backbone", Store(Path(cache))))
     measured = measure_clusters(
         sources,
-        out=None if out is None else Path(out),
+        out=folder,
         split=split,
         by=by,
         neighbours=neighbours,
@@ -167,6 +131,53 @@ def clusters(
         seed=seed,
     )
     return replace(measured, seconds=time.perf_counter() - start)
+
+
+def find_clusters(
+    source: Source,
+    *,
+    out: Path | None = None,
+    split: str = "train",
+    k: str | int | None = None,
+    min_cluster_size: int | None = None,
+    sample: int = SAMPLE,
+    seed: int = 0,
+) -> ImageClusters:
+    """Look for clusters in rows that are already open, without their labels; the arguments are those of `clusters`.
+
+    Raises:
+        UsageError: An argument is not valid.
+        DataError: There are too few images, or all are alike.
+        StoreError: The folder cannot be written.
+    """
+    rows = source.of_split(split)
+    known = structure(
+        rows.table.X, rows.group_ids(), k=k, min_cluster_size=min_cluster_size, sample=sample, seed=seed
+    )
+    notes = list(remarks(known, k))
+    if rows.table.label_names:
+        first = rows.table.label_names[0]
+        notes.insert(0, f"Images may have several labels, which are not used; use --by label:{first} for one of them.")
+    if rows.layer == "penultimate":
+        notes.insert(0, TRAINED_CLUSTERS)
+    for note in notes:
+        log.warning("%s", note)
+    found = ImageClusters(
+        by="",
+        parts=(),
+        notes=tuple(notes),
+        files=(),
+        failed=source.failed,
+        layer=rows.layer,
+        split=split,
+        ids=rows.table.ids,
+        digests=rows.table.digests,
+        structure=known,
+    )
+    try:
+        return found if out is None else replace(found, files=write_clusters(out, found, rows))
+    except StoreError as error:
+        raise UnwrittenError(error, found) from error
 
 
 def measure_clusters(

@@ -54,8 +54,8 @@ class Spread:
     calinski_harabasz: NDArray[np.float64]
 
 
-def distances(X: NDArray[np.floating]) -> Distances:
-    """Return the Euclidean distances between (n, d) rows, from their Gram matrix in double precision."""
+def check_features(X: NDArray[np.floating]) -> None:
+    """Raise DataError if all of the (n, d) rows are the same, or if some are not finite."""
     if len(X) and (X[0] == X).all():
         raise DataError(
             f"Clusters need images that differ, and all {len(X)} have the same features; check that the files "
@@ -63,6 +63,11 @@ def distances(X: NDArray[np.floating]) -> Distances:
         )
     if not np.isfinite(X).all():
         raise DataError("Expected finite features, received NaN or infinite ones; check how the head was trained.")
+
+
+def distances(X: NDArray[np.floating]) -> Distances:
+    """Return the Euclidean distances between (n, d) rows, from their Gram matrix in double precision."""
+    check_features(X)
     gram = np.zeros((len(X), len(X)))
     for start in range(0, X.shape[1], BLOCK_COLUMNS):
         block = np.asarray(X[:, start : start + BLOCK_COLUMNS], np.float64)

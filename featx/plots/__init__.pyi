@@ -4,6 +4,7 @@ from .classifiers import Standing as Standing
 from .classifiers import draw_reliability as draw_reliability
 from .classifiers import draw_roc as draw_roc
 from .classifiers import draw_scores as draw_scores
+from .clusters import draw_numbers as draw_numbers
 from .clusters import draw_pairs as draw_pairs
 from .clusters import draw_silhouettes as draw_silhouettes
 from .clusters import silhouette_size as silhouette_size

@@ -167,3 +167,38 @@ def _lowest(matrix: NDArray[np.float64], side: int) -> NDArray[np.float64]:
 def silhouette_size(classes: int) -> tuple[float, float]:
     """Return width and height in inches at which the names of this many classes can be read."""
     return 3.7, max(4.2, 0.17 * min(classes, MOST_NAMES) + 1.4)
+
+
+def draw_numbers(
+    numbers: Sequence[int],
+    silhouettes: Sequence[float],
+    stabilities: Sequence[float],
+    chosen: int,
+    stable: float,
+) -> Axes:
+    """Draw silhouette and stability by the number of clusters, side by side; the chosen number is ringed.
+
+    Args:
+        numbers: The numbers of clusters that were tried.
+        silhouettes: Mean silhouette of each, -1 to 1.
+        stabilities: Mean adjusted Rand index between fits of each, at most 1.
+        chosen: One of the numbers.
+        stable: The lowest stability of a number that is taken; a dashed line.
+
+    Returns:
+        The first Axes.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    _, axes = new_figure(6.4, 2.6, 2)
+    place = list(numbers).index(chosen)
+    for ax, values, name in zip(axes, (silhouettes, stabilities), ("silhouette", "stability"), strict=True):
+        ax.plot(numbers, values, color=class_style(0)[0], marker="o", markersize=4)
+        ax.plot([chosen], [values[place]], color="black", marker="o", markersize=10, fillstyle="none", linestyle="none")
+        ax.set(title=name, xlabel="number of clusters", ylim=(min(0, *values) - 0.02, None))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.margins(x=0.08)
+    axes[1].axhline(stable, color="0.4", linestyle="--", linewidth=1)
+    axes[1].set_ylim(top=1.08)
+    first: Axes = axes[0]
+    return first

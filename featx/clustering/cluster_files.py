@@ -1,0 +1,52 @@
+"""Write the clusters of images without labels: tables, pictures and a page."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from featx import plots
+from featx.clustering.page import draw_numbers, draw_silhouettes, page
+from featx.clustering.result import IMAGE_COLUMNS, ImageClusters
+from featx.files import write_csv, write_text
+from featx.runs import Source
+
+CLUSTER_COLUMNS = ("layer", "split", "cluster", "n", "share", "silhouette", "radius", "nearest")
+NUMBER_COLUMNS = ("k", "silhouette", "stability", "chosen")
+PICTURES = ("silhouette", "numbers")
+# Pictures of classes, which may be there from an earlier call with labels.
+OF_CLASSES = ("pairs",)
+
+
+def write_clusters(out: Path, found: ImageClusters, source: Source) -> tuple[Path, ...]:
+    """Write the tables, the pictures and the page; `source` has the same images in the same order."""
+    names = (*PICTURES, *OF_CLASSES)
+    plots.remove_files([out / f"{name}.{ending}" for name in names for ending in ("png", "svg")])
+    files = [
+        write_csv(out / "clusters.csv", CLUSTER_COLUMNS, [_cluster_row(found, one) for one in found.clusters()]),
+        write_csv(out / "numbers.csv", NUMBER_COLUMNS, _number_rows(found)),
+        write_csv(out / "per_image.csv", IMAGE_COLUMNS, [_image_row(row) for row in found.image_rows()]),
+        write_text(out / "clusters.html", page(found, source)),
+    ]
+    for name, draw in (("silhouette", draw_silhouettes), ("numbers", draw_numbers)):
+        files += plots.draw_files([out / f"{name}.{ending}" for ending in ("png", "svg")], partial(draw, found))
+    return tuple(files)
+
+
+def _cluster_row(found: ImageClusters, one: dict[str, Any]) -> tuple[Any, ...]:
+    values = (one["cluster"], one["n"], *(f"{one[name]:.6g}" for name in ("share", "silhouette", "radius")))
+    return (found.layer, found.split, *values, one["nearest"][0])
+
+
+def _number_rows(found: ImageClusters) -> list[tuple[Any, ...]]:
+    k = found.partition.k
+    return [
+        (one.k, f"{one.silhouette:.6g}", f"{one.stability:.6g}", "true" if one.k == k else "false")
+        for one in found.partition.candidates
+    ]
+
+
+def _image_row(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    path, cluster, distance, silhouette, dense = row
+    return path, cluster, f"{distance:.6g}", f"{silhouette:.6g}", "" if dense is None else dense

@@ -1,0 +1,143 @@
+"""The page of clusters of images without labels, in HTML that needs no other file and no script."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from featx import plots
+from featx.clustering.choosing import STABLE
+from featx.clustering.result import ImageClusters
+from featx.clustering.unlabelled import DENSE_COLUMNS
+from featx.images import as_rgb, decode_unchanged, picture_uri
+from featx.parallel import bounded_map
+from featx.progress import report_progress
+from featx.runs import Source
+from featx.templates import asset, render
+from featx.text import decimal, images, percent
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+PACKAGE = "featx.clustering"
+# A page contains all that it shows; it may run no script and load nothing.
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+# Pixels, for the longer side of a thumbnail; on the page it is about 130 CSS pixels wide.
+SIDE = 192
+# Clusters whose images are shown: more make a page of over 20 MB.
+MOST_SHOWN = 200
+SILHOUETTES_CAPTION = (
+    "Silhouette of every image, sorted within its cluster (Rousseeuw 1987); the grey band is the mean in data of the "
+    "same spread without clusters."
+)
+
+
+def page(found: ImageClusters, source: Source) -> str:
+    """Return an HTML page; `source` has the images of the clusters, in their order."""
+    known, k = found.structure, found.partition.k
+    shown = min(k, MOST_SHOWN)
+    nearest = [known.nearest(number, found.digests) for number in range(1, shown + 1)]
+    outliers = known.outliers(found.digests)
+    uris = _pictures(source, {i: None for part in (*nearest, outliers) for i in part})
+    relative = known.relative()
+    sections = [
+        _section(one, [_cell(found, i, uris, decimal(known.distances[i], 1)) for i in part])
+        for one, part in zip(found.clusters(), nearest, strict=False)
+    ]
+    return render(
+        PACKAGE,
+        "clusters.html.j2",
+        policy=POLICY,
+        style=asset(PACKAGE, "clusters.css"),
+        title=f"{source.name}: {k} clusters of {images(len(found.ids))}",
+        about=about(found),
+        notes=[*found.notes, *([f"The images of the first {shown} of {k} clusters are shown."] if shown < k else [])],
+        pictures=[
+            (plots.draw_svg(partial(draw_numbers, found), "numbers"), numbers_caption(found)),
+            (plots.draw_svg(partial(draw_silhouettes, found), "silhouettes"), SILHOUETTES_CAPTION),
+        ],
+        sections=sections,
+        outliers=[
+            _cell(found, i, uris, f"cluster {found.partition.clusters[i]}, {decimal(relative[i], 1)} radii")
+            for i in outliers
+        ],
+    )
+
+
+def about(found: ImageClusters) -> list[str]:
+    """Return sentences that say how the clusters were made, and how far to trust them."""
+    known, parts = found.structure, found.partition
+    one, value = parts.chosen, known.silhouette
+    how = f"k-means on {found.layer} features, distances {parts.space.describe(parts.rows.shape[1])}."
+    trust = (
+        f"Silhouette {decimal(value.value)} ({decimal(value.low)} to {decimal(value.high)} in data of the same spread "
+        f"without clusters), stability {decimal(one.stability, 2)}, Davies-Bouldin index "
+        f"{decimal(known.davies_bouldin, 2)}, Caliński-Harabasz index {decimal(known.calinski_harabasz, 1)}."
+    )
+    dense = (
+        f"HDBSCAN, which looks for dense places of at least {known.min_cluster_size} images in "
+        f"{min(DENSE_COLUMNS, parts.rows.shape[1])} columns, has {known.dense_count} "
+        f"cluster{'s' * (known.dense_count != 1)} and leaves {percent(known.noise)} of the images out."
+    )
+    return [how, trust, dense]
+
+
+def numbers_caption(found: ImageClusters) -> str:
+    """Return why this number of clusters was taken."""
+    one, tried = found.partition.chosen, found.partition.candidates
+    if len(tried) == 1:
+        return f"{one.k} clusters, as chosen. Stability is the mean adjusted Rand index between fits."
+    rule = f"among the numbers with a stability of at least {STABLE:g}" if one.stable else "of all, as none is stable"
+    return (
+        f"{one.k} clusters have the highest silhouette {rule}. Stability is the mean adjusted Rand index between fits "
+        "with other seeds and other parts of the images: 1 if all agree, 0 by chance."
+    )
+
+
+def draw_numbers(found: ImageClusters) -> Axes:
+    """Draw silhouette and stability of the numbers of clusters that were tried."""
+    tried = found.partition.candidates
+    return plots.draw_numbers(
+        [one.k for one in tried],
+        [one.silhouette for one in tried],
+        [one.stability for one in tried],
+        found.partition.k,
+        STABLE,
+    )
+
+
+def draw_silhouettes(found: ImageClusters) -> Axes:
+    """Draw the silhouette of every image by cluster."""
+    known, parts = found.structure, found.partition
+    names = [f"cluster {number}" for number in range(1, parts.k + 1)]
+    chance = (known.silhouette.low, known.silhouette.high)
+    title = f"{parts.k} clusters, {found.layer} features"
+    return plots.draw_silhouettes(known.silhouettes, parts.clusters - 1, names, title, chance)
+
+
+def _section(one: dict[str, Any], cells: list[dict[str, Any]]) -> dict[str, Any]:
+    facts = [f"{images(one['n'])}, {percent(one['share'])}", f"silhouette {decimal(one['silhouette'])}"]
+    return {"name": f"Cluster {one['cluster']}", "facts": facts, "cells": cells}
+
+
+def _cell(found: ImageClusters, i: int, uris: dict[int, str | None], figure: str) -> dict[str, Any]:
+    return {"name": found.ids[i], "uri": uris[i], "figure": figure}
+
+
+def _pictures(source: Source, wanted: Iterable[int]) -> dict[int, str | None]:
+    """Return the thumbnails of images by their number; None where the file is gone or has changed."""
+
+    def draw(i: int) -> str | None:
+        own = source.pixels[i] if source.pixels else None
+        if own is None:
+            pixels = decode_unchanged(source.files[i], source.table.digests[i], at_least=2 * SIDE)
+        else:
+            pixels = as_rgb(own)
+        return None if pixels is None else picture_uri(pixels, SIDE)
+
+    numbers, uris = list(wanted), dict[int, str | None]()
+    for i, uri in zip(numbers, bounded_map(draw, numbers, workers=2, ahead=4), strict=True):
+        uris[i] = uri
+        report_progress("thumbnails", len(uris), len(numbers))
+    return uris
