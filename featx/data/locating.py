@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
 from urllib.parse import unquote
 
+from featx.archives import has_member
 from featx.data.kinds import IMAGE_ENDINGS
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.I)
@@ -28,7 +29,8 @@ def on_disk(folder: Path, written: str) -> tuple[str, Path] | None:
         try:
             path.stat()
         except (FileNotFoundError, NotADirectoryError, ValueError):
-            continue
+            if not has_member(path):
+                continue
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
                 continue  # else the file may be there: opening it will say what is wrong

@@ -1,0 +1,123 @@
+"""Samples of WebDataset shards: members of a tar archive with one name, of which one is the image."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from featx.archives import Archive
+from featx.data.dataset import first_few, in_sentence
+from featx.data.image_rows import FORMER_PATH, ImageRows
+from featx.data.kinds import is_image
+from featx.errors import DataError, reason_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+log = logging.getLogger("featx")
+
+LABEL, CAPTION, RECORD = "cls", "txt", "json"
+SIDECARS = (LABEL, CAPTION, RECORD)
+LARGEST_SIDECAR = 2**20  # bytes
+
+
+def sample_rows(archive: Archive) -> ImageRows | None:
+    """Return the images of a shard with what its other members say of them; None if no member says anything.
+
+    The name of a sample's members is the same up to the first point of the file's name: `0001.jpg`, `0001.cls` with
+    the class, `0001.txt` with a caption, `0001.json` with further columns.
+
+    Raises:
+        DataError: A member of text cannot be read.
+    """
+    samples = _samples(archive)
+    if not any(ending in members for members in samples.values() for ending in SIDECARS):
+        return None
+    rows: list[dict[str, Any]] = []
+    paths: list[Path] = []
+    others: list[str] = []
+    for members in samples.values():
+        images = _images(members, archive.path)
+        others += [members[ending] for ending in members if ending not in (*images, *SIDECARS)]
+        columns = _columns(archive, members) if images else {}
+        for ending in images:
+            rows.append({**columns, "path": f"{archive.path.name}/{members[ending]}"})
+            paths.append(archive.path / members[ending])
+    if others:
+        log.info(
+            "Members beside the images of %s were left out (%d): %s",
+            archive.path.name,
+            len(others),
+            first_few(others),
+        )
+    return ImageRows(_table(rows), paths)
+
+
+def _samples(archive: Archive) -> dict[str, dict[str, str]]:
+    """The members of each sample by their endings; hidden ones are no members."""
+    samples: dict[str, dict[str, str]] = {}
+    for name in archive.names:
+        folder, _, file = name.rpartition("/")
+        key, point, ending = file.partition(".")
+        if key and point and "/." not in f"/{folder}":
+            samples.setdefault(f"{folder}/{key}", {})[ending.lower()] = name
+    return samples
+
+
+def _images(members: Mapping[str, str], archive: Path) -> list[str]:
+    """The endings of a sample's images: the plain ones such as `jpg`; if there is none, those like `left.jpg`."""
+    images = [ending for ending, name in members.items() if is_image(name, f"{archive}/{name}")]
+    return [ending for ending in images if "." not in ending] or images
+
+
+def _columns(archive: Archive, members: Mapping[str, str]) -> dict[str, Any]:
+    """What the members of text of a sample say, by the name of the column."""
+    columns: dict[str, Any] = {}
+    if RECORD in members:
+        try:
+            record = json.loads(_text(archive, members[RECORD]))
+        except (ValueError, RecursionError) as error:
+            raise _wrong(archive, members[RECORD], f"JSON, found other text ({reason_of(error)})") from error
+        if not isinstance(record, dict):
+            raise _wrong(archive, members[RECORD], "a JSON object, found another value")
+        columns = {name: value for name, value in record.items() if isinstance(value, str | int | float)}
+        if "path" in columns:
+            columns.setdefault(FORMER_PATH, columns.pop("path"))
+    if LABEL in members:
+        columns["label"] = _text(archive, members[LABEL]).strip() or None
+    if CAPTION in members:
+        columns["caption"] = _text(archive, members[CAPTION]).strip()
+    return columns
+
+
+def _text(archive: Archive, name: str) -> str:
+    try:
+        return archive.read(name, LARGEST_SIDECAR).decode()
+    except UnicodeDecodeError as error:
+        raise _wrong(archive, name, "text in UTF-8, found other bytes") from error
+    except OSError as error:
+        raise _wrong(archive, name, f"text, but it cannot be read ({error.strerror})") from error
+
+
+def _wrong(archive: Archive, name: str, what: str) -> DataError:
+    return DataError(
+        f"Expected in {in_sentence(name)} of {archive.path} {what}; correct it and make the shard again."
+    )
+
+
+def _table(rows: list[dict[str, Any]]) -> pa.Table:
+    """The rows as a table; a column with values of several kinds is one of texts."""
+    import pyarrow as pa
+
+    names = list(dict.fromkeys(["path", *(name for row in rows for name in row)]))
+    columns = {}
+    for name in names:
+        cells = [row.get(name) for row in rows]
+        try:
+            columns[name] = pa.array(cells)
+        except (pa.ArrowException, OverflowError):
+            columns[name] = pa.array([None if cell is None else str(cell) for cell in cells], pa.string())
+    return pa.table(columns)
