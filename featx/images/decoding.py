@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import Image
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
@@ -19,9 +20,17 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from featx.dicom import decode_dicom, is_dicom
 from featx.errors import ImageError, reason_of
+from featx.images.arrays import MAGIC, numpy_array
 from featx.images.containers import bare_jpeg, bare_png, bmp_size, gif_frame, png_key_scale, png_samples, webp_size
+from featx.images.heif import avif, heic, is_avif, is_heic
+from featx.images.jpeg2000 import CODESTREAM, SIGNATURE, jpeg2000
+from featx.images.jpegxl import SIGNATURE as JXL_SIGNATURE
+from featx.images.jpegxl import jpeg_xl
 from featx.images.levels import levels_of, rgb_of
+from featx.images.orientation import exif_orientation, upright
+from featx.images.pending import BYTES_A_PIXEL, Pending
 from featx.images.places import read_place
 from featx.images.samples import deep_pixels
 from featx.images.tiff import (
@@ -34,6 +43,7 @@ from featx.images.tiff import (
     described_anew,
     read_directory,
 )
+from featx.images.unread import refuse_large_slide, refuse_other, refuse_unread
 from featx.machine import available_memory
 from featx.parallel import Budget
 
@@ -47,13 +57,15 @@ radiographs. From this number on Pillow itself warns of a decompression bomb."""
 LARGEST_FILE = 2**32
 """The most bytes of an image file: five times those of an uncompressed image of the most pixels."""
 
-# What Pillow's readers raise on damaged bytes. A Warning is among them only where a program asks for it.
-_DAMAGE = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, struct.error, Warning)
+# What readers raise on damaged bytes. A Warning is among them only where a program asks for it.
+_DAMAGE = (
+    *(OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, struct.error, Warning),
+    RuntimeError,  # of the decoders for AVIF, HEIC and JPEG XL
+)
 
-_SHORT = 3  # field type, TIFF 6.0 section 2
+DICOM_HEAD = 4096  # bytes that tell a DICOM file, with or without a preamble
 MAX_RUN_LENGTH_PIXELS = 10_000_000  # of a BMP: Pillow reads its runs in Python
 LARGEST_BY_BYTE = 8_000_000  # bytes of what Pillow reads one by one
-BYTES_A_PIXEL = 14  # while an image of 8 bits is decoded: Pillow's pixels, converted ones, and the array
 
 # Images are decoded in many threads; the largest ones one after another where memory is short.
 DECODING = Budget(lambda: available_memory() // 4, free=2**24)
@@ -77,14 +89,16 @@ _FORMATS: tuple[tuple[str, re.Pattern[bytes], type[ImageFile]], ...] = (
     ("WebP", re.compile(rb"RIFF.{4}WEBP", re.DOTALL), WebPImageFile),
     ("GIF", re.compile(rb"GIF8[79]a"), GifImageFile),
 )
-# What people have, too, and must convert first.
-_OTHERS: tuple[tuple[str, re.Pattern[bytes]], ...] = (
-    ("DICOM", re.compile(rb".{128}DICM", re.DOTALL)),
-    ("HEIC", re.compile(rb".{4}ftyp(hei|hev|mif1|msf1)", re.DOTALL)),
-    ("AVIF", re.compile(rb".{4}ftypavi", re.DOTALL)),
-    ("JPEG 2000", re.compile(rb"\0\0\0\x0cjP  \r\n|\xff\x4f\xff\x51")),
-    ("PDF", re.compile(rb"%PDF-")),
+# These say their size before they decode.
+_OPENED: tuple[tuple[str, Callable[[bytes], object], Callable[[bytes, str, int | None], Pending]], ...] = (
+    ("JPEG 2000", lambda data: data.startswith((SIGNATURE, CODESTREAM)), jpeg2000),
+    ("AVIF", is_avif, avif),
+    ("HEIC", is_heic, heic),
+    ("JPEG XL", JXL_SIGNATURE.match, jpeg_xl),
+    ("NumPy", lambda data: data.startswith(MAGIC), numpy_array),
 )
+_Finish = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+KINDS = ", ".join([*(kind for kind, _, _ in (*_FORMATS, *_OPENED)), "DICOM"])
 
 
 def read_bytes(path: Path, name: str) -> bytes:
@@ -122,14 +136,17 @@ def decode(
     *,
     max_pixels: int = MAX_PIXELS,
     at_least: int | None = None,
-    finish: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None = None,
+    window: str = "file",
+    finish: _Finish | None = None,
 ) -> NDArray[np.uint8]:
-    """Decode a JPEG, PNG, TIFF, BMP, WebP or GIF file to RGB.
+    """Decode an image file to RGB: JPEG, PNG, TIFF, BMP, WebP, GIF, JPEG 2000, AVIF, HEIC, JPEG XL, NumPy or DICOM.
 
-    The first image of a file is taken and turned upright as its EXIF orientation says. Grey values are repeated in
-    the three channels. Transparent pixels are composited over black; around the first image of a GIF it is black.
-    Samples of 8 bits keep their values, those of CMYK with 16 bits their high byte. Other samples of
-    more than 8 bits are scaled so that nothing is clipped, all colours by one map, whatever alpha is:
+    The first image of a file is taken and turned upright: as its EXIF orientation says, but AVIF, HEIC and JPEG XL as
+    their own head says. Grey values are repeated in the three channels. Transparent pixels are composited over black;
+    around the first image of a GIF it is black. Samples of 8 bits keep their values, those of CMYK with 16 bits their
+    high byte. Those of AVIF and HEIC with 10 and 12 bits are divided by 2^10 - 1 and 2^12 - 1; `decode_dicom` has the
+    rules for DICOM. Samples of JPEG 2000 with fewer than 8 bits, and booleans, use the whole range. Other samples are
+    scaled so that nothing is clipped, all colours by one map, whatever alpha is:
 
     - Integers from 0 to 65535: the smallest b of 8, 10, 12, 14 and 16 with max < 2^b is taken as the image's bit
       depth, and values become v * 255 / (2^b - 1), rounded to the nearest (there are no ties). A 12-bit radiograph
@@ -146,8 +163,10 @@ def decode(
         data: The file's bytes.
         name: The file as the user named it, for messages.
         max_pixels: The most pixels (width * height) accepted; checked before any pixel is decoded.
-        at_least: For thumbnails, never for features: a JPEG with more than this many pixels on both sides may be
-            decoded at a half, a quarter or an eighth of its size, but not below this, which is several times faster.
+        at_least: For thumbnails, never for features: a JPEG or JPEG 2000 with more than this many pixels on both
+            sides may be decoded at a half, a quarter, … of its size, but not below this, which is several times
+            faster.
+        window: Of DICOM files, see `featx.dicom.decode_dicom`.
         finish: What is done with the pixels, such as resizing, while the memory that they need is still set aside:
             threads that decode large images at once wait for one another where memory is short.
 
@@ -156,55 +175,76 @@ def decode(
 
     Raises:
         ImageError: The bytes are not of one of these formats, truncated or damaged, of an unsupported kind, have
-            more than `max_pixels`, or hold values that are not finite.
+            more than `max_pixels`, or hold values that are not finite; or a package that reads them is missing.
     """
-    kind, reader = _reader(data, name)
     finish = finish or np.ascontiguousarray
-    directory = None
-    try:
+    if is_dicom(data[:DICOM_HEAD]):
+        with DECODING.granted(min(8 * len(data), max_pixels * BYTES_A_PIXEL)):
+            return finish(decode_dicom(data, name, window=window, max_pixels=max_pixels))
+    refuse_unread(data, name)
+    for kind, matches, opened in _OPENED:
+        if matches(data):
+            with _named(kind, name):
+                return _decoded(opened(data, name, at_least), name, max_pixels, finish)
+    match = next((known for known in _FORMATS if known[1].match(data)), None)
+    if match is None:
+        refuse_other(data, name, KINDS)
+    kind, _, reader = match
+    with _named(kind, name):
         if kind == "TIFF":
-            directory = read_directory(data)
-            check_kind(directory, name)
-            check_whole(data, directory, name)
-            _check_size(directory.value(WIDTH), directory.value(LENGTH), name, max_pixels)
-            if directory.deep:
-                with DECODING.granted(_deep_memory(directory)):
-                    return finish(_upright(deep_pixels(data, directory, name), directory.orientation))
-            turned = directory.orientation
-            data = described_anew(data, directory)
-        else:
-            data, turned = _bare(data, kind, name, max_pixels), None
+            return _tiff(data, name, max_pixels, finish)
+        data = _bare(data, kind, name, max_pixels)
         with reader(io.BytesIO(data)) as image:
             _check_size(image.width, image.height, name, max_pixels)
             if at_least is not None:
                 image.draft(None, (at_least, at_least))
             with DECODING.granted(image.width * image.height * BYTES_A_PIXEL):
                 pixels = _png16(image, data, name) if png_samples(data) else _loaded(image, data)
-                return finish(_upright(pixels, turned or _orientation(image.info.get("exif"))))
+                return finish(upright(pixels, exif_orientation(image.info.get("exif"))))
+
+
+def _decoded(pending: Pending, name: str, max_pixels: int, finish: _Finish) -> NDArray[np.uint8]:
+    _check_size(pending.width, pending.height, name, max_pixels)
+    with DECODING.granted(pending.width * pending.height * pending.bytes_a_pixel):
+        return finish(pending.pixels())
+
+
+def _tiff(data: bytes, name: str, max_pixels: int, finish: _Finish) -> NDArray[np.uint8]:
+    directory = read_directory(data)
+    width, height = directory.value(WIDTH), directory.value(LENGTH)
+    with _named("TIFF", name, f"{directory.described()}: "):
+        refuse_large_slide(data, name, width * height, max_pixels)
+        check_kind(directory, name)
+        check_whole(data, directory, name)
+        _check_size(width, height, name, max_pixels)
+        if directory.deep:
+            with DECODING.granted(_deep_memory(directory)):
+                return finish(upright(deep_pixels(data, directory, name), directory.orientation))
+        data = described_anew(data, directory)
+        with TiffFile(io.BytesIO(data)) as image:
+            _check_size(image.width, image.height, name, max_pixels)
+            with DECODING.granted(image.width * image.height * BYTES_A_PIXEL):
+                turned = directory.orientation or exif_orientation(image.info.get("exif"))
+                return finish(upright(_loaded(image, data), turned))
+
+
+@contextmanager
+def _named(kind: str, name: str, described: str = "") -> Iterator[None]:
+    """Raise what readers raise on damaged bytes as an ImageError."""
+    try:
+        yield
     except Image.DecompressionBombError as error:  # Pillow's own limit, which some of its readers apply
         raise ImageError(name, f"has more pixels than the limit of its reader ({error})") from error
     except MemoryError as error:
         raise ImageError(name, "needs more memory than there is; scale it down or leave it out") from error
     except _DAMAGE as error:
-        detail = reason_of(error) if directory is None else f"{directory.described()}: {reason_of(error)}"
-        reason = f"is truncated, damaged or an unsupported kind of {kind} ({detail})"
+        reason = f"is truncated, damaged or an unsupported kind of {kind} ({described}{reason_of(error)})"
         raise ImageError(name, f"{reason}; replace it or leave it out") from error
 
 
 def as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return an image in memory, (height, width) or (height, width, 3), as RGB, (height, width, 3)."""
     return np.repeat(image[:, :, np.newaxis], 3, axis=2) if image.ndim == 2 else image
-
-
-def _reader(data: bytes, name: str) -> tuple[str, type[ImageFile]]:
-    for kind, signature, reader in _FORMATS:
-        if signature.match(data):
-            return kind, reader
-    kinds = ", ".join(kind for kind, _, _ in _FORMATS)
-    for kind, signature in _OTHERS:
-        if signature.match(data):
-            raise ImageError(name, f"is {kind}, which must be converted first, for example to PNG")
-    raise ImageError(name, f"is not an image that featx reads ({kinds})")
 
 
 def _check_size(width: int, height: int, name: str, max_pixels: int) -> None:
@@ -295,36 +335,3 @@ def _over_black(image: Image.Image) -> Image.Image:
     black = Image.new("RGB", image.size)
     black.paste(rgba, mask=rgba.getchannel("A"))
     return black
-
-
-def _orientation(exif: object) -> int:
-    """The orientation, 1 to 8, in the first directory of an EXIF block (TIFF 6.0 section 2); 1 if it holds none.
-
-    TIFF images have no block, but a tag. `ImageOps.exif_transpose` is not used for the others: it warns of damaged
-    blocks or refuses them, and follows XMP data, too, which would change cached rows.
-    """
-    tiff = exif.removeprefix(b"Exif\0\0") if isinstance(exif, bytes) else b""
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
-    if order is None:
-        return 1
-    try:
-        (directory,) = struct.unpack_from(f"{order}L", tiff, 4)
-        (entries,) = struct.unpack_from(f"{order}H", tiff, directory)
-        for entry in range(entries):
-            tag, kind, _, value = struct.unpack_from(f"{order}HHLH", tiff, directory + 2 + 12 * entry)
-            if tag == ExifTags.Base.Orientation and kind == _SHORT:
-                return int(value)
-    except struct.error:  # the block is cut short, but the pixels are whole
-        pass
-    return 1
-
-
-def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """Undo an EXIF orientation (EXIF 2.32, tag 0x0112); unknown values leave the pixels as they are."""
-    if orientation in (5, 6, 7, 8):
-        pixels = pixels.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    return np.ascontiguousarray(pixels)
