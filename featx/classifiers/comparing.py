@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,30 +13,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.classifiers.comparison import Comparison
-from featx.classifiers.estimates import affordable_jobs, check_repeats
+from featx.classifiers.estimates import check_repeats
 from featx.classifiers.folds import Fold, fold_numbers, possible_folds, repeated_folds
+from featx.classifiers.label_comparing import compare_labels
 from featx.classifiers.models import Classifier, find_classifiers
 from featx.classifiers.nested_cv import HeldOutResult, Rows, evaluate
-from featx.classifiers.pixels import pixel_rows
+from featx.classifiers.preparing import classifiers_and_rows, evaluate_parts, notes_on, refuse_leaks
 from featx.classifiers.ranking import EvaluationData, head_probabilities, rank
 from featx.data import first_few, warn_of_no_test
-from featx.errors import DataError, UntrustedError, UsageError
-from featx.features import Choice, OnError, in_two_splits
-from featx.limits import Pace
-from featx.progress import Progress, report_progress, reports_progress
+from featx.errors import DataError, UsageError
+from featx.features import Choice, OnError
+from featx.progress import Progress, reports_progress
 from featx.recipes import FeatureSpec
 from featx.runs import Layer, Source, read_source
 from featx.store import Store
 
 log = logging.getLogger("featx")
 
-# With more training images than this, classifiers whose work grows with their square are left out unless named.
-MANY = 20_000
-
-PENULTIMATE = (
-    "The head was trained with the labels of the training images whose penultimate features these are, so "
-    "cross-validation on them flatters every classifier; trust only the test columns, or compare with --layer "
-    "backbone."
+NOT_INDEPENDENT = (
+    "Wilson's intervals are too narrow and McNemar's p-values too small, because both take images as independent; "
+    "the other test intervals resample whole groups."
 )
 
 
@@ -135,6 +130,9 @@ def compare_source(
     """
     start = time.perf_counter()
     _check(classifiers, folds, repeats, jobs)
+    if source.table.targets is not None:
+        comparison = compare_labels(source, classifiers, folds, repeats, jobs, seed, Store(Path(cache)))
+        return replace(comparison, seconds=time.perf_counter() - start)
     task = _task(source, classifiers, Store(Path(cache)))
     y_train, y_test = task.y[task.train], task.y[task.test]
     train_groups = [task.groups[number] for number in task.train]
@@ -160,7 +158,7 @@ def compare_source(
         fold_of=np.stack([fold_numbers(each, len(y_train)) for each in repeat_folds]),
         train=train,
         test=test,
-        notes=_notes(source.layer, test),
+        notes=notes_on(source.layer, test, NOT_INDEPENDENT),
         seconds=time.perf_counter() - start,
     )
 
@@ -185,45 +183,10 @@ def _task(source: Source, names: Sequence[str] | None, store: Store) -> Task:
             f"{f' and test images of {first_few(untrained)}' if untrained else ''}; add training images."
         )
     groups = source.group_ids()
-    _refuse_leaks(source, groups)
-    chosen = find_classifiers(names)
-    if names is None and len(train) > MANY:
-        log.warning(
-            "Left out, because their work grows with the square of the %d training images: %s; name them in "
-            "--classifiers to include them.",
-            len(train),
-            ", ".join(classifier.name for classifier in chosen if classifier.kernel),
-        )
-        chosen = tuple(classifier for classifier in chosen if not classifier.kernel)
-    rows: dict[bool, NDArray[np.float32]] = {False: source.table.X}
-    if any(classifier.pixels for classifier in chosen):
-        pixels = pixel_rows(source, store)
-        if pixels is None:
-            chosen = tuple(classifier for classifier in chosen if not classifier.pixels)
-        else:
-            rows[True] = pixels
-    if (source.table.X[0] == source.table.X).all():
-        log.warning(
-            "All %d images have the same features, so no classifier can tell them apart; check that the files differ "
-            "in their pixels.",
-            len(labels),
-        )
+    refuse_leaks(source, groups)
+    chosen, rows = classifiers_and_rows(source, names, len(train), store)
     y = np.array([classes.index(label) for label in labels], np.int64)
     return Task(source, train, test, classes, y, groups, chosen, rows)
-
-
-def _refuse_leaks(source: Source, groups: Sequence[str]) -> None:
-    """Check that no group, and no image with the same bytes, is both for training and for testing."""
-    parts = ["test" if split == "test" else "training" for split in source.table.splits]
-    if leaks := in_two_splits(parts, groups):
-        one, two = leaks[0]
-        ids = source.table.ids
-        raise UntrustedError(
-            "Expected every group, and images with the same bytes, either for training or for testing, but "
-            f"{len(leaks)} {'is' if len(leaks) == 1 else 'are'} in both parts, such as {ids[one]} in {parts[one]} "
-            f"and {ids[two]} in {parts[two]}; results on such a test split cannot be trusted, so keep each in one "
-            "split, or have the images of a manifest divided anew (--split-column none --test 0.2)."
-        )
 
 
 def _labels(source: Source) -> tuple[str, ...]:
@@ -236,44 +199,9 @@ def _labels(source: Source) -> tuple[str, ...]:
 
 def _evaluate_all(task: Task, divided: Sequence[Fold], seed: int, jobs: int | None) -> list[dict[str, HeldOutResult]]:
     """Evaluate the folds and, last, the whole training part against the test part."""
-    from joblib import Parallel, delayed
-    from threadpoolctl import threadpool_limits
-
     parts = [*((task.train[fit], task.train[held]) for fit, held in divided), (task.train, task.test)]
-    calls = (delayed(_evaluate_fold)(task, part, [seed, number]) for number, part in enumerate(parts))
-    results = []
-    jobs = affordable_jobs(task.rows, jobs, len(parts))
-    pace = Pace(len(parts), f"work on {len(parts):,} folds", "lower --repeats or name fewer --classifiers")
-    # With another number of threads sums would be rounded differently.
-    with threadpool_limits(1), warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        for result in Parallel(n_jobs=jobs, prefer="threads", return_as="generator")(calls):
-            results.append(result)
-            report_progress("folds", len(results), len(parts))
-            pace.step()
-    for text in sorted({str(warning.message).split("\n")[0] for warning in caught}):
-        log.info("scikit-learn says: %s", text)
-    return results
 
+    def evaluated(number: int) -> dict[str, HeldOutResult]:
+        return evaluate(task.classifiers, task.rows, task.y, task.groups, parts[number], [seed, number])
 
-def _evaluate_fold(task: Task, fold: Fold, seed: Sequence[int]) -> dict[str, HeldOutResult]:
-    from threadpoolctl import threadpool_limits
-
-    # Each thread has its own limit for OpenMP.
-    with threadpool_limits(1, "openmp"):
-        return evaluate(task.classifiers, task.rows, task.y, task.groups, fold, seed)
-
-
-def _notes(layer: Layer, test: Source | None) -> tuple[str, ...]:
-    notes = [PENULTIMATE] if layer == "penultimate" else []
-    if test is None:
-        notes.append("There are no images of the split test, so there are only the results of cross-validation.")
-    elif (groups := len(set(test.group_ids()))) < len(test.table):
-        notes.append(
-            f"The {len(test.table)} test images belong to {groups} groups (images with the same bytes count as one "
-            "group): Wilson's intervals are too narrow and McNemar's p-values too small, because both take images as "
-            "independent; the other test intervals resample whole groups."
-        )
-    for note in notes:
-        log.warning("%s", note)
-    return tuple(notes)
+    return evaluate_parts(evaluated, len(parts), task.rows, jobs)

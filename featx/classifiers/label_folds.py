@@ -78,9 +78,9 @@ def label_folds(Y: Targets, groups: Sequence[str], folds: int, seed: Sequence[in
             of_row = fold_of[numbers]
             return [(np.flatnonzero(of_row != fold), np.flatnonzero(of_row == fold)) for fold in range(folds)]
     raise DataError(
-        f"Expected images with and without each label in the training part of each of {folds} folds, but whole groups "
-        "(images of one group, or with the same bytes) do not allow that; add images of more groups with the rarest "
-        "label, or lower --folds."
+        f"Expected images with and without each label in the training part of each of {folds} folds, but whole "
+        "groups (images of one group, or with the same bytes) do not allow that; add images of more groups with the "
+        "rarest label, or lower --folds."
     )
 
 

@@ -72,7 +72,10 @@ def rank(
         description = "The run's own head, trained with its recipe, on the test images."
         test = _on_test(data, head)
         rows.append(ClassifierResult(HEAD, "head", description, None, (), None, None, {}, test, head))
-    return _tested(rows, best, data), best.name
+    on_test = {
+        row.name: mcnemar(_correct(row, data), _correct(best, data)) for row in rows if row.test and row is not best
+    }
+    return with_verdicts(rows, best, "accuracy", data.ratio, on_test), best.name
 
 
 def head_probabilities(test: Source | None, classes: Sequence[str]) -> Matrix | None:
@@ -93,13 +96,16 @@ def _row(
         fold_scores.append(score_all(data.y[held], result.probabilities))
         probabilities[number // per_repeat, held] = result.probabilities
     scores = {name: np.array([each[name] for each in fold_scores]) for name in METRICS}
+    # A single fold has too few rows for the bins.
+    errors = [score_all(data.y, each)["calibration_error"] for each in probabilities]
+    cv = over_folds(scores, data.ratio, BOUNDS) | {"calibration_error": MetricEstimate(float(np.mean(errors)))}
     return ClassifierResult(
         name=classifier.name,
         kind="baseline" if classifier.baseline else "classifier",
         description=classifier.description,
         fold_scores=scores,
         fold_parameters=tuple(result.parameters for result in in_folds),
-        cv=_over_folds(scores, probabilities, data),
+        cv=cv,
         cv_probabilities=probabilities,
         parameters=final.parameters,
         test=_on_test(data, final.probabilities) if len(data.y_test) else None,
@@ -108,18 +114,16 @@ def _row(
     )
 
 
-def _over_folds(
-    scores: Mapping[str, Matrix], probabilities: Matrix, data: EvaluationData
+def over_folds(
+    scores: Mapping[str, Matrix], ratio: float, bounds: Mapping[str, tuple[float, float]]
 ) -> dict[str, MetricEstimate]:
+    """Return mean and interval of each metric over the folds; folds in which it is not defined are left out."""
     estimates = {}
     for name, values in scores.items():
         defined = values[np.isfinite(values)]
         mean = float(defined.mean()) if len(defined) else float("nan")
-        interval = corrected_interval(values, data.ratio, BOUNDS.get(name, (0.0, 1.0)))
-        estimates[name] = MetricEstimate(mean, interval)
-    # A single fold has too few rows for the bins.
-    errors = [score_all(data.y, each)["calibration_error"] for each in probabilities]
-    return {**estimates, "calibration_error": MetricEstimate(float(np.mean(errors)))}
+        estimates[name] = MetricEstimate(mean, corrected_interval(values, ratio, bounds.get(name, (0.0, 1.0))))
+    return estimates
 
 
 def _on_test(data: EvaluationData, probabilities: Matrix) -> dict[str, MetricEstimate]:
@@ -130,23 +134,35 @@ def _on_test(data: EvaluationData, probabilities: Matrix) -> dict[str, MetricEst
     return {**estimates, "accuracy": MetricEstimate(scores["accuracy"], wilson(correct, len(data.y_test)))}
 
 
-def _tested(
-    rows: Sequence[ClassifierResult], best: ClassifierResult, data: EvaluationData
+def with_verdicts(
+    rows: Sequence[ClassifierResult],
+    best: ClassifierResult,
+    measure: str,
+    ratio: float,
+    on_test: Mapping[str, float],
 ) -> tuple[ClassifierResult, ...]:
-    """Return the rows with their p-values and verdicts against the best."""
-    others = [row for row in rows if row is not best]
-    in_folds = holm(
-        {
-            row.name: corrected_t(row.fold_scores["accuracy"], best.fold_scores["accuracy"], data.ratio)
-            for row in others
-            if row.fold_scores is not None and best.fold_scores is not None
-        }
-    )
-    on_test = holm({row.name: mcnemar(_correct(row, data), _correct(best, data)) for row in others if row.test})
+    """Return the rows with their p-values, after Holm's correction, and verdicts against the best.
+
+    Args:
+        rows: All rows, the best among them.
+        best: The best.
+        measure: The metric that they are ranked by.
+        ratio: Held-out rows divided by training rows.
+        on_test: Of the other rows, the p-values on the test images.
+    """
+    in_folds = {}
+    for row in rows:
+        if row is best or row.fold_scores is None or best.fold_scores is None:
+            continue
+        one, other = row.fold_scores[measure], best.fold_scores[measure]
+        known = np.isfinite(one) & np.isfinite(other)
+        if known.sum() > 1:
+            in_folds[row.name] = corrected_t(one[known], other[known], ratio)
+    in_folds, on_test = holm(in_folds), holm(on_test)
     tested = []
     for row in rows:
         p_value = in_folds.get(row.name, on_test.get(row.name))
-        verdict = "best" if row is best else _standing(row, best, p_value)
+        verdict = "best" if row is best else _standing(row, best, p_value, measure)
         tested.append(
             replace(row, p_value_vs_best=p_value, test_p_value_vs_best=on_test.get(row.name), verdict=verdict)
         )
@@ -157,12 +173,12 @@ def _correct(row: ClassifierResult, data: EvaluationData) -> NDArray[np.bool_]:
     return np.asarray(row.test_predicted == data.y_test)
 
 
-def _standing(row: ClassifierResult, best: ClassifierResult, p_value: float | None) -> Standing | None:
+def _standing(row: ClassifierResult, best: ClassifierResult, p_value: float | None, measure: str) -> Standing | None:
     if p_value is None:
         return None
     if p_value >= SIGNIFICANT:
         return "indistinguishable"
     # Only the head, which has no folds, can be better than the best in the folds.
     part = "test" if row.cv is None else "cv"
-    accuracy, best_accuracy = (getattr(each, part)["accuracy"].value for each in (row, best))
-    return "better" if accuracy > best_accuracy else "worse"
+    own, highest = (getattr(each, part)[measure].value for each in (row, best))
+    return "better" if own > highest else "worse"

@@ -29,8 +29,10 @@ def fit_winner(comparison: Comparison, name: str | None = None) -> Any:
         name: The name of a row; the best one if not given.
 
     Raises:
-        UsageError: There is no such row, or it is the head or the grey pixels, which do not take these features.
+        UsageError: There is no such row, or it is the head or the grey pixels, which do not take these features. Or
+            the images have several labels.
     """
+    _refuse_several_labels(comparison)
     wanted = comparison.best if name is None else name
     possible = [row.name for row in comparison.rows if row.name in CLASSIFIERS and not CLASSIFIERS[row.name].pixels]
     if wanted not in possible:
@@ -58,9 +60,10 @@ def save_best(comparison: Comparison, out: str | Path) -> Path:
 
     Raises:
         RunError: The folder holds other files.
-        UsageError: Only baselines were compared.
+        UsageError: Only baselines were compared, or the images have several labels.
         StoreError: The folder cannot be written.
     """
+    _refuse_several_labels(comparison)
     classifiers = [row for row in comparison.rows if row.kind == "classifier"]
     if not classifiers:
         raise UsageError(
@@ -80,3 +83,11 @@ def save_best(comparison: Comparison, out: str | Path) -> Path:
         seed=comparison.seed,
         scores={part: scores[part] for part in ("cv", "test")},
     )
+
+
+def _refuse_several_labels(comparison: Comparison) -> None:
+    if comparison.multilabel:
+        raise UsageError(
+            "Expected images with one label each to save a classifier, received images with several, for which there "
+            "is a classifier for each label; train a head with featx fit-head instead."
+        )

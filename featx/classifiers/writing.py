@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from featx.classifiers.comparison import ClassifierResult, Comparison
+import numpy as np
+
+from featx.classifiers.comparison import ClassifierResult, Comparison, MetricEstimate
 from featx.errors import UsageError
 from featx.files import write_csv, write_text
 from featx.frames import frame
-from featx.stats import METRICS
 from featx.text import probability
 
 log = logging.getLogger("featx")
+
+# Of each label: estimates, whose ends follow them.
+ESTIMATES = ("prevalence", "auc", "average_precision", "sensitivity", "specificity")
+LABEL_COLUMNS = (
+    *("classifier", "images", "label", "n", "positive"),
+    *(name for estimate in ESTIMATES for name in (estimate, f"{estimate}_low", f"{estimate}_high")),
+)
 
 _LATEX_SPECIAL = str.maketrans(
     {
@@ -37,7 +45,8 @@ def write_tables(comparison: Comparison, out: str | Path) -> tuple[Path, ...]:
 
     `comparison.csv` has a line for each classifier; `folds.csv` one for each classifier and fold, with its metrics
     and the chosen parameters; `predictions.csv` one for each classifier and test image, if there are test images;
-    `comparison.tex` is a table for LaTeX, left out with a notice where pandas is not installed.
+    `comparison.tex` is a table for LaTeX, left out with a notice where pandas is not installed. With several labels
+    for each image, `labels.csv` has a line for each classifier and label.
 
     Returns:
         The files.
@@ -49,10 +58,17 @@ def write_tables(comparison: Comparison, out: str | Path) -> tuple[Path, ...]:
     lines = [comparison.line(row) for row in comparison.rows]
     files = [
         write_csv(folder / "comparison.csv", list(lines[0]), (_cells(line.values()) for line in lines)),
-        write_csv(folder / "folds.csv", ("classifier", "repeat", "fold", *METRICS, "parameters"), _folds(comparison)),
+        write_csv(
+            folder / "folds.csv",
+            ("classifier", "repeat", "fold", *comparison.metrics, "parameters"),
+            _folds(comparison),
+        ),
     ]
+    if comparison.multilabel:
+        files.append(write_csv(folder / "labels.csv", LABEL_COLUMNS, _labels(comparison)))
     if comparison.test is not None:
-        header = ("classifier", "path", "label", "predicted", *(f"p_{name}" for name in comparison.classes))
+        own = [f"label:{name}" for name in comparison.classes] if comparison.multilabel else ["label", "predicted"]
+        header = ("classifier", "path", *own, *(f"p_{name}" for name in comparison.classes))
         files.append(write_csv(folder / "predictions.csv", header, _predictions(comparison)))
     try:
         files.append(write_text(folder / "comparison.tex", to_latex(comparison)))
@@ -84,7 +100,16 @@ def to_latex(comparison: Comparison) -> str:
 
 
 def _caption(comparison: Comparison) -> str:
-    n = len(comparison.y_test)
+    n = comparison.tested
+    if comparison.multilabel:
+        tested = f"bootstrap on {n} test images" if n else "there are no test images"
+        caption = (
+            f"Classifiers on the {comparison.layer} features of {comparison.name}, each of {len(comparison.classes)} "
+            "labels against its absence. Mean area under the ROC curve with 95 % intervals: corrected resampled t "
+            f"over {comparison.folds} folds × {comparison.repeats} on {len(comparison.y_train)} training images; "
+            f"{tested}. p: corrected resampled t against the best (the head: bootstrap), after Holm."
+        )
+        return " ".join([caption, *comparison.notes])
     caption = (
         f"Classifiers on the {comparison.layer} features of {comparison.name}. Accuracy in % with 95 % intervals: "
         f"corrected resampled t over {comparison.folds} folds × {comparison.repeats} on {len(comparison.y_train)} "
@@ -96,11 +121,13 @@ def _caption(comparison: Comparison) -> str:
 
 def _latex_line(comparison: Comparison, row: ClassifierResult) -> dict[str, str]:
     p_value = row.p_value_vs_best
+    cv, test = (None if part is None else part[comparison.measure] for part in (row.cv, row.test))
+    shown = MetricEstimate.decimals if comparison.multilabel else MetricEstimate.percent
     return {
         "classifier": row.name,
-        "cross-validation": "" if row.cv is None else row.cv["accuracy"].percent(),
-        "correct": "" if row.test is None else f"{comparison.correct(row)}/{len(comparison.y_test)}",
-        "test": "" if row.test is None else row.test["accuracy"].percent(),
+        "cross-validation": "" if cv is None else shown(cv),
+        "correct": "" if row.test is None else f"{comparison.correct(row)}/{comparison.tested}",
+        "test": "" if test is None else shown(test),
         "p": "" if p_value is None else probability(p_value),
         "against the best": row.verdict or "",
     }
@@ -115,9 +142,29 @@ def _folds(comparison: Comparison) -> Iterator[list[Any]]:
     for row in comparison.rows:
         for number, parameters in enumerate(row.fold_parameters):
             repeat, fold = divmod(number, comparison.folds)
-            scores = [] if row.fold_scores is None else [row.fold_scores[name][number] for name in METRICS]
-            words = " ".join(f"{name}={value}" for name, value in parameters.items())
+            scores = [] if row.fold_scores is None else [row.fold_scores[name][number] for name in comparison.metrics]
+            words = " ".join(f"{name}={value}" for name, value in _flat(parameters))
             yield [row.name, repeat, fold, *_cells(scores), words]
+
+
+def _flat(parameters: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield names and values of parameters; those of a label have its name before them."""
+    for name, value in parameters.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{name}:{inner}", each) for inner, each in value.items())
+        else:
+            yield name, value
+
+
+def _labels(comparison: Comparison) -> Iterator[list[Any]]:
+    which = "held out" if comparison.test is None else "test"
+    for row in comparison.rows:
+        for each in row.per_label:
+            cells: list[Any] = [row.name, which, each.label, each.n, each.positive]
+            for name in ESTIMATES:
+                estimate = getattr(each, name)
+                cells += [None] * 3 if estimate is None else [estimate.value, *estimate.interval]
+            yield _cells(cells)
 
 
 def _predictions(comparison: Comparison) -> Iterator[list[Any]]:
@@ -125,6 +172,11 @@ def _predictions(comparison: Comparison) -> Iterator[list[Any]]:
         if comparison.test is None or row.test_probabilities is None or row.test_predicted is None:
             continue
         table = comparison.test.table
+        if comparison.multilabel:
+            for path, targets, shares in zip(table.ids, comparison.y_test, row.test_probabilities, strict=True):
+                known = [int(target) if np.isfinite(target) else "" for target in targets]
+                yield [row.name, path, *known, *_cells(shares)]
+            continue
         for path, label, number, probabilities in zip(
             table.ids, table.labels, row.test_predicted, row.test_probabilities, strict=True
         ):

@@ -8,12 +8,23 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featx.cli import console, options
-from featx.errors import StoreError
+from featx.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
     from featx.classifiers import Comparison
 
 COMPARING = "How to compare"
+WORDS = (
+    "Accuracy in %. p: corrected resampled t-test over the folds (for the head: McNemar's test on the test",
+    "images), with Holm's correction.",
+)
+LABEL_WORDS = (
+    "AUC: mean area under the ROC curve over the labels. AP: mean average precision, test images. All right: test",
+    "images in which every known label is right. p: corrected resampled t-test over the folds (for the head: a",
+    "bootstrap test on the test images), with Holm's correction.",
+)
+# Labels that are printed one by one.
+MOST_LABELS = 20
 
 
 @options.command
@@ -94,29 +105,48 @@ def command(
         **features.choice(),
         **reading.choice(),
     )
-    paths, refusal = [], None
+    paths: list[str] = []
+    refusal: StoreError | UsageError | None = None
     try:
         if save_best is not None:
             paths.append(str(save(result, save_best)))
+    except (StoreError, UsageError) as error:  # the result is printed all the same
+        refusal = error
+    try:
         if out is not None:
             paths = [*map(str, (*write_tables(result, out), *write_pictures(result, out))), *paths]
-    except StoreError as error:  # the result is printed all the same
-        refusal = error
+    except StoreError as error:
+        refusal = refusal or error
     return console.Result({**result.to_json(), "files": paths}, lambda: _show(result, paths), refusal)
 
 
 def _show(result: Comparison, files: list[str]) -> None:
+    labels = f"{len(result.classes)} labels; " if result.multilabel else ""
     summary = (
-        f"{result.name}: {len(result.y_train)} training images, {result.folds} folds × {result.repeats}; "
+        f"{result.name}: {labels}{len(result.y_train)} training images, {result.folds} folds × {result.repeats}; "
         f"{len(result.y_test)} test images; {result.layer} features; {result.seconds:.1f} s."
     )
     console.print_lines([summary])
     header, rows = result.overview()
     console.print_table(rows, header)
-    console.print_lines(
-        [
-            "Accuracy in %. p: corrected resampled t-test over the folds (for the head: McNemar's test on the test",
-            "images), with Holm's correction.",
-            *(f"  {path}" for path in files),
-        ]
-    )
+    if result.multilabel:
+        _show_labels(result)
+    words = LABEL_WORDS if result.multilabel else WORDS
+    console.print_lines([*words, *(f"  {path}" for path in files)])
+
+
+def _show_labels(result: Comparison) -> None:
+    """Print the metrics of each label by the best classifier, or by the head of a run."""
+    shown = result.rows[-1] if result.rows[-1].kind == "head" else result.row(result.best)
+    rows = [
+        (
+            each.label,
+            f"{each.positive:,}/{each.n:,}",
+            *("–" if estimate is None else str(estimate) for estimate in (each.auc, each.average_precision)),
+        )
+        for each in shown.per_label[:MOST_LABELS]
+    ]
+    where = "held-out images" if result.test is None else "test images"
+    console.print_table(rows, (f"{shown.name}, {where}", "have it", "AUC (95 %)", "AP (95 %)"))
+    if len(shown.per_label) > MOST_LABELS:
+        console.print_lines([f"… and {len(shown.per_label) - MOST_LABELS:,} labels more"])

@@ -186,7 +186,7 @@ def test_images_with_the_same_features_are_named(tmp_path: Path, caplog: pytest.
 def test_many_images_are_compared_without_kernels(
     place: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("featx.classifiers.comparing.MANY", 50)
+    monkeypatch.setattr("featx.classifiers.preparing.MANY", 50)
     monkeypatch.setattr("featx.classifiers.comparing._evaluate_all", lambda *rest: pytest.fail("enough"))
     with caplog.at_level(logging.WARNING, "featx"), pytest.raises(pytest.fail.Exception):
         compare(place, cache=place.parent / "cache")

@@ -1,0 +1,143 @@
+"""Metrics of several labels for each image, each computed for many weightings of the images at once.
+
+Every metric takes `Y`, (n, L) with 1 where a label is there, 0 where it is not and NaN where it is not known, `P`,
+(n, L) probabilities, and `W`, (b, n) weights of the images, and returns (b,) values. Labels that no weighted image
+has, or all, do not count to a mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.stats import METRICS, THRESHOLD
+
+Matrix = NDArray[np.float64]
+Targets = NDArray[np.float32]
+
+
+def right_images(Y: Targets, P: Matrix) -> NDArray[np.bool_]:
+    """Return (n,) in which images every known label is right at a probability of 0.5."""
+    return np.asarray((((P >= THRESHOLD) == (Y == 1)) | ~np.isfinite(Y)).all(axis=1))
+
+
+def accuracy(Y: Targets, P: Matrix, W: Matrix) -> Matrix:
+    """Return the share of images, of those with a known label, in which every known label is right, 0 to 1."""
+    counted = np.isfinite(Y).any(axis=1)
+    return _ratio(W @ (right_images(Y, P) & counted), W @ counted)
+
+
+def roc_auc(Y: Targets, P: Matrix, W: Matrix) -> Matrix:
+    """Return the mean area under the ROC curve over the labels, 0 to 1."""
+
+    def area(positive: NDArray[np.bool_], scores: Matrix, weights: Matrix) -> Matrix:
+        # With a single column, that of class 0, there is only the area of the images that have the label.
+        return METRICS["roc_auc"]((~positive).astype(np.int64), scores[:, None], weights)
+
+    return _mean_over_labels(area, Y, P, W)
+
+
+def average_precision(Y: Targets, P: Matrix, W: Matrix) -> Matrix:
+    """Return the mean average precision over the labels, 0 to 1, see `featx.stats.average_precision`."""
+    return _mean_over_labels(_precision, Y, P, W)
+
+
+def log_loss(Y: Targets, P: Matrix, W: Matrix) -> Matrix:
+    """Return the mean binary cross-entropy of the known labels in nats, from 0; clipped at the epsilon of float32."""
+    known = np.isfinite(Y)
+    least = np.finfo(np.float32).eps
+    own = np.where(Y == 1, P, 1 - P)
+    losses = np.where(known, -np.log(np.clip(own, least, 1)), 0.0)
+    return _ratio(W @ losses.sum(axis=1), W @ known.sum(axis=1))
+
+
+LABEL_METRICS: Mapping[str, Callable[[Targets, Matrix, Matrix], Matrix]] = {
+    "roc_auc": roc_auc,
+    "average_precision": average_precision,
+    "accuracy": accuracy,
+    "log_loss": log_loss,
+}
+LABEL_BOUNDS: Mapping[str, tuple[float, float]] = {"log_loss": (0.0, float("inf"))}
+
+
+def label_scores(Y: Targets, P: Matrix) -> dict[str, float]:
+    """Return every metric of (n, L) probabilities; NaN where it is not defined."""
+    once = np.ones((1, len(Y)))
+    return {name: float(metric(Y, P, once)[0]) for name, metric in LABEL_METRICS.items()}
+
+
+def resampled(Y: Targets, P: Matrix, groups: Sequence[str], seed: int, resamples: int = 1000) -> dict[str, Matrix]:
+    """Return every metric in bootstrap samples of whole groups, (resamples,) each; the same seed draws the same.
+
+    Source: Field and Welsh, "Bootstrapping clustered data", JRSS B 69 (2007), 369-390.
+    """
+    first: dict[str, int] = {}
+    numbers = np.array([first.setdefault(group, len(first)) for group in groups], np.int64)
+    generator = np.random.default_rng(seed)
+    # At most about four million weights are in memory at once.
+    step = max(1, (1 << 22) // len(Y))
+    drawn: dict[str, list[Matrix]] = {name: [] for name in LABEL_METRICS}
+    for start in range(0, resamples, step):
+        places = generator.integers(len(first), size=(min(step, resamples - start), len(first)))
+        W = np.stack([np.bincount(row, minlength=len(first)) for row in places])[:, numbers].astype(np.float64)
+        for name, metric in LABEL_METRICS.items():
+            drawn[name].append(metric(Y, P, W))
+    return {name: np.concatenate(values) for name, values in drawn.items()}
+
+
+def interval_of(values: Matrix) -> tuple[float, float] | None:
+    """Return the middle 95 % of resampled values; None where they are not defined, or all the same."""
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return None
+    low, high = np.quantile(known, [0.025, 0.975])
+    return None if low == high else (float(low), float(high))
+
+
+def paired_p(difference: float, resampled_differences: Matrix) -> float:
+    """Return the two-sided p-value that a difference of two metrics of the same images is none.
+
+    The difference, divided by its standard deviation over bootstrap samples, is compared with the standard normal.
+    Source: Robin et al., "pROC: an open-source package for R and S+ to analyze and compare ROC curves", BMC
+    Bioinformatics 12 (2011), 77, the bootstrap test of two paired curves. It is 1 where the difference never varies:
+    then the images cannot tell.
+    """
+    from scipy.stats import norm
+
+    known = resampled_differences[np.isfinite(resampled_differences)]
+    spread = float(known.std(ddof=1)) if len(known) > 1 else 0.0
+    return float(2 * norm.sf(abs(difference) / spread)) if spread > 1e-12 else 1.0
+
+
+def _precision(positive: NDArray[np.bool_], scores: Matrix, W: Matrix) -> Matrix:
+    """Return the average precision of one label for each weighting."""
+    order = np.argsort(-scores, kind="stable")
+    firsts = np.flatnonzero(np.diff(-scores[order], prepend=-np.inf))
+    hits = np.add.reduceat(W[:, order] * positive[order], firsts, axis=1)
+    called = np.cumsum(np.add.reduceat(W[:, order], firsts, axis=1), axis=1)
+    precision = np.divide(np.cumsum(hits, axis=1), called, out=np.zeros_like(called), where=called > 0)
+    return _ratio(np.sum(hits * precision, axis=1), hits.sum(axis=1))
+
+
+def _mean_over_labels(
+    of_one: Callable[[NDArray[np.bool_], Matrix, Matrix], Matrix], Y: Targets, P: Matrix, W: Matrix
+) -> Matrix:
+    total, counted = np.zeros(len(W)), np.zeros(len(W))
+    for target, scores in zip(Y.T, P.T, strict=True):
+        known = np.isfinite(target)
+        positive, weights = target[known] == 1, W[:, known]
+        if positive.all() or not positive.any():
+            continue
+        defined = (weights @ positive > 0) & (weights @ ~positive > 0)
+        values = of_one(positive, np.ascontiguousarray(scores[known]), weights)
+        total += np.where(defined, values, 0)
+        counted += defined
+    return _ratio(total, counted)
+
+
+def _ratio(parts: Matrix, wholes: Matrix) -> Matrix:
+    """Return parts / wholes; NaN where the whole is none."""
+    wholes = np.asarray(wholes, np.float64)
+    return np.asarray(np.divide(parts, wholes, out=np.full(wholes.shape, np.nan), where=wholes > 0))
