@@ -11,7 +11,7 @@ import typer
 from featx.cli import console, options
 
 if TYPE_CHECKING:
-    from featx.clustering import Clusters
+    from featx.clustering import Clusters, ImageClusters
 
 MEASURES = {
     "silhouette": "Silhouette",
@@ -23,6 +23,8 @@ MEASURES = {
     "hdbscan_ari": "HDBSCAN ARI",
     "hdbscan_nmi": "HDBSCAN NMI",
 }
+
+finding_option = partial(typer.Option, rich_help_panel="Clusters without labels")
 
 
 @options.command
@@ -53,6 +55,23 @@ def command(
         int,
         typer.Option(min=2, help="Largest number of images to measure; of more images, a random sample is measured."),
     ] = 5000,
+    k: Annotated[
+        str | None,
+        finding_option(
+            "--k",
+            metavar="N|A..B",
+            help="Number of clusters of k-means, or a range from which the best is taken.",
+            show_default="2..10",
+        ),
+    ] = None,
+    min_cluster_size: Annotated[
+        int | None,
+        finding_option(
+            min=2,
+            help="Smallest cluster that HDBSCAN looks for.",
+            show_default="one in a hundred images, at least 5",
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Also write tables and pictures to this folder.")
     ] = None,
@@ -62,8 +81,8 @@ def command(
     seed: options.Seed = None,
     output: options.Output,
 ) -> console.Result:
-    """Measure how well classes are separated in the features, and compare with permuted labels."""
-    from featx.clustering import clusters
+    """Measure how well classes are separated in the features, or find clusters of images without labels."""
+    from featx.clustering import ImageClusters, clusters
 
     work = partial(
         clusters,
@@ -75,6 +94,8 @@ def command(
         neighbours=neighbours,
         permutations=permutations,
         sample=sample,
+        k=k,
+        min_cluster_size=min_cluster_size,
         seed=seed or 0,
         recipe=features.recipe,
         cache=cache,
@@ -84,7 +105,32 @@ def command(
         **reading.choice(),
     )
     measured, refusal = console.unless_unwritten(work)
+    if isinstance(measured, ImageClusters):
+        return console.Result(measured.to_json(), lambda: _show_clusters(measured), refusal)
     return console.Result(measured.to_json(), lambda: _show(measured), refusal)
+
+
+def _show_clusters(found: ImageClusters) -> None:
+    parts, known = found.partition, found.structure
+    console.print_lines(
+        [
+            f"{len(found.ids)} images without labels in {parts.k} clusters of k-means, in {found.seconds:.1f} s.",
+            f"Silhouette {_number(known.silhouette.value)} (without clusters {_number(known.silhouette.low)} to "
+            f"{_number(known.silhouette.high)}), stability {_number(parts.chosen.stability)}.",
+            f"HDBSCAN: {known.dense_count} clusters, {100 * known.noise:.0f} % of the images in none.",
+            "",
+        ]
+    )
+    header, rows = found.overview()
+    console.print_table(rows, header)
+    if len(parts.candidates) > 1:
+        console.print_lines([""])
+        tried = [
+            [str(one.k), _number(one.silhouette), _number(one.stability), "chosen" * (one.k == parts.k)]
+            for one in parts.candidates
+        ]
+        console.print_table(tried, ("k", "silhouette", "stability", ""))
+    console.print_lines([f"  {path}" for path in found.files])
 
 
 def _show(measured: Clusters) -> None:

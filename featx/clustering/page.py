@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
+from os.path import commonprefix
 from typing import TYPE_CHECKING, Any
 
 from featx import plots
@@ -122,7 +123,12 @@ def _section(one: dict[str, Any], cells: list[dict[str, Any]]) -> dict[str, Any]
 
 
 def _cell(found: ImageClusters, i: int, uris: dict[int, str | None], figure: str) -> dict[str, Any]:
-    return {"name": found.ids[i], "uri": uris[i], "figure": figure}
+    return {"name": found.ids[i], "short": found.ids[i][_shared_folder(found.ids) :], "uri": uris[i], "figure": figure}
+
+
+def _shared_folder(names: Sequence[str]) -> int:
+    """Return how many first letters of names are a folder that all share."""
+    return commonprefix(names).rfind("/") + 1
 
 
 def _pictures(source: Source, wanted: Iterable[int]) -> dict[int, str | None]:

@@ -195,10 +195,10 @@ def draw_numbers(
     for ax, values, name in zip(axes, (silhouettes, stabilities), ("silhouette", "stability"), strict=True):
         ax.plot(numbers, values, color=class_style(0)[0], marker="o", markersize=4)
         ax.plot([chosen], [values[place]], color="black", marker="o", markersize=10, fillstyle="none", linestyle="none")
-        ax.set(title=name, xlabel="number of clusters", ylim=(min(0, *values) - 0.02, None))
+        ax.axhline(0, color="0.8", linewidth=0.8)
+        ax.set(title=name, xlabel="number of clusters")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.margins(x=0.08)
+        ax.margins(0.1)
     axes[1].axhline(stable, color="0.4", linestyle="--", linewidth=1)
-    axes[1].set_ylim(top=1.08)
     first: Axes = axes[0]
     return first
