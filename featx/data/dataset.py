@@ -37,6 +37,8 @@ class Item:
         targets: Of data with several labels for each image: 1 for each of the dataset's classes that is there, 0 for
             one that is not, NaN where it is not known. None for data with one label.
         frames: How many frames the file holds; see `with_frames`.
+        alias: The file's path with hashes in the place of names that would identify a patient, as featx may write it
+            down; None if it has no such names.
     """
 
     id: str
@@ -48,6 +50,7 @@ class Item:
     pixels: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
     targets: tuple[float, ...] | None = field(default=None, compare=False)
     frames: int = 1
+    alias: Path | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, repr=False)

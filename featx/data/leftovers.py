@@ -22,6 +22,7 @@ OWN_FILES = (
     {"comparison.csv", "folds.csv"},
     {"sweep.csv", "summary.csv"},
     {"features", "stat-cache"},
+    {"features", "salt"},
 )
 OWN_MAP = re.compile(r"(tsne|tsne2020|umap|pca)-(penultimate|backbone)-.+\.(npz|csv)")
 

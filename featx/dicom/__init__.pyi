@@ -1,3 +1,14 @@
+from .directory import directory_files as directory_files
+from .directory import missing_pydicom as missing_pydicom
+from .headers import Header as Header
+from .headers import read_header as read_header
+from .identifiers import AnyOf as AnyOf
+from .identifiers import Identifiers as Identifiers
+from .identity import found_again as found_again
+from .identity import hidden_part as hidden_part
+from .identity import is_hidden as is_hidden
+from .identity import kept_salt as kept_salt
+from .identity import salt_of as salt_of
 from .pixels import decode_dicom as decode_dicom
 from .signature import frame_path as frame_path
 from .signature import is_dicom as is_dicom

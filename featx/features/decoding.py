@@ -65,9 +65,10 @@ def _content(image: Image, store: Store) -> bytes:
     try:
         data = read_bytes(item.path, item.id)
     except ImageError as error:
-        raise LostError(item.id, error.reason) from error
+        # The system's error has the path, which may name a patient.
+        raise LostError(item.id, error.reason) from (error if item.alias is None else None)
     if content_digest(data) != image.digest:
-        StatCache(store.root).forget(item.path)
+        StatCache(store.root).forget(item.alias or item.path)
         raise LostError(item.id, "changed while it was being read; run the command again")
     return data
 

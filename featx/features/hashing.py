@@ -131,7 +131,7 @@ def hash_images(items: Sequence[Item], on_error: OnError, stat_cache: StatCache)
     """
     images: list[Image] = []
     failures: list[Failure] = []
-    stat_cache.load([item.path for item in items if item.pixels is None])
+    stat_cache.load([item.alias or item.path for item in items if item.pixels is None])
 
     def digests(part: slice) -> list[str | ImageError]:
         return [_digest(item, stat_cache) for item in items[part]]
@@ -156,6 +156,8 @@ def _digest(item: Item, stat_cache: StatCache) -> str | ImageError:
     if item.pixels is not None:
         return digest_of_array(item.pixels)
     try:
-        return stat_cache.digest(item.path, lambda: content_digest(read_bytes(item.path, item.id)))
+        return stat_cache.digest(
+            item.path, lambda: content_digest(read_bytes(item.path, item.id)), alias=item.alias
+        )
     except ImageError as error:
-        return error
+        return error if item.alias is None else ImageError(error.path, error.reason)  # its cause has the path

@@ -194,7 +194,7 @@ def _unused_networks(store: Store, spaces: Sequence[Space], older_than_seconds: 
 
 def _leftovers(store: Store, spaces: Sequence[Space], older_than_seconds: float) -> list[Path]:
     """Unfinished files, and spaces whose dropping was interrupted, of at least this age."""
-    folders = [*store.root.glob("*"), *(space.path for space in spaces)]
+    folders = [store.root, *store.root.glob("*"), *(space.path for space in spaces)]
     unfinished = [path for folder in folders for path in folder.glob(f"{TEMPORARY}*")]
     return sorted(path for path in unfinished if _is_old(path, older_than_seconds))
 

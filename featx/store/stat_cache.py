@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from featx.archives import archive_of
-from featx.dicom import split_frame
+from featx.dicom import is_hidden, split_frame
 from featx.digests import sha256
 from featx.files import is_file, size
 
@@ -122,22 +122,23 @@ class StatCache:
         if SUPPORTED:
             self._loaded = self._use(lambda database: _read(database, [os.fsencode(path) for path in paths]), {})
 
-    def digest(self, path: Path, read: Callable[[], str]) -> str:
+    def digest(self, path: Path, read: Callable[[], str], *, alias: Path | None = None) -> str:
         """The SHA-256 of a file: from its entry if that is certain to be right, otherwise by reading the file.
 
         Args:
             path: Absolute.
             read: Reads the file and returns its SHA-256, 64 hexadecimal digits. Its errors are raised.
+            alias: The path under which its entry is kept and was loaded, if its own would name a patient.
         """
         if not SUPPORTED:
             return read()
         if (archive := _archive_of(path)) is not None:
-            return self._digest_in(archive, path, read)
+            return self._digest_in(archive, alias or path, read)
         now = now_ns()
         state = state_of(path)
         if state is None or not tells_of_changes(state, now):
             return read()
-        key, text = os.fsencode(path), _text(state)
+        key, text = os.fsencode(alias or path), _text(state)
         loaded_state, loaded_digest = self._loaded.get(key, ("", b""))
         if loaded_state == text:
             return loaded_digest.hex()
@@ -288,7 +289,7 @@ def _is_gone(name: bytes, state: str, states: dict[Path, str | None]) -> bool:
 
     `states` has those of the archives that were looked at before.
     """
-    path = Path(os.fsdecode(name))
+    path = _without_hidden_parts(Path(os.fsdecode(name)))
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -302,6 +303,12 @@ def _is_gone(name: bytes, state: str, states: dict[Path, str | None]) -> bool:
     except (OSError, ValueError):  # it may be there
         return False
     return False
+
+
+def _without_hidden_parts(path: Path) -> Path:
+    """The folder in which the first part of a path is that is kept as a hash alone; the path if there is none."""
+    hidden = (parent for parent in [*reversed(path.parents), path] if is_hidden(parent.name))
+    return next((parent.parent for parent in hidden), path)
 
 
 def _archive_of(path: Path) -> Path | None:
