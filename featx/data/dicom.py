@@ -2,18 +2,218 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, BinaryIO, Literal
 
-from featx.data.dataset import Dataset, Item
+from featx.archives import archive_of, read_member
+from featx.data.choice import DataChoice
+from featx.data.dataset import Dataset, Item, first_few, readable
+from featx.data.hidden_names import warn_of_names, without_names
+from featx.data.kinds import could_be_dicom, starts_as_dicom
+from featx.dicom import Header, directory_files, frame_path, missing_pydicom, read_header, salt_of
+from featx.errors import DataError
+from featx.files import NETWORK_LIMIT, open_file
+from featx.parallel import bounded_map
+from featx.progress import report_progress
+from featx.text import count
+
+log = logging.getLogger("featx")
 
 Frames = Literal["first", "middle", "all"]
+MOST_FRAMES = 100_000  # of one file: a header is a few bytes, and each frame becomes an image
+WORKERS = 4
+TOGETHER = 32  # headers a task
+Headers = Mapping[int, Header]
 
 
-def with_dicom(items: Sequence[Item], root: Path, cache: Path) -> list[Item]:
-    """Return items with the groups and columns that headers of DICOM files give; what is no image is left out."""
-    return list(items)
+def with_dicom(
+    items: Sequence[Item],
+    root: Path,
+    cache: Path,
+    choice: DataChoice | None = None,
+    *,
+    by_folder: bool = False,
+    others: Sequence[list[str]] = (),
+) -> list[Item]:
+    """Return items with the groups and columns that headers of DICOM files give; what is no image is left out.
+
+    Args:
+        items: The images of the data.
+        root: The folder of the data, absolute.
+        cache: Folder of the cache, which has the salt of the hashes that stand for patients.
+        choice: How the data is read.
+        by_folder: Whether folders are the labels, and may turn out to be patients.
+        others: Lists of names of other files. Names that identify a patient are replaced in them.
+
+    Raises:
+        DataError: There are DICOM files and pydicom is not installed, or none of the files is an image.
+        StoreError: The salt in the cache is damaged.
+    """
+    asked = [number for number, item in enumerate(items) if item.pixels is None and could_be_dicom(item.path)]
+    asked = [number for number in asked if starts_as_dicom(items[number].path)]
+    if not asked:
+        return list(items)
+    choice = choice or {}
+    salt = salt_of(cache)
+    headers = _headers(items, asked, salt)
+    grouped = _with_groups_and_columns(items, headers, choice)
+    labelled = _without_patients_as_labels(grouped, headers, root) if by_folder else grouped
+    hidden = without_names(labelled, headers, salt, others)
+    warn_of_names(root, headers.values())
+    return _images_alone(hidden, headers, root)
+
+
+def _headers(items: Sequence[Item], asked: Sequence[int], salt: bytes) -> dict[int, Header]:
+    """The headers of these items, by their numbers; those that can be read."""
+    try:
+        import pydicom  # noqa: F401 - before threads find out, one by one, that it is not there
+    except ImportError:
+        raise missing_pydicom("DICOM files") from None
+
+    def read(numbers: Sequence[int]) -> list[tuple[int, Header | None]]:
+        return [(number, _header(items[number].path, salt)) for number in numbers]
+
+    headers: dict[int, Header] = {}
+    done = 0
+    parts = [asked[start : start + TOGETHER] for start in range(0, len(asked), TOGETHER)]
+    for part in bounded_map(read, parts, workers=WORKERS, ahead=2 * WORKERS):
+        headers |= {number: header for number, header in part if header is not None}
+        done += len(part)
+        report_progress("reading headers", done, len(asked))
+    return headers
+
+
+def _header(path: Path, salt: bytes) -> Header | None:
+    try:
+        with _opened(path) as file:
+            return read_header(file, salt)
+    except OSError:  # decoding will say what is wrong
+        return None
+
+
+def _opened(path: Path) -> BinaryIO:
+    if archive_of(path) is not None:
+        return io.BytesIO(read_member(path, NETWORK_LIMIT))
+    return open_file(path, NETWORK_LIMIT)
+
+
+def _with_groups_and_columns(items: Sequence[Item], headers: Headers, choice: DataChoice) -> list[Item]:
+    """Return items with the columns of their headers, and with patients as groups if no others are chosen."""
+    chosen: Mapping[str, Any] = choice
+    own = any(chosen.get(name) is not None for name in ("group_from", "group_column", "groups"))
+    own = own or any(item.group is not None for item in items)
+    new = list(items)
+    for number, header in headers.items():
+        item = items[number]
+        # A column of the manifest with the same name says what the user knows better.
+        new[number] = replace(
+            item,
+            group=item.group if own else header.group,
+            extra={**header.columns, **item.extra},
+            frames=header.frames,
+        )
+    if headers:
+        patients = len({header.patient for header in headers.values()} - {None})
+        studies = len({header.columns.get("study") for header in headers.values()} - {None})
+        log.info(
+            "DICOM: %s file%s, %s patient%s, %s stud%s; patients are %s, and their ids are kept as salted hashes alone.",
+            *(count(len(headers)), "s" * (len(headers) != 1)),
+            *(count(patients), "s" * (patients != 1), count(studies), "y" if studies == 1 else "ies"),
+            "not the groups, because others are given" if own else "groups",
+        )
+    return new
+
+
+def _without_patients_as_labels(items: Sequence[Item], headers: Headers, root: Path) -> list[Item]:
+    """Return items without labels if these are the names of patients' folders."""
+    labels: dict[str, set[str | None]] = {}
+    named: dict[str, bool] = {}
+    for number, item in enumerate(items):
+        if item.label is None:
+            continue
+        header = headers.get(number)
+        labels.setdefault(item.label, set()).add(None if header is None else header.group)
+        is_name = header is not None and header.identifiers.are_in(item.label)
+        named[item.label] = named.get(item.label, True) and is_name
+    one_each = all(len(groups) == 1 and None not in groups for groups in labels.values())
+    if not labels or not (
+        (one_each and len(labels) > 2) or all(named.values()) or (headers and _has_directory(root))
+    ):
+        return list(items)
+    log.info(
+        "The folders of %s (%s) are those of patients and are not taken for classes; --labels folder takes them for "
+        "classes.",
+        "the DICOM files",
+        count(len(labels)),
+    )
+    return [replace(item, label=None) for item in items]
+
+
+def _has_directory(root: Path) -> bool:
+    return any((root / name).is_file() for name in ("DICOMDIR", "dicomdir", "DICOMDIR.", "DICOMDIR;1"))
+
+
+def _images_alone(items: Sequence[Item], headers: Headers, root: Path) -> list[Item]:
+    """Return the items that are images; notices say what the others are.
+
+    Raises:
+        DataError: None is an image.
+    """
+    objects = {n: header.left_out for n, header in headers.items() if header.left_out}
+    burned_in = [n for n, header in headers.items() if header.burned_in and n not in objects]
+    left_out = {*objects, *burned_in}
+    kept = [item for number, item in enumerate(items) if number not in left_out]
+    kinds = ", ".join(f"{kind} ({count(number)})" for kind, number in sorted(Counter(objects.values()).items()))
+    if not kept:
+        reasons = [f"objects without an image: {kinds}"] * bool(objects)
+        reasons += [f"{count(len(burned_in))} with text burned into their pixels"] * bool(burned_in)
+        raise DataError(
+            f"Expected images in {root}, found only DICOM files that are left out ({'; '.join(reasons)}); give the "
+            "folder of the images."
+        )
+    if objects:
+        names = [items[number].id for number in objects]
+        ignored = "; presentation states are not applied" * any("resentation State" in k for k in objects.values())
+        log.info("DICOM objects without an image were left out: %s, such as %s%s.", kinds, first_few(names), ignored)
+    if burned_in:
+        names = [items[number].id for number in burned_in]
+        log.warning(
+            "DICOM images with text burned into their pixels, which may name patients, were left out (%s): %s",
+            count(len(burned_in)),
+            first_few(names),
+        )
+    return kept
+
+
+def list_dicomdir(path: Path, prefix: str, split: str) -> list[Item]:
+    """Return the images that a DICOMDIR lists, sorted by id; a notice names those that are missing.
+
+    Args:
+        path: The DICOMDIR.
+        prefix: Start of the ids: its folder, as given, with a slash; "" where it is the root of the data.
+        split: The split of the images.
+
+    Raises:
+        DataError: It cannot be read, or none of its images is there.
+    """
+    folder = path.absolute().parent
+    files, missing = directory_files(path.absolute())
+    if missing:
+        log.warning(
+            "Images that %s lists were not found and are left out (%s of %s).",
+            path,
+            count(len(missing)),
+            count(len(files) + len(missing)),
+        )
+    if not files:
+        raise DataError(f"Expected the images that {path} lists in {folder}, found none; copy the whole medium.")
+    items = [Item(f"{prefix}{readable(file.relative_to(folder).as_posix())}", file, None, split) for file in files]
+    return sorted(items, key=lambda item: item.id)
 
 
 def with_frames(dataset: Dataset, rule: Frames) -> Dataset:
@@ -22,5 +222,32 @@ def with_frames(dataset: Dataset, rule: Frames) -> Dataset:
     Args:
         dataset: The images, where a file of several frames is one item.
         rule: `first`, `middle` (of n frames, number n // 2 counted from 0) or `all`.
+
+    Raises:
+        DataError: A file says that it has more than 100,000 frames.
     """
-    return dataset
+    if rule == "first" or all(item.frames == 1 for item in dataset.items):
+        return dataset
+    return replace(dataset, items=tuple(frame for item in dataset.items for frame in _frames(item, rule)))
+
+
+def _frames(item: Item, rule: Frames) -> list[Item]:
+    if item.frames == 1:
+        return [item]
+    if rule == "middle":
+        return [_frame(item, item.frames // 2)]
+    if item.frames > MOST_FRAMES:
+        raise DataError(
+            f"Expected at most {count(MOST_FRAMES)} frames in a file, but {item.id} says that it has "
+            f"{count(item.frames)}; choose --frames first or middle, or leave the file out."
+        )
+    # Frames of one file show one body, whoever that is.
+    whole = item if item.group is not None else replace(item, group=item.id)
+    return [_frame(whole, number) for number in range(item.frames)]
+
+
+def _frame(item: Item, number: int) -> Item:
+    alias = None if item.alias is None else frame_path(item.alias, number)
+    return replace(
+        item, id=f"{item.id}/frame-{number}", path=frame_path(item.path, number), alias=alias, frames=1
+    )

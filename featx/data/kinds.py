@@ -2,11 +2,55 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
+from featx.archives import archive_of, is_image_table, read_member
+from featx.dicom import is_dicom
+from featx.files import open_file
+
 # A file in a folder is taken for an image by its ending, in any case.
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".dib", ".webp", ".gif")
-ENDINGS_TEXT = f"the endings of images are {', '.join(IMAGE_ENDINGS)}."
+IMAGE_ENDINGS = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".dib", ".webp", ".gif", ".avif"),
+    *(".heic", ".heif", ".jp2", ".j2k", ".jpf", ".jpx", ".jpc", ".j2c", ".jxl", ".npy"),
+)
+DICOM_ENDINGS = (".dcm", ".dicom", ".ima")
+ENDINGS_TEXT = f"the endings of images are {', '.join((*IMAGE_ENDINGS, *DICOM_ENDINGS))}."
+
+# Archives of hospitals name files 1.2.840.113…, IM000001 or XR.1: without an ending, or with a number for one.
+_WITHOUT_ENDING = re.compile(r"[^.]+|.*\.\d+", re.DOTALL)
+_DIRECTORY = "dicomdir"  # PS3.10 section 8.6
+_HEAD = 4096  # bytes that tell a DICOM file, with or without a preamble
+_LARGEST = 2**32
 
 
 def is_image(name: str, path: str) -> bool:
     """Tell whether a file is an image, by its name and, for DICOM, by its first bytes."""
-    return name.lower().endswith(IMAGE_ENDINGS)
+    lower = name.rpartition("/")[2].lower()
+    if lower.endswith((*IMAGE_ENDINGS, *DICOM_ENDINGS)):
+        return True
+    return lower != _DIRECTORY and _WITHOUT_ENDING.fullmatch(lower) is not None and starts_as_dicom(Path(path))
+
+
+def could_be_dicom(path: Path) -> bool:
+    """Tell by the name whether an image could be a DICOM file; rows of tables are not looked into."""
+    if path.name.lower().endswith(IMAGE_ENDINGS):
+        return False
+    there = archive_of(path)
+    return there is None or not is_image_table(there[0])
+
+
+def is_dicomdir(path: Path) -> bool:
+    """Tell whether a file is the directory of DICOM files on a medium."""
+    return path.name.lower() == _DIRECTORY and starts_as_dicom(path)
+
+
+def starts_as_dicom(path: Path) -> bool:
+    """Tell by its first bytes whether a file, or one in an archive, is DICOM; one that cannot be read is not."""
+    try:
+        if archive_of(path) is not None:
+            return is_dicom(read_member(path, _LARGEST)[:_HEAD])
+        with open_file(path, _LARGEST) as file:
+            return is_dicom(file.read(_HEAD))
+    except OSError:
+        return False

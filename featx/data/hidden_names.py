@@ -1,0 +1,156 @@
+"""Names of files and folders that would name a patient: replaced in what is written, and found again."""
+
+from __future__ import annotations
+
+import logging
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from featx.data.dataset import Item
+from featx.data.scanning import scan
+from featx.data.splits import split_of_folder
+from featx.dicom import AnyOf, Header, Identifiers, found_again, hidden_part, is_hidden, kept_salt
+from featx.errors import DataError
+from featx.text import count
+
+log = logging.getLogger("featx")
+Headers = Mapping[int, Header]
+
+
+def without_names(
+    items: Sequence[Item], headers: Headers, salt: bytes, others: Sequence[list[str]] = ()
+) -> list[Item]:
+    """Return items whose ids, labels and cells do not name a patient: hashes stand in the place of such names.
+
+    Args:
+        items: The images.
+        headers: The headers of those that are DICOM files, by their numbers.
+        salt: That of the cache.
+        others: Lists of names of other files, in which names are replaced as well.
+    """
+    everyone = AnyOf(header.identifiers for header in headers.values())
+    labels = _labels_that_name(items, headers)
+    hidden: set[str] = set()  # paths from the root of the data, the last part of which is hidden
+    names: set[str] = set()
+    for number, item in enumerate(items):
+        header = headers.get(number)
+        own = everyone if header is None else header.identifiers
+        for place, part in _parts(item.id):
+            if place in hidden or not _is_name(part) or (_is_label(part, item) and item.label not in labels):
+                continue
+            if own.are_in(part):
+                hidden.add(place)
+                names.add(part)
+    for other in others:
+        other[:] = [_shown(name, hidden, salt, everyone) for name in other]
+    if names:
+        log.info(
+            "Names of files and folders that contain a name, an id or a date of the patient are replaced by hashes "
+            "(%s of them), such as hidden-….dcm.",
+            count(len(names)),
+        )
+    new = []
+    for number, item in enumerate(items):
+        header = headers.get(number)
+        own = everyone if header is None else header.identifiers
+        new.append(_named_anew(item, own, hidden, names, labels, salt))
+    return new
+
+
+def _parts(name: str) -> list[tuple[str, str]]:
+    """Each part of a path with the path that ends with it."""
+    parts = name.split("/")
+    return [("/".join(parts[: end + 1]), part) for end, part in enumerate(parts)]
+
+
+def _is_name(part: str) -> bool:
+    """Whether a part of a path could name somebody."""
+    return part not in ("", ".", "..", "~") and split_of_folder(part) is None
+
+
+def _is_label(part: str, item: Item) -> bool:
+    return item.label is not None and unicodedata.normalize("NFC", part) == item.label
+
+
+def _labels_that_name(items: Sequence[Item], headers: Headers) -> set[str]:
+    """The labels that name the patient of every image that has them; a class of which one patient has the name is none."""
+    naming: dict[str, bool] = {}
+    for number, item in enumerate(items):
+        if item.label is not None:
+            header = headers.get(number)
+            is_name = header is not None and header.identifiers.are_in(item.label)
+            naming[item.label] = naming.get(item.label, True) and is_name
+    return {label for label, is_name in naming.items() if is_name}
+
+
+def _shown(name: str, hidden: set[str], salt: bytes, identifiers: Identifiers | AnyOf) -> str:
+    """A name of which hidden parts are replaced, and those that identify somebody."""
+    parts = []
+    for place, part in _parts(name):
+        is_secret = place in hidden or (_is_name(part) and identifiers.are_in(part))
+        parts.append(hidden_part(part, salt) if is_secret else part)
+    return "/".join(parts)
+
+
+def _named_anew(
+    item: Item, own: Identifiers | AnyOf, hidden: set[str], names: set[str], labels: set[str], salt: bytes
+) -> Item:
+    """Return an item with hashes in the place of names."""
+    shown = "/".join(hidden_part(part, salt) if place in hidden else part for place, part in _parts(item.id))
+    # The stat cache keeps the whole path, also what is above the data.
+    parts = item.path.parts
+    alias = Path(
+        *(hidden_part(part, salt) if part in names or (_is_name(part) and own.are_in(part)) else part for part in parts)
+    )
+    label = hidden_part(item.label, salt) if item.label is not None and item.label in labels else item.label
+    group = hidden_part(item.group, salt) if item.group is not None and own.are_within(item.group) else item.group
+    extra: dict[str, Any] = {
+        name: hidden_part(cell, salt) if isinstance(cell, str) and own.are_within(cell) else cell
+        for name, cell in item.extra.items()
+    }
+    changed = replace(item, id=shown, alias=None if alias == item.path else alias, label=label, group=group)
+    return changed if extra == item.extra else replace(changed, extra=extra)
+
+
+def warn_of_names(root: Path, headers: Iterable[Header]) -> None:
+    """Warn if the path of the data itself names a patient, which runs write down."""
+    everyone = AnyOf(header.identifiers for header in headers)
+    if any(_is_name(part) and everyone.are_in(part) for part in root.parts):
+        log.warning(
+            "The path of the data's own folder contains a name, an id or a date of a patient, and runs write this "
+            "path down; rename the folder before you pass a run on."
+        )
+
+
+class Files:
+    """The files of a dataset by their ids, also where hashes stand for names.
+
+    Args:
+        root: The folder of the data.
+        cache: Folder of the cache with which it was read.
+    """
+
+    def __init__(self, root: Path, cache: Path) -> None:
+        self._root = root
+        self._cache = cache
+        self._salt: bytes | None = None
+        self._names: dict[Path, list[str]] = {}
+
+    def path(self, name: str) -> Path:
+        """Return the file of an id; if a name is not found again, a path that leads to no file."""
+        path = self._root / name
+        if not is_hidden(name):
+            return path
+        self._salt = self._salt or kept_salt(self._cache)
+        return (found_again(path, self._salt, self._names_in) if self._salt else None) or path
+
+    def _names_in(self, folder: Path) -> list[str]:
+        if folder not in self._names:
+            try:
+                self._names[folder] = [entry.name for entries in scan(str(folder)) for entry in entries]
+            except DataError:
+                self._names[folder] = []
+        return self._names[folder]
