@@ -47,6 +47,15 @@ class ImageTable(Archive):
         """The columns that may hold image files: those of bytes, or of records with a field `bytes`."""
         return [field.name for field in self.schema if _holds_bytes(field.type)]
 
+    @property
+    def image_lists(self) -> list[str]:
+        """The columns whose cells are lists of image files, which no path stands for."""
+        import pyarrow as pa
+
+        kinds = [(field.name, field.type) for field in self.schema]
+        lists = [(name, kind) for name, kind in kinds if pa.types.is_list(kind) or pa.types.is_large_list(kind)]
+        return [name for name, kind in lists if _holds_bytes(kind.value_type)]
+
     @cached_property
     def image_column(self) -> str | None:
         """The column that holds the images if none is chosen; None if there is none, or several might."""
