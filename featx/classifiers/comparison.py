@@ -159,6 +159,11 @@ class Comparison(Shown):
         """The metric that classifiers are ranked by: `accuracy`, or with several labels `roc_auc`."""
         return "roc_auc" if self.multilabel else "accuracy"
 
+    @property
+    def measure_title(self) -> str:
+        """The measure as the axis of a drawing has it."""
+        return "mean area under the ROC curve" if self.multilabel else "accuracy (%)"
+
     def headline(self) -> str:
         """Return `xrays: 9 classifiers on backbone features, best logreg (95.5 % in folds, 97.5 % in the test)`."""
         best = self.row(self.best)

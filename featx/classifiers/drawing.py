@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx import plots
 from featx.classifiers.comparison import Comparison
+from featx.classifiers.label_scores import label_calibration_error
 from featx.classifiers.models import title_of
 from featx.stats import BINS, calibration_error
 
@@ -20,13 +21,16 @@ if TYPE_CHECKING:
 
 Probabilities = NDArray[np.float64]
 
+# Of one label for each image there is the one, of several the other.
+EITHER = ("confusion.png", "labels.png")
+
 
 @dataclass(frozen=True)
 class ShownImages:
-    """The images whose predictions the pictures show: in words, class numbers, probabilities by classifier."""
+    """The images whose predictions the pictures show: in words, classes or targets, probabilities by classifier."""
 
     words: str
-    y: NDArray[np.int64]
+    y: NDArray[Any]
     predicted: dict[str, Probabilities]
 
 
@@ -35,7 +39,8 @@ def write_pictures(comparison: Comparison, out: str | Path) -> tuple[Path, ...]:
 
     `comparison.png` and `.svg` show the accuracies with their intervals, `confusion.png` a confusion matrix for each
     classifier, `roc.png` and `calibration.png` the best classifier and a run's head. They show the test images, or
-    without any the held-out images of the first repeat.
+    without any the held-out images of the first repeat. With several labels for each image there is no confusion
+    matrix, but `labels.png`: the area under the ROC curve of each label.
 
     A picture that cannot be drawn or written is left out with a notice.
 
@@ -47,13 +52,17 @@ def write_pictures(comparison: Comparison, out: str | Path) -> tuple[Path, ...]:
         title += "\n(trust only the test images: the head was trained with the labels of the others)"
     images = _shown_images(comparison)
     pictures: dict[tuple[str, ...], Callable[[], Axes]] = {
-        ("comparison.png", "comparison.svg"): lambda: plots.draw_scores(comparison.score_rows(), title),
-        ("confusion.png",): lambda: _confusion_matrices(comparison, images),
+        ("comparison.png", "comparison.svg"): lambda: plots.draw_scores(
+            comparison.score_rows(), title, measure=comparison.measure_title
+        ),
+        ("labels.png",) if comparison.multilabel else ("confusion.png",): lambda: (
+            _areas_by_label(comparison, images) if comparison.multilabel else _confusion_matrices(comparison, images)
+        ),
         ("roc.png",): lambda: _roc_curves(comparison, images),
         ("calibration.png",): lambda: _calibration(comparison, images),
     }
     folder = Path(out)
-    plots.remove_files([folder / name for names in pictures for name in names])
+    plots.remove_files([folder / name for name in (*(name for names in pictures for name in names), *EITHER)])
     files = [plots.draw_files([folder / name for name in names], draw) for names, draw in pictures.items()]
     return tuple(path for written in files for path in written)
 
@@ -77,6 +86,21 @@ def _confusion_matrices(comparison: Comparison, images: ShownImages) -> Axes:
     return plots.draw_confusions(counts, titles, comparison.classes, f"{comparison.name}, {images.words}")
 
 
+def _areas_by_label(comparison: Comparison, images: ShownImages) -> Axes:
+    """Draw the area of each label, one panel for the best classifier and one for a run's head."""
+    shown = [row for row in comparison.rows if row.name in (comparison.best, "head")]
+    _, panels = plots.new_figure(6.2 * len(shown), 1.5 + 0.42 * len(comparison.classes), columns=len(shown))
+    for row, axes in zip(shown, np.ravel(panels), strict=True):
+        areas = [None if each.auc is None else (each.auc.value, *each.auc.interval) for each in row.per_label]
+        parts = [
+            plots.ScoreRow(each.label, *((None, area) if comparison.test is not None else (area, None)))
+            for each, area in zip(row.per_label, areas, strict=True)
+        ]
+        plots.draw_scores(parts, f"{row.title}, {images.words}", axes, measure="area under the ROC curve")
+    first: Axes = np.ravel(panels)[0]
+    return first
+
+
 def _roc_curves(comparison: Comparison, images: ShownImages) -> Axes:
     panels = _panels(comparison, images)
     for title, P, axes in panels:
@@ -87,7 +111,10 @@ def _roc_curves(comparison: Comparison, images: ShownImages) -> Axes:
 def _calibration(comparison: Comparison, images: ShownImages) -> Axes:
     panels = _panels(comparison, images)
     for title, P, axes in panels:
-        error = calibration_error(images.y, P, np.ones((1, len(images.y))))[0]
+        if comparison.multilabel:
+            error = label_calibration_error(images.y, P)
+        else:
+            error = float(calibration_error(images.y, P, np.ones((1, len(images.y))))[0])
         words = f"{title}\nexpected calibration error {error:.2f}"
         plots.draw_reliability(images.y, P, words, BINS, axes, legend=False)
     axes = panels[0][2]

@@ -152,20 +152,21 @@ def _evaluate_labels(
     Y, groups = task.Y[np.ix_(fit, same)], [task.groups[number] for number in fit]
     inner = label_folds(Y, groups, min(INNER_FOLDS, int(groups_by_kind(Y, groups).min())), seed)
     targets = [Y[:, column].astype(np.int64) for column in range(len(same))]
-    return evaluate_targets(task.classifiers, task.rows, targets, (fit, held), inner, seed[0], _area_and_loss)
+    return evaluate_targets(task.classifiers, task.rows, targets, (fit, held), inner, seed[0], _goodness)
 
 
-def _area_and_loss(model: Any, X: NDArray[np.floating], y: NDArray[np.int64]) -> tuple[float, float]:
-    """Return the area under the ROC curve, 0 where it is not defined, and the summed log-loss; 0 without one."""
+def _goodness(model: Any, X: NDArray[np.floating], y: NDArray[np.int64]) -> tuple[float, float]:
+    """Return minus the summed log-loss of a model, or the area under the ROC curve of one without probabilities.
+
+    Most labels are rare: the number of correct rows would be highest where none is found.
+    """
     if hasattr(model, "predict_proba"):
-        shares = model.predict_proba(X)
-        scores, loss = shares[:, 1], summed_loss(shares, y)
-    else:
-        scores, loss = model.decision_function(X), 0.0
+        return -summed_loss(model.predict_proba(X), y), 0.0
+    scores = np.asarray(model.decision_function(X), np.float64)
     # With a single column, that of class 0, there is only the area of the rows that have the label.
-    area = float(METRICS["roc_auc"](1 - y, np.asarray(scores, np.float64)[:, None], np.ones((1, len(y))))[0])
+    area = float(METRICS["roc_auc"](1 - y, scores[:, None], np.ones((1, len(y))))[0])
     # Rounded, so that equal models are equal.
-    return (round(area, 12) if np.isfinite(area) else 0.0), loss
+    return (round(area, 12) if np.isfinite(area) else 0.0), 0.0
 
 
 def _joined(

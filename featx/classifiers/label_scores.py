@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.stats import METRICS, THRESHOLD
+from featx.stats import BINS, METRICS, THRESHOLD
 
 Matrix = NDArray[np.float64]
 Targets = NDArray[np.float32]
@@ -60,6 +60,17 @@ LABEL_METRICS: Mapping[str, Callable[[Targets, Matrix, Matrix], Matrix]] = {
     "log_loss": log_loss,
 }
 LABEL_BOUNDS: Mapping[str, tuple[float, float]] = {"log_loss": (0.0, float("inf"))}
+
+
+def label_calibration_error(Y: Targets, P: Matrix) -> float:
+    """Return the expected calibration error of all known labels, 0 to 1, see `featx.stats.calibration_error`.
+
+    Here the probability that a label is there is compared with the share of labels that are.
+    """
+    known = np.isfinite(Y)
+    shares, there = P[known], Y[known] == 1
+    bins = np.clip(np.ceil(shares * BINS).astype(np.int64) - 1, 0, BINS - 1)
+    return float(np.abs(np.bincount(bins, there - shares, BINS)).sum() / max(len(shares), 1))
 
 
 def label_scores(Y: Targets, P: Matrix) -> dict[str, float]:

@@ -54,8 +54,8 @@ class ScoreRow:
     """One row of `draw_scores`.
 
     Attributes:
-        cv: Mean accuracy in cross-validation with its interval, shares of 0 to 1; None where there is none.
-        test: Accuracy on the test images with its interval, likewise; None where there are none.
+        cv: Mean accuracy, or another share, 0 to 1, in cross-validation with its interval; None where there is none.
+        test: The same on the test images with its interval; None where there are none.
         standing: The verdict against the best; None where it was not tested against it.
     """
 
@@ -66,7 +66,9 @@ class ScoreRow:
     standing: Standing | None = None
 
 
-def draw_scores(rows: Sequence[ScoreRow], title: str = "", ax: Axes | None = None) -> Axes:
+def draw_scores(
+    rows: Sequence[ScoreRow], title: str = "", ax: Axes | None = None, *, measure: str = "accuracy (%)"
+) -> Axes:
     """Draw accuracies in per cent as dots with their intervals, one line for each classifier, the first at the top.
 
     The best (in bold) and those indistinguishable from it have a grey background.
@@ -75,22 +77,25 @@ def draw_scores(rows: Sequence[ScoreRow], title: str = "", ax: Axes | None = Non
         rows: The classifiers, in the order of the lines.
         title: Title of the figure.
         ax: Where to draw; a new figure's axes if not given.
+        measure: What is drawn, for the axis; without `%` in it, values are drawn as they are, from 0 to 1.
     """
+    unit = 100.0 if "%" in measure else 1.0
     axes: Axes = ax if ax is not None else new_figure(6.2, 1.5 + 0.42 * len(rows))[1]
     parts = (("cv", -0.15, CV_STYLE, "cross-validation"), ("test", 0.15, TEST_STYLE, "test images"))
     for part, shift, style, label in parts:
         drawn = [(y, point) for y, row in enumerate(rows) if (point := getattr(row, part)) is not None]
         if drawn:
-            value, low, high = 100 * np.array([point for _, point in drawn], np.float64).T
+            value, low, high = unit * np.array([point for _, point in drawn], np.float64).T
             # Rounding may put a value outside its own interval.
             reach = np.maximum([value - low, high - value], 0)
             places = [y + shift for y, _ in drawn]
             axes.errorbar(value, places, xerr=reach, label=label, capsize=2.5, elinewidth=1.4, **style)
     _bands(axes, rows)
     _names(axes, rows)
-    ends = [100 * end for row in rows for point in (row.cv, row.test) if point is not None for end in point[1:]]
-    lowest = max(0, 10 * floor(min(ends, default=0.0) / 10))
-    axes.set(ylim=(len(rows) - 0.5, -0.5), xlim=(lowest - 1, max(100.0, *ends) + 1), xlabel="accuracy (%)")
+    ends = [end for row in rows for point in (row.cv, row.test) if point is not None for end in point[1:]]
+    lowest = max(0.0, floor(10 * min(ends, default=0.0)) / 10)
+    limits = (unit * (lowest - 0.01), unit * (max(1.0, *ends) + 0.01))
+    axes.set(ylim=(len(rows) - 0.5, -0.5), xlim=limits, xlabel=measure)
     axes.set_title(title, fontsize="medium")
     axes.grid(axis="x", alpha=0.3)
     axes.set_axisbelow(True)
@@ -118,7 +123,7 @@ def _names(axes: Axes, rows: Sequence[ScoreRow]) -> None:
 
 
 def draw_roc(
-    labels: NDArray[np.int64],
+    labels: NDArray[Any],
     probabilities: NDArray[np.floating[Any]],
     classes: Sequence[str],
     title: str = "",
@@ -130,12 +135,13 @@ def draw_roc(
     curve is thinner than those it is drawn over, so that none hides another that is the same. With two classes only
     the second is drawn: the first's curve is its mirror image with the same area. Of more than ten classes the mean
     curve is drawn and those with the three largest and the five smallest areas. The mean is over the 1,000 most
-    frequent classes.
+    frequent classes. Of several labels for each image, each is drawn against its absence, on the images where it is
+    known.
 
     Args:
-        labels: (n,) class indices.
-        probabilities: (n, classes).
-        classes: Names of the classes.
+        labels: (n,) class indices; or (n, L) of several labels: 1, 0 or NaN for unknown.
+        probabilities: (n, classes) or (n, L).
+        classes: Names of the classes or labels.
         title: Title of the drawing.
         ax: Where to draw; a new figure's axes if not given.
     """
@@ -162,10 +168,10 @@ def draw_roc(
 
 
 def _few_curves(
-    axes: Axes, labels: NDArray[np.int64], probabilities: NDArray[np.floating[Any]], names: Sequence[str], many: bool
+    axes: Axes, labels: NDArray[Any], probabilities: NDArray[np.floating[Any]], names: Sequence[str], many: bool
 ) -> list[tuple[Any, str]]:
     """Draw the curves, of many classes only some, and return the entries of the legend."""
-    numbers = [1] if len(names) == 2 else list(range(len(names)))
+    numbers = [1] if len(names) == 2 and labels.ndim == 1 else list(range(len(names)))
     entries: list[tuple[Any, str]] = []
     if many:
         curves, entries = _mean_curve(axes, labels, probabilities)
@@ -173,10 +179,11 @@ def _few_curves(
         numbers = by_area if len(by_area) <= BEST + WORST else [*by_area[:BEST], *by_area[-WORST:]]
     widths = np.linspace(WIDEST, THINNEST, len(numbers)) if len(numbers) > 1 else [2.0]
     for place, (number, width) in enumerate(zip(numbers, widths, strict=True)):
-        curve = _curve(labels == number, probabilities[:, number])
+        there, scores = _against_rest(labels, probabilities, number)
+        curve = _curve(there, scores)
         if curve is None:
             (nothing,) = axes.plot([], [], " ")
-            entries.append((nothing, f"{names[number]}: {'no other' if (labels == number).any() else 'no'} images"))
+            entries.append((nothing, f"{names[number]}: {'no other' if there.any() else 'no'} images"))
             continue
         look = place if many else number
         colour = COLOURS[look % len(COLOURS)]
@@ -188,13 +195,27 @@ def _few_curves(
     return entries
 
 
+def _against_rest(
+    labels: NDArray[Any], probabilities: NDArray[np.floating[Any]], number: int
+) -> tuple[NDArray[np.bool_], NDArray[np.floating[Any]]]:
+    """Return which images are of a class or have a label, and its probabilities, where that is known."""
+    scores = probabilities[:, number]
+    if labels.ndim == 1:
+        return labels == number, scores
+    known = np.isfinite(labels[:, number])
+    return labels[known, number] == 1, scores[known]
+
+
 def _mean_curve(
-    axes: Axes, labels: NDArray[np.int64], probabilities: NDArray[np.floating[Any]]
+    axes: Axes, labels: NDArray[Any], probabilities: NDArray[np.floating[Any]]
 ) -> tuple[dict[int, Curve], list[tuple[Any, str]]]:
     """Draw the mean over the most frequent classes; return their curves by number, and the entry of the legend."""
-    counts = np.bincount(labels[labels >= 0], minlength=probabilities.shape[1])
+    if labels.ndim == 1:
+        counts = np.bincount(labels[labels >= 0], minlength=probabilities.shape[1])
+    else:
+        counts = np.sum(labels == 1, axis=0)
     frequent = np.argsort(-counts, kind="stable")[:MOST_AVERAGED]
-    found = {int(i): _curve(labels == i, probabilities[:, i]) for i in frequent if counts[i]}
+    found = {int(i): _curve(*_against_rest(labels, probabilities, i)) for i in frequent if counts[i]}
     curves = {number: curve for number, curve in found.items() if curve is not None}
     if not curves:
         (nothing,) = axes.plot([], [], " ")
@@ -203,7 +224,8 @@ def _mean_curve(
     mean = np.mean([np.interp(grid, curve.false, curve.true) for curve in curves.values()], axis=0)
     (line,) = axes.plot(np.r_[0, grid], np.r_[0, mean], color="0.25", linewidth=3)
     area = float(np.mean([curve.area for curve in curves.values()]))
-    return curves, [(line, f"mean of {len(curves):,} classes: {area:.2f}")]
+    what = "classes" if labels.ndim == 1 else "labels"
+    return curves, [(line, f"mean of {len(curves):,} {what}: {area:.2f}")]
 
 
 def _curve(of_class: NDArray[np.bool_], scores: NDArray[np.floating[Any]]) -> Curve | None:
@@ -227,7 +249,7 @@ def _curve(of_class: NDArray[np.bool_], scores: NDArray[np.floating[Any]]) -> Cu
 
 
 def draw_reliability(
-    labels: NDArray[np.int64],
+    labels: NDArray[Any],
     probabilities: NDArray[np.float64],
     title: str = "",
     bins: int = 10,
@@ -239,11 +261,12 @@ def draw_reliability(
 
     Each dot is a bin of images: their mean confidence, their accuracy with Wilson's 95 % interval, and the number of
     images above. Dots of fewer than five images are hollow. Source: Guo et al., "On calibration of modern neural
-    networks", ICML 2017.
+    networks", ICML 2017. Of several labels for each image, every known label of an image counts by itself: the share
+    that is there against the probability that it is.
 
     Args:
-        labels: (n,) class indices.
-        probabilities: (n, classes).
+        labels: (n,) class indices; or (n, L) of several labels: 1, 0 or NaN for unknown.
+        probabilities: (n, classes) or (n, L).
         title: Title of the drawing.
         bins: Number of bins of equal width from 0 to 1; a confidence on an edge counts to the lower bin.
         ax: Where to draw; a new figure's axes if not given.
@@ -263,8 +286,12 @@ def draw_reliability(
     small: dict[str, Any] = {"va": "bottom", "fontsize": "x-small", "color": "0.35"}
     for number, count in zip(points[:, 5], counts, strict=True):
         axes.text((number + 0.5) / bins, 1.045, f"{count:.0f}", ha="center", **small)
-    axes.text(-0.02, 1.045, "images", ha="right", **small)
-    axes.set(xlim=(0, 1.03), ylim=(-0.03, 1.12), xlabel="confidence", ylabel="accuracy", title=title)
+    several = labels.ndim == 2
+    axes.text(-0.02, 1.045, "labels" if several else "images", ha="right", **small)
+    names = {"xlabel": "probability", "ylabel": "share that is there"} if several else {}
+    axes.set(
+        xlim=(0, 1.03), ylim=(-0.03, 1.12), title=title, **{"xlabel": "confidence", "ylabel": "accuracy"} | names
+    )
     axes.set(xticks=np.linspace(0, 1, 6), yticks=np.linspace(0, 1, 6))
     axes.grid(alpha=0.3)
     if legend:
@@ -272,12 +299,16 @@ def draw_reliability(
     return axes
 
 
-def _reliability(labels: NDArray[np.int64], probabilities: NDArray[np.float64], bins: int) -> NDArray[np.float64]:
+def _reliability(labels: NDArray[Any], probabilities: NDArray[np.float64], bins: int) -> NDArray[np.float64]:
     """Return a row for each bin with images: confidence, accuracy, both ends of its interval, images, the bin."""
-    known = np.isfinite(probabilities).all(axis=1)
-    labels, probabilities = labels[known], probabilities[known]
-    confidence = probabilities.max(axis=1)
-    correct = probabilities.argmax(axis=1) == labels
+    if labels.ndim == 2:
+        known = np.isfinite(labels) & np.isfinite(probabilities)
+        confidence, correct = probabilities[known], labels[known] == 1
+    else:
+        known = np.isfinite(probabilities).all(axis=1)
+        labels, probabilities = labels[known], probabilities[known]
+        confidence = probabilities.max(axis=1)
+        correct = probabilities.argmax(axis=1) == labels
     bin_of = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
     points = []
     for number in np.unique(bin_of):
