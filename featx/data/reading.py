@@ -16,10 +16,11 @@ from featx.arguments import checks_arguments
 from featx.data.archived import archives_of, list_archives
 from featx.data.choice import DataChoice, HeldOutTest, chosen_columns, held_out_test
 from featx.data.dataset import SPLITS, Dataset, Item, first_few, readable
-from featx.data.dicom import with_dicom
+from featx.data.dicom import list_dicomdir, with_dicom
 from featx.data.folders import Listing, is_folder, search_labelled, search_unlabelled
 from featx.data.grouping import with_groups
 from featx.data.in_memory import is_in_memory, items_in_memory
+from featx.data.kinds import is_dicomdir
 from featx.data.locating import advice, on_disk
 from featx.data.manifest import Row, read_frame, read_manifest
 from featx.data.survey import survey
@@ -77,11 +78,19 @@ def _read(data: Any, missing: str, cache: Path, choice: DataChoice) -> Dataset:
     else:
         root = Path().absolute()
         listing.items += _in_memory(data, root, missing, choice)
-    listing.items = with_groups(with_dicom(listing.items, root, cache), choice)
+    others = (listing.others, listing.loose, listing.empty)
+    by_folder = choice.get("labels") in (None, "auto") and _is_of_folders(data)
+    listing.items = with_dicom(listing.items, root, cache, choice, by_folder=by_folder, others=others)
+    listing.items = with_groups(listing.items, choice)
     dataset = _dataset(root, listing)
     if dataset.classes:
         survey(dataset, folders=is_of_folders)
     return with_held_out_test(dataset, held_out)
+
+
+def _is_of_folders(data: Any) -> bool:
+    """Whether labels of data can only be the names of folders."""
+    return isinstance(data, (str, os.PathLike)) and not is_manifest(Path(data))
 
 
 def with_held_out_test(dataset: Dataset, test: HeldOutTest | None) -> Dataset:
@@ -111,6 +120,8 @@ def _list_place(data: Path, listing: Listing, missing: str, choice: DataChoice) 
     elif is_folder(root):
         _refuse_choices(choice, "a folder", "for manifests and data frames")
         search_labelled(root, listing)
+    elif is_dicomdir(root):
+        listing.items += list_dicomdir(root, "", "train")
     elif is_manifest(root):
         rows = read_manifest(root, chosen=chosen_columns(choice))
         listing.items += _of_rows(root, root.parent, rows, "train", missing)
@@ -226,7 +237,9 @@ def read_paths(paths: Any, *, missing: Literal["fail", "keep"] = "fail", cache: 
     for item in by_path.values():
         if by_id.setdefault(item.id, item) is not item:
             raise DataError(f"{item.id} stands for both {by_id[item.id].path} and {item.path}; give one of them.")
-    listing.items = with_dicom(list(by_path.values()), Path().absolute(), Path(cache))
+    listing.items = with_dicom(
+        list(by_path.values()), Path().absolute(), Path(cache), others=(listing.others, listing.loose, listing.empty)
+    )
     return _dataset(Path().absolute(), listing)
 
 
@@ -236,6 +249,9 @@ def _list_path(path: Path, listing: Listing, missing: str) -> None:
         list_archives(archives, listing, {}, split="test")
     elif is_folder(path):
         search_unlabelled(path, listing)
+    elif is_dicomdir(path):
+        prefix = "" if path.parent == Path() else f"{readable(path.parent.as_posix()).rstrip('/')}/"
+        listing.items += list_dicomdir(path, prefix, "test")
     elif is_manifest(path):
         manifest = path.absolute()
         rows = read_manifest(manifest, labelled=False)
