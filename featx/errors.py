@@ -12,7 +12,7 @@ from typing import Any
 # or in capitals is its value; other words belong to the sentence.
 _VALUES = (
     "skip|fail|random|imagenet|rescale|featurewise|raw|card|none|avg|max|auto|openvino|keras|onnxruntime|onnx|fused|"
-    "float32|mixed|backbone|penultimate|linear|mlp|train|val|test|all|balanced"
+    "float32|mixed|backbone|penultimate|linear|mlp|train|val|test|all|balanced|folder|parent|first|middle"
 )
 _OPTION = re.compile(
     r"(?:featx [a-z]|pip install)[^;,)]*|"  # a command for the shell stays as it is

@@ -74,13 +74,14 @@ def _read(data: Any, missing: str, cache: Path, choice: DataChoice) -> Dataset:
         is_of_folders = is_folder(root)
         _list_place(Path(data), listing, missing, choice)
         root = root if is_of_folders else root.parent
-        listing.items.sort(key=lambda item: (SPLITS.index(item.split), item.id))
     else:
         root = Path().absolute()
         listing.items += _in_memory(data, root, missing, choice)
     others = (listing.others, listing.loose, listing.empty)
     by_folder = choice.get("labels") in (None, "auto") and _is_of_folders(data)
     listing.items = with_dicom(listing.items, root, cache, choice, by_folder=by_folder, others=others)
+    if isinstance(data, (str, os.PathLike)):
+        listing.items.sort(key=lambda item: (SPLITS.index(item.split), item.id))
     listing.items = with_groups(listing.items, choice)
     dataset = _dataset(root, listing)
     if dataset.classes:
