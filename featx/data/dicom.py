@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -121,7 +122,7 @@ def _with_groups_and_columns(items: Sequence[Item], headers: Headers, choice: Da
         patients = len({header.patient for header in headers.values()} - {None})
         studies = len({header.columns.get("study") for header in headers.values()} - {None})
         log.info(
-            "DICOM: %s file%s, %s patient%s, %s stud%s; patients are %s, and their ids are kept as salted hashes alone.",
+            "DICOM: %s file%s, %s patient%s, %s stud%s; patients are %s. Ids are kept as salted hashes alone.",
             *(count(len(headers)), "s" * (len(headers) != 1)),
             *(count(patients), "s" * (patients != 1), count(studies), "y" if studies == 1 else "ies"),
             "not the groups, because others are given" if own else "groups",
@@ -136,6 +137,8 @@ def _without_patients_as_labels(items: Sequence[Item], headers: Headers, root: P
     for number, item in enumerate(items):
         if item.label is None:
             continue
+        if item.label not in unicodedata.normalize("NFC", item.id).split("/"):
+            return list(items)  # a shard says the labels of its images
         header = headers.get(number)
         labels.setdefault(item.label, set()).add(None if header is None else header.group)
         is_name = header is not None and header.identifiers.are_in(item.label)
@@ -146,9 +149,8 @@ def _without_patients_as_labels(items: Sequence[Item], headers: Headers, root: P
     ):
         return list(items)
     log.info(
-        "The folders of %s (%s) are those of patients and are not taken for classes; --labels folder takes them for "
-        "classes.",
-        "the DICOM files",
+        "The folders of the DICOM files (%s) are those of patients, so these are images without labels; --labels "
+        "folder takes the folders for classes.",
         count(len(labels)),
     )
     return [replace(item, label=None) for item in items]
@@ -248,6 +250,4 @@ def _frames(item: Item, rule: Frames) -> list[Item]:
 
 def _frame(item: Item, number: int) -> Item:
     alias = None if item.alias is None else frame_path(item.alias, number)
-    return replace(
-        item, id=f"{item.id}/frame-{number}", path=frame_path(item.path, number), alias=alias, frames=1
-    )
+    return replace(item, id=f"{item.id}/frame-{number}", path=frame_path(item.path, number), alias=alias, frames=1)

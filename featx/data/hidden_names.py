@@ -56,7 +56,8 @@ def without_names(
     for number, item in enumerate(items):
         header = headers.get(number)
         own = everyone if header is None else header.identifiers
-        new.append(_named_anew(item, own, hidden, names, labels, salt))
+        named = _named_anew(item, own, hidden, names, labels, salt)
+        new.append(_with_cells(named, own, header, salt))
     return new
 
 
@@ -76,7 +77,7 @@ def _is_label(part: str, item: Item) -> bool:
 
 
 def _labels_that_name(items: Sequence[Item], headers: Headers) -> set[str]:
-    """The labels that name the patient of every image that has them; a class of which one patient has the name is none."""
+    """The labels that name the patient of every image that has them, not those that one patient's name is like."""
     naming: dict[str, bool] = {}
     for number, item in enumerate(items):
         if item.label is not None:
@@ -102,17 +103,24 @@ def _named_anew(
     shown = "/".join(hidden_part(part, salt) if place in hidden else part for place, part in _parts(item.id))
     # The stat cache keeps the whole path, also what is above the data.
     parts = item.path.parts
+    secret = [part in names or (_is_name(part) and own.are_in(part)) for part in parts]
     alias = Path(
-        *(hidden_part(part, salt) if part in names or (_is_name(part) and own.are_in(part)) else part for part in parts)
+        *(hidden_part(part, salt) if is_secret else part for part, is_secret in zip(parts, secret, strict=True))
     )
     label = hidden_part(item.label, salt) if item.label is not None and item.label in labels else item.label
-    group = hidden_part(item.group, salt) if item.group is not None and own.are_within(item.group) else item.group
-    extra: dict[str, Any] = {
-        name: hidden_part(cell, salt) if isinstance(cell, str) and own.are_within(cell) else cell
-        for name, cell in item.extra.items()
-    }
-    changed = replace(item, id=shown, alias=None if alias == item.path else alias, label=label, group=group)
-    return changed if extra == item.extra else replace(changed, extra=extra)
+    return replace(item, id=shown, alias=None if alias == item.path else alias, label=label)
+
+
+def _with_cells(item: Item, own: Identifiers | AnyOf, header: Header | None, salt: bytes) -> Item:
+    """Return an item with hashes in the place of cells of a manifest, and of its group, that name a patient."""
+    ours = {} if header is None else {**header.columns, None: header.group}
+
+    def shown(name: str | None, cell: Any) -> Any:
+        is_secret = isinstance(cell, str) and ours.get(name) != cell and own.are_within(cell)
+        return hidden_part(cell, salt) if is_secret else cell
+
+    extra = {name: shown(name, cell) for name, cell in item.extra.items()}
+    return replace(item, group=shown(None, item.group), extra=extra)
 
 
 def warn_of_names(root: Path, headers: Iterable[Header]) -> None:

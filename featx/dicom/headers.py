@@ -54,7 +54,10 @@ _WANTED = frozenset(
     (_CHARSET, _SOP_CLASS, _FRAMES, _BURNED_IN, _ISSUER, _AGE, *_TEXT_COLUMNS.values(), *_NUMBER_COLUMNS.values())
 ) | frozenset((*_PERSONS, *_IDS, *_DATES, *_TIMES))
 # What a damaged or hostile file makes pydicom's reader of elements raise.
-_DAMAGE = (OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, NotImplementedError)
+_DAMAGE = (
+    *(OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, NotImplementedError),
+    *(struct.error, zlib.error, RecursionError),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,7 @@ def _values(file: BinaryIO) -> tuple[dict[int, bytes], bool]:
     """The wanted values of a header by tag, as bytes, and whether pixels follow it; what damage leaves of them."""
     values: dict[int, bytes] = {}
     has_pixels = False
-    with suppress(*_DAMAGE, struct.error, zlib.error, RecursionError):
+    with suppress(*_DAMAGE):
         for tag, value in _elements(file):
             if tag in _PIXELS:
                 has_pixels = True

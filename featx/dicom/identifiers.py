@@ -18,8 +18,11 @@ _START = 4
 _LONGEST = 1000  # letters of a value that are looked at
 # What stands in the place of names in files without any, and says nothing about a person.
 _NOBODY = frozenset(
-    "anonymous anonymized anonymised anon deidentified patient test unknown none phantom case study series image "
-    "images dicom name subject volunteer null void male female unnamed noname train".split()
+    (
+        *("anonymous", "anonymized", "anonymised", "anon", "deidentified", "unknown", "none", "null", "void", "name"),
+        *("noname", "unnamed", "patient", "subject", "volunteer", "phantom", "test", "train", "case", "study"),
+        *("series", "image", "images", "dicom", "male", "female"),
+    )
 )
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa", "ß": "ss"})
 _WORD = re.compile(r"[^\W\d_]+")
