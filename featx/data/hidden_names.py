@@ -133,7 +133,7 @@ def warn_of_names(root: Path, headers: Iterable[Header]) -> None:
         )
 
 
-class Files:
+class ImageFiles:
     """The files of a dataset by their ids, also where hashes stand for names.
 
     Args:
