@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.data import read_paths
+from featx.data import ImageFiles, read_paths
 from featx.errors import ImageError, UntrustedError, UsageError
 from featx.features import Extraction, Image
 from featx.images import content_digest, decode, read_bytes
@@ -33,7 +33,7 @@ class Check:
     largest_difference: float
 
 
-def images_to_check(model: Model, data: Path | None) -> list[Path]:
+def images_to_check(model: Model, data: Path | None, cache: str | Path) -> list[Path]:
     """Return the files of at most 64 images: the test images, or else all, of `data`; or the run's own test images.
 
     A run without test images has those held out for validation, or else those it was trained on.
@@ -44,30 +44,32 @@ def images_to_check(model: Model, data: Path | None) -> list[Path]:
     """
     if data is not None:
         tests = data / "test"
-        items = read_paths([tests if tests.is_dir() else data]).items
+        items = read_paths([tests if tests.is_dir() else data], cache=cache).items
         tested = [item for item in items if item.split == "test"] or items
         places = np.unique(np.linspace(0, len(tested) - 1, min(MOST, len(tested))).astype(int))
         return [tested[place].path for place in places]
     if isinstance(model, HeadModel):
-        return _of_run(model.run)
+        return _of_run(model.run, Path(cache))
     raise UsageError(
         "Expected images to check the file on, since a saved classifier does not say where its own are; name a "
         "folder or manifest of images with --data."
     )
 
 
-def _of_run(run: Run) -> list[Path]:
+def _of_run(run: Run, cache: Path) -> list[Path]:
     root = Path(run.manifest["data"]["root"])
+    files = ImageFiles(root, cache)
     roles = {image.role for image in run.images}
     role = next(name for name in ("test", "validation", "fit") if name in roles)
     found = []
     for image in sorted((one for one in run.images if one.role == role), key=lambda one: (one.digest, one.path)):
+        path = files.path(image.path)
         try:
-            content = read_bytes(root / image.path, image.path)
+            content = read_bytes(path, image.path)
         except ImageError:
             continue
         if content_digest(content) == image.digest:
-            found.append(root / image.path)
+            found.append(path)
         if len(found) == MOST:
             break
     if not found:

@@ -121,7 +121,7 @@ def export(
             "Expected a run whose features are in precision 'float32', received one in 'mixed', which other programs "
             "compute in other ways; train again with --precision float32."
         )
-    paths = images_to_check(model, None if data is None else Path(data))
+    paths = images_to_check(model, None if data is None else Path(data), cache)
     extraction = extract_new(model, paths, cache=cache, weights=weights)
     results: list[tuple[str, Check]] = []
     write_file(out, partial(_write, model=model, extraction=extraction, chosen=chosen, results=results))

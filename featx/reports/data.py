@@ -49,7 +49,7 @@ def data_section(opened: OpenedRun, anchor: str | None = None) -> Section:
     per_class = max(1, min(SAMPLES_PER_CLASS, SAMPLES // len(opened.run.classes)))
     chosen = _sampled(opened, per_class)
     first = len({image.label for image in chosen})
-    uris = thumbnails(opened.run, chosen, "sample images")
+    uris = thumbnails(opened.run, chosen, "sample images", opened.cache)
     shown = tuple(Picture(uri, image.path, image.label) for uri, image in zip(uris, chosen, strict=True) if uri)
     caption = (
         f"{images(len(shown), 'sample')} from the training and validation data: up to {per_class} of each "

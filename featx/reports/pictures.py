@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from featx.data import ImageFiles
 from featx.images import decode_unchanged, picture_uri
 from featx.parallel import bounded_map
 from featx.plots import draw_svg
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
 SIDE = 176
 
 
-def thumbnails(run: Run, images: Sequence[RunImage], stage: str) -> list[str | None]:
+def thumbnails(run: Run, images: Sequence[RunImage], stage: str, cache: Path) -> list[str | None]:
     """Return a JPEG of each image as a data URI; None if its file is missing or has changed."""
-    root = Path(run.manifest["data"]["root"])
+    files = ImageFiles(Path(run.manifest["data"]["root"]), cache)
 
     def draw(image: RunImage) -> str | None:
-        return _thumbnail(root / image.path, image.digest)
+        return _thumbnail(files.path(image.path), image.digest)
 
     uris: list[str | None] = []
     for uri in bounded_map(draw, images, workers=2, ahead=4):

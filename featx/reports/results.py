@@ -194,7 +194,7 @@ def _misclassified(opened: OpenedRun, role: str, chosen: Sequence[RunImage]) -> 
         return [Text(f"{caption}.")]
     shown = wrong[:SHOWN]
     capped = "" if len(shown) == len(wrong) else f" The first {len(shown)} are shown."
-    uris = thumbnails(opened.run, shown, f"misclassified images ({role})")
+    uris = thumbnails(opened.run, shown, f"misclassified images ({role})", opened.cache)
     pictures = tuple(_picture(opened, image, uri) for image, uri in zip(shown, uris, strict=True))
     order = "sorted by the probability of the predicted class, the highest first"
     return [Gallery(f"{caption}, {order}.{capped}", pictures, OPEN), *missing_note(uris, "misclassified")]

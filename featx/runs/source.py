@@ -11,7 +11,7 @@ from typing import Any, Literal, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.data import SPLITS, group_ids
+from featx.data import SPLITS, ImageFiles, group_ids
 from featx.errors import DataError, RunError, UsageError
 from featx.features import (
     Choice,
@@ -209,7 +209,7 @@ def run_source(run: Run, layer: Layer | None, store: Store) -> Source:
     """
     penultimate = None if layer == "backbone" else run.manifest["head"]["penultimate"]
     feature_set = str((penultimate or run.manifest["features"])["feature_set"])
-    root = Path(run.manifest["data"]["root"])
+    files = ImageFiles(Path(run.manifest["data"]["root"]), store.root)
     if layer == "penultimate" and penultimate is None:
         raise RunError(f"The recipe of {run.path} names no penultimate layer; use --layer backbone.")
     chosen: Layer = "backbone" if penultimate is None else "penultimate"
@@ -230,7 +230,7 @@ def run_source(run: Run, layer: Layer | None, store: Store) -> Source:
         layer=chosen,
         feature_set=feature_set,
         table=table,
-        files=tuple(root / image.path for image in images),
+        files=tuple(files.path(image.path) for image in images),
         predicted=Predicted(run.classes, probabilities, tuple(image.role for image in images)),
         run=run,
     )
