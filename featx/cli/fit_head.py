@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from featx.cli import console, options
 
 if TYPE_CHECKING:
-    from featx.runs import FitResult
+    from collections.abc import Sequence
 
+    from featx.runs import FitResult
+    from featx.stats import LabelMetrics
+
+# Labels of data with several that are printed; all of them are in the run.
+MOST_LABELS = 20
 ClassWeight = Literal["balanced"]
 
 
@@ -112,3 +117,19 @@ def show(result: FitResult) -> None:
     console.print_lines(["In parentheses: 95 % intervals (Wilson)."])
     if result.stopping is not None:
         console.print_lines([f"{result.stopping[0].upper()}{result.stopping[1:]}."])
+    if result.per_label:
+        print_labels(result.per_label[result.scored], result.scored)
+
+
+def print_labels(metrics: Sequence[LabelMetrics], part: str) -> None:
+    """Print the metrics of each label, or of the first of many, on one part of the data."""
+    names = ("auc", "average_precision", "sensitivity", "specificity")
+    rows = [
+        [one.label, f"{one.positive:,} of {one.n:,}", *(str(getattr(one, name) or "–") for name in names)]
+        for one in metrics[:MOST_LABELS]
+    ]
+    heading = (f"label ({part})", "images", "AUC", "average precision", "sensitivity", "specificity")
+    console.print_lines([""])
+    console.print_table(rows, heading)
+    if len(metrics) > MOST_LABELS:
+        console.print_lines([f"… and {len(metrics) - MOST_LABELS:,} more labels, in metrics.json of the run"])

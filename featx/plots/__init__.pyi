@@ -18,6 +18,7 @@ from .figure import inline_png as inline_png
 from .figure import inline_svg as inline_svg
 from .figure import new_figure as new_figure
 from .figure import save as save
+from .labels import draw_label_metrics as draw_label_metrics
 from .maps import draw_scatter as draw_scatter
 from .maps import has_outlines as has_outlines
 from .maps import layers_of as layers_of

@@ -29,6 +29,7 @@ def draw_training(
     best: int | None = None,
     *,
     dropout: bool = False,
+    accuracy_label: str = "accuracy",
 ) -> Axes:
     """Draw accuracy and loss by epoch side by side in a new figure.
 
@@ -39,13 +40,14 @@ def draw_training(
         val_loss: Validation loss in nats, likewise.
         best: The place, from 0, of the epoch with the lowest validation loss, which is marked; None to mark none.
         dropout: Whether training values were measured with dropout, which the legend says.
+        accuracy_label: What the accuracy is the share of.
 
     Returns:
         The first Axes.
     """
     left: Axes
     figure, (left, right) = new_figure(9, 3.8, columns=2)
-    draw_curve(accuracy, val_accuracy, "accuracy", left, top=1.0, best=best, dropout=dropout, legend=False)
+    draw_curve(accuracy, val_accuracy, accuracy_label, left, top=1.0, best=best, dropout=dropout, legend=False)
     draw_curve(loss, val_loss, "cross-entropy (nats)", right, best=best, dropout=dropout, legend=False)
     figure.legend(*right.get_legend_handles_labels(), frameon=False, loc="outside lower center", ncols=3)
     return left

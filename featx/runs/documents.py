@@ -60,10 +60,13 @@ SpaceId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 """The id of a feature space."""
 ClassNames = Annotated[list[str], Field(min_length=2), AfterValidator(_distinct)]
 """At least two names of classes."""
+LabelNames = Annotated[list[str], Field(min_length=1), AfterValidator(_distinct)]
+"""At least one name of a label."""
 Width = Annotated[int, Field(ge=1, lt=2**31)]
 """Number of features in a row."""
 _Count = Annotated[int, Field(ge=0, lt=2**63)]
 _Epoch = Annotated[int, Field(ge=1, lt=2**63)]
+_Share = Annotated[float, Field(ge=0, le=1)]
 _Seconds = Annotated[float, Field(ge=0, lt=1e12)]
 
 
@@ -109,7 +112,8 @@ class Manifest(Document):
     """The document `manifest.json`. What is only shown may be missing."""
 
     created: str = ""
-    classes: ClassNames
+    classes: LabelNames
+    multilabel: bool = False
     data: _Data = _Data()
     weights: _Weights
     features: _Features
@@ -117,11 +121,19 @@ class Manifest(Document):
     versions: dict[str, str] = {}
     device: _Device = _Device()
 
+    @model_validator(mode="after")
+    def _two_classes_or_labels(self) -> Manifest:
+        if len(self.classes) < 2 and not self.multilabel:
+            raise ValueError("there is one class only")
+        return self
+
 
 class _Score(Document):
     n: _Count
     correct: _Count
     loss: float | None
+    auc: _Share | None = None
+    average_precision: _Share | None = None
 
     @model_validator(mode="after")
     def _no_more_correct_than_images(self) -> _Score:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, Unpack
 
-from featx.data import warn_of_no_test
+from featx.data import Dataset, warn_of_no_test
 from featx.errors import StoreError, UnwrittenError, UsageError
 from featx.features import Choice, Extraction, FeatureChoice, OnError, chosen_recipe, data_choice, warn_of_two_labels
 from featx.frames import Shown, frame
@@ -25,6 +26,7 @@ from featx.heads import (
     fit_rows,
     penultimate_of,
     read_to_fit,
+    recipe_for,
     store_penultimate,
 )
 from featx.networks import load_keras
@@ -32,7 +34,9 @@ from featx.progress import Progress, reports_progress
 from featx.recipes import Precision, Recipe, is_network_path, load_recipe, override
 from featx.runs.folder import check_out
 from featx.runs.writing import Logits, write_run
-from featx.stats import Score
+from featx.stats import LabelMetrics, Score
+
+log = logging.getLogger("featx")
 
 HeadName = Literal["linear", "mlp"]
 
@@ -53,6 +57,8 @@ class FitResult(Shown):
         extraction: The features.
         seconds: Wall time of `extract` and of `fit`, without the loading of TensorFlow.
         engine: The engine that trained the head.
+        per_label: Of data with several labels for each image, the metrics of each label under `train`, `validation`
+            and `test`; empty otherwise. The scores are then `LabelScore`s.
     """
 
     run: Path
@@ -66,6 +72,7 @@ class FitResult(Shown):
     extraction: Extraction
     seconds: dict[str, float]
     engine: str
+    per_label: dict[str, tuple[LabelMetrics, ...]] = field(default_factory=dict)
 
     @property
     def best_epoch(self) -> int | None:
@@ -88,11 +95,14 @@ class FitResult(Shown):
         """A clause on which epoch was best and whether it is kept; None if it is the last of all epochs."""
         return describe_stopping([epoch.val_loss for epoch in self.history], self.recipe.fit)
 
+    @property
+    def scored(self) -> str:
+        """The part of the data that says most about new images: `test`, else `validation`, else `train`."""
+        return next((name for name in ("test", "validation") if getattr(self, name).n), "train")
+
     def headline(self) -> str:
         """Return `run, recipe linear-vgg16: test 33/36 = 91.7 % (…)`."""
-        scores = {"test": self.test, "validation": self.validation, "train": self.train}
-        name, best = next(((name, score) for name, score in scores.items() if score.n), ("train", self.train))
-        return f"{self.run}, recipe {self.recipe.name}: {name} {best}"
+        return f"{self.run}, recipe {self.recipe.name}: {self.scored} {getattr(self, self.scored)}"
 
     def overview(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
         """Return the parameters, the training, the scores and the times."""
@@ -124,8 +134,13 @@ class FitResult(Shown):
             "parameters": self.parameters,
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "engine": self.engine,
+            **self._labels_to_json(),
             "failed": [failure.to_json() for failure in self.extraction.failed],
         }
+
+    def _labels_to_json(self) -> dict[str, Any]:
+        parts = {name: [one.to_json() for one in metrics] for name, metrics in self.per_label.items()}
+        return {"per_label": parts} if parts else {}
 
     def to_frame(self) -> Any:
         """Return the history as a `pandas.DataFrame` with a row for each epoch and the columns of `history.csv`.
@@ -218,6 +233,7 @@ def fit_head(
     check_out(out)
     start = time.perf_counter()
     dataset = read_to_fit(data, cache, on_error, **data_choice(choice))
+    recipe = _with_notice(dataset, recipe)
     extraction = extract_to_fit(dataset, recipe, cache, engine, on_error)
     warn_of_two_labels(extraction.images)
     if not extraction.select("test"):
@@ -277,6 +293,19 @@ def recipe_to_fit(
     return override(features.model_copy(update={**own, "head": fitted.head, "fit": fitted.fit}), further or {})
 
 
+def _with_notice(dataset: Dataset, recipe: Recipe) -> Recipe:
+    """Return the recipe with the output that the data needs, see `recipe_for`, and say where that is another."""
+    changed = recipe_for(dataset, recipe)
+    if changed is not recipe:
+        log.info(
+            "The images may have several labels, so the head has a sigmoid output for each of the %s labels instead "
+            "of the recipe's output %s.",
+            f"{len(dataset.classes):,}",
+            recipe.head.output,
+        )
+    return changed
+
+
 def _result(fit: HeadFit, out: Path, head: Head, logits: Logits, seconds: dict[str, float]) -> FitResult:
     scores = fit.scores(logits)
     frozen = fit.extraction.parameters
@@ -293,4 +322,5 @@ def _result(fit: HeadFit, out: Path, head: Head, logits: Logits, seconds: dict[s
         extraction=fit.extraction,
         seconds=seconds,
         engine=fit.fitter.name,
+        per_label={"train" if role == "fit" else role: own for role, own in fit.label_metrics(logits).items()},
     )

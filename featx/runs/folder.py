@@ -7,9 +7,9 @@ import io
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +21,7 @@ from featx.heads import describe_stopping
 from featx.networks import Card, card_of
 from featx.recipes import Recipe, load_recipe, with_network_beside
 from featx.runs.documents import Manifest, Metrics, read_document
+from featx.stats import THRESHOLD
 
 T = TypeVar("T")
 HEAD = "head.keras"
@@ -39,6 +40,8 @@ MAP_FOLDER_FILES = ("tensors.tsv", "metadata.tsv", "projector_config.pbtxt")
 # Before the names of the manifest's own columns in PREDICTIONS, which could be named like one of ours.
 EXTRA = "extra_"
 SHARE = "p_"  # before the name of a class
+TARGET = "label:"  # before the name of one of several labels
+CELLS = {1.0: "1", 0.0: "0"}  # whether a label is there; where that is not known the cell is empty
 ROLES = ("fit", "validation", "test")
 TABLE_LIMIT = 2**32  # bytes of a table: ten thousand classes of as many images
 DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -53,12 +56,14 @@ class RunImage:
         path: The image's path, as the data names it.
         split: `train`, `val` or `test`.
         role: What the run used it for: `fit`, `validation` or `test`.
-        label: Its class.
-        predicted: The most probable class.
-        probabilities: One for each class, in the order of the run's classes.
+        label: Its class. Of several labels those that are there, with `|` between them.
+        predicted: The most probable class. Of several labels those whose probability is at least 0.5, likewise.
+        probabilities: One for each class, in the order of the run's classes; they add up to 1, unless an image may
+            have several labels.
         digest: SHA-256 of the image's bytes.
         group: The image's group, such as a patient; None where the data names none.
         extra: The other columns of the data's manifest, as text; "" where a cell is empty.
+        targets: Of several labels, for each 1 if it is there, 0 if not, NaN if that is not known; None otherwise.
     """
 
     path: str
@@ -70,6 +75,7 @@ class RunImage:
     digest: str
     group: str | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
+    targets: tuple[float, ...] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,11 @@ class Run:
     manifest: Mapping[str, Any]
     classes: tuple[str, ...]
 
+    @property
+    def multilabel(self) -> bool:
+        """Whether the classes are labels of which an image may have several."""
+        return bool(self.manifest.get("multilabel", False))
+
     @cached_property
     def images(self) -> list[RunImage]:
         """The run's images with what the head predicted for them, in the order of `predictions.csv`.
@@ -95,14 +106,11 @@ class Run:
         Raises:
             RunError: `predictions.csv` is missing or damaged.
         """
-        shares = [f"{SHARE}{name}" for name in self.classes]
-        classes = frozenset(self.classes)
-        valid = {"split": SPLITS, "role": ROLES, "label": classes, "predicted": classes}
 
         def parse(path: Path) -> list[RunImage]:
+            parse_row = _several_labels if self.multilabel else _one_label
             # Row by row: all at once, images times classes, would take gigabytes.
-            rows = _table(path, ("path", "split", "role", "label", "predicted", "sha256", *shares))
-            return [_image(row, shares, valid) for row in rows]
+            return parse_row(path, self.classes)
 
         return self._read(PREDICTIONS, "images", parse)
 
@@ -156,18 +164,53 @@ class Run:
             ) from None
 
 
-def _image(row: dict[str, str], shares: Sequence[str], valid: Mapping[str, Collection[str]]) -> RunImage:
-    """Return an image of `predictions.csv`; `shares` are the columns of its probabilities."""
-    probabilities = tuple(float(row.pop(name)) for name in shares)
-    # Not written so that NaN would pass.
-    if not (min(probabilities) >= 0 and abs(sum(probabilities) - 1) < 1e-3):
-        raise ValueError(f"the probabilities of {row['path'][:60]!r} do not add up to 1")
+def _one_label(path: Path, names: Sequence[str]) -> list[RunImage]:
+    """Return the images of `predictions.csv`, each with one of these classes."""
+    shares, classes = [f"{SHARE}{name}" for name in names], frozenset(names)
+    valid = {"split": SPLITS, "role": ROLES, "label": classes, "predicted": classes}
+    images = []
+    for row in _table(path, ("path", "split", "role", "label", "predicted", "sha256", *shares)):
+        probabilities = tuple(float(row.pop(name)) for name in shares)
+        # Not written so that NaN would pass.
+        if not (min(probabilities) >= 0 and abs(sum(probabilities) - 1) < 1e-3):
+            raise ValueError(f"the probabilities of {row['path'][:60]!r} do not add up to 1")
+        images.append(_image(row, probabilities, valid))
+    return images
+
+
+def _several_labels(path: Path, names: Sequence[str]) -> list[RunImage]:
+    """Return the images of `predictions.csv`, each with any of these labels."""
+    shares, labels = ([f"{before}{name}" for name in names] for before in (SHARE, TARGET))
+    valid = {"split": SPLITS, "role": ROLES}
+    targets_of_cell = {"": math.nan, **{cell: value for value, cell in CELLS.items()}}
+    images = []
+    for row in _table(path, ("path", "split", "role", "sha256", *labels, *shares)):
+        probabilities = tuple(float(row.pop(name)) for name in shares)
+        if not all(0 <= value <= 1 for value in probabilities):
+            raise ValueError(f"a probability of {row['path'][:60]!r} is not between 0 and 1")
+        cells = [row.pop(name) for name in labels]
+        if wrong := [cell for cell in cells if cell not in targets_of_cell]:
+            raise ValueError(f"{wrong[0][:60]!r} is not 1, 0 or empty")
+        targets = tuple(targets_of_cell[cell] for cell in cells)
+        row["label"] = joined(names, [value == 1 for value in targets])
+        row["predicted"] = joined(names, [value >= THRESHOLD for value in probabilities])
+        images.append(replace(_image(row, probabilities, valid), targets=targets))
+    return images
+
+
+def joined(names: Sequence[str], there: Iterable[bool]) -> str:
+    """Return the labels that are there, with `|` between them."""
+    return "|".join(name for name, chosen in zip(names, there, strict=True) if chosen)
+
+
+def _image(row: dict[str, str], probabilities: tuple[float, ...], valid: Mapping[str, Collection[str]]) -> RunImage:
+    """Return an image of `predictions.csv`, whose columns of labels and probabilities were taken out."""
     for column, values in valid.items():
         if row[column] not in values:
             raise ValueError(f"{row[column][:60]!r} is no {column} of the run")
     if not DIGEST.fullmatch(row["sha256"]) or not row["path"] or "\0" in row["path"]:
         raise ValueError(f"{row['path'][:60]!r} with SHA-256 {row['sha256'][:70]!r} is no image")
-    if others := [name for name in row if name.startswith(SHARE)]:
+    if others := [name for name in row if name.startswith((SHARE, TARGET))]:
         raise ValueError(f"{others[0][:60]} is the column of no class of the manifest")
     return RunImage(
         path=row["path"],

@@ -19,7 +19,7 @@ from featx.networks import find_weights
 from featx.recipes import Recipe, override
 from featx.runs.folder import HEAD, Run
 from featx.runs.source import Source
-from featx.stats import probabilities
+from featx.stats import label_probabilities, probabilities
 from featx.store import Store
 
 ROWS_AT_ONCE = 256
@@ -31,10 +31,12 @@ class Model(ABC):
     Attributes:
         recipe: How features are made of images.
         classes: In the order of the probabilities' columns.
+        multilabel: Whether the classes are labels of which an image may have several.
     """
 
     recipe: Recipe
     classes: tuple[str, ...]
+    multilabel: bool = False
 
     @abstractmethod
     def check(self, space: FeatureSpace) -> None:
@@ -46,7 +48,7 @@ class Model(ABC):
 
     @abstractmethod
     def probabilities(self, rows: ViewRows) -> NDArray[np.float64]:
-        """Return (n, classes) for rows of the backbone's features; each row adds up to 1."""
+        """Return (n, classes) for rows of the backbone's features; each row adds up to 1, unless `multilabel`."""
 
 
 class HeadModel(Model):
@@ -56,6 +58,7 @@ class HeadModel(Model):
         self.run = run
         self.recipe = run.recipe
         self.classes = run.classes
+        self.multilabel = run.multilabel
 
     def check(self, space: FeatureSpace) -> None:
         """Check the digest of the weights, and load the head."""
@@ -70,7 +73,8 @@ class HeadModel(Model):
 
     def probabilities(self, rows: ViewRows) -> NDArray[np.float64]:
         """Return the head's probabilities."""
-        return probabilities(self.head.logits(rows.chunks(ROWS_AT_ONCE)))
+        logits = self.head.logits(rows.chunks(ROWS_AT_ONCE))
+        return label_probabilities(logits) if self.multilabel else probabilities(logits)
 
 
 def load_head(run: Run) -> Head:
@@ -89,10 +93,11 @@ def load_head(run: Run) -> Head:
             f"{run.path / HEAD}; predictions would mean nothing, so fit the head again."
         )
     width, classes = int(run.manifest["features"]["dim"]), len(run.classes)
-    if (head.width, head.classes) != (width, classes):
+    what, outputs = ("labels", head.outputs) if run.multilabel else ("classes", head.classes)
+    if (head.width, outputs) != (width, classes):
         raise RunError(
-            f"Expected a head from {width} features to {classes} classes in {run.path / HEAD}, found one from "
-            f"{head.width} to {head.classes}; fit the head again."
+            f"Expected a head from {width} features to {classes} {what} in {run.path / HEAD}, found one from "
+            f"{head.width} to {outputs}; fit the head again."
         )
     return head
 

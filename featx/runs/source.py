@@ -25,7 +25,8 @@ from featx.features import (
 )
 from featx.frames import columns_of
 from featx.recipes import FeatureSpec
-from featx.runs.folder import Run, is_run, read_run
+from featx.runs.folder import Run, is_run, joined, read_run
+from featx.stats import THRESHOLD
 from featx.store import RowKey, Store
 
 Layer = Literal["penultimate", "backbone"]
@@ -37,17 +38,24 @@ class Predicted:
 
     Attributes:
         classes: In the order of the columns.
-        probabilities: (n, classes); each row adds up to 1.
+        probabilities: (n, classes); each row adds up to 1, unless an image may have several labels.
         roles: What the run used each image for: `fit`, `validation` or `test`.
+        multilabel: Whether the classes are labels of which an image may have several.
     """
 
     classes: tuple[str, ...]
     probabilities: NDArray[np.float64]
     roles: tuple[str, ...]
+    multilabel: bool = False
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The most probable class of each image."""
+        """The most probable class of each image.
+
+        Of several labels those whose probability is at least 0.5, with `|` between them.
+        """
+        if self.multilabel:
+            return tuple(joined(self.classes, row) for row in self.probabilities >= THRESHOLD)
         return tuple(self.classes[number] for number in self.probabilities.argmax(axis=1))
 
     def take(self, index: NDArray[np.int64]) -> Predicted:
@@ -99,7 +107,11 @@ class Source:
         table = self.table
         if name == "label":
             return tuple(label or "" for label in table.labels)
-        if table.targets is not None and (label := name.removeprefix("label:")) in table.label_names and label != name:
+        if (
+            table.targets is not None
+            and (label := name.removeprefix("label:")) in table.label_names
+            and label != name
+        ):
             words = {0.0: "not there", 1.0: "there"}
             return tuple(words.get(value, "") for value in table.targets[:, table.label_names.index(label)].tolist())
         if name in ("group", "split") and name not in table.extra:
@@ -217,12 +229,14 @@ def run_source(run: Run, layer: Layer | None, store: Store) -> Source:
     table = FeatureTable(
         _rows(run, [(image.digest, 0) for image in images], chosen, feature_set, store),
         ids=tuple(image.path for image in images),
-        labels=tuple(image.label for image in images),
+        labels=tuple(None if run.multilabel else image.label for image in images),
         splits=tuple(image.split for image in images),
         groups=tuple(image.group for image in images),
         digests=tuple(image.digest for image in images),
         views=(0,) * len(images),
         extra=columns_of([image.extra for image in images]),
+        targets=np.array([image.targets for image in images], np.float32) if run.multilabel else None,
+        label_names=run.classes if run.multilabel else (),
     )
     probabilities = np.array([image.probabilities for image in images], np.float64)
     return Source(
@@ -231,7 +245,7 @@ def run_source(run: Run, layer: Layer | None, store: Store) -> Source:
         feature_set=feature_set,
         table=table,
         files=tuple(files.path(image.path) for image in images),
-        predicted=Predicted(run.classes, probabilities, tuple(image.role for image in images)),
+        predicted=Predicted(run.classes, probabilities, tuple(image.role for image in images), run.multilabel),
         run=run,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import astuple, fields
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from featx import plots
 from featx.features import Extraction, SpacePair, data_digest
 from featx.files import write_csv, write_file, write_json, write_text
-from featx.heads import Epoch, Head, HeadFit, best_epoch, class_indices
+from featx.heads import Epoch, Head, HeadFit, best_epoch, label_array
 from featx.networks import tensorflow_package
-from featx.recipes import Recipe, dump_recipe
+from featx.recipes import dump_recipe
 from featx.runs.folder import (
+    CELLS,
     CONFUSION,
     CURVES,
     EXTRA,
@@ -31,9 +32,11 @@ from featx.runs.folder import (
     METRICS,
     PREDICTIONS,
     RECIPE,
+    SHARE,
+    TARGET,
     withdraw,
 )
-from featx.stats import probabilities, score
+from featx.stats import label_probabilities, probabilities, score
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,7 +60,7 @@ def write_run(
     write_csv(out / HISTORY, [field.name for field in fields(Epoch)], map(astuple, fit.history))
     _write_predictions(out / PREDICTIONS, fit, logits)
     write_json(out / MANIFEST, _manifest(fit.extraction, head, penultimate, metrics))
-    plots.draw_files([out / CURVES], lambda: _curves(fit.history, fit.recipe))
+    plots.draw_files([out / CURVES], lambda: _curves(fit))
     plots.draw_files([out / CONFUSION], lambda: _confusion(out.resolve().name, fit, logits))
 
 
@@ -66,7 +69,7 @@ def data_facts(extraction: Extraction) -> dict[str, Any]:
     test = extraction.dataset.test
     return {
         "root": str(extraction.dataset.root),
-        "sha256": data_digest(extraction.images),
+        "sha256": data_digest(extraction.images, extraction.dataset.classes),
         "counts": extraction.dataset.counts(),
         **({} if test is None else {"test": test.to_json()}),
     }
@@ -80,15 +83,17 @@ def versions(extraction: Extraction) -> dict[str, str]:
 
 
 def _write_predictions(path: Path, fit: HeadFit, logits: Logits) -> None:
-    classes = fit.extraction.dataset.classes
+    classes, multilabel = fit.extraction.dataset.classes, fit.extraction.dataset.multilabel
     extra = sorted({name for image in fit.extraction.images for name in image.item.extra})
     header = [
-        *("path", "split", "role", "label", "predicted"),
-        *(f"p_{name}" for name in classes),
+        *("path", "split", "role"),
+        *((f"{TARGET}{name}" for name in classes) if multilabel else ("label", "predicted")),
+        *(f"{SHARE}{name}" for name in classes),
         *("sha256", "group"),
         *(f"{EXTRA}{name}" for name in extra),
     ]
-    shares = {role: probabilities(values) for role, values in logits.items()}
+    shares_of = label_probabilities if multilabel else probabilities
+    shares = {role: shares_of(values) for role, values in logits.items()}
     images = [(role, place, image) for role, part in vars(fit.images).items() for place, image in enumerate(part)]
 
     def rows() -> Iterator[list[Any]]:
@@ -96,29 +101,38 @@ def _write_predictions(path: Path, fit: HeadFit, logits: Logits) -> None:
         for role, place, image in sorted(images, key=lambda one: (one[0] == "test", one[2].item.id)):
             item, p = image.item, shares[role][place]
             further = (item.extra.get(name) for name in extra)
-            cells = [item.id, item.split, role, item.label, classes[int(np.argmax(p))]]
+            if item.targets is not None:
+                own: list[str | None] = [CELLS.get(value, "") for value in item.targets]
+            else:
+                own = [item.label, classes[int(np.argmax(p))]]
+            cells = [item.id, item.split, role, *own]
             yield [*cells, *(f"{value:.6g}" for value in p), image.digest, item.group, *further]
 
     write_csv(path, header, rows())
 
 
-def _curves(history: Sequence[Epoch], recipe: Recipe) -> Axes:
+def _curves(fit: HeadFit) -> Axes:
     names = ("accuracy", "val_accuracy", "loss", "val_loss")
-    accuracy, val_accuracy, loss, val_loss = ([getattr(epoch, name) for epoch in history] for name in names)
+    accuracy, val_accuracy, loss, val_loss = ([getattr(epoch, name) for epoch in fit.history] for name in names)
     return plots.draw_training(
-        accuracy, val_accuracy, loss, val_loss, best_epoch(val_loss), dropout=recipe.head.has_dropout
+        *(accuracy, val_accuracy, loss, val_loss, best_epoch(val_loss)),
+        dropout=fit.recipe.head.has_dropout,
+        accuracy_label="images with all labels right" if fit.extraction.dataset.multilabel else "accuracy",
     )
 
 
 def _confusion(name: str, fit: HeadFit, logits: Logits) -> Axes:
-    classes = fit.extraction.dataset.classes
+    dataset = fit.extraction.dataset
     role = "test" if fit.images.test else "validation" if fit.images.validation else "fit"
-    labels = class_indices(vars(fit.images)[role], classes)
-    predicted = probabilities(logits[role]).argmax(axis=1)
-    counts = plots.confusion_counts(labels, predicted, len(classes))
+    labels = label_array(vars(fit.images)[role], dataset)
     words = f"{len(labels):,} {'training' if role == 'fit' else role} images"
     title = f"{name} ({fit.recipe.name}), {words}\n{score(logits[role], labels)}"
-    return plots.draw_confusion(counts, classes, title)
+    if dataset.multilabel:
+        # A confusion matrix is of classes that exclude one another.
+        return plots.draw_label_metrics(fit.label_metrics(logits)[role], title)
+    predicted = probabilities(logits[role]).argmax(axis=1)
+    counts = plots.confusion_counts(labels.astype(np.int64, copy=False), predicted, len(dataset.classes))
+    return plots.draw_confusion(counts, dataset.classes, title)
 
 
 def _manifest(
@@ -127,6 +141,7 @@ def _manifest(
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "classes": list(extraction.dataset.classes),
+        **({"multilabel": True} if extraction.dataset.multilabel else {}),
         "data": data_facts(extraction),
         "weights": extraction.weights.to_json(extraction.spec.backbone.name),
         "features": {

@@ -120,7 +120,7 @@ class Fits:
             if not self._extractions:
                 warn_of_two_labels(extraction.images)
             groups = sorted([image.digest, image.item.group or ""] for image in extraction.images)
-            self._extractions[key] = extraction, digest_of([data_digest(extraction.images), groups])
+            self._extractions[key] = extraction, digest_of([data_digest(extraction.images, extraction.dataset.classes), groups])
         return self._extractions[key]
 
     def done(self, point: Point) -> FitScores | None:
