@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from featx.archives.archive import LARGEST, broken, too_large
-from featx.archives.image_tables import PLAIN_ROWS, ImageTable, bytes_of, reason_of_arrow
+from featx.archives.image_tables import PLAIN_ROWS, ImageTable, bytes_of, checked_schema, reason_of_arrow
 from featx.files import open_file
 
 if TYPE_CHECKING:
@@ -28,11 +28,11 @@ class ArrowTable(ImageTable):
         open_file(path, LARGEST).close()  # a regular file
         try:
             self._batches = _batches(path)
+            self.schema = checked_schema(self._batches[0].schema) if self._batches else pa.schema([])
         except (pa.ArrowException, OSError, ValueError) as error:
             raise broken(path, f"it is damaged or no Arrow file: {reason_of_arrow(path, error)}") from error
         if not self._batches:
             raise broken(path, "it has no rows")
-        self.schema = self._batches[0].schema
         self._starts = [0, *accumulate(batch.num_rows for batch in self._batches)]
         self.rows = self._starts[-1]
         self.check_number(self.rows)
@@ -52,10 +52,6 @@ class ArrowTable(ImageTable):
                 arrays.append(cells)
                 fields.append(column)
             yield pa.RecordBatch.from_arrays(arrays, fields)
-
-    def empty_cells(self, column: str) -> int | None:
-        """Return in how many rows there are no bytes."""
-        return sum(int(bytes_of(batch.column(column)).null_count) for batch in self._batches)
 
     def _cell(self, column: str, row: int, limit: int) -> bytes | None:
         number = bisect_right(self._starts, row) - 1

@@ -45,7 +45,9 @@ class ImageTable(Archive):
     @cached_property
     def image_columns(self) -> list[str]:
         """The columns that may hold image files: those of bytes, or of records with a field `bytes`."""
-        return [field.name for field in self.schema if _holds_bytes(field.type)]
+        names = self.schema.names
+        fields = [field for field in self.schema if _holds_bytes(field.type)]
+        return [field.name for field in fields if field.name and names.count(field.name) == 1]
 
     @property
     def image_lists(self) -> list[str]:
@@ -118,10 +120,6 @@ class ImageTable(Archive):
         for batch in self.batches([self.leaf(column)], 64):
             yield from bytes_of(batch.column(0)).is_null().to_pylist()
 
-    def empty_cells(self, column: str) -> int | None:
-        """Return in how many rows there are no bytes; None if only reading them all would tell."""
-        raise NotImplementedError
-
     def _cell(self, column: str, row: int, limit: int) -> bytes | None:
         raise NotImplementedError
 
@@ -135,6 +133,13 @@ class ImageTable(Archive):
         if not is_there or len(number) > 18 or int(number) >= self.rows:
             raise FileNotFoundError(str(self.path / name))
         return column, int(number)
+
+
+def checked_schema(schema: pa.Schema) -> pa.Schema:
+    """Return a schema; raises UnicodeDecodeError if the name of a column is no text."""
+    for field in schema:
+        str(field)
+    return schema
 
 
 def bytes_of(column: pa.Array) -> pa.Array:

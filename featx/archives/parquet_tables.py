@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.archives.archive import LARGEST, broken, too_large
-from featx.archives.image_tables import PLAIN_ROWS, ImageTable, bytes_of, reason_of_arrow
+from featx.archives.image_tables import PLAIN_ROWS, ImageTable, bytes_of, checked_schema, reason_of_arrow
 from featx.files import open_file
 from featx.machine import available_memory
 
@@ -26,7 +26,7 @@ BATCH_BYTES = 2**23
 BATCH_ROWS = 1024
 BUFFER = 2**20  # bytes that are read at once; else PyArrow reads all of a row group, which may have gigabytes
 AHEAD = 32  # batches that are read over rather than to begin at a row group: other threads will want their rows
-LARGEST_MEAN = 2**30  # bytes of a cell
+LARGEST_MEAN = 2**30  # bytes of a row
 CURSORS = 4
 READ_AT_ONCE = 8  # tables
 
@@ -44,7 +44,7 @@ class ParquetTable(ImageTable):
         self._count = 0
         self._window = min(max(available_memory() // 32, 2**26), 2**29)
         with _damage(path), _parquet_file(path) as file:
-            self.schema = file.schema_arrow
+            self.schema = checked_schema(file.schema_arrow)
             self._metadata = file.metadata
         self.rows = self._metadata.num_rows
         self.check_number(self.rows)
@@ -58,26 +58,10 @@ class ParquetTable(ImageTable):
         with _damage(self.path), _parquet_file(self.path) as file:
             yield from file.iter_batches(batch_size=rows, columns=list(columns), use_threads=False)
 
-    def empty_cells(self, column: str) -> int | None:
-        """Return in how many rows there are no bytes; None if only reading them all would tell."""
-        total = 0
-        for number in range(self._metadata.num_row_groups):
-            statistics = self._chunk(number, column).statistics
-            if statistics is None or not statistics.has_null_count:
-                return None
-            total += int(statistics.null_count)
-        return total
-
     def forget(self) -> None:
         """Let go of what is in memory of the rows."""
         with self._lock:
             self._cursors.clear()
-
-    def _chunk(self, group: int, column: str) -> Any:
-        """What the file says about a column in a row group."""
-        parts = self._metadata.row_group(group)
-        chunks = (parts.column(n) for n in range(parts.num_columns))
-        return next(chunk for chunk in chunks if chunk.path_in_schema == self.leaf(column))
 
     def _cell(self, column: str, row: int, limit: int) -> bytes | None:
         self._activate()
@@ -121,13 +105,14 @@ class ParquetTable(ImageTable):
             self._cursors.popitem(last=False)
         return cursor
 
-    def batch_rows(self, column: str, group: int) -> int:
-        """Return how many rows have about `BATCH_BYTES`."""
-        sizes = [self._chunk(n, column).total_uncompressed_size for n in range(group, self._metadata.num_row_groups)]
-        rows = self.rows - self._starts[group]
-        mean = max(sum(sizes) // max(rows, 1), 1)
+    def batch_rows(self, group: int) -> int:
+        """Return how many rows, from a row group on, have about `BATCH_BYTES`."""
+        # What the file says of a single column may be damaged so that PyArrow would end the whole process.
+        groups = range(group, self._metadata.num_row_groups)
+        size = sum(self._metadata.row_group(n).total_byte_size for n in groups)
+        mean = max(size // max(self.rows - self._starts[group], 1), 1)
         if mean > LARGEST_MEAN:
-            raise too_large(self.path, column, mean, LARGEST_MEAN)
+            raise too_large(self.path, "a row", mean, LARGEST_MEAN)
         return int(min(max(BATCH_BYTES // mean, 1), BATCH_ROWS))
 
 
@@ -140,7 +125,7 @@ class _Cursor:
         self._window = table._window
         self._kept: list[tuple[int, pa.Array]] = []
         self._bytes = 0
-        rows = table.batch_rows(column, group)
+        rows = table.batch_rows(group)
         self.ahead = AHEAD * rows
         opened = open_file(table.path, LARGEST)
         weakref.finalize(self, opened.close)
@@ -193,7 +178,7 @@ def _damage(path: Path) -> Iterator[None]:
 
     try:
         yield
-    except pa.ArrowException as error:
+    except (pa.ArrowException, UnicodeDecodeError) as error:
         raise broken(path, f"it is damaged or no Parquet file: {reason_of_arrow(path, error)}") from error
     except OSError as error:
         if error.errno is not None:

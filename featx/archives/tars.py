@@ -37,7 +37,7 @@ class TarArchive(Archive):
             raise broken(path, f"it is damaged, cut short or no tar archive: {reason_of(error)}") from error
         # tarfile takes a damaged header for the end.
         if self._file.read_at(end, 512).strip(b"\0"):
-            raise broken(path, f"it is damaged at byte {end:,}")
+            raise broken(path, f"it is damaged or cut short at byte {end:,}")
 
     def _add(self, info: tarfile.TarInfo) -> None:
         if info.isdir():

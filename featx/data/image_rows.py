@@ -15,6 +15,7 @@ from featx.data.columns import OTHER_NAMES
 from featx.data.dataset import first_few
 from featx.data.tables import MAX_BYTES, MAX_CELLS
 from featx.errors import DataError, reason_of
+from featx.files import is_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -70,6 +71,8 @@ def image_rows(path: Path, image_column: str | None, separator: str | None = Non
     Raises:
         DataError: It cannot be read, has no such column, several of which none is chosen, or more than fits.
     """
+    import pyarrow as pa
+
     try:
         table = open_archive(path)
         if not isinstance(table, ImageTable):
@@ -77,15 +80,14 @@ def image_rows(path: Path, image_column: str | None, separator: str | None = Non
         column = _column(path, table, image_column)
         plain = _plain_columns(path, table, column, separator or SEPARATOR)
         files = _files(table, column)
-    except OSError as error:
-        reason = error.strerror or reason_of(error)
-        raise DataError(f"The table {path} cannot be read ({reason}); save it again.") from error
+        beside = _beside(path.parent, table, column, files)
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
+        raise DataError(f"The table {path} cannot be read ({reason_of(error)}); save it again.") from error
     names = [table.row_name(row, column) for row in range(table.rows)]
     paths = [path / name for name in names]
     places = [f"{path.name}/{name}" for name in names]
-    for row, file in _without_bytes(table, column, files):
-        if file is not None and (path.parent / file).is_file():
-            paths[row], places[row] = path.parent / file, file
+    for row, file in beside.items():
+        paths[row], places[row] = path.parent / file, file
     return ImageRows(_with_paths(plain, places, files), paths)
 
 
@@ -131,6 +133,7 @@ def _plain_columns(path: Path, table: ImageTable, column: str, separator: str) -
                 f"Expected at most {MAX_BYTES // 2**20} MiB beside images, found more in {path}; drop columns."
             )
     plain = pa.Table.from_batches(batches) if batches else table.schema.empty_table().select(kept)
+    plain.validate(full=True)  # Parquet's texts need not be UTF-8
     columns = {name: plain[name] for name in kept}
     for name in kept:
         names = classes.get(name)
@@ -209,17 +212,12 @@ def _files(table: ImageTable, column: str) -> list[str | None] | None:
     return files if any(files) else None
 
 
-def _without_bytes(
-    table: ImageTable, column: str, files: Sequence[str | None] | None
-) -> list[tuple[int, str | None]]:
-    """The rows, with the names of their files, whose images are not in the table."""
-    empty = table.empty_cells(column) if files is not None else 0
-    if not empty or files is None:
-        return []
-    rows = range(table.rows)
-    if empty < table.rows:
-        rows = [row for row, is_empty in enumerate(table.is_empty(column)) if is_empty]  # type: ignore[assignment]
-    return [(row, files[row]) for row in rows]
+def _beside(folder: Path, table: ImageTable, column: str, files: Sequence[str | None] | None) -> dict[int, str]:
+    """The files, by the row, whose bytes are not in the table, but in a file at the place that it names."""
+    there = {row: file for row, file in enumerate(files or ()) if file and is_file(folder / file)}
+    # Only where such files are, all images are read to see which have no bytes.
+    empty = (row for row, is_empty in enumerate(table.is_empty(column)) if is_empty) if there else ()
+    return {row: there[row] for row in empty if row in there}
 
 
 def _with_paths(plain: pa.Table, places: Sequence[str], files: Sequence[str | None] | None) -> pa.Table:
