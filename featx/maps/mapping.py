@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,6 +15,7 @@ from featx.data import Dataset
 from featx.errors import StoreError, UnwrittenError, UsageError
 from featx.features import Choice, OnError
 from featx.files import several
+from featx.maps.colouring import Colouring, colouring_of
 from featx.maps.embedding import Embedding
 from featx.maps.parameters import Method, Parameters, Setting, map_parameters
 from featx.maps.quality import sample, silhouette
@@ -36,7 +38,9 @@ from featx.runs import (
     rows_like,
     split_weights,
 )
-from featx.stats import probabilities
+from featx.stats import label_probabilities, probabilities
+
+log = logging.getLogger("featx")
 
 
 @reports_progress
@@ -73,7 +77,9 @@ def visualize(
         layer: `penultimate` or `backbone`. The default is the penultimate layer for a run that has one, else the
             backbone.
         split: The images that make the map: `train`, `val`, `test` or `all`.
-        by: What colours the points: `label` or another column of the manifest.
+        by: What colours the points: `label`, another column of the manifest, `group`, `split`, `label:NAME` for one
+            of several labels, or `cluster` for clusters of k-means as `clusters` has them without labels, with
+            `cluster:5` or `cluster:2..6` for how many.
         add: New images to place on the map: files, folders or manifests, or one of them; a data frame, or images in
             memory, see `predict`.
         add_split: A split whose images are placed on the map as well.
@@ -142,18 +148,21 @@ def draw_map(
     """
     base = source.of_split(split)
     placed = [*([] if add_split is None else [source.of_split(add_split)]), *added]
-    base.column(by)  # if there is no such column, no map is made
+    # If there is no such column, no map is made.
+    colouring = colouring_of(base, placed, by, parameters.seed)
+    if colouring.one:
+        log.info("%s", colouring.note)
     stored, path = stored_map(base, parameters, out or known, split, keep=out is not None)
     drawn = Map(
         embedding=stored.embedding,
-        points=points_of(base, placed, stored.embedding, by),
+        points=points_of(base, placed, stored.embedding, colouring),
         name=base.name,
         layer=base.layer,
         split=split,
         by=by,
         trustworthiness=stored.quality["trustworthiness"],
         stability=stored.quality["stability"],
-        silhouette=_silhouettes(base, stored.embedding, by),
+        silhouette=_silhouettes(base, stored.embedding, colouring),
         stored=path,
         failed=tuple(failure for opened in (source, *added) for failure in opened.failed),
     )
@@ -183,9 +192,11 @@ def _check_added(split: str, add_split: str | None) -> None:
         )
 
 
-def _silhouettes(base: Source, embedding: Embedding, by: str) -> dict[str, float | None]:
+def _silhouettes(base: Source, embedding: Embedding, colouring: Colouring) -> dict[str, float | None]:
     """Return the silhouettes of the images that have a value in the column, in the features and on the map."""
-    values = base.column(by)
+    if colouring.one or colouring.numbers is not None:
+        return {"features": None, "map": None}
+    values = colouring.categories[: len(base.table)]
     chosen = np.array([i for i in sample(len(values), embedding.parameters.seed) if values[i]], np.int64)
     labels = tuple(values[i] for i in chosen)
     return {
@@ -211,8 +222,9 @@ def _new_source(
     if run is None or head is None:
         return replace(new, table=table)
     rows = extraction.space.rows(new.table.digests, 1)
-    shares = probabilities(head.logits(rows.chunks(ROWS_AT_ONCE)))
-    predicted = Predicted(run.classes, shares, ("new",) * len(new.table))
+    logits = head.logits(rows.chunks(ROWS_AT_ONCE))
+    shares = label_probabilities(logits) if run.multilabel else probabilities(logits)
+    predicted = Predicted(run.classes, shares, ("new",) * len(new.table), run.multilabel)
     return replace(
         new,
         name=source.name,

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from featx import plots
 from featx.features import Failure
 from featx.frames import Shown, frame, paragraph, with_further
+from featx.maps.colouring import LABEL, OF_LABEL, Colouring
 from featx.maps.embedding import Embedding, place
+from featx.maps.guesses import guesses_of, labels_of, targets_of
 from featx.maps.quality import neighbour_count
 from featx.runs import Layer, Source
 from featx.text import decimal, images
@@ -22,7 +24,6 @@ from featx.text import decimal, images
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-LABEL = "label"
 # What the images of a split are called; those of none are new.
 SPLIT_NAMES = {"train": "training", "val": "validation", "test": "test", "all": "all", "": "new"}
 
@@ -34,9 +35,10 @@ class MapPoints:
     Attributes:
         xy: (n, 2) coordinates.
         ids: Each image's path, as the data names it, or as it was given.
-        labels: Each image's class; "" if it is not known.
-        predicted: The class that the run's head predicts; None if there is no head.
-        confidence: The probability of that class, 0 to 1; None if there is no head.
+        labels: Each image's class; "" if it is not known. Of several labels those that are there, with `|` between.
+        predicted: The class that the run's head predicts; None if there is no head. Of several labels those with a
+            probability of at least 0.5; if one of them colours the points, `there` or `not there`.
+        confidence: The probability of that class, 0 to 1; None if there is no head, or for several labels.
         splits: `train`, `val` or `test`; "" for new images.
         added: Whether the image was placed on the map afterwards.
         by: The column that colours the points.
@@ -45,6 +47,9 @@ class MapPoints:
         digests: SHA-256 of each image's bytes.
         pixels: Of each image its pixels if it is in memory, None if it is a file.
         extra: The other columns of the data's manifest or data frame by name; None where an image has no value.
+        wrong: Whether each image is misclassified by the head; None if there is no head. Of several labels, whether
+            any that is known is wrong, or the one that colours the points.
+        colouring: What colours the points.
     """
 
     xy: NDArray[np.float64]
@@ -60,18 +65,11 @@ class MapPoints:
     digests: tuple[str, ...]
     pixels: tuple[NDArray[np.uint8] | None, ...]
     extra: Mapping[str, tuple[Any, ...]]
+    wrong: tuple[bool, ...] | None
+    colouring: Colouring
 
     def __len__(self) -> int:
         return len(self.xy)
-
-    @property
-    def wrong(self) -> tuple[bool, ...] | None:
-        """Whether each image is misclassified by the head; None if there is no head."""
-        if self.predicted is None:
-            return None
-        return tuple(
-            label not in ("", predicted) for label, predicted in zip(self.labels, self.predicted, strict=True)
-        )
 
     @property
     def placed(self) -> tuple[str, ...]:
@@ -155,9 +153,12 @@ class Map(Shown):
     @property
     def title(self) -> str:
         """The run or data, the features, and which images are on the map."""
-        by = "" if self.by == LABEL else f", by {self.by}"
+        colouring = self.points.colouring
+        by = f", by {colouring.name}" if colouring.name not in ("", LABEL) else ""
         placed = sorted(set(self.points.placed) - {""}, reverse=True)
-        *first, last = [SPLIT_NAMES[self.split], *placed]
+        # Images without labels are for training in name only.
+        whole = not any(self.points.labels) and set(self.points.splits[: self.n]) == {"train"}
+        *first, last = [SPLIT_NAMES["all" if whole else self.split], *placed]
         kinds = f"{', '.join(first)} and {last}" if first else last
         return f"{self.name}: {self.layer} features, {kinds} images{by}"
 
@@ -168,7 +169,8 @@ class Map(Shown):
         features, on_map = (decimal(self.silhouette[name], 2) for name in ("features", "map"))
         apart = f"Silhouette {features} in the features, {on_map} on the map."
         known = None not in self.silhouette.values()
-        return tuple(note for note in (f"{self.embedding.method}.", trust, apart if known else "") if note)
+        colours = self.points.colouring.note
+        return tuple(note for note in (f"{self.embedding.method}.", trust, apart if known else "", colours) if note)
 
     def draw(self, ax: Axes | None = None) -> Axes:
         """Draw the map as it is in the PNG file.
@@ -176,15 +178,26 @@ class Map(Shown):
         Args:
             ax: Where to draw; by default the Axes of a new figure as wide as a journal's column.
         """
+        return self.draw_titled(self.title, "\n".join(self.notes), ax)
+
+    def draw_titled(self, title: str, note: str, ax: Axes | None = None) -> Axes:
+        """Draw the map with another title and note."""
+        points, directions = self.points, self.embedding.axes
+        colours = points.colouring.few()
+        if colours.numbers is not None:
+            where = {"placed": points.placed, "directions": directions}
+            return plots.draw_scale(points.xy, colours.numbers, colours.name, title, note, ax, **where)
         return plots.draw_scatter(
-            self.points.xy,
-            self.points.categories,
-            self.title,
-            "\n".join(self.notes),
+            points.xy,
+            colours.categories,
+            title,
+            note,
             ax,
-            wrong=self.points.wrong,
-            placed=self.points.placed,
-            directions=self.embedding.axes,
+            wrong=points.wrong,
+            placed=points.placed,
+            directions=directions,
+            looks=colours.looks,
+            missing=colours.missing,
         )
 
     def to_frame(self) -> Any:
@@ -216,41 +229,45 @@ class Map(Shown):
         }
 
 
-def points_of(base: Source, added: Sequence[Source], embedding: Embedding, by: str) -> MapPoints:
-    """Return the points of a map of `base`, and those of the images placed on it; `base` has the column `by`."""
+def points_of(base: Source, added: Sequence[Source], embedding: Embedding, colouring: Colouring) -> MapPoints:
+    """Return the points of a map of `base`, and those of the images placed on it, in the colours of all of them."""
     sources = [base, *added]
     places = [place(embedding, base.table.X, source.table.X) for source in added]
     heads = [source.predicted for source in sources if source.predicted is not None]
+    guesses = guesses_of(sources, heads, colouring)
     return MapPoints(
         xy=np.concatenate([embedding.points, *places]),
         ids=_joined(source.table.ids for source in sources),
-        labels=_joined(source.column(LABEL) for source in sources),
-        predicted=_joined(head.labels for head in heads) or None,
-        confidence=_joined(head.probabilities.max(axis=1).tolist() for head in heads) or None,
+        labels=_joined(labels_of(source) for source in sources),
+        predicted=guesses and guesses.predicted,
+        confidence=guesses and guesses.confidence,
         splits=_joined(source.table.splits for source in sources),
         added=_joined((number > 0,) * len(source.table) for number, source in enumerate(sources)),
-        by=by,
-        categories=_joined(_categories(source, by) for source in sources),
+        by=colouring.by,
+        categories=colouring.categories,
         files=_joined(source.files for source in sources),
         digests=_joined(source.table.digests for source in sources),
         pixels=_joined(source.pixels or (None,) * len(source.table) for source in sources),
-        extra=_extra(sources),
+        extra=_extra(sources, colouring),
+        wrong=guesses and guesses.wrong,
+        colouring=colouring,
     )
 
 
-def _extra(sources: Sequence[Source]) -> dict[str, tuple[Any, ...]]:
+def _extra(sources: Sequence[Source], colouring: Colouring) -> dict[str, tuple[Any, ...]]:
+    """Return the data's other columns, one for each of several labels, and what colours the points if it is none."""
     names = dict.fromkeys(name for source in sources for name in source.table.extra)
     empty = [(None,) * len(source.table) for source in sources]
-    return {
+    extra = {
         name: _joined(source.table.extra.get(name, none) for source, none in zip(sources, empty, strict=True))
         for name in names
     }
+    for label in sources[0].table.label_names:
+        extra[f"{OF_LABEL}{label}"] = _joined(targets_of(source, label) for source in sources)
+    if colouring.name and colouring.by != LABEL and not colouring.by.startswith(OF_LABEL):
+        extra.setdefault(colouring.name, tuple(value or None for value in colouring.categories))
+    return extra
 
 
 def _joined(parts: Iterable[Sequence[Any]]) -> tuple[Any, ...]:
     return tuple(chain.from_iterable(parts))
-
-
-def _categories(source: Source, by: str) -> tuple[str, ...]:
-    # New images need not have the column, so a missing one is no error here.
-    return source.column(by) if by == LABEL or by in source.table.extra else ("",) * len(source.table)

@@ -28,3 +28,4 @@ from .runs import draw_training as draw_training
 from .saving import draw_files as draw_files
 from .saving import draw_svg as draw_svg
 from .saving import remove_files as remove_files
+from .scales import draw_scale as draw_scale

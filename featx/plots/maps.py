@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
@@ -49,6 +49,8 @@ def draw_scatter(
     wrong: Sequence[bool] | None = None,
     placed: Sequence[str] | None = None,
     directions: tuple[str, str] = ("", ""),
+    looks: Mapping[str, tuple[str, str]] | None = None,
+    missing: str = "no label",
 ) -> Axes:
     """Draw a map: one marker an image, with its class's colour and shape, legible at a column's width (8.5 cm).
 
@@ -67,12 +69,15 @@ def draw_scatter(
         placed: (n,) the kind of an image that was placed on the map afterwards, such as "test", and "" for an image
             that made the map. Placed images are hollow.
         directions: Names of the horizontal and the vertical axis, if they mean something.
+        looks: Colour and marker of each class, in the order of the legend; by default those of `class_style`, sorted.
+        missing: What the legend calls images without a class.
     """
     is_wrong = np.zeros(len(points), bool) if wrong is None else np.array(wrong, bool)
     placed = ("",) * len(points) if placed is None else placed
-    kinds = _kinds(labels, placed)
+    kinds = _kinds(labels, placed, looks)
     counts = Counter(labels)
-    names = set(sorted(counts, key=lambda name: (-counts[name], name))[:MOST_LISTED])
+    most = MOST_LISTED if looks is None else len(counts)
+    names = set(sorted(counts, key=lambda name: (-counts[name], name))[:most])
     listed = [kind for kind in kinds if kind.name in names]
     words = sorted({*placed} - {""})
     paired = bool(words) and len(set(labels)) <= MOST_PAIRED
@@ -80,9 +85,10 @@ def draw_scatter(
     if ax is None:
         rows = len(names) if paired else -(-(len(names) + len(words)) // 2)
         text = 0.15 * len(heading) + 0.11 * len(lines) + 0.15 * (rows + 1) + 0.16 * any(directions)
-        ax = new_figure(COLUMN, COLUMN * _steepness(points) + text)[1]
-    size = float(np.clip(4000 / max(len(points), 1), 2, 14))
-    artist_of = _draw_points(ax, points, kinds, is_wrong, size)
+        ax = new_figure(COLUMN, COLUMN * steepness(points) + text)[1]
+    size = point_size(len(points))
+    # What comes first in a legend is drawn above what comes later.
+    artist_of = _draw_points(ax, points, kinds if looks is None else kinds[::-1], is_wrong, size)
     last: list[Entry] = []
     if words and not paired:
         last += [(_example(ax, size), f"{word} ({sum(word == one for one in placed):,})") for word in words]
@@ -95,7 +101,7 @@ def draw_scatter(
     ax.set_title("\n".join(heading), fontsize=8)
     ax.set_xlabel(directions[0], fontsize=7)
     ax.set_ylabel(directions[1], fontsize=7)
-    _legend_below(ax, _arranged(listed, artist_of, last, paired), "\n".join(lines), below=any(directions))
+    legend_below(ax, _arranged(listed, artist_of, last, missing, paired=paired), "\n".join(lines), below=any(directions))
     return ax
 
 
@@ -115,6 +121,11 @@ def layers_of(placed: NDArray[np.bool_], wrong: NDArray[np.bool_]) -> NDArray[np
     return np.where(wrong, 2, placed.astype(np.int64))
 
 
+def point_size(n: int) -> float:
+    """Return the area of a marker in square points, for n points on a map."""
+    return float(np.clip(4000 / max(n, 1), 2, 14))
+
+
 def has_outlines(wrong: NDArray[np.bool_]) -> bool:
     """Return whether misclassified points are outlined instead of ringed.
 
@@ -128,25 +139,27 @@ def has_outlines(wrong: NDArray[np.bool_]) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class _Kind:
-    """Points of one class that made the map, or were placed on it; `number` is the class's, -1 for none."""
+    """Points of one class that made the map, or were placed on it: colour and marker, and place in the legend."""
 
     placed: str
     name: str
-    number: int
+    rank: int
+    style: tuple[str, str]
     index: NDArray[np.int64]
 
-    @property
-    def style(self) -> tuple[str, str]:
-        """The colour and the marker."""
-        return class_style(self.number) if self.name else (UNLABELLED, "o")
 
-
-def _kinds(labels: Sequence[str], placed: Sequence[str]) -> list[_Kind]:
-    """Return the kinds of points, those that made the map first, each sorted by name."""
+def _kinds(
+    labels: Sequence[str], placed: Sequence[str], looks: Mapping[str, tuple[str, str]] | None
+) -> list[_Kind]:
+    """Return the kinds of points, those that made the map first, each by name, or in the order of their looks."""
     names, words = sorted(set(labels)), sorted({"", *placed})
+    if looks is not None:
+        ranks = {name: rank for rank, name in enumerate(looks)}
+        names.sort(key=lambda name: ranks.get(name, len(ranks)))
     place = {name: number for number, name in enumerate(names)}
     word_place = {word: number for number, word in enumerate(words)}
-    unnamed = int("" in place)
+    named = [name for name in names if name]
+    styles = {name: class_style(number) for number, name in enumerate(named)} if looks is None else looks
     pairs = (word_place[word] * len(names) + place[name] for word, name in zip(placed, labels, strict=True))
     code = np.fromiter(pairs, np.int64, len(labels))
     order = np.argsort(code, kind="stable")
@@ -154,11 +167,12 @@ def _kinds(labels: Sequence[str], placed: Sequence[str]) -> list[_Kind]:
     kinds = []
     for index in parts:
         word, number = divmod(int(code[index[0]]), len(names))
-        kinds.append(_Kind(words[word], names[number], number - unnamed, index))
+        style = styles.get(names[number], (UNLABELLED, "o"))
+        kinds.append(_Kind(words[word], names[number], number, style, index))
     return kinds
 
 
-def _steepness(points: NDArray[np.floating[Any]]) -> float:
+def steepness(points: NDArray[np.floating[Any]]) -> float:
     """Return the height of a new picture in widths of a column, so that points far apart in one direction fill it."""
     finite = points[np.isfinite(points).all(axis=1)].astype(np.float64)
     width, height = np.ptp(finite / max(np.abs(finite).max(), 1e-300), axis=0) if len(finite) else (0.0, 0.0)
@@ -215,16 +229,16 @@ def _example(ax: Axes, size: float) -> Any:
 
 
 def _arranged(
-    kinds: Sequence[_Kind], artist_of: dict[_Kind, Any], last: Sequence[Entry], paired: bool
+    kinds: Sequence[_Kind], artist_of: dict[_Kind, Any], last: Sequence[Entry], missing: str, *, paired: bool
 ) -> list[Entry]:
     """Return the entries of a legend of two columns, the left one first.
 
     If they are paired, each class has a row: on the left the images that made the map, on the right those placed.
     The last entries stand below.
     """
-    names = list(dict.fromkeys(kind.name for kind in kinds))
+    names = list(dict.fromkeys(kind.name for kind in sorted(kinds, key=lambda kind: kind.rank)))
     short = dict(zip(names, short_names(spaced(names), NAME_WIDTH).values(), strict=True))
-    rows: dict[str, tuple[list[_Kind], list[_Kind]]] = {name: ([], []) for name in sorted(names)}
+    rows: dict[str, tuple[list[_Kind], list[_Kind]]] = {name: ([], []) for name in names}
     for kind in kinds:
         rows[kind.name][bool(kind.placed)].append(kind)
 
@@ -233,13 +247,13 @@ def _arranged(
 
     if not paired:
         single = [(own or placed)[0] for own, placed in rows.values()]
-        return [*(entry(kind, short[kind.name] or "no label") for kind in single), *last]
+        return [*(entry(kind, short[kind.name] or missing) for kind in single), *last]
     left: list[Entry] = []
     right: list[Entry] = []
     for name, (own, placed) in rows.items():
         before = f"{short[name]}, " if name and not own else ""
         for one, other in zip_longest(own, placed):
-            left.append(entry(one, short[name] or "no label"))
+            left.append(entry(one, short[name] or missing))
             right.append(entry(other, f"{before}{other.placed}" if other else ""))
     left, right = [*left, *last[::2]], [*right, *last[1::2]]
     return [*left, *right, *[entry(None, "")] * (len(left) - len(right))]
@@ -251,7 +265,7 @@ def _no_artist() -> Any:
     return Line2D([], [], linestyle="none")
 
 
-def _legend_below(axes: Axes, entries: Sequence[Entry], note: str, *, below: bool) -> None:
+def legend_below(axes: Axes, entries: Sequence[Entry], note: str, *, below: bool) -> None:
     """Put a note and the legend below an Axes and, if there is a name of its axis, below this."""
     from matplotlib.collections import PathCollection
     from matplotlib.transforms import ScaledTranslation
