@@ -39,8 +39,9 @@ def command(
     """Classify new images with a run's head or a saved classifier; they are preprocessed like its training images."""
     from featx.prediction import predict, read_model
 
-    options.refuse_overwriting(out, "predictions", b"path,label,p_")
-    source = options.weights_for(read_model(run).recipe.backbone.name, weights)
+    model = read_model(run)
+    options.refuse_overwriting(out, "predictions", b"path,labels,p_" if model.multilabel else b"path,label,p_")
+    source = options.weights_for(model.recipe.backbone.name, weights)
     predictions = predict(run, paths, cache=cache, weights=source, on_error=on_error, yes=yes)
     refusal = None
     try:
@@ -54,9 +55,9 @@ def command(
 
 def show(predictions: Predictions, written: Path | None) -> None:
     """Print the predictions, or the first of many that a file has, and name the file."""
-    rows = [(row.path, row.label, f"{max(row.probabilities.values()):.3f}") for row in predictions.rows]
+    header, rows = predictions.shown(predictions.rows)
     printed = rows if written is None else rows[:MOST_PRINTED]
-    console.print_table(printed, ("image", "class", "probability"))
+    console.print_table(printed, header)
     if len(printed) < len(rows):
         console.print_lines([f"… and {len(rows) - len(printed):,} more"])
     if written is not None:

@@ -69,10 +69,16 @@ def _show(result: SearchResult) -> None:
         counts = counts_text(one)
         console.print_lines([f"{one.query}: {counts}" if counts else one.query])
         rows = [
-            (str(rank), cosine_text(near.cosine), near.label or "", f"{near.path}{' (same file)' * near.same_file}")
+            (
+                str(rank),
+                cosine_text(near.cosine),
+                *([near.label or ""] if result.classes else []),
+                f"{near.path}{' (same file)' * near.same_file}",
+            )
             for rank, near in enumerate(one.neighbours, 1)
         ]
-        console.print_table(rows, ("", "cosine", "class", "image"))
+        kind = ["labels" if result.multilabel else "class"] if result.classes else []
+        console.print_table(rows, ("", "cosine", *kind, "image"))
         console.print_lines([""])
     which = "" if result.split == "all" else f" of the split {result.split}"
     lines = [f"{result.n:,} images{which} searched in the {result.layer} features, in {result.seconds:.1f} s."]

@@ -96,9 +96,11 @@ def check(session: Session, model: Model, extraction: Extraction) -> Check:
     expected = model.probabilities(extraction.view_rows(images))
     received = _received(session, images)
     differences = np.abs(received - expected).max(axis=1)
-    of_its_class = np.take_along_axis(expected, received.argmax(axis=1)[:, None], axis=1)[:, 0]
     # Written so that a probability that is not a number is wrong, too.
-    right = (differences <= TOLERANCE) & (of_its_class >= expected.max(axis=1) - TIE)
+    right = differences <= TOLERANCE
+    if not model.multilabel:
+        of_its_class = np.take_along_axis(expected, received.argmax(axis=1)[:, None], axis=1)[:, 0]
+        right &= of_its_class >= expected.max(axis=1) - TIE
     wrong = np.flatnonzero(~right)
     if wrong.size:
         first = wrong[0]

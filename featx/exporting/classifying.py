@@ -27,9 +27,11 @@ CLASSIFIER_OPSET = 3
 SIMPLE = {"relu": "Relu", "elu": "Elu", "selu": "Selu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
 
 
-def head_probabilities(graph: Graph, rows: str, head: Head) -> str:
-    """Return a head's probabilities, (n, classes); there is no dropout in them."""
+def head_probabilities(graph: Graph, rows: str, head: Head, multilabel: bool = False) -> str:
+    """Return a head's probabilities, (n, classes), of several labels each by itself; there is no dropout in them."""
     values = _layers(graph, rows, head, None)
+    if multilabel:
+        return graph.add("Sigmoid", values)
     if head.model.output_shape[1] > 1:
         return graph.add("Softmax", values, axis=1)
     second = graph.add("Sigmoid", values)

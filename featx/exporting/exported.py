@@ -85,7 +85,9 @@ def export(
     """Write preprocessing, network and head, or saved classifier, as one file that runs without featx.
 
     Its input `images` is RGB pixels in uint8, (images, height, width, 3), and its output `probabilities` is (images,
-    classes). An ONNX file takes images of any height and width and resizes them as Pillow does, to the last bit; a
+    classes), which add up to 1; of a head for several labels it is the probability of each label by itself.
+
+    An ONNX file takes images of any height and width and resizes them as Pillow does, to the last bit; a
     `.keras` file takes images that are already resized. The names of the classes, the recipe and the digests of what
     it was made of are in the ONNX file's metadata, or in `featx.json` within the `.keras` file.
 

@@ -64,7 +64,7 @@ def write_keras(path: Path, model: HeadModel, space: FeatureSpace) -> str:
         if space.spec.features.dtype == "float16":
             rows = keras.ops.cast(keras.ops.cast(rows, "float16"), "float32")
         probabilities = model.head.model(rows)
-        if model.head.model.output_shape[1] == 1:
+        if model.head.model.output_shape[1] == 1 and not model.multilabel:
             first = keras.layers.Rescaling(-1.0, 1.0, name="first")(probabilities)
             probabilities = keras.layers.Concatenate(name="both")([first, probabilities])
         whole = keras.Model(inputs, probabilities, name="featx")

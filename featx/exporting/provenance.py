@@ -31,7 +31,9 @@ def provenance(model: Model, space: FeatureSpace, pixels: str) -> dict[str, Any]
         "featx": __version__,
         "classes": list(model.classes),
         "input": pixels,
-        "output": "probabilities, (images, classes)",
+        "output": "the probability of each label by itself, (images, labels)"
+        if model.multilabel
+        else "probabilities, (images, classes)",
         "backbone": card.name if card else Path(space.spec.backbone.name).name if own else space.spec.backbone.name,
         "licence": (card.about.licence if card else "" if own else _licence(space.spec.backbone.name)) or "unknown",
         "source": card.about.source if card else "",

@@ -18,7 +18,7 @@ class Neighbour:
 
     Attributes:
         path: Its path, as the data names it.
-        label: Its class; None where it has none.
+        label: Its class, or its labels with `|` between them; None where it has none, or where none is known.
         split: `train`, `val` or `test`.
         group: Its patient or other group; None where it has none.
         cosine: The cosine similarity of its features and the query's, -1 to 1.
@@ -27,6 +27,7 @@ class Neighbour:
         digest: SHA-256 of its bytes.
         extra: The other columns of the data's manifest.
         pixels: The pixels of an image that is in memory and no file.
+        labels: Its class, or its labels one by one; empty where it has none.
     """
 
     path: str
@@ -39,6 +40,7 @@ class Neighbour:
     digest: str = field(repr=False)
     extra: Mapping[str, Any] = field(repr=False, hash=False)
     pixels: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
+    labels: tuple[str, ...] = field(default=(), repr=False)
 
     def to_json(self) -> dict[str, Any]:
         """Return `path, label, split, group, cosine, same_file`."""
@@ -52,7 +54,7 @@ class QueryResult:
 
     Attributes:
         query: The image's path as it was given.
-        label: Its class, where a manifest gives one.
+        label: Its class, or its labels with `|` between them, where a manifest gives any.
         neighbours: The nearest images, the most similar first.
         file: The image's file.
         digest: SHA-256 of its bytes.
@@ -69,9 +71,11 @@ class QueryResult:
     def label_counts(self) -> dict[str, int]:
         """Return how many neighbours each class has, the most frequent class first, then by name.
 
-        Neighbours with the same bytes as the query do not count, nor do those without a class.
+        Neighbours with the same bytes as the query do not count, nor do those without a class. One with several
+        labels counts for each of them.
         """
-        counts = Counter(near.label for near in self.neighbours if near.label is not None and not near.same_file)
+        others = [near for near in self.neighbours if not near.same_file]
+        counts = Counter(label for near in others for label in near.labels)
         return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
 
     def to_json(self) -> dict[str, Any]:

@@ -34,12 +34,14 @@ class Strips:
         remark: What readers must know.
         classes: The classes of the images that were searched, sorted, as in maps, whose colours they have.
         results: The queries.
+        multilabel: Whether an image may have several labels.
     """
 
     head: str
     remark: str
     classes: tuple[str, ...]
     results: tuple[QueryResult, ...]
+    multilabel: bool = False
 
 
 def page(title: str, strips: Strips) -> str:
@@ -101,6 +103,7 @@ def _values(strips: Strips, note: str) -> dict[str, Any]:
         "head": strips.head,
         "remark": strips.remark,
         "note": note,
+        "word": "labels" if strips.multilabel else "class",
         "queries": [
             {
                 "name": one.query,
@@ -120,7 +123,7 @@ def _cell(rank: int, near: Neighbour, uris: Mapping[str, str | None], colours: M
         "rank": rank,
         "name": near.path,
         "label": near.label,
-        "colour": colours.get(near.label or "", ""),
+        "labels": [(label, colours.get(label, "")) for label in near.labels],
         "cosine": cosine_text(near.cosine),
         "where": ", ".join(
             [

@@ -30,11 +30,12 @@ class SearchResult(Shown):
         split: The split that was searched, or `all`.
         n: Number of images that were searched.
         k: Number of neighbours that were wanted.
-        classes: The classes of the images that were searched, sorted.
+        classes: The classes or labels of the images that were searched, sorted; none if they have none.
         results: One for each query.
         failed: Images of the data, and queries, that could not be read and were left out.
         files: The files that were written.
         seconds: Wall time.
+        multilabel: Whether an image may have several of the labels.
     """
 
     name: str
@@ -47,6 +48,7 @@ class SearchResult(Shown):
     failed: tuple[Failure, ...] = ()
     files: tuple[Path, ...] = ()
     seconds: float = 0.0
+    multilabel: bool = False
 
     def headline(self) -> str:
         """Return what was searched for what, in one line."""
@@ -74,13 +76,14 @@ class SearchResult(Shown):
         """Return a table by column, with a row for each query and neighbour.
 
         Columns: `query`, `rank` (from 1), `path`, `label`, `split`, `group`, `cosine`, `same_file`, then the other
-        columns of the data's manifest, with `extra_` before a name that is there already.
+        columns of the data's manifest, with `extra_` before a name that is there already. There is no `label` where
+        no image that was searched has one; several labels have `|` between them.
         """
         rows = [
             (result.query, rank, near) for result in self.results for rank, near in enumerate(result.neighbours, 1)
         ]
         columns: dict[str, Sequence[Any]] = {"query": [row[0] for row in rows], "rank": [row[1] for row in rows]}
-        for name in ("path", "label", "split", "group", "cosine", "same_file"):
+        for name in ("path", *(["label"] if self.classes else []), "split", "group", "cosine", "same_file"):
             columns[name] = [getattr(near, name) for _, _, near in rows]
         return with_further(columns, columns_of([near.extra for _, _, near in rows]))
 
@@ -116,4 +119,6 @@ class SearchResult(Shown):
             f"{images(self.n)}, {which}{self.layer} features, compared by cosine similarity (1: same direction, "
             "0: nothing in common)."
         )
-        return Strips(head, TRAINED if self.layer == "penultimate" else "", self.classes, self.results)
+        return Strips(
+            head, TRAINED if self.layer == "penultimate" else "", self.classes, self.results, self.multilabel
+        )

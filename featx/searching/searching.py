@@ -13,6 +13,7 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.data import Item
 from featx.errors import StoreError, UnwrittenError, UsageError
 from featx.features import Choice, OnError
 from featx.progress import Progress, reports_progress
@@ -32,6 +33,9 @@ from featx.searching.result import SearchResult
 from featx.text import images as images_in_words
 
 log = logging.getLogger("featx")
+
+# Between several labels of one image.
+SEPARATOR = "|"
 
 
 @reports_progress
@@ -103,15 +107,50 @@ def search(
         split=split,
         n=len(searched.table),
         k=k,
-        classes=tuple(sorted({label for label in searched.table.labels if label is not None})),
+        classes=_classes_of(searched),
         results=tuple(
-            QueryResult(query.item.id, query.item.label, near, query.item.path, query.digest, query.item.pixels)
+            QueryResult(
+                query.item.id,
+                _label_of(query.item, extraction.dataset.classes),
+                near,
+                query.item.path,
+                query.digest,
+                query.item.pixels,
+            )
             for query, near in zip(queries, found, strict=True)
         ),
         failed=(*source.failed, *extraction.failed),
+        multilabel=source.table.targets is not None,
     )
     result = replace(result, seconds=time.perf_counter() - start)
     return _written(result, html, out)
+
+
+def _classes_of(searched: Source) -> tuple[str, ...]:
+    """Return the classes or labels of the images that are searched, sorted; none of images without labels."""
+    table = searched.table
+    if table.targets is not None:
+        return tuple(sorted(table.label_names))
+    return tuple(sorted({label for label in table.labels if label is not None}))
+
+
+def _label_of(item: Item, names: Sequence[str]) -> str | None:
+    """Return the class of an image, or its labels; None where none is known."""
+    if item.targets is None:
+        return item.label
+    return joined(_labels_of(item.targets, names))
+
+
+def _labels_of(targets: Sequence[float], names: Sequence[str]) -> tuple[str, ...] | None:
+    """Return the labels that are there; None where none is known."""
+    if np.isnan(targets).all():
+        return None
+    return tuple(name for name, target in zip(names, targets, strict=True) if target == 1)
+
+
+def joined(labels: Sequence[str] | None) -> str | None:
+    """Return several labels as one text; None for none that is known."""
+    return None if labels is None else SEPARATOR.join(labels)
 
 
 def neighbours_of(
@@ -134,9 +173,14 @@ def neighbours_of(
     numbers, cosines = nearest(table.X, rows, k + most if exclude_same else k)
 
     def neighbour(i: int, cosine: float, digest: str) -> Neighbour:
+        label = table.labels[i]
+        labels: tuple[str, ...] | None = None if label is None else (label,)
+        if table.targets is not None:
+            labels = _labels_of(table.targets[i].tolist(), table.label_names)
         return Neighbour(
             path=table.ids[i],
-            label=table.labels[i],
+            label=joined(labels),
+            labels=labels or (),
             split=table.splits[i],
             group=table.groups[i],
             cosine=cosine,

@@ -22,7 +22,7 @@ def checked(folder: Path, received: NDArray[np.float64]) -> Check:
         path = folder / f"{place}.png"
         Image.new("RGB", (2, 2), (place, 0, 0)).save(path)
         images.append(SimpleNamespace(item=SimpleNamespace(path=path, id=path.name)))
-    model: Any = SimpleNamespace(probabilities=lambda _: EXPECTED)
+    model: Any = SimpleNamespace(probabilities=lambda _: EXPECTED, multilabel=False)
     extraction: Any = SimpleNamespace(images=images, view_rows=lambda _: None)
     return check(lambda pixels: received[pixels[0, 0, 0]], model, extraction)
 
