@@ -101,8 +101,10 @@ class LabelScore(Score):
         return {**super().to_json(), "auc": self.auc, "average_precision": self.average_precision}
 
     def __str__(self) -> str:
-        areas = "" if self.auc is None else f", mean AUC {self.auc:.3f}"
-        return f"{super().__str__()}{areas}"
+        if not self.n:
+            return super().__str__()
+        area = "" if self.auc is None else f"mean AUC {self.auc:.3f}, "
+        return f"{area}all labels right for {super().__str__()}"
 
 
 def label_probabilities(logits: NDArray[np.float32]) -> Matrix:

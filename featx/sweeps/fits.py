@@ -16,7 +16,7 @@ from featx.heads import FitEngine, check_to_fit, check_usable, engine_on_cpu, ex
 from featx.networks import find_weights, load_keras
 from featx.progress import listening, nobody
 from featx.recipes import FeatureSpec, Recipe
-from featx.stats import Score
+from featx.stats import LabelScore, Score
 from featx.store import load_document, save_document
 from featx.sweeps.grid import Point
 
@@ -53,11 +53,15 @@ class FitScores:
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> FitScores:
         """Return the scores of a document that `to_json` made."""
-        train, validation, test = (
-            Score(document[name]["n"], document[name]["correct"], document[name]["loss"])
-            for name in ("train", "validation", "test")
-        )
+        train, validation, test = (_score(document[name]) for name in ("train", "validation", "test"))
         return cls(train, validation, test, document["engine"], document["seconds"], document["refused"])
+
+
+def _score(document: dict[str, Any]) -> Score:
+    plain = document["n"], document["correct"], document["loss"]
+    if "auc" not in document:
+        return Score(*plain)
+    return LabelScore(*plain, document["auc"], document["average_precision"])
 
 
 @dataclass
@@ -120,7 +124,8 @@ class Fits:
             if not self._extractions:
                 warn_of_two_labels(extraction.images)
             groups = sorted([image.digest, image.item.group or ""] for image in extraction.images)
-            self._extractions[key] = extraction, digest_of([data_digest(extraction.images, extraction.dataset.classes), groups])
+            images = data_digest(extraction.images, extraction.dataset.classes)
+            self._extractions[key] = extraction, digest_of([images, groups])
         return self._extractions[key]
 
     def done(self, point: Point) -> FitScores | None:

@@ -60,9 +60,10 @@ def affordable(fits: Fits, points: Sequence[Point], jobs: int) -> int:
     if gpu_is_there():
         log.warning("One fit at a time instead of %d, because all would share one GPU's memory.", jobs)
         return 1
-    classes = len(fits.dataset.classes)
+    classes, several = len(fits.dataset.classes), fits.dataset.multilabel
     largest = max(
-        fit_bytes(point.recipe, fits.extraction(point.recipe).dim, classes, fits.engine) for point in points
+        fit_bytes(point.recipe, fits.extraction(point.recipe).dim, classes, fits.engine, multilabel=several)
+        for point in points
     )
     allowed = max(1, available_memory() // largest)
     if allowed < jobs:

@@ -11,6 +11,7 @@ from featx.files import write_csv, write_json, write_text
 from featx.plots import draw_files, draw_sweep, remove_files
 from featx.recipes import Recipe, dump_recipe
 from featx.runs import RECIPE
+from featx.stats import LabelScore
 from featx.sweeps.grid import as_text, column_names
 from featx.sweeps.result import Sweep
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 SWEEP = "sweep.json"
 PARTS = ("test", "validation", "train")
 SCORES = ("n", "correct", "accuracy", "loss")
+AREAS = ("auc", "average_precision")  # of data with several labels
 SPREAD = ("n", "mean", "sd", "low", "high", "interval_low", "interval_high", "loss")
 
 
@@ -53,16 +55,19 @@ def _draw(result: Sweep, names: Sequence[str]) -> Axes:
 
 
 def _write_rows(result: Sweep, names: Sequence[str]) -> Path:
+    several = any(isinstance(scores.train, LabelScore) for scores in result.scores)
+    columns = (*SCORES, *AREAS) if several else SCORES
     rows = [
         [
             *map(as_text, point.values.values()),
             point.seed,
-            *(getattr(getattr(scores, part), name) for part in PARTS for name in SCORES),
+            # A fit that was refused has no areas.
+            *(getattr(getattr(scores, part), name, None) for part in PARTS for name in columns),
             *(scores.engine, round(scores.seconds, 3), scores.refused),
         ]
         for point, scores in zip(result.points, result.scores, strict=True)
     ]
-    parts = [f"{part}_{name}" for part in PARTS for name in SCORES]
+    parts = [f"{part}_{name}" for part in PARTS for name in columns]
     return write_csv(result.out / "sweep.csv", [*names, "seed", *parts, "engine", "seconds", "refused"], rows)
 
 

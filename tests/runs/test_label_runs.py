@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pipeline_data import files_of, read_table, small_data, small_recipe
+from label_data import NAMES, THERE, write_columns
+from pipeline_data import read_table, small_data, small_recipe
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
 from featx.cli import fit_head as fit_head_command
@@ -19,29 +20,6 @@ from featx.errors import RunError, UntrustedError
 from featx.recipes import load_recipe
 from featx.runs import FitResult, HeadModel, extract_new, fit_head, read_run, read_source
 from featx.stats import LabelScore
-
-NAMES = ("covid", "normal", "opacity")
-THERE = {
-    "covid": {"covid", "opacity"},
-    "normal": {"normal"},
-    "pneumonia_bac": {"opacity"},
-    "pneumonia_vir": {"opacity"},
-}
-
-
-def write_columns(data: Path, names: tuple[str, ...] = NAMES) -> Path:
-    """Write a manifest with a column for each label; of every fifth image it is not known whether it is covid."""
-    path = data / "labels.csv"
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["path", "split", *(f"label:{name}" for name in names)])
-        for number, image in enumerate(files_of(data / "train") + files_of(data / "test")):
-            split, label, _ = image.relative_to(data).parts
-            cells = [str(int(name in THERE[label])) for name in names]
-            if number % 5 == 0:
-                cells[0] = ""
-            writer.writerow([image.relative_to(data), split, *cells])
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +146,8 @@ def test_both_engines_fit_one_label(tiny_model: Path, tmp_path: Path) -> None:
         for engine in ("fused", "keras")
     ]
     assert [result.engine for result in results] == ["fused", "keras"]
-    np.testing.assert_allclose(*([epoch.loss for epoch in result.history] for result in results), rtol=1e-4)
+    fused, keras = ([epoch.loss for epoch in result.history] for result in results)
+    np.testing.assert_allclose(fused, keras, rtol=1e-4)
     for result in results:
         run = read_run(result.run)
         assert run.classes == ("opacity",)
