@@ -1,9 +1,10 @@
+from .checks import check_for_fit as check_for_fit
+from .checks import check_labelled as check_labelled
 from .choice import DataChoice as DataChoice
 from .choice import HeldOutTest as HeldOutTest
 from .dataset import SPLITS as SPLITS
 from .dataset import Dataset as Dataset
 from .dataset import Item as Item
-from .dataset import check_for_fit as check_for_fit
 from .dataset import first_few as first_few
 from .dataset import group_ids as group_ids
 from .dataset import targets_of as targets_of

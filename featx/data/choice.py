@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, cast
 
 from featx.arguments import SEEDS
 from featx.errors import UsageError
 
 COLUMN_ENDING = "_column"
+NONE = "none"  # chosen instead of a column: there is none, whatever columns there are
+MARK = "label:"  # before the name of a label, in the name of its column
 
 
 class DataChoice(TypedDict, total=False):
@@ -23,7 +25,8 @@ class DataChoice(TypedDict, total=False):
             only one with a name like `patient_id` that has more groups than classes. `none`: there are no groups.
         split_column: The column that has the splits; `split` if not given, or the only one with a name like `set` and
             nothing but the names of splits. `none`: there is no split.
-        image_column: The column of a Parquet file that has the bytes of the images; the only such column if not given.
+        image_column: The column of a Parquet file that has the bytes of the images; the only such column if not
+            given.
         label_columns: Columns of 0, 1 and empty cells that each say whether a label is there; those named
             `label:NAME` if not given.
         label_separator: What separates labels in a cell of the label column that names several, `|` if not given.
@@ -97,7 +100,69 @@ def held_out_test(choice: DataChoice) -> HeldOutTest | None:
 
 
 def chosen_columns(choice: DataChoice) -> dict[str, str]:
-    """Return the columns that are chosen by name: `path`, `label`, `group` or `split`, and the column's own name."""
+    """Return the columns that are chosen by name: what each means, and the column's own name.
+
+    What a column means is `path`, `label`, `group`, `split`, or `label:NAME` for one of several labels. No column has
+    labels, `none`, if none are to be used.
+
+    Raises:
+        UsageError: Labels are chosen in two ways.
+    """
     chosen: Mapping[str, Any] = choice
     names = {name: chosen.get(name + COLUMN_ENDING) for name in ("path", "label", "group", "split")}
-    return {name: column for name, column in names.items() if column is not None}
+    columns = {name: column for name, column in names.items() if column is not None}
+    several = _names_of(choice.get("label_columns"))
+    if "label" in columns and several:
+        raise UsageError("Expected one of --label-column and --label-columns, received both; leave one of them out.")
+    if labels_of(choice) == "none":
+        if "label" in columns or several:
+            raise UsageError("Expected no column of labels with --labels none; leave one of the two out.")
+        columns["label"] = NONE
+    return columns | {f"{MARK}{name}": name for name in several}
+
+
+def labels_of(choice: DataChoice) -> Literal["auto", "folder", "none"]:
+    """Return where labels come from, see `DataChoice`; `auto` also for those of a list or array.
+
+    Raises:
+        UsageError: There is no such way.
+    """
+    labels = choice.get("labels")
+    if not isinstance(labels, str):
+        return "auto"
+    if labels not in ("auto", "folder", "none"):
+        raise UsageError(
+            f"Expected --labels to be auto, folder or none, or labels and images as lists or arrays in the same "
+            f"order, received the text {labels[:80]!r}."
+        )
+    return cast(Literal["auto", "folder", "none"], labels)
+
+
+def labels_of_images(choice: DataChoice) -> Any:
+    """Return the labels that are given with a list or array of images, in its order; None if there are none."""
+    labels = choice.get("labels")
+    return None if isinstance(labels, str) else labels
+
+
+def separator_of(choice: DataChoice) -> str | None:
+    """Return the chosen text between the labels of a cell; None if it is not chosen.
+
+    Raises:
+        UsageError: It is empty.
+    """
+    separator = choice.get("label_separator")
+    if separator == "":
+        raise UsageError("Expected a text between labels for --label-separator, such as ';', received an empty one.")
+    return separator
+
+
+def _names_of(columns: Sequence[str] | str | None) -> list[str]:
+    """The names of columns that a list or a text with commas has."""
+    names = columns.split(",") if isinstance(columns, str) else list(columns or ())
+    names = [name.strip() for name in names]
+    if columns is not None and (not names or not all(names) or len(set(names)) < len(names)):
+        raise UsageError(
+            f"Expected names of columns for --label-columns, each once and separated by commas, received "
+            f"{str(columns)[:80]!r}."
+        )
+    return names

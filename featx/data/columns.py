@@ -10,7 +10,9 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from featx.data.choice import MARK, NONE
 from featx.data.dataset import first_few, in_sentence
+from featx.data.multilabel import label_of_column
 from featx.data.splits import split_of_cell
 from featx.errors import DataError, UsageError
 
@@ -41,7 +43,6 @@ OTHER_NAMES: dict[str, tuple[tuple[str, ...], ...]] = {
         ),
     ),
 }
-NONE = "none"  # chosen as group or split: there is none, whatever columns there are
 HIDDEN = " (not used)"  # after the name of a column of which another has the meaning
 # Names, without spaces and underscores, of columns that may say the split or the group.
 _SPLIT_LIKE = {
@@ -72,15 +73,17 @@ def checked_names(
     `OTHER_NAMES`, which a notice says. One that is not used although it has the name ends in `HIDDEN`.
 
     Raises:
-        DataError: There is no column `path`, a column is there twice, or there are more than `MAX_COLUMNS`.
+        DataError: There is no column `path`, a column is there twice, there are more than `MAX_COLUMNS`, or labels
+            are there in two ways (if `labelled`; else those in columns of their own are used).
     """
     check_number(manifest, len(names))
     names = [name.strip().strip("\ufeff\u200b").strip() for name in names]
     chosen = chosen or {}
-    names = _recognised(manifest, _renamed(manifest, _with_chosen(manifest, names, chosen), chosen))
+    names = _renamed(manifest, _with_chosen(manifest, names, chosen), chosen)
+    names = _recognised(manifest, _with_one_kind_of_labels(manifest, names, labelled, chosen), chosen)
     columns = [name for name in names if name]
     if "path" not in columns:
-        raise _missing(manifest, columns, labelled)
+        raise _missing(manifest, columns)
     if len(set(columns)) < len(columns):
         raise DataError(
             f"Expected each column of {manifest} once, found {_some(columns)}; rename those that are there twice."
@@ -92,28 +95,63 @@ def _with_chosen(manifest: Path, names: Sequence[str], chosen: Mapping[str, str]
     """Return the names of columns; a chosen one has the name of its meaning, and a former one of that name not."""
     new: dict[str, str] = {}
     for meaning, name in chosen.items():
+        option = "--label-columns" if label_of_column(meaning) else f"--{meaning}-column"
         if name in new:
             raise UsageError(
                 f"Expected different columns for {new[name]} and {meaning}, received {name} for both; choose another "
-                f"--{meaning}-column."
+                f"{option}."
             )
         if name in names:
             new[name] = meaning
-        elif not (name == NONE and meaning in ("group", "split")):
+        elif not (name == NONE and meaning in ("group", "split")) and not _is_without_labels(chosen):
             hints = [each for each in names if _plain(each) == _plain(name)]
             hints += [each for each in names if _plain(name) and _plain(name) in _plain(each)]
             hints += difflib.get_close_matches(name, [each for each in names if each], n=1, cutoff=0.6)
-            hint = f"did you mean {hints[0]}?" if hints else f"choose another --{meaning}-column."
+            hint = f"did you mean {hints[0]}?" if hints else f"choose another {option}."
             raise DataError(f"Expected the column {name} in {manifest}, found {_some(names)}; {hint}")
     hidden = {meaning: f"{meaning}{HIDDEN}" for meaning in chosen}
     return [new.get(name, hidden.get(name, name)) for name in names]
 
 
-def _recognised(manifest: Path, names: Sequence[str]) -> list[str]:
+def _with_one_kind_of_labels(
+    manifest: Path, names: Sequence[str], labelled: bool, chosen: Mapping[str, str]
+) -> list[str]:
+    """Return the names of columns; those of labels that are not used end in `HIDDEN`, so that one kind is left.
+
+    Columns for one label each all begin in the same way.
+    """
+    several = {name: label for name in names if (label := label_of_column(name)) is not None}
+    wanted = [meaning for meaning in chosen if meaning in several]
+    unused: set[str] = set()
+    if "label" in chosen:
+        unused = set(several)
+    elif wanted:
+        unused = {"label", *several} - set(wanted)
+    elif several and "label" in names and labelled:
+        raise DataError(
+            f"Expected labels of {manifest} in a column label or in columns {MARK}NAME, found both; choose with "
+            f"--label-column label, or name the others with --label-columns."
+        )
+    elif several:
+        unused = {"label"}
+    if nameless := [name for name, label in several.items() if not label and name not in unused]:
+        raise DataError(f"Expected the name of a label after {nameless[0]!r} in {manifest}; name the column.")
+    used = {name: f"{MARK}{label}" for name, label in several.items()}
+    return [f"{name}{HIDDEN}" if name in unused else used.get(name, name) for name in names]
+
+
+def _is_without_labels(chosen: Mapping[str, str]) -> bool:
+    """Tell whether no labels are to be used."""
+    return chosen.get("label") == NONE
+
+
+def _recognised(manifest: Path, names: Sequence[str], chosen: Mapping[str, str]) -> list[str]:
     """Return the names of columns; the only one that is named like paths or labels has the name of that."""
     new: dict[str, str] = {}
     for meaning in OTHER_NAMES:
-        likely = [] if meaning in names else _likely(meaning, names)
+        has_labels = _is_without_labels(chosen) or any(map(label_of_column, names))
+        is_there = meaning in names or (meaning == "label" and has_labels)
+        likely = [] if is_there else _likely(meaning, names)
         if len(likely) == 1:
             new[likely[0]] = meaning
             what = {"path": "the paths of the images", "label": "the classes"}[meaning]
@@ -139,42 +177,36 @@ def check_number(manifest: Path, columns: int) -> None:
         )
 
 
-def check_labels(manifest: Path, table: pa.Table) -> None:
-    """Check that a table has a column with labels.
-
-    Raises:
-        DataError: It has none, or one column for each class instead.
-    """
-    if "label" in table.column_names:
+def notice_no_labels(manifest: Path, table: pa.Table, chosen: Mapping[str, str]) -> None:
+    """Give notice of columns that may have the labels of a table of which none has the name of labels."""
+    if "label" in table.column_names or any(map(label_of_column, table.column_names)) or _is_without_labels(chosen):
         return
-    marks = _one_hot(table)
-    if marks:
-        raise DataError(
-            f"Expected a column label with the name of the class in {manifest}, found one column of 0 and 1 for "
-            f"each class ({first_few(marks)}); add it, for example with table['label'] = "
-            "table[classes].idxmax(axis=1) in pandas, where classes is the list of these columns."
+    if marks := _one_hot(table):
+        log.warning(
+            "The table %s has no column label, but columns of 0 and 1 (%s); name them with --label-columns if each "
+            "is for one label.",
+            manifest.name,
+            first_few(marks),
         )
-    raise _missing(manifest, table.column_names, True)
+    elif like := _lookalikes("label", table.column_names):
+        log.warning(
+            "The table %s has no column label; choose %s with --label-column if it has the classes.",
+            manifest.name,
+            " or ".join(like),
+        )
 
 
-def _missing(manifest: Path, columns: Sequence[str], labelled: bool) -> DataError:
-    required = ["path", "label"] if labelled else ["path"]
-    missing = [name for name in required if name not in columns]
-    hints = [
-        f"did you mean {' or '.join(like)} for {name}? Choose with --{name}-column."
-        for name in missing
-        if (like := _lookalikes(name, columns))
-    ]
-    advice = f"add or rename {' and '.join(missing)}, or choose with --{missing[0]}-column."
-    return DataError(
-        f"Expected column{'s' * labelled} {' and '.join(required)} in {manifest}, found "
-        f"{_some(columns)}; {' '.join(hints) or advice}"
-    )
+def _missing(manifest: Path, columns: Sequence[str]) -> DataError:
+    """The error for a table without a column of paths."""
+    like = _lookalikes("path", columns)
+    advice = f"did you mean {' or '.join(like)} for path? Choose" if like else "add or rename path, or choose"
+    return DataError(f"Expected a column path in {manifest}, found {_some(columns)}; {advice} with --path-column.")
 
 
 def known_columns(names: Sequence[str]) -> int:
-    """Return how many of `TEXT_COLUMNS` are among names as they are written in a header."""
-    return len({_plain(name) for name in names}.intersection(TEXT_COLUMNS))
+    """Return how many of `TEXT_COLUMNS`, and of columns for labels, are among names as written in a header."""
+    marks = sum(label_of_column(name.strip()) is not None for name in names)
+    return marks + len({_plain(name) for name in names}.intersection(TEXT_COLUMNS))
 
 
 def with_split_and_group(manifest: Path, table: pa.Table, chosen: Mapping[str, str]) -> pa.Table:
@@ -207,7 +239,7 @@ def _split_columns(table: pa.Table) -> list[str]:
 
 def _group_columns(table: pa.Table) -> list[str]:
     """Return the columns with a name such as `patient_id` that divide the images into more groups than classes."""
-    least = 1 + max(2, _number_of_values(table, "label"))
+    least = 1 + max(2, _number_of_values(table, "label") if "label" in table.column_names else 0)
     named = [name for name in _repeating_groups(table) if _plain(name) not in ("case", "cases")]
     return [name for name in named if _number_of_values(table, name) >= least]
 

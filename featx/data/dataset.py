@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.data.choice import HeldOutTest
-from featx.errors import DataError, UsageError
 from featx.frames import Shown
 from featx.text import count, images
 
@@ -62,7 +61,7 @@ class Dataset(Shown):
         items: All images. Those of a folder or manifest are sorted by split (train, val, test) and id. Those of a
             data frame, a list or an array, and those that `read_paths` lists, are in the order in which they were
             given.
-        classes: All labels, sorted; none if no image has a label.
+        classes: All labels, sorted, whether an image has one of them or several; none if no image has a label.
         test: Which share of the training images is set aside for testing once their contents are read.
     """
 
@@ -92,14 +91,23 @@ class Dataset(Shown):
 
     def headline(self) -> str:
         """Return `306 images of xrays, 4 classes, a share of 0.2 for testing`."""
-        classes = len(self.classes)
         aside = f", a share of {self.test.share:g} for testing" if self.test else ""
         where = "in memory" if self._in_memory else f"of {self.root.name}"
-        return f"{images(len(self.items))} {where}, {classes} class{'es' * (classes != 1)}{aside}"
+        return f"{images(len(self.items))} {where}, {self.labels_in_words}{aside}"
+
+    @property
+    def labels_in_words(self) -> str:
+        """Return `4 classes`, `14 labels, several of an image`, or `without labels`."""
+        n = len(self.classes)
+        if self.multilabel:
+            return f"{n} label{'s' * (n != 1)}, several of an image"
+        return f"{n} class{'es' * (n != 1)}" if n else "without labels"
 
     def overview(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
-        """Return the number of images by class and split."""
+        """Return the number of images by class and split; of data without labels, by split."""
         counts = self.counts()
+        if not self.classes:
+            return ("", *counts), [["images", *(count(len(self.split(split))) for split in counts)]]
         rows = [
             [label, *(count(by_label[label]) for by_label in counts.values())] for label in self.classes[:ROWS_SHOWN]
         ]
@@ -110,59 +118,25 @@ class Dataset(Shown):
         return tuple(item for item in self.items if item.split == name)
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Return the number of images by split and class, for each split that has images."""
+        """Return the number of images by split and class, for each split that has images.
+
+        An image with several labels counts for each of them.
+        """
         there = {item.split for item in self.items}
         counts = {split: dict.fromkeys(self.classes, 0) for split in SPLITS if split in there}
         for item in self.items:
             if item.label is not None:
                 counts[item.split][item.label] += 1
+            for label, target in zip(self.classes, item.targets or (), strict=False):
+                counts[item.split][label] += target == 1
         return counts
 
 
-def check_for_fit(dataset: Dataset, validation: float) -> None:
-    """Check that a head can be trained and validated on a dataset.
-
-    Args:
-        dataset: The labelled images.
-        validation: The share of each class's training images for validation, in [0, 1): `round(n * validation)` of
-            n images. Not used if the dataset has a split "val".
-
-    Raises:
-        UsageError: The share is not in [0, 1).
-        DataError: An image has no label, fewer than two classes have training images, a class of another split has
-            none, or a class has too few images for both training and validation.
-    """
-    if not 0 <= validation < 1:
-        raise UsageError(f"Expected a validation share of at least 0 and below 1, received {validation}.")
-    unlabelled = [item.id for item in dataset.items if item.label is None]
-    if unlabelled:
-        raise DataError(
-            f"Expected the class of each image to train a head, found {count(len(unlabelled))} of "
-            f"{images(len(dataset.items))} without one ({first_few(unlabelled)}); give their labels, or leave these "
-            "images out."
-        )
-    counts = dataset.counts()
-    train = {label: n for label, n in counts.get("train", {}).items() if n}
-    if len(train) < 2:
-        raise DataError(
-            f"Expected training images of at least two classes in {dataset.place}, found "
-            f"{first_few(list(train)) or 'none'}; add a folder or label for each class."
-        )
-    for split in ("val", "test"):
-        unknown = [label for label, n in counts.get(split, {}).items() if n and label not in train]
-        if unknown:
-            raise DataError(
-                f"Expected in split {split} of {dataset.place} only classes that have training images, found "
-                f"{first_few(unknown)}; add training images of these classes or remove their images."
-            )
-    if "val" in counts or validation == 0:
-        return
-    few = [f"{label} ({n})" for label, n in train.items() if not 1 <= round(n * validation) < n]
-    if few:
-        raise DataError(
-            f"Expected images of each class for both training and validation, but a validation share of {validation} "
-            f"leaves too few of {first_few(few)}; add images or choose another share."
-        )
+def is_unlabelled(item: Item) -> bool:
+    """Tell whether an image has no label; of several, whether none of them is known to be there or not."""
+    if item.targets is None:
+        return item.label is None
+    return all(target != target for target in item.targets)
 
 
 def targets_of(items: Sequence[Item], classes: Sequence[str]) -> NDArray[np.float32]:

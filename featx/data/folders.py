@@ -9,13 +9,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
+from featx.archives import has_member, member_names
 from featx.data.dataset import Item, first_few, readable
 from featx.data.kinds import ENDINGS_TEXT, is_image
 from featx.data.layouts import DEEPEST, check_class_folders, splits_of_folders
 from featx.data.leftovers import is_own, is_system_folder
+from featx.data.multilabel import aligned
 from featx.data.scanning import Entry, identity, reading, scan
-from featx.data.splits import split_beside_train
+from featx.data.splits import split_beside_train, split_of_folder
 from featx.data.tables import is_manifest
 from featx.errors import DataError
 
@@ -32,6 +35,8 @@ class Listing:
     empty: list[str] = field(default_factory=list)  # class folders without an image
     skipped: dict[str, None] = field(default_factory=dict)  # folders of the system
     own: dict[str, None] = field(default_factory=dict)  # folders that featx wrote
+    label_names: tuple[str, ...] = ()  # what the targets of items with several labels are in the order of
+    unlabelled_because: str = ""  # why the folders of data are not classes, for the line about it
 
     def add(self, files: Iterable[tuple[str, str]], label: str | None, split: str) -> bool:
         """Add files, given as pairs of path and id, and tell whether an image was among them."""
@@ -42,6 +47,16 @@ class Listing:
             else:
                 self.others.append(name)
         return len(self.items) > before
+
+    def extend(self, items: Sequence[Item], label_names: Sequence[str] = ()) -> None:
+        """Add items; those with several labels have targets in the order of `label_names`, which are sorted."""
+        names = tuple(label_names)
+        if names and names != self.label_names:
+            union = tuple(sorted({*self.label_names, *names}))
+            self.items = aligned(self.items, self.label_names, union)
+            items = aligned(items, names, union)
+            self.label_names = union
+        self.items += items
 
     def add_outside_classes(self, files: Iterable[Entry], prefix: str) -> None:
         """Add the names of files in a folder that should have only class folders."""
@@ -72,11 +87,21 @@ class Listing:
             yield from ((entry.path, prefix + readable(entry.name)) for entry in files)
 
 
-def search_labelled(root: Path, listing: Listing) -> None:
-    """Find the images of a folder that has split folders or, if not, class folders."""
+def search_labelled(root: Path, listing: Listing, labels: Literal["auto", "folder", "none"] = "auto") -> None:
+    """Find the images of a folder that has split folders or, if not, class folders or images without labels.
+
+    With `auto`, folders are classes unless more images are beside them than in them: in the folder itself, or in that
+    for training. With `folder` they always are, and with `none` never.
+    """
     folders, files = listing.children(str(root), "", top=True)
     names = [folder.name for folder in folders]
+    if labels == "none":
+        _search_all(root, names, {} if not _has_train(names) else splits_of_folders(root, names), listing)
+        return
     splits = splits_of_folders(root, names)
+    if labels == "auto" and _is_without_classes(root, names, splits, listing):
+        _search_all(root, names, splits, listing)
+        return
     if splits:
         _search_splits(root, names, splits, listing)
         listing.add_outside_classes(files, "")
@@ -87,18 +112,65 @@ def search_labelled(root: Path, listing: Listing) -> None:
         raise DataError(f"Expected images for training in {root}, found {_none_but(listing.others)}")
 
 
-def search_unlabelled(folder: Path, listing: Listing) -> None:
-    """Find the images at any depth of a folder, for split "test"; their ids begin with the folder as given."""
+def _has_train(names: Iterable[str]) -> bool:
+    return any(split_of_folder(name) == "train" for name in names)
+
+
+def _is_without_classes(root: Path, names: Sequence[str], splits: Mapping[str, str], listing: Listing) -> bool:
+    """Tell whether most images are in a folder itself, or in that for training, and not in folders of it."""
+    train = next((name for name, split in splits.items() if split == "train"), None)
+    folder = Listing()
+    folders, files = folder.children(str(root / train if train else root), "", top=True)
+    beside = len(_images(files))
+    if not beside or is_own({entry.name for entry in files}):
+        return False
+    others = [name for name in names if splits and name not in splits]
+    if any(_images(scan(str(root / name))[1]) for name in others):
+        return False  # a class may be called train, and masks may be beside it
+    within = 0
+    for entry in folders:
+        for path, name in folder.files(entry.path, ""):
+            within += is_image(name, path)
+            if within >= beside:
+                return False
+    listing.unlabelled_because = "more images are beside its folders than in them" if within else ""
+    return True
+
+
+def _search_all(root: Path, names: Sequence[str], splits: Mapping[str, str], listing: Listing) -> None:
+    """Find the images at any depth of a folder and of its folders for splits, without labels."""
+    if not splits:
+        listing.add(listing.files(str(root), "", top=True), None, "train")
+    elif ignored := [readable(name) for name in names if name not in splits]:
+        log.info("Folders beside train/ were ignored (%d): %s", len(ignored), first_few(ignored))
+    for name, split in splits.items():
+        if not listing.add(listing.files(str(root / name), f"{readable(name)}/"), None, split):
+            log.warning("The folder %s/ holds no image and was left out", readable(name))
+    if splits:
+        listing.add_outside_classes(listing.children(str(root), "", top=True)[1], "")
+    if not listing.items:
+        raise DataError(f"Expected images in {root}, found {_none_but(listing.others)}")
+
+
+def search_unlabelled(folder: Path, listing: Listing, split: str = "test") -> None:
+    """Find the images at any depth of a folder, for one split; their ids begin with the folder as given."""
     prefix = "" if folder == Path() else f"{readable(folder.as_posix()).rstrip('/')}/"
     files = sorted(listing.files(str(folder.absolute()), prefix, top=True), key=lambda file: file[1])
-    if not listing.add(files, None, "test"):
+    if not listing.add(files, None, split):
         raise DataError(f"Expected images in the folder {folder}, found {_none_but(listing.others)}")
 
 
 def is_folder(path: Path) -> bool:
     """Tell whether a path is a folder; raises DataError if there is nothing, or it may not be read."""
     with reading(path):
-        return stat.S_ISDIR(path.stat().st_mode)
+        try:
+            return stat.S_ISDIR(path.stat().st_mode)
+        except NotADirectoryError:
+            if has_member(path):
+                return False
+            if member_names(path) is None:
+                raise
+            return True  # a folder in an archive
 
 
 def _none_but(others: Sequence[str]) -> str:
@@ -130,7 +202,7 @@ def _search_splits(root: Path, names: Sequence[str], splits: Mapping[str, str], 
         elif images := _images(files):
             log.warning(
                 "Images in %s were left out (%d), because they are in no class folder; move them into %s<class>/ "
-                "folders to score them, or give them to featx predict.",
+                "folders to score them, give them to featx predict, or use all without labels (--labels none).",
                 prefix,
                 len(images),
                 prefix,
@@ -160,7 +232,7 @@ def _no_classes(folder: str, files: Sequence[Entry], split: str) -> DataError:
         )
     expected, images = f"Expected a folder for each class in {folder}, found", _images(files)
     if not images:
-        return DataError(f"{expected} none; put the images into <class>/ folders or list them in a manifest.")
+        return DataError(f"{expected} none, and no images; give a folder with images, or list them in a manifest.")
     tables: list[str] = []
     with suppress(OSError):  # the folder above may not be readable
         places = (Path(folder), Path(folder).parent)
@@ -168,8 +240,8 @@ def _no_classes(folder: str, files: Sequence[Entry], split: str) -> DataError:
     table = f" (such as {first_few(tables)}, with columns path and label)" if tables else ""
     other = f"; if {split} is a class here, rename its folder" if split else ""
     return DataError(
-        f"{expected} {len(images)} image{'s' * (len(images) != 1)} without one; move them into <class>/ folders or "
-        f"list them in a manifest{table}{other}."
+        f"{expected} {len(images)} image{'s' * (len(images) != 1)} without one; move them into <class>/ folders, "
+        f"list them in a manifest{table}, or use them without labels (--labels none){other}."
     )
 
 

@@ -2,12 +2,119 @@
 
 from __future__ import annotations
 
+import logging
+import re
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import PurePosixPath
 
 from featx.data.choice import DataChoice
-from featx.data.dataset import Item
+from featx.data.dataset import SPLITS, Item, in_sentence
+from featx.errors import DataError, UsageError
+from featx.text import count, images
+
+log = logging.getLogger("featx")
+
+PARENT = "parent"
 
 
 def with_groups(items: Sequence[Item], choice: DataChoice) -> list[Item]:
-    """Return items with the groups that `group_from` finds in their ids, kept in one split if that is chosen."""
-    return list(items)
+    """Return items with the groups that `group_from` finds in their ids, kept in one split if that is chosen.
+
+    Raises:
+        UsageError: The regular expression is not valid or has no group, or groups are chosen in two ways.
+        DataError: No name has a group.
+    """
+    rule, keep = choice.get("group_from"), choice.get("keep_group_in")
+    items = list(items)
+    if rule is not None:
+        _refuse_two_ways(choice)
+        items = _grouped(items, rule)
+    return items if keep is None else _kept(items, keep)
+
+
+def _refuse_two_ways(choice: DataChoice) -> None:
+    if choice.get("group_column") not in (None, "none") or choice.get("groups") is not None:
+        other = "groups" if choice.get("groups") is not None else "--group-column"
+        raise UsageError(f"Expected groups from names or from {other}, received both; leave --group-from or it out.")
+
+
+def _grouped(items: Sequence[Item], rule: str) -> list[Item]:
+    """The items with the groups that their ids have; those without one have no group."""
+    pattern = None if rule == PARENT else _pattern(rule)
+    groups = [_parent(item.id) if pattern is None else _found(pattern, item.id) for item in items]
+    there = Counter(group for group in groups if group is not None)
+    if items and not there:
+        what = "a folder around each image" if pattern is None else f"a part of the names like {rule[:80]!r}"
+        raise DataError(
+            f"Expected {what} for --group-from, found none in {count(len(items))} names such as "
+            f"{in_sentence(items[0].id)}; correct the regular expression, or leave --group-from out."
+        )
+    if (
+        pattern is None
+        and len(there) > 1
+        and all(group == item.label for group, item in zip(groups, items, strict=True))
+    ):
+        raise DataError(
+            f"Expected folders of patients for --group-from parent, found those of the classes, such as that of "
+            f"{in_sentence(items[0].id)}; give a regular expression that finds the patient in the images' names."
+        )
+    if there:
+        largest, most = min(there.items(), key=lambda pair: (-pair[1], pair[0]))
+        alone = len(items) - there.total()
+        log.info(
+            "Groups from the names of images: %s of %s, the largest, %s, of %s%s.",
+            f"{count(len(there))} group{'s' * (len(there) != 1)}",
+            images(there.total()),
+            in_sentence(largest),
+            images(most),
+            f"; {images(alone)} without a group" if alone else "",
+        )
+    return [replace(item, group=group) for item, group in zip(items, groups, strict=True)]
+
+
+def _pattern(rule: str) -> re.Pattern[str]:
+    try:
+        pattern = re.compile(rule)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise UsageError(
+            f"Expected a regular expression for --group-from, or parent, received {rule[:80]!r} ({error}); correct "
+            "it."
+        ) from error
+    if not pattern.groups:
+        raise UsageError(
+            f"Expected parentheses around what is the group in the regular expression for --group-from, as in "
+            f"'(patient[0-9]+)', received {rule[:80]!r}; add them."
+        )
+    return pattern
+
+
+def _parent(name: str) -> str | None:
+    return PurePosixPath(name).parent.name or None
+
+
+def _found(pattern: re.Pattern[str], name: str) -> str | None:
+    match = pattern.search(name)
+    if match is None:
+        return None
+    return match["group" if "group" in pattern.groupindex else 1] or None
+
+
+def _kept(items: Sequence[Item], keep: str) -> list[Item]:
+    """The items without those in other splits of groups that are in the split that keeps them."""
+    if keep not in SPLITS:
+        raise UsageError(f"Expected --keep-group-in train, val or test, received {str(keep)[:80]!r}.")
+    here = {item.group for item in items if item.split == keep and item.group is not None}
+    out = [item for item in items if item.split != keep and item.group in here]
+    if not out:
+        return list(items)
+    by_split = Counter(item.split for item in out)
+    log.warning(
+        "Left out of other splits, because their group is in %s: %s of %s (%s).",
+        keep,
+        images(len(out)),
+        f"{count(groups := len({item.group for item in out}))} group{'s' * (groups != 1)}",
+        ", ".join(f"{split} {count(by_split[split])}" for split in SPLITS if by_split[split]),
+    )
+    return [item for item in items if item.split == keep or item.group not in here]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featx.data.columns import HIDDEN, TEXT_COLUMNS, check_labels, with_split_and_group
+from featx.data.columns import HIDDEN, TEXT_COLUMNS, notice_no_labels, with_split_and_group
+from featx.data.multilabel import Targets, label_of_column, targets_of_cells, targets_of_columns
 from featx.data.splits import is_unclear_split, split_of_cell
 from featx.data.tables import FRAME, PARQUET_ENDINGS, read_table, table_of_frame, text_of_cell
 from featx.errors import DataError, reason_of
@@ -32,48 +33,76 @@ class Row:
     split: str | None  # "train", "val" or "test"
     group: str | None
     extra: dict[str, Any]  # all other named columns as plain Python values
+    targets: Targets | None = None  # of several labels: 1, 0 or NaN for each of `names`; then `label` is None
+    names: tuple[str, ...] = ()  # the labels, sorted; the same in each row of a table
 
 
-def read_manifest(manifest: Path, *, labelled: bool = True, chosen: Mapping[str, str] | None = None) -> list[Row]:
+def read_manifest(
+    manifest: Path,
+    *,
+    labelled: bool = True,
+    chosen: Mapping[str, str] | None = None,
+    separator: str | None = None,
+) -> list[Row]:
     """Read the rows of a manifest, in the order of the file; the images are not opened.
 
     A CSV file is in UTF-8, with or without a byte order mark, and separated by comma, semicolon or tab. The columns
     `path`, `label`, `split` and `group` are read as text, so that the label 01 stays 01 in a CSV file. Numbers in a
-    Parquet file become text as people write them: 1 and 1.0 become "1". If `labelled`, each row must have a label.
-    Columns with other names are used as `checked_names` and `with_split_and_group` say; `chosen` has those that are
-    chosen, see `chosen_columns`.
+    Parquet file become text as people write them: 1 and 1.0 become "1". If `labelled`, other columns are recognised
+    as splits and groups. Columns with other names are used as `checked_names` and `with_split_and_group` say;
+    `chosen` has those that are chosen, see `chosen_columns`. `separator` is between the labels of a cell, see
+    `targets_of_cells`.
     """
     is_parquet = manifest.suffix.lower() in PARQUET_ENDINGS
     table = read_table(manifest, labelled, chosen or {})
-    return _rows(manifest, table, labelled, chosen or {}, first=1 if is_parquet else 2)
+    return rows_of_table(manifest, table, labelled, chosen or {}, separator, first=1 if is_parquet else 2)
 
 
-def read_frame(frame: Any, *, labelled: bool = True, chosen: Mapping[str, str] | None = None) -> list[Row]:
+def read_frame(
+    frame: Any, *, labelled: bool = True, chosen: Mapping[str, str] | None = None, separator: str | None = None
+) -> list[Row]:
     """Read the rows of a data frame of pandas, polars or PyArrow as those of a Parquet file, see `read_manifest`.
 
     The first row is row 0 in messages, as in pandas' `iloc`.
     """
     table = table_of_frame(frame, labelled, chosen or {})
-    return _rows(FRAME, table, labelled, chosen or {}, first=0)
+    return rows_of_table(FRAME, table, labelled, chosen or {}, separator, first=0)
 
 
-def _rows(manifest: Path, table: pa.Table, labelled: bool, chosen: Mapping[str, str], *, first: int) -> list[Row]:
-    """The rows of a table; the first one has the number `first` in messages."""
+def rows_of_table(
+    manifest: Path, table: pa.Table, labelled: bool, chosen: Mapping[str, str], separator: str | None, *, first: int
+) -> list[Row]:
+    """Return the rows of a table; the first one has the number `first` in messages."""
     if table.num_rows == 0:
         raise DataError(f"Expected a row for each image in {manifest}, found no rows.")
     if labelled:  # where labels do not matter, splits and groups do not either
-        check_labels(manifest, table)
+        notice_no_labels(manifest, table, chosen)
         table = with_split_and_group(manifest, table, chosen)
-    others = [name for name in table.column_names if name not in TEXT_COLUMNS]
+    marks = [name for name in table.column_names if label_of_column(name) is not None and not name.endswith(HIDDEN)]
+    others = [name for name in table.column_names if name not in (*TEXT_COLUMNS, *marks)]
     cells = zip(*(_text_column(table, name) for name in TEXT_COLUMNS), strict=True)
     extras = _plain_values(manifest, table, others)
     rows = []
     for number, ((path, label, split, group), extra) in enumerate(zip(cells, extras, strict=True), start=first):
-        _check_cells(manifest, number, path, label, group, labelled)
+        _check_cells(manifest, number, path, label, group)
         if "split" in table.column_names:
             split = _known_split(manifest, number, split)
         rows.append(Row(number, path, label, split, group, extra))
-    return rows
+    columns = {str(label_of_column(name)): _text_column(table, name) for name in marks}
+    return _with_targets(manifest, rows, columns, separator)
+
+
+def _with_targets(
+    manifest: Path, rows: list[Row], columns: Mapping[str, Sequence[str | None]], separator: str | None
+) -> list[Row]:
+    """The rows with the targets that columns for one label each, or cells that name several labels, give them."""
+    if columns:
+        names, targets = targets_of_columns(str(manifest), columns, rows[0].number)
+    elif several := targets_of_cells([row.label for row in rows], separator):
+        names, targets = several
+    else:
+        return rows
+    return [replace(row, label=None, targets=marks, names=names) for row, marks in zip(rows, targets, strict=True)]
 
 
 def _plain_values(manifest: Path, table: pa.Table, names: Sequence[str]) -> list[dict[str, Any]]:
@@ -102,13 +131,9 @@ def _text_column(table: pa.Table, name: str) -> list[str | None]:
     return texts if name == "path" else [text and unicodedata.normalize("NFC", text).strip() for text in texts]
 
 
-def _check_cells(
-    manifest: Path, number: int, path: str | None, label: str | None, group: str | None, labelled: bool
-) -> None:
+def _check_cells(manifest: Path, number: int, path: str | None, label: str | None, group: str | None) -> None:
     if path is None:
         raise DataError(f"Row {number} of {manifest} has no path; fill in the cell or remove the row.")
-    if label is None and labelled:
-        raise DataError(f"Row {number} of {manifest} ({path}) has no label; fill in the cell or remove the row.")
     for name, text in (("path", path), ("label", label), ("group", group)):
         if len((text or "").strip().splitlines()) > 1:
             raise DataError(f"Row {number} of {manifest} has a {name} of several lines; write it on one line.")

@@ -4,31 +4,42 @@ from __future__ import annotations
 
 import logging
 import os
-import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Unpack
 
-import numpy as np
-
+from featx.archives import is_archive
 from featx.arguments import checks_arguments
 from featx.data.archived import archives_of, list_archives
-from featx.data.choice import DataChoice, HeldOutTest, chosen_columns, held_out_test
-from featx.data.dataset import SPLITS, Dataset, Item, first_few, readable
+from featx.data.choice import (
+    DataChoice,
+    HeldOutTest,
+    chosen_columns,
+    held_out_test,
+    labels_of,
+    labels_of_images,
+    separator_of,
+)
+from featx.data.dataset import SPLITS, Dataset, Item, first_few, is_unlabelled, readable
 from featx.data.dicom import list_dicomdir, with_dicom
 from featx.data.folders import Listing, is_folder, search_labelled, search_unlabelled
+from featx.data.given import given_items, listed
 from featx.data.grouping import with_groups
 from featx.data.in_memory import is_in_memory, items_in_memory
-from featx.data.kinds import is_dicomdir
+from featx.data.kinds import is_dicomdir, is_image
 from featx.data.locating import advice, on_disk
 from featx.data.manifest import Row, read_frame, read_manifest
+from featx.data.multilabel import aligned
+from featx.data.patterns import is_of_paths, matches
 from featx.data.survey import survey
-from featx.data.tables import FRAME, is_frame, is_manifest, text_of_cell
+from featx.data.tables import FRAME, is_frame, is_manifest
 from featx.errors import DataError, UsageError, naming_arguments
 from featx.files import several
 
 log = logging.getLogger("featx")
+
+BY_PATH = frozenset(("labels", "group_from", "keep_group_in"))  # choices for data without columns, too
 
 
 @checks_arguments
@@ -41,13 +52,16 @@ def read_data(
 ) -> Dataset:
     """List the images of data; notices say what it holds, and what in it looks odd. No image is opened.
 
+    Images need no labels, and may have several: see `labels`, `label_columns` and `label_separator` in `DataChoice`.
+
     Args:
         data: One of these: a folder with `train/<class>/*` and optionally `val/` and `test/`; a folder with
-            `<class>/*`, all for training; a manifest (CSV or Parquet), whose relative paths start at its own folder,
-            all for training if it has no column `split`; a data frame (pandas, polars or PyArrow) with the columns of
-            a manifest, whose relative paths start at the working folder; a list of paths, a uint8 array of shape
-            (n, height, width) or (n, height, width, 3), or a list of such images, with `labels` where they matter; a
-            `Dataset`, which is returned as it is.
+            `<class>/*`, all for training; a folder with images alone; a manifest (CSV or Parquet), whose relative
+            paths start at its own folder, all for training if it has no column `split`; a data frame (pandas, polars
+            or PyArrow) with the columns of a manifest, whose relative paths start at the working folder; an image, a
+            pattern such as `photos/*.jpg`, or a list of paths, patterns and folders, which have no labels; a list of
+            images, or a uint8 array of shape (n, height, width) or (n, height, width, 3), or a list of such images,
+            with `labels` where they matter; a `Dataset`, which is returned as it is.
         missing: What to do if a manifest lists files that do not exist: "fail", or "keep" them in the dataset.
         cache: Folder of the cache, which keeps the salt of the names that stand for the patients of DICOM files.
         choice: See `DataChoice`.
@@ -70,22 +84,23 @@ def _read(data: Any, missing: str, cache: Path, choice: DataChoice) -> Dataset:
     listing = Listing()
     is_of_folders = False
     if isinstance(data, (str, os.PathLike)):
+        data = matches(Path(data)) or data
+    if isinstance(data, (str, os.PathLike)):
         root = Path(data).absolute()
         is_of_folders = is_folder(root)
         _list_place(Path(data), listing, missing, choice)
         root = root if is_of_folders else root.parent
     else:
         root = Path().absolute()
-        listing.items += _in_memory(data, root, missing, choice)
+        _in_memory(data, listing, missing, choice)
     others = (listing.others, listing.loose, listing.empty)
-    by_folder = choice.get("labels") in (None, "auto") and _is_of_folders(data)
+    by_folder = labels_of(choice) == "auto" and _is_of_folders(data)
     listing.items = with_dicom(listing.items, root, cache, choice, by_folder=by_folder, others=others)
     if isinstance(data, (str, os.PathLike)):
         listing.items.sort(key=lambda item: (SPLITS.index(item.split), item.id))
     listing.items = with_groups(listing.items, choice)
     dataset = _dataset(root, listing)
-    if dataset.classes:
-        survey(dataset, folders=is_of_folders)
+    survey(dataset, folders=is_of_folders, because=listing.unlabelled_because)
     return with_held_out_test(dataset, held_out)
 
 
@@ -113,90 +128,71 @@ def with_held_out_test(dataset: Dataset, test: HeldOutTest | None) -> Dataset:
 
 
 def _list_place(data: Path, listing: Listing, missing: str, choice: DataChoice) -> None:
-    """List the images of a folder or of a manifest."""
+    """List the images of a folder, of a manifest or archive, or one image."""
     root = data.absolute()
     _refuse_labels(choice, str(data))
     if archives := archives_of(root, choice):
-        list_archives(archives, listing, choice, split="train")
+        list_archives(archives, listing, choice, split="train", root=root if is_folder(root) else root.parent)
     elif is_folder(root):
-        _refuse_choices(choice, "a folder", "for manifests and data frames")
-        search_labelled(root, listing)
+        _refuse_choices(choice, "a folder", "for manifests and data frames", BY_PATH)
+        search_labelled(root, listing, labels_of(choice))
     elif is_dicomdir(root):
         listing.items += list_dicomdir(root, "", "train")
     elif is_manifest(root):
-        rows = read_manifest(root, chosen=chosen_columns(choice))
-        listing.items += _of_rows(root, root.parent, rows, "train", missing)
+        _refuse_folder_labels(choice, "a manifest")
+        rows = read_manifest(root, chosen=chosen_columns(choice), separator=separator_of(choice))
+        _add_rows(listing, root, root.parent, rows, "train", missing)
+    elif is_image(root.name, str(root)):
+        _refuse_choices(choice, "an image", "for manifests and data frames", BY_PATH)
+        _refuse_folder_labels(choice, "an image")
+        listing.items.append(Item(readable(root.name), root, None, "train"))
     else:
         raise DataError(
-            f"Expected a folder or a manifest (.csv, .tsv, .parquet, .pq), found the file {data}; "
-            "give the folder with the images or save the table in one of these formats."
+            f"Expected a folder or a manifest (.csv, .tsv, .parquet, .pq), an archive or an image, found the file "
+            f"{data}; give the folder with the images, or save the table in one of these formats."
         )
 
 
 def _refuse_labels(choice: DataChoice, place: str) -> None:
-    for name in ("labels", "groups"):
-        if choice.get(name) is not None:
+    """Refuse labels and groups that are given in the order of images; and texts for labels that mean nothing."""
+    labels_of(choice)
+    for name, values in (("labels", labels_of_images(choice)), ("groups", choice.get("groups"))):
+        if values is not None:
             raise UsageError(f"Expected {name} with a list or array of images alone, received them with {place}.")
 
 
-def _refuse_choices(choice: DataChoice, kind: str, where: str) -> None:
+def _refuse_folder_labels(choice: DataChoice, kind: str) -> None:
+    if labels_of(choice) == "folder":
+        raise UsageError(f"Expected --labels folder with a folder, received {kind}; leave it out.")
+
+
+def _refuse_choices(choice: DataChoice, kind: str, where: str, allowed: Set[str] = frozenset()) -> None:
     """Refuse names of columns, and labels, for data that has no columns."""
     for name, value in choice.items():
-        if value is not None and name not in ("test", "split_seed"):
+        if value is not None and name not in {"test", "split_seed", *allowed}:
             received = f", received {value!r}" if isinstance(value, str) else ""
             option = name if name in ("labels", "groups") else f"--{name.replace('_', '-')}"
             raise UsageError(f"Expected no {option} with {kind}{received}; leave it out, because it is {where}.")
 
 
-def _in_memory(data: Any, folder: Path, missing: str, choice: DataChoice) -> list[Item]:
-    """The images of a data frame, or of a list or array, each with its label and group."""
+def _in_memory(data: Any, listing: Listing, missing: str, choice: DataChoice) -> None:
+    """List the images of a data frame, or of a list or array, each with its labels and group."""
     if is_frame(data):
         _refuse_labels(choice, "a data frame")
-        return _of_rows(FRAME, folder, read_frame(data, chosen=chosen_columns(choice)), "train", missing)
-    if chosen_columns(choice):
+        rows = read_frame(data, chosen=chosen_columns(choice), separator=separator_of(choice))
+        _add_rows(listing, FRAME, Path().absolute(), rows, "train", missing)
+        return
+    data = data if isinstance(data, Set) else listed(data)
+    if not is_in_memory(data) and choice.get("groups") is None and labels_of_images(choice) is None:
+        paths = listed(data)
+        if isinstance(paths, Sequence) and is_of_paths(paths):
+            for path in paths:
+                _list_path(Path(path), listing, missing, choice, split="train")
+            listing.items = _each_once(listing.items)
+            return
+    if {**chosen_columns(choice), "label": choice.get("label_column")} != {"label": None}:
         raise UsageError("Expected names of columns with a manifest or data frame, received a list of images.")
-    items = items_in_memory(_listed(data), "train")
-    labels = _cells("labels", choice.get("labels"), data, len(items))
-    groups = _cells("groups", choice.get("groups"), data, len(items))
-    given = [
-        replace(item, label=label, group=group) for item, label, group in zip(items, labels, groups, strict=True)
-    ]
-    by_id: dict[str, Item] = {}
-    for item in given:
-        if by_id.setdefault(item.id, item) != item:
-            raise DataError(f"Expected one label and one group for {item.id}, received it twice with others.")
-    return list(by_id.values())
-
-
-def _listed(data: Any) -> Any:
-    """Return a list instead of a generator, a set or the like; a set, which has no order, is sorted."""
-    if isinstance(data, Set):
-        return sorted(data, key=str)
-    return list(data) if isinstance(data, Iterator) else data
-
-
-def _cells(name: str, values: Any, data: Any, n: int) -> list[str | None]:
-    """Return a text for each of the n images of data, or None."""
-    if values is None:
-        return [None] * n
-    if isinstance(values, (str, Mapping, Set)) or not isinstance(values, Iterable) or isinstance(data, Set):
-        kind = type(data if isinstance(data, Set) else values).__name__
-        raise UsageError(
-            f"Expected {name} and images as lists or arrays in the same order, received a value of type {kind}."
-        )
-    # The elements of tensors and of Arrow's columns are no plain values, but those of their arrays are.
-    array = np.asarray(values if hasattr(values, "__array__") else list(values), object)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim != 1 or any(isinstance(value, (np.ndarray, list, tuple)) for value in array):
-        raise DataError(
-            f"Expected {name} of shape ({n},), one for each image, received the shape {array.shape}; where each row "
-            f"marks its class, pass {name}.argmax(axis=1)."
-        )
-    if len(array) != n:
-        raise DataError(f"Expected {n} {name}, one for each image, received {len(array)}.")
-    texts = map(text_of_cell, array.tolist())
-    return [None if text is None else unicodedata.normalize("NFC", text).strip() for text in texts]
+    listing.extend(*given_items(data, choice))
 
 
 def read_paths(paths: Any, *, missing: Literal["fail", "keep"] = "fail", cache: str | Path = "cache") -> Dataset:
@@ -222,43 +218,54 @@ def read_paths(paths: Any, *, missing: Literal["fail", "keep"] = "fail", cache: 
     if isinstance(paths, Dataset):
         return replace(paths, test=None)
     listing = Listing()
-    paths = _listed(paths)
+    paths = listed(paths)
     if is_frame(paths):
-        listing.items += _of_rows(FRAME, Path().absolute(), read_frame(paths, labelled=False), "test", missing)
+        _add_rows(listing, FRAME, Path().absolute(), read_frame(paths, labelled=False), "test", missing)
     elif is_in_memory(paths):
         listing.items += items_in_memory(paths, "test")
     else:
         for path in several(paths, "paths of images, folders or manifests"):
-            _list_path(Path(path), listing, missing)
+            _list_path(Path(path), listing, missing, {}, split="test")
+    others = (listing.others, listing.loose, listing.empty)
+    listing.items = with_dicom(_each_once(listing.items), Path().absolute(), Path(cache), others=others)
+    return _dataset(Path().absolute(), listing)
+
+
+def _each_once(items: Iterable[Item]) -> list[Item]:
+    """The items, each path once, with its label if one of two has it."""
     by_path: dict[Path, Item] = {}
     by_id: dict[str, Item] = {}
-    for item in listing.items:
-        if by_path.setdefault(item.path, item).label is None and item.label is not None:
+    for item in items:
+        if is_unlabelled(by_path.setdefault(item.path, item)) and not is_unlabelled(item):
             by_path[item.path] = item
     for item in by_path.values():
         if by_id.setdefault(item.id, item) is not item:
             raise DataError(f"{item.id} stands for both {by_id[item.id].path} and {item.path}; give one of them.")
-    listing.items = with_dicom(
-        list(by_path.values()), Path().absolute(), Path(cache), others=(listing.others, listing.loose, listing.empty)
-    )
-    return _dataset(Path().absolute(), listing)
+    return list(by_path.values())
 
 
-def _list_path(path: Path, listing: Listing, missing: str) -> None:
-    """List the images of a file, a folder or a manifest, which need no labels."""
-    if archives := archives_of(path, {}):
-        list_archives(archives, listing, {}, split="test")
+def _list_path(path: Path, listing: Listing, missing: str, choice: DataChoice, *, split: str) -> None:
+    """List the images of a file, a folder, a manifest or a pattern, which need no labels."""
+    if several_paths := matches(path):
+        for each in several_paths:
+            if is_folder(each) or is_manifest(each) or is_archive(each) or is_image(each.name, str(each)):
+                _list_path(each, listing, missing, choice, split=split)
+            else:
+                listing.others.append(readable(each.as_posix()))
+    elif archives := archives_of(path, choice):
+        list_archives(archives, listing, choice, split=split)
     elif is_folder(path):
-        search_unlabelled(path, listing)
+        search_unlabelled(path, listing, split)
     elif is_dicomdir(path):
         prefix = "" if path.parent == Path() else f"{readable(path.parent.as_posix()).rstrip('/')}/"
-        listing.items += list_dicomdir(path, prefix, "test")
+        listing.items += list_dicomdir(path, prefix, split)
     elif is_manifest(path):
         manifest = path.absolute()
-        rows = read_manifest(manifest, labelled=False)
-        listing.items += _of_rows(manifest, manifest.parent, rows, "test", missing)
+        chosen, separator = chosen_columns(choice), separator_of(choice)
+        rows = read_manifest(manifest, labelled=False, chosen=chosen, separator=separator)
+        _add_rows(listing, manifest, manifest.parent, rows, split, missing)
     else:
-        listing.items.append(Item(readable(path.as_posix()), path.absolute(), None, "test"))
+        listing.items.append(Item(readable(path.as_posix()), path.absolute(), None, split))
 
 
 def _dataset(root: Path, listing: Listing) -> Dataset:
@@ -273,22 +280,26 @@ def _dataset(root: Path, listing: Listing) -> Dataset:
     for level, text, names in notices:
         if names:
             log.log(level, "%s (%d): %s", text, len(names), first_few(names))
-    classes = sorted({item.label for item in listing.items if item.label is not None})
-    return Dataset(root, tuple(listing.items), tuple(classes))
+    classes = sorted({*listing.label_names, *(item.label for item in listing.items if item.label is not None)})
+    items = aligned(listing.items, listing.label_names, classes) if listing.label_names else listing.items
+    return Dataset(root, tuple(items), tuple(classes))
 
 
-def _of_rows(manifest: Path | str, folder: Path, listed: Sequence[Row], split: str, missing: str) -> list[Item]:
-    """The images of a table's rows, each once; `split` is for tables without a column `split`."""
+def _add_rows(
+    listing: Listing, manifest: Path | str, folder: Path, table: Sequence[Row], split: str, missing: str
+) -> None:
+    """Add the images of a table's rows, each once; `split` is for tables without a column `split`."""
     rows: dict[Path, Row] = {}
     absent = []
-    for row in listed:
+    for row in table:
         there = on_disk(folder, row.path)
         if there is None:
             absent.append(row.path)
         name, path = there or (row.path, folder / row.path)
         row = row if name == row.path else replace(row, path=name)
         first = rows.setdefault(path, row)
-        if (first.label, first.split, first.group) != (row.label, row.split, row.group):
+        same = (row.label, row.targets, row.split, row.group)
+        if (first.label, first.targets, first.split, first.group) != same:
             raise DataError(
                 f"Rows {first.number} and {row.number} of {manifest} both list {row.path}, with different "
                 "labels, splits or groups; keep the right one."
@@ -299,4 +310,8 @@ def _of_rows(manifest: Path | str, folder: Path, listed: Sequence[Row], split: s
             f"{advice(folder, absent[0])}correct the paths, where relative ones start at {folder}, or remove the "
             "rows."
         )
-    return [Item(row.path, path, row.label, row.split or split, row.group, row.extra) for path, row in rows.items()]
+    items = [
+        Item(row.path, path, row.label, row.split or split, row.group, row.extra, targets=row.targets)
+        for path, row in rows.items()
+    ]
+    listing.extend(items, table[0].names)

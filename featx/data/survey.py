@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations, islice
 from statistics import median
 
-from featx.data.dataset import Dataset, Item, first_few, in_sentence
+from featx.data.dataset import Dataset, Item, first_few, in_sentence, is_unlabelled
 from featx.data.splits import is_unclear_split, split_beside_train, split_mentioned
 from featx.text import count, images
 
@@ -32,12 +32,14 @@ SMALLER = 20  # times: a mask or thumbnail is that much smaller than its image
 MOST_CLASSES, MOST_FOLDERS, MOST_FILES = 20, 4, 20
 
 
-def survey(dataset: Dataset, *, folders: bool) -> None:
-    """Say in one line what a labelled dataset holds, and warn of what looks odd in it; no image is opened.
+def survey(dataset: Dataset, *, folders: bool, because: str = "") -> None:
+    """Say in one line what a dataset holds, and warn of what looks odd in its labels; no image is opened.
 
-    `folders` tells whether the labels are the names of folders.
+    `folders` tells whether the labels are the names of folders; `because` says why folders are not classes.
     """
-    log.info("%s", summary(dataset), extra={"subject": SURVEY})
+    log.info("%s", summary(dataset, because), extra={"subject": SURVEY})
+    if not dataset.classes:
+        return
     for check in (*_CHECKS, _sub_folders) if folders else _CHECKS:
         for warning in check(dataset):
             log.warning("%s", warning, extra={"subject": SURVEY})
@@ -48,17 +50,26 @@ def warn_of_no_test(consequence: str) -> None:
     log.warning("The data has no test images, so %s; --test 0.2 sets a fifth of them aside.", consequence)
 
 
-def summary(dataset: Dataset) -> str:
+def summary(dataset: Dataset, because: str = "") -> str:
     """Return one line with the splits, the classes with their images, and the groups.
 
-    An example is "Data: 8 images, 2 classes; train: covid 3, normal 3; test: covid 1, normal 1; 5 groups.".
+    An example is "Data: 8 images, 2 classes; train: covid 3, normal 3; test: covid 1, normal 1; 5 groups.", and for
+    data without labels "Data: 8 images without labels; train 6, test 2.".
     """
     classes = len(dataset.classes)
-    parts = [f"Data: {images(len(dataset.items))}, {classes} class{'es' * (classes != 1)}"]
-    for split, counts in dataset.counts().items():
+    if not classes:
+        parts = [f"Data: {images(len(dataset.items))} without labels{f' ({because})' * bool(because)}"]
+        sizes = {split: len(dataset.split(split)) for split in dataset.counts()}
+        if set(sizes) - {"train"}:
+            parts.append(", ".join(f"{split} {count(n)}" for split, n in sizes.items()))
+    else:
+        parts = [f"Data: {images(len(dataset.items))}, {dataset.labels_in_words}"]
+    for split, counts in dataset.counts().items() if classes else ():
         few = [f"{in_sentence(label)} {counts[label]}" for label in dataset.classes[:5]]
         parts.append(f"{split}: {', '.join(few)}{', …' * (classes > 5)}")
-        if classes > 5:
+        if dataset.multilabel:
+            parts[-1] += f" of {images(len(dataset.split(split)))}"
+        elif classes > 5:
             parts[-1] += f" ({sum(counts.values())} in all)"
     groups = {item.group for item in dataset.items} - {None}
     if groups:
@@ -66,7 +77,7 @@ def summary(dataset: Dataset) -> str:
         parts.append(
             f"{count(len(groups))} group{'s' * (len(groups) != 1)}" + f", {images(alone)} without one" * bool(alone)
         )
-    if unlabelled := sum(item.label is None for item in dataset.items):
+    if unlabelled := sum(is_unlabelled(item) for item in dataset.items) if classes else 0:
         parts.append(f"{unlabelled} without a label")
     return "; ".join(parts) + "."
 
@@ -114,13 +125,15 @@ def _classes_alike(dataset: Dataset) -> Iterator[str]:
 
 
 def _labels_that_are_no_classes(dataset: Dataset) -> Iterator[str]:
+    if dataset.multilabel:
+        return
     counts = Counter(item.label for item in dataset.items if item.label is not None)
     labels = dataset.classes
     if len(labels) >= MANY and 2 * len(labels) > counts.total():
         kind = "numbers to predict" if all(map(_is_number, labels)) else "names of the images"
         yield (
             f"The {counts.total()} images have {len(labels)} different labels, so these may be {kind} and not "
-            "classes; check the column label or the folders."
+            "classes; check the column label or the folders, or use no labels (--labels none)."
         )
     else:
         single = [name for name in labels if counts[name] == 1]
@@ -129,11 +142,11 @@ def _labels_that_are_no_classes(dataset: Dataset) -> Iterator[str]:
     files = [name for name in labels if re.search(r"\.(jpe?g|png|tiff?|dcm|bmp)$", name, re.I)]
     if files:
         yield f"Labels look like files ({len(files)}), such as {first_few(files[:1])}; check the column label."
-    several = [name for name in labels if len(parts := re.split(r"[|;]", name)) > 1 and all(p.strip() for p in parts)]
+    several = [name for name in labels if len(parts := name.split(";")) > 1 and all(map(str.strip, parts))]
     if several:
         yield (
             f"Labels name several classes at once ({len(several)}), such as {first_few(several[:1])}; each "
-            "combination is taken as a class of its own, so keep one label for each image."
+            "combination is taken as a class of its own, so choose what is between the names (--label-separator)."
         )
 
 

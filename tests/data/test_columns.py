@@ -137,7 +137,6 @@ def test_a_chosen_column_goes_before_one_that_has_the_name(read: Reader) -> None
         ({"group": "patient"}, "did you mean Patient ID?"),
         ({"group": "patientid"}, "did you mean Patient ID?"),
         ({"group": "nurse"}, "choose another --group-column"),
-        ({"label": "none"}, "Expected the column none in"),
     ],
 )
 def test_a_chosen_column_that_is_not_there(read: Reader, chosen: dict[str, str], message: str) -> None:

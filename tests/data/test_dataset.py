@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from featx.data.dataset import Dataset, Item, check_for_fit, group_ids
+from featx.data.checks import check_for_fit
+from featx.data.dataset import Dataset, Item, group_ids
 from featx.errors import DataError, UsageError
 
 

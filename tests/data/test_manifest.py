@@ -230,8 +230,7 @@ def test_parquet_integers_with_gaps_written_as_floats(tmp_path: Path) -> None:
     manifest = parquet_file(tmp_path, path=["a", "b"], label=pa.array([1.0, 2.0]))
     assert [row.label for row in read_manifest(manifest)] == ["1", "2"]
     manifest = parquet_file(tmp_path, path=["a", "b"], label=pa.array([1.0, None]))
-    with pytest.raises(DataError, match=r"Row 2 of .*m\.parquet \(b\) has no label"):
-        read_manifest(manifest)
+    assert [row.label for row in read_manifest(manifest)] == ["1", None]
 
 
 def test_parquet_keeps_other_columns_as_plain_values(tmp_path: Path) -> None:
@@ -266,18 +265,11 @@ def test_folder_names_add_no_column_to_parquet(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("path,klass\na,x\n", r"Expected columns path and label .*, found path, klass; did you mean klass for"),
+        ("paht,label\na,x\n", r"Expected a column path in .*, found paht, label; add or rename path, or choose"),
         (
             "Path,LABEL, label_\na,x,y\n",
             r"Expected one column label in .*, found 'LABEL' and 'label_'; rename the right",
         ),
-        ("path,covid,normal\na,0,1\nb,1,0\n", r"one column of 0 and 1 for each class \(covid, normal\); add it, for"),
-        (
-            f"path,id,a,b\nx,{2**60 + 1},1,0\ny,{2**60 + 3},0,1\n",
-            r"one column of 0 and 1 for each class \(a, b\); add",
-        ),
-        (f"path,id\nx,{2**60 + 1}\n", r"found path, id; add or rename label, or choose with"),
-        ("path,covid,normal\na,1,1\nb,1,0\n", r"found path, covid, normal; add or rename label, or choose"),
         ("path,label\na\0b,x\n", r"Expected UTF-8 text in .*, found a null character in line 2"),
         ("path,label\na," + "x" * 10_000_000, r"Expected a manifest of .*, found a line of 9 MiB in .*; keep a row"),
         (",".join(f"c{i}" for i in range(20_000)) + "\n1\n", r"Expected at most 10000 columns in .*, found 20000"),
@@ -287,15 +279,8 @@ def test_folder_names_add_no_column_to_parquet(tmp_path: Path) -> None:
         ),
         ("pic,label,age\na,x,5\n", r"found pic, label, age; add or rename path, or choose with --path-column"),
         ("imagepaths,label\na,x\n", r"did you mean imagepaths for path\?"),
-        (
-            "path,class,dx\na,x,y\n",
-            r"did you mean class or dx for label\? Choose with --label-column",
-        ),
-        ("path,zzz\na,x\n", r"found path, zzz; add or rename label, or choose with --label-column"),
         ("path,label,label\na,x,x\n", r"Expected each column of .* once, found path, label, label; rename"),
         ("path,label\na.png,x\n,y\n", r"Row 3 of .* has no path"),
-        ("path,label\na.png,x\nb.png,\n", r"Row 3 of .* \(b\.png\) has no label"),
-        ("path,label\na.png,  \n", r"Row 2 of .* \(a\.png\) has no label"),
         ("path,label,split\na,x,0\n", r"Expected train, val or test as split in row 2 of .*, found 0; write these n"),
         ("path,label,split\na,x,eval\n", r"as split in row 2 of .*, found eval; write val if .*, test if"),
         ("path,label,split\na,x,train\nb,x,\n", r"split in row 3 of .*, found an empty cell"),

@@ -72,14 +72,15 @@ def test_split_folders(tmp_path: Path, val: str) -> None:
 
 def test_all_image_endings_and_no_others(tmp_path: Path, notices: pytest.LogCaptureFixture) -> None:
     endings = ["jpg", "jpeg", "jpe", "jfif", "png", "tif", "tiff", "bmp", "dib", "webp", "gif"]
+    endings += ["avif", "heic", "heif", "jp2", "j2k", "jpf", "jpx", "jpc", "j2c", "jxl", "npy"]
     make(
         tmp_path,
         *(f"x/{i}.{e}" for i, e in enumerate(endings)),
         *(f"x/u{i}.{e.upper()}" for i, e in enumerate(endings)),
     )
-    make(tmp_path, "x/png", "x/a.png.txt", "x/b.dcm")
-    assert len(read_data(tmp_path).items) == 22
-    assert notices.messages[0].endswith("left out (3): x/a.png.txt, x/b.dcm, x/png")
+    make(tmp_path, "x/png", "x/a.png.txt", "x/b.xml")
+    assert len(read_data(tmp_path).items) == 2 * len(endings)
+    assert notices.messages[0].endswith("left out (3): x/a.png.txt, x/b.xml, x/png")
 
 
 @pytest.mark.parametrize(
@@ -133,7 +134,7 @@ def test_a_split_without_class_folders_is_left_out(tmp_path: Path, notices: pyte
     assert ids(read_data(tmp_path).items) == ["train/x/a.png", "train/y/a.png"]
     assert notices.messages == [
         "Images in test/ were left out (2), because they are in no class folder; move them into test/<class>/ "
-        "folders to score them, or give them to featx predict.",
+        'folders to score them, give them to featx predict, or use all without labels (labels="none").',
         "The folder val/ holds no image and was left out",
     ]
 
@@ -237,15 +238,10 @@ def test_images_beside_class_folders_are_named(tmp_path: Path, notices: pytest.L
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ([], r"Expected a folder for each class in .*, found none; put the images into <class>/ folders"),
-        (["a.png", "b.png"], r"found 2 images without one; move them into <class>/ folders or list them"),
+        ([], r"Expected a folder for each class in .*, found none, and no images; give a folder with images"),
         (["x/a.txt"], r"in .*, found none among 1 file \(x/a\.txt\); the endings of images are \.jpg"),
         (
-            ["x/a.dcm", "y/b.DCM"],
-            r"none among 2 files \(x/a\.dcm, y/b\.DCM\); convert DICOM to PNG first; the endings",
-        ),
-        (
-            ["train/a.png"],
+            ["train/a.png", "bus/a.png"],  # bus would be left out if train were taken for a split
             r"class in .*train, found 1 image without one; .*; if train is a class here, rename",
         ),
         (["train/x/a.txt", "test/x/a.png"], r"Expected images for training in .*, found none among 1 file"),
@@ -275,7 +271,7 @@ def test_images_beside_class_folders_are_named(tmp_path: Path, notices: pytest.L
             ["images/train/a.png", "images/val/a.png", "labels/train/a.txt"],
             r"found train/, val/ within images/; lay",
         ),
-        (["train/1.png", "train.csv"], r"found 1 image without one; .* in a manifest \(such as train\.csv, with"),
+        (["train/1.png", "masks/1.png", "train.csv"], r"found 1 .* in a manifest \(such as train\.csv, with"),
     ],
 )
 def test_a_folder_laid_out_in_another_way(tmp_path: Path, names: list[str], message: str) -> None:

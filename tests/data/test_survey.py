@@ -128,10 +128,10 @@ def test_images_in_sub_folders_have_the_class_above(tmp_path: Path, said: pytest
 
 
 def test_labels_of_a_table_that_are_no_classes(tmp_path: Path, said: pytest.LogCaptureFixture) -> None:
-    read_data(manifest(tmp_path, "Effusion", "Effusion", "Effusion|Mass", "Effusion|Mass", "Mass", "Mass"))
+    read_data(manifest(tmp_path, "Effusion", "Effusion", "Effusion;Mass", "Effusion;Mass", "Mass", "Mass"))
     assert said.messages[1:] == [
-        "Labels name several classes at once (1), such as Effusion|Mass; each combination is taken as a class of its "
-        "own, so keep one label for each image."
+        "Labels name several classes at once (1), such as Effusion;Mass; each combination is taken as a class of its "
+        "own, so choose what is between the names (label_separator)."
     ]
     said.clear()
     read_data(manifest(tmp_path, "0", "0.0", "1", "1", "0", "0.0"))

@@ -1,0 +1,44 @@
+"""Patterns of paths, such as `photos/*.jpg`, and which paths of a list are more than one image."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from featx.archives import is_archive
+from featx.data.kinds import IMAGE_ENDINGS
+from featx.data.tables import is_manifest
+from featx.errors import DataError
+
+
+def matches(path: Path) -> list[Path] | None:
+    """Return the paths that a pattern matches, sorted, without hidden ones; None if it is no pattern.
+
+    `*`, `?` and `[abc]` stand for parts of a name, and `**` for folders at any depth.
+
+    Raises:
+        DataError: Nothing matches.
+    """
+    text = os.fspath(path)
+    if not glob.has_magic(text) or os.path.lexists(path):
+        return None
+    there = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - Path.glob takes no pattern with an absolute path
+    if not there:
+        raise DataError(f"Expected files that match {text}, found none; check the pattern.")
+    return [Path(name) for name in there]
+
+
+def is_of_paths(data: Sequence[object]) -> bool:
+    """Tell whether one path of a list is a pattern, a folder or a table, and so may stand for several images."""
+    return all(isinstance(each, (str, os.PathLike)) for each in data) and any(map(_may_be_several, map(str, data)))
+
+
+def _may_be_several(text: str) -> bool:
+    if glob.has_magic(text):
+        return not os.path.lexists(text)
+    if text.lower().endswith(IMAGE_ENDINGS):
+        return False  # most often, and then the disk need not be asked
+    path = Path(text)
+    return is_manifest(path) or is_archive(path) or path.is_dir()
