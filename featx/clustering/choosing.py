@@ -56,7 +56,7 @@ def parsed_numbers(text: str | int) -> tuple[int, ...]:
     first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
     if not 2 <= first <= last:
         raise UsageError(
-            f"Expected a number of clusters from 2, such as 5, or a range such as 2..20, received {str(text)!r} for --k."
+            f"Expected a number of clusters for --k, at least 2, or a range such as 2..20, received {str(text)!r}."
         )
     return tuple(range(first, last + 1))
 

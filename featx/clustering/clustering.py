@@ -1,4 +1,4 @@
-"""The verb `clusters`: how well classes are separated in cached features, or without labels, which clusters there are."""
+"""The verb `clusters`: how well classes are separated in cached features, or which clusters there are."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ TRAINED_BY = (
     "separated there too; the backbone was not trained with them."
 )
 TRAINED_CLUSTERS = (
-    "The penultimate layer was trained with the labels of the training images, so its clusters are the classes for the "
-    "most part; use --layer backbone for clusters that labels did not make."
+    "The penultimate layer was trained with the labels of the training images, so its clusters are mostly the "
+    "classes; use --layer backbone for clusters that labels did not make."
 )
 
 
@@ -157,7 +157,9 @@ def find_clusters(
     notes = list(remarks(known, k))
     if rows.table.label_names:
         first = rows.table.label_names[0]
-        notes.insert(0, f"Images may have several labels, which are not used; use --by label:{first} for one of them.")
+        notes.insert(
+            0, f"Images may have several labels, which are not used; use --by label:{first} for one of them."
+        )
     if rows.layer == "penultimate":
         notes.insert(0, TRAINED_CLUSTERS)
     for note in notes:

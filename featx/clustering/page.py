@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import partial
-from os.path import commonprefix
 from typing import TYPE_CHECKING, Any
 
 from featx import plots
@@ -72,8 +71,8 @@ def about(found: ImageClusters) -> list[str]:
     one, value = parts.chosen, known.silhouette
     how = f"k-means on {found.layer} features, distances {parts.space.describe(parts.rows.shape[1])}."
     trust = (
-        f"Silhouette {decimal(value.value)} ({decimal(value.low)} to {decimal(value.high)} in data of the same spread "
-        f"without clusters), stability {decimal(one.stability, 2)}, Davies-Bouldin index "
+        f"Silhouette {decimal(value.value)} ({decimal(value.low)} to {decimal(value.high)} in data of the same "
+        f"spread without clusters), stability {decimal(one.stability, 2)}, Davies-Bouldin index "
         f"{decimal(known.davies_bouldin, 2)}, Caliński-Harabasz index {decimal(known.calinski_harabasz, 1)}."
     )
     dense = (
@@ -91,8 +90,8 @@ def numbers_caption(found: ImageClusters) -> str:
         return f"{one.k} clusters, as chosen. Stability is the mean adjusted Rand index between fits."
     rule = f"among the numbers with a stability of at least {STABLE:g}" if one.stable else "of all, as none is stable"
     return (
-        f"{one.k} clusters have the highest silhouette {rule}. Stability is the mean adjusted Rand index between fits "
-        "with other seeds and other parts of the images: 1 if all agree, 0 by chance."
+        f"{one.k} clusters have the highest silhouette {rule}. Stability is the mean adjusted Rand index between "
+        "fits with other seeds and other parts of the images: 1 if all agree, 0 by chance."
     )
 
 
@@ -123,12 +122,19 @@ def _section(one: dict[str, Any], cells: list[dict[str, Any]]) -> dict[str, Any]
 
 
 def _cell(found: ImageClusters, i: int, uris: dict[int, str | None], figure: str) -> dict[str, Any]:
-    return {"name": found.ids[i], "short": found.ids[i][_shared_folder(found.ids) :], "uri": uris[i], "figure": figure}
+    return {
+        "name": found.ids[i],
+        "short": found.ids[i][_shared_folder(found.ids) :],
+        "uri": uris[i],
+        "figure": figure,
+    }
 
 
 def _shared_folder(names: Sequence[str]) -> int:
     """Return how many first letters of names are a folder that all share."""
-    return commonprefix(names).rfind("/") + 1
+    first, last = min(names), max(names)
+    shared = next((i for i, letter in enumerate(first) if letter != last[i : i + 1]), len(first))
+    return first.rfind("/", 0, shared) + 1
 
 
 def _pictures(source: Source, wanted: Iterable[int]) -> dict[int, str | None]:

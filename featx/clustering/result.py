@@ -119,7 +119,13 @@ class ImageClusters(Clusters):
     def overview(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
         """Return number of images, silhouette and nearest image of each cluster."""
         rows = [
-            [str(one["cluster"]), count(one["n"]), percent(one["share"]), decimal(one["silhouette"]), one["nearest"][0]]
+            [
+                str(one["cluster"]),
+                count(one["n"]),
+                percent(one["share"]),
+                decimal(one["silhouette"]),
+                one["nearest"][0],
+            ]
             for one in self.clusters()
         ]
         return ("cluster", "images", "share", "silhouette", "nearest to its centre"), rows

@@ -50,10 +50,10 @@ class Space:
         return np.concatenate(parts) if parts else np.zeros((0, COLUMNS))
 
     def describe(self, columns: int) -> str:
-        """Return `euclidean, first 50 principal components (81 % of the variance)` for features of so many columns."""
+        """Return `euclidean, first 50 principal components (81 % of the variance)` for rows of so many columns."""
         if self.components is None:
             return f"euclidean, {columns} features as they are"
-        return f"euclidean, first {len(self.components)} principal components ({100 * self.share:.0f} % of the variance)"
+        return f"euclidean, first {columns} principal components ({100 * self.share:.0f} % of the variance)"
 
 
 def drawn(n: int, most: int, seed: int) -> NDArray[np.int64]:

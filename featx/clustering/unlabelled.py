@@ -75,15 +75,12 @@ class Partition:
         """Return (m,) numbers, 1 to k, of the clusters whose centres are nearest to (m, d) features."""
         rows = self.space.apply(X)
         squares = (rows**2).sum(axis=1)[:, None] + (self.centres**2).sum(axis=1) - 2 * rows @ self.centres.T
-        return np.asarray(squares.argmin(axis=1) + 1, np.int64)
+        nearest: NDArray[np.int64] = squares.argmin(axis=1) + 1
+        return nearest
 
     def describe(self) -> str:
-        """Return `4 clusters of k-means (silhouette 0.21, stability 0.93)`."""
-        one = self.chosen
-        return (
-            f"{self.k} clusters of k-means (silhouette {decimal(one.silhouette, 2)}, "
-            f"stability {decimal(one.stability, 2)})"
-        )
+        """Return `4 clusters of k-means, stability 0.93`."""
+        return f"{self.k} clusters of k-means, stability {decimal(self.chosen.stability, 2)}"
 
 
 @dataclass(frozen=True)
@@ -134,7 +131,7 @@ class Structure:
         """Return (n,) distances to the centre in units of the cluster's radius; 1 is usual, 0 for a radius of 0."""
         radii = np.array([self.radius(cluster) for cluster in range(1, self.partition.k + 1)])
         own = radii[self.partition.clusters - 1]
-        return np.divide(self.distances, own, out=np.zeros(len(own)), where=own > 0)
+        return np.asarray(np.divide(self.distances, own, out=np.zeros(len(own)), where=own > 0))
 
     def outliers(self, digests: Sequence[str], most: int = OUTLIERS) -> list[int]:
         """Return the images farthest from the centre of their cluster, the farthest first, one of each content."""
@@ -229,7 +226,7 @@ def _one_of_each(order: Sequence[int], digests: Sequence[str]) -> list[int]:
 
 
 def _dense(rows: NDArray[np.float64], sample: NDArray[np.int64], least: int) -> NDArray[np.int64]:
-    """Return the clusters of HDBSCAN (Campello et al. 2013) of the rows of a sample; all are noise if they are few."""
+    """Return the clusters of HDBSCAN (Campello et al. 2013) of the rows of a sample; few rows are all noise."""
     from sklearn.cluster import HDBSCAN
 
     dense = np.full(len(rows), NOT_MEASURED)
@@ -254,7 +251,8 @@ def remarks(structure: Structure, wanted: str | int | None) -> Iterator[str]:
         among = "No number of clusters that was tried is" if len(parts.candidates) > 1 else "The clusters are not"
         yield (
             f"{among} stable: with other seeds and images, {one.k} clusters agree by an adjusted Rand index of "
-            f"{decimal(one.stability, 2)} only (below {STABLE:g}); take them as a way to sort images, not as a result."
+            f"only {decimal(one.stability, 2)} (below {STABLE:g}); take them as a way to sort images, not as a "
+            "result."
         )
     if structure.silhouette.p_value > 0.05:
         yield (

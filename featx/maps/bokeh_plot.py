@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,15 +46,23 @@ class LegendEntry:
     index: NDArray[np.int64]
 
 
-def legend_entries(labels: Sequence[str], placed: Sequence[str] | None) -> tuple[LegendEntry, ...]:
+def legend_entries(
+    labels: Sequence[str],
+    placed: Sequence[str] | None,
+    looks: Mapping[str, tuple[str, str]] | None = None,
+    most: int = MOST_ENTRIES,
+) -> tuple[LegendEntry, ...]:
     """Return the entries of a legend, sorted by label; the placed points of a label follow its others.
 
-    Of more than `MOST_ENTRIES` labels, those with the fewest points are one entry, the last.
+    `looks` are colours and Matplotlib's markers of labels, in the order of the legend; by default they are those of
+    classes. Of more than `most` labels, those with the fewest points are one entry, the last.
     """
     counts = Counter(labels)
     own = sorted(counts)
-    if len(own) > MOST_ENTRIES:
-        own = sorted(label for label, _ in counts.most_common(MOST_ENTRIES - 1))
+    if looks is not None:
+        own = [label for label in looks if label in counts] + [label for label in own if label not in looks]
+    elif len(own) > most:
+        own = sorted(label for label, _ in counts.most_common(most - 1))
     number_of = {label: number for number, label in enumerate(own)}
     words, code_of_word = np.unique(["", *(placed or [""] * len(labels))], return_inverse=True)
     code = np.array([len(words) * number_of.get(label, len(own)) for label in labels], np.int64) + code_of_word[1:]
@@ -63,7 +71,7 @@ def legend_entries(labels: Sequence[str], placed: Sequence[str] | None) -> tuple
     for index in np.split(order, np.flatnonzero(np.diff(code[order])) + 1):
         number, word = divmod(int(code[index[0]]), len(words))
         if number < len(own):
-            colour, marker = class_style(number)
+            colour, marker = class_style(number) if looks is None else looks.get(own[number], (REST, "o"))
             entries.append(LegendEntry(own[number], str(words[word]), colour, BOKEH_MARKERS[marker], index))
         else:
             name = f"{len(counts) - len(own):,} more"

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, pairwise
 
 import numpy as np
 
@@ -59,7 +59,7 @@ class Colouring:
         return not self.name
 
     def few(self) -> Colouring:
-        """Return colours that can be told apart: of many values of a column, the most frequent, and others in grey."""
+        """Return colours that can be told apart: of many values of a column, the most frequent; others are grey."""
         counts = Counter(value for value in self.categories if value)
         if self.by == LABEL or self.looks is not None or len(counts) <= MANY:
             return self
@@ -79,7 +79,7 @@ class Colouring:
         values = np.array(self.numbers)
         known = np.isfinite(values)
         edges = MaxNLocator(7).tick_values(values[known].min(), values[known].max())
-        names = [f"{low:g} to {high:g}" for low, high in zip(edges[:-1], edges[1:], strict=True)]
+        names = [f"{low:g} to {high:g}" for low, high in pairwise(edges)]
         place = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(names) - 1)
         shades = colormaps["viridis"](np.linspace(0, 0.92, len(names)))
         looks = {
@@ -129,7 +129,6 @@ def numbers_of(values: Sequence[str]) -> tuple[float, ...] | None:
     return tuple(number_of.get(value, math.nan) for value in values)
 
 
-
 def _values(source: Source, by: str) -> tuple[str, ...]:
     """Return a column of placed images; they need not have it, so a missing one is no error."""
     table = source.table
@@ -152,6 +151,8 @@ def _labels(base: Source, added: Sequence[Source]) -> Colouring:
 def _clusters(base: Source, added: Sequence[Source], by: str, numbers: str | None, seed: int) -> Colouring:
     parts = partition(base.table.X, base.group_ids(), k=numbers, seed=seed)
     found = np.concatenate([parts.clusters, *(parts.clusters_of(source.table.X) for source in added)])
-    looks = {str(number): class_style(number - 1) for number in range(1, parts.k + 1)}
+    looks = {f"cluster {number}": class_style(number - 1) for number in range(1, parts.k + 1)}
     note = f"Colours: {parts.describe()}."
-    return Colouring(by, "cluster", tuple(map(str, found.tolist())), looks, missing=NO_VALUE, note=note)
+    return Colouring(
+        by, "cluster", tuple(f"cluster {number}" for number in found), looks, missing=NO_VALUE, note=note
+    )

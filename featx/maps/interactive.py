@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -32,6 +32,10 @@ NO_LABEL = "no label"
 MOST_POINTS = 100_000
 
 
+# Fields of a map with a value for each point.
+OF_POINTS = ("labels", "names", "predicted", "confidence", "placed", "truth", "values", "mistakes")
+
+
 @dataclass(frozen=True)
 class MapData:
     """The content of an interactive map of n images.
@@ -47,8 +51,14 @@ class MapData:
         placed: (n,) the kind of an image that was placed on the map afterwards, such as "test", and "" for an image
             that made the map.
         atlas: The thumbnails of the images.
-        by: What `labels` are: "class", or the name of another column.
+        by: What `labels` are: "class", or the name of another column; "" if all points have one colour.
         truth: (n,) the classes of the images, if `labels` are something else; "" if it is not known.
+        looks: Colour and Matplotlib's marker of each of `labels`, in the order of the legend; by default those of
+            classes.
+        missing: What images are called whose label is "".
+        values: (n,) what is shown of an image instead of its label, if labels are steps of a scale.
+        most: The most entries of the legend.
+        mistakes: (n,) whether the image is misclassified, if it is not whether `predicted` differs from its class.
 
     Raises:
         UsageError: A field does not have n entries, or a coordinate is not finite.
@@ -65,14 +75,17 @@ class MapData:
     atlas: Atlas | None = None
     by: str = "class"
     truth: tuple[str, ...] | None = None
+    looks: Mapping[str, tuple[str, str]] | None = None
+    missing: str = NO_LABEL
+    values: tuple[str, ...] | None = None
+    most: int = MOST_ENTRIES
+    mistakes: tuple[bool, ...] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.points)
         if self.points.shape != (n, 2) or not n or not np.isfinite(self.points).all():
             raise UsageError(f"Expected the points of a map as finite pairs (n, 2), received {self.points.shape}.")
-        fields = {
-            name: getattr(self, name) for name in ("labels", "names", "predicted", "confidence", "placed", "truth")
-        }
+        fields = {name: getattr(self, name) for name in OF_POINTS}
         fields["thumbnails"] = self.atlas and self.atlas.filled
         for name, values in fields.items():
             if values is not None and len(values) != n:
@@ -81,6 +94,8 @@ class MapData:
     @property
     def wrong(self) -> NDArray[np.bool_]:
         """(n,) whether the image is misclassified; False if its class is not known."""
+        if self.mistakes is not None:
+            return np.array(self.mistakes, bool)
         if self.predicted is None:
             return np.zeros(len(self.names), bool)
         truth = self.labels if self.truth is None else self.truth
@@ -111,7 +126,7 @@ def components(
         `<script>` and `<section>`. The script contains only data, no code.
     """
     data = _within_limit(data)
-    entries = legend_entries(data.labels, data.placed)
+    entries = legend_entries(data.labels, data.placed, data.looks, data.most)
     payload = _payload(data, entries)
     if key is None:
         content = _json([data.title, data.note, payload]).encode() + data.points.tobytes()
@@ -126,7 +141,7 @@ def components(
         entries=entries,
         of_label=[list(same) for _, same in groupby(range(len(entries)), key=lambda number: entries[number].label)],
         aspect=_aspect(data.points),
-        no_label=NO_LABEL,
+        no_label=data.missing,
         heading=heading,
         wrong=int(data.wrong.sum()),
         summary=summary(data),
@@ -147,9 +162,11 @@ def resources() -> str:
 
 def summary(data: MapData) -> str:
     """Return the text alternative of a map: how many images of each label it shows, and which are marked."""
+    if not data.by:
+        return _marks(data)
     counts = Counter(data.labels)
     named = sorted(label for label, _ in counts.most_common(MOST_ENTRIES))
-    numbers = ", ".join(f"{label or NO_LABEL} {counts[label]:,}" for label in named)
+    numbers = ", ".join(f"{label or data.missing} {counts[label]:,}" for label in named)
     more = f" and {len(counts) - len(named):,} more" if len(counts) > len(named) else ""
     return f"By {data.by}: {numbers}{more}. {_marks(data)}"
 
@@ -164,10 +181,9 @@ def _within_limit(data: MapData) -> MapData:
     def part(values: Sequence[Any] | None) -> Any:
         return None if values is None else tuple(values[i] for i in chosen)
 
-    fields = ("labels", "names", "predicted", "confidence", "placed", "truth")
     sentence = f"{MOST_POINTS:,} of {images(n)} are shown, drawn at random; the map's CSV file has all."
     note = f"{data.note.rstrip('.')}. {sentence}" if data.note else sentence
-    few: dict[str, Any] = {name: part(getattr(data, name)) for name in fields}
+    few: dict[str, Any] = {name: part(getattr(data, name)) for name in OF_POINTS}
     return replace(data, points=data.points[chosen], note=note, atlas=None, **few)
 
 
@@ -208,9 +224,10 @@ def _payload(data: MapData, entries: Sequence[LegendEntry]) -> dict[str, Any]:
     return {
         "by": data.by,
         "names": data.names,
-        "classes": [name or NO_LABEL for name in classes],
+        "classes": [name or data.missing for name in classes],
         "labels": numbered(data.labels),
         "truth": numbered(data.truth),
+        "values": data.values,
         "predicted": numbered(data.predicted),
         "confidence": None if data.confidence is None else [round(float(share), 6) for share in data.confidence],
         "wrong": np.flatnonzero(data.wrong).tolist(),

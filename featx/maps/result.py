@@ -185,7 +185,7 @@ class Map(Shown):
         points, directions = self.points, self.embedding.axes
         colours = points.colouring.few()
         if colours.numbers is not None:
-            where = {"placed": points.placed, "directions": directions}
+            where: dict[str, Any] = {"placed": points.placed, "directions": directions}
             return plots.draw_scale(points.xy, colours.numbers, colours.name, title, note, ax, **where)
         return plots.draw_scatter(
             points.xy,
@@ -239,8 +239,8 @@ def points_of(base: Source, added: Sequence[Source], embedding: Embedding, colou
         xy=np.concatenate([embedding.points, *places]),
         ids=_joined(source.table.ids for source in sources),
         labels=_joined(labels_of(source) for source in sources),
-        predicted=guesses and guesses.predicted,
-        confidence=guesses and guesses.confidence,
+        predicted=None if guesses is None else guesses.predicted,
+        confidence=None if guesses is None else guesses.confidence,
         splits=_joined(source.table.splits for source in sources),
         added=_joined((number > 0,) * len(source.table) for number, source in enumerate(sources)),
         by=colouring.by,
@@ -249,7 +249,7 @@ def points_of(base: Source, added: Sequence[Source], embedding: Embedding, colou
         digests=_joined(source.table.digests for source in sources),
         pixels=_joined(source.pixels or (None,) * len(source.table) for source in sources),
         extra=_extra(sources, colouring),
-        wrong=guesses and guesses.wrong,
+        wrong=None if guesses is None else guesses.wrong,
         colouring=colouring,
     )
 
@@ -264,8 +264,10 @@ def _extra(sources: Sequence[Source], colouring: Colouring) -> dict[str, tuple[A
     }
     for label in sources[0].table.label_names:
         extra[f"{OF_LABEL}{label}"] = _joined(targets_of(source, label) for source in sources)
-    if colouring.name and colouring.by != LABEL and not colouring.by.startswith(OF_LABEL):
-        extra.setdefault(colouring.name, tuple(value or None for value in colouring.categories))
+    clusters = colouring.name == "cluster"  # a column of this name is in the table already
+    if colouring.name not in ("", LABEL, "split") and not colouring.by.startswith(OF_LABEL):
+        values = (value.removeprefix("cluster ") if clusters else value for value in colouring.categories)
+        extra.setdefault(colouring.name, tuple(value or None for value in values))
     return extra
 
 

@@ -10,8 +10,10 @@ from featx import plots
 from featx.errors import StoreError, UsageError
 from featx.files import write_csv, write_text
 from featx.images import Atlas, atlas_of
+from featx.maps.bokeh_plot import MOST_ENTRIES
+from featx.maps.colouring import FREQUENT, LABEL, MANY
 from featx.maps.interactive import MapData, page
-from featx.maps.result import LABEL, Map
+from featx.maps.result import Map
 from featx.maps.stored import stem_of
 
 PICTURES = ("png", "svg")
@@ -59,10 +61,11 @@ def write_map(drawn: Map, formats: Sequence[str], folder: Path) -> tuple[Path, .
 def map_data(drawn: Map, title: str, note: str, atlas: Atlas | None) -> MapData:
     """Return a map's points with a title, a note and thumbnails, for an interactive map."""
     points = drawn.points
-    by_label = drawn.by == LABEL
+    colours = points.colouring.in_steps()
+    many = drawn.by != LABEL and len(set(colours.categories)) > MANY
     return MapData(
         points=points.xy,
-        labels=points.categories,
+        labels=colours.categories,
         names=points.ids,
         title=title,
         note=note,
@@ -70,8 +73,13 @@ def map_data(drawn: Map, title: str, note: str, atlas: Atlas | None) -> MapData:
         confidence=points.confidence,
         placed=points.placed,
         atlas=atlas,
-        by="class" if by_label else drawn.by,
-        truth=None if by_label else points.labels,
+        by="class" if colours.name == LABEL else colours.name,
+        truth=points.labels if any(points.labels) and colours.name != LABEL else None,
+        looks=colours.looks,
+        missing=colours.missing,
+        values=None if colours.numbers is None else tuple(one or colours.missing for one in points.categories),
+        most=FREQUENT + 1 if many else MOST_ENTRIES,
+        mistakes=points.wrong,
     )
 
 

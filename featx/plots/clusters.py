@@ -194,7 +194,9 @@ def draw_numbers(
     place = list(numbers).index(chosen)
     for ax, values, name in zip(axes, (silhouettes, stabilities), ("silhouette", "stability"), strict=True):
         ax.plot(numbers, values, color=class_style(0)[0], marker="o", markersize=4)
-        ax.plot([chosen], [values[place]], color="black", marker="o", markersize=10, fillstyle="none", linestyle="none")
+        ax.plot(
+            [chosen], [values[place]], color="black", marker="o", markersize=10, fillstyle="none", linestyle="none"
+        )
         ax.axhline(0, color="0.8", linewidth=0.8)
         ax.set(title=name, xlabel="number of clusters")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -101,7 +101,9 @@ def draw_scatter(
     ax.set_title("\n".join(heading), fontsize=8)
     ax.set_xlabel(directions[0], fontsize=7)
     ax.set_ylabel(directions[1], fontsize=7)
-    legend_below(ax, _arranged(listed, artist_of, last, missing, paired=paired), "\n".join(lines), below=any(directions))
+    legend_below(
+        ax, _arranged(listed, artist_of, last, missing, paired=paired), "\n".join(lines), below=any(directions)
+    )
     return ax
 
 
@@ -148,9 +150,7 @@ class _Kind:
     index: NDArray[np.int64]
 
 
-def _kinds(
-    labels: Sequence[str], placed: Sequence[str], looks: Mapping[str, tuple[str, str]] | None
-) -> list[_Kind]:
+def _kinds(labels: Sequence[str], placed: Sequence[str], looks: Mapping[str, tuple[str, str]] | None) -> list[_Kind]:
     """Return the kinds of points, those that made the map first, each by name, or in the order of their looks."""
     names, words = sorted(set(labels)), sorted({"", *placed})
     if looks is not None:

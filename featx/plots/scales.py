@@ -9,24 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.plots.figure import new_figure
+from featx.plots.letters import wrapped
 from featx.plots.maps import (
     COLUMN,
     MOST_SHAPES,
     NOTE_WIDTH,
-    TITLE_WIDTH,
     UNLABELLED,
     Entry,
     legend_below,
     point_size,
     steepness,
 )
-from featx.plots.letters import wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # The brightest yellow of viridis cannot be seen on white.
 BRIGHTEST = 0.92
+SCALE_TITLE_WIDTH = 42  # letters beside the bar
 
 
 def draw_scale(
@@ -56,14 +56,15 @@ def draw_scale(
     numbers = np.array(values, np.float64)
     known = np.isfinite(numbers)
     words = np.array(("",) * len(points) if placed is None else placed)
-    heading, lines = wrapped(title, TITLE_WIDTH), wrapped(note, NOTE_WIDTH)
+    heading, lines = wrapped(title, SCALE_TITLE_WIDTH), wrapped(note, NOTE_WIDTH)
     kinds = [str(word) for word in np.unique(words)]
     if ax is None:
         text = 0.15 * len(heading) + 0.11 * len(lines) + 0.15 * (len(kinds) // 2 + 2) + 0.16 * any(directions)
         ax = new_figure(COLUMN, 0.85 * COLUMN * steepness(points) + text)[1]
     entries = _draw(ax, points, numbers, words, kinds)
     if not known.all():
-        none = ax.scatter(*points[~known].T, s=point_size(len(points)), color=UNLABELLED, linewidths=0, zorder=1.5)
+        x, y = points[~known].T
+        none = ax.scatter(x, y, s=point_size(len(points)), color=UNLABELLED, linewidths=0, zorder=1.5)
         entries.append((none, f"no value ({(~known).sum():,})"))
     bar = ax.figure.get_figure(root=True).colorbar(entries[0][0], ax=ax, shrink=0.9, pad=0.02, aspect=30)
     bar.ax.tick_params(labelsize=7)
@@ -86,15 +87,22 @@ def _draw(
 
     known = np.isfinite(numbers)
     shades = ListedColormap(colormaps["viridis"](np.linspace(0, BRIGHTEST, 256)))
-    limits = {"vmin": numbers[known].min(), "vmax": numbers[known].max(), "cmap": shades}
-    look = {"linewidths": 0.2, "edgecolors": "white", "rasterized": len(points) > MOST_SHAPES}
+    limits: dict[str, Any] = {"vmin": numbers[known].min(), "vmax": numbers[known].max(), "cmap": shades}
+    look: dict[str, Any] = {"linewidths": 0.2, "edgecolors": "white", "rasterized": len(points) > MOST_SHAPES}
     entries: list[Entry] = []
     for number, kind in enumerate(kinds):
         chosen = known & (words == kind)
         x, y = points[chosen].T
         marker, size = ("o", 1.0) if not kind else ("s", 1.6)
         drawn = ax.scatter(
-            x, y, c=numbers[chosen], s=size * point_size(len(points)), marker=marker, zorder=2 + number, **look, **limits
+            x,
+            y,
+            c=numbers[chosen],
+            s=size * point_size(len(points)),
+            marker=marker,
+            zorder=2 + number,
+            **look,
+            **limits,
         )
         entries.append((drawn, f"{kind or 'on the map'} ({chosen.sum():,})"))
     return entries

@@ -307,13 +307,19 @@
       this.tip.style.transform = `translate(${Math.round(left)}px, ${Math.round(top)}px)`;
     }
 
+    value(image) {
+      const { by, values, classes, labels } = this.data;
+      if (!by) return "";
+      return values ? values[image] : classes[labels[image]];
+    }
+
     description(image, others) {
       const { data } = this;
       const text = element("div");
       text.append(element("div", "featx-file", data.names[image]));
       const rows = element("dl");
       const row = (name, value, className) => rows.append(element("dt", "", name), element("dd", className, value));
-      row(data.by, data.classes[data.labels[image]]);
+      if (data.by) row(data.by, this.value(image));
       if (data.truth) row("class", data.classes[data.truth[image]]);
       if (data.predicted) row("predicted", data.classes[data.predicted[image]], this.wrong.has(image) ? "featx-wrong" : "");
       if (data.confidence) row("probability", percent(data.confidence[image]));
@@ -382,7 +388,7 @@
       button.dataset.image = image;
       const text = element("span");
       text.append(element("span", "featx-file", data.names[image]));
-      const small = element("small", "", data.classes[data.labels[image]]);
+      const small = element("small", "", this.value(image));
       if (this.wrong.has(image)) {
         small.append(" · ", element("span", "featx-wrong", `predicted ${data.classes[data.predicted[image]]}`));
       }
