@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from featx.data.dataset import Item
+from featx.data.kinds import could_be_dicom
 from featx.data.scanning import scan
 from featx.data.splits import split_of_folder
 from featx.dicom import AnyOf, Header, Identifiers, found_again, hidden_part, is_hidden, kept_salt
@@ -32,20 +33,19 @@ def without_names(
         others: Lists of names of other files, in which names are replaced as well.
     """
     everyone = AnyOf(header.identifiers for header in headers.values())
+    own = [headers[number].identifiers if number in headers else everyone for number in range(len(items))]
     labels = _labels_that_name(items, headers)
-    hidden: set[str] = set()  # paths from the root of the data, the last part of which is hidden
-    names: set[str] = set()
-    for number, item in enumerate(items):
-        header = headers.get(number)
-        own = everyone if header is None else header.identifiers
-        for place, part in _parts(item.id):
-            if place in hidden or not _is_name(part) or (_is_label(part, item) and item.label not in labels):
-                continue
-            if own.are_in(part):
-                hidden.add(place)
-                names.add(part)
+    hidden = {
+        place
+        for item, identifiers in zip(items, own, strict=True)
+        for place, part in _parts(item.id)
+        if _may_name(part, item, labels) and identifiers.are_in(part)
+    }
+    if hidden:
+        hidden |= _of_damaged_files(items, headers, hidden, labels)
     for other in others:
         other[:] = [_shown(name, hidden, salt, everyone) for name in other]
+    names = {place.rpartition("/")[2] for place in hidden}
     if names:
         log.info(
             "Names of files and folders that contain a name, an id or a date of the patient are replaced by hashes "
@@ -54,11 +54,27 @@ def without_names(
         )
     new = []
     for number, item in enumerate(items):
-        header = headers.get(number)
-        own = everyone if header is None else header.identifiers
-        named = _named_anew(item, own, hidden, names, labels, salt)
-        new.append(_with_cells(named, own, header, salt))
+        named = _named_anew(item, own[number], hidden, names, labels, salt)
+        new.append(_with_cells(named, own[number], headers.get(number), salt))
     return new
+
+
+def _of_damaged_files(items: Sequence[Item], headers: Headers, hidden: set[str], labels: set[str]) -> set[str]:
+    """The places whose names nothing vouches for, in data with names of patients: no whole header is below them."""
+    damaged, vouched_for = [], set()
+    for number, item in enumerate(items):
+        header = headers.get(number)
+        is_damaged = could_be_dicom(item.path) if header is None else not header.is_whole
+        if is_damaged:
+            damaged.append(item)
+        else:
+            vouched_for.update(place for place, _ in _parts(item.id))
+    return {
+        place
+        for item in damaged
+        for place, part in _parts(item.id)
+        if place not in vouched_for and _may_name(part, item, labels)
+    }
 
 
 def _parts(name: str) -> list[tuple[str, str]]:
@@ -72,8 +88,10 @@ def _is_name(part: str) -> bool:
     return part not in ("", ".", "..", "~") and split_of_folder(part) is None
 
 
-def _is_label(part: str, item: Item) -> bool:
-    return item.label is not None and unicodedata.normalize("NFC", part) == item.label
+def _may_name(part: str, item: Item, labels: set[str]) -> bool:
+    """Whether a part of an image's id could name somebody; a class does not, except those that do."""
+    is_label = item.label is not None and unicodedata.normalize("NFC", part) == item.label
+    return _is_name(part) and (not is_label or item.label in labels)
 
 
 def _labels_that_name(items: Sequence[Item], headers: Headers) -> set[str]:

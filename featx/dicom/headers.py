@@ -72,6 +72,7 @@ class Header:
         left_out: Why the object is no image for featx, such as "Basic Text SR"; None for an image.
         burned_in: Whether the file says that its pixels show text such as a name.
         identifiers: What identifies the patient, to be looked for in names of files.
+        is_whole: Whether the header was read to its end; of a damaged one identifiers may be missing.
     """
 
     columns: Mapping[str, Any]
@@ -81,6 +82,7 @@ class Header:
     left_out: str | None = None
     burned_in: bool = False
     identifiers: Identifiers = field(default_factory=Identifiers)
+    is_whole: bool = True
 
 
 def read_header(file: BinaryIO, salt: bytes) -> Header | None:
@@ -100,6 +102,7 @@ def read_header(file: BinaryIO, salt: bytes) -> Header | None:
     hashed_study = pseudonym(salt, "study", study) if study else None
     frames = _number(texts.one(_FRAMES)) or 1
     columns = _columns(texts, AnyOf([identifiers]))
+    left_out = None if has_pixels else _kind_without_pixels(texts.one(_SOP_CLASS))
     if frames > 1:
         columns["NumberOfFrames"] = frames
     if hashed_study:
@@ -109,9 +112,10 @@ def read_header(file: BinaryIO, salt: bytes) -> Header | None:
         group=patient or hashed_study,
         patient=patient,
         frames=frames,
-        left_out=None if has_pixels else _kind_without_pixels(texts.one(_SOP_CLASS)),
+        left_out=left_out,
         burned_in=texts.one(_BURNED_IN).upper() == "YES",
         identifiers=identifiers,
+        is_whole=has_pixels or left_out is not None,
     )
 
 
