@@ -16,6 +16,7 @@ from featx.files import open_file
 LARGEST = 2**50  # bytes of an archive, of which small parts are read
 MAX_MEMBERS = 20_000_000
 DEEPEST = 100  # folders above a member
+_PLAIN = re.compile(r"(?:[^/\\\0.:][^/\\\0:]*/){0,99}[^/\\\0.:][^/\\\0:]*")  # what most names are like
 _PART = 2**30  # bytes of one call of the system, which may read less than 2**31 at once
 
 
@@ -130,6 +131,8 @@ def too_large(path: Path, name: str, size: int, limit: int) -> OSError:
 
 def plain_name(name: str) -> str | None:
     """Return a member's name as a path has it; None if it leads out of the archive or is no name of a file."""
+    if _PLAIN.fullmatch(name):
+        return name
     if "\\" in name and "/" not in name:  # of a program for Windows that did not keep to the format
         name = name.replace("\\", "/")
     parts = [part for part in name.split("/") if part not in ("", ".")]

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from featx.archives.archive import Archive
-from featx.archives.opening import opened
+from featx.archives.opening import is_open, opened
 from featx.files import is_file
 
 ENDINGS = (".zip", ".tar", ".parquet", ".pq", ".arrow")
@@ -44,9 +44,9 @@ def archive_of(path: Path) -> tuple[Path, str] | None:
     """
     text = str(path)
     for end in _WITHIN.finditer(text):
-        archive = Path(text[: end.end() - 1])
-        if is_file(archive):
-            return archive, text[end.end() :].replace(os.sep, "/")
+        archive = text[: end.end() - 1]
+        if is_open(archive) or is_file(Path(archive)):
+            return Path(archive), text[end.end() :].replace(os.sep, "/")
     return None
 
 

@@ -12,6 +12,7 @@ from featx.archives.archive import Archive
 KEPT = 64  # archives; each has an open file
 
 _archives: OrderedDict[Path, tuple[tuple[int, ...], Archive]] = OrderedDict()
+_names: set[str] = set()  # their paths, to tell members' paths from others without looking at the disk
 _lock = threading.Lock()
 _opening = threading.Lock()  # else several threads would read the same list of members
 
@@ -28,9 +29,15 @@ def opened(path: Path) -> Archive:
         archive = _open(path)
         with _lock:
             _archives[path] = (state, archive)
+            _names.add(str(path))
             while len(_archives) > KEPT:
-                _archives.popitem(last=False)
+                _names.discard(str(_archives.popitem(last=False)[0]))
         return archive
+
+
+def is_open(path: str) -> bool:
+    """Tell whether the file at an absolute path is an archive that was read before."""
+    return path in _names
 
 
 def _state(path: Path) -> tuple[int, ...]:

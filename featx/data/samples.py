@@ -69,7 +69,8 @@ def _samples(archive: Archive) -> dict[str, dict[str, str]]:
 
 def _images(members: Mapping[str, str], archive: Path) -> list[str]:
     """The endings of a sample's images: the plain ones such as `jpg`; if there is none, those like `left.jpg`."""
-    images = [ending for ending, name in members.items() if is_image(name, f"{archive}/{name}")]
+    others = [(ending, name) for ending, name in members.items() if ending not in SIDECARS]
+    images = [ending for ending, name in others if is_image(name, f"{archive}/{name}")]
     return [ending for ending in images if "." not in ending] or images
 
 
