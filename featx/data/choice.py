@@ -118,7 +118,7 @@ def chosen_columns(choice: DataChoice) -> dict[str, str]:
         if "label" in columns or several:
             raise UsageError("Expected no column of labels with --labels none; leave one of the two out.")
         columns["label"] = NONE
-    return columns | {f"{MARK}{name}": name for name in several}
+    return columns | {f"{MARK}{name.removeprefix(MARK)}": name for name in several}
 
 
 def labels_of(choice: DataChoice) -> Literal["auto", "folder", "none"]:

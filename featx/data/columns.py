@@ -103,6 +103,8 @@ def _with_chosen(manifest: Path, names: Sequence[str], chosen: Mapping[str, str]
             )
         if name in names:
             new[name] = meaning
+        elif label_of_column(meaning) and meaning in names:
+            new[meaning] = meaning
         elif not (name == NONE and meaning in ("group", "split")) and not _is_without_labels(chosen):
             hints = [each for each in names if _plain(each) == _plain(name)]
             hints += [each for each in names if _plain(name) and _plain(name) in _plain(each)]
@@ -129,8 +131,8 @@ def _with_one_kind_of_labels(
         unused = {"label", *several} - set(wanted)
     elif several and "label" in names and labelled:
         raise DataError(
-            f"Expected labels of {manifest} in a column label or in columns {MARK}NAME, found both; choose with "
-            f"--label-column label, or name the others with --label-columns."
+            f"Expected labels of {manifest} in a column label or in columns {MARK}NAME, found both; choose one of "
+            "them with --label-column or --label-columns."
         )
     elif several:
         unused = {"label"}
@@ -181,7 +183,7 @@ def notice_no_labels(manifest: Path, table: pa.Table, chosen: Mapping[str, str])
     """Give notice of columns that may have the labels of a table of which none has the name of labels."""
     if "label" in table.column_names or any(map(label_of_column, table.column_names)) or _is_without_labels(chosen):
         return
-    if marks := _one_hot(table):
+    if marks := _columns_of_marks(table):
         log.warning(
             "The table %s has no column label, but columns of 0 and 1 (%s); name them with --label-columns if each "
             "is for one label.",
@@ -288,18 +290,18 @@ def _notice_unused(manifest: Path, table: pa.Table, chosen: Mapping[str, str]) -
         )
 
 
-def _one_hot(table: pa.Table) -> list[str]:
-    """Return the columns, two or more, of which exactly one is 1 in each row and all others are 0."""
+def _columns_of_marks(table: pa.Table) -> list[str]:
+    """Return the columns, two or more, with nothing but 0, 1, -1 and empty cells in them, and 1 in some."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    marks = [name for name in table.column_names if set(_few_values(table, name)) in ({0, 1}, {0}, {1})]
-    if len(marks) < 2:
-        return []
-    total: Any = 0
-    for name in marks:
-        total = pc.add(total, pc.cast(table[name], pa.int64()))
-    return marks if pc.unique(total).to_pylist() == [1] else []
+    marks = []
+    for name in table.column_names:
+        kind = table[name].type
+        if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+            values = set(pc.unique(table[name]).to_pylist()) - {None}
+            marks += [name] * (1 in values and values <= {0, 1, -1})
+    return marks if len(marks) > 1 else []
 
 
 def _renamed(manifest: Path, names: Sequence[str], chosen: Mapping[str, str]) -> list[str]:

@@ -100,7 +100,7 @@ class Dataset(Shown):
         """Return `4 classes`, `14 labels, several of an image`, or `without labels`."""
         n = len(self.classes)
         if self.multilabel:
-            return f"{n} label{'s' * (n != 1)}, several of an image"
+            return f"{n} labels, several of an image" if n != 1 else "1 label, of which images have it or not"
         return f"{n} class{'es' * (n != 1)}" if n else "without labels"
 
     def overview(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:

@@ -34,6 +34,29 @@ def with_groups(items: Sequence[Item], choice: DataChoice) -> list[Item]:
     return items if keep is None else _kept(items, keep)
 
 
+def groups_in_two_splits(items: Sequence[Item]) -> str:
+    """Return how many groups have images in two splits, for a sentence; "" if none has.
+
+    An example is "170 of 3,103 groups (412 of 5,856 images) are in train and in test".
+    """
+    splits: dict[str, set[str]] = {}
+    for item in items:
+        if item.group is not None:
+            splits.setdefault(item.group, set()).add(item.split)
+    both = {group: tuple(split for split in SPLITS if split in there) for group, there in splits.items()}
+    both = {group: there for group, there in both.items() if len(there) > 1}
+    if not both:
+        return ""
+    kinds = Counter(both.values())
+    several = len(kinds) > 1
+    where = [f"in {' and in '.join(there)}{f' ({count(n)})' * several}" for there, n in kinds.items()]
+    n = sum(item.group in both for item in items)
+    return (
+        f"{count(len(both))} of {count(len(splits))} group{'s' * (len(splits) != 1)} ({count(n)} of "
+        f"{images(len(items))}) {'is' if len(both) == 1 else 'are'} {', '.join(where)}"
+    )
+
+
 def _refuse_two_ways(choice: DataChoice) -> None:
     if choice.get("group_column") not in (None, "none") or choice.get("groups") is not None:
         other = "groups" if choice.get("groups") is not None else "--group-column"
@@ -47,9 +70,10 @@ def _grouped(items: Sequence[Item], rule: str) -> list[Item]:
     there = Counter(group for group in groups if group is not None)
     if items and not there:
         what = "a folder around each image" if pattern is None else f"a part of the names like {rule[:80]!r}"
+        way = "give a regular expression" if pattern is None else "correct the regular expression"
         raise DataError(
             f"Expected {what} for --group-from, found none in {count(len(items))} names such as "
-            f"{in_sentence(items[0].id)}; correct the regular expression, or leave --group-from out."
+            f"{in_sentence(items[0].id)}; {way}, or leave --group-from out."
         )
     if (
         pattern is None
@@ -104,7 +128,7 @@ def _found(pattern: re.Pattern[str], name: str) -> str | None:
 def _kept(items: Sequence[Item], keep: str) -> list[Item]:
     """The items without those in other splits of groups that are in the split that keeps them."""
     if keep not in SPLITS:
-        raise UsageError(f"Expected --keep-group-in train, val or test, received {str(keep)[:80]!r}.")
+        raise UsageError(f"Expected --keep-group-in to be train, val or test, received {str(keep)[:80]!r}.")
     here = {item.group for item in items if item.split == keep and item.group is not None}
     out = [item for item in items if item.split != keep and item.group in here]
     if not out:

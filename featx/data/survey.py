@@ -78,7 +78,7 @@ def summary(dataset: Dataset, because: str = "") -> str:
             f"{count(len(groups))} group{'s' * (len(groups) != 1)}" + f", {images(alone)} without one" * bool(alone)
         )
     if unlabelled := sum(is_unlabelled(item) for item in dataset.items) if classes else 0:
-        parts.append(f"{unlabelled} without a label")
+        parts.append(f"{unlabelled} without a {'known ' * dataset.multilabel}label")
     return "; ".join(parts) + "."
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack
 
-from featx.data import SURVEY, Dataset, read_data, targets_of, with_frames
+from featx.data import SURVEY, Dataset, groups_in_two_splits, read_data, targets_of, with_frames
 from featx.errors import DataError
 from featx.features.choice import Choice, check_has_card, chosen_spec, data_choice, with_card
 from featx.features.compute import compute
@@ -260,21 +260,27 @@ def warn_of_two_labels(images: Iterable[Image]) -> None:
     first: dict[str, Image] = {}
     pairs: dict[str, tuple[Image, Image]] = {}
     for image in images:
-        if image.item.label is not None:
+        if image.item.label is not None or image.item.targets is not None:
             other = first.setdefault(image.digest, image)
-            if other.item.label != image.item.label:
+            if other.item.label != image.item.label or _contradict(other.item.targets, image.item.targets):
                 pairs.setdefault(image.digest, (other, image))
     if pairs:
         one, two = next(iter(pairs.values()))
+        which = ["" if image.item.label is None else f", which is {image.item.label}," for image in (one, two)]
         log.warning(
-            "Images are there under two labels (%d), such as %s, which is %s, and %s, which is %s; keep one of each.",
+            "Images are there under two labels (%d), such as %s%s and %s%s; keep one of each.",
             len(pairs),
             one.item.id,
-            one.item.label,
+            which[0],
             two.item.id,
-            two.item.label,
+            which[1].rstrip(","),
             extra={"subject": SURVEY},
         )
+
+
+def _contradict(one: Sequence[float] | None, two: Sequence[float] | None) -> bool:
+    """Tell whether the targets of two images say of a label that it is there and that it is not."""
+    return any({a, b} == {0.0, 1.0} for a, b in zip(one or (), two or (), strict=False))
 
 
 def in_two_splits(splits: Sequence[str], identities: Sequence[str | None]) -> list[tuple[int, int]]:
@@ -293,11 +299,12 @@ def _warn_of_groups_in_two_splits(dataset: Dataset) -> None:
     if pairs:
         one, two = (items[number] for number in pairs[0])
         log.warning(
-            "Groups have images in two splits (%d), such as %s in %s and %s; featx fit-head refuses such data.",
-            len(pairs),
+            "Of groups, %s, such as %s (%s and %s); featx fit-head refuses such data, and --keep-group-in train "
+            "leaves their images out of other splits.",
+            groups_in_two_splits(items),
             one.group,
-            one.split,
-            two.split,
+            one.id,
+            two.id,
             extra={"subject": SURVEY},
         )
 

@@ -12,7 +12,7 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.data import DataChoice, Dataset, check_for_fit, read_data, targets_of
+from featx.data import DataChoice, Dataset, check_for_fit, groups_in_two_splits, read_data, targets_of
 from featx.errors import RecipeError, UntrustedError
 from featx.features import Extraction, Image, OnError, SpacePair, extract_dataset, in_two_splits, row_keys
 from featx.heads.engines import FitEngine, Fitter, check_engine, make_fitter
@@ -169,12 +169,15 @@ def _refuse(images: Sequence[Image], what: str, identity: Callable[[Image], str 
     if not leaks:
         return
     one, two = (images[number] for number in leaks[0])
-    example = f"group {one.item.group!r}" if what == "group" else "the same image"
+    found = f"{len(leaks)} {'is' if len(leaks) == 1 else 'are'} in two: the same image"
+    way = f"keep each {what} in one split"
+    if what == "group":
+        found = f"{groups_in_two_splits([image.item for image in images])}: group {one.item.group!r}"
+        way = "leave their images out of all splits but one (--keep-group-in train)"
     raise UntrustedError(
-        f"Expected every {what} in one split only, but {len(leaks)} {'is' if len(leaks) == 1 else 'are'} in two: "
-        f"{example} is {one.item.id} in {one.item.split} and {two.item.id} in {two.item.split}; results on such a "
-        f"test split cannot be trusted, so keep each {what} in one split, or have the images of a manifest "
-        "divided anew (--split-column none --test 0.2)."
+        f"Expected every {what} in one split only, but {found} is {one.item.id} in {one.item.split} and "
+        f"{two.item.id} in {two.item.split}; results on such a test split cannot be trusted, so {way}, or have the "
+        "images of a manifest divided anew (--split-column none --test 0.2)."
     )
 
 

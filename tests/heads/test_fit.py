@@ -55,7 +55,9 @@ def test_a_copy_in_another_split(one: str, two: str) -> None:
 
 def test_a_group_in_another_split() -> None:
     message = sentence([*CLEAN, image("f", "test", "6", "p")])
-    assert message.startswith("Expected every group in one split only, but 1 is in two: group 'p' is ")
+    assert message.startswith("Expected every group in one split only, but 1 of 2 groups (3 of 6 images) is ")
+    assert "is in train and in test: group 'p' is " in message
+    assert "(--keep-group-in train)" in message
     assert "train/b.png in train and test/f.png in test;" in message
 
 
