@@ -22,7 +22,7 @@ from featx.data.choice import (
     separator_of,
 )
 from featx.data.dataset import SPLITS, Dataset, Item, first_few, is_unlabelled, readable
-from featx.data.dicom import list_dicomdir, with_dicom
+from featx.data.dicom import is_medium, list_dicomdir, with_dicom
 from featx.data.folders import Listing, is_folder, search_labelled, search_unlabelled
 from featx.data.given import given_items, listed
 from featx.data.grouping import with_groups
@@ -135,7 +135,8 @@ def _list_place(data: Path, listing: Listing, missing: str, choice: DataChoice) 
         list_archives(archives, listing, choice, split="train", root=root if is_folder(root) else root.parent)
     elif is_folder(root):
         _refuse_choices(choice, "a folder", "for manifests and data frames", BY_PATH)
-        search_labelled(root, listing, labels_of(choice))
+        labels = labels_of(choice)
+        search_labelled(root, listing, "none" if labels == "auto" and is_medium(root) else labels)
     elif is_dicomdir(root):
         listing.items += list_dicomdir(root, "", "train")
     elif is_manifest(root):
