@@ -63,7 +63,7 @@ def with_dicom(
     salt = salt_of(cache)
     headers = _headers(items, asked, salt)
     grouped = _with_groups_and_columns(items, headers, choice)
-    labelled = _without_patients_as_labels(grouped, headers, root) if by_folder else grouped
+    labelled = _without_patients_as_labels(grouped, headers) if by_folder else grouped
     hidden = without_names(labelled, headers, salt, others)
     warn_of_names(root, headers.values())
     return _images_alone(hidden, headers, root)
@@ -130,7 +130,7 @@ def _with_groups_and_columns(items: Sequence[Item], headers: Headers, choice: Da
     return new
 
 
-def _without_patients_as_labels(items: Sequence[Item], headers: Headers, root: Path) -> list[Item]:
+def _without_patients_as_labels(items: Sequence[Item], headers: Headers) -> list[Item]:
     """Return items without labels if these are the names of patients' folders."""
     labels: dict[str, set[str | None]] = {}
     named: dict[str, bool] = {}
@@ -144,9 +144,7 @@ def _without_patients_as_labels(items: Sequence[Item], headers: Headers, root: P
         is_name = header is not None and header.identifiers.are_in(item.label)
         named[item.label] = named.get(item.label, True) and is_name
     one_each = all(len(groups) == 1 and None not in groups for groups in labels.values())
-    if not labels or not (
-        (one_each and len(labels) > 2) or all(named.values()) or (headers and _has_directory(root))
-    ):
+    if not labels or not ((one_each and len(labels) > 2) or all(named.values())):
         return list(items)
     log.info(
         "The folders of the DICOM files (%s) are those of patients, so these are images without labels; --labels "
@@ -156,7 +154,8 @@ def _without_patients_as_labels(items: Sequence[Item], headers: Headers, root: P
     return [replace(item, label=None) for item in items]
 
 
-def _has_directory(root: Path) -> bool:
+def is_medium(root: Path) -> bool:
+    """Tell whether a folder is a copy of a medium with DICOM files: a DICOMDIR lists them."""
     return any((root / name).is_file() for name in ("DICOMDIR", "dicomdir", "DICOMDIR.", "DICOMDIR;1"))
 
 
@@ -185,7 +184,8 @@ def _images_alone(items: Sequence[Item], headers: Headers, root: Path) -> list[I
     if burned_in:
         names = [items[number].id for number in burned_in]
         log.warning(
-            "DICOM images with text burned into their pixels, which may name patients, were left out (%s): %s",
+            "DICOM images with text burned into their pixels, which may name patients, were left out (%s): %s; to use "
+            "them, remove the text and set their BurnedInAnnotation to NO",
             count(len(burned_in)),
             first_few(names),
         )

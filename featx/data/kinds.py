@@ -19,8 +19,8 @@ ENDINGS_TEXT = f"the endings of images are {', '.join((*IMAGE_ENDINGS, *DICOM_EN
 
 # Archives of hospitals name files 1.2.840.113…, IM000001 or XR.1: without an ending, or with a number for one.
 _WITHOUT_ENDING = re.compile(r"[^.]+|.*\.\d+", re.DOTALL)
-_DIRECTORY = "dicomdir"  # PS3.10 section 8.6
-_HEAD = 4096  # bytes that tell a DICOM file, with or without a preamble
+_DIRECTORY = b"1.2.840.10008.1.3.10"  # the media storage SOP class of a DICOMDIR, PS3.10 section 8.6
+_HEAD = 512  # bytes that tell a DICOM file, with or without a preamble, and its kind
 _LARGEST = 2**32
 
 
@@ -29,7 +29,10 @@ def is_image(name: str, path: str) -> bool:
     lower = name.rpartition("/")[2].lower()
     if lower.endswith((*IMAGE_ENDINGS, *DICOM_ENDINGS)):
         return True
-    return lower != _DIRECTORY and _WITHOUT_ENDING.fullmatch(lower) is not None and starts_as_dicom(Path(path))
+    if _WITHOUT_ENDING.fullmatch(lower) is None:
+        return False
+    head = _head(Path(path))
+    return is_dicom(head) and _DIRECTORY not in head
 
 
 def could_be_dicom(path: Path) -> bool:
@@ -42,15 +45,21 @@ def could_be_dicom(path: Path) -> bool:
 
 def is_dicomdir(path: Path) -> bool:
     """Tell whether a file is the directory of DICOM files on a medium."""
-    return path.name.lower() == _DIRECTORY and starts_as_dicom(path)
+    head = _head(path)
+    return is_dicom(head) and _DIRECTORY in head
 
 
 def starts_as_dicom(path: Path) -> bool:
     """Tell by its first bytes whether a file, or one in an archive, is DICOM; one that cannot be read is not."""
+    return is_dicom(_head(path))
+
+
+def _head(path: Path) -> bytes:
+    """The first bytes of a file; none if it cannot be read."""
     try:
         if archive_of(path) is not None:
-            return is_dicom(read_member(path, _LARGEST)[:_HEAD])
+            return read_member(path, _LARGEST)[:_HEAD]
         with open_file(path, _LARGEST) as file:
-            return is_dicom(file.read(_HEAD))
+            return file.read(_HEAD)
     except OSError:
-        return False
+        return b""

@@ -20,12 +20,12 @@ MOST_INFLATED = 2**28  # bytes of a deflated header with its pixels
 LONGEST_VALUE = 4096  # bytes of a value that is looked at
 LONGEST_CELL = 64  # letters of a column's cell: those of VR LO
 
-DIRECTORY = "1.2.840.10008.1.3.10"
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 _IMPLICIT = "1.2.840.10008.1.2"
 _BIG_ENDIAN = "1.2.840.10008.1.2.2"
 
 _CHARSET, _SOP_CLASS, _FRAMES, _BURNED_IN, _ISSUER = 0x00080005, 0x00080016, 0x00280008, 0x00280301, 0x00100021
+_MEDIA_CLASS = 0x00020002
 _PATIENT_ID, _STUDY, _AGE = 0x00100020, 0x0020000D, 0x00101010
 _PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 _TEXT_COLUMNS = {
@@ -102,7 +102,7 @@ def read_header(file: BinaryIO, salt: bytes) -> Header | None:
     hashed_study = pseudonym(salt, "study", study) if study else None
     frames = _number(texts.one(_FRAMES)) or 1
     columns = _columns(texts, AnyOf([identifiers]))
-    left_out = None if has_pixels else _kind_without_pixels(texts.one(_SOP_CLASS))
+    left_out = None if has_pixels else _kind_without_pixels(texts.one(_SOP_CLASS) or texts.one(_MEDIA_CLASS))
     if frames > 1:
         columns["NumberOfFrames"] = frames
     if hashed_study:
@@ -144,8 +144,9 @@ def _elements(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
     meta: dict[int, bytes] = {}
     for element in data_element_generator(file, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2):
         meta[int(element.tag)] = bytes(element.value or b"")
-    if 0x00020003 in meta:
-        yield 0x00020003, meta[0x00020003]
+    for tag in (_MEDIA_CLASS, 0x00020003):
+        if tag in meta:
+            yield tag, meta[tag]
     syntax = meta.get(0x00020010, b"").rstrip(b"\0 ").decode("ascii", "replace")
     body = _inflated(file) if syntax == _DEFLATED else file
     little = syntax != _BIG_ENDIAN
