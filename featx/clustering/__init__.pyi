@@ -1,3 +1,4 @@
+from .choosing import STABLE as STABLE
 from .clustering import clusters as clusters
 from .clustering import find_clusters as find_clusters
 from .clustering import measure_clusters as measure_clusters

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from featx import plots
-from featx.clustering import Clusters, LayerQuality, measure_clusters
+from featx.clustering import STABLE, Clusters, LayerQuality, find_clusters, measure_clusters
 from featx.reports.blocks import Block, Note, Table
 from featx.reports.many_classes import few_classes, fold_of
 from featx.reports.opened import SPLIT_NAMES, OpenedRun
@@ -34,7 +34,12 @@ WIDTH, HEIGHT = 4.2, 4.2
 
 
 def clusters_blocks(opened: OpenedRun, *, seed: int) -> tuple[Block, ...]:
-    """Return cluster quality of both layers, overall and by class, compared with permuted labels."""
+    """Return cluster quality of both layers, overall and by class, compared with permuted labels.
+
+    Images with several labels have no classes; of these the clusters themselves are shown.
+    """
+    if opened.run.multilabel:
+        return unlabelled_blocks(opened, seed=seed)
     measured = measure_clusters([opened.source(layer) for layer in opened.layers], seed=seed)
     return (
         _overview(measured),
@@ -42,6 +47,36 @@ def clusters_blocks(opened: OpenedRun, *, seed: int) -> tuple[Block, ...]:
         _by_class(measured.main),
         *(Note(line) for line in measured.notes),
         *(_permuted(part) for part in measured.parts),
+    )
+
+
+def unlabelled_blocks(opened: OpenedRun, *, seed: int) -> tuple[Block, ...]:
+    """Return the clusters of k-means in the backbone's features, which no labels made."""
+    found = find_clusters(opened.source("backbone"), seed=seed)
+    known, parts = found.structure, found.partition
+    rows = tuple(
+        (
+            str(one["cluster"]),
+            count(one["n"]),
+            percent(one["share"]),
+            decimal(one["silhouette"]),
+            one["nearest"][0],
+        )
+        for one in found.clusters()
+    )
+    kind = SPLIT_NAMES.get(found.split, found.split)
+    caption = (
+        f"The backbone features of {images(len(found.ids), kind)} in {parts.describe()}. Silhouette "
+        f"{decimal(known.silhouette.value)}; in data of the same spread without clusters "
+        f"{decimal(known.silhouette.low)} to {decimal(known.silhouette.high)}."
+    )
+    header = ("cluster", "images", "share", "silhouette", "nearest to its centre")
+    tried = tuple((str(one.k), decimal(one.silhouette), decimal(one.stability)) for one in parts.candidates)
+    rule = "The numbers of clusters that were tried: the highest silhouette is taken among those with a stability of "
+    return (
+        Table(caption, header, rows, words=frozenset({4})),
+        Table(f"{rule}at least {STABLE:g}, or of all if none is.", ("clusters", "silhouette", "stability"), tried),
+        *(Note(line) for line in found.notes),
     )
 
 
