@@ -29,7 +29,7 @@ finding_option = partial(typer.Option, rich_help_panel="Clusters without labels"
 
 @options.command
 def command(
-    place: options.Place,
+    place: options.SeveralPlaces,
     *,
     layer: Annotated[
         options.Layer | None,
@@ -86,7 +86,7 @@ def command(
 
     work = partial(
         clusters,
-        place,
+        options.one_or_several(place),
         out=out,
         layer=layer,
         split=split,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @options.command
 def command(
-    data: options.Data,
+    data: options.SeveralData,
     *,
     features: options.Features,
     reading: options.DataOptions,
@@ -58,7 +58,7 @@ def command(
     if export is not None:
         check_export(export)
     extraction = extract(
-        data,
+        options.one_or_several(data),
         features.recipe,
         views=views,
         cut=cut,

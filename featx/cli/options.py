@@ -48,9 +48,25 @@ Data = Annotated[
         "or Parquet).",
     ),
 ]
+SeveralData = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="DATA...",
+        help="A folder of images, with or without a folder for each class, or with train/ and test/; a manifest (CSV "
+        "or Parquet) or archive; or images without labels: files, folders and patterns such as 'photos/*.jpg'.",
+    ),
+]
 Place = Annotated[
     Path,
     typer.Argument(metavar="RUN|DATA", help="A folder that fit-head wrote, or a folder or manifest of images."),
+]
+SeveralPlaces = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="RUN|DATA...",
+        help="A folder that fit-head wrote; a folder, manifest or archive of images; or images without labels: files, "
+        "folders and patterns such as 'photos/*.jpg'.",
+    ),
 ]
 _recipe = feature_option("--recipe", help="Name of a recipe (see featx recipes list), or its TOML file.")
 RecipeChoice = Annotated[str | None, _recipe]
@@ -244,6 +260,7 @@ GroupFrom = Annotated[
         metavar="REGEX|parent",
         help="Groups from the images' names: a regular expression whose group named group, or else the first one, is "
         "the patient; or parent for the folder that an image is in.",
+        show_default="the column group, if there is one",
         rich_help_panel=DATA,
     ),
 ]
@@ -251,6 +268,7 @@ KeepGroupIn = Annotated[
     Literal["train", "val", "test"] | None,
     typer.Option(
         help="Leave out the images of a group in all splits but this one, if the group is in two splits.",
+        show_default="all images are kept",
         rich_help_panel=DATA,
     ),
 ]
@@ -343,6 +361,22 @@ class DataOptions:
             "test": self.test,
             "split_seed": self.split_seed,
         }
+
+
+def one_or_several(paths: list[Path]) -> Path | list[Path]:
+    """Return the one path that a command was given, or all of them, none of which may be a run.
+
+    Raises:
+        UsageError: One of several is a run.
+    """
+    if len(paths) == 1:
+        return paths[0]
+    from featx.runs import is_run
+
+    for path in paths:
+        if is_run(path):
+            raise UsageError(f"Expected one run alone, or images and folders, received the run {path} among others.")
+    return paths
 
 
 def size_of(text: str | None) -> int | tuple[int, int] | None:

@@ -19,7 +19,7 @@ placing_option = partial(typer.Option, rich_help_panel="Images placed on it")
 
 @options.command
 def command(
-    place: options.Place,
+    place: options.SeveralPlaces,
     *,
     method: Annotated[
         Literal["tsne", "umap", "pca"], map_option(help="Method by which features become a map.")
@@ -80,7 +80,7 @@ def command(
 
     work = partial(
         visualize,
-        place,
+        options.one_or_several(place),
         method=method,
         layer=layer,
         split=split,

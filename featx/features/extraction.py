@@ -299,8 +299,8 @@ def _warn_of_groups_in_two_splits(dataset: Dataset) -> None:
     if pairs:
         one, two = (items[number] for number in pairs[0])
         log.warning(
-            "Of groups, %s, such as %s (%s and %s); featx fit-head refuses such data, and --keep-group-in train "
-            "leaves their images out of other splits.",
+            "%s, such as %s (%s and %s); featx fit-head refuses such data, and --keep-group-in train leaves their "
+            "images out of other splits.",
             groups_in_two_splits(items),
             one.group,
             one.id,
