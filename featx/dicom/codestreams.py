@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
+from featx.dicom.damage import DamageError
+
 _JP2 = b"\0\0\0\x0cjP  \r\n\x87\n"
 _J2K = b"\xff\x4f\xff\x51"  # SOC and SIZ, ISO/IEC 15444-1 annex A
 _SOI, _TEM, _SOS, _APP0, _APP14 = 0xD8, 0x01, 0xDA, 0xE0, 0xEE
@@ -54,14 +56,14 @@ def jpeg_header(stream: bytes) -> Jpeg:
     """Return what a JPEG or JPEG-LS codestream says before its pixels.
 
     Raises:
-        ValueError: It is none.
+        DamageError: It is none.
     """
     if not stream.startswith(b"\xff\xd8"):
-        raise ValueError("no JPEG codestream")
+        raise DamageError("no JPEG codestream")
     position, jfif, adobe = 2, False, None
     while position + 4 <= len(stream):
         if stream[position] != 0xFF:
-            raise ValueError("no marker where one was expected")
+            raise DamageError("no marker where one was expected")
         marker = stream[position + 1]
         if marker == 0xFF:  # fill byte
             position += 1
@@ -77,26 +79,26 @@ def jpeg_header(stream: bytes) -> Jpeg:
         if marker == _SOS or length < 2:
             break
         position += 2 + length
-    raise ValueError("a JPEG codestream without a frame header")
+    raise DamageError("a JPEG codestream without a frame header")
 
 
 def bare_jpeg2000(stream: bytes) -> tuple[bytes, Jpeg2000]:
     """Return a JPEG 2000 codestream without the boxes of a JP2 file around it, and its size.
 
     Raises:
-        ValueError: It is none.
+        DamageError: It is none.
     """
     if stream.startswith(_JP2):
         stream = _inside_boxes(stream)
     if not stream.startswith(_J2K):
-        raise ValueError("no JPEG 2000 codestream")
+        raise DamageError("no JPEG 2000 codestream")
     right, lower, left, upper = struct.unpack_from(">4L", stream, 8)
     (components,) = struct.unpack_from(">H", stream, 40)
     steps = stream[42 : 42 + 3 * components]
     if components not in range(1, MOST_COMPONENTS + 1) or len(steps) < 3 * components:
-        raise ValueError(f"{components} components")
+        raise DamageError(f"{components} components")
     if any(step != 1 for index in (1, 2) for step in steps[index::3]):
-        raise ValueError("components of another size than the image")
+        raise DamageError("components of another size than the image")
     return stream, Jpeg2000(lower - upper, right - left, components)
 
 
@@ -111,4 +113,4 @@ def _inside_boxes(stream: bytes) -> bytes:
         if length < 8:
             break
         position += length
-    raise ValueError("a JP2 file without a codestream")
+    raise DamageError("a JP2 file without a codestream")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.dicom.codestreams import JPEG_LS, LOSSLESS, bare_jpeg2000, jpeg_header
+from featx.dicom.damage import DamageError
 from featx.dicom.description import NATIVE, Pixels
 from featx.errors import ImageError
 
@@ -20,7 +21,7 @@ _JPEG_LS = ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81")
 _JPEG = tuple(f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 53, 55, 57, 70))
 _LOSSLESS_JPEG = "1.2.840.10008.1.2.4.70"
 _PALETTE = "PALETTE COLOR"
-_REPLACE = "replace it or leave it out"
+REPLACE = "replace it or leave it out"
 _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 _BY_8 = (0xC0, 0xC1, 0xC2)  # baseline, extended and progressive, which Pillow decodes with 8 bits
 
@@ -47,7 +48,7 @@ def decompressed(pixels: Pixels, frame: int, name: str) -> Frame:
 
     Raises:
         ImageError: There is no such frame, it is truncated, or there is no decoder for it.
-        ValueError: It is damaged; this and what the decoders raise.
+        DamageError: It is damaged.
     """
     if frame >= pixels.frames:
         raise ImageError(name, f"has {pixels.frames} frames, so there is no frame {frame} (they are counted from 0)")
@@ -62,10 +63,18 @@ def decompressed(pixels: Pixels, frame: int, name: str) -> Frame:
         return _native(pixels, frame, name)
     stream = _one_stream(pixels, frame, name)
     if pixels.syntax == _RLE:
-        return _from_rle(pixels, stream)
+        return _from_rle(pixels, stream, name)
     if pixels.syntax in _JPEG_2000 + _HTJ2K:
         return _from_jpeg_2000(pixels, stream, name)
     return _from_jpeg(pixels, stream, name)
+
+
+def syntax_name(syntax: str) -> str:
+    """Return the name of a transfer syntax, such as `JPEG 2000 Image Compression`."""
+    from pydicom.uid import UID
+
+    uid = UID(syntax)
+    return uid.name if uid.name != uid else "an unknown transfer syntax"
 
 
 def _native(pixels: Pixels, frame: int, name: str) -> Frame:
@@ -77,22 +86,21 @@ def _native(pixels: Pixels, frame: int, name: str) -> Frame:
     if len(value) < expected:
         raise ImageError(
             name,
-            f"is a truncated DICOM file ({len(value):,} bytes of pixels, {expected:,} expected); {_REPLACE}",
+            f"is a truncated DICOM file ({len(value):,} bytes of pixels, {expected:,} expected); {REPLACE}",
         )
     if half and len(value) >= bits // 8:
         raise ImageError(name, "has no YBR_FULL_422 colours, as it says; correct its photometric interpretation")
     options = _options(pixels) | {"number_of_frames": pixels.frames, "correct_unused_bits": False}
-    return _finished(*_decoder(pixels.syntax).as_array(value, index=frame, validate=False, **options), pixels)
+    samples, properties = _decoder(pixels.syntax).as_array(value, index=frame, validate=False, **options)
+    return _finished(samples, properties, pixels)
 
 
 def _one_stream(pixels: Pixels, frame: int, name: str) -> bytes:
     """The compressed bytes of one frame."""
     from pydicom.encaps import get_frame
-    from pydicom.uid import UID
 
     if pixels.syntax not in (_RLE, *_JPEG_2000, *_HTJ2K, *_JPEG_LS, *_JPEG):
-        syntax = UID(pixels.syntax)
-        kind = syntax.name if syntax.name != syntax else "an unknown transfer syntax"
+        kind = syntax_name(pixels.syntax)
         if any(word in kind for word in ("MPEG", "HEVC")):
             raise ImageError(name, f"is a video ({kind}); save its frames as images, for example with ffmpeg")
         raise ImageError(
@@ -100,7 +108,7 @@ def _one_stream(pixels: Pixels, frame: int, name: str) -> bytes:
             f"is compressed in a way that featx does not read ({kind}); convert it, such as with gdcmconv --raw",
         )
     if pixels.length is not None:
-        raise ImageError(name, f"is a damaged DICOM file (compressed pixels without items); {_REPLACE}")
+        raise ImageError(name, f"is a damaged DICOM file (compressed pixels without items); {REPLACE}")
     file = io.BytesIO(pixels.data)
     file.seek(pixels.start)
     tables = [pixels.header.get(keyword) for keyword in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")]
@@ -109,36 +117,39 @@ def _one_stream(pixels: Pixels, frame: int, name: str) -> bytes:
     return stream
 
 
-def _from_rle(pixels: Pixels, stream: bytes) -> Frame:
+def _from_rle(pixels: Pixels, stream: bytes, name: str) -> Frame:
     expected = pixels.rows * pixels.columns * pixels.samples * pixels.allocated // 8
     if len(stream) > expected * 1.2 + 4096:  # runs are at most a 64th longer than what they stand for
-        raise ValueError("more bytes of run lengths than the image needs")
-    return _by_plugin(pixels, stream, _RLE, "pydicom", correct_unused_bits=False)
+        raise DamageError("more bytes of run lengths than the image needs")
+    return _by_plugin(pixels, stream, (_RLE, "pydicom"), name, correct_unused_bits=False)
 
 
 def _from_jpeg_2000(pixels: Pixels, stream: bytes, name: str) -> Frame:
     stream, size = bare_jpeg2000(stream)
     _check_size(pixels, size.rows, size.columns, size.components, name)
-    return _by_plugin(pixels, stream, _JPEG_2000[1] if pixels.syntax in _JPEG_2000 else pixels.syntax, "pylibjpeg")
+    syntax = _JPEG_2000[1] if pixels.syntax in _JPEG_2000 else pixels.syntax
+    return _by_plugin(pixels, stream, (syntax, "pylibjpeg"), name)
 
 
 def _from_jpeg(pixels: Pixels, stream: bytes, name: str) -> Frame:
     header = jpeg_header(stream)
+    if b"\xff\xd9" not in stream:  # the end of the image; a decoder may take long to find out
+        raise ImageError(name, f"is a truncated DICOM file (a JPEG codestream without its end); {REPLACE}")
     _check_size(pixels, header.rows, header.columns, header.components, name)
     if header.frame == JPEG_LS:
-        return _by_plugin(pixels, stream, _JPEG_LS[0], "pyjpegls")
+        return _by_plugin(pixels, stream, (_JPEG_LS[0], "pyjpegls"), name)
     if header.frame in _BY_8 and header.bits == 8:
         return _from_pillow(pixels, stream)
     if header.frame == LOSSLESS or header.bits == 12:
         # With any other transfer syntax pydicom refuses 12 bits, which GDCM decodes.
-        return _by_plugin(pixels, stream, _LOSSLESS_JPEG, "gdcm")
-    raise ValueError(f"a JPEG codestream of kind {header.frame:X} with {header.bits} bits")
+        return _by_plugin(pixels, stream, (_LOSSLESS_JPEG, "gdcm"), name)
+    raise DamageError(f"a JPEG codestream of kind {header.frame:X} with {header.bits} bits")
 
 
 def _from_pillow(pixels: Pixels, stream: bytes) -> Frame:
     """A JPEG of 8 bits; its colours are what its own header says, or else what the file says."""
     from PIL import Image
-    from pydicom.pixels import convert_color_space
+    from pydicom.pixels.processing import convert_color_space
 
     header = jpeg_header(stream)
     with Image.open(io.BytesIO(stream), formats=("JPEG",)) as image:
@@ -153,18 +164,27 @@ def _from_pillow(pixels: Pixels, stream: bytes) -> Frame:
     return Frame(samples, 8)
 
 
-def _by_plugin(pixels: Pixels, stream: bytes, syntax: str, plugin: str, **options: Any) -> Frame:
-    """A frame that a decoder of pydicom decompresses."""
+def _by_plugin(pixels: Pixels, stream: bytes, wanted: tuple[str, str], name: str, **options: Any) -> Frame:
+    """A frame that a decoder of pydicom decompresses, which has a transfer syntax and the name of a plugin."""
     from pydicom.encaps import encapsulate
 
+    decoder, plugin = _decoder(wanted[0]), wanted[1]
+    if not decoder.is_available:
+        reason = f"is compressed ({syntax_name(pixels.syntax)}), and its decoder is not installed"
+        raise ImageError(name, f"{reason}; pip install 'featx[dicom]'")
     options |= _options(pixels) | {"number_of_frames": 1}
-    one = encapsulate([stream], has_bot=False)
-    outcome = _decoder(syntax).as_array(one, index=0, validate=False, decoding_plugin=plugin, **options)
-    return _finished(*outcome, pixels)
+    samples, properties = decoder.as_array(
+        encapsulate([stream], has_bot=False),
+        index=0,
+        validate=False,
+        decoding_plugin=plugin if plugin in decoder.available_plugins else "",
+        **options,
+    )
+    return _finished(samples, properties, pixels)
 
 
 def _decoder(syntax: str) -> Any:
-    from pydicom.pixels import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
     from pydicom.uid import UID
 
     return get_decoder(UID(syntax))
@@ -204,5 +224,5 @@ def _check_size(pixels: Pixels, rows: int, columns: int, components: int, name: 
         raise ImageError(
             name,
             f"is a damaged DICOM file ({pixels.rows} rows, {pixels.columns} columns and {pixels.samples} samples, "
-            f"but {rows}, {columns} and {components} in its compressed frame); {_REPLACE}",
+            f"but {rows}, {columns} and {components} in its compressed frame); {REPLACE}",
         )

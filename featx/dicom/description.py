@@ -19,6 +19,7 @@ _EXPLICIT_BIG = "1.2.840.10008.1.2.2"
 _IMPLICIT = "1.2.840.10008.1.2"
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 NATIVE = (_EXPLICIT, _EXPLICIT_BIG, _IMPLICIT)
+_ALLOCATED = (1, 8, 16, 32, 64)  # bits: PS3.5 section 8.1.1, but for multiples of 8 that nobody uses
 _UNDEFINED = 2**32 - 1  # length of an element with items, PS3.5 section 7.1.1
 _PIXEL_DATA = {0x0008: "FloatPixelData", 0x0009: "DoubleFloatPixelData", 0x0010: "PixelData"}
 _TRANSFER_SYNTAX = b"\x02\x00\x10\x00UI"
@@ -95,35 +96,40 @@ def read_pixels(data: bytes, name: str) -> Pixels:
     if element is None:
         raise ImageError(name, f"is a DICOM file without pixels ({kind_of(header)}); leave it out")
     keyword, vr, length, start = element
-    integer = _Integers(header, name)
-    samples = integer("SamplesPerPixel", 1)
-    floats = {"PixelData": 0, "FloatPixelData": 32, "DoubleFloatPixelData": 64}[keyword]
-    allocated = floats or integer("BitsAllocated")
-    stored = integer("BitsStored", allocated)
-    stored = stored if 0 < stored <= allocated else allocated
-    high_bit = integer("HighBit", stored - 1)
-    pixels = Pixels(
-        header=header,
-        data=data,
-        start=start,
-        length=None if length == _UNDEFINED else length,
-        keyword=keyword,
-        vr=vr,
-        syntax=_syntax(header, length, name),
-        rows=integer("Rows"),
-        columns=integer("Columns"),
-        samples=samples,
-        frames=max(integer("NumberOfFrames", 1), 1),
+    compressed = length == _UNDEFINED
+    syntax = _syntax(header, name, compressed=compressed)
+    size = _size(header, name)
+    allocated, stored, high_bit = _bits(header, keyword, name)
+    return Pixels(
+        *(header, data, start, None if compressed else length, keyword, vr, syntax, *size),
         allocated=allocated,
         stored=stored,
-        high_bit=high_bit if stored - 1 <= high_bit < allocated else stored - 1,
-        signed=integer("PixelRepresentation", 0) == 1,
-        planar=integer("PlanarConfiguration", 0),
-        photometric=text(header, "PhotometricInterpretation").upper() or {1: "MONOCHROME2"}.get(samples, "RGB"),
+        high_bit=high_bit,
+        signed=_integer(header, name, "PixelRepresentation", 0) == 1,
+        planar=_integer(header, name, "PlanarConfiguration", 0),
+        photometric=text(header, "PhotometricInterpretation").upper() or {1: "MONOCHROME2"}.get(size[2], "RGB"),
     )
-    if not (pixels.rows > 0 and pixels.columns > 0):
-        raise ImageError(name, f"has no pixels ({pixels.rows} rows, {pixels.columns} columns); leave it out")
-    return pixels
+
+
+def _size(header: Any, name: str) -> tuple[int, int, int, int]:
+    """Rows, columns, samples of a pixel, frames."""
+    rows, columns = _integer(header, name, "Rows"), _integer(header, name, "Columns")
+    if not (rows > 0 and columns > 0):
+        raise ImageError(name, f"has no pixels ({rows} rows, {columns} columns); leave it out")
+    frames = max(_integer(header, name, "NumberOfFrames", 1), 1)
+    return rows, columns, _integer(header, name, "SamplesPerPixel", 1), frames
+
+
+def _bits(header: Any, keyword: PixelKeyword, name: str) -> tuple[int, int, int]:
+    """Bits allocated and stored, and the number of the highest bit."""
+    floats = {"PixelData": 0, "FloatPixelData": 32, "DoubleFloatPixelData": 64}[keyword]
+    allocated = floats or _integer(header, name, "BitsAllocated")
+    if allocated not in _ALLOCATED:
+        raise ImageError(name, f"is a damaged DICOM file ({allocated} bits allocated); replace it or leave it out")
+    stored = _integer(header, name, "BitsStored", allocated)
+    stored = stored if 0 < stored <= allocated else allocated
+    high_bit = _integer(header, name, "HighBit", stored - 1)
+    return allocated, stored, high_bit if stored - 1 <= high_bit < allocated else stored - 1
 
 
 def kind_of(header: Any) -> str:
@@ -144,27 +150,21 @@ def text(header: Any, keyword: str) -> str:
     return "" if value is None else str(value).strip(" \0")
 
 
-class _Integers:
-    """The integers of a header by their keywords."""
-
-    def __init__(self, header: Any, name: str) -> None:
-        self.header, self.name = header, name
-
-    def __call__(self, keyword: str, default: int | None = None) -> int:
-        value = self.header.get(keyword)
-        if value is None or value == "":
-            if default is None:
-                raise ImageError(self.name, f"is a damaged DICOM file (no {keyword}); replace it or leave it out")
-            return default
-        return int(value)
+def _integer(header: Any, name: str, keyword: str, default: int | None = None) -> int:
+    value = header.get(keyword)
+    if value is None or value == "":
+        if default is None:
+            raise ImageError(name, f"is a damaged DICOM file (no {keyword}); replace it or leave it out")
+        return default
+    return int(value)
 
 
-def _syntax(header: Any, length: int, name: str) -> str:
+def _syntax(header: Any, name: str, *, compressed: bool) -> str:
     """The transfer syntax; for files that do not name it, that of their elements."""
     named = str(header.file_meta.get("TransferSyntaxUID") or "")
     if named:
         return named
-    if length == _UNDEFINED:
+    if compressed:
         raise ImageError(name, "has compressed pixels but does not say how (transfer syntax); leave it out")
     implicit, little = header.original_encoding
     return _IMPLICIT if implicit else _EXPLICIT if little else _EXPLICIT_BIG

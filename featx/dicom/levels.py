@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.dicom.description import Pixels, text
-from featx.dicom.lookup import read_table
+from featx.dicom.lookup import Table, read_table
 from featx.errors import ImageError
 
 Values = NDArray[np.float64]
 Rule = Callable[[Values], Values]
-Function = Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"]
+Window = tuple[float, float] | Literal["file", "none"]
 
 _AT_ONCE = 2**20  # values: each takes some 40 bytes while it is mapped
 _WIDEST_TABLE = 2**17  # a table of the levels of all values is built where they span no more
@@ -39,7 +39,7 @@ def levels_of(
 
     Raises:
         ImageError: Values are not finite.
-        ValueError: A lookup table is damaged.
+        DamageError: A lookup table is damaged.
     """
     modality = modality_rule(pixels, frame)
     voi = _voi_rule(pixels, frame) if window == "file" else None
@@ -68,7 +68,7 @@ def modality_rule(pixels: Pixels, frame: int) -> Rule:
     """Return what stored values mean: the Modality LUT, PS3.3 section C.11.1."""
     tables = pixels.header.get("ModalityLUTSequence")
     if tables and pixels.keyword == "PixelData":
-        return read_table(tables[0], signed=pixels.signed, little_endian=pixels.little_endian)
+        return read_table(tables[0], signed=pixels.signed, little_endian=pixels.little_endian).look_up
     for source in _sources(pixels, frame, "PixelValueTransformationSequence"):
         slope, intercept = (_number(source, keyword) for keyword in ("RescaleSlope", "RescaleIntercept"))
         if slope is not None and intercept is not None:
@@ -83,11 +83,17 @@ def _voi_rule(pixels: Pixels, frame: int) -> Rule | None:
         if tables:
             signed = pixels.signed or _number(pixels.header, "RescaleIntercept") not in (None, 0.0)
             table = read_table(tables[0], signed=signed, little_endian=pixels.little_endian)
-            return lambda values, table=table: table(values) * (255 / (2**table.bits - 1))
+            return _scaled(table)
         center, width = (_number(source, keyword) for keyword in ("WindowCenter", "WindowWidth"))
         if center is not None and width is not None and width > 0:
             return window_rule(center, width, text(source, "VOILUTFunction").upper() or "LINEAR")
     return None
+
+
+def _scaled(table: Table) -> Rule:
+    """Return the levels of a VOI LUT, whose entries use all of their bits."""
+    white = 2**table.bits - 1
+    return lambda values: table.look_up(values) * (255 / white)
 
 
 def window_rule(center: float, width: float, function: str = "LINEAR") -> Rule:
@@ -152,9 +158,9 @@ def _padding(samples: NDArray[Any], pixels: Pixels) -> NDArray[np.bool_] | None:
     if values[0] is None:
         return None
     if np.isnan(values[0]):
-        return np.isnan(samples)
+        return np.asarray(np.isnan(samples), np.bool_)
     ends = [_as_stored(value, pixels) for value in values if value is not None]
-    return (samples >= min(ends)) & (samples <= max(ends))
+    return np.asarray((samples >= min(ends)) & (samples <= max(ends)), np.bool_)
 
 
 def _as_stored(value: float, pixels: Pixels) -> float:
@@ -162,8 +168,8 @@ def _as_stored(value: float, pixels: Pixels) -> float:
     if pixels.keyword != "PixelData":
         return value
     if pixels.signed and value >= 2 ** (pixels.allocated - 1):
-        return value - 2**pixels.allocated
-    return value + 2**pixels.allocated if value < 0 and not pixels.signed else value
+        return value - float(2**pixels.allocated)
+    return value + float(2**pixels.allocated) if value < 0 and not pixels.signed else value
 
 
 def _mapped(samples: NDArray[Any], level: Rule) -> NDArray[np.uint8]:

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.dicom.damage import DamageError
+
 _DISCRETE, _LINEAR, _INDIRECT = range(3)  # segments of a palette, PS3.3 section C.7.9.2
 MOST_ENTRIES = 2**16
 
@@ -24,7 +26,7 @@ class Table(NamedTuple):
     first: int
     bits: int
 
-    def __call__(self, values: NDArray[Any]) -> NDArray[np.float64]:
+    def look_up(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """Return what values, integers or floats of any shape, become."""
         places = np.clip(np.floor(values) - self.first, 0, len(self.entries) - 1)
         looked_up: NDArray[np.float64] = self.entries[places.astype(np.int64)]
@@ -40,7 +42,7 @@ def read_table(item: Any, *, signed: bool, little_endian: bool) -> Table:
         little_endian: The byte order of the file.
 
     Raises:
-        ValueError: It is damaged.
+        DamageError: It is damaged.
     """
     count, first, bits = _descriptor(item.LUTDescriptor, signed=signed)
     data = item.LUTData
@@ -57,13 +59,13 @@ def read_palette(header: Any, *, signed: bool, little_endian: bool) -> tuple[NDA
     Entries of 16 bits become 8 by v * 255 / 65535, rounded to the nearest.
 
     Raises:
-        ValueError: It is missing or damaged.
+        DamageError: It is missing or damaged.
     """
     channels = []
     for colour in ("Red", "Green", "Blue"):
         descriptor = header.get(f"{colour}PaletteColorLookupTableDescriptor")
         if descriptor is None:
-            raise ValueError("a palette is missing")
+            raise DamageError("a palette is missing")
         count, first, bits = _descriptor(descriptor, signed=signed)
         plain = header.get(f"{colour}PaletteColorLookupTableData")
         segmented = header.get(f"Segmented{colour}PaletteColorLookupTableData")
@@ -75,7 +77,7 @@ def read_palette(header: Any, *, signed: bool, little_endian: bool) -> tuple[NDA
         white = 2**bits - 1
         channels.append(np.rint(np.minimum(_checked(entries, count), white) * (255 / white)).astype(np.uint8))
     if len({len(channel) for channel in channels}) > 1:
-        raise ValueError("the colours of a palette have tables of different lengths")
+        raise DamageError("the colours of a palette have tables of different lengths")
     return np.stack(channels, axis=1), first
 
 
@@ -87,7 +89,7 @@ def _descriptor(values: Any, *, signed: bool) -> tuple[int, int, int]:
     if signed and first >= MOST_ENTRIES // 2:
         first -= MOST_ENTRIES
     if not 8 <= bits <= 16:
-        raise ValueError(f"a lookup table of {bits} bits")
+        raise DamageError(f"a lookup table of {bits} bits")
     return count, first, bits
 
 
@@ -95,7 +97,7 @@ def _words(data: bytes, count: int, bits: int, little_endian: bool) -> NDArray[n
     """Entries in bytes: each has two, or one if the table is half as long."""
     if len(data) < 2 * count:
         if len(data) > count + 1 or (bits > 8 and len(data) < count):
-            raise ValueError(f"a lookup table has {len(data)} bytes, {2 * count} expected")
+            raise DamageError(f"a lookup table has {len(data)} bytes, {2 * count} expected")
         return _octets(data, little_endian)
     return np.frombuffer(data[: 2 * count], "<u2" if little_endian else ">u2").astype(np.int64)
 
@@ -110,7 +112,7 @@ def _octets(data: bytes, little_endian: bool) -> NDArray[np.int64]:
 
 def _checked(entries: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     if len(entries) < count:
-        raise ValueError(f"a lookup table has {len(entries)} entries, {count} expected")
+        raise DamageError(f"a lookup table has {len(entries)} entries, {count} expected")
     return entries[:count]
 
 
@@ -143,7 +145,7 @@ def _expand_one(numbers: list[int], position: int, entries: list[int], offset_le
         copied = sum(part * base**index for index, part in enumerate(parts)) // (4 // offset_length)
         for _ in range(length):
             if copied >= position or numbers[copied] == _INDIRECT or len(entries) > MOST_ENTRIES:
-                raise ValueError("a segment of a palette that does not copy an earlier one")
+                raise DamageError("a segment of a palette that does not copy an earlier one")
             copied = _expand_one(numbers, copied, entries, offset_length)
         return position + 2 + offset_length
-    raise ValueError(f"a segment of a palette of kind {kind}")
+    raise DamageError(f"a segment of a palette of kind {kind}")

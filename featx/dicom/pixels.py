@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.dicom.decompression import decompressed
+from featx.dicom.damage import DamageError, damage_errors
+from featx.dicom.decompression import REPLACE, decompressed, syntax_name
 from featx.dicom.description import Pixels, read_pixels
-from featx.dicom.levels import levels_of
+from featx.dicom.levels import Window, levels_of
 from featx.dicom.lookup import read_palette
 from featx.dicom.quiet import quiet
 from featx.dicom.signature import unmark_frame
-from featx.errors import ImageError, reason_of
+from featx.errors import ImageError
 from featx.recipes import parse_window
-
-# What pydicom and the decoders raise on damaged bytes; RuntimeError includes NotImplementedError and RecursionError.
-_DAMAGE = (
-    *(OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, AttributeError),
-    *(RuntimeError, struct.error, zlib.error),
-)
 
 
 def decode_dicom(data: bytes, name: str, *, window: str = "file", max_pixels: int) -> NDArray[np.uint8]:
@@ -65,23 +58,33 @@ def decode_dicom(data: bytes, name: str, *, window: str = "file", max_pixels: in
     plain, frame = unmark_frame(data)
     try:
         with quiet():
-            pixels = read_pixels(plain, name)
-            _check_size(pixels, name, max_pixels)
-            samples, bits = decompressed(pixels, frame, name)
-            if pixels.photometric == "PALETTE COLOR":
-                return _from_palette(samples, pixels)
-            if pixels.samples == 3:
-                return _colours(samples, bits)
-            levels = levels_of(samples, pixels, frame, numbers or window, name)  # type: ignore[arg-type]
-            return np.repeat(levels[:, :, np.newaxis], 3, axis=2)
+            return _decoded(plain, frame, numbers or window, name, max_pixels)  # type: ignore[arg-type]
     except ImportError as error:
         reason = f"is a DICOM file, and {error.name or 'a decoder'} is not installed; pip install 'featx[dicom]'"
         raise ImageError(name, reason) from error
     except MemoryError as error:
         raise ImageError(name, "needs more memory than there is; scale it down or leave it out") from error
-    except _DAMAGE as error:
-        reason = f"is a truncated, damaged or unsupported DICOM file ({reason_of(error)})"
-        raise ImageError(name, f"{reason}; replace it or leave it out") from error
+
+
+def _decoded(data: bytes, frame: int, window: Window, name: str, max_pixels: int) -> NDArray[np.uint8]:
+    damage, doing = damage_errors(), "its header cannot be read"
+    try:
+        pixels = read_pixels(data, name)
+        _check_size(pixels, name, max_pixels)
+        doing = f"its pixels cannot be decompressed, {syntax_name(pixels.syntax)}"
+        samples, bits = decompressed(pixels, frame, name)
+        doing = "its lookup tables or windows cannot be read"
+        if pixels.photometric == "PALETTE COLOR":
+            return _from_palette(samples, pixels)
+        if pixels.samples == 3:
+            return _colours(samples, bits)
+        levels = levels_of(samples, pixels, frame, window, name)
+        return np.repeat(levels[:, :, np.newaxis], 3, axis=2)
+    except DamageError as error:
+        raise ImageError(name, f"is a damaged or unsupported DICOM file ({error}); {REPLACE}") from error
+    except damage as error:
+        # What they say may quote the header, where a name could be.
+        raise ImageError(name, f"is a damaged or unsupported DICOM file ({doing}); {REPLACE}") from error
 
 
 def _check_size(pixels: Pixels, name: str, max_pixels: int) -> None:
@@ -100,7 +103,7 @@ def _from_palette(samples: NDArray[Any], pixels: Pixels) -> NDArray[np.uint8]:
 
 def _colours(samples: NDArray[Any], bits: int) -> NDArray[np.uint8]:
     if samples.dtype.kind != "u":
-        raise ValueError("colours that are not unsigned integers")
+        raise DamageError("colours that are not unsigned integers")
     if samples.dtype == np.uint8 and bits == 8:
         return np.ascontiguousarray(samples)
     scaled = np.empty(samples.shape, np.uint8)

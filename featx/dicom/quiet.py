@@ -41,9 +41,9 @@ def _prepare() -> None:
     from pydicom import misc  # all of its warnings go through a function of this module
 
     with _lock:
-        if isinstance(misc.warnings, _Warnings):
+        if isinstance(vars(misc).get("warnings"), _Warnings):
             return
-        misc.warnings = _Warnings()
+        vars(misc)["warnings"] = _Warnings()
         for name in _LOGGERS:
             logging.getLogger(name).addFilter(_is_wanted)
 

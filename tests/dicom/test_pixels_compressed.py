@@ -169,9 +169,11 @@ def test_palettes() -> None:
     names = [f"{colour}PaletteColorLookupTableData" for colour in ("Red", "Green", "Blue")]
     values = np.array([[0, 1, 2, 3, 7]], "u1")
     expected = tables.T[[0, 1, 2, 3, 3]].tolist()
-    eight = {name: table.tobytes() for name, table in zip(names, tables, strict=True)}
+    eight: dict[str, Any] = {name: table.tobytes() for name, table in zip(names, tables, strict=True)}
     assert decoded(dicom_of(values, **palette(8, **eight)))[0].tolist() == expected
-    wide = {name: (table.astype("<u2") * 257).tobytes() for name, table in zip(names, tables, strict=True)}
+    wide: dict[str, Any] = {
+        name: (table.astype("<u2") * 257).tobytes() for name, table in zip(names, tables, strict=True)
+    }
     assert decoded(dicom_of(values, **palette(16, **wide)))[0].tolist() == expected
     # Values below the first one have its colour.
     shifted = dicom_of(np.array([[0, 100, 101, 103, 255]], "u1"), **palette(8, 100, **eight))
