@@ -50,7 +50,7 @@ def pixels(image: Image, part: ImagesPart, store: Store) -> NDArray[np.uint8]:
     if image.item.pixels is not None:
         return small(as_rgb(image.item.pixels))
     # Large pixels are let go before another thread gets their share of memory.
-    return decode(_content(image, store), image.item.id, finish=small)
+    return decode(_content(image, store), image.item.id, finish=small, window=part.window)
 
 
 def _pixels_or_error(image: Image, part: ImagesPart, store: Store) -> NDArray[np.uint8] | ImageError:
