@@ -35,14 +35,14 @@ def npy() -> bytes:
     return file.getvalue()
 
 
-FILES = {
+FILES: dict[str, bytes] = {
     "jp2": encoded(Image.fromarray(COLOUR), "JPEG2000"),
-    "j2k of 16 bits": imagecodecs.jpeg2k_encode(DEEP, level=0, codecformat="j2k"),
+    "j2k of 16 bits": bytes(imagecodecs.jpeg2k_encode(DEEP, level=0, codecformat="j2k")),
     "avif": encoded(Image.fromarray(COLOUR), "AVIF"),
     "heic": heic(),
-    "jxl": imagecodecs.jpegxl_encode(COLOUR, lossless=True),
-    "jxl of 16 bits": imagecodecs.jpegxl_encode(DEEP, lossless=True),
-    "jxl of a jpeg": imagecodecs.jpegxl_encode_jpeg(encoded(Image.fromarray(COLOUR), "JPEG")),
+    "jxl": bytes(imagecodecs.jpegxl_encode(COLOUR, lossless=True)),
+    "jxl of 16 bits": bytes(imagecodecs.jpegxl_encode(DEEP, lossless=True)),
+    "jxl of a jpeg": bytes(imagecodecs.jpegxl_encode_jpeg(encoded(Image.fromarray(COLOUR), "JPEG"))),
     "npy": npy(),
 }
 

@@ -35,8 +35,7 @@ def heic(samples: NDArray[Any], mode: str, exif: bytes | None = None) -> bytes:
 
 
 def avif(samples: NDArray[Any], bits: int) -> bytes:
-    data: bytes = imagecodecs.avif_encode(np.ascontiguousarray(samples), level=100, bitspersample=bits)
-    return data
+    return bytes(imagecodecs.avif_encode(np.ascontiguousarray(samples), level=100, bitspersample=bits))
 
 
 @pytest.mark.parametrize("bits", [8, 10, 12])

@@ -21,10 +21,11 @@ SIZ = b"\xff\x4f\xff\x51"
 
 
 def jp2(samples: NDArray[Any], bits: int, *, kind: str = "jp2") -> bytes:
-    data: bytes = imagecodecs.jpeg2k_encode(
-        np.ascontiguousarray(samples), level=0, reversible=True, bitspersample=bits, codecformat=kind
+    return bytes(
+        imagecodecs.jpeg2k_encode(
+            np.ascontiguousarray(samples), level=0, reversible=True, bitspersample=bits, codecformat=kind
+        )
     )
-    return data
 
 
 def samples_of(bits: int, *channels: int) -> NDArray[Any]:
@@ -35,8 +36,8 @@ def as_tiff(samples: NDArray[Any]) -> NDArray[np.uint8]:
     """What `decode` makes of the same samples in a TIFF, the format that the rule was written for."""
     file = io.BytesIO()
     photometric = "rgb" if samples.ndim == 3 else "minisblack"
-    extra = {"extrasamples": ["unassalpha"]} if samples.ndim == 3 and samples.shape[2] == 4 else {}
-    tifffile.imwrite(file, samples, photometric=photometric, metadata=None, **extra)
+    extra = ["unassalpha"] if samples.ndim == 3 and samples.shape[2] == 4 else None
+    tifffile.imwrite(file, samples, photometric=photometric, metadata=None, extrasamples=extra)
     return decode(file.getvalue(), "a.tif")
 
 
@@ -79,7 +80,7 @@ def test_fewer_than_8_bits_use_the_whole_range(bits: int, channels: tuple[int, .
 @pytest.mark.parametrize("dtype", ["i1", "i2"])
 def test_signed_grey_is_stretched(dtype: str) -> None:
     samples = RNG.integers(-100, 100, (20, 14)).astype(dtype)
-    data = imagecodecs.jpeg2k_encode(samples, level=0, reversible=True)
+    data = bytes(imagecodecs.jpeg2k_encode(samples, level=0, reversible=True))
     assert np.array_equal(decode(data, "a.jp2"), as_tiff(samples))
 
 
