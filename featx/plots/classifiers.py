@@ -276,7 +276,9 @@ def draw_reliability(
     axes.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle=(0, (1, 3)), label="perfectly calibrated")
     points = _reliability(labels, probabilities, bins)
     counts = points[:, 4]
-    for few, name in ((False, "observed, with 95 % interval"), (True, f"observed, fewer than {FEW} images")):
+    several = labels.ndim == 2
+    unit = "labels" if several else "images"
+    for few, name in ((False, "observed, with 95 % interval"), (True, f"observed, fewer than {FEW} {unit}")):
         x, accuracy, low, high = points[(counts < FEW) == few, :4].T
         if not len(x):
             continue
@@ -286,8 +288,7 @@ def draw_reliability(
     small: dict[str, Any] = {"va": "bottom", "fontsize": "x-small", "color": "0.35"}
     for number, count in zip(points[:, 5], counts, strict=True):
         axes.text((number + 0.5) / bins, 1.045, f"{count:.0f}", ha="center", **small)
-    several = labels.ndim == 2
-    axes.text(-0.02, 1.045, "labels" if several else "images", ha="right", **small)
+    axes.text(-0.02, 1.045, unit, ha="right", **small)
     names = {"xlabel": "probability", "ylabel": "share that is there"} if several else {}
     axes.set(
         xlim=(0, 1.03), ylim=(-0.03, 1.12), title=title, **{"xlabel": "confidence", "ylabel": "accuracy"} | names

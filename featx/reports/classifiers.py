@@ -20,39 +20,56 @@ METRIC_TITLES = {
     "brier": "Brier score",
     "calibration_error": "calibration error",
 }
+LABEL_METRIC_TITLES = {
+    "average_precision": "mean average precision",
+    "accuracy": "all labels right",
+    "log_loss": "log-loss",
+}
 
 
 def classifiers_blocks(opened: OpenedRun, *, seed: int) -> tuple[Block, ...]:
     """Return the comparison of classifiers on the backbone's features with the run's head, on the same images."""
     comparison = compare_source(opened.source("backbone"), seed=seed, cache=opened.cache)
+    what = "Mean area under the ROC curve" if comparison.multilabel else "Accuracy"
     caption = (
-        f"Accuracy with 95 % intervals, in cross-validation ({comparison.repeats} × {comparison.folds} folds of "
+        f"{what} with 95 % intervals, in cross-validation ({comparison.repeats} × {comparison.folds} folds of "
         f"{images(len(comparison.y_train))}) and on {images(len(comparison.y_test), 'test')}."
     )
     return (
-        drawing(lambda: draw_scores(comparison.score_rows()), opened.id("classifiers"), _alt(comparison), caption),
+        drawing(
+            lambda: draw_scores(comparison.score_rows(), measure=comparison.measure_title),
+            opened.id("classifiers"),
+            _alt(comparison),
+            caption,
+        ),
         _accuracies(comparison),
         _other_metrics(comparison),
         *(Note(line) for line in comparison.notes),
     )
 
 
-def _accuracy(estimates: Mapping[str, MetricEstimate] | None) -> tuple[str, str]:
-    """Return the accuracy and its interval, a dash each for none."""
+def _accuracy(estimates: Mapping[str, MetricEstimate] | None, measure: str = "accuracy") -> tuple[str, str]:
+    """Return the accuracy, or the mean area, and its interval, a dash each for none."""
     if estimates is None:
         return NOTHING, NOTHING
+    if measure != "accuracy":
+        ends = estimates[measure].interval
+        return decimal(estimates[measure].value), NOTHING if ends is None else "–".join(map(decimal, ends))
     return percent(estimates["accuracy"].value), interval_percent(estimates["accuracy"].interval)
 
 
 def _alt(comparison: Comparison) -> str:
     parts = (
-        f"{row.title} {_accuracy(row.cv)[0]} in cross-validation, {_accuracy(row.test)[0]} on test images"
+        f"{row.title} {_accuracy(row.cv, comparison.measure)[0]} in cross-validation, "
+        f"{_accuracy(row.test, comparison.measure)[0]} on test images"
         for row in comparison.rows
     )
     return f"Points with intervals, one line for each classifier: {'; '.join(parts)}."
 
 
 def _accuracies(comparison: Comparison) -> Table:
+    if comparison.multilabel:
+        return _areas(comparison)
     rows = []
     for row in comparison.rows:
         correct = comparison.correct(row)
@@ -84,9 +101,35 @@ def _accuracies(comparison: Comparison) -> Table:
     return Table(caption, header, tuple(rows), words=frozenset({6}))
 
 
+def _areas(comparison: Comparison) -> Table:
+    rows = tuple(
+        (
+            row.title + (BASELINE if row.kind == "baseline" else ""),
+            *_accuracy(row.cv, comparison.measure),
+            *_accuracy(row.test, comparison.measure),
+            probability(row.p_value_vs_best),
+            row.verdict or NOTHING,
+        )
+        for row in comparison.rows
+    )
+    caption = (
+        f"Classifiers on the {comparison.layer} features, one for each of {len(comparison.classes)} labels: mean "
+        "areas under the ROC curves. Their parameters are chosen within each fold. Intervals in cross-validation "
+        "come from the corrected resampled t-test (Nadeau and Bengio 2003), those on test images from the bootstrap. "
+        "p compares a classifier with the best one in cross-validation, after Holm's correction; for the head, p "
+        "comes from a bootstrap test on the test images."
+    )
+    header = (
+        *("classifier", "cross-validation", "95 % interval", "test images", "95 % interval", "p"),
+        "compared with the best",
+    )
+    return Table(caption, header, rows, words=frozenset({6}))
+
+
 def _other_metrics(comparison: Comparison) -> Table:
     scored = [(row.cv if comparison.test is None else row.test) or {} for row in comparison.rows]
-    names = [name for name in METRIC_TITLES if any(name in estimates for estimates in scored)]
+    titles = LABEL_METRIC_TITLES if comparison.multilabel else METRIC_TITLES
+    names = [name for name in titles if any(name in estimates for estimates in scored)]
     rows = tuple(
         (
             row.title,
@@ -96,7 +139,7 @@ def _other_metrics(comparison: Comparison) -> Table:
         for row, estimates in zip(comparison.rows, scored, strict=True)
     )
     how = "in cross-validation" if comparison.test is None else "on the test images (percentile bootstrap)"
-    header = ("classifier", *(METRIC_TITLES[name] for name in names), "time")
+    header = ("classifier", *(titles[name] for name in names), "time")
     return Table(f"Other measures with 95 % intervals, {how}.", header, rows, fold="Other measures")
 
 

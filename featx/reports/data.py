@@ -135,23 +135,35 @@ def _test_size(opened: OpenedRun) -> list[tuple[str, str]]:
         return [("No test.", text)]
     low, high = score.interval
     size = (
-        f"The test set has {images(score.n)}, so one image changes the accuracy by {100 / score.n:.2g} percentage "
-        f"points. The 95 % interval, {interval_percent(score.interval)}, is {100 * (high - low):.0f} points wide; "
-        "smaller differences may be due to chance."
+        f"The test set has {images(score.n)}, so one image changes "
+        f"{'the share with all labels right' if opened.run.multilabel else 'the accuracy'} by {100 / score.n:.2g} "
+        f"percentage points. The 95 % interval, {interval_percent(score.interval)}, is {100 * (high - low):.0f} "
+        "points wide; smaller differences may be due to chance."
     )
     items = [("Size of the test.", size)]
-    counts = Counter(image.label for image in opened.of_role("test"))
+    kind, counts = _tested_counts(opened)
     smallest = min(opened.run.classes, key=lambda name: counts[name])
     n = counts[smallest]
     if n == 0:
-        items.append(("Size of the classes.", f"The test set has no image of {smallest}."))
+        items.append((f"Size of the {kind}.", f"The test set has no image of {smallest}."))
     elif n < FEW:
+        which = "rarest label" if opened.run.multilabel else "smallest class"
         text = (
-            f"The smallest class of the test set, {smallest}, has {images(n)}. Even if {n} of {n} were classified "
+            f"The {which} of the test set, {smallest}, has {images(n)}. Even if {n} of {n} were classified "
             f"correctly, the true share could be as low as {percent(wilson(n, n)[0], 0)}."
         )
-        items.append(("Size of the classes.", text))
+        items.append((f"Size of the {kind}.", text))
     return items
+
+
+def _tested_counts(opened: OpenedRun) -> tuple[str, Counter[str]]:
+    """Return what is counted, and the number of test images of each class or with each label."""
+    tested = opened.of_role("test")
+    if not opened.run.multilabel:
+        return "classes", Counter(image.label for image in tested)
+    names = opened.run.classes
+    marks = (zip(names, image.targets or (), strict=True) for image in tested)
+    return "labels", Counter(name for image in marks for name, target in image if target == 1)
 
 
 def _patients(opened: OpenedRun) -> tuple[str, str]:

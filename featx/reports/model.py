@@ -106,7 +106,7 @@ def layers_of(opened: OpenedRun) -> list[NetworkLayer]:
     return [
         NetworkLayer("Input", (*recipe.images.shape, channels), 0, trainable=False),
         *_frozen_layers(opened),
-        *_head_layers(recipe.head, int(manifest["features"]["dim"]), len(opened.run.classes)),
+        *_head_layers(recipe.head, int(manifest["features"]["dim"]), _outputs(opened.run)),
     ]
 
 
@@ -125,7 +125,12 @@ def _frozen_layers(opened: OpenedRun) -> list[NetworkLayer]:
     return [NetworkLayer(title, (*sides, backbone.channels), frozen, trainable=False), joint_layer]
 
 
-def _head_layers(head: HeadPart, width: int, classes: int) -> Iterator[NetworkLayer]:
+def _outputs(run: Run) -> int:
+    """Return how many values the head gives: one for each label, or for each class, or one for two classes."""
+    return 1 if run.recipe.head.output == "sigmoid" and not run.multilabel else len(run.classes)
+
+
+def _head_layers(head: HeadPart, width: int, units: int) -> Iterator[NetworkLayer]:
     """Yield the head's layers; a dense one has a weight for each input and unit, and a bias for each unit."""
     names = iter(head.dense_names())
     for layer in head.layers:
@@ -136,7 +141,6 @@ def _head_layers(head: HeadPart, width: int, classes: int) -> Iterator[NetworkLa
         width = layer.units
         if layer.activation != "linear":
             yield NetworkLayer(_activation_title(layer.activation), (width,), 0)
-    units = 1 if head.output == "sigmoid" else classes
     yield NetworkLayer("Dense (logits)", (units,), (width + 1) * units)
     yield NetworkLayer(_activation_title(head.output), (units,), 0)
 
@@ -208,6 +212,8 @@ def _carded(opened: OpenedRun, card: Card) -> tuple[tuple[str, str], ...]:
 def _settings(run: Run) -> tuple[tuple[str, str], ...]:
     recipe, fit = run.recipe, run.recipe.fit
     schedule = "constant"
+    loss = "binary cross-entropy" if recipe.head.output == "sigmoid" else "categorical cross-entropy"
+    loss += ", the mean over the known labels" if run.multilabel else ""
     if fit.schedule is not None:
         rates = ", ".join(f"{value:g}" for value in fit.schedule.values)
         epochs = ", ".join(map(str, fit.schedule.boundaries))
@@ -219,7 +225,7 @@ def _settings(run: Run) -> tuple[tuple[str, str], ...]:
         ("augmented views of each training image", _views(recipe.views)),
         ("optimizer", f"{fit.optimizer.capitalize()}, learning rate {fit.learning_rate:g}"),
         ("learning rate schedule", schedule),
-        ("loss", "binary cross-entropy" if recipe.head.output == "sigmoid" else "categorical cross-entropy"),
+        ("loss", loss),
         ("epochs", count(fit.epochs)),
         ("batch size", count(fit.batch_size)),
         ("validation", f"{100 * fit.validation:g} % of the training images, unless the data has a validation split"),

@@ -35,7 +35,8 @@ from featx.reports.page import render
 from featx.reports.results import curves_section, errors_section, results_section, score_of
 from featx.reports.side_by_side import Coefficients, models_section
 from featx.runs import REPORT
-from featx.text import accuracy_words, count, duration, images, interval_percent, percent, size
+from featx.stats import LabelScore
+from featx.text import accuracy_words, count, decimal, duration, images, interval_percent, percent, size
 
 log = logging.getLogger("featx")
 
@@ -104,7 +105,8 @@ def report(
         Where the page is, and which sections could not be made.
 
     Raises:
-        UsageError: There is no run, there are several but no `out`, or there is no such section.
+        UsageError: There is no run, there are several but no `out`, some with one label for each image and some with
+            several, or there is no such section.
         RunError: A folder is not a run, or one of its files is damaged.
         StoreError: The page cannot be written.
     """
@@ -117,7 +119,9 @@ def report(
         raise UsageError(
             f"Expected sections among {', '.join(OPTIONAL)} to leave out, received {', '.join(unknown)}."
         )
-    builder = _PageBuilder(open_runs(run, Path(cache)), frozenset(without), seed)
+    opened = open_runs(run, Path(cache))
+    _refuse_mixture(opened)
+    builder = _PageBuilder(opened, frozenset(without), seed)
     files.write_text(target, render(builder.page()))
     paths = tuple(opened.run.path for opened in builder.runs)
     return Report(target, paths, builder.left_out, target.stat().st_size, time.perf_counter() - start)
@@ -134,6 +138,17 @@ def _target(run: Sequence[str | Path], out: str | Path | None) -> Path:
             f"Expected a file for the report, received the folder {path}; name a file such as {path / REPORT}."
         )
     return path
+
+
+def _refuse_mixture(runs: Sequence[OpenedRun]) -> None:
+    """Refuse to set heads for one label beside heads for several: no score means the same for both."""
+    several = [opened.name for opened in runs if opened.run.multilabel]
+    if several and len(several) < len(runs):
+        one = next(opened.name for opened in runs if not opened.run.multilabel)
+        raise UsageError(
+            f"Expected runs that all have one label for each image, or all several, received {several[0]} with "
+            f"several and {one} with one, whose scores cannot be compared; make a report of each kind."
+        )
 
 
 @dataclass
@@ -227,14 +242,24 @@ def _headline(runs: Sequence[OpenedRun]) -> tuple[str, ...]:
     listed = ", ".join(classes[:NAMED_CLASSES])
     model = (
         f"A head with {count(opened.run.metrics['parameters']['trainable'])} parameters on {backbone_title(opened)} "
-        f"({weights_title(opened)}), trained on {images(score_of(opened, 'train').n)} of {len(classes)} classes: "
-        f"{listed}{more}."
+        f"({weights_title(opened)}), trained on {images(score_of(opened, 'train').n)} "
+        f"{'with' if opened.run.multilabel else 'of'} {_kinds(opened)}: {listed}{more}."
     )
     return model, _accuracy(opened)
 
 
+def _kinds(opened: OpenedRun) -> str:
+    """Return `4 classes`, `1 label`."""
+    n = len(opened.run.classes)
+    if opened.run.multilabel:
+        return f"{count(n)} label{'s' * (n != 1)}"
+    return f"{n} classes"
+
+
 def _accuracy(opened: OpenedRun) -> str:
     test, validation = score_of(opened, "test"), score_of(opened, "validation")
+    if opened.run.multilabel:
+        return _areas(opened)
     if test.n:
         return f"Test accuracy: {accuracy_words(test)}."
     if validation.n:
@@ -242,11 +267,29 @@ def _accuracy(opened: OpenedRun) -> str:
     return "There are no test images and no validation images, so the accuracy is not known."
 
 
+def _areas(opened: OpenedRun) -> str:
+    """Return the sentences on the mean areas of several labels."""
+    for part in ("test", "validation"):
+        score = score_of(opened, part)
+        if isinstance(score, LabelScore) and score.n:
+            missing = "There is no test split. " if part == "validation" else ""
+            right = f"Every known label is right in {count(score.correct)} of {images(score.n, part)}."
+            return (
+                f"{missing}Mean area under the ROC curve, {part} images: {decimal(score.auc)}; mean average "
+                f"precision: {decimal(score.average_precision)}. {right}"
+            )
+    return "There are no test images and no validation images, so it is not known how good the head is."
+
+
 def _tiles(opened: OpenedRun) -> tuple[tuple[str, str, str], ...]:
     """Return the figures that are read first."""
     tiles = []
     for part in ("test", "validation"):
         score = score_of(opened, part)
+        if isinstance(score, LabelScore) and score.n:
+            note = f"{_kinds(opened)}; mean average precision {decimal(score.average_precision)}"
+            tiles.append((f"{part} mean AUC", decimal(score.auc), note))
+            break
         if score.n:
             correct = f"{count(score.correct)} of {count(score.n)} correct"
             note = f"{correct}, 95 % interval {interval_percent(score.interval)}"
@@ -255,7 +298,7 @@ def _tiles(opened: OpenedRun) -> tuple[tuple[str, str, str], ...]:
     parameters = opened.run.metrics["parameters"]
     tiles += [
         ("trained parameters", count(parameters["trainable"]), f"of {count(parameters['total'])} in all"),
-        ("images", count(len(opened.run.images)), f"{len(opened.run.classes)} classes"),
+        ("images", count(len(opened.run.images)), _kinds(opened)),
         ("training time", duration(opened.run.metrics["seconds"]["fit"]), f"{count(len(opened.run.history))} epochs"),
     ]
     return tuple(tiles)

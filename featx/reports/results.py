@@ -12,6 +12,7 @@ import numpy as np
 from featx import plots
 from featx.heads import best_epoch
 from featx.reports.blocks import Block, Confusion, Gallery, Note, Picture, Section, Table, Text
+from featx.reports.labels import label_errors, label_results_blocks, label_score_of
 from featx.reports.many_classes import few_classes, fold_of
 from featx.reports.opened import SPLIT_NAMES, OpenedRun
 from featx.reports.pictures import drawing, missing_note, thumbnails
@@ -49,6 +50,9 @@ CONFUSION_CLASSES = 30
 
 def results_section(opened: OpenedRun) -> Section:
     """Return the section of accuracy with intervals, by class, and confusion matrices."""
+    if opened.run.multilabel:
+        parts = [(part, label_score_of(opened.run.metrics[part])) for part in ("test", "validation", "train")]
+        return Section("Results", opened.id("results"), tuple(label_results_blocks(opened, parts)))
     blocks: list[Block] = [_scores(opened)]
     tested = {role: chosen for role in ("test", "validation") if (chosen := opened.of_role(role))}
     if "test" in tested:
@@ -69,6 +73,8 @@ def results_section(opened: OpenedRun) -> Section:
 def score_of(opened: OpenedRun, part: str) -> Score:
     """Return a run's score on `train` (the images that the head was trained on), `validation` or `test`."""
     stored = opened.run.metrics[part]
+    if opened.run.multilabel:
+        return label_score_of(stored)
     return Score(int(stored["n"]), int(stored["correct"]), stored["loss"])
 
 
@@ -175,13 +181,15 @@ def _most_frequent(classes: Sequence[str], confused: Sequence[tuple[int, int, in
 
 def errors_section(opened: OpenedRun) -> Section:
     """Return the section of misclassified test and validation images with the probabilities of their classes."""
+    several = opened.run.multilabel
     blocks: list[Block] = []
     for role in ("test", "validation"):
         if chosen := opened.of_role(role):
-            blocks += _misclassified(opened, role, chosen)
+            blocks += (label_errors if several else _misclassified)(opened, role, chosen)
     if not blocks:
         blocks.append(Text("There are no test images and no validation images."))
-    return Section("Misclassified images", opened.id("errors"), tuple(blocks))
+    title = "Wrongly predicted images" if several else "Misclassified images"
+    return Section(title, opened.id("errors"), tuple(blocks))
 
 
 def _misclassified(opened: OpenedRun, role: str, chosen: Sequence[RunImage]) -> list[Block]:
@@ -212,12 +220,14 @@ def _picture(opened: OpenedRun, image: RunImage, uri: str | None) -> Picture:
 def curves_section(opened: OpenedRun) -> Section:
     """Return the section of accuracy and loss by epoch, as curves and as numbers."""
     history, dropout = opened.run.history, opened.run.recipe.head.has_dropout
+    what = "Share of images with every known label right" if opened.run.multilabel else "Accuracy"
     caption = (
-        "Accuracy and cross-entropy loss by epoch. Training values are means over the batches "
+        f"{what} and cross-entropy loss by epoch. Training values are means over the batches "
         f"of an epoch{', with dropout' * dropout}. Validation values are measured after each epoch"
         f"{', without dropout' * dropout}."
     )
-    figure = drawing(lambda: _curves(history, dropout), opened.id("curves"), _curves_alt(history), caption)
+    label = "images with all labels right" if opened.run.multilabel else "accuracy"
+    figure = drawing(lambda: _curves(history, dropout, label), opened.id("curves"), _curves_alt(history), caption)
     stopping = opened.run.stopping
     sentences = [] if stopping is None else [f"{stopping[0].upper()}{stopping[1:]}."]
     if opened.run.recipe.fit.patience is not None:
@@ -226,10 +236,11 @@ def curves_section(opened: OpenedRun) -> Section:
     return Section("Training", opened.id("training"), (*words, figure, _epochs(history)))
 
 
-def _curves(history: Sequence[Mapping[str, float | None]], dropout: bool) -> Axes:
+def _curves(history: Sequence[Mapping[str, float | None]], dropout: bool, label: str) -> Axes:
     names = ("accuracy", "val_accuracy", "loss", "val_loss")
     accuracy, val_accuracy, loss, val_loss = ([epoch[name] for epoch in history] for name in names)
-    return plots.draw_training(accuracy, val_accuracy, loss, val_loss, best_epoch(val_loss), dropout=dropout)
+    best = best_epoch(val_loss)
+    return plots.draw_training(accuracy, val_accuracy, loss, val_loss, best, dropout=dropout, accuracy_label=label)
 
 
 def _curves_alt(history: Sequence[Mapping[str, float | None]]) -> str:

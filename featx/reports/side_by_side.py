@@ -8,10 +8,12 @@ from itertools import combinations
 import numpy as np
 
 from featx.reports.blocks import Block, Section, Table, Text
+from featx.reports.labels import wrong_labels
 from featx.reports.model import backbone_title
 from featx.reports.opened import OpenedRun
 from featx.reports.results import score_cells, score_of
-from featx.stats import SIGNIFICANT, mcnemar
+from featx.runs import RunImage
+from featx.stats import SIGNIFICANT, LabelScore, mcnemar
 from featx.text import NOTHING, count, decimal, duration, images, percent, probability
 
 Coefficients = dict[str, float | None]
@@ -38,7 +40,16 @@ def _accuracies(runs: Sequence[OpenedRun]) -> Table:
     rows = []
     for opened in runs:
         test, validation = score_of(opened, "test"), score_of(opened, "validation")
-        rows.append((opened.name, *score_cells(test), percent(validation.accuracy)))
+        areas = [decimal(test.auc), decimal(test.average_precision)] if isinstance(test, LabelScore) else []
+        rows.append((opened.name, *areas, *score_cells(test), percent(validation.accuracy)))
+    if runs[0].run.multilabel:
+        caption = (
+            "On each run's test images: means over the labels of the area under the ROC curve (AUC) and of the "
+            "average precision (AP); images in which every known label is right, with Wilson's 95 % intervals; "
+            "loss in nats."
+        )
+        names = ("run", "AUC", "AP", "all right", "share", "95 % interval", "loss", "validation share")
+        return Table(caption, names, tuple(rows))
     header = ("run", "correct", "accuracy", "95 % interval", "loss", "validation accuracy")
     return Table("Accuracy on each run's test images, Wilson's 95 % intervals; loss in nats.", header, tuple(rows))
 
@@ -79,8 +90,7 @@ def paired(one: OpenedRun, other: OpenedRun) -> tuple[int, int, int, float] | No
         and the p-value of McNemar's exact test; None if they have no image in common.
     """
     first, second = (
-        {(image.digest, image.label): image.predicted == image.label for image in run.of_role("test")}
-        for run in (one, other)
+        {(image.digest, image.label): _is_right(image) for image in run.of_role("test")} for run in (one, other)
     )
     shared = sorted(first.keys() & second.keys())
     if not shared:
@@ -88,6 +98,11 @@ def paired(one: OpenedRun, other: OpenedRun) -> tuple[int, int, int, float] | No
     right = np.array([(first[key], second[key]) for key in shared])
     ahead, behind = right[:, 0] & ~right[:, 1], right[:, 1] & ~right[:, 0]
     return len(shared), int(ahead.sum()), int(behind.sum()), mcnemar(right[:, 0], right[:, 1])
+
+
+def _is_right(image: RunImage) -> bool:
+    """Tell whether an image is classified correctly; of several labels every known one."""
+    return image.predicted == image.label if image.targets is None else not wrong_labels(image).any()
 
 
 def _sizes(runs: Sequence[OpenedRun]) -> Table:

@@ -232,8 +232,8 @@ def test_a_saved_classifier_is_exported(layer: Any, classifier: str, fitted: Fit
 def test_a_file_that_differs_from_predict_is_not_kept(
     fitted: FitResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def twice(graph: Any, rows: str, head: Any) -> str:
-        return head_probabilities(graph, graph.add("Add", rows, rows), head)
+    def twice(graph: Any, rows: str, head: Any, *more: Any) -> str:
+        return head_probabilities(graph, graph.add("Add", rows, rows), head, *more)
 
     monkeypatch.setattr(onnx_file, "head_probabilities", twice)
     with pytest.raises(UntrustedError, match=r"they differ on \d+ of 12 images") as caught:
