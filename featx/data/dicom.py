@@ -27,7 +27,7 @@ log = logging.getLogger("featx")
 
 Frames = Literal["first", "middle", "all"]
 MOST_FRAMES = 100_000  # of one file: a header is a few bytes, and each frame becomes an image
-WORKERS = 4
+WORKERS = 2  # most of the work is Python's, which threads share; a file system over a network is waited for
 TOGETHER = 32  # headers a task
 Headers = Mapping[int, Header]
 
@@ -184,8 +184,8 @@ def _images_alone(items: Sequence[Item], headers: Headers, root: Path) -> list[I
     if burned_in:
         names = [items[number].id for number in burned_in]
         log.warning(
-            "DICOM images with text burned into their pixels, which may name patients, were left out (%s): %s; to use "
-            "them, remove the text and set their BurnedInAnnotation to NO",
+            "DICOM images with text burned into their pixels, which may name patients, were left out (%s): %s; to "
+            "use them, remove the text and set their BurnedInAnnotation to NO",
             count(len(burned_in)),
             first_few(names),
         )

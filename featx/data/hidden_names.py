@@ -6,6 +6,7 @@ import logging
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,7 @@ def _parts(name: str) -> list[tuple[str, str]]:
     return [("/".join(parts[: end + 1]), part) for end, part in enumerate(parts)]
 
 
+@lru_cache(maxsize=65536)
 def _is_name(part: str) -> bool:
     """Whether a part of a path could name somebody."""
     return part not in ("", ".", "..", "~") and split_of_folder(part) is None

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 from featx.dicom.identifiers import AnyOf, Identifiers, of_date, of_id, of_person, of_time
 from featx.dicom.identity import pseudonym
+from featx.dicom.quiet import quiet
 from featx.dicom.signature import PREAMBLE
 
 OLDEST = 89  # years; an older patient is one of few, which identifies (45 CFR 164.514(b)(2)(i)(C))
@@ -25,7 +26,7 @@ _IMPLICIT = "1.2.840.10008.1.2"
 _BIG_ENDIAN = "1.2.840.10008.1.2.2"
 
 _CHARSET, _SOP_CLASS, _FRAMES, _BURNED_IN, _ISSUER = 0x00080005, 0x00080016, 0x00280008, 0x00280301, 0x00100021
-_MEDIA_CLASS = 0x00020002
+_MEDIA_CLASS, _SYNTAX = 0x00020002, 0x00020010
 _PATIENT_ID, _STUDY, _AGE = 0x00100020, 0x0020000D, 0x00101010
 _PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 _TEXT_COLUMNS = {
@@ -123,7 +124,7 @@ def _values(file: BinaryIO) -> tuple[dict[int, bytes], bool]:
     """The wanted values of a header by tag, as bytes, and whether pixels follow it; what damage leaves of them."""
     values: dict[int, bytes] = {}
     has_pixels = False
-    with suppress(*_DAMAGE):
+    with quiet(), suppress(*_DAMAGE):
         for tag, value in _elements(file):
             if tag in _PIXELS:
                 has_pixels = True
@@ -135,38 +136,42 @@ def _values(file: BinaryIO) -> tuple[dict[int, bytes], bool]:
 def _elements(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
     """Yield tag and value of the wanted elements of a file, and at last the tag of its pixels.
 
-    pydicom's `dcmread` does the same, but warns of odd files; warnings cannot be kept quiet in one thread alone.
+    pydicom's `dcmread` does the same, but decodes what is not wanted, and warns of odd files.
     """
     from pydicom.filereader import data_element_generator
 
-    head = file.read(PREAMBLE + 4)
-    file.seek(PREAMBLE + 4 if head[PREAMBLE:] == b"DICM" else 0)
-    meta: dict[int, bytes] = {}
-    for element in data_element_generator(file, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2):
-        meta[int(element.tag)] = bytes(element.value or b"")
-    for tag in (_MEDIA_CLASS, 0x00020003):
-        if tag in meta:
-            yield tag, meta[tag]
-    syntax = meta.get(0x00020010, b"").rstrip(b"\0 ").decode("ascii", "replace")
+    meta = _meta(file)
+    yield from meta.items()
+    syntax = meta.get(_SYNTAX, b"").rstrip(b"\0 ").decode("ascii", "replace")
     body = _inflated(file) if syntax == _DEFLATED else file
     little = syntax != _BIG_ENDIAN
     pixels: list[int] = []
 
     def at_pixels(tag: int, vr: str | None, length: int) -> bool:
-        if tag >= 0x7FE00000:
-            pixels.extend([int(tag)] if int(tag) in _PIXELS else [])
-        return bool(tag >= 0x7FE00008)
+        number = int(tag)  # pydicom's tags compare slowly
+        if number in _PIXELS:
+            pixels.append(number)
+        return number >= _PIXELS[0]
 
-    is_implicit = _is_implicit(body, syntax)
-    wanted = list(_WANTED)
-    for element in data_element_generator(body, is_implicit, little, at_pixels, specific_tags=wanted):
-        if int(element.tag) in _WANTED and isinstance(element.value, bytes):
-            value = element.value
-            if not little and int(element.tag) in _NUMBER_COLUMNS.values():
-                value = value[::-1]
-            yield int(element.tag), value
-    if pixels:
-        yield pixels[0], b""
+    for element in data_element_generator(
+        body, _is_implicit(body, syntax), little, at_pixels, specific_tags=list(_WANTED)
+    ):
+        tag = int(element.tag)
+        if tag in _WANTED and isinstance(element.value, bytes):
+            is_swapped = not little and tag in _NUMBER_COLUMNS.values()
+            yield tag, element.value[::-1] if is_swapped else element.value
+    yield from ((tag, b"") for tag in pixels)
+
+
+def _meta(file: BinaryIO) -> dict[int, bytes]:
+    """The file's meta information (PS3.10 section 7.1), after which the dataset begins."""
+    from pydicom.filereader import data_element_generator
+
+    head = file.read(PREAMBLE + 4)
+    file.seek(PREAMBLE + 4 if head[PREAMBLE:] == b"DICM" else 0)
+    elements = data_element_generator(file, False, True, stop_when=lambda tag, vr, length: int(tag) >> 16 != 2)
+    values = {int(element.tag): element.value for element in elements}
+    return {tag: value for tag, value in values.items() if isinstance(value, bytes)}
 
 
 def _inflated(file: BinaryIO) -> BinaryIO:
@@ -196,6 +201,8 @@ class _Texts:
     def all(self, tag: int) -> list[str]:
         """The value, decoded in each of the file's character sets."""
         value = self.values.get(tag, b"")
+        if value.isascii() and b"\x1b" not in value:
+            return [value.decode("ascii").strip("\0 \t\r\n")]
         decoded = (re.sub(r"\x1b[$()-][@-Z]?[A-Z0-9]?", "", value.decode(codec, "ignore")) for codec in self._codecs)
         return list(dict.fromkeys(text.strip("\0 \t\r\n") for text in decoded)) or [""]
 

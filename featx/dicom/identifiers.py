@@ -101,6 +101,7 @@ def of_person(name: str) -> Identifiers:
     """Return what identifies a person: the parts of the name, `Doe^Jane=...`, and these together."""
     within: set[str] = set()
     words: set[str] = set()
+    whole: set[str] = set()
     for written in name[:_LONGEST].split("="):
         parts = [part for part in re.split(r"[\W\d_]+", _folded(written)) if part and part not in _NOBODY]
         for part in parts:
@@ -111,8 +112,10 @@ def of_person(name: str) -> Identifiers:
             elif len(part) >= SHORTEST_WORD:
                 words.add(part)
         both = {"".join(parts[:2]), "".join(parts[:2][::-1])} if len(parts) > 1 else set()
-        within |= {joined for joined in both if len(joined) >= WITHIN_WORDS}
-    return Identifiers(frozenset(_spread(within)), frozenset(words))
+        long = {joined for joined in both if len(joined) >= WITHIN_WORDS or not joined.isascii()}
+        within |= long
+        whole |= {joined for joined in both - long if len(joined) >= SHORTEST_WORD}
+    return Identifiers(frozenset(_spread(within)), frozenset(words | whole), frozenset(whole))
 
 
 @lru_cache(maxsize=4096)
