@@ -28,10 +28,12 @@ MOST_TOGETHER = 20
 SHOWN_WRONG = 3
 # Images on the page, and those that are seen at first, as of misclassified ones.
 SHOWN, OPEN = 24, 4
+# Of curves, in inches; a square would be as high as the page is wide.
+CURVE_SIZE = (6.6, 4.4)
 EXPLAINED = (
-    "Prevalence: the share of images that have it. AUC with Newcombe's interval, AP with a logit interval. Sensitivity "
-    "and specificity: shares of the images with and without the label that are predicted so at a probability of 0.5, "
-    "with Wilson's intervals. All are 95 % intervals and take images as independent."
+    "Prevalence: the share of images that have it. AUC with Newcombe's interval, AP with a logit interval. "
+    "Sensitivity and specificity: shares of the images with and without the label that are predicted so at a "
+    "probability of 0.5, with Wilson's intervals. All are 95 % intervals and take images as independent."
 )
 
 
@@ -116,7 +118,7 @@ def _by_label(metrics: Sequence[LabelMetrics], role: str, first: bool) -> Table:
     rows = tuple(
         (
             name,
-            count(by_name[name].n),
+            fraction(by_name[name].positive, by_name[name].n),
             _share(by_name[name].prevalence),
             *(_area_words(getattr(by_name[name], part)) for part in ("auc", "average_precision")),
             *(_share(getattr(by_name[name], part)) for part in ("sensitivity", "specificity")),
@@ -124,16 +126,16 @@ def _by_label(metrics: Sequence[LabelMetrics], role: str, first: bool) -> Table:
         for name in listed
     )
     caption = f"By label, {role} images where it is known. {EXPLAINED if first else ''}{words}".strip()
-    header = ("label", "images", "prevalence", "AUC", "AP", "sensitivity", "specificity")
+    header = ("label", "have it", "prevalence", "AUC", "AP", "sensitivity", "specificity")
     return Table(caption, header, rows, fold=fold_of(listed).replace("classes", "labels"))
 
 
 def _share(estimate: Estimate | None) -> str:
-    """Return `75.0 % (59–86)`; a label has so many columns that digits are saved."""
+    """Return `75 % (59–86)`; a label has so many columns that digits are saved."""
     if estimate is None:
         return NOTHING
     low, high = estimate.interval
-    return f"{percent(estimate.value)} ({100 * low:.0f}–{100 * high:.0f})"
+    return f"{percent(estimate.value, 0)} ({100 * low:.0f}–{100 * high:.0f})"
 
 
 def _area_words(estimate: Estimate | None) -> str:
@@ -151,10 +153,10 @@ def _pictures(
     listed = "; ".join(f"{each.label} {_area_words(each.auc)}" for each in metrics[:MOST_TOGETHER])
 
     def roc() -> Axes:
-        return plots.draw_roc(targets, shares, opened.run.classes)
+        return plots.draw_roc(targets, shares, opened.run.classes, ax=plots.new_figure(*CURVE_SIZE)[1])
 
     def calibration() -> Axes:
-        return plots.draw_reliability(targets, shares, bins=BINS)
+        return plots.draw_reliability(targets, shares, bins=BINS, ax=plots.new_figure(*CURVE_SIZE)[1])
 
     return [
         drawing(
@@ -173,8 +175,8 @@ def _pictures(
             calibration,
             opened.id("label-calibration"),
             "A reliability diagram: dots of the share of labels that are there against their probability.",
-            "Calibration of all known labels together: the share that is there against the probability that it is, in "
-            f"{BINS} bins of equal width.",
+            "Calibration of all known labels together: the share that is there against the probability that it is, "
+            f"in {BINS} bins of equal width.",
         ),
     ]
 
