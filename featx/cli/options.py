@@ -64,8 +64,8 @@ SeveralPlaces = Annotated[
     list[Path],
     typer.Argument(
         metavar="RUN|DATA...",
-        help="A folder that fit-head wrote; a folder, manifest or archive of images; or images without labels: files, "
-        "folders and patterns such as 'photos/*.jpg'.",
+        help="A folder that fit-head wrote; a folder, manifest or archive of images; or images without labels: "
+        "files, folders and patterns such as 'photos/*.jpg'.",
     ),
 ]
 _recipe = feature_option("--recipe", help="Name of a recipe (see featx recipes list), or its TOML file.")
