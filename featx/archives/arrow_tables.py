@@ -27,12 +27,10 @@ class ArrowTable(ImageTable):
 
         open_file(path, LARGEST).close()  # a regular file
         try:
-            self._batches = _batches(path)
-            self.schema = checked_schema(self._batches[0].schema) if self._batches else pa.schema([])
+            schema, self._batches = _opened(path)
+            self.schema = checked_schema(schema)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise broken(path, f"it is damaged or no Arrow file: {reason_of_arrow(path, error)}") from error
-        if not self._batches:
-            raise broken(path, "it has no rows")
         self._starts = [0, *accumulate(batch.num_rows for batch in self._batches)]
         self.rows = self._starts[-1]
         self.check_number(self.rows)
@@ -64,27 +62,19 @@ class ArrowTable(ImageTable):
         return bytes(data.to_pybytes())
 
 
-def _batches(path: Path) -> list[pa.RecordBatch]:
-    """The batches of a file, which are views of it."""
+def _opened(path: Path) -> tuple[pa.Schema, list[pa.RecordBatch]]:
+    """The columns and the batches of a file; these are views of it."""
     import pyarrow as pa
 
     with path.open("rb") as file:
         is_file = file.read(6) == b"ARROW1"
+    source = pa.memory_map(str(path))
+    reader = pa.ipc.open_file(source) if is_file else pa.ipc.open_stream(source)
     before = pa.total_allocated_bytes()
     batches = []
-    for batch in _read(pa.memory_map(str(path)), is_file):
+    for batch in (reader.get_batch(n) for n in range(reader.num_record_batches)) if is_file else reader:
         if pa.total_allocated_bytes() - before > MOST_UNPACKED:
             raise ValueError("it is compressed, so save it with to_parquet")
         batch.validate(full=True)  # places outside of the file would end the whole process
         batches.append(batch)
-    return [batch for batch in batches if batch.num_rows]
-
-
-def _read(source: pa.MemoryMappedFile, is_file: bool) -> Iterator[pa.RecordBatch]:
-    import pyarrow as pa
-
-    if is_file:
-        reader = pa.ipc.open_file(source)
-        yield from (reader.get_batch(n) for n in range(reader.num_record_batches))
-    else:
-        yield from pa.ipc.open_stream(source)
+    return reader.schema, [batch for batch in batches if batch.num_rows]

@@ -86,7 +86,7 @@ def list_archives(
         if is_image_table(path):
             rows: ImageRows | None = image_rows(path, choice.get("image_column"), choice.get("label_separator"))
         else:
-            rows = sample_rows(_opened(path))
+            rows = sample_rows(_opened(path)) if path.suffix.lower() == ".tar" else None
         if rows is None:
             _refuse_columns(path, choice)
             _list_folder(path, name, listing, splits[name], labels_of(choice) if split == "train" else None)

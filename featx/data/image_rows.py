@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from featx.archives import FILE, IMAGE_NAMES, ImageTable, open_archive
 from featx.data.columns import OTHER_NAMES
 from featx.data.dataset import first_few
-from featx.data.tables import MAX_BYTES, MAX_CELLS
+from featx.data.tables import MAX_BYTES, MAX_CELLS, is_manifest
 from featx.errors import DataError, reason_of
 from featx.files import is_file
 
@@ -47,7 +47,7 @@ def holds_images(path: Path, image_column: str | None) -> bool:
     Raises:
         DataError: Its rows hold lists of images.
     """
-    with suppress(OSError):  # whoever reads it as a manifest says what is wrong
+    with suppress(OSError):  # whoever reads it says what is wrong
         table = open_archive(path)
         if not isinstance(table, ImageTable):
             return False
@@ -62,7 +62,7 @@ def holds_images(path: Path, image_column: str | None) -> bool:
         column = table.image_column
         is_plain = column is not None and (table.is_record(column) or column.lower() in IMAGE_NAMES)
         return bool(table.image_columns) and (is_plain or not has_paths or image_column in table.image_columns)
-    return False
+    return not is_manifest(path)
 
 
 def image_rows(path: Path, image_column: str | None, separator: str | None = None) -> ImageRows:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.archives import Archive
+from featx.data.columns import OTHER_NAMES
 from featx.data.dataset import first_few, in_sentence
 from featx.data.image_rows import FORMER_PATH, ImageRows
 from featx.data.kinds import is_image
@@ -25,34 +26,33 @@ LARGEST_SIDECAR = 2**20  # bytes
 
 
 def sample_rows(archive: Archive) -> ImageRows | None:
-    """Return the images of a shard with what its other members say of them; None if no member says anything.
+    """Return the images of a shard with what its other members say of them; None if none of them says anything.
 
     The name of a sample's members is the same up to the first point of the file's name: `0001.jpg`, `0001.cls` with
-    the class, `0001.txt` with a caption, `0001.json` with further columns.
+    the class, `0001.txt` with a caption, `0001.json` with further columns. None, too, if the images are in several
+    folders and no member says their classes, because the folders may.
 
     Raises:
         DataError: A member of text cannot be read.
     """
-    samples = _samples(archive)
-    if not any(ending in members for members in samples.values() for ending in SIDECARS):
+    samples = [(members, _images(members, archive.path)) for members in _samples(archive).values()]
+    samples = [(members, images) for members, images in samples if images]
+    if not any(ending in members for members, _ in samples for ending in SIDECARS):
         return None
     rows: list[dict[str, Any]] = []
     paths: list[Path] = []
-    others: list[str] = []
-    for members in samples.values():
-        images = _images(members, archive.path)
-        others += [members[ending] for ending in members if ending not in (*images, *SIDECARS)]
-        columns = _columns(archive, members) if images else {}
+    for members, images in samples:
+        columns = _columns(archive, members)
         for ending in images:
             rows.append({**columns, "path": f"{archive.path.name}/{members[ending]}"})
             paths.append(archive.path / members[ending])
+    names = {name.lower().replace("_", "") for row in rows for name in row}
+    if len({path.parent for path in paths}) > 1 and names.isdisjoint(("label", *OTHER_NAMES["label"][0])):
+        return None
+    others = [members[ending] for members, images in samples for ending in {*members} - {*images, *SIDECARS}]
     if others:
-        log.info(
-            "Members beside the images of %s were left out (%d): %s",
-            archive.path.name,
-            len(others),
-            first_few(others),
-        )
+        text = "Members beside the images of %s were left out (%d): %s"
+        log.info(text, archive.path.name, len(others), first_few(others))
     return ImageRows(_table(rows), paths)
 
 
