@@ -53,8 +53,10 @@ def test_columns_are_what_the_file_says(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("written", "age"),
-    [("045Y", "45"), ("089Y", "89"), ("090Y", "90+"), ("103Y", "90+"), ("018M", "1"), ("003W", "0"), ("010D", "0")]
-    + [("", None), ("old", None)],
+    [
+        *(("045Y", "45"), ("089Y", "89"), ("090Y", "90+"), ("103Y", "90+"), ("018M", "1"), ("003W", "0")),
+        *(("010D", "0"), ("", None), ("old", None)),
+    ],
 )
 def test_ages_are_in_years_and_end_at_90(tmp_path: Path, written: str, age: str | None) -> None:
     path = write_dicom(tmp_path / "a.dcm", picture(0, True))
@@ -118,7 +120,7 @@ def test_every_transfer_syntax_gives_the_same(tmp_path: Path, syntax: str) -> No
     [
         ("ISO_IR 100", "latin-1", "Müller^Jörg", "mueller"),
         ("ISO_IR 192", "utf-8", "Yamada^Tarou=山田^太郎", "山田"),
-        ("ISO_IR 144", "iso8859-5", "Люкceмбypг^A", "люкceмбypг_1"),
+        ("ISO_IR 144", "iso8859-5", "Жданов^Д", "ЖДАНОВ_1"),
         ("", "utf-8", "Žižková^Eva", "ZIZKOVA EVA"),  # not what the file says, as in many files
     ],
 )

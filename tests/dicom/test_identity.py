@@ -11,6 +11,7 @@ import pytest
 from featx.data import ImageFiles
 from featx.dicom import found_again, hidden_part, is_hidden, kept_salt, salt_of
 from featx.errors import StoreError
+from featx.files import names_in
 
 
 def test_a_salt_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
@@ -21,7 +22,7 @@ def test_a_salt_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
     assert len(salt) == 32
     assert salt_of(cache) == kept_salt(cache) == (cache / "salt").read_bytes() == salt
     assert (cache / "salt").stat().st_mode & 0o777 == 0o600
-    assert os.listdir(cache) == ["salt"]
+    assert names_in(cache) == ["salt"]
     assert salt_of(tmp_path / "other") != salt
 
 
@@ -40,7 +41,7 @@ def test_the_first_of_many_writers_wins(tmp_path: Path) -> None:
         thread.join()
     assert len(set(salts)) == 1
     assert len(salts) == 8
-    assert os.listdir(tmp_path / "cache") == ["salt"]
+    assert names_in(tmp_path / "cache") == ["salt"]
 
 
 def test_a_salt_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +68,7 @@ def test_a_cache_that_cannot_be_written_has_a_salt_for_the_process(
 
 def test_a_damaged_salt_is_refused(tmp_path: Path) -> None:
     (tmp_path / "salt").write_bytes(b"short")
-    with pytest.raises(StoreError, match="Expected 32 bytes in .*salt.*found 5; put the file back"):
+    with pytest.raises(StoreError, match=r"Expected 32 bytes in .*salt.*found 5; put the file back"):
         salt_of(tmp_path)
 
 
