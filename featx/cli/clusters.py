@@ -44,7 +44,9 @@ def command(
     by: Annotated[
         str,
         typer.Option(
-            metavar="COLUMN", help="Column whose values are the classes: label, or another one of the manifest."
+            metavar="COLUMN",
+            help="Column whose values are the classes: label, label:NAME for one of several labels, group, split, or "
+            "another one of the manifest.",
         ),
     ] = "label",
     neighbours: Annotated[int, typer.Option(min=1, help="Number of nearest neighbours for kNN purity.")] = 10,

@@ -29,7 +29,8 @@ def command(
         str,
         map_option(
             metavar="COLUMN",
-            help="Column that gives the points their colours: label, or another one of the manifest.",
+            help="What gives the points their colours: label, label:NAME for one of several labels, group, split, "
+            "another column of the manifest, or cluster (cluster:5) for clusters of k-means.",
         ),
     ] = "label",
     setting: Annotated[

@@ -1,4 +1,5 @@
 from .choosing import STABLE as STABLE
+from .choosing import parsed_numbers as parsed_numbers
 from .clustering import clusters as clusters
 from .clustering import find_clusters as find_clusters
 from .clustering import measure_clusters as measure_clusters

@@ -25,7 +25,7 @@ FITS, SHARE, FIT_STARTS = 10, 0.8, 3
 # Steinley (2004) calls an adjusted Rand index of 0.8 or more a good recovery.
 STABLE = 0.8
 # Data sets without clusters that the silhouette is compared with, and the most rows of one.
-REFERENCES, REFERENCE_ROWS = 19, 2000
+REFERENCES, REFERENCE_ROWS = 19, 1000
 RANGE = re.compile(r"\s*(\d{1,6})\s*(?:\.\.\s*(\d{1,6})\s*)?")
 
 
@@ -56,7 +56,7 @@ def parsed_numbers(text: str | int) -> tuple[int, ...]:
     first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
     if not 2 <= first <= last:
         raise UsageError(
-            f"Expected a number of clusters for --k, at least 2, or a range such as 2..20, received {str(text)!r}."
+            f"Expected a number of clusters from 2, such as 5, or a range such as 2..20, received {str(text)!r}."
         )
     return tuple(range(first, last + 1))
 
@@ -80,7 +80,7 @@ def numbers_to_try(text: str | int | None, X: NDArray[np.floating]) -> tuple[int
     if numbers[-1] > most:
         unlike = f", of which {different} differ" if different < n else ""
         raise UsageError(
-            f"Expected --k of at most {most} for {n} images{unlike}, received {text}; choose fewer clusters."
+            f"Expected at most {most} clusters of {n} images{unlike}, received {text}; choose fewer clusters."
         )
     return numbers
 
@@ -120,24 +120,28 @@ def stability(rows: NDArray[np.float64], groups: NDArray[np.int64], k: int, seed
     return float(np.mean([adjusted_rand(contingency(a, b)) for a, b in itertools.combinations(found, 2)]))
 
 
-def compared_with_none(rows: NDArray[np.float64], k: int, value: float, seed: int) -> Measure:
-    """Compare the silhouette of k clusters with that of data without clusters.
+def compared_with_none(rows: NDArray[np.float64], numbers: Sequence[int], value: float, seed: int) -> Measure:
+    """Compare a silhouette with the highest one, over the numbers of clusters, in data without clusters.
 
     These are rows of one normal distribution with the variance of each component, as in SigClust (Liu, Hayes, Nobel
-    and Marron 2008), clustered in the same way.
+    and Marron 2008). The highest is taken because the number was chosen by its silhouette.
     """
-    from sklearn.metrics import silhouette_score
-
-    n, spread = min(len(rows), REFERENCE_ROWS), rows.std(axis=0)
+    spread = rows.std(axis=0)
     values = []
     for number in range(REFERENCES):
         report_progress("data without clusters", number, REFERENCES)
         generator = np.random.default_rng([seed, 1, number])
-        reference = generator.normal(size=(n, rows.shape[1])) * spread
-        clusters = fitted(reference, k, int(generator.integers(2**31)), FIT_STARTS).labels_
-        values.append(silhouette_score(reference, clusters) if len(set(clusters.tolist())) > 1 else 0.0)
+        reference = generator.normal(size=(min(len(rows), REFERENCE_ROWS), len(spread))) * spread
+        values.append(max(_silhouette(reference, k, int(generator.integers(2**31))) for k in numbers))
     report_progress("data without clusters", REFERENCES, REFERENCES)
     return compared(value, np.array(values))
+
+
+def _silhouette(rows: NDArray[np.float64], k: int, seed: int) -> float:
+    from sklearn.metrics import silhouette_score
+
+    clusters = fitted(rows, k, seed, FIT_STARTS).labels_
+    return float(silhouette_score(rows, clusters)) if 1 < len(set(clusters.tolist())) < len(rows) else 0.0
 
 
 def fitted(rows: NDArray[np.float64], k: int, seed: int, starts: int = STARTS) -> Any:

@@ -115,8 +115,10 @@ def clusters(
         measured: Clusters = find_clusters(source, out=folder, split=split, **options)
         return replace(measured, seconds=time.perf_counter() - start)
     if k is not None or min_cluster_size is not None:
-        name = "--k" if k is not None else "--min-cluster-size"
-        raise UsageError(f"Expected {name} for clusters without labels; add --labels none, or leave it out.")
+        what = "a number of clusters" if k is not None else "a smallest cluster"
+        raise UsageError(
+            f"Expected {what} for images without labels only; add --labels none, or leave it out for classes."
+        )
     sources = [source]
     if layer is None and source.layer == "penultimate" and source.run is not None:
         sources.append(run_source(source.run, "backbone", Store(Path(cache))))

@@ -209,7 +209,7 @@ def structure(
         partition=parts,
         silhouettes=silhouettes,
         distances=np.linalg.norm(rows - parts.centres[clusters - 1], axis=1),
-        silhouette=compared_with_none(rows[parts.sample], parts.k, mean, seed),
+        silhouette=compared_with_none(rows[parts.sample], [one.k for one in parts.candidates], mean, seed),
         davies_bouldin=davies_bouldin,
         calinski_harabasz=calinski_harabasz,
         dense=_dense(rows, parts.sample, least),
@@ -260,7 +260,7 @@ def remarks(structure: Structure, wanted: str | int | None) -> Iterator[str]:
             f"without clusters ({decimal(structure.silhouette.low)} to {decimal(structure.silhouette.high)})."
         )
     if wanted is None and one.k == MOST_CLUSTERS and len(parts.candidates) > 1:
-        yield f"{one.k} is the largest number of clusters that was tried; try more with --k 2..20."
+        yield f"{one.k} is the largest number of clusters that was tried; try more of them, such as 2..20."
     small = [c for c in range(1, parts.k + 1) if np.sum(parts.clusters == c) < LEAST_DENSE]
     if small:
         yield f"{len(small)} of {parts.k} clusters have fewer than {LEAST_DENSE} images."

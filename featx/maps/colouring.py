@@ -11,7 +11,7 @@ from itertools import chain, pairwise
 
 import numpy as np
 
-from featx.clustering import partition
+from featx.clustering import parsed_numbers, partition
 from featx.plots import COLOURS, class_style
 from featx.runs import Source
 
@@ -112,6 +112,13 @@ def colouring_of(base: Source, added: Sequence[Source], by: str, seed: int) -> C
         return Colouring(by, f"label {by.removeprefix(OF_LABEL)}", values, looks, missing=UNKNOWN)
     numbers = None if by in ("group", "split") else numbers_of(values)
     return Colouring(by, by, values, numbers=numbers, missing=NO_VALUE)
+
+
+def check_by(by: str) -> None:
+    """Raise UsageError if clusters are wanted, and not as many as a number or a range says."""
+    match = CLUSTER.fullmatch(by)
+    if match and match[1]:
+        parsed_numbers(match[1])
 
 
 def numbers_of(values: Sequence[str]) -> tuple[float, ...] | None:

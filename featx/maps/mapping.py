@@ -15,7 +15,7 @@ from featx.data import Dataset
 from featx.errors import StoreError, UnwrittenError, UsageError
 from featx.features import Choice, OnError
 from featx.files import several
-from featx.maps.colouring import Colouring, colouring_of
+from featx.maps.colouring import Colouring, check_by, colouring_of
 from featx.maps.embedding import Embedding
 from featx.maps.parameters import Method, Parameters, Setting, map_parameters
 from featx.maps.quality import sample, silhouette
@@ -111,6 +111,7 @@ def visualize(
     )
     formats = several(formats, "names of formats")
     check_formats(formats)
+    check_by(by)
     folder = _folder(place, out, formats)
     _check_added(split, add_split)
     new = read_new(add, on_error, cache=cache, least=0)
