@@ -6,6 +6,7 @@ from collections import Counter
 
 from featx.data import SPLITS
 from featx.reports.blocks import Block, Facts, Gallery, Picture, Points, Section, Table
+from featx.reports.labels import label_counts, label_words, sampled_by_label
 from featx.reports.many_classes import few_classes, fold_of
 from featx.reports.model import has_random_weights
 from featx.reports.opened import SPLIT_NAMES, OpenedRun, from_here
@@ -47,16 +48,24 @@ MAPS_OF_HEADS = (
 def data_section(opened: OpenedRun, anchor: str | None = None) -> Section:
     """Return the section of counts, sample images and digest; `anchor` is its id, if it is not the run's own."""
     per_class = max(1, min(SAMPLES_PER_CLASS, SAMPLES // len(opened.run.classes)))
-    chosen = _sampled(opened, per_class)
-    first = len({image.label for image in chosen})
+    several = opened.run.multilabel
+    if several:
+        chosen, first = sampled_by_label(opened, per_class, SAMPLES)
+    else:
+        chosen = _sampled(opened, per_class)
+        first = len({image.label for image in chosen})
     uris = thumbnails(opened.run, chosen, "sample images", opened.cache)
-    shown = tuple(Picture(uri, image.path, image.label) for uri, image in zip(uris, chosen, strict=True) if uri)
+    shown = tuple(
+        Picture(uri, image.path, label_words(image.label) if several else image.label)
+        for uri, image in zip(uris, chosen, strict=True)
+        if uri
+    )
     caption = (
         f"{images(len(shown), 'sample')} from the training and validation data: up to {per_class} of each "
-        "class, those with the smallest SHA-256 digests."
+        f"{'label' if several else 'class'}, those with the smallest SHA-256 digests."
     )
     blocks: list[Block] = [
-        _counts(opened),
+        *(label_counts(opened) if several else [_counts(opened)]),
         *([Gallery(caption, shown, first)] if shown else []),
         *missing_note(uris, "sample"),
         Facts("Source of the data", _facts(opened)),

@@ -58,7 +58,7 @@ def label_score_of(stored: dict[str, Any]) -> LabelScore:
 
 def label_words(label: str) -> str:
     """Return the labels of an image as the page shows them."""
-    return label or NO_LABEL
+    return label.replace("|", ", ") or NO_LABEL
 
 
 def label_results_blocks(opened: OpenedRun, parts: Sequence[tuple[str, LabelScore]]) -> list[Block]:
@@ -211,7 +211,7 @@ def label_errors(opened: OpenedRun, role: str, chosen: Sequence[RunImage]) -> li
 
 
 def _title(image: RunImage) -> str:
-    return f"{label_words(image.label)}; predicted: {label_words(image.predicted)}".replace("|", ", ")
+    return f"{label_words(image.label)}; predicted: {label_words(image.predicted)}"
 
 
 def _wrong_shares(classes: Sequence[str], image: RunImage, wrong: NDArray[np.bool_]) -> tuple[tuple[str, float], ...]:

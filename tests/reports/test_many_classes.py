@@ -53,7 +53,7 @@ def test_classes_without_images_are_not_those_of_the_lowest_recall() -> None:
 def test_a_long_history_is_a_short_table() -> None:
     row = {"learning_rate": 0.1, "loss": 1.0, "accuracy": 0.5, "val_loss": None, "val_accuracy": None}
     history = [{"epoch": float(number), **row} for number in range(100_000)]
-    run = SimpleNamespace(history=history, stopping=None, recipe=load_recipe("covid4-vgg16"))
+    run = SimpleNamespace(history=history, stopping=None, recipe=load_recipe("covid4-vgg16"), multilabel=False)
     opened = SimpleNamespace(run=run, id=str)
     figure, table = results.curves_section(cast(Any, opened)).blocks
     assert isinstance(table, Table)
