@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from featx.archives.archive import Archive
-from featx.archives.opening import is_open, opened
+from featx.archives.opening import open_at, opened
 from featx.files import is_file
 
 ENDINGS = (".zip", ".tar", ".parquet", ".pq", ".arrow")
@@ -44,9 +44,12 @@ def archive_of(path: Path) -> tuple[Path, str] | None:
     """
     text = str(path)
     for end in _WITHIN.finditer(text):
-        archive = text[: end.end() - 1]
-        if is_open(archive) or is_file(Path(archive)):
-            return Path(archive), text[end.end() :].replace(os.sep, "/")
+        before = text[: end.end() - 1]
+        archive = open_at(before)
+        if archive is None and is_file(Path(before)):
+            archive = Path(before)
+        if archive is not None:
+            return archive, text[end.end() :].replace(os.sep, "/")
     return None
 
 

@@ -12,7 +12,7 @@ from featx.archives.archive import Archive
 KEPT = 64  # archives; each has an open file
 
 _archives: OrderedDict[Path, tuple[tuple[int, ...], Archive]] = OrderedDict()
-_names: set[str] = set()  # their paths, to tell members' paths from others without looking at the disk
+_names: dict[str, Path] = {}  # to tell members' paths from others without looking at the disk
 _lock = threading.Lock()
 _opening = threading.Lock()  # else several threads would read the same list of members
 
@@ -29,15 +29,15 @@ def opened(path: Path) -> Archive:
         archive = _open(path)
         with _lock:
             _archives[path] = (state, archive)
-            _names.add(str(path))
+            _names[str(path)] = path
             while len(_archives) > KEPT:
-                _names.discard(str(_archives.popitem(last=False)[0]))
+                _names.pop(str(_archives.popitem(last=False)[0]), None)
         return archive
 
 
-def is_open(path: str) -> bool:
-    """Tell whether the file at an absolute path is an archive that was read before."""
-    return path in _names
+def open_at(path: str) -> Path | None:
+    """Return the archive that was read before at an absolute path; None if there was none."""
+    return _names.get(path)
 
 
 def _state(path: Path) -> tuple[int, ...]:

@@ -83,6 +83,7 @@ def list_archives(
     for path, name in zip(archives, names, strict=True):
         if name not in splits:
             continue
+        path = path.absolute()
         if is_image_table(path):
             rows: ImageRows | None = image_rows(path, choice.get("image_column"), choice.get("label_separator"))
         else:
@@ -227,5 +228,5 @@ def _items(
         prefix = name.rpartition("/")[0]
         full = f"{prefix}/{row.path}" if prefix and not Path(row.path).is_absolute() else row.path
         split = row.split or splits[name]
-        items.append(Item(full, path.absolute(), row.label, split, row.group, row.extra, targets=row.targets))
+        items.append(Item(full, path, row.label, split, row.group, row.extra, targets=row.targets))
     return items, listed[0].names
