@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import NamedTuple
 
@@ -11,6 +12,8 @@ _JP2 = b"\0\0\0\x0cjP  \r\n\x87\n"
 _J2K = b"\xff\x4f\xff\x51"  # SOC and SIZ, ISO/IEC 15444-1 annex A
 _SOI, _TEM, _SOS, _APP0, _APP14 = 0xD8, 0x01, 0xDA, 0xE0, 0xEE
 _NO_FRAMES = (0xC4, 0xC8, 0xCC)  # DHT, JPG and DAC stand among the frame headers, ISO/IEC 10918-1 table B.1
+_SEGMENTS = frozenset((0xC1, 0xC4, 0xDA, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)))  # of an extended JPEG
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # after a scan, other than stuffed bytes and restarts
 JPEG_LS = 0xF7  # SOF55, ISO/IEC 14495-1
 LOSSLESS = 0xC3
 MOST_COMPONENTS = 4
@@ -80,6 +83,26 @@ def jpeg_header(stream: bytes) -> Jpeg:
             break
         position += 2 + length
     raise DamageError("a JPEG codestream without a frame header")
+
+
+def check_one_scan(stream: bytes) -> None:
+    """Check that a JPEG codestream is of segments that a decoder knows, one scan, and its end.
+
+    Raises:
+        DamageError: It is not. GDCM ends the process where it meets an unknown marker.
+    """
+    position = 2
+    while stream[position : position + 1] == b"\xff" and position + 4 <= len(stream):
+        marker = stream[position + 1]
+        if marker not in _SEGMENTS:
+            break
+        position += 2 + max(int.from_bytes(stream[position + 2 : position + 4]), 2)
+        if marker == _SOS:
+            after = _MARKER.search(stream, position)
+            if after is not None and after[0] == b"\xff\xd9":
+                return
+            break
+    raise DamageError("a JPEG codestream with an unknown marker")
 
 
 def bare_jpeg2000(stream: bytes) -> tuple[bytes, Jpeg2000]:

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.dicom.codestreams import JPEG_LS, LOSSLESS, bare_jpeg2000, jpeg_header
+from featx.dicom.codestreams import JPEG_LS, LOSSLESS, Jpeg, bare_jpeg2000, check_one_scan, jpeg_header
 from featx.dicom.damage import DamageError
 from featx.dicom.description import NATIVE, Pixels
+from featx.dicom.lossless_jpeg import decode_lossless
 from featx.errors import ImageError
 
 _RLE = "1.2.840.10008.1.2.5"
@@ -140,9 +141,13 @@ def _from_jpeg(pixels: Pixels, stream: bytes, name: str) -> Frame:
         return _by_plugin(pixels, stream, (_JPEG_LS[0], "pyjpegls"), name)
     if header.frame in _BY_8 and header.bits == 8:
         return _from_pillow(pixels, stream)
-    if header.frame == LOSSLESS or header.bits == 12:
-        # With any other transfer syntax pydicom refuses 12 bits, which GDCM decodes.
-        return _by_plugin(pixels, stream, (_LOSSLESS_JPEG, "gdcm"), name)
+    if header.frame == LOSSLESS:
+        return _from_lossless(pixels, stream, header)
+    if header.bits == 12:
+        check_one_scan(stream)
+        # With the right transfer syntax pydicom refuses 12 bits, which GDCM decodes.
+        sizes = {"bits_allocated": 16, "bits_stored": min(pixels.stored, 16)}
+        return _by_plugin(pixels, stream, (_LOSSLESS_JPEG, "gdcm"), name, **sizes)
     raise DamageError(f"a JPEG codestream of kind {header.frame:X} with {header.bits} bits")
 
 
@@ -164,6 +169,22 @@ def _from_pillow(pixels: Pixels, stream: bytes) -> Frame:
     return Frame(samples, 8)
 
 
+def _from_lossless(pixels: Pixels, stream: bytes, header: Jpeg) -> Frame:
+    from pydicom.pixels.processing import convert_color_space
+
+    samples: NDArray[Any] = decode_lossless(stream, header)
+    if pixels.allocated == 8:
+        samples = np.minimum(samples, 255).astype(np.uint8)
+    if pixels.signed:
+        samples = samples.view(f"i{samples.dtype.itemsize}")
+    samples = _only_stored(samples, pixels.stored, pixels.stored - 1)
+    if header.components == 1:
+        return Frame(samples[:, :, 0], pixels.stored)
+    if pixels.photometric.startswith("YBR_FULL"):
+        samples = convert_color_space(samples, "YBR_FULL", "RGB")
+    return Frame(samples, pixels.stored)
+
+
 def _by_plugin(pixels: Pixels, stream: bytes, wanted: tuple[str, str], name: str, **options: Any) -> Frame:
     """A frame that a decoder of pydicom decompresses, which has a transfer syntax and the name of a plugin."""
     from pydicom.encaps import encapsulate
@@ -172,7 +193,7 @@ def _by_plugin(pixels: Pixels, stream: bytes, wanted: tuple[str, str], name: str
     if not decoder.is_available:
         reason = f"is compressed ({syntax_name(pixels.syntax)}), and its decoder is not installed"
         raise ImageError(name, f"{reason}; pip install 'featx[dicom]'")
-    options |= _options(pixels) | {"number_of_frames": 1}
+    options = _options(pixels) | {"number_of_frames": 1} | options
     samples, properties = decoder.as_array(
         encapsulate([stream], has_bot=False),
         index=0,
@@ -208,14 +229,20 @@ def _options(pixels: Pixels) -> dict[str, Any]:
 
 def _finished(samples: NDArray[Any], properties: dict[str, Any], pixels: Pixels) -> Frame:
     samples = samples.astype(samples.dtype.newbyteorder("="), copy=False)
-    bits = 8 * samples.dtype.itemsize
     if samples.dtype.kind == "f" or pixels.allocated == 1:
         return Frame(samples, pixels.allocated)
-    if pixels.syntax in (*NATIVE, _RLE) and (pixels.stored < bits or pixels.high_bit + 1 < bits):
-        # Whatever stands beside the stored bits, an overlay for example, is pushed out; signs are extended.
-        samples = np.left_shift(samples, bits - pixels.high_bit - 1)
-        samples = np.right_shift(samples, bits - pixels.stored)
+    if pixels.syntax in (*NATIVE, _RLE):
+        samples = _only_stored(samples, pixels.stored, pixels.high_bit)
     return Frame(samples, int(properties.get("bits_stored", pixels.stored)))
+
+
+def _only_stored(samples: NDArray[Any], stored: int, high_bit: int) -> NDArray[Any]:
+    """Samples without what stands beside the stored bits, an overlay for example; signs are extended."""
+    bits = 8 * samples.dtype.itemsize
+    if stored >= bits and high_bit + 1 >= bits:
+        return samples
+    kept: NDArray[Any] = np.right_shift(np.left_shift(samples, max(bits - high_bit - 1, 0)), max(bits - stored, 0))
+    return kept
 
 
 def _check_size(pixels: Pixels, rows: int, columns: int, components: int, name: str) -> None:

@@ -184,7 +184,8 @@ def test_a_segmented_palette() -> None:
     """PS3.3 C.7.9.2: 10 and 20 as they are, then 2 entries up to 40, then the first segment again."""
     parts = np.array([0, 2, 10 * 257, 20 * 257, 1, 2, 40 * 257, 2, 1, 0, 0], "<u2").tobytes()
     names = [f"Segmented{colour}PaletteColorLookupTableData" for colour in ("Red", "Green", "Blue")]
-    elements = palette(16, **dict.fromkeys(names, parts))
+    data: dict[str, Any] = dict.fromkeys(names, parts)
+    elements = palette(16, **data)
     for colour in ("Red", "Green", "Blue"):
         elements[f"{colour}PaletteColorLookupTableDescriptor"] = [6, 0, 16]
     values = np.arange(6, dtype="u1")[None]
