@@ -136,8 +136,6 @@ def _with_one_kind_of_labels(
         )
     elif several:
         unused = {"label"}
-    if nameless := [name for name, label in several.items() if not label and name not in unused]:
-        raise DataError(f"Expected the name of a label after {nameless[0]!r} in {manifest}; name the column.")
     used = {name: f"{MARK}{label}" for name, label in several.items()}
     return [f"{name}{HIDDEN}" if name in unused else used.get(name, name) for name in names]
 

@@ -84,7 +84,7 @@ def _read(data: Any, missing: str, cache: Path, choice: DataChoice) -> Dataset:
     listing = Listing()
     is_of_folders = False
     if isinstance(data, (str, os.PathLike)):
-        data = matches(Path(data)) or data
+        data = data if matches(Path(data)) is None else [data]
     if isinstance(data, (str, os.PathLike)):
         root = Path(data).absolute()
         is_of_folders = is_folder(root)

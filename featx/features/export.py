@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.data import targets_of
 from featx.errors import UsageError
 from featx.features.extraction import Extraction
 from featx.features.hashing import Image
@@ -37,11 +38,11 @@ def check_export(path: Path) -> None:
 def export_rows(extraction: Extraction, path: str | Path) -> Path:
     """Write all rows of an extraction with their images' columns, as `featx extract --export` does.
 
-    Columns: `id`, `label`, `split`, `group`, `view`, `sha256`, those of the manifest or data frame, and the features:
-    `X` in .npz, a list column `features` in .parquet, `x0`, `x1` and so on in .csv. Numbers stay numbers, and dates
-    are dates in .parquet. Empty cells are null in .parquet; in .npz they are NaN among numbers, else empty. A further
-    column that has the name of another gets `extra_` before it. The features go through memory a thousand rows at a
-    time.
+    Columns: `id`, `label`, `split`, `group`, `view`, `sha256`, of several labels `label:NAME` (1, 0 or empty) for
+    each, those of the manifest or data frame, and the features: `X` in .npz, a list column `features` in .parquet,
+    `x0`, `x1` and so on in .csv. Numbers stay numbers, and dates are dates in .parquet. Empty cells are null in
+    .parquet; in .npz they are NaN among numbers, else empty. A further column that has the name of another gets
+    `extra_` before it. The features go through memory a thousand rows at a time.
 
     Args:
         extraction: What `featx.extract` returned.
@@ -81,6 +82,10 @@ def _columns(extraction: Extraction, taken: Sequence[str]) -> pa.Table:
         "view": pa.array([view for _, view in every], pa.int32()),
         "sha256": pa.array([image.digest for image, _ in every], pa.string()),
     }
+    if extraction.dataset.multilabel:
+        targets = targets_of([image.item for image, _ in every], extraction.dataset.classes)
+        for name, column in zip(extraction.dataset.classes, targets.T, strict=True):
+            columns[f"label:{name}"] = pa.array(column, pa.int8(), mask=np.isnan(column), safe=False)
     extra = {name: pa.array(cells) for name, cells in columns_of([image.item.extra for image, _ in every]).items()}
     joined = with_further({**columns, **dict.fromkeys(taken)}, extra)
     return pa.table({name: column for name, column in joined.items() if name not in taken})

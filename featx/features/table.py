@@ -77,13 +77,14 @@ class FeatureTable(Shown):
     def to_frame(self) -> Any:
         """Return a `pandas.DataFrame` with a row for each image: its columns, then features `x0`, `x1` and so on.
 
-        Columns before the features: `id`, `label`, `split`, `group`, `view`, `sha256` and those of `extra` under
-        their own names, with `extra_` before one that is there already.
+        Columns before the features: `id`, `label`, `split`, `group`, `view`, `sha256`, of several labels `label:NAME`
+        (1, 0 or NaN) for each, and those of `extra` under their own names, with `extra_` before one that is there
+        already.
 
         Raises:
             UsageError: pandas is not installed.
         """
-        columns = {
+        columns: dict[str, Any] = {
             "id": self.ids,
             "label": self.labels,
             "split": self.splits,
@@ -91,6 +92,8 @@ class FeatureTable(Shown):
             "view": self.views,
             "sha256": self.digests,
         }
+        if self.targets is not None:
+            columns |= {f"label:{name}": marks for name, marks in zip(self.label_names, self.targets.T, strict=True)}
         features = {f"x{number}": column for number, column in enumerate(self.X.T)}
         joined = with_further({**columns, **features}, self.extra)
         # Thousands of features come last.
