@@ -62,7 +62,8 @@ def without_names(
 
 def _of_damaged_files(items: Sequence[Item], headers: Headers, hidden: set[str], labels: set[str]) -> set[str]:
     """The places whose names nothing vouches for, in data with names of patients: no whole header is below them."""
-    damaged, vouched_for = [], set()
+    damaged: list[Item] = []
+    vouched_for: set[str] = set()
     for number, item in enumerate(items):
         header = headers.get(number)
         is_damaged = could_be_dicom(item.path) if header is None else not header.is_whole
@@ -133,14 +134,14 @@ def _named_anew(
 
 def _with_cells(item: Item, own: Identifiers | AnyOf, header: Header | None, salt: bytes) -> Item:
     """Return an item with hashes in the place of cells of a manifest, and of its group, that name a patient."""
-    ours = {} if header is None else {**header.columns, None: header.group}
+    ours = {} if header is None else header.columns
 
-    def shown(name: str | None, cell: Any) -> Any:
-        is_secret = isinstance(cell, str) and ours.get(name) != cell and own.are_within(cell)
+    def shown(cell: Any, our_own: Any) -> Any:
+        is_secret = isinstance(cell, str) and cell != our_own and own.are_within(cell)
         return hidden_part(cell, salt) if is_secret else cell
 
-    extra = {name: shown(name, cell) for name, cell in item.extra.items()}
-    return replace(item, group=shown(None, item.group), extra=extra)
+    extra = {name: shown(cell, ours.get(name)) for name, cell in item.extra.items()}
+    return replace(item, group=shown(item.group, None if header is None else header.group), extra=extra)
 
 
 def warn_of_names(root: Path, headers: Iterable[Header]) -> None:

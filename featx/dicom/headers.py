@@ -265,9 +265,11 @@ def _number(text: str) -> int | None:
 
 def _kind_without_pixels(sop_class: str) -> str | None:
     """What an object without pixels is; None for an image whose pixels are missing, which is damaged."""
-    from pydicom.uid import UID_dictionary
+    from pydicom import config
+    from pydicom.uid import UID
 
-    name = UID_dictionary.get(sop_class, ("an object without pixels",))[0]
-    if "Image Storage" in name or name in ("Segmentation Storage", "RT Dose Storage"):
+    uid = UID(sop_class, validation_mode=config.IGNORE)
+    if "Image Storage" in uid.name or uid.name in ("Segmentation Storage", "RT Dose Storage"):
         return None
-    return str(name).removesuffix(" Storage")
+    # A UID that is not registered is its own name, and may be that of one hospital.
+    return uid.name.removesuffix(" Storage") if uid.type else "object without pixels"
