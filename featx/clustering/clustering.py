@@ -160,7 +160,7 @@ def find_clusters(
     if rows.table.label_names:
         first = rows.table.label_names[0]
         notes.insert(
-            0, f"Images may have several labels, which are not used; use --by label:{first} for one of them."
+            0, f"Images may have several labels, which are not used; choose one with --by, such as label:{first}."
         )
     if rows.layer == "penultimate":
         notes.insert(0, TRAINED_CLUSTERS)

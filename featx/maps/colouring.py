@@ -149,7 +149,10 @@ def _labels(base: Source, added: Sequence[Source]) -> Colouring:
         return Colouring(LABEL, LABEL, values)
     names = base.table.label_names
     if names:
-        note = f"Images may have several labels, so all have one colour; use --by {OF_LABEL}{names[0]} for one label."
+        note = (
+            "Images may have several labels, so all have one colour; choose one of them with --by, such as "
+            f"{OF_LABEL}{names[0]}."
+        )
     else:
         note = "The images have no labels, so all have one colour."
     return Colouring(LABEL, "", values, {"": class_style(0)}, missing=ALL, note=note)

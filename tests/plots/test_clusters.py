@@ -73,3 +73,15 @@ def test_of_very_many_classes_the_means_are_drawn() -> None:
     assert squares.shape == (300, 300)
     assert squares[200, 50] == 0.1
     assert len(first.get_xticklabels()) == 40
+
+
+def test_the_chosen_number_of_clusters_is_ringed() -> None:
+    axes = plots.draw_numbers([2, 3, 4], [0.1, 0.3, 0.2], [0.9, 0.95, 0.5], 3, 0.8)
+    figure = axes.get_figure()
+    assert figure is not None
+    silhouettes, stabilities = figure.axes
+    for panel, value in ((silhouettes, 0.3), (stabilities, 0.95)):
+        line, ring = panel.get_lines()[:2]
+        assert np.asarray(line.get_xdata()).tolist() == [2, 3, 4]
+        assert (np.asarray(ring.get_xdata()).tolist(), np.asarray(ring.get_ydata()).tolist()) == ([3], [value])
+    assert 0.8 in np.asarray(stabilities.get_lines()[-1].get_ydata())

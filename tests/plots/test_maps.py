@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.collections import Collection
+from matplotlib.colors import to_hex
 
 from featx import plots
 from featx.plots.maps import LEGEND_SIZE, draw_scatter, has_outlines
@@ -200,3 +201,15 @@ def test_points_in_odd_places_are_drawn(tmp_path: Path) -> None:
         plots.save(axes, tmp_path / f"{number}.png")
     plots.save(draw_scatter(np.zeros((1, 2)), ["a"], ""), tmp_path / "one.png")
     assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_looks_give_the_colours_and_the_order_of_a_legend() -> None:
+    looks = {"there": ("#D55E00", "o"), "not there": ("#56B4E9", "s")}
+    labels = ["not there", "there", ""] * 4
+    axes = draw_scatter(some_points(12), labels, "", looks=looks, missing="unknown")
+    legend = axes.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["there (4)", "not there (4)", "unknown (4)"]
+    # What is there lies above the rest.
+    top: Any = axes.collections[-1].get_facecolor()
+    assert to_hex(top[0]).upper() == "#D55E00"
