@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ BATCH_ROWS = 1024
 BUFFER = 2**20  # bytes that are read at once; else PyArrow reads all of a row group, which may have gigabytes
 AHEAD = 32  # batches that are read over rather than to begin at a row group: other threads will want their rows
 LARGEST_MEAN = 2**30  # bytes of a row
-CURSORS = 4
+CURSORS = 2  # in a table
 READ_AT_ONCE = 8  # tables
 
 _active: OrderedDict[int, ParquetTable] = OrderedDict()
@@ -42,7 +43,7 @@ class ParquetTable(ImageTable):
         self._lock = threading.Lock()
         self._cursors: OrderedDict[int, _Cursor] = OrderedDict()
         self._count = 0
-        self._window = min(max(available_memory() // 32, 2**26), 2**29)
+        self._window = min(max(available_memory() // 64, 2**26), 2**29)
         with _damage(path), _parquet_file(path) as file:
             self.schema = checked_schema(file.schema_arrow)
             self._metadata = file.metadata
@@ -117,13 +118,13 @@ class ParquetTable(ImageTable):
 
 
 class _Cursor:
-    """Reads a column from the start of a row group on, and keeps the rows that it read last."""
+    """Reads a column from the start of a row group on, and keeps the rows that were not asked for yet."""
 
     def __init__(self, table: ParquetTable, column: str, group: int) -> None:
         self.column = column
         self.end = table._starts[group]
         self._window = table._window
-        self._kept: list[tuple[int, pa.Array]] = []
+        self._kept: list[_Kept] = []
         self._bytes = 0
         rows = table.batch_rows(group)
         self.ahead = AHEAD * rows
@@ -138,7 +139,7 @@ class _Cursor:
 
     def has(self, row: int) -> bool:
         """Tell whether a row is in memory."""
-        return bool(self._kept) and self._kept[0][0] <= row < self.end
+        return self._place(row) is not None
 
     def value(self, row: int) -> Any:
         """Return a row's cell, a scalar of PyArrow; None if the file ends before it."""
@@ -147,16 +148,38 @@ class _Cursor:
             if batch is None:
                 return None
             self._keep(bytes_of(batch.column(0)))
-        place = bisect_right(self._kept, row, key=lambda kept: kept[0]) - 1
-        start, cells = self._kept[place]
-        return cells[row - start]
+        place = self._place(row)
+        if place is None:
+            return None
+        kept = self._kept[place]
+        kept.unread -= 1
+        if kept.unread <= 0 and kept.start + len(kept.cells) < self.end:
+            self._drop(place)
+        return kept.cells[row - kept.start]
+
+    def _place(self, row: int) -> int | None:
+        place = bisect_right(self._kept, row, key=lambda kept: kept.start) - 1
+        is_there = place >= 0 and row < self._kept[place].start + len(self._kept[place].cells)
+        return place if is_there else None
 
     def _keep(self, cells: pa.Array) -> None:
-        self._kept.append((self.end, cells))
+        self._kept.append(_Kept(self.end, cells, len(cells)))
         self.end += len(cells)
         self._bytes += cells.nbytes
         while self._bytes > self._window and len(self._kept) > 1:
-            self._bytes -= self._kept.pop(0)[1].nbytes
+            self._drop(0)
+
+    def _drop(self, place: int) -> None:
+        self._bytes -= self._kept.pop(place).cells.nbytes
+
+
+@dataclass
+class _Kept:
+    """Rows that are in memory; after each was read once, they are let go."""
+
+    start: int
+    cells: pa.Array
+    unread: int
 
 
 def _reader(file: io.BufferedReader) -> Any:
