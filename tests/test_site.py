@@ -16,7 +16,7 @@ from browser import PHONE, Browser
 from doc_blocks import DOCS, ROOT, text_of
 
 SEARCHED = {
-    "DICOM": "how-do-i.html",
+    "DICOM": "dicom.html",
     "duplicates": "how-do-i.html",
     "unlabelled": "how-do-i.html",
     "augmentation": "how-do-i.html",
