@@ -28,6 +28,7 @@ class Jpeg(NamedTuple):
         rows, columns: The size in pixels.
         components: Samples of a pixel.
         ids: The numbers of the components; the letters R, G and B say that they are these.
+        sampling: How much of the size each component has, in each direction.
         jfif: Whether it has a JFIF segment, after which colours are YCbCr.
         adobe: The transform that a segment of Adobe names: 0 for RGB, 1 for YCbCr; None without a segment.
     """
@@ -38,6 +39,7 @@ class Jpeg(NamedTuple):
     columns: int
     components: int
     ids: bytes
+    sampling: bytes
     jfif: bool
     adobe: int | None
 
@@ -75,7 +77,8 @@ def jpeg_header(stream: bytes) -> Jpeg:
         segment = stream[position + 4 : position + 2 + length]
         if (0xC0 <= marker <= 0xCF and marker not in _NO_FRAMES) or marker == JPEG_LS:
             bits, rows, columns, components = struct.unpack_from(">BHHB", segment)
-            return Jpeg(marker, bits, rows, columns, components, segment[6 : 6 + 3 * components : 3], jfif, adobe)
+            ids, sampling = (segment[first : 6 + 3 * components : 3] for first in (6, 7))
+            return Jpeg(marker, bits, rows, columns, components, ids, sampling, jfif, adobe)
         jfif = jfif or (marker == _APP0 and segment.startswith(b"JFIF"))
         if marker == _APP14 and segment.startswith(b"Adobe") and len(segment) >= 12:
             adobe = segment[11]

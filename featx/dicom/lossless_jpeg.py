@@ -39,8 +39,10 @@ def decode_lossless(stream: bytes, header: Jpeg) -> NDArray[np.uint16]:
     """
     from featx.dicom.lossless_scan import ENDED, decode_scan  # it loads Numba
 
-    if not 2 <= header.bits <= _BITS or len(set(header.ids)) < header.components:
+    if not 2 <= header.bits <= _BITS:
         raise DamageError(f"a JPEG codestream of {header.bits} bits")
+    if len(set(header.ids)) < header.components or len(set(header.sampling)) != 1:
+        raise DamageError("a JPEG codestream with components of several sizes")
     samples = np.zeros((header.rows, header.columns, header.components), np.uint16)
     data = np.frombuffer(stream, np.uint8)
     tables: dict[int, NDArray[np.int32]] = {}

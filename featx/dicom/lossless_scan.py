@@ -36,7 +36,7 @@ def _read_ahead(data: NDArray[np.uint8], bits: Bits) -> Bits:
     while length <= _ENOUGH:
         held, length = held << 8, length + 8
         if position < len(data) and data[position] != 0xFF:
-            held |= np.int64(data[position])
+            held |= int(np.int64(data[position]))
             position += 1
         elif position + 1 < len(data) and data[position] == 0xFF and data[position + 1] == 0:
             held |= 0xFF
@@ -61,13 +61,13 @@ def _predicted(samples: NDArray[np.uint16], row: int, column: int, place: int, s
     """The value that is expected, ISO/IEC 10918-1 table H.1; `start` is that of the first sample, -1 elsewhere."""
     if start >= 0 and column == 0:
         return start
-    left = np.int64(samples[row, column - 1, place]) if column > 0 else 0
+    left = int(np.int64(samples[row, column - 1, place])) if column > 0 else 0
     if start >= 0 or (predictor == 1 and column > 0):
         return left
-    above = np.int64(samples[row - 1, column, place])
+    above = int(np.int64(samples[row - 1, column, place]))
     if column == 0 or predictor == 2:
         return above
-    corner = np.int64(samples[row - 1, column - 1, place])
+    corner = int(np.int64(samples[row - 1, column - 1, place]))
     if predictor == 3:
         return corner
     if predictor == 4:
