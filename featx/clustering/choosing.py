@@ -107,7 +107,7 @@ def best(candidates: Sequence[Candidate]) -> Candidate:
 
 
 def stability(rows: NDArray[np.float64], groups: NDArray[np.int64], k: int, seed: int) -> float:
-    """Return the mean adjusted Rand index between pairs of fits of k clusters, see von Luxburg (2010), section 3.
+    """Return the mean adjusted Rand index between pairs of fits of k clusters, see von Luxburg (2010).
 
     Each fit has its own seed and its own 80 % of the images (Ben-Hur, Elisseeff and Guyon 2002), with whole groups;
     the others go to the nearest centre, so that two fits are compared on all images.
