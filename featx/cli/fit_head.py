@@ -131,5 +131,6 @@ def print_labels(metrics: Sequence[LabelMetrics], part: str) -> None:
     heading = (f"label ({part})", "images", "AUC", "average precision", "sensitivity", "specificity")
     console.print_lines([""])
     console.print_table(rows, heading)
+    console.print_lines(["Sensitivity and specificity are at a probability of 0.5."])
     if len(metrics) > MOST_LABELS:
         console.print_lines([f"… and {len(metrics) - MOST_LABELS:,} more labels, in metrics.json of the run"])

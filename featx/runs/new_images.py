@@ -17,7 +17,7 @@ from featx.features import Extraction, FeatureSpace, OnError, ViewRows, extract_
 from featx.heads import Head
 from featx.networks import find_weights
 from featx.recipes import Recipe, override
-from featx.runs.folder import HEAD, Run
+from featx.runs.folder import HEAD, RECIPE, Run
 from featx.runs.source import Source
 from featx.stats import label_probabilities, probabilities
 from featx.store import Store
@@ -98,6 +98,13 @@ def load_head(run: Run) -> Head:
         raise RunError(
             f"Expected a head from {width} features to {classes} {what} in {run.path / HEAD}, found one from "
             f"{head.width} to {outputs}; fit the head again."
+        )
+    # Else a manifest that was edited would turn the sigmoids of several labels into a softmax, or the other way.
+    output = run.recipe.head.output
+    if head.outputs != run.recipe.head.outputs(classes, run.multilabel) or (run.multilabel and output != "sigmoid"):
+        raise RunError(
+            f"Expected a head with the output of {run.path / RECIPE}, {output} for {classes} {what}, in "
+            f"{run.path / HEAD}, found another; fit the head again."
         )
     return head
 

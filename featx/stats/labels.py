@@ -197,7 +197,7 @@ def average_precision_interval(value: float, positives: int) -> tuple[float, flo
     It is symmetric on the scale of the log-odds, with the standard error `1 / sqrt(positives * value * (1 - value))`.
     Source: Boyd, Eng and Page, "Area under the precision-recall curve: point estimates and confidence intervals",
     ECML PKDD 2013, the logit interval. At 1, where it is not defined, it is Wilson's interval of as many trials as
-    there are positives. With few positives it is approximate.
+    there are positives. It is approximate, and rather too wide than too narrow.
 
     Args:
         value: The average precision, above 0.

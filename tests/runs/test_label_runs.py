@@ -183,6 +183,22 @@ def test_a_head_of_other_outputs_is_refused(fitted: FitResult, tmp_path: Path) -
         _ = HeadModel(read_run(copy)).head
 
 
+def test_a_manifest_that_was_edited_does_not_change_probabilities(fitted: FitResult, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in fitted.run.iterdir():
+        (copy / path.name).write_bytes(path.read_bytes())
+    text = (copy / "manifest.json").read_text()
+    (copy / "manifest.json").write_text(text.replace('"multilabel": true', '"multilabel": false'))
+    with pytest.raises(RunError, match=r"Expected a head with the output of .*, sigmoid for 3 classes, in"):
+        _ = HeadModel(read_run(copy)).head
+    (copy / "manifest.json").write_text(text)
+    recipe = (copy / "recipe.toml").read_text()
+    (copy / "recipe.toml").write_text(recipe.replace('output = "sigmoid"', 'output = "softmax"'))
+    with pytest.raises(RunError, match=r"Expected a head with the output of .*, softmax for 3 labels, in"):
+        _ = HeadModel(read_run(copy)).head
+
+
 @pytest.mark.parametrize(
     ("column", "value", "reason"),
     [
