@@ -164,7 +164,7 @@ def test_predictions_are_in_the_order_given(
 def test_images_without_a_class_are_refused_where_one_is_needed(
     pixels: NDArray[np.uint8], labels: list[str], recipe: Recipe, cache: Path
 ) -> None:
-    with pytest.raises(DataError, match=r"class.*image 00"):
+    with pytest.raises(DataError, match=r"to compare classifiers, found 1 of 24 images without one \(image 00\)"):
         featx.compare(pixels, recipe=recipe, cache=cache, labels=[None, *labels[1:]])
 
 

@@ -20,7 +20,7 @@ from featx.classifiers.models import Classifier, find_classifiers
 from featx.classifiers.nested_cv import HeldOutResult, Rows, evaluate
 from featx.classifiers.preparing import classifiers_and_rows, evaluate_parts, notes_on, refuse_leaks
 from featx.classifiers.ranking import EvaluationData, head_probabilities, rank
-from featx.data import first_few, warn_of_no_test
+from featx.data import check_labelled, first_few, warn_of_no_test
 from featx.errors import DataError, UsageError
 from featx.features import Choice, OnError
 from featx.progress import Progress, reports_progress
@@ -190,11 +190,8 @@ def _task(source: Source, names: Sequence[str] | None, store: Store) -> Task:
 
 
 def _labels(source: Source) -> tuple[str, ...]:
-    labels = source.column("label")
-    if "" in labels:
-        name = source.table.ids[labels.index("")]
-        raise DataError(f"Expected a class for every image, found none for {name}; name one, or leave the image out.")
-    return labels
+    check_labelled(source.table.labels, "to compare classifiers", names=source.table.ids)
+    return source.column("label")
 
 
 def _evaluate_all(task: Task, divided: Sequence[Fold], seed: int, jobs: int | None) -> list[dict[str, HeldOutResult]]:

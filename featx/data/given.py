@@ -33,8 +33,10 @@ def given_items(data: Any, choice: DataChoice) -> tuple[list[Item], tuple[str, .
     groups = _cells("groups", choice.get("groups"), data, len(items))
     by_id: dict[str, Item] = {}
     for item, label, group in zip(items, labels, groups, strict=True):
-        one = isinstance(label, str) or label is None
-        item = replace(item, label=label if one else None, targets=None if one else label, group=group)
+        if isinstance(label, tuple):
+            item = replace(item, targets=label, group=group)
+        else:
+            item = replace(item, label=label, group=group)
         first = by_id.setdefault(item.id, item)
         if (first, first.targets) != (item, item.targets):
             raise DataError(f"Expected one label and one group for {item.id}, received it twice with others.")

@@ -56,18 +56,18 @@ def held_out_mask(
     for index, group in enumerate(group_ids(digests, groups)):
         members.setdefault(group, []).append(index)
     if isinstance(labels, np.ndarray) and labels.ndim == 2:
-        for group in _held_of_several(labels, members, share, seed):
-            mask[members[group]] = True
+        for held_group in _held_of_several(labels, members, share, seed):
+            mask[members[held_group]] = True
         _check_several(labels, mask, purpose, advice, names)
         return mask
-    names, y = np.unique(np.array(labels), return_inverse=True)
+    classes, y = np.unique(np.array(labels), return_inverse=True)
     wanted = np.rint(np.bincount(y) * share)
     for group in np.random.default_rng(seed).permutation(sorted(members)):
-        counts = np.bincount(y[members[group]], minlength=len(names))
+        counts = np.bincount(y[members[group]], minlength=len(classes))
         if np.abs(wanted - counts).sum() < np.abs(wanted).sum():
             mask[members[group]] = True
             wanted -= counts
-    for number, name in enumerate(names):
+    for number, name in enumerate(classes):
         held = mask[y == number]
         if held.all() or not held.any():
             raise DataError(

@@ -94,7 +94,7 @@ def test_a_group_is_kept_in_one_split(folder: Path, caplog: pytest.LogCaptureFix
     assert len(read_data(folder, group_from="parent", keep_group_in="val").items) == len(NAMES)
     assert not caplog.messages
     with pytest.raises(UsageError, match="Expected keep_group_in to be train, val or test, received 'all'"):
-        read_data(folder, keep_group_in="all")
+        groups(folder, keep_group_in="all")
 
 
 def test_groups_in_two_splits_are_counted() -> None:

@@ -24,7 +24,7 @@ def images(root: Path, n: int) -> list[str]:
     return [f"{number}.png" for number in range(n)]
 
 
-def table(root: Path, kind: str = "csv", **columns: list[Any]) -> Path:
+def table(root: Path, kind: Any = "csv", **columns: list[Any]) -> Path:
     n = len(next(iter(columns.values())))
     frame = pd.DataFrame(
         {"path": images(root, n), **{name.replace("__", ":"): each for name, each in columns.items()}}

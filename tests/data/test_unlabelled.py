@@ -174,12 +174,13 @@ def test_what_needs_labels_says_so_in_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         check_for_fit(read_data(tmp_path), 0.2)
     assert str(caught.value) == (
-        "Expected a label for each image to train a head, found 3 images without labels; put the images into a folder "
-        "for each class, or list them in a manifest with a column label (or choose the column with --label-column)."
+        "Expected a label for each image to train a head, found 3 images without labels; put the images into a "
+        "folder for each class, or list them in a manifest with a column label (or choose the column with "
+        "--label-column)."
     )
     (tmp_path / "m.csv").write_text("path,label\na.png,x\nb.png,\nc.png,y\n")
     with pytest.raises(DataError, match=r"found 1 of 3 images without one \(b\.png\); give their labels, or leave"):
         check_for_fit(read_data(tmp_path / "m.csv"), 0.2)
     check_labelled(["x", "y"], "to compare classifiers")
-    with pytest.raises(DataError, match="to compare classifiers, found 1 of 2 images without one"):
+    with pytest.raises(DataError, match="compare classifiers, found 1 of 2 images without one;"):
         check_labelled(["x", None], "to compare classifiers")
