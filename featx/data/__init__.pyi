@@ -10,6 +10,7 @@ from .dataset import group_ids as group_ids
 from .dataset import targets_of as targets_of
 from .dicom import Frames as Frames
 from .dicom import with_frames as with_frames
+from .dicom import with_hidden_names as with_hidden_names
 from .grouping import groups_in_two_splits as groups_in_two_splits
 from .hidden_names import ImageFiles as ImageFiles
 from .holdout import held_out_mask as held_out_mask

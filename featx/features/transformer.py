@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from featx.data import items_in_memory
+from featx.data import items_in_memory, with_hidden_names
 from featx.errors import UntrustedError, naming_arguments
 from featx.features.choice import FeatureChoice, chosen_spec, with_card
 from featx.features.compute import compute
@@ -24,10 +24,10 @@ from featx.recipes import FeatureSpec, Pooling, Precision, PreprocessMode, Recip
 from featx.store import StatCache, Store
 
 
-def images_of(X: Any, split: str, stat_cache: StatCache) -> list[Image]:
+def images_of(X: Any, split: str, cache: Path) -> list[Image]:
     """Return an image for each element of X (see `FeatureExtractor`), in its order; they are used for `split`."""
-    items = items_in_memory(X, split)
-    images, _ = hash_images(list({item.id: item for item in items}.values()), "fail", stat_cache)
+    items = with_hidden_names(items_in_memory(X, split), cache)
+    images, _ = hash_images(list({item.id: item for item in items}.values()), "fail", StatCache(cache))
     by_id = {image.item.id: image for image in images}
     return [by_id[item.id] for item in items]
 
@@ -129,7 +129,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         with naming_arguments():
-            return self._rows(images_of(X, "test", StatCache(Path(self.cache))))
+            return self._rows(images_of(X, "test", Path(self.cache)))
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Return `<backbone>_<number>` for each column, (d,); `input_features` is not used.
@@ -156,7 +156,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         chosen_engine(self.engine, wanted.backbone.precision)
         store = Store(Path(self.cache))
         weights = find_weights(wanted.backbone.name, wanted.backbone.weights, store.root)
-        images = images_of(X, "train", StatCache(store.root))
+        images = images_of(X, "train", store.root)
         spec = with_statistics(with_card(wanted, weights), images, store, "fail")
         space = self._complete(images, spec, weights).plain
         self.spec_, self.weights_ = spec, weights
