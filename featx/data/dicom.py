@@ -55,8 +55,7 @@ def with_dicom(
         DataError: There are DICOM files and pydicom is not installed, or none of the files is an image.
         StoreError: The salt in the cache is damaged.
     """
-    asked = [number for number, item in enumerate(items) if item.pixels is None and could_be_dicom(item.path)]
-    asked = [number for number in asked if starts_as_dicom(items[number].path)]
+    asked = _dicom_files(items)
     if not asked:
         return list(items)
     choice = choice or {}
@@ -67,6 +66,30 @@ def with_dicom(
     hidden = without_names(labelled, headers, salt, others)
     warn_of_names(root, headers.values())
     return _images_alone(hidden, headers, root)
+
+
+def with_hidden_names(items: Sequence[Item], cache: Path) -> list[Item]:
+    """Return items whose ids and aliases do not name the patients of DICOM files; none is left out.
+
+    Args:
+        items: The images.
+        cache: Folder of the cache, which has the salt of the hashes that stand for names.
+
+    Raises:
+        DataError: There are DICOM files and pydicom is not installed.
+        StoreError: The salt in the cache is damaged.
+    """
+    asked = _dicom_files(items)
+    if not asked:
+        return list(items)
+    salt = salt_of(cache)
+    return without_names(items, _headers(items, asked, salt), salt)
+
+
+def _dicom_files(items: Sequence[Item]) -> list[int]:
+    """The numbers of the items that are DICOM files."""
+    asked = [number for number, item in enumerate(items) if item.pixels is None and could_be_dicom(item.path)]
+    return [number for number in asked if starts_as_dicom(items[number].path)]
 
 
 def _headers(items: Sequence[Item], asked: Sequence[int], salt: bytes) -> dict[int, Header]:
