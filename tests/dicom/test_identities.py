@@ -14,9 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from command_line import Featx, Outcome
+from dicom_files import picture, write_dicom
 from pipeline_data import small_recipe
-from planted import CODE, PERSON, leaks, leaks_in, planted_data, planted_file
+from planted import CODE, PERSON, leaks, leaks_in, planted_data, planted_elements, planted_file
 
+from featx import FeatureExtractor
 from featx.errors import FeatxError
 from featx.recipes import dump_recipe
 
@@ -153,3 +155,37 @@ def test_the_names_would_leak_without_their_hashes(
     found = leaks_in(tmp_path / "written")
     assert "run/predictions.csv" in found
     assert any(name.endswith(".sqlite") for name in found)
+
+
+def test_a_feature_extractor_keeps_no_name(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("featx.store.stat_cache.SETTLED_NS", 0)
+    files = [planted_file(tmp_path / "data", number, number, True) for number in range(3)]
+    recipe = small_recipe(tiny_model)
+    rows = FeatureExtractor(recipe, cache=tmp_path / "cache").fit_transform(files)
+    assert rows.shape[0] == 3
+    assert sorted(path.suffix for path in (tmp_path / "cache" / "stat-cache").iterdir()) == [".sqlite"]
+    assert leaks_in(tmp_path / "cache") == {}
+    files[1].write_bytes(b"")
+    with pytest.raises(FeatxError) as caught:
+        FeatureExtractor(recipe, cache=tmp_path / "cache").fit_transform(files)
+    assert leaks("".join(traceback.format_exception(caught.value)).encode()) == set()
+
+
+def test_every_frame_of_a_film_is_an_image_without_a_name(checked: Featx, tmp_path: Path) -> None:
+    written = tmp_path / "written"
+    frames = np.stack([picture(number, number % 2 == 0) for number in range(6)])
+    film = tmp_path / "data" / f"{PERSON}3" / "IM1"
+    write_dicom(film, frames, kind="US", uid="1.2.826.0.1.99471.3", elements=planted_elements(3))
+    recipe = ["--recipe", tmp_path / "small.toml", "--labels", "none"]
+    counts = {
+        rule: checked("extract", tmp_path / "data", *recipe, "--frames", rule, "--json").json
+        for rule in ("first", "middle", "all")
+    }
+    assert [counts[rule]["images"] for rule in counts] == [1, 1, 6]
+    assert [counts[rule]["computed"] for rule in counts] == [1, 1, 4], "frames 0 and 3 are those of first and middle"
+    checked("extract", tmp_path / "data", *recipe, "--frames", "all", "--export", written / "rows.csv.parquet")
+    words = ["--method", "pca", "--out", written / "maps", "--format", "html,csv"]
+    checked("visualize", tmp_path / "data", *recipe, "--frames", "all", *words)
+    assert leaks_in(written) == {}
+    table = next((written / "maps").glob("*.csv")).read_text(encoding="utf-8")
+    assert table.count("/frame-") == 6
