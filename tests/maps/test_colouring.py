@@ -5,6 +5,7 @@ import logging
 import math
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from featx.maps.interactive import page
 from featx.maps.result import Map
 from featx.maps.writing import map_data
 from featx.plots import COLOURS
-from featx.runs import Source
+from featx.runs import Predicted, Source
 
 SIZES = (20, 15, 10)
 N = sum(SIZES)
@@ -183,3 +184,26 @@ def test_columns_of_numbers() -> None:
 def test_a_number_of_clusters_is_checked_before_anything_is_computed(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="a number of clusters from 2"):
         visualize(tmp_path, by="cluster:few", out=tmp_path)
+
+
+def test_predictions_of_several_labels_are_wrong_where_a_known_label_is(several: Source) -> None:
+    targets = several.table.targets
+    assert targets is not None
+    shares = np.where(np.nan_to_num(targets) == 1, 0.9, 0.2)
+    shares[5, 1] = 1 - shares[5, 1]  # a mistake
+    shares[0, 1] = 0.8  # of a label that is not known
+    # The head has its labels in another order than the data.
+    head = Predicted(("square", "round"), shares[:, ::-1], ("fit",) * N, multilabel=True)
+    of_run = replace(several, predicted=head)
+    whole = drawn(of_run).points
+    assert whole.wrong is not None
+    assert np.flatnonzero(whole.wrong).tolist() == [5]
+    assert whole.confidence is None
+    assert whole.predicted == head.labels
+    one = drawn(of_run, "label:square").points
+    assert one.wrong == whole.wrong
+    assert one.predicted == tuple("there" if share >= 0.5 else "not there" for share in shares[:, 1])
+    assert one.confidence == pytest.approx(np.maximum(shares[:, 1], 1 - shares[:, 1]))
+    other = drawn(of_run, "label:round").points
+    assert other.wrong == (False,) * N
+    assert "1 misclassified (ringed)" in page(map_data(drawn(of_run, "label:square"), "", "", None))

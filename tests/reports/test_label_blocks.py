@@ -1,0 +1,49 @@
+"""Maps and clusters of a run whose images may have several labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pipeline_data import files_of, small_data, small_recipe
+
+from featx.reports.blocks import Figure, Interactive, Table, Text
+from featx.reports.clusters import clusters_blocks
+from featx.reports.maps import maps_blocks
+from featx.reports.opened import OpenedRun, open_runs
+from featx.runs import fit_head
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> OpenedRun:
+    root = tmp_path_factory.mktemp("labels")
+    data = small_data(root / "data", train=6, test=2)
+    lines = ["path,split,label:bright,label:sick"]
+    for image in files_of(data):
+        split, label, _ = image.relative_to(data).parts
+        lines.append(f"{image.relative_to(root).as_posix()},{split},{int(label == 'covid')},{int(label != 'normal')}")
+    (root / "manifest.csv").write_text("\n".join(lines), "utf-8")
+    run = fit_head(root / "manifest.csv", small_recipe(tiny_model), out=root / "run", cache=root / "cache").run
+    return open_runs([run], root / "cache")[0]
+
+
+def test_maps_have_the_colours_of_the_most_frequent_label(opened: OpenedRun) -> None:
+    blocks, silhouettes = maps_blocks(opened, {}, seed=0, heading=3)
+    assert silhouettes == {"backbone": None, "penultimate": None, "map": None}
+    said = " ".join(block.text for block in blocks if isinstance(block, Text))
+    assert "--by label:NAME" in said
+    drawings = [block for block in blocks if isinstance(block, Figure)]
+    assert len(drawings) == len(opened.layers) == 2
+    for drawing in drawings:
+        assert "coloured by label sick" in drawing.caption
+        assert "not there 8, there 24" in drawing.alt
+    assert sum(isinstance(block, Interactive) for block in blocks) == 2
+
+
+def test_clusters_are_those_of_the_images_themselves(opened: OpenedRun) -> None:
+    clusters, tried, *_ = clusters_blocks(opened, seed=0)
+    assert isinstance(clusters, Table)
+    assert isinstance(tried, Table)
+    assert sum(int(row[1]) for row in clusters.rows) == 24
+    assert "The backbone features of 24 training images" in clusters.caption
+    assert [row[0] for row in tried.rows] == [str(k) for k in range(2, 11)]
