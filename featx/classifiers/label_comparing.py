@@ -130,7 +130,8 @@ def _evaluate_all(
         number, same = steps[step]
         return _evaluate_labels(task, parts[number], same, [seed, number])
 
-    results = evaluate_parts(evaluated, len(steps), task.rows, jobs)
+    stage = "folds" if len(steps) == len(parts) else "folds of labels"
+    results = evaluate_parts(evaluated, len(steps), task.rows, jobs, stage)
     by_part: list[dict[int, Mapping[str, HeldOutResult]]] = [{} for _ in parts]
     for (number, same), of_labels in zip(steps, results, strict=True):
         by_part[number] |= dict(zip(same.tolist(), of_labels, strict=True))
