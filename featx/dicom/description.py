@@ -93,6 +93,8 @@ def read_pixels(data: bytes, name: str) -> Pixels:
     file = io.BytesIO(data)
     header = dcmread(file, stop_before_pixels=True, force=True)
     element = _pixel_element(data, file.tell(), header)
+    if element is None and header.get("Rows"):
+        raise ImageError(name, "is a truncated DICOM file (it ends before its pixels); replace it or leave it out")
     if element is None:
         raise ImageError(name, f"is a DICOM file without pixels ({kind_of(header)}); leave it out")
     keyword, vr, length, start = element
