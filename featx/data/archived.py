@@ -21,6 +21,7 @@ from featx.data.manifest import rows_of_table
 from featx.data.samples import sample_rows
 from featx.data.scanning import reading, scan
 from featx.data.splits import split_beside_train, split_of_folder
+from featx.data.tables import CSV_ENDINGS
 from featx.errors import DataError, UsageError
 from featx.files import is_file
 
@@ -51,6 +52,7 @@ def archives_of(path: Path, choice: DataChoice) -> list[Path]:
     if not path.is_dir():
         return []
     archives: list[Path] = []
+    tables: list[str] = []
     pending = [(str(path), True)]
     while pending:
         folder, is_top = pending.pop()
@@ -60,9 +62,14 @@ def archives_of(path: Path, choice: DataChoice) -> list[Path]:
         archives += [Path(entry.path) for entry in files if is_archive(Path(entry.path))]
         if any(not is_archive(Path(entry.path)) and is_image(entry.name, entry.path) for entry in files):
             return []
+        tables += [entry.name for entry in files if Path(entry.path).suffix.lower() in CSV_ENDINGS]
         inner = [entry for entry in folders if not is_system_folder(entry.name) and not Path(entry.path).is_symlink()]
         pending += [(entry.path, False) for entry in inner]
-    return sorted(archive for archive in archives if _holds_images(archive, choice))
+    archives = sorted(archive for archive in archives if _holds_images(archive, choice))
+    if archives and tables:
+        text = "Tables beside archives were left out (%d): %s; give a table itself if it lists the images."
+        log.warning(text, len(tables), first_few([readable(name) for name in tables]))
+    return archives
 
 
 def list_archives(

@@ -104,6 +104,14 @@ def test_archives_beside_images_are_left_out(tmp_path: Path, caplog: pytest.LogC
     assert "left out (1): x.zip" in caplog.text
 
 
+def test_a_table_beside_archives_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_zip(tmp_path / "x.zip", {"a/1.png": DATA[0], "b/2.png": DATA[1]})
+    (tmp_path / "labels.csv").write_text("path,label\nx.zip/a/1.png,k\n")
+    assert len(read_data(tmp_path).items) == 2
+    assert "Tables beside archives were left out (1): labels.csv; give a table itself" in caplog.text
+    assert len(read_data(tmp_path / "labels.csv").items) == 1
+
+
 def test_what_of_an_archive_cannot_be_read_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     archive = write_zip(tmp_path / "x.zip", {"a/1.png": DATA[0], "b/1.png": DATA[1], "../c/2.png": DATA[2]})
     assert len(read_data(archive).items) == 2
