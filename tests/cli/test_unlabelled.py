@@ -65,7 +65,8 @@ def test_ways_to_name_the_same_images(run: Run, photos: Path, words: list[str]) 
 def test_exported_features_have_empty_labels(run: Run, photos: Path, tmp_path: Path) -> None:
     for name in ("f.npz", "f.csv"):
         assert run("extract", str(photos), "--export", str(tmp_path / name)).code == 0
-    assert np.load(tmp_path / "f.npz")["label"].tolist() == [""] * N
+    with np.load(tmp_path / "f.npz") as rows:
+        assert rows["label"].tolist() == [""] * N
     assert (tmp_path / "f.csv").read_text().splitlines()[1].startswith('"0.png",,"train",,')
 
 
@@ -74,9 +75,9 @@ def test_several_labels_are_exported(run: Run, photos: Path, tmp_path: Path) -> 
     manifest.write_text(f"path,label\n{photos}/0.png,a|b\n{photos}/1.png,b\n{photos}/2.png,\n")
     for name in ("f.npz", "f.csv"):
         assert run("extract", str(manifest), "--export", str(tmp_path / name)).code == 0
-    rows = np.load(tmp_path / "f.npz")
-    assert np.array_equal(rows["label:a"], [1, 0, np.nan], equal_nan=True)
-    assert np.array_equal(rows["label:b"], [1, 1, np.nan], equal_nan=True)
+    with np.load(tmp_path / "f.npz") as rows:
+        assert np.array_equal(rows["label:a"], [1, 0, np.nan], equal_nan=True)
+        assert np.array_equal(rows["label:b"], [1, 1, np.nan], equal_nan=True)
     header, first = (line.replace('"', "").split(",") for line in (tmp_path / "f.csv").read_text().splitlines()[:2])
     assert header[6:8] == ["label:a", "label:b"]
     assert first[6:8] == ["1", "1"]

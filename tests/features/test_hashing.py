@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -11,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 import featx
-from featx.data import HeldOutTest
+from featx.data import HeldOutTest, Item
 from featx.errors import DataError, UsageError
-from featx.features import Extraction, extract_dataset
+from featx.features import Extraction, Image, data_digest, extract_dataset
 from featx.recipes import Recipe
 
 N = 10
@@ -143,3 +144,21 @@ def test_data_with_a_test_split_refuses_another(photos: Path, recipe: Recipe, tm
             featx.read_data(photos, test=share)
     with pytest.raises(UsageError, match=r"with the split seed 3; add test=0\.2"):
         featx.read_data(photos, split_seed=3)
+
+
+def test_the_digest_of_data_has_targets_by_name_and_no_other_change() -> None:
+    def image(name: str, label: str | None, targets: tuple[float, ...] | None = None) -> Image:
+        return Image(Item(name, Path(name), label, "train", targets=targets), name)
+
+    # SHA-256 of [["1","x","train"],["2",null,"train"]], as it was before images could have several labels.
+    plain = hashlib.sha256(b'[["1","x","train"],["2",null,"train"]]').hexdigest()
+    assert data_digest([image("2", None), image("1", "x")]) == plain
+    nan = float("nan")
+    several = data_digest([image("1", None, (1, 0)), image("2", None, (nan, 1))], ("a", "b"))
+    assert several == data_digest([image("2", None, (nan, 1)), image("1", None, (1, 0))], ("a", "b"))
+    others = [
+        data_digest([image("1", None, (1, 0)), image("2", None, (0, 1))], ("a", "b")),
+        data_digest([image("1", None, (1, 0)), image("2", None, (nan, 1))], ("a", "c")),
+    ]
+    assert len({several, *others}) == 3
+    assert data_digest([image("1", None, (0, nan))], ("a", "b")) == data_digest([image("1", None, (0,))], ("a",))
