@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Literal
 from featx.archives import archive_of, read_member
 from featx.data.choice import DataChoice
 from featx.data.dataset import Dataset, Item, first_few, readable
-from featx.data.hidden_names import warn_of_names, without_names
+from featx.data.hidden_names import labels_that_name, warn_of_names, without_names
 from featx.data.kinds import could_be_dicom, starts_as_dicom
 from featx.dicom import Header, directory_files, frame_path, missing_pydicom, read_header, salt_of
 from featx.errors import DataError
@@ -156,7 +156,6 @@ def _with_groups_and_columns(items: Sequence[Item], headers: Headers, choice: Da
 def _without_patients_as_labels(items: Sequence[Item], headers: Headers) -> list[Item]:
     """Return items without labels if these are the names of patients' folders."""
     labels: dict[str, set[str | None]] = {}
-    named: dict[str, bool] = {}
     for number, item in enumerate(items):
         if item.label is None:
             continue
@@ -164,10 +163,8 @@ def _without_patients_as_labels(items: Sequence[Item], headers: Headers) -> list
             return list(items)  # a shard says the labels of its images
         header = headers.get(number)
         labels.setdefault(item.label, set()).add(None if header is None else header.group)
-        is_name = header is not None and header.identifiers.are_in(item.label)
-        named[item.label] = named.get(item.label, True) and is_name
     one_each = all(len(groups) == 1 and None not in groups for groups in labels.values())
-    if not labels or not ((one_each and len(labels) > 2) or all(named.values())):
+    if not labels or not ((one_each and len(labels) > 2) or labels_that_name(items, headers) == labels.keys()):
         return list(items)
     log.info(
         "The folders of the DICOM files (%s) are those of patients, so these are images without labels; --labels "

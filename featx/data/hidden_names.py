@@ -35,7 +35,7 @@ def without_names(
     """
     everyone = AnyOf(header.identifiers for header in headers.values())
     own = [headers[number].identifiers if number in headers else everyone for number in range(len(items))]
-    labels = _labels_that_name(items, headers)
+    labels = labels_that_name(items, headers)
     hidden = {
         place
         for item, identifiers in zip(items, own, strict=True)
@@ -97,15 +97,20 @@ def _may_name(part: str, item: Item, labels: set[str]) -> bool:
     return _is_name(part) and (not is_label or item.label in labels)
 
 
-def _labels_that_name(items: Sequence[Item], headers: Headers) -> set[str]:
-    """The labels that name the patient of every image that has them, not those that one patient's name is like."""
-    naming: dict[str, bool] = {}
+def labels_that_name(items: Sequence[Item], headers: Headers) -> set[str]:
+    """The labels that are the names of one patient, who has all of their images.
+
+    A label of several patients is a class, even if it is like their names: public data may have it in every name.
+    """
+    patients: dict[str, set[str | None]] = {}
+    other: set[str] = set()
     for number, item in enumerate(items):
         if item.label is not None:
             header = headers.get(number)
-            is_name = header is not None and header.identifiers.are_in(item.label)
-            naming[item.label] = naming.get(item.label, True) and is_name
-    return {label for label, is_name in naming.items() if is_name}
+            patients.setdefault(item.label, set()).add(None if header is None else header.group)
+            if header is None or not header.identifiers.are_in(item.label):
+                other.add(item.label)
+    return {label for label, groups in patients.items() if len(groups) == 1 and label not in other}
 
 
 def _shown(name: str, hidden: set[str], salt: bytes, identifiers: Identifiers | AnyOf) -> str:

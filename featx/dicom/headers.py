@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-from featx.dicom.identifiers import AnyOf, Identifiers, of_date, of_id, of_person, of_time
+from featx.dicom.identifiers import AnyOf, Identifiers, is_nobody, of_date, of_id, of_person, of_time
 from featx.dicom.identity import pseudonym
 from featx.dicom.quiet import quiet
 from featx.dicom.signature import PREAMBLE
@@ -99,7 +99,8 @@ def read_header(file: BinaryIO, salt: bytes) -> Header | None:
     texts = _Texts(values)
     identifiers = _identifiers(texts)
     patient_id, study = texts.one(_PATIENT_ID), texts.one(_STUDY)
-    patient = pseudonym(salt, "patient", texts.one(_ISSUER), patient_id) if patient_id else None
+    # Files of many patients may have the same word for an id.
+    patient = None if is_nobody(patient_id) else pseudonym(salt, "patient", texts.one(_ISSUER), patient_id)
     hashed_study = pseudonym(salt, "study", study) if study else None
     frames = _number(texts.one(_FRAMES)) or 1
     columns = _columns(texts, AnyOf([identifiers]))

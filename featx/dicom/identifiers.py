@@ -122,11 +122,17 @@ def of_person(name: str) -> Identifiers:
 def of_id(value: str) -> Identifiers:
     """Return what identifies by an id, a UID, an institution or the like."""
     value = compact(value[:_LONGEST])
-    if not value or value in _NOBODY or not value.strip("0"):
+    if is_nobody(value):
         return NOTHING
     if len(value) < WITHIN_NAMES:
         return Identifiers(whole=frozenset((value,)))
     return Identifiers(within=frozenset((value,)))
+
+
+def is_nobody(value: str) -> bool:
+    """Tell whether an id is one that files without a patient's own have: ANONYMOUS, 0000, or none."""
+    value = compact(value)
+    return not value.strip("0") or value in _NOBODY
 
 
 @lru_cache(maxsize=4096)

@@ -180,6 +180,24 @@ def test_one_patient_with_the_name_of_a_class_changes_no_class(tmp_path: Path, r
     assert all(item.id.startswith(f"{item.label}/") for item in data.items)
 
 
+def test_classes_that_are_in_the_names_of_their_patients_stay_classes(tmp_path: Path, read: Read) -> None:
+    for label in ("covid", "normal"):
+        for number in range(2):
+            about = {"PatientName": f"{label}-{number}", "PatientID": f"{label}-{number}"}
+            patient(tmp_path / "data" / label, f"{number}-{{}}.dcm", number, **about)
+    data = read(tmp_path / "data")
+    assert data.classes == ("covid", "normal")
+    assert {item.label for item in data.items} == {item.id.partition("/")[0] for item in data.items}
+    assert len({item.group for item in data.items}) == 4
+
+
+def test_a_word_that_stands_for_every_patient_is_no_id(tmp_path: Path, read: Read) -> None:
+    for number in range(2):
+        patient(tmp_path / "data", f"{number}-{{}}.dcm", number, PatientID="ANONYMIZED", PatientName="Anonymized")
+    assert {str(item.group)[:6] for item in read(tmp_path / "data").items} == {"study-"}
+    assert len({item.group for item in read(tmp_path / "data").items}) == 2
+
+
 def test_a_zip_of_dicom_files(tmp_path: Path, read: Read) -> None:
     root = tmp_path / "data"
     for number in range(4):
