@@ -265,7 +265,9 @@ def _number(text: str) -> int | None:
 
 
 def _kind_without_pixels(sop_class: str) -> str | None:
-    """What an object without pixels is; None for an image whose pixels are missing, which is damaged."""
+    """What an object without pixels is; None for an image, or a file cut short, whose pixels are missing."""
+    if not sop_class:
+        return None
     from pydicom import config
     from pydicom.uid import UID
 

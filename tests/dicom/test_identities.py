@@ -189,3 +189,23 @@ def test_every_frame_of_a_film_is_an_image_without_a_name(checked: Featx, tmp_pa
     assert leaks_in(written) == {}
     table = next((written / "maps").glob("*.csv")).read_text(encoding="utf-8")
     assert table.count("/frame-") == 6
+
+
+@pytest.mark.slow
+def test_names_in_a_zip_are_hidden_and_found_again(checked: Featx, tmp_path: Path) -> None:
+    data, written = planted_data(tmp_path / "data", train=8, test=2), tmp_path / "written"
+    archive, run = tmp_path / "xrays.zip", tmp_path / "written" / "run"
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in sorted(data.rglob("*.dcm")):
+            file.write(path, path.relative_to(data))
+    recipe = ["--recipe", tmp_path / "small.toml"]
+    checked("fit-head", archive, *recipe, "--out", run)
+    checked("report", run, "--out", written / "report.html", "--without", "maps,clusters,comparison")
+    checked("visualize", run, "--method", "pca", "--format", "html", "--out", written / "maps")
+    checked("export", run, "--out", written / "exported.keras", "--format", "keras")
+    assert (written / "report.html").read_text(encoding="utf-8").count("data:image/jpeg") > 4
+    assert checked("cache", "gc", "--json").json["forgotten"] == 0
+    assert checked("cache", "verify", "--json").json["known_files"] == 10
+    archive.unlink()
+    assert checked("cache", "gc", "--json").json["forgotten"] == 10
+    assert leaks_in(written) == {}
