@@ -2,18 +2,14 @@ from .intervals import Score as Score
 from .intervals import auc_interval as auc_interval
 from .intervals import difference_interval as difference_interval
 from .intervals import mean_interval as mean_interval
-from .intervals import probabilities as probabilities
-from .intervals import score as score
 from .intervals import wilson as wilson
 from .labels import THRESHOLD as THRESHOLD
 from .labels import Estimate as Estimate
 from .labels import LabelMetrics as LabelMetrics
 from .labels import LabelScore as LabelScore
 from .labels import average_precision as average_precision
-from .labels import average_precision_interval as average_precision_interval
 from .labels import label_metrics as label_metrics
 from .labels import label_probabilities as label_probabilities
-from .labels import macro_areas as macro_areas
 from .labels import score_labels as score_labels
 from .metrics import BINS as BINS
 from .metrics import BOUNDS as BOUNDS
@@ -22,6 +18,8 @@ from .metrics import WITHOUT_INTERVAL as WITHOUT_INTERVAL
 from .metrics import bootstrap as bootstrap
 from .metrics import calibration_error as calibration_error
 from .metrics import score_all as score_all
+from .scoring import probabilities as probabilities
+from .scoring import score as score
 from .significance import SIGNIFICANT as SIGNIFICANT
 from .significance import SeedSpread as SeedSpread
 from .significance import blocked_permutation_p as blocked_permutation_p

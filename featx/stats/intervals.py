@@ -1,4 +1,4 @@
-"""Confidence intervals of shares and means, and scores of logits with such an interval."""
+"""Confidence intervals of shares and means, and a score with such an interval."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from math import hypot, sqrt
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 # The standard normal's quantile at 0.975.
 Z = 1.959963984540054
@@ -134,39 +133,3 @@ class Score:
             return "no images"
         low, high = self.interval
         return f"{self.correct}/{self.n} = {100 * self.correct / self.n:.1f} % ({100 * low:.0f}–{100 * high:.0f} %)"
-
-
-def score(logits: NDArray[np.float32], labels: NDArray[np.int64] | NDArray[np.float32]) -> Score:
-    """Return the accuracy and the mean cross-entropy of logits; for several labels a `LabelScore`.
-
-    Args:
-        logits: (n, classes), or (n, 1) for two classes, where a value above 0 means the second class; for several
-            labels (n, L), where a value of at least 0 means that the label is there.
-        labels: (n,) class indices; for several labels (n, L) with 1 (there), 0 (not there) and NaN (not known).
-    """
-    if labels.ndim == 2:
-        from featx.stats.labels import score_labels  # it needs this module
-
-        return score_labels(logits, labels)
-    if len(labels) == 0:
-        return Score(0, 0, None)
-    losses = -_log_probabilities(logits)[np.arange(len(labels)), labels]
-    correct = int(np.sum(np.argmax(two_columns(logits), axis=1) == labels))
-    return Score(len(labels), correct, float(losses.mean()))
-
-
-def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return (n, classes) probabilities of (n, classes) logits, or of (n, 1) logits of two classes."""
-    return np.asarray(np.exp(_log_probabilities(logits)))
-
-
-def two_columns(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return logits with one column per class: (n, 1) becomes (0, logit), whose softmax is the sigmoid."""
-    return np.hstack([np.zeros_like(logits), logits]) if logits.shape[1] == 1 else logits
-
-
-def _log_probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    wide = two_columns(logits).astype(np.float64)
-    # Only differences count, and beside large logits the logarithm of the sum would be rounded away.
-    shifted = wide - wide.max(axis=1, keepdims=True)
-    return np.asarray(shifted - np.logaddexp.reduce(shifted, axis=1)[:, None])

@@ -13,7 +13,7 @@ from featx.classifiers.label_scores import (
     resampled,
     right_images,
 )
-from featx.stats import macro_areas
+from featx.stats.labels import macro_areas
 
 GENERATOR = np.random.default_rng(3)
 Y = (GENERATOR.random((80, 3)) < [0.2, 0.5, 0.7]).astype(np.float32)
@@ -66,9 +66,9 @@ def test_bootstrap_samples_are_of_whole_groups_and_of_the_seed() -> None:
     assert one.tolist() == again.tolist() != other.tolist()
     # The samples scatter about the value; copies of images in groups make them scatter more.
     assert np.mean(one) == pytest.approx(label_scores(Y, P)["roc_auc"], abs=0.02)
-    four = [np.repeat(each, 4, axis=0) for each in (Y, P)]
-    apart = resampled(*four, [str(i) for i in range(320)], 0, 200)["roc_auc"]
-    together = resampled(*four, [str(i // 4) for i in range(320)], 0, 200)["roc_auc"]
+    targets, shares = np.repeat(Y, 4, axis=0), np.repeat(P, 4, axis=0)
+    apart = resampled(targets, shares, [str(i) for i in range(320)], 0, 200)["roc_auc"]
+    together = resampled(targets, shares, [str(i // 4) for i in range(320)], 0, 200)["roc_auc"]
     assert together.std() > 1.5 * apart.std()
 
 

@@ -12,7 +12,8 @@ from scipy.special import expit, softmax
 from scipy.stats import binomtest, norm
 from sklearn.metrics import accuracy_score, log_loss
 
-from featx.stats.intervals import Score, auc_interval, probabilities, score, two_columns, wilson
+from featx.stats.intervals import Score, auc_interval, wilson
+from featx.stats.scoring import probabilities, score, two_columns
 
 
 @pytest.mark.parametrize(

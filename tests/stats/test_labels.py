@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.metrics import average_precision_score, log_loss, recall_score, roc_auc_score
 
-from featx.stats import LabelScore, label_metrics, label_probabilities, macro_areas, score, wilson
-from featx.stats.labels import average_precision, average_precision_interval
+from featx.stats import LabelScore, label_metrics, label_probabilities, score, wilson
+from featx.stats.labels import average_precision, average_precision_interval, macro_areas
 
 NAMES = ("cardiomegaly", "effusion", "no finding")
 
