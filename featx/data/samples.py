@@ -47,7 +47,8 @@ def sample_rows(archive: Archive) -> ImageRows | None:
             rows.append({**columns, "path": f"{archive.path.name}/{members[ending]}"})
             paths.append(archive.path / members[ending])
     names = {name.lower().replace("_", "") for row in rows for name in row}
-    if len({path.parent for path in paths}) > 1 and names.isdisjoint(("label", *OTHER_NAMES["label"][0])):
+    folders = {members[ending].rpartition("/")[0] for members, images in samples for ending in images}
+    if len(folders) > 1 and names.isdisjoint(("label", *OTHER_NAMES["label"][0])):
         return None
     others = [members[ending] for members, images in samples for ending in {*members} - {*images, *SIDECARS}]
     if others:
