@@ -1,65 +1,17 @@
-"""Kinds of files that are not read: named by their content or ending, with a tool that converts them."""
+"""Files of kinds that are not read, told by their content or ending."""
 
 from __future__ import annotations
 
 import re
 import struct
 from pathlib import PurePath
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 from featx.errors import ImageError
+from featx.formats import KINDS, RAW, RAW_ENDINGS, SLIDE, SLIDE_ENDINGS, VIDEO, kind_of_name, sentence
 from featx.images.heif import brands, is_avif, is_heic
 
-_RAW = "it to TIFF first, for example with darktable-cli or dcraw_emu of LibRaw"
-_VIDEO = "it into frames first, for example with ffmpeg"
-_MAGICK = "it to PNG first, for example with ImageMagick"
-_SLIDE = "it into tiles first, for example with OpenSlide or vips dzsave"
-_HDR = "it to TIFF of floats first, for example with oiiotool of OpenImageIO"
-_ITK = "it to slices in .npy or PNG first, for example with SimpleITK"
-_NIBABEL = "it to slices in .npy or PNG first, for example with nibabel"
-
-
-class Kind(NamedTuple):
-    """A kind of files: its name, how to convert it, its first bytes, and endings that decide where these do not."""
-
-    name: str
-    convert: str
-    signature: bytes | None = None
-    endings: tuple[str, ...] = ()
-
-
-_RAW_ENDINGS = (
-    *(".dng", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".cr2", ".cr3", ".crw", ".pef", ".srw", ".3fr", ".fff", ".iiq"),
-    *(".kdc", ".dcr", ".k25", ".erf", ".mef", ".mos", ".rwl", ".orf", ".rw2", ".raf", ".x3f", ".mrw"),
-)
-_SLIDE_ENDINGS = (".svs", ".ndpi", ".scn", ".bif", ".mrxs", ".vms", ".vmu", ".czi")
-_KINDS = (
-    Kind("an SVG drawing", "it to PNG first, for example with rsvg-convert or Inkscape",
-         rb"(?:\xef\xbb\xbf)?\s*(?:(?:<\?xml|<!--|<!DOCTYPE svg).{0,4000}?)?<svg[\s>]", (".svg", ".svgz")),
-    Kind("a camera raw file", _RAW,
-         rb"II[*]\0.{4}CR\x02|II\x1a\0.{2}HEAPCCDR|FUJIFILMCCD-RAW|IIU\0|IIR[OS]|MMOR|FOVb|\0MRM", _RAW_ENDINGS),
-    Kind("NIfTI, a volume", _NIBABEL, rb"(?:\x5c\x01\0\0|\0\0\x01\x5c).{340}(?:n[i+]1\0|\0{4})"
-         rb"|(?:\x1c\x02\0\0|\0\0\x02\x1c)n[i+]2\0", (".nii", ".nii.gz")),
-    Kind("NRRD, a volume", _ITK, rb"NRRD00", (".nrrd", ".nhdr")),
-    Kind("MetaImage, a volume", _ITK, rb"(?:ObjectType|NDims|Comment) ?= ?[^\n]{0,200}\n", (".mhd", ".mha")),
-    Kind("video", _VIDEO, rb"RIFF.{4}AVI |\x1a\x45\xdf\xa3|\0\0\x01[\xba\xb3]|FLV\x01|\x30\x26\xb2\x75|OggS|"
-         rb".{4}(?:moov|mdat|wide|free|skip)|G(?!IF8).{187}G.{187}G",
-         (".mp4", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".wmv")),
-    Kind("PDF", "its pages to PNG first, for example with pdftoppm", rb"%PDF-", (".pdf",)),
-    Kind("Photoshop's PSD", _MAGICK, rb"8BPS", (".psd", ".psb")),
-    Kind("OpenEXR", _HDR, rb"\x76\x2f\x31\x01", (".exr",)),
-    Kind("Radiance HDR", _HDR, rb"#\?(?:RADIANCE|RGBE)", ()),
-    Kind("FITS", "it to .npy first, for example with astropy", rb"SIMPLE  =", (".fits", ".fit", ".fts")),
-    Kind("JPEG-LS", "it to PNG first, for example with ffmpeg", rb"\xff\xd8\xff\xf7", (".jls",)),
-    Kind("Netpbm", _MAGICK, rb"P[1-7]\s", (".pgm", ".ppm", ".pbm", ".pnm", ".pam")),
-    Kind("an icon", _MAGICK, rb"\0\0[\1\2]\0[\1-\x20]\0.{16}", (".ico", ".icns")),
-    Kind("JPEG XR", _MAGICK, rb"II\xbc", (".jxr", ".wdp", ".hdp")),
-    Kind("a whole-slide image", _SLIDE, None, _SLIDE_ENDINGS),
-    Kind("HDF5", "its arrays to .npy first, for example with h5py", rb"\x89HDF\r\n\x1a\n", (".h5", ".hdf5")),
-    Kind("MATLAB data", "its arrays to .npy first, for example with SciPy", rb"MATLAB 5\.0 MAT-file", (".mat",)),
-    Kind("an archive of NumPy arrays", "it into one .npy for each image first, with numpy.save", None, (".npz",)),
-)  # fmt: skip
-_SIGNATURES = [(kind, re.compile(kind.signature, re.DOTALL)) for kind in _KINDS if kind.signature]
+_SIGNATURES = [(kind, re.compile(kind.signature, re.DOTALL)) for kind in KINDS if kind.signature]
 _PAGE = re.compile(rb"\s*<(?:!doctype html|html)[\s>]", re.IGNORECASE)
 _POINTER = b"version https://git-lfs"
 
@@ -76,17 +28,17 @@ def refuse_unread(data: bytes, name: str) -> None:
     These are asked first: Pillow would read the preview in a raw file, or that of a slide, for the image.
     """
     ending = PurePath(name.lower()).suffix
-    if data[:4] in (b"II*\0", b"MM\0*") and (ending in _RAW_ENDINGS or _is_raw(data)):
-        raise ImageError(name, _sentence("a camera raw file", _RAW))
+    if data[:4] in (b"II*\0", b"MM\0*") and (ending in RAW_ENDINGS or _is_raw(data)):
+        raise ImageError(name, sentence("a camera raw file", RAW))
     if ending == ".mrxs":  # a JPEG of the whole slide, beside a folder with the slide
-        raise ImageError(name, _sentence("a whole-slide image", _SLIDE))
+        raise ImageError(name, sentence("a whole-slide image", SLIDE))
     for kind, signature in _SIGNATURES:
         if signature.match(data):
-            raise ImageError(name, _sentence(kind.name, kind.convert))
+            raise ImageError(name, sentence(kind.name, kind.convert))
     if b"crx " in brands(data):
-        raise ImageError(name, _sentence("a camera raw file", _RAW))
+        raise ImageError(name, sentence("a camera raw file", RAW))
     if brands(data) and not is_avif(data) and not is_heic(data):
-        raise ImageError(name, _sentence("video", _VIDEO))
+        raise ImageError(name, sentence("video", VIDEO))
 
 
 def refuse_other(data: bytes, name: str, kinds: str) -> NoReturn:
@@ -95,9 +47,8 @@ def refuse_other(data: bytes, name: str, kinds: str) -> NoReturn:
         raise ImageError(name, "is an HTML page, not an image; download the image again")
     if data.startswith(_POINTER):
         raise ImageError(name, "is a pointer of Git LFS, not an image; fetch the image with git lfs pull")
-    for kind in _KINDS:
-        if name.lower().endswith(kind.endings or ("\0",)):
-            raise ImageError(name, _sentence(kind.name, kind.convert))
+    if (kind := kind_of_name(name)) is not None:
+        raise ImageError(name, sentence(kind.name, kind.convert))
     if data.startswith(b"\x1f\x8b"):
         raise ImageError(name, "is compressed with gzip; unpack it first, with gunzip")
     raise ImageError(name, f"is not an image that featx reads ({kinds})")
@@ -107,13 +58,9 @@ def refuse_large_slide(data: bytes, name: str, pixels: int, max_pixels: int) -> 
     """Raise ImageError for a whole-slide image of more pixels than the limit."""
     tags = _tags(data, _first(data))[0]
     known = tags.get(_DESCRIPTION, b"")[:6] == b"Aperio" or _NDPI in tags
-    if pixels > max_pixels and (known or PurePath(name.lower()).suffix in _SLIDE_ENDINGS):
+    if pixels > max_pixels and (known or PurePath(name.lower()).suffix in SLIDE_ENDINGS):
         sizes = f"{pixels / 1e6:,.1f} megapixels, more than the limit of {max_pixels / 1e6:.1f}"
-        raise ImageError(name, f"is a whole-slide image of {sizes}; convert {_SLIDE}")
-
-
-def _sentence(kind: str, convert: str) -> str:
-    return f"is {kind}, which featx does not read; convert {convert}"
+        raise ImageError(name, f"is a whole-slide image of {sizes}; convert {SLIDE}")
 
 
 def _is_raw(data: bytes) -> bool:
