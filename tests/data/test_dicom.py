@@ -7,6 +7,7 @@ import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -183,7 +184,7 @@ def test_one_patient_with_the_name_of_a_class_changes_no_class(tmp_path: Path, r
 def test_classes_that_are_in_the_names_of_their_patients_stay_classes(tmp_path: Path, read: Read) -> None:
     for label in ("covid", "normal"):
         for number in range(2):
-            about = {"PatientName": f"{label}-{number}", "PatientID": f"{label}-{number}"}
+            about: dict[str, Any] = {"PatientName": f"{label}-{number}", "PatientID": f"{label}-{number}"}
             patient(tmp_path / "data" / label, f"{number}-{{}}.dcm", number, **about)
     data = read(tmp_path / "data")
     assert data.classes == ("covid", "normal")
