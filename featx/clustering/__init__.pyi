@@ -8,7 +8,5 @@ from .permutation import Measure as Measure
 from .quality import Quality as Quality
 from .result import Clusters as Clusters
 from .result import ImageClusters as ImageClusters
-from .unlabelled import Partition as Partition
-from .unlabelled import Structure as Structure
 from .unlabelled import partition as partition
 from .writing import LayerQuality as LayerQuality
