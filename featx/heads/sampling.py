@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +36,7 @@ class TrainingBatches:
     """
 
     rows: RowSource
-    labels: Labels
+    labels: NDArray[Any]
     views: int
     batch_size: int
     seed: int
@@ -46,7 +46,7 @@ class TrainingBatches:
         """Number of batches in an epoch."""
         return -(-len(self.labels) // self.batch_size)
 
-    def epoch(self, number: int) -> Iterator[tuple[NDArray[np.float32], Labels]]:
+    def epoch(self, number: int) -> Iterator[tuple[NDArray[np.float32], NDArray[Any]]]:
         """Yield the epoch's batches: (n, d) rows, and (n,) or (n, L) labels."""
         generator = np.random.default_rng([self.seed, number])
         order = generator.permutation(len(self.labels))

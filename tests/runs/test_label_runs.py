@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from label_data import NAMES, THERE, write_columns
+from label_manifests import NAMES, THERE, write_columns
 from pipeline_data import read_table, small_data, small_recipe
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 

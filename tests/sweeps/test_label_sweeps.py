@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from label_data import write_columns
+from label_manifests import write_columns
 from pipeline_data import read_table, small_data, small_recipe
 
 from featx import heads
