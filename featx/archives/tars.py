@@ -28,7 +28,7 @@ class TarArchive(Archive):
         head = self._file.read_at(0, 6)
         for start, tool in _PACKED.items():
             if head.startswith(start):
-                raise broken(path, f"it is compressed; unpack it with {tool}, and keep its members in it")
+                raise broken(path, f"it is compressed as a whole; decompress it with {tool}")
         try:
             with open_file(path, LARGEST) as file, tarfile.open(fileobj=file, mode="r:") as archive:
                 end = self._list(archive, file)

@@ -47,7 +47,7 @@ class ZipArchive(Archive):
         self.check_number(len(infos))
         encrypted = sum(bool(info.flag_bits & _ENCRYPTED) for info in infos)
         if encrypted:
-            raise broken(path, f"it is encrypted ({encrypted} of {len(infos)} members); unpack it with its password")
+            raise broken(path, f"it is encrypted, {encrypted} of {len(infos)} members; unpack it with its password")
         for info in infos:
             self._add(info)
 

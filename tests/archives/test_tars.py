@@ -56,7 +56,7 @@ def test_the_last_of_two_members_is_taken_and_links_devices_and_sparse_files_are
 def test_a_compressed_archive_is_refused_with_what_unpacks_it(tmp_path: Path) -> None:
     path = write_tar(tmp_path / "x.tar", [("1.png", b"1")])
     path.write_bytes(gzip.compress(path.read_bytes()))
-    with pytest.raises(OSError, match=r"it is compressed; unpack it with gunzip"):
+    with pytest.raises(OSError, match=r"it is compressed as a whole; decompress it with gunzip"):
         open_archive(path)
 
 

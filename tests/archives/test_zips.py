@@ -106,7 +106,7 @@ def flagged(path: Path, flag: int) -> Path:
 
 def test_an_encrypted_archive_is_refused(tmp_path: Path) -> None:
     archive = flagged(write_zip(tmp_path / "x.zip", {"1.png": b"1", "2.png": b"2"}), 1)
-    with pytest.raises(OSError, match=r"it is encrypted \(2 of 2 members\); unpack it with its password"):
+    with pytest.raises(OSError, match=r"it is encrypted, 2 of 2 members; unpack it with its password"):
         open_archive(archive)
 
 
