@@ -213,9 +213,8 @@ def predict(
 def _prediction(model: Model, item: Item, shares: NDArray[np.float64], given: Sequence[str]) -> Prediction:
     """Return the prediction for an image of data with the labels `given`."""
     by_class = dict(zip(model.classes, map(float, shares), strict=True))
-    label, labels = model.classes[int(shares.argmax())], None
-    if model.multilabel:
-        label, labels = None, tuple(name for name, share in by_class.items() if share >= THRESHOLD)
+    label = None if model.multilabel else model.classes[int(shares.argmax())]
+    labels = tuple(name for name, share in by_class.items() if share >= THRESHOLD) if model.multilabel else None
     true_labels = {} if item.targets is None else dict(zip(given, map(_there, item.targets), strict=True))
     return Prediction(item.id, label, by_class, item.label, item.group, item.extra, labels, true_labels)
 

@@ -26,7 +26,7 @@ def kinds_of(Y: Targets) -> NDArray[np.bool_]:
 def groups_by_kind(Y: Targets, groups: Sequence[str]) -> NDArray[np.int64]:
     """Return (2, L): how many groups have an image with each label, and one without it."""
     units = _by_unit(kinds_of(Y), groups)[0] > 0
-    return units.sum(axis=0).reshape(2, -1)
+    return np.asarray(units.sum(axis=0).reshape(2, -1))
 
 
 def least_groups(folds: int) -> int:

@@ -217,7 +217,7 @@ def _title(image: RunImage) -> str:
 def _wrong_shares(classes: Sequence[str], image: RunImage, wrong: NDArray[np.bool_]) -> tuple[tuple[str, float], ...]:
     """Return the probabilities of the wrong labels, those that are farthest off first."""
     shares, targets = np.array(image.probabilities), np.array(image.targets)
-    numbers = sorted(np.flatnonzero(wrong), key=lambda number: -abs(shares[number] - targets[number]))
+    numbers = sorted(np.flatnonzero(wrong).tolist(), key=lambda number: -abs(shares[number] - targets[number]))
     return tuple((classes[number], float(shares[number])) for number in numbers[:SHOWN_WRONG])
 
 
