@@ -30,6 +30,7 @@ from featx.store import Store
 
 log = logging.getLogger("featx")
 
+_PURPOSE = "to compare classifiers"  # what labels are needed for
 NOT_INDEPENDENT = (
     "Wilson's intervals are too narrow and McNemar's p-values too small, because both take images as independent; "
     "the other test intervals resample whole groups."
@@ -105,7 +106,9 @@ def compare(
     """
     start = time.perf_counter()
     _check(classifiers, folds, repeats, jobs)
-    source = read_source(place, layer=layer, recipe=recipe, cache=cache, on_error=on_error, **choice)
+    source = read_source(
+        place, layer=layer, recipe=recipe, cache=cache, on_error=on_error, labels_for=_PURPOSE, **choice
+    )
     if source.run is None and "test" not in source.table.splits:
         warn_of_no_test("classifiers are compared by cross-validation only")
     comparison = compare_source(
@@ -190,7 +193,7 @@ def _task(source: Source, names: Sequence[str] | None, store: Store) -> Task:
 
 
 def _labels(source: Source) -> tuple[str, ...]:
-    check_labelled(source.table.labels, "to compare classifiers", names=source.table.ids)
+    check_labelled(source.table.labels, _PURPOSE, names=source.table.ids)
     return source.column("label")
 
 

@@ -6,12 +6,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Unpack
+from typing import Any, Literal, Unpack, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.data import SPLITS, ImageFiles, group_ids
+from featx.data import SPLITS, Dataset, ImageFiles, check_labelled, group_ids, read_data
 from featx.errors import DataError, RunError, UsageError
 from featx.features import (
     Choice,
@@ -20,6 +20,7 @@ from featx.features import (
     FeatureSpace,
     FeatureTable,
     OnError,
+    data_choice,
     extract,
     weights_of,
 )
@@ -119,8 +120,11 @@ class Source:
             return tuple(cell or "" for cell in own)
         names = sorted([*table.extra, *(f"label:{label}" for label in table.label_names)])
         if name not in names:
-            found = f"{', '.join(names)}; name one of them, or label." if names else "no further column; use label."
-            raise DataError(f"Expected a column {name!r} in the manifest of {self.name}, found {found}")
+            others = "label, group or split" if any(table.labels) else "group or split"
+            found = f"{', '.join(names)}; name one of them" if names else "no further column; add it to a manifest"
+            raise DataError(
+                f"Expected a column {name!r} in the manifest of {self.name}, found {found}, or use {others}."
+            )
         return tuple("" if cell is None else str(cell) for cell in self.table.extra[name])
 
     def of_split(self, split: str) -> Source:
@@ -159,6 +163,7 @@ def read_source(
     recipe: FeatureSpec | str | Path | None = None,
     cache: str | Path = "cache",
     on_error: OnError = "fail",
+    labels_for: str | None = None,
     **choice: Unpack[Choice],
 ) -> Source:
     """Open the rows of a run or of data. For data, rows that the cache lacks are computed first.
@@ -170,10 +175,13 @@ def read_source(
         recipe: The features of data, see `extract`. A run has its own.
         cache: Folder of the store.
         on_error: What to do about images of data that cannot be read, see `extract`.
+        labels_for: What labels are needed for, see `check_labelled`. Data without them is refused before anything is
+            computed. The default: labels are not needed.
         choice: Single fields of the features, and how data is read, see `Choice`; neither is for a run.
 
     Raises:
         UsageError: Penultimate features of data, or a choice for a run.
+        DataError: Images of data have no labels, but these are needed.
         RunError: The run cannot be read, or its features are not in the cache.
         FeatxError: What `extract` raises.
     """
@@ -193,8 +201,21 @@ def read_source(
             f"Penultimate features are a fitted head's, and {what} is not a run; pass a folder that featx fit-head "
             "wrote, or use --layer backbone."
         )
+    if labels_for is not None:
+        place, choice = _labelled_data(place, labels_for, cache, on_error, choice)
     # Rows are those of the images themselves, so a recipe's augmented views would be computed for nothing.
     return data_source(extract(place, recipe, views=1, cache=cache, on_error=on_error, **choice))
+
+
+def _labelled_data(
+    place: Any, purpose: str, cache: str | Path, on_error: OnError, choice: Choice
+) -> tuple[Dataset, Choice]:
+    """Read data whose images must have labels; return it with the rest of a choice."""
+    reading = data_choice(choice)
+    data = read_data(place, missing="keep" if on_error == "skip" else "fail", cache=cache, **reading)
+    if not data.multilabel:  # with several labels, an image may have none that is known
+        check_labelled(data, purpose)
+    return data, cast("Choice", {name: value for name, value in choice.items() if name not in reading})
 
 
 def is_run_path(place: Any) -> bool:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from pipeline_data import (
     digest,
     expected_rows,
@@ -163,3 +164,17 @@ def test_a_manifest_that_lacks_an_entry_is_refused_in_a_sentence(
     (other / runs.MANIFEST).write_text(json.dumps(manifest), "utf-8")
     with pytest.raises(RunError, match=rf"cannot be read \({entry}: field required\); fit the head again"):
         read_source(other, cache=cache)
+
+
+def test_missing_labels_are_refused_before_anything_is_computed(tmp_path: Path) -> None:
+    for number in range(3):
+        Image.new("L", (8, 8), 80 * number).save(tmp_path / f"{number}.png")
+    with pytest.raises(DataError, match="label for each image to compare classifiers, found 3 images without labels"):
+        read_source(tmp_path, labels_for="to compare classifiers", cache=tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_column_of_data_without_any_is_refused_with_what_there_is(tmp_path: Path, tiny_model: Path) -> None:
+    source = read_source(np.zeros((2, 8, 8), np.uint8), recipe=small_recipe(tiny_model), cache=tmp_path / "cache")
+    with pytest.raises(DataError, match="found no further column; add it to a manifest, or use group or split"):
+        source.column("camera")
