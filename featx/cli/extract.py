@@ -81,7 +81,8 @@ def command(
 def _show(extraction: Extraction, export: Path | None) -> None:
     document = extraction.to_json()
     lines = [
-        f"{document['images']} images, {document['rows']} rows of {document['dim']} features: "
+        f"{document['images']} image{'s' * (document['images'] != 1)}, "
+        f"{document['rows']} row{'s' * (document['rows'] != 1)} of {document['dim']} features: "
         f"{document['computed']} computed, {document['reused']} reused, in {document['seconds']:.1f} s.",
         f"Feature set {document['feature_set']} in {extraction.store.root}.",
     ]

@@ -97,7 +97,10 @@ def atlas_of(
     atlas = assembled(cells(), n, side)
     missing = atlas.filled.count(False)
     if missing:
-        text = "%s of %s images have no thumbnail: their files are gone or have changed since features were computed."
+        text = (
+            "%s of %s images have no thumbnail: their files are gone, have changed since features were computed, or "
+            "are of a format that cannot be decoded here."
+        )
         log.info(text, f"{missing:,}", f"{n:,}")
     return atlas
 
