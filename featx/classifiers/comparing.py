@@ -80,7 +80,8 @@ def compare(
 
     Parameters are chosen inside each fold, on its training rows only. Then parameters are chosen again on the whole
     training part (splits train and val), each classifier is fitted on it and tested on the split test. Images of one
-    group, or with the same bytes, are never on both sides.
+    group, or with the same bytes, are never on both sides. Of images with several labels, each classifier is fitted
+    for each label against its absence, and ranked by the mean area under the ROC curve.
 
     Args:
         place: A folder that `fit_head` wrote, whose head is then compared, too, or data, see `read_data`.
