@@ -118,7 +118,7 @@ def score_labels(logits: NDArray[np.float32], targets: NDArray[Any], *, areas: b
     """Return the score of logits of several labels; `score` calls this for targets of two dimensions.
 
     Args:
-        logits: (n, L), one column for each label; above 0 the label is predicted.
+        logits: (n, L), one column for each label; from 0 on the label is predicted.
         targets: (n, L) with 1, 0 and NaN.
         areas: Whether to compute the areas under curves, which takes longer than the rest.
     """
@@ -188,7 +188,8 @@ def average_precision(positive: NDArray[np.bool_], scores: Matrix) -> float:
     # The last row of each run of equal scores: they are called positive together.
     ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
     recalled = hits[ends]
-    return float(np.sum(np.diff(recalled, prepend=0) / recalled[-1] * (recalled / (ends + 1))))
+    # Divided at the end: shares added one by one would round to more than 1.
+    return float(np.sum(np.diff(recalled, prepend=0) * (recalled / (ends + 1))) / recalled[-1])
 
 
 def average_precision_interval(value: float, positives: int) -> tuple[float, float]:

@@ -88,6 +88,13 @@ def test_metrics_by_label_are_those_of_scikit_learn() -> None:
     assert (summary.auc, summary.average_precision) == pytest.approx(macro)
 
 
+def test_a_perfect_ranking_is_not_above_1() -> None:
+    """A run whose metrics.json has more than 1 could not be read again."""
+    for positives in (20, 21, 45, 150):  # whose shares, added one by one, round to more than 1
+        there = np.arange(positives + 5) < positives
+        assert average_precision(there, -np.arange(positives + 5.0)) == 1
+
+
 def test_a_label_with_one_kind_of_images_has_only_what_is_defined() -> None:
     shares = np.array([[0.9, 0.2, 0.4], [0.1, 0.7, 0.4]])
     targets = np.array([[1, 0, np.nan], [1, 0, np.nan]], np.float32)
