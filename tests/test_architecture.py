@@ -110,11 +110,12 @@ def test_no_package_is_called_like_a_verb() -> None:
 
 
 def test_commands_import_no_science_at_their_top() -> None:
-    """Else every `--help` would wait for it."""
+    """Else every `--help` would wait for it. Modules of the command line are looked at themselves."""
     for name in (name for name in TREES if name.split(".")[0] == "cli"):
         for node in TREES[name].body:
             if isinstance(node, ast.ImportFrom) and str(node.module).startswith("featx"):
-                assert str(node.module) in ("featx", "featx.cli", "featx.errors", "featx.cli.extract"), name
+                module = str(node.module)
+                assert module in ("featx", "featx.errors") or module.split(".")[1] == "cli", name
 
 
 def test_no_module_imports_itself_through_others() -> None:
