@@ -86,9 +86,13 @@ def command(
     """Compare classical classifiers, and a run's head, by cross-validation and on the test images."""
     from featx.classifiers import check_out, compare, write_pictures, write_tables
     from featx.classifiers import save_best as save
+    from featx.data import refuse_folder_of_images
+    from featx.runs import is_run_path
 
     if save_best is not None:
         check_out(save_best)
+    if out is not None and not is_run_path(place):
+        refuse_folder_of_images(out, place)
 
     result = compare(
         place,

@@ -18,6 +18,7 @@ from featx.clustering.quality import Quality, measure
 from featx.clustering.result import Clusters, ImageClusters
 from featx.clustering.unlabelled import remarks, structure
 from featx.clustering.writing import LayerQuality, write_parts
+from featx.data import refuse_folder_of_images
 from featx.errors import DataError, StoreError, UnwrittenError, UsageError
 from featx.features import Choice, OnError
 from featx.progress import Progress, report_progress, reports_progress
@@ -100,6 +101,8 @@ def clusters(
     start = time.perf_counter()
     if sample < 2:
         raise UsageError(f"Expected a sample of at least 2 images, received {sample}.")
+    if out is not None and not is_run_path(place):
+        refuse_folder_of_images(out, place)
     if k is not None:
         parsed_numbers(k)  # before anything is computed
     labels = choice.get("labels")

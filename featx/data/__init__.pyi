@@ -15,6 +15,7 @@ from .grouping import groups_in_two_splits as groups_in_two_splits
 from .hidden_names import ImageFiles as ImageFiles
 from .holdout import held_out_mask as held_out_mask
 from .in_memory import items_in_memory as items_in_memory
+from .leftovers import refuse_folder_of_images as refuse_folder_of_images
 from .reading import read_data as read_data
 from .reading import read_paths as read_paths
 from .survey import SURVEY as SURVEY

@@ -15,7 +15,7 @@ from featx.archives import has_member, member_names
 from featx.data.dataset import Item, first_few, readable
 from featx.data.kinds import ENDINGS_TEXT, is_image
 from featx.data.layouts import DEEPEST, check_class_folders, splits_of_folders
-from featx.data.leftovers import is_own, is_system_folder
+from featx.data.leftovers import is_own, is_system_folder, own_files
 from featx.data.multilabel import aligned
 from featx.data.scanning import Entry, identity, reading, scan
 from featx.data.splits import split_beside_train, split_of_folder
@@ -226,9 +226,10 @@ def _search_classes(folder: str, prefix: str, split: str, listing: Listing) -> N
 
 def _no_classes(folder: str, files: Sequence[Entry], split: str) -> DataError:
     """The error for a folder without class folders; `split` is the one that it is for, "" if it has none."""
-    if is_own({file.name for file in files}):
+    if own := own_files({file.name for file in files}):
         return DataError(
-            f"Expected images in {folder}, found what featx wrote; give the folder or manifest of the data."
+            f"Expected images in {folder}, found what featx wrote ({first_few(own)}); give the folder or manifest of "
+            "the data, or move these files out of it."
         )
     expected, images = f"Expected a folder for each class in {folder}, found", _images(files)
     if not images:

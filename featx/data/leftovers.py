@@ -1,9 +1,17 @@
-"""Folders that hold no data: those of systems and programs, and those that featx wrote."""
+"""Folders that hold no data: those of systems and programs, and those that featx wrote or may write to."""
 
 from __future__ import annotations
 
+import glob
+import os
 import re
 from collections.abc import Set
+from pathlib import Path
+from typing import Any
+
+from featx.archives import is_archive
+from featx.data.tables import is_manifest
+from featx.errors import UsageError
 
 # Folders that systems and programs keep for themselves, in lower case; hidden ones are skipped in any case.
 SYSTEM_FOLDERS = frozenset(
@@ -34,4 +42,35 @@ def is_system_folder(name: str) -> bool:
 
 def is_own(names: Set[str]) -> bool:
     """Tell by the names in a folder whether featx wrote it."""
-    return any(marks <= names for marks in OWN_FILES) or any(map(OWN_MAP.fullmatch, names))
+    return bool(own_files(names))
+
+
+def own_files(names: Set[str]) -> list[str]:
+    """Return the names that tell that featx wrote a folder, sorted; none if it did not."""
+    marks = set[str]().union(*(each for each in OWN_FILES if each <= names))
+    return sorted(marks | set(filter(OWN_MAP.fullmatch, names)))
+
+
+def refuse_folder_of_images(out: str | Path, data: Any) -> None:
+    """Refuse to write into a folder that is data, or into that of images which are data.
+
+    Its files would be among the images the next time that the folder is read.
+
+    Args:
+        out: The folder to write to.
+        data: See `read_data`; manifests and images in memory allow any folder.
+
+    Raises:
+        UsageError: The folder holds the images.
+    """
+    for each in data if isinstance(data, (list, tuple)) else [data]:
+        if not isinstance(each, (str, os.PathLike)) or is_manifest(Path(each)) or is_archive(Path(each)):
+            continue
+        folder = Path(each) if Path(each).is_dir() else Path(each).parent
+        while glob.has_magic(folder.name) and not folder.is_dir():  # as in photos/**/*.jpg
+            folder = folder.parent
+        if folder.resolve() == Path(out).resolve():
+            raise UsageError(
+                f"Expected a folder apart from the images for the files, received {out}, which holds them; choose "
+                "another with --out."
+            )

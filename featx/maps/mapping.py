@@ -11,7 +11,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from featx.data import Dataset
+from featx.data import Dataset, refuse_folder_of_images
 from featx.errors import StoreError, UnwrittenError, UsageError
 from featx.features import Choice, OnError
 from featx.files import several
@@ -176,6 +176,8 @@ def draw_map(
 def _folder(place: Any, out: str | Path | None, formats: Sequence[str]) -> Path | None:
     """Return the folder of the files; None where nothing is written."""
     if out is not None:
+        if not is_run_path(place):
+            refuse_folder_of_images(out, place)
         return Path(out)
     if not formats:
         return None

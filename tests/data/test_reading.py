@@ -359,7 +359,7 @@ def test_sentences_about_names_that_are_not_utf8_can_be_printed(tmp_path: Path) 
 
 def test_a_run_given_as_data_is_named_as_such(tmp_path: Path) -> None:
     with pytest.raises(
-        DataError, match=r"Expected images in .*, found what featx wrote; give the folder or manifest"
+        DataError, match=r"Expected images in .*, found what featx wrote \(.+\); give the folder or manifest"
     ):
         read_data(make(tmp_path, "manifest.json", "recipe.toml", "confusion.png"))
 
