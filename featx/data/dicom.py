@@ -164,7 +164,8 @@ def _without_patients_as_labels(items: Sequence[Item], headers: Headers) -> list
         header = headers.get(number)
         labels.setdefault(item.label, set()).add(None if header is None else header.group)
     one_each = all(len(groups) == 1 and None not in groups for groups in labels.values())
-    if not labels or not ((one_each and len(labels) > 2) or labels_that_name(items, headers) == labels.keys()):
+    are_names = 2 * len(labels_that_name(items, headers)) > len(labels)
+    if not labels or not ((one_each and len(labels) > 2) or are_names):
         return list(items)
     log.info(
         "The folders of the DICOM files (%s) are those of patients, so these are images without labels; --labels "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -98,19 +99,22 @@ def _may_name(part: str, item: Item, labels: set[str]) -> bool:
 
 
 def labels_that_name(items: Sequence[Item], headers: Headers) -> set[str]:
-    """The labels that are the names of one patient, who has all of their images.
+    """The labels that are the names of one patient, who has most of their DICOM files.
 
     A label of several patients is a class, even if it is like their names: public data may have it in every name.
+    Files without a header, such as photographs and damaged ones, say nothing about it.
     """
     patients: dict[str, set[str | None]] = {}
-    other: set[str] = set()
+    difference: Counter[str] = Counter()
     for number, item in enumerate(items):
-        if item.label is not None:
-            header = headers.get(number)
-            patients.setdefault(item.label, set()).add(None if header is None else header.group)
-            if header is None or not header.identifiers.are_in(item.label):
-                other.add(item.label)
-    return {label for label, groups in patients.items() if len(groups) == 1 and label not in other}
+        header = headers.get(number)
+        if item.label is None or header is None:
+            continue
+        is_named = header.identifiers.are_in(item.label)
+        difference[item.label] += 1 if is_named else -1
+        if is_named:
+            patients.setdefault(item.label, set()).add(header.group)
+    return {label for label, groups in patients.items() if len(groups) == 1 and difference[label] > 0}
 
 
 def _shown(name: str, hidden: set[str], salt: bytes, identifiers: Identifiers | AnyOf) -> str:

@@ -25,7 +25,7 @@ _DEFLATED = "1.2.840.10008.1.2.1.99"
 _IMPLICIT = "1.2.840.10008.1.2"
 _BIG_ENDIAN = "1.2.840.10008.1.2.2"
 
-_CHARSET, _SOP_CLASS, _FRAMES, _BURNED_IN, _ISSUER = 0x00080005, 0x00080016, 0x00280008, 0x00280301, 0x00100021
+_CHARSET, _SOP_CLASS, _FRAMES, _BURNED_IN = 0x00080005, 0x00080016, 0x00280008, 0x00280301
 _MEDIA_CLASS, _SYNTAX = 0x00020002, 0x00020010
 _PATIENT_ID, _STUDY, _AGE = 0x00100020, 0x0020000D, 0x00101010
 _PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
@@ -52,7 +52,7 @@ _IDS = (
 _DATES = (0x00100030, 0x00080020, 0x00080021, 0x00080022, 0x00080023, 0x00080012, 0x0008002A, 0x00400244)
 _TIMES = (0x00100032, 0x00080030, 0x00080031, 0x00080032, 0x00080033, 0x00080013, 0x00400245)
 _WANTED = frozenset(
-    (_CHARSET, _SOP_CLASS, _FRAMES, _BURNED_IN, _ISSUER, _AGE, *_TEXT_COLUMNS.values(), *_NUMBER_COLUMNS.values())
+    (_CHARSET, _SOP_CLASS, _FRAMES, _BURNED_IN, _AGE, *_TEXT_COLUMNS.values(), *_NUMBER_COLUMNS.values())
 ) | frozenset((*_PERSONS, *_IDS, *_DATES, *_TIMES))
 # What a damaged or hostile file makes pydicom's reader of elements raise.
 _DAMAGE = (
@@ -99,8 +99,9 @@ def read_header(file: BinaryIO, salt: bytes) -> Header | None:
     texts = _Texts(values)
     identifiers = _identifiers(texts)
     patient_id, study = texts.one(_PATIENT_ID), texts.one(_STUDY)
-    # Files of many patients may have the same word for an id.
-    patient = None if is_nobody(patient_id) else pseudonym(salt, "patient", texts.one(_ISSUER), patient_id)
+    # Files of many patients may have the same word for an id. Some files of a patient name who issued the id, and others
+    # do not, so the issuer does not count: two patients in one group do less harm than one in two.
+    patient = None if is_nobody(patient_id) else pseudonym(salt, "patient", patient_id)
     hashed_study = pseudonym(salt, "study", study) if study else None
     frames = _number(texts.one(_FRAMES)) or 1
     columns = _columns(texts, AnyOf([identifiers]))
@@ -233,6 +234,7 @@ def _identifiers(texts: _Texts) -> Identifiers:
         frozenset().union(*(each.within for each in found)),
         frozenset().union(*(each.words for each in found)),
         frozenset().union(*(each.whole for each in found)),
+        frozenset().union(*(each.people for each in found)),
     )
 
 

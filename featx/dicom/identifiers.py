@@ -37,16 +37,21 @@ class Identifiers:
         within: Looked for anywhere in a name.
         words: Looked for as words of a name.
         whole: Looked for as a whole name, or as one without its ending.
+        people: Names of which the first letters alone, five or more, are looked for as words of a name: files of
+            DICOM media have eight letters at most.
     """
 
     within: frozenset[str] = frozenset()
     words: frozenset[str] = frozenset()
     whole: frozenset[str] = frozenset()
+    people: frozenset[str] = frozenset()
 
     def are_in(self, name: str) -> bool:
         """Tell whether a name of a file or folder contains one of the values."""
         spellings, words, wholes = _spelt(name)
         if not self.words.isdisjoint(words) or not self.whole.isdisjoint(wholes):
+            return True
+        if any(len(word) >= WITHIN_WORDS and person.startswith(word) for word in words for person in self.people):
             return True
         return any(value in spelling for spelling in spellings for value in self.within)
 
@@ -70,17 +75,23 @@ class AnyOf:
         self._words: set[str] = set()
         self._whole: set[str] = set()
         self._by_start: dict[str, set[str]] = {}  # a name is short, and there may be many thousand values
+        self._people: dict[str, set[str]] = {}
         for each in many:
             self._words |= each.words
             self._whole |= each.whole
             for value in each.within:
                 self._by_start.setdefault(value[:_START], set()).add(value)
+            for value in each.people:
+                self._people.setdefault(value[:WITHIN_WORDS], set()).add(value)
         self._starts = {len(start) for start in self._by_start}
 
     def are_in(self, name: str) -> bool:
         """Tell whether a name of a file or folder contains one of the values."""
         spellings, words, wholes = _spelt(name)
         if not self._words.isdisjoint(words) or not self._whole.isdisjoint(wholes):
+            return True
+        long = [word for word in words if len(word) >= WITHIN_WORDS]
+        if any(person.startswith(word) for word in long for person in self._people.get(word[:WITHIN_WORDS], ())):
             return True
         return any(map(self._starts_in, spellings))
 
@@ -115,7 +126,9 @@ def of_person(name: str) -> Identifiers:
         long = {joined for joined in both if len(joined) >= WITHIN_WORDS or not joined.isascii()}
         within |= long
         whole |= {joined for joined in both - long if len(joined) >= SHORTEST_WORD}
-    return Identifiers(frozenset(_spread(within)), frozenset(words | whole), frozenset(whole))
+    spread = frozenset(_spread(within))
+    people = frozenset(value for value in spread if len(value) > WITHIN_WORDS)
+    return Identifiers(spread, frozenset(words | whole), frozenset(whole), people)
 
 
 @lru_cache(maxsize=4096)
