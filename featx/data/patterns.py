@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,8 +27,27 @@ def matches(path: Path) -> list[Path] | None:
         return None
     there = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - Path.glob takes no pattern with an absolute path
     if not there:
-        raise DataError(f"Expected files that match {text}, found none; check the pattern.")
+        raise DataError(f"Expected files that match {text}, found none; {_advice(text)}.")
     return [Path(name) for name in there]
+
+
+def _advice(text: str) -> str:
+    """What may be wrong with a pattern that nothing matches."""
+    if "{" in text:
+        return "give one pattern for each of the names in {}, because braces mean nothing in patterns"
+    if text.startswith("~"):
+        return "write the whole path, because ~ is no folder in patterns"
+    either = glob.glob(_in_any_case(text), recursive=True)  # noqa: PTH207
+    return f"write it in upper and lower case as in {min(either)}" if either else "check the pattern"
+
+
+def _in_any_case(pattern: str) -> str:
+    """The pattern with each letter in any case; those in brackets stay as they are."""
+
+    def either(part: re.Match[str]) -> str:
+        return part[0] if part[0].startswith("[") else f"[{part[0].lower()}{part[0].upper()}]"
+
+    return re.sub(r"\[[^\]]*\]|[^\W\d_]", either, pattern)
 
 
 def is_of_paths(data: Sequence[object]) -> bool:

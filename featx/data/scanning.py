@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import NamedTuple
 
 from featx.archives import member_names
 from featx.errors import DataError
+
+# An address, as a path has it: https:/example.org, where two strokes have become one.
+_ADDRESS = re.compile(r"(?:^|/)((?:https?|ftp|s3|gs|az):/.*)")
 
 
 class Entry(NamedTuple):
@@ -75,6 +79,11 @@ def reading(path: Path | str) -> Iterator[None]:
     try:
         yield
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a null character
+        if address := _ADDRESS.search(str(path)):
+            raise DataError(
+                f"Expected a folder or file of this machine, received the address {address[1]}; download the images "
+                "first."
+            ) from error
         raise DataError(f"Expected a folder or file at {path}, found nothing; check the path.") from error
     except OSError as error:
         reason = error.strerror or str(error)
