@@ -310,8 +310,8 @@ def _check_names(values: Iterable[Any]) -> None:
                 ) from error
 
 
-def refuse_overwriting(out: Path | None, what: str, start: bytes) -> None:
-    """Check before the work that a file can be written: it is new, empty, or an earlier one, which starts like this.
+def refuse_overwriting(out: Path | None, what: str, *starts: bytes) -> None:
+    """Check before the work that a file can be written: it is new, empty, or an earlier one, which starts like these.
 
     Raises:
         UsageError: It is a folder, a device, or a file of another kind, which may be an image or a manifest.
@@ -320,8 +320,8 @@ def refuse_overwriting(out: Path | None, what: str, start: bytes) -> None:
         return
     if out.is_file():
         with suppress(OSError), out.open("rb") as file:
-            held = file.read(len(start))
-            if not held or held.lower() == start:
+            held = file.read(max(map(len, starts))).lower()
+            if not held or held.startswith(starts):
                 return
     raise UsageError(
         f"Expected a new file or earlier {what} at {out}, found something else there; choose another --out."

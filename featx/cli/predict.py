@@ -39,9 +39,8 @@ def command(
     """Classify new images with a run's head or a saved classifier; they are preprocessed like its training images."""
     from featx.prediction import predict, read_model
 
-    model = read_model(run)
-    options.refuse_overwriting(out, "predictions", b"path,labels,p_" if model.multilabel else b"path,label,p_")
-    source = options.weights_for(model.recipe.backbone.name, weights)
+    options.refuse_overwriting(out, "predictions", b"path,label,p_", b"path,labels,p_")
+    source = options.weights_for(read_model(run).recipe.backbone.name, weights)
     predictions = predict(run, paths, cache=cache, weights=source, on_error=on_error, yes=yes)
     refusal = None
     try:
