@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import logging
 import time
 from collections.abc import Sequence
@@ -181,9 +182,11 @@ def _folder(place: Any, out: str | Path | None, formats: Sequence[str]) -> Path 
         return Path(out)
     if not formats:
         return None
-    if is_run_path(place) or (isinstance(place, (str, Path)) and not Path(place).exists()):
+    is_path = isinstance(place, (str, Path))
+    # What does not exist is refused when it is read, unless it is a pattern such as photos/*.jpg.
+    if is_run_path(place) or (is_path and not Path(place).exists() and not glob.has_magic(str(place))):
         return Path(place)
-    name = place if isinstance(place, (str, Path)) else "images in memory"
+    name = place if is_path else "these images"
     raise UsageError(f"Expected a folder for the map of {name}, which is data and not a run; pass one with --out.")
 
 

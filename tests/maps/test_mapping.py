@@ -171,6 +171,10 @@ def test_a_map_of_data_needs_a_folder_or_writes_nothing(
     data = fitted.extraction.dataset.root
     with pytest.raises(UsageError, match="which is data and not a run; pass one with out"):
         visualize(data, recipe=fitted.recipe, cache=cache)
+    with pytest.raises(UsageError, match=r"for the map of .*png, which is data"):
+        visualize(f"{data}/train/*/*.png", recipe=fitted.recipe, cache=cache)  # no folder is named like a pattern
+    with pytest.raises(UsageError, match="for the map of these images, which is data"):
+        visualize([data / "train", data / "test"], recipe=fitted.recipe, cache=cache)
     monkeypatch.chdir(tmp_path)
     ours = visualize(data, recipe=fitted.recipe, perplexity=5, formats=(), cache=cache)
     assert (ours.files, ours.stored, ours.points.predicted) == ((), None, None)
