@@ -38,6 +38,7 @@ DENSE_COLUMNS = 5
 # The smallest cluster of HDBSCAN has at least so many images, and one in a hundred.
 LEAST_DENSE, DENSE_SHARE = 5, 0.01
 NEAREST, OUTLIERS = 8, 16
+AS_GOOD = 0.01  # silhouettes that differ by less are taken for the same
 NOT_MEASURED = -2  # in place of a cluster of HDBSCAN, for an image outside the sample
 
 
@@ -238,6 +239,13 @@ def _dense(rows: NDArray[np.float64], sample: NDArray[np.int64], least: int) -> 
     return dense
 
 
+def _may_be_more(structure: Structure) -> bool:
+    """Whether the largest number of clusters of the default is as good as the best, or HDBSCAN finds more."""
+    last, one = structure.partition.candidates[-1], structure.partition.chosen
+    as_good = last.silhouette > one.silhouette - AS_GOOD
+    return last.k == MOST_CLUSTERS and (as_good or structure.dense_count > last.k)
+
+
 def remarks(structure: Structure, wanted: str | int | None) -> Iterator[str]:
     """Yield what readers of the clusters must know."""
     parts, one = structure.partition, structure.partition.chosen
@@ -259,8 +267,11 @@ def remarks(structure: Structure, wanted: str | int | None) -> Iterator[str]:
             f"The silhouette of {decimal(structure.silhouette.value)} is no higher than in data of the same spread "
             f"without clusters ({decimal(structure.silhouette.low)} to {decimal(structure.silhouette.high)})."
         )
-    if wanted is None and one.k == MOST_CLUSTERS and len(parts.candidates) > 1:
-        yield f"{one.k} is the largest number of clusters that was tried; try more of them, such as 2..20."
+    if wanted is None and _may_be_more(structure):
+        yield (
+            f"There may be more clusters than {MOST_CLUSTERS}, the largest number that was tried; try more of them, "
+            "with --k 2..30."
+        )
     small = [c for c in range(1, parts.k + 1) if np.sum(parts.clusters == c) < LEAST_DENSE]
     if small:
         yield f"{len(small)} of {parts.k} clusters have fewer than {LEAST_DENSE} images."

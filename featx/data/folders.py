@@ -21,6 +21,7 @@ from featx.data.scanning import Entry, identity, reading, scan
 from featx.data.splits import split_beside_train, split_of_folder
 from featx.data.tables import is_manifest
 from featx.errors import DataError
+from featx.formats import by_kind
 
 log = logging.getLogger("featx")
 
@@ -109,7 +110,7 @@ def search_labelled(root: Path, listing: Listing, labels: Literal["auto", "folde
         check_class_folders(root, names)
         _search_classes(str(root), "", "train", listing)
     if not any(item.split == "train" for item in listing.items):
-        raise DataError(f"Expected images for training in {root}, found {_none_but(listing.others)}")
+        raise DataError(f"Expected images for training in {root}, found {none_but(listing.others)}")
 
 
 def _has_train(names: Iterable[str]) -> bool:
@@ -149,15 +150,18 @@ def _search_all(root: Path, names: Sequence[str], splits: Mapping[str, str], lis
     if splits:
         listing.add_outside_classes(listing.children(str(root), "", top=True)[1], "")
     if not listing.items:
-        raise DataError(f"Expected images in {root}, found {_none_but(listing.others)}")
+        raise DataError(f"Expected images in {root}, found {none_but(listing.others)}")
 
 
-def search_unlabelled(folder: Path, listing: Listing, split: str = "test") -> None:
-    """Find the images at any depth of a folder, for one split; their ids begin with the folder as given."""
+def search_unlabelled(folder: Path, listing: Listing, split: str = "test", *, needed: bool = True) -> None:
+    """Find the images at any depth of a folder, for one split; their ids begin with the folder as given.
+
+    There must be some, unless they are not `needed`; then the folder is also left out if featx wrote it.
+    """
     prefix = "" if folder == Path() else f"{readable(folder.as_posix()).rstrip('/')}/"
-    files = sorted(listing.files(str(folder.absolute()), prefix, top=True), key=lambda file: file[1])
-    if not listing.add(files, None, split):
-        raise DataError(f"Expected images in the folder {folder}, found {_none_but(listing.others)}")
+    files = sorted(listing.files(str(folder.absolute()), prefix, top=needed), key=lambda file: file[1])
+    if not listing.add(files, None, split) and needed:
+        raise DataError(f"Expected images in the folder {folder}, found {none_but(listing.others)}")
 
 
 def is_folder(path: Path) -> bool:
@@ -173,11 +177,13 @@ def is_folder(path: Path) -> bool:
             return True  # a folder in an archive
 
 
-def _none_but(others: Sequence[str]) -> str:
+def none_but(others: Iterable[str]) -> str:
     """The end of a sentence that says that there is no image, and which other files there are."""
+    others = list(dict.fromkeys(others))
     beside = f" among {len(others)} file{'s' * (len(others) != 1)} ({first_few(others)})" if others else ""
-    dicom = any(name.lower().endswith((".dcm", ".dicom")) for name in others)
-    return f"none{beside}; {'convert DICOM to PNG first; ' * dicom}{ENDINGS_TEXT}"
+    for kind, _ in by_kind(others):
+        return f"none{beside}; featx does not read {kind.name}, so convert {kind.convert}."
+    return f"none{beside}; {ENDINGS_TEXT}"
 
 
 def _search_splits(root: Path, names: Sequence[str], splits: Mapping[str, str], listing: Listing) -> None:
@@ -232,6 +238,8 @@ def _no_classes(folder: str, files: Sequence[Entry], split: str) -> DataError:
             "the data, or move these files out of it."
         )
     expected, images = f"Expected a folder for each class in {folder}, found", _images(files)
+    if not images and by_kind(names := [readable(file.name) for file in files]):
+        return DataError(f"Expected images in {folder}, found {none_but(names)}")
     if not images:
         return DataError(f"{expected} none, and no images; give a folder with images, or list them in a manifest.")
     tables: list[str] = []

@@ -23,7 +23,7 @@ from featx.data.choice import (
 )
 from featx.data.dataset import SPLITS, Dataset, Item, first_few, is_unlabelled, readable
 from featx.data.dicom import is_medium, list_dicomdir, with_dicom
-from featx.data.folders import Listing, is_folder, search_labelled, search_unlabelled
+from featx.data.folders import Listing, is_folder, none_but, search_labelled, search_unlabelled
 from featx.data.given import given_items, listed
 from featx.data.grouping import with_groups
 from featx.data.in_memory import is_in_memory, items_in_memory
@@ -36,6 +36,7 @@ from featx.data.survey import survey
 from featx.data.tables import FRAME, is_frame, is_manifest
 from featx.errors import DataError, UsageError, naming_arguments
 from featx.files import several
+from featx.formats import by_kind, kind_of_name, sentence
 
 log = logging.getLogger("featx")
 
@@ -143,10 +144,12 @@ def _list_place(data: Path, listing: Listing, missing: str, choice: DataChoice) 
         _refuse_folder_labels(choice, "a manifest")
         rows = read_manifest(root, chosen=chosen_columns(choice), separator=separator_of(choice))
         _add_rows(listing, root, root.parent, rows, "train", missing)
-    elif is_image(root.name, str(root)):
+    elif is_image(root.name, str(root)) or not root.suffix:  # one that is none says so when it is decoded
         _refuse_choices(choice, "an image", "for manifests and data frames", BY_PATH)
         _refuse_folder_labels(choice, "an image")
         listing.items.append(Item(readable(root.name), root, None, "train"))
+    elif (kind := kind_of_name(root.name)) is not None:
+        raise DataError(f"{data} {sentence(kind.name, kind.convert)}.")
     else:
         raise DataError(
             f"Expected a folder or a manifest (.csv, .tsv, .parquet, .pq), an archive or an image, found the file "
@@ -187,6 +190,7 @@ def _in_memory(data: Any, listing: Listing, missing: str, choice: DataChoice) ->
     if not is_in_memory(data) and choice.get("groups") is None and labels_of_images(choice) is None:
         paths = listed(data)
         if isinstance(paths, Sequence) and is_of_paths(paths):
+            _refuse_folder_labels(choice, "a pattern or several paths")
             for path in paths:
                 _list_path(Path(path), listing, missing, choice, split="train")
             listing.items = _each_once(listing.items)
@@ -249,10 +253,9 @@ def _list_path(path: Path, listing: Listing, missing: str, choice: DataChoice, *
     """List the images of a file, a folder, a manifest or a pattern, which need no labels."""
     if several_paths := matches(path):
         for each in several_paths:
-            if is_folder(each) or is_manifest(each) or is_archive(each) or is_image(each.name, str(each)):
-                _list_path(each, listing, missing, choice, split=split)
-            else:
-                listing.others.append(readable(each.as_posix()))
+            _list_match(each, listing, missing, choice, split=split)
+        if not listing.items:
+            raise DataError(f"Expected images that match {path}, found {none_but(listing.others)}")
     elif archives := archives_of(path, choice):
         list_archives(archives, listing, choice, split=split)
     elif is_folder(path):
@@ -269,6 +272,20 @@ def _list_path(path: Path, listing: Listing, missing: str, choice: DataChoice, *
         listing.items.append(Item(readable(path.as_posix()), path.absolute(), None, split))
 
 
+def _list_match(path: Path, listing: Listing, missing: str, choice: DataChoice, *, split: str) -> None:
+    """List the images of a path that a pattern matches; one without images is left out."""
+    if any(readable(folder.as_posix()) in listing.own for folder in path.parents):
+        return  # `**` matches what is in a folder, too
+    if path.is_dir():
+        search_unlabelled(path, listing, split, needed=False)
+    elif not path.exists() and is_image(path.name, str(path)):  # a link to nothing, which is said when it is read
+        listing.items.append(Item(readable(path.as_posix()), path.absolute(), None, split))
+    elif is_manifest(path) or is_archive(path) or is_image(path.name, str(path)):
+        _list_path(path, listing, missing, choice, split=split)
+    else:
+        listing.others.append(readable(path.as_posix()))
+
+
 def _dataset(root: Path, listing: Listing) -> Dataset:
     """The dataset of a listing, in its order; notices say which files were left out."""
     notices = (
@@ -279,8 +296,12 @@ def _dataset(root: Path, listing: Listing) -> Dataset:
         (logging.WARNING, "Folders that featx wrote were skipped", list(listing.own)),
     )
     for level, text, names in notices:
-        if names:
+        if names := list(dict.fromkeys(names)):
             log.log(level, "%s (%d): %s", text, len(names), first_few(names))
+    for kind, names in by_kind(dict.fromkeys(listing.others)):
+        log.info(
+            "featx does not read %s (%d: %s); convert %s.", kind.name, len(names), first_few(names), kind.convert
+        )
     classes = sorted({*listing.label_names, *(item.label for item in listing.items if item.label is not None)})
     items = aligned(listing.items, listing.label_names, classes) if listing.label_names else listing.items
     return Dataset(root, tuple(items), tuple(classes))

@@ -12,6 +12,7 @@ from itertools import chain, pairwise
 import numpy as np
 
 from featx.clustering import parsed_numbers, partition
+from featx.errors import DataError
 from featx.plots import COLOURS, class_style
 from featx.runs import Source
 
@@ -98,7 +99,7 @@ def colouring_of(base: Source, added: Sequence[Source], by: str, seed: int) -> C
     no value, and get the cluster whose centre is nearest.
 
     Raises:
-        DataError: There is no such column.
+        DataError: There is no such column, or it has no values.
         UsageError: The number of clusters is not possible.
     """
     match = CLUSTER.fullmatch(by)
@@ -106,7 +107,12 @@ def colouring_of(base: Source, added: Sequence[Source], by: str, seed: int) -> C
         return _clusters(base, added, by, match[1], seed)
     if by == LABEL:
         return _labels(base, added)
-    values = tuple(chain(base.column(by), *(_values(source, by) for source in added)))
+    own = base.column(by)
+    if not any(own):
+        raise DataError(
+            f"Expected values of {by} by which to colour the images of {base.name}, found none; choose another --by."
+        )
+    values = tuple(chain(own, *(_values(source, by) for source in added)))
     if by.startswith(OF_LABEL) and by not in base.table.extra:
         looks = {THERE: (COLOURS[5], "o"), NOT_THERE: (COLOURS[4], "s")}
         return Colouring(by, f"label {by.removeprefix(OF_LABEL)}", values, looks, missing=UNKNOWN)

@@ -119,6 +119,18 @@ def test_clusters_of_noise_come_with_notes(tmp_path: Path) -> None:
     assert "no higher than in data of the same spread without clusters" in notes
 
 
+def _alone(sizes: tuple[int, ...]) -> list[str]:
+    return list(map(str, range(sum(sizes))))
+
+
+def test_more_clusters_than_are_tried_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("featx.clustering.unlabelled.MOST_CLUSTERS", 3)
+    five, two = (structure(blobs(sizes, apart=9)[0], _alone(sizes), k="2..3") for sizes in ((9,) * 5, (20,) * 2))
+    more = "There may be more clusters than 3, the largest number that was tried; try more of them, with --k 2..30."
+    assert more in remarks(five, None)
+    assert not any("more clusters" in remark for remark in (*remarks(five, "2..3"), *remarks(two, None)))
+
+
 def test_many_columns_are_reduced_first() -> None:
     rng = np.random.default_rng(0)
     X, numbers = blobs((30, 30), columns=80, apart=3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,53 @@ def test_one_image_patterns_and_lists(tmp_path: Path, monkeypatch: pytest.Monkey
         read_data("p/*.tif")
     with pytest.raises(UsageError, match="with a folder, received an image; leave it out"):
         read_data("p/1.png", labels="folder")
+    with pytest.raises(UsageError, match="with a folder, received a pattern or several paths; leave it out"):
+        read_data(["p", "q"], labels="folder")
+
+
+def test_what_a_pattern_matches_is_listed_once_and_left_out_if_it_is_no_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: pytest.LogCaptureFixture
+) -> None:
+    make(tmp_path, "p/1.png", "p/a/2.png", "p/empty/notes.txt", "p/maps/tsne-backbone-train.csv", "p/maps/m.png")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "p" / "gone.png").symlink_to("nowhere")
+    for pattern in ("p/*", "p/**"):
+        assert sorted(splits(read_data(pattern))) == ["p/1.png", "p/a/2.png", "p/gone.png"], pattern
+    assert "Files without the ending of an image were left out (1): p/empty/notes.txt" in said.messages
+    assert "Folders that featx wrote were skipped (1): p/maps" in said.messages
+
+
+@pytest.mark.parametrize(
+    ("pattern", "advice"),
+    [
+        ("p/*.PNG", "in upper and lower case as in p/1.png"),
+        ("p/*.{png,jpg}", "one pattern for each of the names in {}"),
+        ("p/*.tif", "check the pattern"),
+        ("p/e*", "found none among 1 file (p/empty/notes.txt); the endings"),
+    ],
+)
+def test_a_pattern_without_images_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str, advice: str
+) -> None:
+    monkeypatch.chdir(make(tmp_path, "p/1.png", "p/empty/notes.txt"))
+    with pytest.raises(DataError, match=re.escape(advice)):
+        read_data(pattern)
+
+
+def test_kinds_of_files_that_are_not_read_name_a_tool(tmp_path: Path, said: pytest.LogCaptureFixture) -> None:
+    make(tmp_path, "mixed/1.png", "mixed/2.MOV", "mixed/3.mp4", "mixed/4.svg", "raw/a.CR2", "raw/b.nef")
+    assert list(splits(read_data(tmp_path / "mixed"))) == ["1.png"]
+    assert "featx does not read video (2: 2.MOV, 3.mp4); convert it into frames first, for example with ffmpeg." in (
+        said.messages
+    )
+    for data in (tmp_path / "raw", tmp_path / "raw" / "*", tmp_path / "raw" / "a.CR2"):
+        with pytest.raises(DataError, match=r"a camera raw file, .*convert it to TIFF first, .*darktable-cli"):
+            read_data(data)
+
+
+def test_addresses_are_told_from_paths() -> None:
+    with pytest.raises(DataError, match=r"machine, received the address https:/example\.org/photos; download"):
+        read_data("https://example.org/photos")
 
 
 def test_labels_that_are_no_way(tmp_path: Path) -> None:

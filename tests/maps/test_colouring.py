@@ -156,7 +156,8 @@ def test_several_labels_without_one_of_them_say_how_to_choose(
 
 def test_groups_and_splits_colour_a_map(photos: tuple[Source, Numbers]) -> None:
     assert set(drawn(photos[0], "split").points.categories) == {"train"}
-    assert set(drawn(photos[0], "group").points.categories) == {""}
+    table = replace(photos[0].table, groups=("patient", *(None,) * (N - 1)))
+    assert set(drawn(replace(photos[0], table=table), "group").points.categories) == {"patient", ""}
 
 
 def test_labels_have_the_colours_of_classes(tmp_path: Path) -> None:
@@ -207,3 +208,8 @@ def test_predictions_of_several_labels_are_wrong_where_a_known_label_is(several:
     other = drawn(of_run, "label:round").points
     assert other.wrong == (False,) * N
     assert "1 misclassified (ringed)" in page(map_data(drawn(of_run, "label:square"), "", "", None))
+
+
+def test_a_column_without_values_colours_nothing(photos: tuple[Source, Numbers]) -> None:
+    with pytest.raises(DataError, match=r"Expected values of group by which to colour the images of p.*, found none"):
+        colouring_of(photos[0], [], "group", 0)
