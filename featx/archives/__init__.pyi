@@ -7,5 +7,6 @@ from .members import has_member as has_member
 from .members import is_archive as is_archive
 from .members import is_image_table as is_image_table
 from .members import member_names as member_names
+from .members import member_start as member_start
 from .members import open_archive as open_archive
 from .members import read_member as read_member

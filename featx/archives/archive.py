@@ -69,6 +69,10 @@ class Archive:
         """Return the bytes of a member; raises OSError if that is not possible, or it has more than the limit."""
         raise NotImplementedError
 
+    def start(self, name: str, size: int) -> bytes:
+        """Return the first bytes of a member, fewer if it has fewer or is damaged; raises OSError as `read` does."""
+        return self.read(name, LARGEST)[:size]
+
     def __contains__(self, name: str) -> bool:
         return name in self.names
 

@@ -70,6 +70,23 @@ def read_member(path: Path, limit: int) -> bytes:
     return opened(archive).read(name, limit)
 
 
+def member_start(path: Path, size: int) -> bytes:
+    """Return the first bytes of an image in an archive, fewer if it has fewer or is damaged.
+
+    Args:
+        path: See `archive_of`.
+        size: The most bytes that are wanted.
+
+    Raises:
+        OSError: The archive or the member cannot be read; FileNotFoundError if there is no such member.
+    """
+    there = archive_of(path)
+    if there is None:
+        raise FileNotFoundError(str(path))
+    archive, name = there
+    return opened(archive).start(name, size)
+
+
 def has_member(path: Path) -> bool:
     """Tell whether a path leads to an image in an archive that can be read.
 

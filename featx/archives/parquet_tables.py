@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-BATCH_BYTES = 2**23
-BATCH_ROWS = 1024
+BATCH_ROWS = 16  # of images: a value that is in the file once may be in each of its rows, and has its bytes in each
+AHEAD_BYTES = 2**28  # read over rather than to begin at a row group: other threads will want these rows
+AHEAD_ROWS = 32_768
+LARGEST_BATCH = 2**30  # bytes, if each row had all that its row group holds
 BUFFER = 2**20  # bytes that are read at once; else PyArrow reads all of a row group, which may have gigabytes
-AHEAD = 32  # batches that are read over rather than to begin at a row group: other threads will want their rows
 LARGEST_MEAN = 2**30  # bytes of a row
 CURSORS = 2  # in a table
 READ_AT_ONCE = 8  # tables
@@ -56,7 +57,12 @@ class ParquetTable(ImageTable):
 
     def batches(self, columns: Sequence[str], rows: int = PLAIN_ROWS) -> Iterator[pa.RecordBatch]:
         """Yield some columns (`name`, or `name.field`) in batches of rows; raises OSError if they are damaged."""
-        with _damage(self.path), _parquet_file(self.path) as file:
+        kinds = {field.name: field.type for field in self.schema}
+        # Each row gets the number of its text alone: a text that is in the file once may be in a million rows.
+        texts = [name for name in columns if name in kinds and _is_text(kinds[name])]
+        if any(name not in texts and not (name in kinds and _is_small(kinds[name])) for name in columns):
+            rows = min(rows, self._rows_at_once(0))
+        with _damage(self.path), _parquet_file(self.path, texts) as file:
             yield from file.iter_batches(batch_size=rows, columns=list(columns), use_threads=False)
 
     def forget(self) -> None:
@@ -106,15 +112,22 @@ class ParquetTable(ImageTable):
             self._cursors.popitem(last=False)
         return cursor
 
-    def batch_rows(self, group: int) -> int:
-        """Return how many rows, from a row group on, have about `BATCH_BYTES`."""
-        # What the file says of a single column may be damaged so that PyArrow would end the whole process.
-        groups = range(group, self._metadata.num_row_groups)
-        size = sum(self._metadata.row_group(n).total_byte_size for n in groups)
-        mean = max(size // max(self.rows - self._starts[group], 1), 1)
+    def batch_rows(self, group: int) -> tuple[int, int]:
+        """Return how many rows, from a row group on, are read at once, and how many may be read over."""
+        mean = max(sum(self._sizes(group)) // max(self.rows - self._starts[group], 1), 1)
         if mean > LARGEST_MEAN:
             raise too_large(self.path, "a row", mean, LARGEST_MEAN)
-        return int(min(max(BATCH_BYTES // mean, 1), BATCH_ROWS))
+        return self._rows_at_once(group), min(max(AHEAD_BYTES // mean, 1), AHEAD_ROWS)
+
+    def _rows_at_once(self, group: int) -> int:
+        """How many rows, from a row group on, are read at once: few, as each may have all bytes of its group."""
+        return min(max(LARGEST_BATCH // max(self._sizes(group), default=1), 1), BATCH_ROWS)
+
+    def _sizes(self, group: int) -> list[int]:
+        """The bytes of the row groups from one on, as the file says them."""
+        # What it says of a single column may be damaged so that PyArrow would end the whole process.
+        groups = range(group, self._metadata.num_row_groups)
+        return [max(int(self._metadata.row_group(n).total_byte_size), 1) for n in groups]
 
 
 class _Cursor:
@@ -126,8 +139,7 @@ class _Cursor:
         self._window = table._window
         self._kept: list[_Kept] = []
         self._bytes = 0
-        rows = table.batch_rows(group)
-        self.ahead = AHEAD * rows
+        rows, self.ahead = table.batch_rows(group)
         opened = open_file(table.path, LARGEST)
         weakref.finalize(self, opened.close)
         self._batches = _reader(opened).iter_batches(
@@ -173,6 +185,19 @@ class _Cursor:
         self._bytes -= self._kept.pop(place).cells.nbytes
 
 
+def _is_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _is_small(kind: pa.DataType) -> bool:
+    """Whether the values of a type have a few bytes each: numbers, times, flags, numbers of texts."""
+    import pyarrow as pa
+
+    return bool(pa.types.is_primitive(kind) or pa.types.is_dictionary(kind))
+
+
 @dataclass
 class _Kept:
     """Rows that are in memory; after each was read once, they are let go."""
@@ -182,16 +207,16 @@ class _Kept:
     unread: int
 
 
-def _reader(file: io.BufferedReader) -> Any:
+def _reader(file: io.BufferedReader, texts: Sequence[str] = ()) -> Any:
     from pyarrow import parquet
 
-    return parquet.ParquetFile(file, buffer_size=BUFFER, pre_buffer=False)
+    return parquet.ParquetFile(file, buffer_size=BUFFER, pre_buffer=False, read_dictionary=list(texts))
 
 
 @contextmanager
-def _parquet_file(path: Path) -> Iterator[Any]:
+def _parquet_file(path: Path, texts: Sequence[str] = ()) -> Iterator[Any]:
     with open_file(path, LARGEST) as file:
-        yield _reader(file)
+        yield _reader(file, texts)
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from featx.archives.archive import LARGEST, Archive, OpenFile, broken, plain_nam
 from featx.errors import reason_of
 from featx.files import open_file
 
-_DAMAGE = (tarfile.TarError, ValueError, OverflowError, EOFError)
+# RecursionError: tarfile follows headers that describe headers, thousands of them in a hostile file.
+_DAMAGE = (tarfile.TarError, ValueError, OverflowError, EOFError, RecursionError)
 BLOCK = 512
 _PACKED = {b"\x1f\x8b": "gunzip", b"BZh": "bunzip2", b"\xfd7zXZ": "unxz", b"\x28\xb5\x2f\xfd": "unzstd"}
 
@@ -99,6 +100,13 @@ class TarArchive(Archive):
         if len(data) < size:
             raise broken(self.path / name, "it is cut short in the tar archive")
         return data
+
+    def start(self, name: str, size: int) -> bytes:
+        """Return the first bytes of a member, fewer if it has fewer; raises FileNotFoundError if there is none."""
+        number = self._numbers.get(name)
+        if number is None:
+            raise FileNotFoundError(str(self.path / name))
+        return self._file.read_at(self._offsets[number], min(size, self._sizes[number]))
 
 
 def _plain_member(header: bytes) -> tuple[str, int] | None:

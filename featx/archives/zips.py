@@ -18,6 +18,7 @@ MAX_UNPACKED = 2**30  # bytes of a compressed member: few bytes of an archive ca
 _LOCAL = struct.Struct("<4s5H3I2H")  # the header in front of each member
 _ENCRYPTED = 0x1
 _STORED, _DEFLATED = 0, 8
+_SLACK = 2**12  # bytes that Deflate may need for its own tables before the first of a member
 _METHODS = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
 _DAMAGE = (zipfile.BadZipFile, NotImplementedError, ValueError, OverflowError, EOFError, struct.error)
 
@@ -50,6 +51,9 @@ class ZipArchive(Archive):
             raise broken(path, f"it is encrypted, {encrypted} of {len(infos)} members; unpack it with its password")
         for info in infos:
             self._add(info)
+        # Members that lie upon each other could unpack to millions of times the bytes of the archive.
+        if sum(entry.packed for entry in self._entries.values()) > self._file.size:
+            raise broken(path, "it is damaged: its members have more bytes than the archive")
 
     def _add(self, info: zipfile.ZipInfo) -> None:
         if info.is_dir():
@@ -82,24 +86,33 @@ class ZipArchive(Archive):
         limit = limit if entry.method == _STORED else min(limit, MAX_UNPACKED)
         if max(entry.size, entry.packed) > limit:
             raise too_large(self.path, name, max(entry.size, entry.packed), limit)
-        data = self._unpacked(entry, self._packed(entry))
+        data = self._unpacked(entry, self._packed(entry), entry.size + 1)
         if data is None or len(data) != entry.size or zlib.crc32(data) != entry.crc:
             raise broken(self.path / name, "it is damaged in the ZIP archive")
         return data
 
-    def _packed(self, entry: _Entry) -> bytes:
+    def start(self, name: str, size: int) -> bytes:
+        """Return the first bytes of a member, fewer if it has fewer or is damaged; raises OSError as `read` does."""
+        entry = self._entries.get(name)
+        if entry is None or entry.method not in (_STORED, _DEFLATED):
+            return self.read(name, 0)  # which says why not
+        size = min(size, entry.size)
+        return (self._unpacked(entry, self._packed(entry, size + _SLACK), size) or b"")[:size]
+
+    def _packed(self, entry: _Entry, most: int | None = None) -> bytes:
         header = self._file.read_at(entry.offset, _LOCAL.size)
         if len(header) < _LOCAL.size or header[:4] != b"PK\3\4":
             return b""
         *_, name, extra = _LOCAL.unpack(header)
-        return self._file.read_at(entry.offset + _LOCAL.size + name + extra, entry.packed)
+        size = entry.packed if most is None else min(most, entry.packed)
+        return self._file.read_at(entry.offset + _LOCAL.size + name + extra, size)
 
     @staticmethod
-    def _unpacked(entry: _Entry, packed: bytes) -> bytes | None:
-        """The member's bytes, at most one more than there should be; None if they are damaged."""
+    def _unpacked(entry: _Entry, packed: bytes, most: int) -> bytes | None:
+        """At most so many of the member's bytes; None if they are damaged."""
         if entry.method == _STORED:
             return packed
         try:
-            return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, entry.size + 1)
+            return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, most)
         except zlib.error:
             return None

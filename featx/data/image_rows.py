@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.archives import FILE, IMAGE_NAMES, ImageTable, open_archive
+from featx.data.choice import NONE
 from featx.data.columns import OTHER_NAMES
 from featx.data.dataset import first_few
-from featx.data.tables import MAX_BYTES, MAX_CELLS, is_manifest
+from featx.data.multilabel import SEPARATOR
+from featx.data.tables import MAX_BYTES, MAX_CELLS, bytes_unpacked, is_manifest
 from featx.errors import DataError, reason_of
 from featx.files import is_file
 
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("featx")
 
 FORMER_PATH = "image_path"  # the column of the files that the images had
-SEPARATOR = "|"  # between several labels of an image
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def image_rows(path: Path, image_column: str | None, separator: str | None = Non
         if not isinstance(table, ImageTable):
             raise DataError(f"Expected a table with images, found {path}; give a Parquet or Arrow file.")
         column = _column(path, table, image_column)
-        plain = _plain_columns(path, table, column, separator or SEPARATOR)
+        plain = _plain_columns(path, table, column, SEPARATOR if separator in (None, NONE) else separator)
         files = _files(table, column)
         beside = _beside(path.parent, table, column, files)
     except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
@@ -127,7 +128,7 @@ def _plain_columns(path: Path, table: ImageTable, column: str, separator: str) -
     batches, size = [], 0
     for batch in table.batches(kept):
         batches.append(batch)
-        size += batch.nbytes
+        size += sum(map(bytes_unpacked, batch.columns))
         if size > MAX_BYTES:
             raise DataError(
                 f"Expected at most {MAX_BYTES // 2**20} MiB beside images, found more in {path}; drop columns."

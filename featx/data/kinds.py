@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from featx.archives import archive_of, is_image_table, read_member
+from featx.archives import archive_of, is_image_table, member_start
 from featx.dicom import is_dicom
 from featx.files import open_file
 
@@ -45,6 +45,8 @@ def could_be_dicom(path: Path) -> bool:
 
 def is_dicomdir(path: Path) -> bool:
     """Tell whether a file is the directory of DICOM files on a medium."""
+    if path.name.lower().endswith(IMAGE_ENDINGS):  # most often, and then it need not be opened
+        return False
     head = _head(path)
     return is_dicom(head) and _DIRECTORY in head
 
@@ -58,7 +60,7 @@ def _head(path: Path) -> bytes:
     """The first bytes of a file; none if it cannot be read."""
     try:
         if archive_of(path) is not None:
-            return read_member(path, _LARGEST)[:_HEAD]
+            return member_start(path, _HEAD)
         with open_file(path, _LARGEST) as file:
             return file.read(_HEAD)
     except OSError:

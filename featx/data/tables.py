@@ -169,7 +169,7 @@ def _read_parquet(manifest: Path, labelled: bool, chosen: Mapping[str, str]) -> 
     batches, total = [], 0
     with open_file(manifest) as opened, parquet.ParquetFile(opened, read_dictionary=texts) as file:
         for batch in file.iter_batches(batch_size=4096, columns=schema.names):
-            total += sum(map(_bytes_unpacked, batch.columns))
+            total += sum(map(bytes_unpacked, batch.columns))
             if total > MAX_BYTES:
                 raise _too_large(manifest, f"more than {MAX_BYTES // 2**20} MiB when it is unpacked")
             batches.append(batch.cast(schema))
@@ -216,8 +216,8 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def _bytes_unpacked(column: pa.Array) -> int:
-    """The bytes of a column once each row has its own copy of its text."""
+def bytes_unpacked(column: pa.Array) -> int:
+    """Return the bytes of a column once each row has its own copy of its text."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -126,7 +126,6 @@ def test_rows_in_order_are_read_once_and_few_are_in_memory(tmp_path: Path, monke
     import pyarrow as pa
 
     monkeypatch.setattr(parquet_module, "available_memory", lambda: 0)  # the smallest window, of 64 MiB
-    monkeypatch.setattr(parquet_module, "BATCH_BYTES", 2**20)
     data = [random.Random(i).randbytes(2**18) for i in range(16)] * 16
     path = write_parquet(tmp_path / "x.parquet", image_table(data), rows=1000)
     del data
@@ -138,6 +137,23 @@ def test_rows_in_order_are_read_once_and_few_are_in_memory(tmp_path: Path, monke
         most = max(most, pa.total_allocated_bytes() - before)
     assert most < 2**26 + 2**24
     assert len(table._cursors) == 1  # type: ignore[attr-defined]
+
+
+def test_an_image_that_is_in_the_file_once_for_all_rows_takes_little_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    monkeypatch.setattr(parquet_module, "available_memory", lambda: 0)
+    data = random.Random(0).randbytes(2**22)
+    images = pa.DictionaryArray.from_arrays(pa.array([0] * 200, pa.int32()), pa.array([data], pa.binary()))
+    path = tmp_path / "x.parquet"
+    parquet.write_table(pa.table({"image": images}), path, dictionary_pagesize_limit=2**30, store_schema=False)
+    assert path.stat().st_size < 2**23
+    before = pa.total_allocated_bytes()
+    assert read_member(path / "199", LIMIT) == data
+    assert pa.total_allocated_bytes() - before < 2**28  # not 800 MB
 
 
 def test_compressed_arrow_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

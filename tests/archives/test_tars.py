@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from archive_files import pictures, write_tar
 
-from featx.archives import open_archive, read_member
+from featx.archives import member_start, open_archive, read_member
 
 LIMIT = 2**32
 LONG = f"{'folder' * 30}/{'name' * 40}.png"
@@ -100,3 +100,20 @@ def test_a_sparse_file_is_left_out(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "x.tar", "w") as archive:
         archive.addfile(info, io.BytesIO(b"0\n".ljust(512, b"\0")))
     assert open_archive(tmp_path / "x.tar").left_out == {"sparse files and devices": ["sparse.png"]}
+
+
+@pytest.mark.parametrize("kind", [b"L", b"x"])
+def test_headers_that_describe_headers_without_end_are_refused(tmp_path: Path, kind: bytes) -> None:
+    info = tarfile.TarInfo("long")
+    text = b"11 path=ab\n"
+    info.size, info.type = len(text), kind
+    path = tmp_path / "x.tar"
+    path.write_bytes((info.tobuf(tarfile.GNU_FORMAT) + text.ljust(512, b"\0")) * 3000 + bytes(1024))
+    with pytest.raises(OSError, match=r"damaged, cut short or no tar archive"):
+        open_archive(path)
+
+
+def test_the_start_of_a_member_is_read_alone(tmp_path: Path) -> None:
+    archive = write_tar(tmp_path / "x.tar", [("large", bytes(range(256)) * 100), ("small", b"abc")])
+    assert member_start(archive / "large", 300) == (bytes(range(256)) * 2)[:300]
+    assert member_start(archive / "small", 300) == b"abc"

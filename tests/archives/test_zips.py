@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import random
 import stat
 import struct
 import zipfile
@@ -10,7 +12,8 @@ from pathlib import Path
 import pytest
 from archive_files import pictures, write_zip
 
-from featx.archives import archive_of, has_member, member_names, open_archive, read_member
+from featx.archives import archive_of, has_member, member_names, member_start, open_archive, read_member
+from featx.archives.archive import OpenFile
 from featx.archives.zips import MAX_UNPACKED
 
 LIMIT = 2**32
@@ -148,3 +151,32 @@ def test_a_bomb_is_refused_by_what_it_says_and_by_what_it_is(tmp_path: Path) -> 
         read_member(declared(zeros, 2 * MAX_UNPACKED) / "1.png", LIMIT)
     with pytest.raises(OSError, match=r"it is damaged in the ZIP archive"):  # more bytes than it says
         read_member(declared(zeros, 1000) / "1.png", 2**20)
+
+
+def test_members_that_lie_upon_each_other_are_refused(tmp_path: Path) -> None:
+    """Each says a size of its own that is right, and all are the same bytes of the file."""
+    path = write_zip(tmp_path / "x.zip", {"1.png": bytes(2**24)}, zipfile.ZIP_DEFLATED)
+    with zipfile.ZipFile(path, "a") as archive:
+        (info,) = archive.infolist()
+        for number in range(2, 102):
+            same = copy.copy(info)
+            same.filename = f"{number}.png"
+            archive.filelist.append(same)
+        archive._didModify = True
+    assert path.stat().st_size < 2**17
+    with pytest.raises(OSError, match=r"its members have more bytes than the archive"):
+        open_archive(path)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED], ids=["stored", "deflated"])
+def test_the_start_of_a_member_is_read_alone(tmp_path: Path, method: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = random.Random(0).randbytes(2**20)
+    archive = write_zip(tmp_path / "x.zip", {"large": data, "small": b"abc"}, method)
+    read = []
+    read_at = OpenFile.read_at
+    monkeypatch.setattr(OpenFile, "read_at", lambda *args: read.append(args[2]) or read_at(*args))
+    assert member_start(archive / "large", 512) == data[:512]
+    assert member_start(archive / "small", 512) == b"abc"
+    assert sum(read) < 2**14
+    with pytest.raises(FileNotFoundError):
+        member_start(archive / "none", 512)
