@@ -75,6 +75,8 @@ def split_frame(path: Path) -> tuple[Path, int] | None:
     Args:
         path: The path of an image.
     """
+    if "frame-" not in str(path):  # as most paths, of which taking the name takes longer
+        return None
     match = _FRAME.fullmatch(path.name)
     return None if match is None else (path.parent, int(match[1]))
 
