@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,14 @@ from featx.classifiers.label_folds import (
 )
 from featx.classifiers.label_ranking import LabelData, rank_labels
 from featx.classifiers.models import Classifier
-from featx.classifiers.nested_cv import INNER_FOLDS, HeldOutResult, Rows, evaluate_targets, summed_loss
+from featx.classifiers.nested_cv import (
+    INNER_FOLDS,
+    UNKNOWN,
+    HeldOutResult,
+    Rows,
+    evaluate_targets,
+    summed_loss,
+)
 from featx.classifiers.preparing import classifiers_and_rows, evaluate_parts, notes_on, refuse_leaks
 from featx.classifiers.ranking import head_probabilities
 from featx.data import first_few
@@ -124,36 +131,21 @@ def _evaluate_all(
 ) -> list[dict[str, HeldOutResult]]:
     """Evaluate the folds and, last, the whole training part against the test part."""
     parts = [*((task.train[fit], task.train[held]) for fit, held in divided), (task.train, task.test)]
-    steps = [(number, same) for number, (fit, _) in enumerate(parts) for same in _labels_with_same_rows(task.Y[fit])]
 
-    def evaluated(step: int) -> list[dict[str, HeldOutResult]]:
-        number, same = steps[step]
-        return _evaluate_labels(task, parts[number], same, [seed, number])
+    def evaluated(number: int) -> dict[str, HeldOutResult]:
+        return _evaluate(task, parts[number], [seed, number])
 
-    stage = "folds" if len(steps) == len(parts) else "folds of labels"
-    results = evaluate_parts(evaluated, len(steps), task.rows, jobs, stage)
-    by_part: list[dict[int, Mapping[str, HeldOutResult]]] = [{} for _ in parts]
-    for (number, same), of_labels in zip(steps, results, strict=True):
-        by_part[number] |= dict(zip(same.tolist(), of_labels, strict=True))
-    return [_joined(task.classifiers, of_label) for of_label in by_part]
+    return evaluate_parts(evaluated, len(parts), task.rows, jobs)
 
 
-def _labels_with_same_rows(Y: NDArray[np.float32]) -> list[NDArray[np.int64]]:
-    """Return numbers of labels, those together that are known of the same rows, which then are transformed once."""
-    of_label = np.unique(np.isfinite(Y), axis=1, return_inverse=True)[1].reshape(-1)
-    return [np.flatnonzero(of_label == number) for number in np.unique(of_label)]
-
-
-def _evaluate_labels(
-    task: LabelTask, part: Fold, same: NDArray[np.int64], seed: Sequence[int]
-) -> list[dict[str, HeldOutResult]]:
-    """Evaluate classifiers of labels that are known of the same training rows; all held-out rows are predicted."""
-    fit, held = part
-    fit = fit[np.isfinite(task.Y[fit, same[0]])]
-    Y, groups = task.Y[np.ix_(fit, same)], [task.groups[number] for number in fit]
+def _evaluate(task: LabelTask, part: Fold, seed: Sequence[int]) -> dict[str, HeldOutResult]:
+    """Evaluate each classifier for each label on one part: each label is fitted on the rows where it is known."""
+    fit, _ = part
+    Y, groups = task.Y[fit], [task.groups[number] for number in fit]
     inner = label_folds(Y, groups, min(INNER_FOLDS, int(groups_by_kind(Y, groups).min())), seed)
-    targets = [Y[:, column].astype(np.int64) for column in range(len(same))]
-    return evaluate_targets(task.classifiers, task.rows, targets, (fit, held), inner, seed[0], _goodness)
+    targets = list(np.where(np.isfinite(Y), Y, UNKNOWN).astype(np.int64).T)
+    by_label = evaluate_targets(task.classifiers, task.rows, targets, part, inner, seed[0], _goodness)
+    return {each.name: _joined([results[each.name] for results in by_label]) for each in task.classifiers}
 
 
 def _goodness(model: Any, X: NDArray[np.floating], y: NDArray[np.int64]) -> tuple[float, float]:
@@ -170,16 +162,10 @@ def _goodness(model: Any, X: NDArray[np.floating], y: NDArray[np.int64]) -> tupl
     return (round(area, 12) if np.isfinite(area) else 0.0), 0.0
 
 
-def _joined(
-    classifiers: Sequence[Classifier], of_label: Mapping[int, Mapping[str, HeldOutResult]]
-) -> dict[str, HeldOutResult]:
-    """Return for each classifier the probabilities that the labels are there, (m, L), in the labels' order."""
-    joined = {}
-    for each in classifiers:
-        results = [of_label[number][each.name] for number in sorted(of_label)]
-        joined[each.name] = HeldOutResult(
-            np.column_stack([result.probabilities[:, 1] for result in results]),
-            {str(number): dict(result.parameters) for number, result in enumerate(results)},
-            sum(result.seconds for result in results),
-        )
-    return joined
+def _joined(by_label: Sequence[HeldOutResult]) -> HeldOutResult:
+    """Return the probabilities that the labels are there, (m, L), and the parameters by the number of the label."""
+    return HeldOutResult(
+        np.column_stack([result.probabilities[:, 1] for result in by_label]),
+        {str(number): dict(result.parameters) for number, result in enumerate(by_label)},
+        sum(result.seconds for result in by_label),
+    )

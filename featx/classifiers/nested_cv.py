@@ -17,6 +17,8 @@ from featx.classifiers.pipelines import FoldRows, fit_model
 from featx.errors import DataError
 
 INNER_FOLDS = 3
+# In place of the class number of a row whose class is not known: no model is fitted on the row or chosen by it.
+UNKNOWN = -1
 
 # Features by False, grey pixels by True where a classifier takes them.
 Rows = Mapping[bool, NDArray[np.float32]]
@@ -76,10 +78,12 @@ def evaluate_targets(
 ) -> list[dict[str, HeldOutResult]]:
     """Do the same for several targets, the class numbers of the fold's training rows, which share the transforms.
 
+    The transforms are fitted on all training rows, models on those whose class is known.
+
     Args:
         classifiers: What is fitted.
         rows: All rows.
-        targets: Each (n,) for the n training rows.
+        targets: Each (n,) for the n training rows; may have `UNKNOWN`.
         fold: The training rows and the held-out rows, of which there may be none.
         inner: Folds of the training rows, to choose parameters and to calibrate.
         seed: That of the classifiers.
@@ -91,13 +95,15 @@ def evaluate_targets(
     results: list[dict[str, HeldOutResult]] = []
     for y, of_target in zip(targets, chosen, strict=True):
         results.append({})
+        calibration = _folds_of_known(inner, y)
         for classifier in classifiers:
             of_kind = fold_rows[classifier.pixels]
             train_X, held_X = of_kind.rows(of_kind.space_of(classifier))
+            train_X, train_y = _known(train_X, y)
             parameters, seconds = of_target[classifier.name]
-            parameters = usable(parameters, len(fit))
+            parameters = usable(parameters, len(train_y))
             start = time.thread_time()
-            model = fit_model(classifier, train_X, y, parameters, of_kind.facts, inner)
+            model = fit_model(classifier, train_X, train_y, parameters, of_kind.facts, calibration)
             shares = np.asarray(model.predict_proba(held_X) if len(held) else np.empty((0, y.max() + 1)))
             results[-1][classifier.name] = HeldOutResult(shares, parameters, seconds + time.thread_time() - start)
     return results
@@ -126,10 +132,13 @@ def choose(
         for (place, y), each in product(enumerate(targets), (each for each in classifiers if len(each.grid) > 1)):
             of_kind = fold_rows[each.pixels]
             train_X, held_X = of_kind.rows(of_kind.space_of(each))
+            (train_X, train_y), (held_X, held_y) = _known(train_X, y[fit]), _known(held_X, y[held])
+            if not len(held_y):
+                continue
             start = time.thread_time()
             for number, parameters in enumerate(each.grid):
-                model = each.build(usable(parameters, len(fit)), of_kind.facts).fit(train_X, y[fit])
-                gained, loss = goodness(model, held_X, y[held])
+                model = each.build(usable(parameters, len(train_y)), of_kind.facts).fit(train_X, train_y)
+                gained, loss = goodness(model, held_X, held_y)
                 good[place][each.name][number] += gained
                 losses[place][each.name][number] += loss
             seconds[place][each.name] += time.thread_time() - start
@@ -138,6 +147,19 @@ def choose(
         best = {name: int(np.lexsort((lost[name], -of_target[name]))[0]) for name in of_target}
         chosen.append({each.name: (each.grid[best[each.name]], spent[each.name]) for each in classifiers})
     return chosen
+
+
+def _known(X: NDArray[np.floating], y: NDArray[np.int64]) -> tuple[NDArray[np.floating], NDArray[np.int64]]:
+    """Return the rows whose class is known, and their classes."""
+    known = y != UNKNOWN
+    return (X, y) if known.all() else (X[known], y[known])
+
+
+def _folds_of_known(folds: Sequence[Fold], y: NDArray[np.int64]) -> list[Fold]:
+    """Return the folds without rows whose class is not known, with the numbers that `_known` gives the others."""
+    known = y != UNKNOWN
+    number = np.cumsum(known) - 1
+    return [(number[fit[known[fit]]], number[held[known[held]]]) for fit, held in folds if known[held].any()]
 
 
 def _correct_and_loss(model: Any, X: NDArray[np.floating], y: NDArray[np.int64]) -> tuple[float, float]:

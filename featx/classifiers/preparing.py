@@ -88,9 +88,7 @@ def refuse_leaks(source: Source, groups: Sequence[str]) -> None:
         )
 
 
-def evaluate_parts(
-    evaluated: Callable[[int], T], parts: int, rows: Rows, jobs: int | None, stage: str = "folds"
-) -> list[T]:
+def evaluate_parts(evaluated: Callable[[int], T], parts: int, rows: Rows, jobs: int | None) -> list[T]:
     """Return what a function gives for each part's number, several at the same time."""
     from joblib import Parallel, delayed
     from threadpoolctl import threadpool_limits
@@ -102,14 +100,14 @@ def evaluate_parts(
 
     results: list[T] = []
     jobs = affordable_jobs(rows, jobs, parts)
-    pace = Pace(parts, f"work on {parts:,} {stage}", "lower --repeats or name fewer --classifiers")
+    pace = Pace(parts, f"work on {parts:,} folds", "lower --repeats or name fewer --classifiers")
     # With another number of threads sums would be rounded differently.
     with threadpool_limits(1), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         calls = (delayed(one)(number) for number in range(parts))
         for result in Parallel(n_jobs=jobs, prefer="threads", return_as="generator")(calls):
             results.append(result)
-            report_progress(stage, len(results), parts)
+            report_progress("folds", len(results), parts)
             pace.step()
     for text in sorted({str(warning.message).split("\n")[0] for warning in caught}):
         log.info("scikit-learn says: %s", text)

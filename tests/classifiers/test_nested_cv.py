@@ -15,7 +15,7 @@ from sklearn.svm import SVC
 
 from featx.classifiers.folds import Fold
 from featx.classifiers.models import CLASSIFIERS
-from featx.classifiers.nested_cv import choose, evaluate, inner_folds
+from featx.classifiers.nested_cv import UNKNOWN, choose, evaluate, evaluate_targets, inner_folds
 
 NAMES = ("logreg", "svm-linear", "knn", "lda", "majority")
 CHOSEN = tuple(CLASSIFIERS[name] for name in NAMES)
@@ -124,3 +124,19 @@ def test_there_are_no_more_neighbours_than_rows() -> None:
     model = KNeighborsClassifier(**outcome.parameters).fit(StandardScaler().fit_transform(X[:9]), y[:9])
     expected = model.predict_proba(StandardScaler().fit(X[:9]).transform(X[9:]))
     np.testing.assert_allclose(outcome.probabilities, expected, atol=1e-6)
+
+
+def test_rows_of_unknown_class_move_no_model() -> None:
+    """A third of the classes is unknown, among them all that one inner fold holds out."""
+    X, y = drawn(60, 6, classes=2, distance=2.0)
+    fit, held = np.arange(45), np.arange(45, 60)
+    inner = [(np.setdiff1d(fit, part), part) for part in (fit[:15], fit[15:30], fit[30:])]
+    known = np.where(fit < 15, UNKNOWN, y[fit])
+    (of_known,) = evaluate_targets(CHOSEN, {False: X}, [known], (fit, held), inner, 0)
+    moved = X.copy()
+    # In the same place and as far apart, so that the rows are standardised as before.
+    moved[:15] = X[:15][::-1]
+    (again,) = evaluate_targets(CHOSEN, {False: moved}, [known], (fit, held), inner, 0)
+    for name in NAMES:
+        assert np.isfinite(of_known[name].probabilities).all()
+        np.testing.assert_allclose(of_known[name].probabilities, again[name].probabilities, atol=1e-6)
