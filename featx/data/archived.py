@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -197,6 +198,7 @@ def _list_folder(
             for item in inner.items
         ]
     )
+    listing.outside += [replace(item, id=prefix + item.id) for item in inner.outside]
     for other, mine in ((inner.others, listing.others), (inner.loose, listing.loose), (inner.empty, listing.empty)):
         mine += [prefix + each for each in other]
     listing.skipped.update(dict.fromkeys(prefix + each for each in inner.skipped))

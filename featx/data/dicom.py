@@ -39,6 +39,7 @@ def with_dicom(
     choice: DataChoice | None = None,
     *,
     by_folder: bool = False,
+    outside: Sequence[Item] = (),
     others: Sequence[list[str]] = (),
 ) -> list[Item]:
     """Return items with the groups and columns that headers of DICOM files give; what is no image is left out.
@@ -49,6 +50,7 @@ def with_dicom(
         cache: Folder of the cache, which has the salt of the hashes that stand for patients.
         choice: How the data is read.
         by_folder: Whether folders are the labels, and may turn out to be patients.
+        outside: Images that are in no such folder; they are taken if the folders are those of patients.
         others: Lists of names of other files. Names that identify a patient are replaced in them.
 
     Raises:
@@ -61,6 +63,9 @@ def with_dicom(
     choice = choice or {}
     salt = salt_of(cache)
     headers = _headers(items, asked, salt)
+    if by_folder and outside and _are_patients(items, headers):
+        items = [*items, *outside]
+        headers |= _headers(items, [n for n in _dicom_files(items) if n >= len(items) - len(outside)], salt)
     grouped = _with_groups_and_columns(items, headers, choice)
     labelled = _without_patients_as_labels(grouped, headers) if by_folder else grouped
     hidden = without_names(labelled, headers, salt, others)
@@ -155,24 +160,29 @@ def _with_groups_and_columns(items: Sequence[Item], headers: Headers, choice: Da
 
 def _without_patients_as_labels(items: Sequence[Item], headers: Headers) -> list[Item]:
     """Return items without labels if these are the names of patients' folders."""
+    if not _are_patients(items, headers):
+        return list(items)
+    log.info(
+        "The folders of the DICOM files (%s) are those of patients, so these are images without labels; --labels "
+        "folder takes the folders for classes.",
+        count(len({item.label for item in items} - {None})),
+    )
+    return [replace(item, label=None) for item in items]
+
+
+def _are_patients(items: Sequence[Item], headers: Headers) -> bool:
+    """Tell whether labels are the names of patients' folders."""
     labels: dict[str, set[str | None]] = {}
     for number, item in enumerate(items):
         if item.label is None:
             continue
         if item.label not in unicodedata.normalize("NFC", item.id).split("/"):
-            return list(items)  # a shard says the labels of its images
+            return False  # a shard says the labels of its images
         header = headers.get(number)
         labels.setdefault(item.label, set()).add(None if header is None else header.group)
     one_each = all(len(groups) == 1 and None not in groups for groups in labels.values())
     are_names = 2 * len(labels_that_name(items, headers)) > len(labels)
-    if not labels or not ((one_each and len(labels) > 2) or are_names):
-        return list(items)
-    log.info(
-        "The folders of the DICOM files (%s) are those of patients, so these are images without labels; --labels "
-        "folder takes the folders for classes.",
-        count(len(labels)),
-    )
-    return [replace(item, label=None) for item in items]
+    return bool(labels) and ((one_each and len(labels) > 2) or are_names)
 
 
 def is_medium(root: Path) -> bool:

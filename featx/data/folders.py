@@ -33,6 +33,7 @@ class Listing:
     items: list[Item] = field(default_factory=list)
     others: list[str] = field(default_factory=list)  # ids of files that do not have an image's ending
     loose: list[str] = field(default_factory=list)  # ids of images outside of class folders
+    outside: list[Item] = field(default_factory=list)  # these images, in case the folders turn out to be no classes
     empty: list[str] = field(default_factory=list)  # class folders without an image
     skipped: dict[str, None] = field(default_factory=dict)  # folders of the system
     own: dict[str, None] = field(default_factory=dict)  # folders that featx wrote
@@ -63,7 +64,11 @@ class Listing:
         """Add the names of files in a folder that should have only class folders."""
         for file in files:
             name = prefix + readable(file.name)
-            (self.loose if is_image(name, file.path) else self.others).append(name)
+            if is_image(name, file.path):
+                self.loose.append(name)
+                self.outside.append(Item(name, Path(file.path), None, "train"))
+            else:
+                self.others.append(name)
 
     def children(self, folder: str, prefix: str, *, top: bool = False) -> tuple[list[Entry], list[Entry]]:
         """The folders, sorted by name, and the files in a folder, without hidden ones and what is not data."""

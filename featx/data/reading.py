@@ -96,7 +96,12 @@ def _read(data: Any, missing: str, cache: Path, choice: DataChoice) -> Dataset:
         _in_memory(data, listing, missing, choice)
     others = (listing.others, listing.loose, listing.empty)
     by_folder = labels_of(choice) == "auto" and _is_of_folders(data)
-    listing.items = with_dicom(listing.items, root, cache, choice, by_folder=by_folder, others=others)
+    outside = listing.outside if by_folder and all(item.split == "train" for item in listing.items) else []
+    listing.items = with_dicom(
+        listing.items, root, cache, choice, by_folder=by_folder, outside=outside, others=others
+    )
+    if outside and all(item.label is None for item in listing.items):
+        listing.loose.clear()
     if isinstance(data, (str, os.PathLike)):
         listing.items.sort(key=lambda item: (SPLITS.index(item.split), item.id))
     listing.items = with_groups(listing.items, choice)

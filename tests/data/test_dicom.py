@@ -164,6 +164,23 @@ def test_two_folders_named_by_their_patients_are_no_classes(tmp_path: Path, read
     assert all(name.startswith("hidden-") for name in chosen.classes)
 
 
+def test_other_files_in_folders_of_patients_make_them_no_classes(tmp_path: Path, read: Read) -> None:
+    root = tmp_path / "data"
+    for number, name in enumerate(("Featherstone", "Winterbottom", "Ravensburg")):
+        about = {"PatientName": f"{name}^Ann", "IssuerOfPatientID": "X" if number else None}
+        patient(root / f"{name}_Ann", "IM{}", number, **{key: value for key, value in about.items() if value})
+        write_dicom(root / f"{name}_Ann" / "report", None, kind="SR", elements={"PatientID": f"ID{number:04}"})
+    (root / "Featherstone_Ann" / "lost.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"garbage" * 50)
+    Picture.fromarray(picture(9, True)).save(root / "Ravensburg_Ann" / "snapshot.png")
+    patient(root, "US00000{}", 7, files=1)  # in no folder of a patient
+    data = read(root)
+    assert data.classes == ()
+    assert len(data.items) == 9
+    assert sum(item.id == "US000000" for item in data.items) == 1
+    assert all(item.id.startswith("hidden-") for item in data.items if item.id != "US000000")
+    assert len({item.group for item in data.items} - {None}) == 4
+
+
 def test_classes_of_several_patients_stay_classes(tmp_path: Path, read: Read) -> None:
     for label, numbers in {"covid": (1, 2), "normal": (3,), "other": (4,)}.items():
         for number in numbers:

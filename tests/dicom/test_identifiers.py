@@ -23,6 +23,10 @@ from featx.dicom.identifiers import of_date, of_id, of_person, of_time
         ("Li^Na=李^娜=", "李娜_1"),
         ("Li^Na", "Li_Na"),
         ("Li^Na", "scan lina"),
+        ("Featherstone^Ann", "FEATHERS.dcm"),
+        ("Featherstone^Ann", "FEATHE01"),
+        ("Doe^Jane", "DOEJAN"),
+        ("Müßiggänger^A", "MUESSIGG"),
     ],
 )
 def test_names_of_people_are_recognised(person: str, name: str) -> None:
@@ -42,6 +46,8 @@ def test_names_of_people_are_recognised(person: str, name: str) -> None:
         ("", "anything"),
         ("A^B", "ab"),
         ("Li^Na", "salina"),
+        ("Featherstone^Ann", "feat"),
+        ("Featherstone^Ann", "leathers"),
     ],
 )
 def test_words_that_only_look_like_names_are_left_alone(person: str, name: str) -> None:
