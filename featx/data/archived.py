@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from featx.archives import Archive, is_archive, is_image_table, open_archive
-from featx.data.choice import NONE, DataChoice, chosen_columns, labels_of, separator_of
+from featx.data.choice import (
+    NONE,
+    DataChoice,
+    chosen_columns,
+    labels_of,
+    refuse_labels_of_folders,
+    separator_of,
+)
 from featx.data.columns import checked_names
 from featx.data.dataset import Item, first_few, readable
 from featx.data.folders import Listing, search_labelled
@@ -21,7 +28,7 @@ from featx.data.leftovers import is_own, is_system_folder
 from featx.data.manifest import rows_of_table
 from featx.data.samples import sample_rows
 from featx.data.scanning import reading, scan
-from featx.data.splits import split_beside_train, split_of_folder
+from featx.data.splits import split_beside_train, split_mentioned, split_of_folder
 from featx.data.tables import CSV_ENDINGS
 from featx.errors import DataError, UsageError
 from featx.files import is_file
@@ -60,9 +67,9 @@ def archives_of(path: Path, choice: DataChoice) -> list[Path]:
         folders, files = scan(folder)
         if not is_top and is_own({entry.name for entry in (*folders, *files)}):
             continue
-        archives += [Path(entry.path) for entry in files if is_archive(Path(entry.path))]
-        if any(not is_archive(Path(entry.path)) and is_image(entry.name, entry.path) for entry in files):
+        if any(is_image(entry.name, entry.path) for entry in files):
             return []
+        archives += [Path(entry.path) for entry in files if is_archive(Path(entry.path))]
         tables += [entry.name for entry in files if Path(entry.path).suffix.lower() in CSV_ENDINGS]
         inner = [entry for entry in folders if not is_system_folder(entry.name) and not Path(entry.path).is_symlink()]
         pending += [(entry.path, False) for entry in inner]
@@ -100,6 +107,7 @@ def list_archives(
             _refuse_columns(path, choice)
             _list_folder(path, name, listing, splits[name], labels_of(choice) if split == "train" else None)
         else:
+            refuse_labels_of_folders(choice, f"{path}, a table of images")
             tables[name] = rows
     if tables:
         place = archives[0] if len(archives) == 1 else archives[0].parent
@@ -155,12 +163,18 @@ def _refuse_columns(path: Path, choice: DataChoice) -> None:
 def _splits(names: Sequence[str], split: str) -> dict[str, str]:
     """The split of each archive by its name, or else by the folders that it is in; without what is of no split.
 
-    All are for `split` if none says a split, or only one.
+    All are for `split` if none says a split.
     """
-    said = {name: part for name in names if (part := _split_of(name, split_of_folder))}
+    said = _said(names, split_of_folder)
+    mentioned = _said(names, split_mentioned)
     if "train" in said.values():
-        said = {name: part for name in names if (part := _split_of(name, split_beside_train))}
+        said = _said(names, split_beside_train)
+    elif "train" in mentioned.values():
+        said = mentioned
     if not said:
+        if mentioned:
+            text = "Archives with the name of a split (%d) are for training, because none is named train: %s"
+            log.warning(text, len(mentioned), first_few(list(mentioned)))
         return dict.fromkeys(names, split)
     if "train" not in said.values():
         raise DataError(
@@ -172,11 +186,16 @@ def _splits(names: Sequence[str], split: str) -> dict[str, str]:
     return said
 
 
-def _split_of(name: str, split_of: object) -> str | None:
+def _said(names: Sequence[str], split_of: Callable[[str], str | None]) -> dict[str, str]:
+    """The splits that a rule finds in the names of archives."""
+    return {name: part for name in names if (part := _split_of(name, split_of))}
+
+
+def _split_of(name: str, split_of: Callable[[str], str | None]) -> str | None:
     *folders, file = name.split("/")
     stem = _NUMBER.sub("", file.rpartition(".")[0])
     parts = [stem, *reversed(folders)]
-    return next((split for part in parts if (split := split_of(part))), None)  # type: ignore[operator]
+    return next((split for part in parts if (split := split_of(part))), None)
 
 
 def _list_folder(

@@ -138,6 +138,12 @@ def labels_of(choice: DataChoice) -> Literal["auto", "folder", "none"]:
     return cast(Literal["auto", "folder", "none"], labels)
 
 
+def refuse_labels_of_folders(choice: DataChoice, received: str, advice: str = "leave it out") -> None:
+    """Raise UsageError if the labels of data without folders are to be those of its folders."""
+    if labels_of(choice) == "folder":
+        raise UsageError(f"Expected --labels folder with a folder, received {received}; {advice}.")
+
+
 def labels_of_images(choice: DataChoice) -> Any:
     """Return the labels that are given with a list or array of images, in its order; None if there are none."""
     labels = choice.get("labels")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from featx.data.choice import DataChoice, labels_of, labels_of_images, separator_of
+from featx.data.choice import DataChoice, labels_of_images, refuse_labels_of_folders, separator_of
 from featx.data.dataset import Item
 from featx.data.in_memory import items_in_memory
 from featx.data.multilabel import UNKNOWN, Targets, targets_of_cells
@@ -26,8 +26,7 @@ def listed(data: Any) -> Any:
 
 def given_items(data: Any, choice: DataChoice) -> tuple[list[Item], tuple[str, ...]]:
     """Return the images of a list or array, each once with its labels and group, and the names of several labels."""
-    if labels_of(choice) == "folder":
-        raise UsageError("Expected --labels folder with a folder, received a list of images; pass the labels.")
+    refuse_labels_of_folders(choice, "a list of images", "pass the labels")
     items = items_in_memory(listed(data), "train")
     labels, names = _labels(labels_of_images(choice), data, len(items), separator_of(choice))
     groups = _cells("groups", choice.get("groups"), data, len(items))

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.archives import Archive
-from featx.data.columns import OTHER_NAMES
+from featx.data.columns import OTHER_NAMES, check_number
 from featx.data.dataset import first_few, in_sentence
 from featx.data.image_rows import FORMER_PATH, ImageRows
 from featx.data.kinds import is_image
+from featx.data.tables import MAX_CELLS
 from featx.errors import DataError, reason_of
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def sample_rows(archive: Archive) -> ImageRows | None:
         for ending in images:
             rows.append({**columns, "path": f"{archive.path.name}/{members[ending]}"})
             paths.append(archive.path / members[ending])
-    names = {name.lower().replace("_", "") for row in rows for name in row}
+    names = {name.lower().replace("_", "") for name in _checked_columns(archive.path, rows)}
     folders = {members[ending].rpartition("/")[0] for members, images in samples for ending in images}
     if len(folders) > 1 and names.isdisjoint(("label", *OTHER_NAMES["label"][0])):
         return None
@@ -108,6 +109,18 @@ def _wrong(archive: Archive, name: str, what: str) -> DataError:
     return DataError(
         f"Expected in {in_sentence(name)} of {archive.path} {what}; correct it and make the shard again."
     )
+
+
+def _checked_columns(archive: Path, rows: list[dict[str, Any]]) -> set[str]:
+    """The names of columns; each sample may have others, and a table has all of them in each row."""
+    names = {name for row in rows for name in row}
+    check_number(archive, len(names))
+    if len(rows) * len(names) > MAX_CELLS:
+        raise DataError(
+            f"Expected at most {MAX_CELLS:,} cells beside the images of {archive}, found more; write fewer values "
+            "into its .json members."
+        )
+    return names
 
 
 def _table(rows: list[dict[str, Any]]) -> pa.Table:

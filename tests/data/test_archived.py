@@ -169,6 +169,10 @@ def test_folders_of_a_shard_are_classes_if_no_member_says_them(tmp_path: Path) -
     [
         ({"json": lambda i: "{"}, "Expected in 0000.json of .*x.tar JSON, found other text"),
         ({"json": lambda i: "[1]"}, "Expected in 0000.json of .*x.tar a JSON object, found another value"),
+        (
+            {"json": lambda i: json.dumps({f"{i}-{k}": k for k in range(9_000)})},
+            "Expected at most 10000 columns in .*x.tar, found 18001",
+        ),
     ],
 )
 def test_members_of_a_shard_that_cannot_be_read(tmp_path: Path, sidecars: Any, sentence: str) -> None:
@@ -250,6 +254,8 @@ def test_lists_of_classes_are_several_labels(tmp_path: Path) -> None:
     assert dataset.classes == ("e", "f", "g")
     assert dataset.items[0].targets == (1, 0, 1)
     assert dataset.items[2].targets == (0, 1, 0)
+    as_one = read_data(tmp_path / "x.parquet", label_separator="none")
+    assert [item.label for item in as_one.items] == ["e|g", None, "f"]
 
 
 def test_an_image_that_is_not_in_the_table_is_read_from_its_file(tmp_path: Path) -> None:
@@ -318,6 +324,14 @@ def test_tables_with_other_columns_and_archives_without_training_are_refused(tmp
         write_parquet(tmp_path / "b" / f"{name}.parquet", image_table(DATA[:2], label=["k", "l"]))
     with pytest.raises(DataError, match=r"archives for training beside test-0.parquet, val-0.parquet, found none"):
         read_data(tmp_path / "b")
+
+
+def test_folders_are_no_classes_of_tables_and_shards(tmp_path: Path) -> None:
+    table = write_parquet(tmp_path / "x.parquet", image_table(DATA[:2], label=["a", "b"]))
+    sentence = r"Expected labels=.folder. with a folder, received .*\.(parquet|tar), a table"
+    for path in (table, shard(tmp_path / "x.tar", range(2), cls=str)):
+        with pytest.raises(UsageError, match=sentence):
+            read_data(path, labels="folder")
 
 
 def test_columns_are_for_tables(tmp_path: Path) -> None:
