@@ -89,7 +89,7 @@ def read_pixels(data: bytes, name: str) -> Pixels:
     """
     from pydicom import dcmread
 
-    data = _inflated(data, name)
+    data = inflated(data, name)
     file = io.BytesIO(data)
     header = dcmread(file, stop_before_pixels=True, force=True)
     element = _pixel_element(data, file.tell(), header)
@@ -189,8 +189,8 @@ def _pixel_element(data: bytes, position: int, header: Any) -> tuple[PixelKeywor
     return keyword, "OW", length, position + 8  # type: ignore[return-value]
 
 
-def _inflated(data: bytes, name: str) -> bytes:
-    """The file with its data set inflated, if it is deflated: pydicom would inflate any number of bytes."""
+def inflated(data: bytes, name: str) -> bytes:
+    """Return the file with its data set inflated, if it is deflated: pydicom would inflate any number of bytes."""
     if data[_META - 4 : _META] != b"DICM" or data[_META : _META + 8] != b"\x02\x00\x00\x00UL\x04\x00":
         return data
     (length,) = struct.unpack_from("<L", data, _META + 8)
@@ -200,7 +200,7 @@ def _inflated(data: bytes, name: str) -> bytes:
     if place < 0 or not meta[place + 8 :].startswith(_DEFLATED):
         return data
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    inflated = inflater.decompress(data[end:], LARGEST_INFLATED)
+    body = inflater.decompress(data[end:], LARGEST_INFLATED)
     if inflater.unconsumed_tail:
         raise ImageError(
             name,
@@ -210,4 +210,4 @@ def _inflated(data: bytes, name: str) -> bytes:
         raise ImageError(name, "is a truncated DICOM file (deflated); replace it or leave it out")
     syntax = struct.pack("<H", len(_EXPLICIT) + 1) + _EXPLICIT.encode() + b"\0"
     plain = meta[:place] + _TRANSFER_SYNTAX + syntax + meta[place + 8 + len(_DEFLATED) + len(_DEFLATED) % 2 :]
-    return data[: _META + 8] + struct.pack("<L", len(plain)) + plain + inflated
+    return data[: _META + 8] + struct.pack("<L", len(plain)) + plain + body

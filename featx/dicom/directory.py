@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import io
-import struct
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from featx.errors import DataError, reason_of
-from featx.files import NETWORK_LIMIT, read_file
+from featx.dicom.damage import damage_errors
+from featx.dicom.description import inflated
+from featx.errors import DataError, ImageError, reason_of
+from featx.files import read_file
 
-_FILE_ID, _RECORD_TYPE = 0x00041500, 0x00041430
-_DAMAGE = (OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, NotImplementedError, struct.error)
+LARGEST = 2**28  # bytes of a DICOMDIR, with some hundred for each file: that of a full DVD has a few million
 _DEEPEST = 8  # components of a file's id, PS3.10 section 8.2
 # Records of objects that are no images, PS3.3 section F.5.
 _NO_IMAGES = frozenset(
@@ -45,7 +45,7 @@ def directory_files(path: Path) -> tuple[list[Path], list[str]]:
             records = _records(path)
     except ImportError:
         raise missing_pydicom("a DICOMDIR") from None
-    except _DAMAGE as error:
+    except (*damage_errors(), ImageError) as error:
         # pydicom's messages quote values, which could be names.
         reason = reason_of(error) if isinstance(error, OSError) else "it is damaged, or lists nothing"
         raise DataError(
@@ -75,7 +75,8 @@ def _records(path: Path) -> list[Sequence[str]]:
     """The parts of the file's path of each record of an image."""
     from pydicom import dcmread
 
-    dataset = dcmread(io.BytesIO(read_file(path, NETWORK_LIMIT)))
+    # A file without the preamble is read as well, as images are.
+    dataset = dcmread(io.BytesIO(inflated(read_file(path, LARGEST), path.name)), force=True)
     if "DirectoryRecordSequence" not in dataset:
         raise ValueError("it has no records")
     return list(_file_ids(dataset.DirectoryRecordSequence))

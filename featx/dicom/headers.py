@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
+from featx.dicom.damage import damage_errors
 from featx.dicom.identifiers import AnyOf, Identifiers, is_nobody, of_date, of_id, of_person, of_time
 from featx.dicom.identity import pseudonym
 from featx.dicom.quiet import quiet
@@ -54,11 +55,6 @@ _TIMES = (0x00100032, 0x00080030, 0x00080031, 0x00080032, 0x00080033, 0x00080013
 _WANTED = frozenset(
     (_CHARSET, _SOP_CLASS, _FRAMES, _BURNED_IN, _AGE, *_TEXT_COLUMNS.values(), *_NUMBER_COLUMNS.values())
 ) | frozenset((*_PERSONS, *_IDS, *_DATES, *_TIMES))
-# What a damaged or hostile file makes pydicom's reader of elements raise.
-_DAMAGE = (
-    *(OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, NotImplementedError),
-    *(struct.error, zlib.error, RecursionError),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +95,8 @@ def read_header(file: BinaryIO, salt: bytes) -> Header | None:
     texts = _Texts(values)
     identifiers = _identifiers(texts)
     patient_id, study = texts.one(_PATIENT_ID), texts.one(_STUDY)
-    # Files of many patients may have the same word for an id. Some files of a patient name who issued the id, and others
-    # do not, so the issuer does not count: two patients in one group do less harm than one in two.
+    # Files of many patients may have the same word for an id. Some files of a patient name who issued the id, and
+    # others do not, so the issuer does not count: two patients in one group do less harm than one in two.
     patient = None if is_nobody(patient_id) else pseudonym(salt, "patient", patient_id)
     hashed_study = pseudonym(salt, "study", study) if study else None
     frames = _number(texts.one(_FRAMES)) or 1
@@ -126,7 +122,7 @@ def _values(file: BinaryIO) -> tuple[dict[int, bytes], bool]:
     """The wanted values of a header by tag, as bytes, and whether pixels follow it; what damage leaves of them."""
     values: dict[int, bytes] = {}
     has_pixels = False
-    with quiet(), suppress(*_DAMAGE):
+    with quiet(), suppress(*damage_errors()):
         for tag, value in _elements(file):
             if tag in _PIXELS:
                 has_pixels = True

@@ -70,6 +70,20 @@ def test_a_damaged_directory_is_refused_in_one_sentence(medium: Path, tmp_path: 
     assert len(read_data(medium, cache=tmp_path / "c").items) == 31
 
 
+def test_a_directory_without_a_preamble_is_read(medium: Path, tmp_path: Path) -> None:
+    (medium / "DICOMDIR").write_bytes((medium / "DICOMDIR").read_bytes()[132:])
+    assert len(read_data(medium / "DICOMDIR", cache=tmp_path / "c").items) == 31
+
+
+def test_a_directory_of_records_within_records_without_end_is_refused(medium: Path, tmp_path: Path) -> None:
+    whole = (medium / "DICOMDIR").read_bytes()
+    place = whole.index(b"\x04\x00\x20\x12SQ")
+    start = b"\x04\x00\x20\x12SQ\0\0\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff"
+    (medium / "DICOMDIR").write_bytes(whole[:place] + start * 5000)
+    with pytest.raises(DataError, match=r"Expected a DICOMDIR in .*give its folder instead\."):
+        read_data(medium / "DICOMDIR", cache=tmp_path / "c")
+
+
 def test_records_that_lead_out_of_the_medium_are_not_followed(medium: Path, tmp_path: Path) -> None:
     from featx.dicom import directory_files
 
