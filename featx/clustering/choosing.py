@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from featx.clustering.partitions import STARTS, adjusted_rand, contingency
 from featx.clustering.permutation import Measure, compared
+from featx.digests import sha256
 from featx.errors import DataError, UsageError
 from featx.progress import report_progress
 
@@ -61,10 +62,12 @@ def parsed_numbers(text: str | int) -> tuple[int, ...]:
     return tuple(range(first, last + 1))
 
 
-def check_count(n: int) -> None:
-    """Raise DataError for fewer than 4 images."""
+def check_count(n: int, sample: int) -> None:
+    """Raise DataError for fewer than 4 images, and UsageError for a sample of fewer."""
     if n < LEAST_IMAGES:
         raise DataError(f"Expected at least {LEAST_IMAGES} images to look for clusters in, found {n}; add images.")
+    if sample < LEAST_IMAGES:
+        raise UsageError(f"Expected a --sample of at least {LEAST_IMAGES} images, received {sample}; choose more.")
 
 
 def numbers_to_try(text: str | int | None, X: NDArray[np.floating]) -> tuple[int, ...]:
@@ -72,7 +75,7 @@ def numbers_to_try(text: str | int | None, X: NDArray[np.floating]) -> tuple[int
 
     Raises UsageError if more clusters are wanted than there are different images, or not fewer than images.
     """
-    n, different = len(X), len({row.tobytes() for row in X})
+    n, different = len(X), len({sha256(row.tobytes()) for row in X})
     most = min(n - 1, different)
     if text is None:
         return tuple(range(2, min(MOST_CLUSTERS, n // 2, different) + 1))

@@ -26,7 +26,7 @@ from featx.clustering.choosing import (
 from featx.clustering.indices import check_features
 from featx.clustering.partitions import NOISE
 from featx.clustering.permutation import Measure
-from featx.clustering.space import Space, drawn
+from featx.clustering.space import FITTED_ROWS, Space, drawn
 from featx.errors import UsageError
 from featx.limits import check_memory
 from featx.text import decimal, images
@@ -161,15 +161,17 @@ def partition(
 
     Raises:
         DataError: There are fewer than 4 images, all are the same, or some features are not finite.
-        UsageError: The number of clusters is not possible.
+        UsageError: The number of clusters is not possible, or the sample is of fewer than 4 images.
         ResourcesError: The work does not fit into memory.
     """
-    check_count(len(X))
+    check_count(len(X), sample)
     check_features(X)
     chosen = drawn(len(X), sample, seed)
+    need = 8 * (3 * len(chosen) ** 2 + 400 * len(X)) + 16 * min(len(X), FITTED_ROWS) * X.shape[1]
+    check_memory(need, f"looking for clusters of {len(X):,} images", "use pooling, or lower --sample")
+    if len(chosen) < len(X):
+        check_features(X[chosen])  # they may be alike where others differ
     numbers = numbers_to_try(k, X[chosen])
-    need = 8 * (3 * len(chosen) ** 2 + 400 * len(X)) + 16 * min(len(X), 20_000) * X.shape[1]
-    check_memory(need, f"looking for clusters of {len(X):,} images", "lower --sample")
     space = Space.fit(X, seed)
     rows = space.apply(X)
     codes = np.unique(np.array(groups)[chosen], return_inverse=True)[1]

@@ -113,3 +113,15 @@ def test_too_few_images() -> None:
         partition(ROWS[:3], ["a", "b", "c"])
     with pytest.raises(DataError, match="all 5 have the same features"):
         partition(np.ones((5, 3), np.float32), list("abcde"))
+
+
+def test_a_sample_too_small_to_look_for_clusters_in() -> None:
+    from featx.clustering import partition
+
+    names = list(map(str, range(len(ROWS))))
+    with pytest.raises(UsageError, match="at least 4 images, received 3"):
+        partition(ROWS, names, sample=3)
+    one_differs = np.ones((300, 3), np.float32)
+    one_differs[0] = 0
+    with pytest.raises(DataError, match="all 10 have the same features"):
+        partition(one_differs, list(map(str, range(300))), sample=10)
