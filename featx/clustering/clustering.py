@@ -119,9 +119,8 @@ def clusters(
         return replace(measured, seconds=time.perf_counter() - start)
     if k is not None or min_cluster_size is not None:
         what = "a number of clusters" if k is not None else "a smallest cluster"
-        raise UsageError(
-            f"Expected {what} for images without labels only; add --labels none, or leave it out for classes."
-        )
+        way = "add --labels none" if by == "label" else "leave out --by and add --labels none"
+        raise UsageError(f"Expected {what} for images without labels only; {way}, or leave it out for classes.")
     sources = [source]
     if layer is None and source.layer == "penultimate" and source.run is not None:
         sources.append(run_source(source.run, "backbone", Store(Path(cache))))

@@ -40,9 +40,13 @@ def page(found: ImageClusters, source: Source) -> str:
     nearest = [known.nearest(number, found.digests) for number in range(1, shown + 1)]
     outliers = known.outliers(found.digests)
     uris = _pictures(source, {i: None for part in (*nearest, outliers) for i in part})
-    relative = known.relative()
+    relative, shared = known.relative(), _shared_folder(found.ids)
+
+    def cell(i: int, figure: str) -> dict[str, Any]:
+        return {"name": found.ids[i], "short": found.ids[i][shared:], "uri": uris[i], "figure": figure}
+
     sections = [
-        _section(one, [_cell(found, i, uris, decimal(known.distances[i], 1)) for i in part])
+        _section(one, [cell(i, decimal(known.distances[i], 1)) for i in part])
         for one, part in zip(found.clusters(), nearest, strict=False)
     ]
     return render(
@@ -59,8 +63,7 @@ def page(found: ImageClusters, source: Source) -> str:
         ],
         sections=sections,
         outliers=[
-            _cell(found, i, uris, f"cluster {found.partition.clusters[i]}, {decimal(relative[i], 1)} radii")
-            for i in outliers
+            cell(i, f"cluster {found.partition.clusters[i]}, {decimal(relative[i], 1)} radii") for i in outliers
         ],
     )
 
@@ -119,15 +122,6 @@ def draw_silhouettes(found: ImageClusters) -> Axes:
 def _section(one: dict[str, Any], cells: list[dict[str, Any]]) -> dict[str, Any]:
     facts = [f"{images(one['n'])}, {percent(one['share'])}", f"silhouette {decimal(one['silhouette'])}"]
     return {"name": f"Cluster {one['cluster']}", "facts": facts, "cells": cells}
-
-
-def _cell(found: ImageClusters, i: int, uris: dict[int, str | None], figure: str) -> dict[str, Any]:
-    return {
-        "name": found.ids[i],
-        "short": found.ids[i][_shared_folder(found.ids) :],
-        "uri": uris[i],
-        "figure": figure,
-    }
 
 
 def _shared_folder(names: Sequence[str]) -> int:
