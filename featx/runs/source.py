@@ -26,7 +26,7 @@ from featx.features import (
 )
 from featx.frames import columns_of
 from featx.recipes import FeatureSpec
-from featx.runs.folder import Run, is_run, joined, read_run
+from featx.runs.folder import TARGET, Run, is_run, joined, read_run
 from featx.stats import THRESHOLD
 from featx.store import RowKey, Store
 
@@ -108,24 +108,21 @@ class Source:
         table = self.table
         if name == "label":
             return tuple(label or "" for label in table.labels)
-        if (
-            table.targets is not None
-            and (label := name.removeprefix("label:")) in table.label_names
-            and label != name
-        ):
+        of_labels = [f"{TARGET}{label}" for label in table.label_names]
+        if table.targets is not None and name in of_labels:
             words = {0.0: "not there", 1.0: "there"}
-            return tuple(words.get(value, "") for value in table.targets[:, table.label_names.index(label)].tolist())
+            return tuple(words.get(value, "") for value in table.targets[:, of_labels.index(name)].tolist())
         if name in ("group", "split") and name not in table.extra:
             own = table.groups if name == "group" else table.splits
             return tuple(cell or "" for cell in own)
-        names = sorted([*table.extra, *(f"label:{label}" for label in table.label_names)])
+        names = sorted([*table.extra, *of_labels])
         if name not in names:
             others = "label, group or split" if any(table.labels) else "group or split"
             found = f"{', '.join(names)}; name one of them" if names else "no further column; add it to a manifest"
             raise DataError(
                 f"Expected a column {name!r} in the manifest of {self.name}, found {found}, or use {others}."
             )
-        return tuple("" if cell is None else str(cell) for cell in self.table.extra[name])
+        return tuple("" if cell is None else str(cell) for cell in table.extra[name])
 
     def of_split(self, split: str) -> Source:
         """Return the rows of `train`, `val` or `test`, or with `all` every row.
