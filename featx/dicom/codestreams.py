@@ -10,10 +10,14 @@ from featx.dicom.damage import DamageError
 
 _JP2 = b"\0\0\0\x0cjP  \r\n\x87\n"
 _J2K = b"\xff\x4f\xff\x51"  # SOC and SIZ, ISO/IEC 15444-1 annex A
-_SOI, _TEM, _SOS, _APP0, _APP14 = 0xD8, 0x01, 0xDA, 0xE0, 0xEE
+_EOI, _SOS, _APP0, _APP14 = 0xD9, 0xDA, 0xE0, 0xEE
 _NO_FRAMES = (0xC4, 0xC8, 0xCC)  # DHT, JPG and DAC stand among the frame headers, ISO/IEC 10918-1 table B.1
-_SEGMENTS = frozenset((0xC1, 0xC4, 0xDA, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)))  # of an extended JPEG
-_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # after a scan, other than stuffed bytes and restarts
+_BARE = (0x00, 0x01, *range(0xD0, 0xDA))  # no marker, or one without a segment: TEM, RST, SOI, EOI
+_SEGMENTS = frozenset((0xC4, 0xCC, _SOS, 0xDB, 0xDC, 0xDD, 0xF8, 0xFE, *range(0xE0, 0xF0)))  # after a frame header
+# After a scan: not a byte or, in JPEG-LS, a bit that is stuffed, nor a restart.
+_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")
+_MARKER_LS = re.compile(rb"\xff+([\x80-\xcf\xd8-\xfe])")
+_MOST_SCANS = 500  # a progressive JPEG usually has 10; each costs the time of an image
 JPEG_LS = 0xF7  # SOF55, ISO/IEC 14495-1
 LOSSLESS = 0xC3
 MOST_COMPONENTS = 4
@@ -50,11 +54,15 @@ class Jpeg2000(NamedTuple):
     Attributes:
         rows, columns: The size in pixels.
         components: Samples of a pixel.
+        bits: Bits of a sample.
+        signed: Whether samples are signed.
     """
 
     rows: int
     columns: int
     components: int
+    bits: int
+    signed: bool
 
 
 def jpeg_header(stream: bytes) -> Jpeg:
@@ -73,6 +81,8 @@ def jpeg_header(stream: bytes) -> Jpeg:
         if marker == 0xFF:  # fill byte
             position += 1
             continue
+        if marker in _BARE:  # a decoder may go on elsewhere than here, and find another size
+            break
         length = int.from_bytes(stream[position + 2 : position + 4])
         segment = stream[position + 4 : position + 2 + length]
         if (0xC0 <= marker <= 0xCF and marker not in _NO_FRAMES) or marker == JPEG_LS:
@@ -88,24 +98,31 @@ def jpeg_header(stream: bytes) -> Jpeg:
     raise DamageError("a JPEG codestream without a frame header")
 
 
-def check_one_scan(stream: bytes) -> None:
-    """Check that a JPEG codestream is of segments that a decoder knows, one scan, and its end.
+def is_whole_jpeg(stream: bytes, kind: int) -> bool:
+    """Return whether a JPEG codestream has its end.
+
+    libjpeg-turbo makes up the pixels that a codestream lacks, and CharLS may wait for them for ever.
+
+    Args:
+        stream: The codestream.
+        kind: `Jpeg.frame`.
 
     Raises:
-        DamageError: It is not. GDCM ends the process where it meets an unknown marker.
+        DamageError: It has something else where a marker should be, or too many scans.
     """
-    position = 2
-    while stream[position : position + 1] == b"\xff" and position + 4 <= len(stream):
-        marker = stream[position + 1]
-        if marker not in _SEGMENTS:
-            break
-        position += 2 + max(int.from_bytes(stream[position + 2 : position + 4]), 2)
-        if marker == _SOS:
-            after = _MARKER.search(stream, position)
-            if after is not None and after[0] == b"\xff\xd9":
-                return
-            break
-    raise DamageError("a JPEG codestream with an unknown marker")
+    markers = _MARKER_LS if kind == JPEG_LS else _MARKER
+    position, scans = 2, 0
+    while (found := markers.search(stream, position)) is not None:
+        marker, position = found[1][0], found.end()
+        if marker == _EOI:
+            return scans > 0
+        if scans and marker not in _SEGMENTS:
+            raise DamageError("a JPEG codestream with an unknown marker in its pixels")
+        position += max(int.from_bytes(stream[position : position + 2]), 2)
+        scans += marker == _SOS
+        if scans > _MOST_SCANS:
+            raise DamageError(f"a JPEG codestream of more than {_MOST_SCANS} scans")
+    return False
 
 
 def bare_jpeg2000(stream: bytes) -> tuple[bytes, Jpeg2000]:
@@ -125,7 +142,9 @@ def bare_jpeg2000(stream: bytes) -> tuple[bytes, Jpeg2000]:
         raise DamageError(f"{components} components")
     if any(step != 1 for index in (1, 2) for step in steps[index::3]):
         raise DamageError("components of another size than the image")
-    return stream, Jpeg2000(lower - upper, right - left, components)
+    if len(set(steps[::3])) > 1:
+        raise DamageError("components of several depths")
+    return stream, Jpeg2000(lower - upper, right - left, components, (steps[0] & 127) + 1, bool(steps[0] & 128))
 
 
 def _inside_boxes(stream: bytes) -> bytes:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 import zlib
 
+REPLACE = "replace it or leave it out"
+
 
 class DamageError(Exception):
     """What is wrong with a file's pixels or tables, in words of featx that quote no value of its header."""

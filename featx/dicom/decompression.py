@@ -4,39 +4,20 @@ from __future__ import annotations
 
 import io
 from math import ceil
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from featx.dicom.codestreams import JPEG_LS, LOSSLESS, Jpeg, bare_jpeg2000, check_one_scan, jpeg_header
-from featx.dicom.damage import DamageError
+from featx.dicom.damage import REPLACE, DamageError
+from featx.dicom.decoders import Frame, decode_jpeg, decode_jpeg_2000, only_stored
 from featx.dicom.description import NATIVE, Pixels
-from featx.dicom.lossless_jpeg import decode_lossless
 from featx.errors import ImageError
 
 _RLE = "1.2.840.10008.1.2.5"
-_JPEG_2000 = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91")
-_HTJ2K = ("1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203")
-_JPEG_LS = ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81")
-_JPEG = tuple(f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 53, 55, 57, 70))
-_LOSSLESS_JPEG = "1.2.840.10008.1.2.4.70"
+_JPEG_2000 = tuple(f"1.2.840.10008.1.2.4.{number}" for number in (90, 91, 201, 202, 203))
+_JPEG = tuple(f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 53, 55, 57, 70, 80, 81))  # JPEG-LS too
 _PALETTE = "PALETTE COLOR"
-REPLACE = "replace it or leave it out"
 _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
-_BY_8 = (0xC0, 0xC1, 0xC2)  # baseline, extended and progressive, which Pillow decodes with 8 bits
-
-
-class Frame(NamedTuple):
-    """A frame of samples.
-
-    Attributes:
-        samples: (height, width) or (height, width, 3), RGB, integers or floats in the machine's byte order.
-        bits: Bits of a sample that are in use.
-    """
-
-    samples: NDArray[Any]
-    bits: int
 
 
 def decompressed(pixels: Pixels, frame: int, name: str) -> Frame:
@@ -64,10 +45,9 @@ def decompressed(pixels: Pixels, frame: int, name: str) -> Frame:
         return _native(pixels, frame, name)
     stream = _one_stream(pixels, frame, name)
     if pixels.syntax == _RLE:
-        return _from_rle(pixels, stream, name)
-    if pixels.syntax in _JPEG_2000 + _HTJ2K:
-        return _from_jpeg_2000(pixels, stream, name)
-    return _from_jpeg(pixels, stream, name)
+        return _from_rle(pixels, stream)
+    decode = decode_jpeg_2000 if pixels.syntax in _JPEG_2000 else decode_jpeg
+    return decode(pixels, stream, name)
 
 
 def syntax_name(syntax: str) -> str:
@@ -100,7 +80,7 @@ def _one_stream(pixels: Pixels, frame: int, name: str) -> bytes:
     """The compressed bytes of one frame."""
     from pydicom.encaps import get_frame
 
-    if pixels.syntax not in (_RLE, *_JPEG_2000, *_HTJ2K, *_JPEG_LS, *_JPEG):
+    if pixels.syntax not in (_RLE, *_JPEG_2000, *_JPEG):
         kind = syntax_name(pixels.syntax)
         if any(word in kind for word in ("MPEG", "HEVC")):
             raise ImageError(name, f"is a video ({kind}); save its frames as images, for example with ffmpeg")
@@ -118,89 +98,15 @@ def _one_stream(pixels: Pixels, frame: int, name: str) -> bytes:
     return stream
 
 
-def _from_rle(pixels: Pixels, stream: bytes, name: str) -> Frame:
+def _from_rle(pixels: Pixels, stream: bytes) -> Frame:
+    from pydicom.encaps import encapsulate
+
     expected = pixels.rows * pixels.columns * pixels.samples * pixels.allocated // 8
     if len(stream) > expected * 1.2 + 4096:  # runs are at most a 64th longer than what they stand for
         raise DamageError("more bytes of run lengths than the image needs")
-    return _by_plugin(pixels, stream, (_RLE, "pydicom"), name, correct_unused_bits=False)
-
-
-def _from_jpeg_2000(pixels: Pixels, stream: bytes, name: str) -> Frame:
-    stream, size = bare_jpeg2000(stream)
-    _check_size(pixels, size.rows, size.columns, size.components, name)
-    syntax = _JPEG_2000[1] if pixels.syntax in _JPEG_2000 else pixels.syntax
-    return _by_plugin(pixels, stream, (syntax, "pylibjpeg"), name)
-
-
-def _from_jpeg(pixels: Pixels, stream: bytes, name: str) -> Frame:
-    header = jpeg_header(stream)
-    if b"\xff\xd9" not in stream:  # the end of the image; a decoder may take long to find out
-        raise ImageError(name, f"is a truncated DICOM file (a JPEG codestream without its end); {REPLACE}")
-    _check_size(pixels, header.rows, header.columns, header.components, name)
-    if header.frame == JPEG_LS:
-        return _by_plugin(pixels, stream, (_JPEG_LS[0], "pyjpegls"), name)
-    if header.frame in _BY_8 and header.bits == 8:
-        return _from_pillow(pixels, stream)
-    if header.frame == LOSSLESS:
-        return _from_lossless(pixels, stream, header)
-    if header.bits == 12:
-        check_one_scan(stream)
-        # With the right transfer syntax pydicom refuses 12 bits, which GDCM decodes.
-        sizes = {"bits_allocated": 16, "bits_stored": min(pixels.stored, 16)}
-        return _by_plugin(pixels, stream, (_LOSSLESS_JPEG, "gdcm"), name, **sizes)
-    raise DamageError(f"a JPEG codestream of kind {header.frame:X} with {header.bits} bits")
-
-
-def _from_pillow(pixels: Pixels, stream: bytes) -> Frame:
-    """A JPEG of 8 bits; its colours are what its own header says, or else what the file says."""
-    from PIL import Image
-    from pydicom.pixels.processing import convert_color_space
-
-    header = jpeg_header(stream)
-    with Image.open(io.BytesIO(stream), formats=("JPEG",)) as image:
-        if header.components == 3 and header.adobe is None:
-            # RGB from RGB: libjpeg would guess, and convert what may be RGB already.
-            image.tile = [tile._replace(args=("RGB", "RGB")) for tile in image.tile]
-        image.load()
-        samples: NDArray[Any] = np.asarray(image)
-    named = header.adobe is not None or header.ids in (b"RGB", b"rgb")
-    if header.components == 3 and not named and (header.jfif or pixels.photometric != "RGB"):
-        samples = convert_color_space(samples.copy(), "YBR_FULL", "RGB")
-    return Frame(samples, 8)
-
-
-def _from_lossless(pixels: Pixels, stream: bytes, header: Jpeg) -> Frame:
-    from pydicom.pixels.processing import convert_color_space
-
-    samples: NDArray[Any] = decode_lossless(stream, header)
-    if pixels.allocated == 8:
-        samples = np.minimum(samples, 255).astype(np.uint8)
-    if pixels.signed:
-        samples = samples.view(f"i{samples.dtype.itemsize}")
-    samples = _only_stored(samples, pixels.stored, pixels.stored - 1)
-    if header.components == 1:
-        return Frame(samples[:, :, 0], pixels.stored)
-    if pixels.photometric.startswith("YBR_FULL"):
-        samples = convert_color_space(samples, "YBR_FULL", "RGB")
-    return Frame(samples, pixels.stored)
-
-
-def _by_plugin(pixels: Pixels, stream: bytes, wanted: tuple[str, str], name: str, **options: Any) -> Frame:
-    """A frame that a decoder of pydicom decompresses, which has a transfer syntax and the name of a plugin."""
-    from pydicom.encaps import encapsulate
-
-    decoder, plugin = _decoder(wanted[0]), wanted[1]
-    if not decoder.is_available:
-        reason = f"is compressed ({syntax_name(pixels.syntax)}), and its decoder is not installed"
-        raise ImageError(name, f"{reason}; pip install 'featx[dicom]'")
-    options = _options(pixels) | {"number_of_frames": 1} | options
-    samples, properties = decoder.as_array(
-        encapsulate([stream], has_bot=False),
-        index=0,
-        validate=False,
-        decoding_plugin=plugin if plugin in decoder.available_plugins else "",
-        **options,
-    )
+    item = encapsulate([stream], has_bot=False)
+    options = _options(pixels) | {"number_of_frames": 1, "correct_unused_bits": False, "decoding_plugin": "pydicom"}
+    samples, properties = _decoder(_RLE).as_array(item, index=0, validate=False, **options)
     return _finished(samples, properties, pixels)
 
 
@@ -231,25 +137,4 @@ def _finished(samples: NDArray[Any], properties: dict[str, Any], pixels: Pixels)
     samples = samples.astype(samples.dtype.newbyteorder("="), copy=False)
     if samples.dtype.kind == "f" or pixels.allocated == 1:
         return Frame(samples, pixels.allocated)
-    if pixels.syntax in (*NATIVE, _RLE):
-        samples = _only_stored(samples, pixels.stored, pixels.high_bit)
-    return Frame(samples, int(properties.get("bits_stored", pixels.stored)))
-
-
-def _only_stored(samples: NDArray[Any], stored: int, high_bit: int) -> NDArray[Any]:
-    """Samples without what stands beside the stored bits, an overlay for example; signs are extended."""
-    bits = 8 * samples.dtype.itemsize
-    if stored >= bits and high_bit + 1 >= bits:
-        return samples
-    kept: NDArray[Any] = np.right_shift(np.left_shift(samples, max(bits - high_bit - 1, 0)), max(bits - stored, 0))
-    return kept
-
-
-def _check_size(pixels: Pixels, rows: int, columns: int, components: int, name: str) -> None:
-    """Check that a compressed frame is of the size that was found small enough."""
-    if (rows, columns, components) != (pixels.rows, pixels.columns, pixels.samples):
-        raise ImageError(
-            name,
-            f"is a damaged DICOM file ({pixels.rows} rows, {pixels.columns} columns and {pixels.samples} samples, "
-            f"but {rows}, {columns} and {components} in its compressed frame); {REPLACE}",
-        )
+    return Frame(only_stored(samples, pixels.stored, pixels.high_bit), int(properties["bits_stored"]))

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.dicom.damage import DamageError, damage_errors
-from featx.dicom.decompression import REPLACE, decompressed, syntax_name
+from featx.dicom.damage import REPLACE, DamageError, damage_errors
+from featx.dicom.decompression import decompressed, syntax_name
 from featx.dicom.description import Pixels, read_pixels
 from featx.dicom.levels import Window, levels_of
 from featx.dicom.lookup import read_palette

@@ -12,7 +12,7 @@ from typing import Any
 
 _quiet = ContextVar("featx_dicom_quiet", default=False)
 _lock = threading.Lock()
-_LOGGERS = ("pydicom", "pydicom.pixels.decoders.base", "pydicom.pixels.utils", "openjpeg.decode")
+_LOGGERS = ("pydicom", "pydicom.pixels.decoders.base", "pydicom.pixels.utils")
 
 
 class _Warnings:

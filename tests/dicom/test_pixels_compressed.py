@@ -47,6 +47,23 @@ def test_lossless_compression_makes_no_difference(syntax: str, dtype: str, bits:
     assert np.array_equal(decoded(compressed(values, syntax, **window)), decoded(dicom_of(values, **window)))
 
 
+def test_the_file_says_which_samples_are_signed() -> None:
+    """Some writers compress signed samples of 12 bits as unsigned ones, and others the other way round."""
+    values = noise(39, 44, dtype="i2", bits=12)
+    signed, unsigned = (bytes(jpeg2k(each)) for each in (values, values.view("u2") & 0xFFF))
+    said = {"BitsStored": 12, "WindowCenter": 100, "WindowWidth": 2048}
+    for stream in (signed, unsigned):
+        for pixels in (values, values.view("u2") & 0xFFF):
+            shown = decoded(encapsulated([stream], pixels, JPEG_2000, **said))
+            assert np.array_equal(shown, decoded(dicom_of(pixels, **said)))
+
+
+def jpeg2k(samples: NDArray[Any]) -> Any:
+    import imagecodecs
+
+    return imagecodecs.jpeg2k_encode(samples, level=0, codecformat="j2k", reversible=True, bitspersample=12)
+
+
 @pytest.mark.parametrize("syntax", [RLE, JPEG_LS, JPEG_2000])
 def test_colours_keep_their_values(syntax: str) -> None:
     colours = noise(39, 44, 3)

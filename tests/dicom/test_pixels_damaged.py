@@ -197,8 +197,9 @@ def test_values_of_the_header_are_not_quoted() -> None:
     assert reason == "is a damaged or unsupported DICOM file (its header cannot be read); replace it or leave it out"
 
 
-@pytest.mark.parametrize("missing", ["pydicom", "jpeg_ls"])
-def test_a_missing_package_is_named(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("missing", ["pydicom", "imagecodecs"])
+@pytest.mark.parametrize("syntax", [JPEG_LS, JPEG_2000])
+def test_a_missing_package_is_named(missing: str, syntax: str, monkeypatch: pytest.MonkeyPatch) -> None:
     original = builtins.__import__
 
     def without(name: str, *rest: Any, **more: Any) -> Any:
@@ -206,14 +207,9 @@ def test_a_missing_package_is_named(missing: str, monkeypatch: pytest.MonkeyPatc
             raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
         return original(name, *rest, **more)
 
-    data = compressed(DEEP, JPEG_LS)
-    if missing == "jpeg_ls":
-        from pydicom.pixels.decoders.base import JPEGLSLosslessDecoder
-
-        monkeypatch.setattr(JPEGLSLosslessDecoder, "_available", {})
-    else:
-        monkeypatch.setattr(builtins, "__import__", without)
-    assert "not installed; pip install 'featx[dicom]'" in reason_for(data)
+    data = compressed(DEEP, syntax)
+    monkeypatch.setattr(builtins, "__import__", without)
+    assert f"is a DICOM file, and {missing} is not installed; pip install 'featx[dicom]'" in reason_for(data)
 
 
 def test_an_item_of_a_sequence_without_its_values() -> None:

@@ -14,6 +14,7 @@ IMPLICIT = "1.2.840.10008.1.2"
 DEFLATED = "1.2.840.10008.1.2.1.99"
 RLE = "1.2.840.10008.1.2.5"
 JPEG = "1.2.840.10008.1.2.4.50"
+JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
 JPEG_LOSSLESS = "1.2.840.10008.1.2.4.70"
 JPEG_LS = "1.2.840.10008.1.2.4.80"
 JPEG_2000 = "1.2.840.10008.1.2.4.90"
@@ -73,10 +74,29 @@ def written(dataset: Any) -> bytes:
 
 
 def compressed(samples: NDArray[Any], syntax: str, **elements: Any) -> bytes:
-    """Return the bytes of a DICOM file whose pixels pydicom compresses: RLE, JPEG-LS or JPEG 2000."""
-    dataset = dataset_of(samples, **elements)
-    dataset.compress(syntax, generate_instance_uid=False)
-    return written(dataset)
+    """Return the bytes of a DICOM file whose pixels are compressed without loss: RLE, JPEG-LS or JPEG 2000."""
+    if syntax == RLE:
+        dataset = dataset_of(samples, **elements)
+        dataset.compress(syntax, generate_instance_uid=False)
+        return written(dataset)
+    frames = samples if "NumberOfFrames" in elements else samples[None]
+    bits = elements.get("BitsStored", 8 * samples.dtype.itemsize)
+    streams = [_jpeg_ls(frame) if syntax == JPEG_LS else _jpeg_2000(frame, bits) for frame in frames]
+    return encapsulated(streams, samples, syntax, **elements)
+
+
+def _jpeg_ls(samples: NDArray[Any]) -> bytes:
+    import imagecodecs
+
+    return bytes(imagecodecs.jpegls_encode(samples.view(f"u{samples.dtype.itemsize}")))  # the codec knows no signs
+
+
+def _jpeg_2000(samples: NDArray[Any], bits: int) -> bytes:
+    import imagecodecs
+
+    colour = samples.ndim == 3
+    options: dict[str, Any] = {"level": 0, "codecformat": "j2k", "reversible": True, "mct": colour}
+    return bytes(imagecodecs.jpeg2k_encode(np.ascontiguousarray(samples), bitspersample=bits, **options))
 
 
 def encapsulated(frames: list[bytes], samples: NDArray[Any], syntax: str, **elements: Any) -> bytes:
