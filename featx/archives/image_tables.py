@@ -163,4 +163,4 @@ def _holds_bytes(kind: pa.DataType) -> bool:
     if pa.types.is_struct(kind):
         place = kind.get_field_index(BYTES)
         return place >= 0 and _holds_bytes(kind.field(place).type) and not pa.types.is_struct(kind.field(place).type)
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind))

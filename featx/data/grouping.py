@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
+from featx.archives import archive_of, is_image_table
 from featx.data.choice import DataChoice
 from featx.data.dataset import SPLITS, Item, in_sentence
+from featx.data.image_rows import FORMER_PATH
 from featx.errors import DataError, UsageError
 from featx.text import count, images
 
@@ -20,7 +22,7 @@ PARENT = "parent"
 
 
 def with_groups(items: Sequence[Item], choice: DataChoice) -> list[Item]:
-    """Return items with the groups that `group_from` finds in their ids, kept in one split if that is chosen.
+    """Return items with the groups that `group_from` finds in their names, kept in one split if that is chosen.
 
     Raises:
         UsageError: The regular expression is not valid or has no group, or groups are chosen in two ways.
@@ -64,16 +66,17 @@ def _refuse_two_ways(choice: DataChoice) -> None:
 
 
 def _grouped(items: Sequence[Item], rule: str) -> list[Item]:
-    """The items with the groups that their ids have; those without one have no group."""
+    """The items with the groups that their names have; those without one have no group."""
     pattern = None if rule == PARENT else _pattern(rule)
-    groups = [_parent(item.id) if pattern is None else _found(pattern, item.id) for item in items]
+    names = [_name(item) for item in items]
+    groups = [_parent(name) if pattern is None else _found(pattern, name) for name in names]
     there = Counter(group for group in groups if group is not None)
     if items and not there:
         what = "a folder around each image" if pattern is None else f"a part of the names like {rule[:80]!r}"
         way = "give a regular expression" if pattern is None else "correct the regular expression"
         raise DataError(
             f"Expected {what} for --group-from, found none in {count(len(items))} names such as "
-            f"{in_sentence(items[0].id)}; {way}, or leave --group-from out."
+            f"{in_sentence(names[0] or items[0].id)}; {way}, or leave --group-from out."
         )
     if (
         pattern is None
@@ -96,6 +99,14 @@ def _grouped(items: Sequence[Item], rule: str) -> list[Item]:
             f"; {images(alone)} without a group" if alone else "",
         )
     return [replace(item, group=group) for item, group in zip(items, groups, strict=True)]
+
+
+def _name(item: Item) -> str:
+    """The name that may have a group: for a row of a table that of the image's file, because a row has a number."""
+    there = archive_of(item.path)
+    if there is None or not is_image_table(there[0]):
+        return item.id
+    return str(item.extra.get(FORMER_PATH) or "")
 
 
 def _pattern(rule: str) -> re.Pattern[str]:

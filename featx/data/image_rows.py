@@ -142,9 +142,19 @@ def _plain_columns(path: Path, table: ImageTable, column: str, separator: str) -
             columns[name] = _joined(columns[name].to_pylist(), names, separator)
         elif names is not None:
             columns[name] = pa.array(_named(columns[name].to_pylist(), names), pa.string())
-        elif pa.types.is_dictionary(columns[name].type):
-            columns[name] = columns[name].cast(columns[name].type.value_type)
+        else:
+            columns[name] = _plain(columns[name])
     return pa.table(_with_label(columns, classes))
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column of plain texts instead of categories, or of the texts of polars, which PyArrow can do less with."""
+    import pyarrow as pa
+
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if pa.types.is_string_view(kind):
+        return pa.chunked_array([pa.array(column.to_pylist(), pa.string())])
+    return column if kind == column.type else column.cast(kind)
 
 
 def _with_label(columns: dict[str, Any], classes: Mapping[str, Sequence[str]]) -> dict[str, Any]:

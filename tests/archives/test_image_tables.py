@@ -54,7 +54,7 @@ def test_rows_are_read_in_any_order_by_many_threads(table_of: Any) -> None:
         assert list(pool.map(lambda row: read_member(path / str(row), LIMIT), rows)) == [data[row] for row in rows]
 
 
-@pytest.mark.parametrize("kind", ["binary", "large_binary"])
+@pytest.mark.parametrize("kind", ["binary", "large_binary", "binary_view"])
 def test_a_column_of_bytes_alone(table_of: Any, kind: str) -> None:
     import pyarrow as pa
 

@@ -224,6 +224,39 @@ def test_splits_may_be_folders_and_without_any_all_is_for_training(tmp_path: Pat
     assert {row[1] for row in seen(read_data(tmp_path / "b"))} == {"train"}
 
 
+def test_the_names_of_archives_may_mention_splits(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("xray-train-000000", "xray-train-000001", "xray-val-000000", "xray-dev-test"):
+        shard(tmp_path / "a" / f"{name}.tar", range(2), cls=lambda i: i)
+    assert {name.partition("/")[0]: split for name, split, _ in seen(read_data(tmp_path / "a"))} == {
+        "xray-train-000000.tar": "train",
+        "xray-train-000001.tar": "train",
+        "xray-val-000000.tar": "val",
+    }
+    assert "Archives beside those for training were left out (1): xray-dev-test.tar" in caplog.messages
+    for name in ("xray", "xray-test"):
+        shard(tmp_path / "b" / f"{name}.tar", range(2), cls=lambda i: i)
+    assert {split for _, split, _ in seen(read_data(tmp_path / "b"))} == {"train"}
+    assert caplog.messages[-1] == (
+        "Archives with the name of a split (1) are for training, because none is named train: xray-test.tar"
+    )
+
+
+def test_texts_and_categories_as_polars_writes_them(tmp_path: Path) -> None:
+    import pyarrow as pa
+
+    texts = pa.array(["a", "b"], pa.string_view())
+    labels = pa.DictionaryArray.from_arrays(pa.array([0, 1, 0, 1], pa.uint32()), texts)
+    columns = {
+        "img": pa.array(DATA[:4], pa.binary_view()),
+        "label": labels,
+        "side": pa.array("llrr", pa.string_view()),
+    }
+    dataset = read_data(write_arrow(tmp_path / "x.arrow", pa.table(columns)))
+    assert [label for *_, label in seen(dataset)] == list("abab")
+    assert [item.extra["side"] for item in dataset.items] == list("llrr")
+    assert [read_bytes(item.path, item.id) for item in dataset.items] == DATA[:4]
+
+
 def test_the_only_column_of_classes_has_the_labels_and_columns_can_be_chosen(tmp_path: Path) -> None:
     import pyarrow as pa
 

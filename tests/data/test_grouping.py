@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from archive_files import image_table, pictures, write_parquet
 
 from featx.data import Item, groups_in_two_splits, read_data
 from featx.errors import DataError, UsageError
@@ -40,6 +41,17 @@ def test_groups_are_found_in_names(folder: Path, caplog: pytest.LogCaptureFixtur
         "Groups from the names of images: 4 groups of 6 images, the largest, a1, of 2 images; 1 image without a "
         "group."
     ) in caplog.messages
+
+
+def test_rows_of_tables_have_groups_in_the_names_of_their_files(tmp_path: Path) -> None:
+    table = image_table(pictures(4), label=list("abab"), files=["p1/1_x.png", "p1/2_y.png", None, "p3/2_z.png"])
+    path = write_parquet(tmp_path / "train-00000-of-00001.parquet", table)
+    assert groups(path, group_from=r"(\d+)_") == ["1", "2", None, "2"]
+    assert groups(path, group_from="parent") == ["p1", "p1", None, "p3"]
+    path = write_parquet(tmp_path / "0001.parquet", image_table(pictures(4), label=list("abab")))
+    for rule in ("parent", r"(\d+)"):  # the names of the table and of its rows are of no patient
+        with pytest.raises(DataError, match=r"group_from, found none in 4 names such as 0001\.parquet/000000"):
+            read_data(path, group_from=rule)
 
 
 def test_groups_of_tables_and_lists(folder: Path) -> None:
