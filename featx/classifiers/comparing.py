@@ -20,6 +20,7 @@ from featx.classifiers.models import Classifier, find_classifiers
 from featx.classifiers.nested_cv import HeldOutResult, Rows, evaluate
 from featx.classifiers.preparing import classifiers_and_rows, evaluate_parts, notes_on, refuse_leaks
 from featx.classifiers.ranking import EvaluationData, head_probabilities, rank
+from featx.classifiers.winning import check_savable
 from featx.data import check_labelled, first_few, warn_of_no_test
 from featx.errors import DataError, UsageError
 from featx.features import Choice, OnError
@@ -73,6 +74,7 @@ def compare(
     cache: str | Path = "cache",
     on_error: OnError = "fail",
     yes: bool = False,
+    to_save: bool = False,
     progress: Progress | None = None,
     **choice: Unpack[Choice],
 ) -> Comparison:
@@ -96,11 +98,12 @@ def compare(
         cache: The store's folder.
         on_error: What to do about images of data that cannot be read, see `extract`.
         yes: Do work that is estimated to need more disk, memory or time than there is.
+        to_save: Refuse before the work what `save_best` would refuse to save after it.
         progress: Called with how far the work is.
         choice: Single fields of the features, and how data is read, see `Choice`.
 
     Raises:
-        UsageError: An unknown classifier, or numbers out of range.
+        UsageError: An unknown classifier, numbers out of range, or nothing that can be saved.
         DataError: Too few groups in a class, an image without a class, or a test class without training images.
         UntrustedError: A group, or an image with the same bytes, is both for training and for testing.
         FeatxError: What `extract` or reading a run raises.
@@ -110,6 +113,8 @@ def compare(
     source = read_source(
         place, layer=layer, recipe=recipe, cache=cache, on_error=on_error, labels_for=_PURPOSE, **choice
     )
+    if to_save:
+        check_savable(source.table.targets is not None, find_classifiers(classifiers))
     if source.run is None and "test" not in source.table.splits:
         warn_of_no_test("classifiers are compared by cross-validation only")
     comparison = compare_source(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from featx.classifiers.comparison import Comparison
-from featx.classifiers.models import CLASSIFIERS
+from featx.classifiers.models import CLASSIFIERS, Classifier
 from featx.classifiers.nested_cv import inner_folds
 from featx.classifiers.pipelines import fit_pipeline
 from featx.classifiers.saved import save_classifier
@@ -32,7 +33,7 @@ def fit_winner(comparison: Comparison, name: str | None = None) -> Any:
         UsageError: There is no such row, or it is the head or the grey pixels, which do not take these features. Or
             the images have several labels.
     """
-    _refuse_several_labels(comparison)
+    _refuse_several_labels(comparison.multilabel)
     wanted = comparison.best if name is None else name
     possible = [row.name for row in comparison.rows if row.name in CLASSIFIERS and not CLASSIFIERS[row.name].pixels]
     if wanted not in possible:
@@ -63,13 +64,8 @@ def save_best(comparison: Comparison, out: str | Path) -> Path:
         UsageError: Only baselines were compared, or the images have several labels.
         StoreError: The folder cannot be written.
     """
-    _refuse_several_labels(comparison)
     classifiers = [row for row in comparison.rows if row.kind == "classifier"]
-    if not classifiers:
-        raise UsageError(
-            "Expected a classifier of features to save, but only baselines were compared; name one with "
-            "--classifiers."
-        )
+    check_savable(comparison.multilabel, [CLASSIFIERS[row.name] for row in classifiers])
     row = max(classifiers, key=lambda each: each.cv_accuracy)
     if row.name != comparison.best:
         log.warning("The best row, %s, is not a classifier of features; %s is saved.", comparison.best, row.name)
@@ -85,9 +81,22 @@ def save_best(comparison: Comparison, out: str | Path) -> Path:
     )
 
 
-def _refuse_several_labels(comparison: Comparison) -> None:
-    if comparison.multilabel:
+def check_savable(multilabel: bool, classifiers: Sequence[Classifier]) -> None:
+    """Check that the best of these classifiers can be saved, which is known before they are compared.
+
+    Raises:
+        UsageError: All are baselines, or images have several labels.
+    """
+    _refuse_several_labels(multilabel)
+    if all(each.baseline for each in classifiers):
+        raise UsageError(
+            "Expected a classifier of features to save, but only baselines are compared; name one with --classifiers."
+        )
+
+
+def _refuse_several_labels(multilabel: bool) -> None:
+    if multilabel:
         raise UsageError(
             "Expected images with one label each to save a classifier, received images with several, for which there "
-            "is a classifier for each label; train a head with featx fit-head instead."
+            "is a classifier for each label; compare without --save-best, or train a head with featx fit-head."
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featx.cli import console, options
-from featx.errors import StoreError, UsageError
+from featx.errors import StoreError
 
 if TYPE_CHECKING:
     from featx.classifiers import Comparison
@@ -106,21 +106,19 @@ def command(
         cache=cache,
         on_error=on_error,
         yes=yes,
+        to_save=save_best is not None,
         **features.choice(),
         **reading.choice(),
     )
     paths: list[str] = []
-    refusal: StoreError | UsageError | None = None
+    refusal: StoreError | None = None
     try:
         if save_best is not None:
             paths.append(str(save(result, save_best)))
-    except (StoreError, UsageError) as error:  # the result is printed all the same
-        refusal = error
-    try:
         if out is not None:
             paths = [*map(str, (*write_tables(result, out), *write_pictures(result, out))), *paths]
-    except StoreError as error:
-        refusal = refusal or error
+    except StoreError as error:  # the result is printed all the same
+        refusal = error
     return console.Result({**result.to_json(), "files": paths}, lambda: _show(result, paths), refusal)
 
 

@@ -269,9 +269,9 @@ def read_run(folder: str | Path) -> Run:
     try:
         manifest = read_document(path / MANIFEST, Manifest)
     except (FileNotFoundError, NotADirectoryError):
+        held = f"has no {MANIFEST}" if path.is_dir() else "is a file" if path.exists() else "does not exist"
         raise RunError(
-            f"Expected a folder written by featx fit-head, but {path} "
-            f"{f'has no {MANIFEST}' if path.is_dir() else 'does not exist'}; fit a head first, or check the path."
+            f"Expected a folder written by featx fit-head, but {path} {held}; fit a head first, or check the path."
         ) from None
     except (OSError, ValueError) as error:
         raise RunError(

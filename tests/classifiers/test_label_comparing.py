@@ -12,6 +12,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
 from featx.classifiers import Comparison, compare_source, fit_winner, save_best, write_pictures, write_tables
+from featx.classifiers.models import CLASSIFIERS
+from featx.classifiers.winning import check_savable
 from featx.errors import DataError, UntrustedError, UsageError
 from featx.runs import Predicted, Source
 
@@ -135,4 +137,6 @@ def test_several_labels_cannot_be_saved(compared: Comparison, tmp_path: Path) ->
         save_best(compared, tmp_path / "saved")
     with pytest.raises(UsageError, match="images with several"):
         fit_winner(compared)
+    with pytest.raises(UsageError, match="compare without --save-best"):
+        check_savable(True, [CLASSIFIERS["logreg"]])
     assert not (tmp_path / "saved").exists()

@@ -79,7 +79,7 @@ def test_where_a_baseline_is_best_the_best_other_classifier_is_saved(
 
 def test_a_baseline_is_not_saved(fitted: FitResult, cache: Path, tmp_path: Path) -> None:
     found = compare(fitted.run, classifiers=["majority"], folds=2, repeats=1, cache=cache)
-    with pytest.raises(UsageError, match="only baselines were compared"):
+    with pytest.raises(UsageError, match="only baselines are compared"):
         save_best(found, tmp_path / "best")
     assert not (tmp_path / "best").exists()
 
@@ -90,3 +90,8 @@ def test_a_folder_with_other_files_is_refused_before_any_work(fitted: FitResult,
     done = CliRunner().invoke(app, arguments)
     assert isinstance(done.exception, RunError)
     assert "holds other files" in str(done.exception)
+
+
+def test_what_cannot_be_saved_is_refused_before_the_work(place: Path) -> None:
+    with pytest.raises(UsageError, match="name one with --classifiers"):
+        compare(place, cache=place.parent / "cache", classifiers=["majority"], to_save=True)
