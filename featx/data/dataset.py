@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,6 +131,11 @@ class Dataset(Shown):
             for label, target in zip(self.classes, item.targets or (), strict=False):
                 counts[item.split][label] += target == 1
         return counts
+
+    def unlabelled_counts(self) -> dict[str, int]:
+        """Return the number of images without a label, or of several without any known one, by split."""
+        counts = Counter(item.split for item in self.items if is_unlabelled(item))
+        return {split: counts[split] for split in SPLITS if split in counts}
 
 
 def is_unlabelled(item: Item) -> bool:

@@ -86,6 +86,7 @@ class Extraction(Shown):
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON of `featx extract`."""
+        unlabelled = self.dataset.unlabelled_counts()
         return {
             "images": len(self.images) + len(self.failed),
             "rows": self.rows,
@@ -98,6 +99,7 @@ class Extraction(Shown):
             "images_per_second": round(len(self.images) / self.seconds, 2),
             "engine": self.engine,
             "splits": self.dataset.counts(),
+            **({"unlabelled": unlabelled} if unlabelled else {}),
         }
 
     def select(self, split: str | None = None) -> list[Image]:

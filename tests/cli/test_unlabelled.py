@@ -59,6 +59,7 @@ def test_ways_to_name_the_same_images(run: Run, photos: Path, words: list[str]) 
     assert done.code == 0, done.err
     document = done.json
     assert (document["images"], document["computed"]) == (N, 0)
+    assert document["unlabelled"] == ({"train": 4, "test": 2} if "--test" in words else {"train": N})
     assert f"Data: {N} images without labels" in done.err
 
 
@@ -127,6 +128,7 @@ def test_patients_in_two_splits_are_counted_and_can_be_kept_in_one(run: Run, pho
     assert "1 of 3 groups (2 of 4 images) is in train and in test, such as p1" in run("extract", *words).err
     done = run("extract", *words, "--keep-group-in", "train", "--json")
     assert done.json["splits"] == {"train": {"a": 1, "b": 1}, "test": {"a": 0, "b": 1}}
+    assert "unlabelled" not in done.json
     assert "Left out of other splits, because their group is in train: 1 image of 1 group (test 1)." in done.err
 
 

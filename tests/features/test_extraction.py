@@ -499,7 +499,7 @@ def test_a_group_in_two_splits_is_named(
         lines = [row.format(group) for row, group in zip(rows, groups, strict=True)]
         table.write_text("\n".join(["path,label,split,group", *lines]))
         extract(table, recipe, cache=first[1])
-        assert ("two splits (1), such as p in train and test; featx fit-head refuses" in caplog.text) is said
+        assert ("1 of 1 group (2 of 2 images) is in train and in test, such as p (" in caplog.text) is said
 
 
 def test_an_image_under_two_labels_is_named(
