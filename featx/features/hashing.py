@@ -156,8 +156,6 @@ def _digest(item: Item, stat_cache: StatCache) -> str | ImageError:
     if item.pixels is not None:
         return digest_of_array(item.pixels)
     try:
-        return stat_cache.digest(
-            item.path, lambda: content_digest(read_bytes(item.path, item.id)), alias=item.alias
-        )
+        return stat_cache.digest(item.path, lambda: content_digest(read_bytes(item.path, item.id)), alias=item.alias)
     except ImageError as error:
         return error if item.alias is None else ImageError(error.path, error.reason)  # its cause has the path
