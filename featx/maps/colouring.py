@@ -80,7 +80,8 @@ class Colouring:
         values = np.array(self.numbers)
         known = np.isfinite(values)
         edges = MaxNLocator(7).tick_values(values[known].min(), values[known].max())
-        names = [f"{low:g} to {high:g}" for low, high in pairwise(edges)]
+        # Not %g, whose six digits are too few to tell dates such as 20200131 apart.
+        names = [f"{low:.12g} to {high:.12g}" for low, high in pairwise(edges)]
         place = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(names) - 1)
         shades = colormaps["viridis"](np.linspace(0, 0.92, len(names)))
         looks = {
@@ -130,8 +131,8 @@ def check_by(by: str) -> None:
 def numbers_of(values: Sequence[str]) -> tuple[float, ...] | None:
     """Return the numbers of a column, NaN for an empty cell; None if it has few values or not only numbers."""
     known = {value for value in values if value}
-    # Codes such as 007 are names.
-    if len(known) <= MOST_STEPS or any(re.match(r"[+-]?0\d", value) for value in known):
+    # Codes such as 007 and 12_1 are names.
+    if len(known) <= MOST_STEPS or any(re.match(r"[+-]?0\d", value) or "_" in value for value in known):
         return None
     try:
         number_of = {value: float(value) for value in known}

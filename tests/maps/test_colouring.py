@@ -17,7 +17,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from featx.errors import DataError, UsageError
 from featx.maps import draw_map, map_parameters, visualize
-from featx.maps.colouring import GREY, colouring_of, numbers_of
+from featx.maps.colouring import GREY, Colouring, colouring_of, numbers_of
 from featx.maps.interactive import page
 from featx.maps.result import Map
 from featx.maps.writing import map_data
@@ -154,6 +154,14 @@ def test_several_labels_without_one_of_them_say_how_to_choose(
         drawn(several, "label:oval")
 
 
+def test_steps_of_long_numbers_have_names_of_their_own() -> None:
+    days = tuple(20_200_101.0 + day for day in range(30))
+    steps = Colouring("day", "day", tuple(map(str, days)), numbers=days).in_steps()
+    assert steps.looks is not None
+    assert len(steps.looks) > 4
+    assert "20200105 to 20200110" in steps.looks
+
+
 def test_groups_and_splits_colour_a_map(photos: tuple[Source, Numbers]) -> None:
     assert set(drawn(photos[0], "split").points.categories) == {"train"}
     table = replace(photos[0].table, groups=("patient", *(None,) * (N - 1)))
@@ -178,6 +186,7 @@ def test_columns_of_numbers() -> None:
     assert math.isnan((numbers_of([*many, ""]) or (0.0,))[-1])
     assert numbers_of(["1", "2", "3"] * 9) is None  # grades
     assert numbers_of([f"{i:03d}" for i in range(20)]) is None  # codes
+    assert numbers_of([f"{i}_1" for i in range(20)]) is None
     assert numbers_of([*many, "old"]) is None
     assert numbers_of([*many, "inf"]) is None
 
