@@ -61,6 +61,7 @@ def run_of(
     frozen, trainable = parameters
     run = SimpleNamespace(
         manifest={"weights": {"source": "imagenet"}},
+        multilabel=False,
         recipe=load_recipe("covid4-vgg16"),
         metrics={
             "train": {"n": 216, "correct": 200, "loss": 0.5},
