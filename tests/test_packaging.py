@@ -87,7 +87,7 @@ def test_the_source_archive_has_what_tests_and_documentation_need(archives: Path
 
 @pytest.mark.slow
 def test_tools_for_developers_are_no_extra(metadata: Message) -> None:
-    assert metadata.get_all("Provides-Extra") == ["gpu", "import", "onnx", "pandas"]
+    assert metadata.get_all("Provides-Extra") == ["dicom", "gpu", "heic", "import", "jxl", "onnx", "pandas"]
     assert not re.search(r"pytest|mypy|mkdocs|ruff", "\n".join(metadata.get_all("Requires-Dist", ())))
 
 
