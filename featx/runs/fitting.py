@@ -298,8 +298,8 @@ def _with_notice(dataset: Dataset, recipe: Recipe) -> Recipe:
     changed = recipe_for(dataset, recipe)
     if changed is not recipe:
         log.info(
-            "The images may have several labels, so the head has a sigmoid output for each of the %s labels instead "
-            "of the recipe's output %s.",
+            "The images may have several labels, so the head has a sigmoid output for each label (%s) instead of the "
+            "recipe's output %s.",
             f"{len(dataset.classes):,}",
             recipe.head.output,
         )

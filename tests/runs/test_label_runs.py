@@ -127,7 +127,7 @@ def test_a_softmax_recipe_is_changed_with_one_notice(
         ]
     notices = [message for message in caplog.messages if "sigmoid output for each" in message]
     assert notices == [
-        "The images may have several labels, so the head has a sigmoid output for each of the 3 labels instead of "
+        "The images may have several labels, so the head has a sigmoid output for each label (3) instead of "
         "the recipe's output softmax."
     ]
     # The same head, whatever the recipe said.
