@@ -43,6 +43,8 @@ def archive_of(path: Path) -> tuple[Path, str] | None:
         path: The path of an image.
     """
     text = str(path)
+    if _WITHIN.search(text) is None:
+        return None
     for end in _WITHIN.finditer(text):
         before = text[: end.end() - 1]
         archive = open_at(before)
