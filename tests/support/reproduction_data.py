@@ -55,7 +55,7 @@ def run_of(
 ) -> OpenedRun:
     """A run of 216 training and 54 validation images, with accuracies by epoch and correct answers on test images."""
     images = [
-        SimpleNamespace(role="test", digest=str(n), label="covid", predicted="covid" if ok else "vir")
+        SimpleNamespace(role="test", digest=str(n), label="covid", predicted="covid" if ok else "vir", targets=None)
         for n, ok in enumerate(right)
     ]
     frozen, trainable = parameters
