@@ -35,7 +35,9 @@ def without_names(
         others: Lists of names of other files, in which names are replaced as well.
     """
     everyone = AnyOf(header.identifiers for header in headers.values())
-    own = [headers[number].identifiers if number in headers else everyone for number in range(len(items))]
+    # Of a damaged header, what identifies the patient may be lost; another file of the patient may have it.
+    whole = {number: header.identifiers for number, header in headers.items() if header.is_whole}
+    own = [whole.get(number, everyone) for number in range(len(items))]
     labels = labels_that_name(items, headers)
     hidden = {
         place

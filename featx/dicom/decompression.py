@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from math import ceil
 from typing import Any
 
@@ -38,7 +39,7 @@ def decompressed(pixels: Pixels, frame: int, name: str) -> Frame:
     if not grey and not (pixels.samples == 3 and pixels.photometric in _COLOURS):
         raise ImageError(
             name,
-            f"has pixels that featx does not read ({pixels.photometric[:40]}, {pixels.samples} samples each); "
+            f"has pixels that featx does not read ({_kind_of_pixels(pixels)}, {pixels.samples} samples each); "
             "convert it to MONOCHROME2 or RGB",
         )
     if pixels.syntax in NATIVE:
@@ -48,6 +49,14 @@ def decompressed(pixels: Pixels, frame: int, name: str) -> Frame:
         return _from_rle(pixels, stream)
     decode = decode_jpeg_2000 if pixels.syntax in _JPEG_2000 else decode_jpeg
     return decode(pixels, stream, name)
+
+
+def _kind_of_pixels(pixels: Pixels) -> str:
+    # Of a damaged header, the value may be anything, a name too.
+    is_standard = re.fullmatch(
+        r"(MONOCHROME|YBR_|PALETTE COLOR$|RGB$|HSV$|ARGB$|CMYK$|XYB$)[A-Z0-9_]{0,12}", pixels.photometric
+    )
+    return pixels.photometric if is_standard else "an unknown photometric interpretation"
 
 
 def syntax_name(syntax: str) -> str:

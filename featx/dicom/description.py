@@ -9,6 +9,7 @@ from collections.abc import MutableSequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from featx.dicom.damage import REPLACE
 from featx.errors import ImageError
 
 LARGEST_INFLATED = 2**29
@@ -95,6 +96,8 @@ def read_pixels(data: bytes, name: str) -> Pixels:
     element = _pixel_element(data, file.tell(), header)
     if element is None and header.get("Rows"):
         raise ImageError(name, "is a truncated DICOM file (it ends before its pixels); replace it or leave it out")
+    if element is None and "Image Storage" in kind_of(header):
+        raise ImageError(name, f"is a damaged DICOM file (an image, but no pixels were found); {REPLACE}")
     if element is None:
         raise ImageError(name, f"is a DICOM file without pixels ({kind_of(header)}); leave it out")
     keyword, vr, length, start = element

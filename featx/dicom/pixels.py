@@ -61,9 +61,9 @@ def decode_dicom(data: bytes, name: str, *, window: str = "file", max_pixels: in
             return _decoded(plain, frame, numbers or window, name, max_pixels)  # type: ignore[arg-type]
     except ImportError as error:
         reason = f"is a DICOM file, and {error.name or 'a decoder'} is not installed; pip install 'featx[dicom]'"
-        raise ImageError(name, reason) from error
-    except MemoryError as error:
-        raise ImageError(name, "needs more memory than there is; scale it down or leave it out") from error
+        raise ImageError(name, reason) from None
+    except MemoryError:
+        raise ImageError(name, "needs more memory than there is; scale it down or leave it out") from None
 
 
 def _decoded(data: bytes, frame: int, window: Window, name: str, max_pixels: int) -> NDArray[np.uint8]:
@@ -81,10 +81,10 @@ def _decoded(data: bytes, frame: int, window: Window, name: str, max_pixels: int
         levels = levels_of(samples, pixels, frame, window, name)
         return np.repeat(levels[:, :, np.newaxis], 3, axis=2)
     except DamageError as error:
-        raise ImageError(name, f"is a damaged or unsupported DICOM file ({error}); {REPLACE}") from error
-    except damage as error:
+        raise ImageError(name, f"is a damaged or unsupported DICOM file ({error}); {REPLACE}") from None
+    except damage:
         # What they say may quote the header, where a name could be.
-        raise ImageError(name, f"is a damaged or unsupported DICOM file ({doing}); {REPLACE}") from error
+        raise ImageError(name, f"is a damaged or unsupported DICOM file ({doing}); {REPLACE}") from None
 
 
 def _check_size(pixels: Pixels, name: str, max_pixels: int) -> None:

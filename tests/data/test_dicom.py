@@ -181,6 +181,14 @@ def test_other_files_in_folders_of_patients_make_them_no_classes(tmp_path: Path,
     assert len({item.group for item in data.items} - {None}) == 4
 
 
+def test_a_damaged_file_is_compared_with_what_other_headers_say(tmp_path: Path, read: Read) -> None:
+    root = tmp_path / "data"
+    (whole,) = patient(root, "a.dcm", 1, files=1, PatientName="Featherstone^Ann")
+    (root / "featherstone_2.dcm").write_bytes(whole.read_bytes()[:160])
+    assert sorted(item.id for item in read(root).items)[0] == "a.dcm"
+    assert not any("feather" in item.id for item in read(root).items)
+
+
 def test_classes_of_several_patients_stay_classes(tmp_path: Path, read: Read) -> None:
     for label, numbers in {"covid": (1, 2), "normal": (3,), "other": (4,)}.items():
         for number in numbers:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import io
 import struct
+import traceback
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,20 @@ def without_pixels(sop_class: str) -> bytes:
 )
 def test_objects_without_pixels_are_named(sop_class: str, kind: str) -> None:
     assert reason_for(without_pixels(sop_class)) == f"is a DICOM file without pixels ({kind}); leave it out"
+
+
+def test_an_image_whose_pixels_are_lost_is_damaged() -> None:
+    said = reason_for(without_pixels("1.2.840.10008.5.1.4.1.1.1"))  # Computed Radiography Image Storage
+    assert said == "is a damaged DICOM file (an image, but no pixels were found); replace it or leave it out"
+
+
+@pytest.mark.parametrize("keyword", ["PhotometricInterpretation", "Rows", "NumberOfFrames", "BitsAllocated"])
+def test_no_value_of_a_damaged_header_is_in_a_traceback(keyword: str) -> None:
+    dataset = dataset_of(GREY)
+    dataset.add_new(keyword, "LO", "FEATHERSTONE ANN")
+    with pytest.raises(ImageError) as caught:
+        decode_dicom(written(dataset), "x.dcm", max_pixels=10**6)
+    assert "FEATHERSTONE" not in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.parametrize(
