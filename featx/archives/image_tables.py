@@ -138,7 +138,8 @@ class ImageTable(Archive):
 def checked_schema(schema: pa.Schema) -> pa.Schema:
     """Return a schema; raises UnicodeDecodeError if the name of a column is no text."""
     for field in schema:
-        str(field)
+        str(field)  # with the names of the fields in it
+    _ = schema.names
     return schema
 
 

@@ -56,7 +56,7 @@ class ZipArchive(Archive):
             raise broken(path, "it is damaged: its members have more bytes than the archive")
 
     def _add(self, info: zipfile.ZipInfo) -> None:
-        if info.is_dir():
+        if info.filename.endswith("/"):  # `is_dir` stumbles over empty names
             return
         name = plain_name(info.filename)
         if name is None:

@@ -121,6 +121,14 @@ def test_damaged_bytes_of_a_parquet_file_are_refused_and_end_no_process(tmp_path
     assert refused > 30
 
 
+@pytest.mark.parametrize("name", [b"image", b"label"])
+def test_names_of_columns_that_are_no_text_are_refused(table_of: Any, name: bytes) -> None:
+    path = table_of(image_table(pictures(4), label=["a", "b", "a", "b"]))
+    path.write_bytes(path.read_bytes().replace(name, b"\xff" + name[1:]))
+    with pytest.raises(OSError, match=r"it is damaged or no (Parquet|Arrow) file|is damaged"):
+        open_archive(path)
+
+
 def test_rows_in_order_are_read_once_and_few_are_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One row group of 64 MB, as writers make it that do not think of images."""
     import pyarrow as pa

@@ -180,3 +180,9 @@ def test_the_start_of_a_member_is_read_alone(tmp_path: Path, method: int, monkey
     assert sum(read) < 2**14
     with pytest.raises(FileNotFoundError):
         member_start(archive / "none", 512)
+
+
+def test_a_member_without_a_name_is_left_out(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "x.zip", {"1.png": b"1", "2.png": b"2"})
+    path.write_bytes(path.read_bytes().replace(b"1.png", b"\0.png"))
+    assert list(open_archive(path)) == ["2.png"]
