@@ -161,9 +161,9 @@ def find_clusters(
     notes = list(remarks(known, k))
     if rows.table.label_names:
         first = rows.table.label_names[0]
-        notes.insert(
-            0, f"Images may have several labels, which are not used; choose one with --by, such as label:{first}."
-        )
+        # Reports have these notes, too, and no --by.
+        way = f"featx clusters --by label:{first} compares images with one of them and without it"
+        notes.insert(0, f"Images may have several labels, which are not used; {way}.")
     if rows.layer == "penultimate":
         notes.insert(0, TRAINED_CLUSTERS)
     for note in notes:
