@@ -2,62 +2,33 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
-from numpy.typing import NDArray
 
+from featx.classifiers.class_task import PURPOSE, class_task
 from featx.classifiers.comparison import Comparison
 from featx.classifiers.estimates import check_repeats
-from featx.classifiers.folds import Fold, fold_numbers, possible_folds, repeated_folds
-from featx.classifiers.label_comparing import compare_labels
-from featx.classifiers.models import Classifier, find_classifiers
-from featx.classifiers.nested_cv import HeldOutResult, Rows, evaluate
-from featx.classifiers.preparing import classifiers_and_rows, evaluate_parts, notes_on, refuse_leaks
-from featx.classifiers.ranking import EvaluationData, head_probabilities, rank
+from featx.classifiers.folds import Fold, fold_numbers
+from featx.classifiers.label_task import label_task
+from featx.classifiers.models import find_classifiers
+from featx.classifiers.nested_cv import HeldOutResult
+from featx.classifiers.preparing import evaluate_parts, notes_on
+from featx.classifiers.ranking import head_probabilities, rank
+from featx.classifiers.scoring import EvaluationData
+from featx.classifiers.task import Task
 from featx.classifiers.winning import check_savable
-from featx.data import check_labelled, first_few, warn_of_no_test
-from featx.errors import DataError, UsageError
+from featx.data import warn_of_no_test
+from featx.errors import UsageError
 from featx.features import Choice, OnError
 from featx.progress import Progress, reports_progress
 from featx.recipes import FeatureSpec
 from featx.runs import Layer, Source, read_source
 from featx.store import Store
-
-log = logging.getLogger("featx")
-
-_PURPOSE = "to compare classifiers"  # what labels are needed for
-NOT_INDEPENDENT = (
-    "Wilson's intervals are too narrow and McNemar's p-values too small, because both take images as independent; "
-    "the other test intervals resample whole groups."
-)
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is compared on which rows.
-
-    Attributes:
-        train: Numbers of the source's images of the splits train and val.
-        test: Numbers of those of the split test; may be empty.
-        y: (n,) class numbers of all images.
-        groups: (n,) groups of all images; images with the same bytes are one group, too.
-        rows: (n, d) features by False, grey pixels by True where they are needed.
-    """
-
-    source: Source
-    train: NDArray[np.int64]
-    test: NDArray[np.int64]
-    classes: tuple[str, ...]
-    y: NDArray[np.int64]
-    groups: tuple[str, ...]
-    classifiers: tuple[Classifier, ...]
-    rows: Rows
 
 
 @reports_progress
@@ -111,7 +82,7 @@ def compare(
     start = time.perf_counter()
     _check(classifiers, folds, repeats, jobs)
     source = read_source(
-        place, layer=layer, recipe=recipe, cache=cache, on_error=on_error, labels_for=_PURPOSE, **choice
+        place, layer=layer, recipe=recipe, cache=cache, on_error=on_error, labels_for=PURPOSE, **choice
     )
     if to_save:
         check_savable(source.table.targets is not None, find_classifiers(classifiers))
@@ -139,19 +110,17 @@ def compare_source(
     """
     start = time.perf_counter()
     _check(classifiers, folds, repeats, jobs)
-    if source.table.targets is not None:
-        comparison = compare_labels(source, classifiers, folds, repeats, jobs, seed, Store(Path(cache)))
-        return replace(comparison, seconds=time.perf_counter() - start)
-    task = _task(source, classifiers, Store(Path(cache)))
-    y_train, y_test = task.y[task.train], task.y[task.test]
-    train_groups = [task.groups[number] for number in task.train]
-    folds = possible_folds(y_train, train_groups, task.classes, folds)
-    check_repeats(len(y_train), folds, repeats)
-    divided = repeated_folds(y_train, train_groups, folds, repeats, seed)
+    task = (class_task if source.table.targets is None else label_task)(
+        source, classifiers, folds, Store(Path(cache))
+    )
+    folds = task.possible_folds(folds)
+    check_repeats(task.y_train.size, folds, repeats)
+    divided = task.divided(folds, repeats, seed)
     *in_folds, final = _evaluate_all(task, divided, seed, jobs)
     train, test = source.take(task.train), source.take(task.test) if len(task.test) else None
-    data = EvaluationData(divided, y_train, y_test, [task.groups[number] for number in task.test], seed)
-    rows, best = rank(task.classifiers, data, in_folds, final, head_probabilities(test, task.classes))
+    test_groups = [task.groups[number] for number in task.test]
+    data = EvaluationData(task.classes, divided, task.y_train, task.y_test, test_groups, seed)
+    rows, best = rank(task.classifiers, task.scoring(data), in_folds, final, head_probabilities(test, task.classes))
     repeat_folds = [divided[first : first + folds] for first in range(0, len(divided), folds)]
     return Comparison(
         name=source.name,
@@ -162,12 +131,12 @@ def compare_source(
         folds=folds,
         repeats=repeats,
         seed=seed,
-        y_train=y_train,
-        y_test=y_test,
-        fold_of=np.stack([fold_numbers(each, len(y_train)) for each in repeat_folds]),
+        y_train=task.y_train,
+        y_test=task.y_test,
+        fold_of=np.stack([fold_numbers(each, len(task.train)) for each in repeat_folds]),
         train=train,
         test=test,
-        notes=notes_on(source.layer, test, NOT_INDEPENDENT),
+        notes=(*task.remarks, *notes_on(source.layer, test, task.not_independent)),
         seconds=time.perf_counter() - start,
     )
 
@@ -179,35 +148,11 @@ def _check(classifiers: Sequence[str] | None, folds: int, repeats: int, jobs: in
             raise UsageError(f"Expected at least {least} {name}, received {number}.")
 
 
-def _task(source: Source, names: Sequence[str] | None, store: Store) -> Task:
-    is_test = np.array([split == "test" for split in source.table.splits])
-    train, test = np.flatnonzero(~is_test), np.flatnonzero(is_test)
-    labels = _labels(source)
-    classes = tuple(sorted({labels[i] for i in train}))
-    untrained = sorted({labels[i] for i in test} - set(classes))
-    if len(classes) < 2 or untrained:
-        raise DataError(
-            f"Expected training images (splits train and val) of at least two classes, and of each class of the test "
-            f"images, in {source.name}, found {first_few(classes) or 'none'}"
-            f"{f' and test images of {first_few(untrained)}' if untrained else ''}; add training images."
-        )
-    groups = source.group_ids()
-    refuse_leaks(source, groups)
-    chosen, rows = classifiers_and_rows(source, names, len(train), store)
-    y = np.array([classes.index(label) for label in labels], np.int64)
-    return Task(source, train, test, classes, y, groups, chosen, rows)
-
-
-def _labels(source: Source) -> tuple[str, ...]:
-    check_labelled(source.table.labels, _PURPOSE, names=source.table.ids)
-    return source.column("label")
-
-
 def _evaluate_all(task: Task, divided: Sequence[Fold], seed: int, jobs: int | None) -> list[dict[str, HeldOutResult]]:
     """Evaluate the folds and, last, the whole training part against the test part."""
     parts = [*((task.train[fit], task.train[held]) for fit, held in divided), (task.train, task.test)]
 
     def evaluated(number: int) -> dict[str, HeldOutResult]:
-        return evaluate(task.classifiers, task.rows, task.y, task.groups, parts[number], [seed, number])
+        return task.evaluated(parts[number], [seed, number])
 
     return evaluate_parts(evaluated, len(parts), task.rows, jobs)

@@ -59,7 +59,6 @@ LABEL_METRICS: Mapping[str, Callable[[Targets, Matrix, Matrix], Matrix]] = {
     "accuracy": accuracy,
     "log_loss": log_loss,
 }
-LABEL_BOUNDS: Mapping[str, tuple[float, float]] = {"log_loss": (0.0, float("inf"))}
 
 
 def label_calibration_error(Y: Targets, P: Matrix) -> float:

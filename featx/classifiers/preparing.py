@@ -90,6 +90,8 @@ def refuse_leaks(source: Source, groups: Sequence[str]) -> None:
 
 def evaluate_parts(evaluated: Callable[[int], T], parts: int, rows: Rows, jobs: int | None) -> list[T]:
     """Return what a function gives for each part's number, several at the same time."""
+    # The limits below hold for the libraries that are loaded by then: OpenMP and the BLAS of NumPy and of SciPy.
+    import sklearn.linear_model  # noqa: F401
     from joblib import Parallel, delayed
     from threadpoolctl import threadpool_limits
 

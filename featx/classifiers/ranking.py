@@ -3,79 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.classifiers.comparison import ClassifierResult, MetricEstimate
-from featx.classifiers.folds import Fold
 from featx.classifiers.models import Classifier
 from featx.classifiers.nested_cv import HeldOutResult
+from featx.classifiers.scoring import Scoring
 from featx.plots import Standing
 from featx.runs import Source
-from featx.stats import (
-    BOUNDS,
-    METRICS,
-    SIGNIFICANT,
-    bootstrap,
-    corrected_interval,
-    corrected_t,
-    holm,
-    mcnemar,
-    score_all,
-    wilson,
-)
+from featx.stats import BOUNDS, SIGNIFICANT, corrected_interval, corrected_t, holm
 
 HEAD = "head"
 Matrix = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class EvaluationData:
-    """What all classifiers are evaluated on: the folds of all repeats and the test images; the bootstrap's seed."""
-
-    folds: Sequence[Fold]
-    y: NDArray[np.int64]
-    y_test: NDArray[np.int64]
-    test_groups: Sequence[str]
-    seed: int
-
-    @property
-    def ratio(self) -> float:
-        """Held-out rows divided by training rows, over all folds."""
-        return sum(len(held) for _, held in self.folds) / sum(len(fit) for fit, _ in self.folds)
-
-    @property
-    def repeats(self) -> int:
-        """How often every row was held out."""
-        return sum(len(held) for _, held in self.folds) // len(self.y)
-
-
 def rank(
     classifiers: Sequence[Classifier],
-    data: EvaluationData,
+    scoring: Scoring,
     in_folds: Sequence[Mapping[str, HeldOutResult]],
     final: Mapping[str, HeldOutResult],
     head: Matrix | None,
 ) -> tuple[tuple[ClassifierResult, ...], str]:
-    """Return the rows, best mean accuracy in the folds first and the head last, and the name of the best.
+    """Return the rows, best mean measure in the folds first and the head last, and the name of the best.
 
     `final` are the results on the test part after fitting on the whole training part, `head` the (n_test, classes)
     probabilities of a run's head.
     """
-    rows = [_row(each, data, [fold[each.name] for fold in in_folds], final[each.name]) for each in classifiers]
+    rows = [_row(each, scoring, [fold[each.name] for fold in in_folds], final[each.name]) for each in classifiers]
     # The sort is stable: equals keep the order of the table of classifiers, where baselines stand last.
-    rows.sort(key=lambda row: -row.cv_accuracy)
+    rows.sort(key=lambda row: -np.nan_to_num(row.cv_mean(scoring.measure), nan=-1.0))
     best = rows[0]
-    if head is not None:
+    if head is not None and scoring.data.has_test:
         description = "The run's own head, trained with its recipe, on the test images."
-        test = _on_test(data, head)
-        rows.append(ClassifierResult(HEAD, "head", description, None, (), None, None, {}, test, head))
-    on_test = {
-        row.name: mcnemar(_correct(row, data), _correct(best, data)) for row in rows if row.test and row is not best
-    }
-    return with_verdicts(rows, best, "accuracy", data.ratio, on_test), best.name
+        test, by_label = scoring.on_test(HEAD, head), scoring.by_label(head, held_out=False)
+        rows.append(
+            ClassifierResult(HEAD, "head", description, None, (), None, None, {}, test, head, per_label=by_label)
+        )
+    p_values = {row.name: scoring.test_p_value(row, best) for row in rows if row.test and row is not best}
+    on_test = {name: p_value for name, p_value in p_values.items() if p_value is not None}
+    return _with_verdicts(rows, best, scoring, on_test), best.name
 
 
 def head_probabilities(test: Source | None, classes: Sequence[str]) -> Matrix | None:
@@ -87,69 +56,52 @@ def head_probabilities(test: Source | None, classes: Sequence[str]) -> Matrix | 
 
 
 def _row(
-    classifier: Classifier, data: EvaluationData, in_folds: Sequence[HeldOutResult], final: HeldOutResult
+    classifier: Classifier, scoring: Scoring, in_folds: Sequence[HeldOutResult], final: HeldOutResult
 ) -> ClassifierResult:
+    data = scoring.data
     per_repeat = len(data.folds) // data.repeats
     probabilities = np.empty((data.repeats, len(data.y), final.probabilities.shape[1]))
     fold_scores = []
     for number, ((_, held), result) in enumerate(zip(data.folds, in_folds, strict=True)):
-        fold_scores.append(score_all(data.y[held], result.probabilities))
+        fold_scores.append(scoring.of_fold(data.y[held], result.probabilities))
         probabilities[number // per_repeat, held] = result.probabilities
-    scores = {name: np.array([each[name] for each in fold_scores]) for name in METRICS}
-    # A single fold has too few rows for the bins.
-    errors = [score_all(data.y, each)["calibration_error"] for each in probabilities]
-    cv = over_folds(scores, data.ratio, BOUNDS) | {"calibration_error": MetricEstimate(float(np.mean(errors)))}
+    scores = {name: np.array([each[name] for each in fold_scores]) for name in fold_scores[0]}
+    tested = final.probabilities if data.has_test else None
+    shown = probabilities[0] if tested is None else tested
     return ClassifierResult(
         name=classifier.name,
         kind="baseline" if classifier.baseline else "classifier",
         description=classifier.description,
         fold_scores=scores,
         fold_parameters=tuple(result.parameters for result in in_folds),
-        cv=cv,
+        cv=_over_folds(scores, data.ratio) | scoring.of_repeats(probabilities),
         cv_probabilities=probabilities,
         parameters=final.parameters,
-        test=_on_test(data, final.probabilities) if len(data.y_test) else None,
-        test_probabilities=final.probabilities if len(data.y_test) else None,
+        test=None if tested is None else scoring.on_test(classifier.name, tested),
+        test_probabilities=tested,
         seconds=sum(result.seconds for result in (*in_folds, final)),
+        per_label=scoring.by_label(shown, held_out=tested is None),
     )
 
 
-def over_folds(
-    scores: Mapping[str, Matrix], ratio: float, bounds: Mapping[str, tuple[float, float]]
-) -> dict[str, MetricEstimate]:
+def _over_folds(scores: Mapping[str, Matrix], ratio: float) -> dict[str, MetricEstimate]:
     """Return mean and interval of each metric over the folds; folds in which it is not defined are left out."""
     estimates = {}
     for name, values in scores.items():
         defined = values[np.isfinite(values)]
         mean = float(defined.mean()) if len(defined) else float("nan")
-        estimates[name] = MetricEstimate(mean, corrected_interval(values, ratio, bounds.get(name, (0.0, 1.0))))
+        estimates[name] = MetricEstimate(mean, corrected_interval(values, ratio, BOUNDS.get(name, (0.0, 1.0))))
     return estimates
 
 
-def _on_test(data: EvaluationData, probabilities: Matrix) -> dict[str, MetricEstimate]:
-    intervals = bootstrap(data.y_test, probabilities, data.test_groups, data.seed)
-    scores = score_all(data.y_test, probabilities)
-    correct = int(np.sum(probabilities.argmax(axis=1) == data.y_test))
-    estimates = {name: MetricEstimate(score, intervals[name]) for name, score in scores.items()}
-    return {**estimates, "accuracy": MetricEstimate(scores["accuracy"], wilson(correct, len(data.y_test)))}
-
-
-def with_verdicts(
-    rows: Sequence[ClassifierResult],
-    best: ClassifierResult,
-    measure: str,
-    ratio: float,
-    on_test: Mapping[str, float],
+def _with_verdicts(
+    rows: Sequence[ClassifierResult], best: ClassifierResult, scoring: Scoring, on_test: Mapping[str, float]
 ) -> tuple[ClassifierResult, ...]:
     """Return the rows with their p-values, after Holm's correction, and verdicts against the best.
 
-    Args:
-        rows: All rows, the best among them.
-        best: The best.
-        measure: The metric that they are ranked by.
-        ratio: Held-out rows divided by training rows.
-        on_test: Of the other rows, the p-values on the test images.
+    `on_test` are the p-values of the other rows on the test images.
     """
+    measure = scoring.measure
     in_folds = {}
     for row in rows:
         if row is best or row.fold_scores is None or best.fold_scores is None:
@@ -157,7 +109,7 @@ def with_verdicts(
         one, other = row.fold_scores[measure], best.fold_scores[measure]
         known = np.isfinite(one) & np.isfinite(other)
         if known.sum() > 1:
-            in_folds[row.name] = corrected_t(one[known], other[known], ratio)
+            in_folds[row.name] = corrected_t(one[known], other[known], scoring.data.ratio)
     in_folds, on_test = holm(in_folds), holm(on_test)
     tested = []
     for row in rows:
@@ -167,10 +119,6 @@ def with_verdicts(
             replace(row, p_value_vs_best=p_value, test_p_value_vs_best=on_test.get(row.name), verdict=verdict)
         )
     return tuple(tested)
-
-
-def _correct(row: ClassifierResult, data: EvaluationData) -> NDArray[np.bool_]:
-    return np.asarray(row.test_predicted == data.y_test)
 
 
 def _standing(row: ClassifierResult, best: ClassifierResult, p_value: float | None, measure: str) -> Standing | None:

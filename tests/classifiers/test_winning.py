@@ -93,5 +93,5 @@ def test_a_folder_with_other_files_is_refused_before_any_work(fitted: FitResult,
 
 
 def test_what_cannot_be_saved_is_refused_before_the_work(place: Path) -> None:
-    with pytest.raises(UsageError, match="name one with --classifiers"):
+    with pytest.raises(UsageError, match="only baselines are compared"):
         compare(place, cache=place.parent / "cache", classifiers=["majority"], to_save=True)

@@ -1,0 +1,159 @@
+"""How predictions are scored and tested, of images with one label each and of images with several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.classifiers.comparison import ClassifierResult, MetricEstimate
+from featx.classifiers.folds import Fold
+from featx.classifiers.label_scores import (
+    Targets,
+    interval_of,
+    label_scores,
+    paired_p,
+    resampled,
+    right_images,
+)
+from featx.stats import LabelMetrics, bootstrap, label_metrics, mcnemar, score_all, wilson
+
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class EvaluationData:
+    """What all classifiers are evaluated on: the folds of all repeats and the test images; the bootstrap's seed.
+
+    `y` and `y_test` are as in a `Comparison`: class numbers, or targets of several labels.
+    """
+
+    classes: tuple[str, ...]
+    folds: Sequence[Fold]
+    y: NDArray[Any]
+    y_test: NDArray[Any]
+    test_groups: Sequence[str]
+    seed: int
+
+    @property
+    def ratio(self) -> float:
+        """Held-out rows divided by training rows, over all folds."""
+        return sum(len(held) for _, held in self.folds) / sum(len(fit) for fit, _ in self.folds)
+
+    @property
+    def repeats(self) -> int:
+        """How often every row was held out."""
+        return sum(len(held) for _, held in self.folds) // len(self.y)
+
+    @property
+    def has_test(self) -> bool:
+        """Whether the class of some test image is known, or some label."""
+        return bool(np.isfinite(self.y_test).any())
+
+
+class Scoring(Protocol):
+    """How the predictions of one comparison are scored and tested, whose images have one label or several."""
+
+    data: EvaluationData
+    measure: str  # the metric that classifiers are ranked by
+
+    def of_fold(self, y: NDArray[Any], P: Matrix) -> dict[str, float]:
+        """Return every metric of the rows that a fold held out."""
+
+    def of_repeats(self, probabilities: Matrix) -> dict[str, MetricEstimate]:
+        """Return what needs the (repeats, n, classes) probabilities of all rows, since a fold has too few."""
+
+    def on_test(self, name: str, P: Matrix) -> dict[str, MetricEstimate]:
+        """Return every metric of the test images with its interval; the name is the classifier's."""
+
+    def by_label(self, P: Matrix, *, held_out: bool) -> tuple[LabelMetrics, ...]:
+        """Return the metrics of each of several labels, of the held-out rows or the test images; none of one."""
+
+    def test_p_value(self, row: ClassifierResult, best: ClassifierResult) -> float | None:
+        """Return the p-value that two rows are equally good on the test images; None where it is not defined."""
+
+
+class ClassScoring:
+    """The scoring of images with one label each, by their accuracy."""
+
+    measure = "accuracy"
+
+    def __init__(self, data: EvaluationData) -> None:
+        self.data = data
+
+    def of_fold(self, y: NDArray[np.int64], P: Matrix) -> dict[str, float]:
+        """Return every metric."""
+        return score_all(y, P)
+
+    def of_repeats(self, probabilities: Matrix) -> dict[str, MetricEstimate]:
+        """Return the calibration error, for whose bins a single fold has too few rows."""
+        errors = [score_all(self.data.y, P)["calibration_error"] for P in probabilities]
+        return {"calibration_error": MetricEstimate(float(np.mean(errors)))}
+
+    def on_test(self, name: str, P: Matrix) -> dict[str, MetricEstimate]:
+        """Return the metrics with intervals of the bootstrap, and the accuracy with Wilson's."""
+        y = self.data.y_test
+        intervals = bootstrap(y, P, self.data.test_groups, self.data.seed)
+        estimates = {metric: MetricEstimate(score, intervals[metric]) for metric, score in score_all(y, P).items()}
+        return {**estimates, "accuracy": _share(int(np.sum(P.argmax(axis=1) == y)), len(y))}
+
+    def by_label(self, P: Matrix, *, held_out: bool) -> tuple[LabelMetrics, ...]:
+        """Return none."""
+        return ()
+
+    def test_p_value(self, row: ClassifierResult, best: ClassifierResult) -> float | None:
+        """Return that of McNemar's exact test."""
+        y = self.data.y_test
+        return mcnemar(np.asarray(row.test_predicted == y), np.asarray(best.test_predicted == y))
+
+
+class LabelScoring:
+    """The scoring of images with several labels, by the mean area under the ROC curve.
+
+    Test images are resampled alike for all rows, for intervals and for the tests against the best.
+    """
+
+    measure = "roc_auc"
+
+    def __init__(self, data: EvaluationData) -> None:
+        self.data = data
+        self._areas: dict[str, Matrix] = {}  # of each row in the bootstrap samples
+
+    def of_fold(self, y: Targets, P: Matrix) -> dict[str, float]:
+        """Return every metric."""
+        return label_scores(y, P)
+
+    def of_repeats(self, probabilities: Matrix) -> dict[str, MetricEstimate]:
+        """Return none."""
+        return {}
+
+    def on_test(self, name: str, P: Matrix) -> dict[str, MetricEstimate]:
+        """Return the metrics with intervals of the bootstrap, and the share of right images with Wilson's."""
+        Y = self.data.y_test
+        values = resampled(Y, P, self.data.test_groups, self.data.seed)
+        self._areas[name] = values[self.measure]
+        estimates = {
+            metric: MetricEstimate(score, interval_of(values[metric])) for metric, score in label_scores(Y, P).items()
+        }
+        counted = np.isfinite(Y).any(axis=1)
+        return {**estimates, "accuracy": _share(int((right_images(Y, P) & counted).sum()), int(counted.sum()))}
+
+    def by_label(self, P: Matrix, *, held_out: bool) -> tuple[LabelMetrics, ...]:
+        """Return the metrics of each label."""
+        return label_metrics(self.data.classes, P, self.data.y if held_out else self.data.y_test)
+
+    def test_p_value(self, row: ClassifierResult, best: ClassifierResult) -> float | None:
+        """Return that of a bootstrap test of the mean areas."""
+        if row.test is None or best.test is None:
+            return None
+        difference = row.test[self.measure].value - best.test[self.measure].value
+        if not np.isfinite(difference):
+            return None
+        return paired_p(difference, self._areas[row.name] - self._areas[best.name])
+
+
+def _share(number: int, n: int) -> MetricEstimate:
+    return MetricEstimate(number / n, wilson(number, n))
