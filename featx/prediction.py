@@ -176,6 +176,7 @@ def predict(
     cache: str | Path = "cache",
     weights: str | None = None,
     on_error: OnError = "fail",
+    image_column: str | None = None,
     yes: bool = False,
     progress: Progress | None = None,
 ) -> Predictions:
@@ -191,6 +192,8 @@ def predict(
         cache: Folder of the store; features of images predicted before are not computed again.
         weights: Where the backbone's weights are, if not where the recipe says.
         on_error: What to do about images that cannot be read, see `extract`.
+        image_column: The column of a Parquet file that has the bytes of the images; the only such column if not
+            given.
         yes: Do work that is estimated to need more disk, memory or time than there is.
         progress: Called with how far the work is.
 
@@ -201,7 +204,7 @@ def predict(
         FeatxError: What `extract` raises.
     """
     model = read_model(run)
-    extraction = extract_new(model, paths, cache=cache, weights=weights, on_error=on_error)
+    extraction = extract_new(model, paths, cache=cache, weights=weights, on_error=on_error, image_column=image_column)
     shares = model.probabilities(extraction.view_rows(extraction.images))
     given = extraction.dataset.classes
     rows = tuple(

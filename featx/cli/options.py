@@ -16,6 +16,7 @@ import typer
 
 from featx.cli import console
 from featx.cli.data_options import DataOptions as DataOptions
+from featx.cli.data_options import ImageColumn as ImageColumn
 from featx.errors import UsageError, naming_options, reason_of
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ Data = Annotated[
     typer.Argument(
         metavar="DATA",
         help="A folder with a folder for each class, or with train/ and test/ that contain these; or a manifest (CSV "
-        "or Parquet).",
+        "or Parquet); or an archive of images.",
     ),
 ]
 SeveralData = Annotated[
@@ -57,7 +58,9 @@ SeveralData = Annotated[
 ]
 Place = Annotated[
     Path,
-    typer.Argument(metavar="RUN|DATA", help="A folder that fit-head wrote, or a folder or manifest of images."),
+    typer.Argument(
+        metavar="RUN|DATA", help="A folder that fit-head wrote, or images: a folder, archive or manifest."
+    ),
 ]
 SeveralPlaces = Annotated[
     list[Path],

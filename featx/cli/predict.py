@@ -25,12 +25,13 @@ def command(
             metavar="RUN", help="A folder that fit-head wrote, or a classifier that compare --save-best saved."
         ),
     ],
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Images, folders of images, or manifests.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Images, folders, archives or manifests.")],
     *,
     out: Annotated[
         Path | None, options.running_option(metavar="F.csv", help="Also write the predictions to this CSV file.")
     ] = None,
     weights: options.WeightsChoice = None,
+    image_column: options.ImageColumn = None,
     on_error: options.OnError = "fail",
     yes: options.Yes = False,
     cache: options.Cache = options.CACHE_DEFAULT,
@@ -41,7 +42,9 @@ def command(
 
     options.refuse_overwriting(out, "predictions", b"path,label,p_", b"path,labels,p_")
     source = options.weights_for(read_model(run).recipe.backbone.name, weights)
-    predictions = predict(run, paths, cache=cache, weights=source, on_error=on_error, yes=yes)
+    predictions = predict(
+        run, paths, cache=cache, weights=source, on_error=on_error, image_column=image_column, yes=yes
+    )
     refusal = None
     try:
         if out is not None:

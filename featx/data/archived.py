@@ -102,7 +102,8 @@ def list_archives(
         if is_image_table(path):
             rows: ImageRows | None = image_rows(path, choice.get("image_column"), choice.get("label_separator"))
         else:
-            rows = sample_rows(_opened(path)) if path.suffix.lower() == ".tar" else None
+            separator = choice.get("label_separator")
+            rows = sample_rows(_opened(path), separator) if path.suffix.lower() == ".tar" else None
         if rows is None:
             _refuse_columns(path, choice)
             _list_folder(path, name, listing, splits[name], labels_of(choice) if split == "train" else None)

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from featx.archives import archive_of, is_image_table
 from featx.data.choice import DataChoice
 from featx.data.dataset import SPLITS, Item, in_sentence
 from featx.data.image_rows import FORMER_PATH
+from featx.data.kinds import is_row
 from featx.errors import DataError, UsageError
 from featx.text import count, images
 
@@ -103,10 +103,7 @@ def _grouped(items: Sequence[Item], rule: str) -> list[Item]:
 
 def _name(item: Item) -> str:
     """The name that may have a group: for a row of a table that of the image's file, because a row has a number."""
-    there = archive_of(item.path)
-    if there is None or not is_image_table(there[0]):
-        return item.id
-    return str(item.extra.get(FORMER_PATH) or "")
+    return str(item.extra.get(FORMER_PATH) or "") if is_row(item.path) else item.id
 
 
 def _pattern(rule: str) -> re.Pattern[str]:

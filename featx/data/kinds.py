@@ -37,10 +37,13 @@ def is_image(name: str, path: str) -> bool:
 
 def could_be_dicom(path: Path) -> bool:
     """Tell by the name whether an image could be a DICOM file; rows of tables are not looked into."""
-    if path.name.lower().endswith(IMAGE_ENDINGS):
-        return False
+    return not path.name.lower().endswith(IMAGE_ENDINGS) and not is_row(path)
+
+
+def is_row(path: Path) -> bool:
+    """Tell whether a path stands for the image in a row of a table."""
     there = archive_of(path)
-    return there is None or not is_image_table(there[0])
+    return there is not None and is_image_table(there[0])
 
 
 def is_dicomdir(path: Path) -> bool:

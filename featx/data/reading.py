@@ -27,7 +27,7 @@ from featx.data.folders import Listing, is_folder, none_but, search_labelled, se
 from featx.data.given import given_items, listed
 from featx.data.grouping import with_groups
 from featx.data.in_memory import is_in_memory, items_in_memory
-from featx.data.kinds import is_dicomdir, is_image
+from featx.data.kinds import is_dicomdir, is_image, is_row
 from featx.data.locating import advice, on_disk
 from featx.data.manifest import Row, read_frame, read_manifest
 from featx.data.multilabel import aligned
@@ -205,7 +205,13 @@ def _in_memory(data: Any, listing: Listing, missing: str, choice: DataChoice) ->
     listing.extend(*given_items(data, choice))
 
 
-def read_paths(paths: Any, *, missing: Literal["fail", "keep"] = "fail", cache: str | Path = "cache") -> Dataset:
+def read_paths(
+    paths: Any,
+    *,
+    missing: Literal["fail", "keep"] = "fail",
+    cache: str | Path = "cache",
+    image_column: str | None = None,
+) -> Dataset:
     """List the images of files, folders and manifests, or images in memory; labels are not needed.
 
     An image is in split "test" and has no label unless a manifest says otherwise. Its id begins with the path as
@@ -217,6 +223,7 @@ def read_paths(paths: Any, *, missing: Literal["fail", "keep"] = "fail", cache: 
             `Dataset`, of which nothing is set aside.
         missing: As in `read_data`.
         cache: As in `read_data`.
+        image_column: The column of a table of images that has them, see `DataChoice`.
 
     Returns:
         A dataset whose root is the working folder.
@@ -224,18 +231,25 @@ def read_paths(paths: Any, *, missing: Literal["fail", "keep"] = "fail", cache: 
     Raises:
         DataError: A path does not exist, a folder has no image, a manifest cannot be read, or two images have the
             same id.
+        UsageError: A column is chosen, and no path is a table of images.
     """
     if isinstance(paths, Dataset):
         return replace(paths, test=None)
     listing = Listing()
     paths = listed(paths)
+    choice: DataChoice = {"image_column": image_column}
     if is_frame(paths):
         _add_rows(listing, FRAME, Path().absolute(), read_frame(paths, labelled=False), "test", missing)
     elif is_in_memory(paths):
         listing.items += items_in_memory(paths, "test")
     else:
         for path in several(paths, "paths of images, folders or manifests"):
-            _list_path(Path(path), listing, missing, {}, split="test")
+            _list_path(Path(path), listing, missing, choice, split="test")
+    if image_column is not None and not any(is_row(item.path) for item in listing.items):
+        raise UsageError(
+            f"Expected a Parquet or Arrow file with images for --image-column {image_column}, received none; leave "
+            "it out."
+        )
     others = (listing.others, listing.loose, listing.empty)
     listing.items = with_dicom(_each_once(listing.items), Path().absolute(), Path(cache), others=others)
     return _dataset(Path().absolute(), listing)

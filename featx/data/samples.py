@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.archives import Archive
+from featx.data.choice import NONE
 from featx.data.columns import OTHER_NAMES, check_number
 from featx.data.dataset import first_few, in_sentence
 from featx.data.image_rows import FORMER_PATH, ImageRows
 from featx.data.kinds import is_image
+from featx.data.multilabel import SEPARATOR
 from featx.data.tables import MAX_CELLS
 from featx.errors import DataError, reason_of
 
@@ -24,26 +27,28 @@ log = logging.getLogger("featx")
 LABEL, CAPTION, RECORD = "cls", "txt", "json"
 SIDECARS = (LABEL, CAPTION, RECORD)
 LARGEST_SIDECAR = 2**20  # bytes
+_MASK = re.compile(r"[a-z].*\.(png|jpe?g|tiff?|webp|bmp|npy)$")  # of `0001.mask.png`, but not of `1.2.840.1.png`
 
 
-def sample_rows(archive: Archive) -> ImageRows | None:
+def sample_rows(archive: Archive, separator: str | None = None) -> ImageRows | None:
     """Return the images of a shard with what its other members say of them; None if none of them says anything.
 
     The name of a sample's members is the same up to the first point of the file's name: `0001.jpg`, `0001.cls` with
-    the class, `0001.txt` with a caption, `0001.json` with further columns. None, too, if the images are in several
-    folders and no member says their classes, because the folders may.
+    the class, `0001.txt` with a caption, `0001.json` with further columns, whose lists of texts become one text with
+    `separator` in between. None, too, if the images are in several folders and no member says their classes, because
+    the folders may.
 
     Raises:
         DataError: A member of text cannot be read.
     """
     samples = [(members, _images(members, archive.path)) for members in _samples(archive).values()]
     samples = [(members, images) for members, images in samples if images]
-    if not any(ending in members for members, _ in samples for ending in SIDECARS):
+    if not any(_is_sample(members, images) for members, images in samples):
         return None
     rows: list[dict[str, Any]] = []
     paths: list[Path] = []
     for members, images in samples:
-        columns = _columns(archive, members)
+        columns = _columns(archive, members, SEPARATOR if separator in (None, NONE) else separator)
         for ending in images:
             rows.append({**columns, "path": f"{archive.path.name}/{members[ending]}"})
             paths.append(archive.path / members[ending])
@@ -56,6 +61,12 @@ def sample_rows(archive: Archive) -> ImageRows | None:
         text = "Members beside the images of %s were left out (%d): %s"
         log.info(text, archive.path.name, len(others), first_few(others))
     return ImageRows(_table(rows), paths)
+
+
+def _is_sample(members: Mapping[str, str], images: Sequence[str]) -> bool:
+    """Whether members are of one sample: one says something of an image, or is a mask or the like beside it."""
+    has_mask = not _MASK.search(images[0]) and any(map(_MASK.search, members))
+    return has_mask or not members.keys().isdisjoint(SIDECARS)
 
 
 def _samples(archive: Archive) -> dict[str, dict[str, str]]:
@@ -76,7 +87,7 @@ def _images(members: Mapping[str, str], archive: Path) -> list[str]:
     return [ending for ending in images if "." not in ending] or images
 
 
-def _columns(archive: Archive, members: Mapping[str, str]) -> dict[str, Any]:
+def _columns(archive: Archive, members: Mapping[str, str], separator: str) -> dict[str, Any]:
     """What the members of text of a sample say, by the name of the column."""
     columns: dict[str, Any] = {}
     if RECORD in members:
@@ -86,7 +97,8 @@ def _columns(archive: Archive, members: Mapping[str, str]) -> dict[str, Any]:
             raise _wrong(archive, members[RECORD], f"JSON, found other text ({reason_of(error)})") from error
         if not isinstance(record, dict):
             raise _wrong(archive, members[RECORD], "a JSON object, found another value")
-        columns = {name: value for name, value in record.items() if isinstance(value, str | int | float)}
+        plain = {name: separator.join(value) if _is_of_texts(value) else value for name, value in record.items()}
+        columns = {name: value for name, value in plain.items() if isinstance(value, str | int | float)}
         if "path" in columns:
             columns.setdefault(FORMER_PATH, columns.pop("path"))
     if LABEL in members:
@@ -94,6 +106,10 @@ def _columns(archive: Archive, members: Mapping[str, str]) -> dict[str, Any]:
     if CAPTION in members:
         columns["caption"] = _text(archive, members[CAPTION]).strip()
     return columns
+
+
+def _is_of_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(part, str) for part in value)
 
 
 def _text(archive: Archive, name: str) -> str:

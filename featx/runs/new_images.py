@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,13 +137,21 @@ def check_weights(space: FeatureSpace, expected: str, model: str) -> None:
     )
 
 
-def read_new(images: Any, on_error: OnError = "fail", *, cache: str | Path = "cache", least: int = 1) -> Dataset:
+def read_new(
+    images: Any,
+    on_error: OnError = "fail",
+    *,
+    cache: str | Path = "cache",
+    least: int = 1,
+    image_column: str | None = None,
+) -> Dataset:
     """List new images, see `read_paths`; with `skip`, files that a manifest lists and that do not exist are kept.
 
     Raises:
         DataError: There are fewer than `least` images, or what `read_paths` says.
     """
-    dataset = read_paths(images, missing="keep" if on_error == "skip" else "fail", cache=cache)
+    missing: Literal["keep", "fail"] = "keep" if on_error == "skip" else "fail"
+    dataset = read_paths(images, missing=missing, cache=cache, image_column=image_column)
     if len(dataset.items) < least:
         raise DataError("Expected images, folders or manifests, received none; pass at least one.")
     return dataset
@@ -156,6 +164,7 @@ def extract_new(
     cache: str | Path = "cache",
     weights: str | None = None,
     on_error: OnError = "fail",
+    image_column: str | None = None,
 ) -> Extraction:
     """Return the backbone's features of new images, made as those of a model; for the arguments see `predict`.
 
@@ -164,7 +173,7 @@ def extract_new(
         FeatxError: What `read_new` and `extract` raise.
     """
     # Paths are checked first, so that a typing error does not wait for a download.
-    dataset = read_new(paths, on_error, cache=cache)
+    dataset = read_new(paths, on_error, cache=cache, image_column=image_column)
     return _extract(model.recipe, model.check, dataset, cache=cache, weights=weights, on_error=on_error)
 
 

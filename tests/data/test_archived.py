@@ -157,6 +157,20 @@ def test_of_several_images_of_a_sample_the_plain_one_is_taken(tmp_path: Path) ->
     ]
 
 
+def test_masks_of_a_shard_are_left_out_and_lists_are_several_labels(tmp_path: Path) -> None:
+    members = [(f"{i}.{ending}", DATA[i]) for i in range(3) for ending in ("png", "seg.png")]
+    assert [name for name, *_ in seen(read_data(write_tar(tmp_path / "a.tar", members)))] == [
+        *("a.tar/0.png", "a.tar/1.png", "a.tar/2.png")
+    ]
+    names = [("1.2.840.1.png", DATA[0]), ("1.png", DATA[1])]  # no masks: identifiers of DICOM have points
+    assert len(read_data(write_tar(tmp_path / "b.tar", names)).items) == 2
+    labels = [["a"], ["a", "b"], []]
+    records = [(f"{i}.json", json.dumps({"label": labels[i], "boxes": [[1]]}).encode()) for i in range(3)]
+    dataset = read_data(write_tar(tmp_path / "c.tar", [*members, *records]))
+    assert dataset.classes == ("a", "b")
+    assert [item.targets for item in dataset.items][:2] == [(1.0, 0.0), (1.0, 1.0)]
+
+
 def test_folders_of_a_shard_are_classes_if_no_member_says_them(tmp_path: Path) -> None:
     members = [("a/1.png", DATA[0]), ("a/1.json", b'{"boxes": []}'), ("b/2.png", DATA[1]), ("b/2.txt", b"0 1 1 2 2")]
     assert [row[2] for row in seen(read_data(write_tar(tmp_path / "x.tar", members)))] == ["a", "b"]
@@ -365,6 +379,19 @@ def test_folders_are_no_classes_of_tables_and_shards(tmp_path: Path) -> None:
     for path in (table, shard(tmp_path / "x.tar", range(2), cls=str)):
         with pytest.raises(UsageError, match=sentence):
             read_data(path, labels="folder")
+
+
+def test_a_column_of_images_is_chosen_for_new_images(tmp_path: Path) -> None:
+    cells = image_table(DATA[:2])["image"]
+    table = image_table(DATA[2:4], label=["k", "l"]).rename_columns(["left", "label"]).append_column("right", cells)
+    path = write_parquet(tmp_path / "two.parquet", table)
+    with pytest.raises(DataError, match=r"found left, right; choose with --image-column"):
+        read_paths(path)
+    dataset = read_paths(path, image_column="right")
+    assert [read_bytes(item.path, item.id) for item in dataset.items] == DATA[:2]
+    (tmp_path / "1.png").write_bytes(DATA[0])
+    with pytest.raises(UsageError, match=r"--image-column right, received none; leave it out"):
+        read_paths(tmp_path / "1.png", image_column="right")
 
 
 def test_columns_are_for_tables(tmp_path: Path) -> None:
