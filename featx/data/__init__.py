@@ -1,4 +1,18 @@
-"""Datasets: folders and manifests."""
+"""Datasets: which images there are, with their labels, splits and groups. No image is opened here.
+
+`reading` goes these steps, each in modules of its own:
+
+1. list: `folders` (with `layouts`, `splits`, `scanning`, `leftovers`, `kinds`), `archived` (with `samples` of shards
+   and `image_rows` of tables), `manifest` (with `tables`, `columns`, `locating`), `patterns`, and `given` and
+   `in_memory` for what Python passes;
+2. several labels: `multilabel`;
+3. DICOM: `dicom` reads headers for groups and columns, `hidden_names` replaces what names a patient;
+4. groups from names: `grouping`;
+5. the result: `dataset`, of which `survey` says what it holds and what looks odd.
+
+`choice` has the options of all. Verbs ask `checks` whether the labels are enough, and `holdout` which images to hold
+out.
+"""
 
 import lazy_loader
 
