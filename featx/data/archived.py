@@ -20,11 +20,12 @@ from featx.data.choice import (
 )
 from featx.data.columns import checked_names
 from featx.data.dataset import Item, first_few, readable
-from featx.data.folders import Listing, search_labelled
+from featx.data.folders import search_labelled
 from featx.data.image_rows import ImageRows, holds_images, image_rows, together
 from featx.data.kinds import is_image
 from featx.data.layouts import DEEPEST
 from featx.data.leftovers import is_own, is_system_folder
+from featx.data.listing import Listing
 from featx.data.manifest import rows_of_table
 from featx.data.samples import sample_rows
 from featx.data.scanning import reading, scan

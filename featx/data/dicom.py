@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Literal
 from featx.archives import archive_of, read_member
 from featx.data.choice import DataChoice
 from featx.data.dataset import Dataset, Item, first_few, readable
-from featx.data.hidden_names import labels_that_name, warn_of_names, without_names
+from featx.data.hidden_names import Headers, labels_that_name, warn_of_names, without_names
 from featx.data.kinds import could_be_dicom, starts_as_dicom
 from featx.dicom import Header, directory_files, frame_path, missing_pydicom, read_header, salt_of
 from featx.errors import DataError
@@ -29,7 +29,6 @@ Frames = Literal["first", "middle", "all"]
 MOST_FRAMES = 100_000  # of one file: a header is a few bytes, and each frame becomes an image
 WORKERS = 2  # most of the work is Python's, which threads share; a file system over a network is waited for
 TOGETHER = 32  # headers a task
-Headers = Mapping[int, Header]
 
 
 def with_dicom(
