@@ -83,14 +83,15 @@ def _pairs(runs: Sequence[OpenedRun]) -> list[Block]:
 
 
 def paired(one: OpenedRun, other: OpenedRun) -> tuple[int, int, int, float] | None:
-    """Compare two runs on the test images that both have.
+    """Compare two runs on the test images that both have, and of which they know the same labels.
 
     Returns:
         The number of these images, the numbers that only the first and only the second run classifies correctly,
         and the p-value of McNemar's exact test; None if they have no image in common.
     """
     first, second = (
-        {(image.digest, image.label): _is_right(image) for image in run.of_role("test")} for run in (one, other)
+        {(image.digest, known): _is_right(image) for image in run.of_role("test") if (known := _truth(run, image))}
+        for run in (one, other)
     )
     shared = sorted(first.keys() & second.keys())
     if not shared:
@@ -98,6 +99,14 @@ def paired(one: OpenedRun, other: OpenedRun) -> tuple[int, int, int, float] | No
     right = np.array([(first[key], second[key]) for key in shared])
     ahead, behind = right[:, 0] & ~right[:, 1], right[:, 1] & ~right[:, 0]
     return len(shared), int(ahead.sum()), int(behind.sum()), mcnemar(right[:, 0], right[:, 1])
+
+
+def _truth(run: OpenedRun, image: RunImage) -> tuple[tuple[str, float], ...]:
+    """Return what is known of an image: its class, or each known label; heads for other labels have another task."""
+    if image.targets is None:
+        return ((image.label, 1.0),)
+    marks = zip(run.run.classes, image.targets, strict=True)
+    return tuple(sorted((name, target) for name, target in marks if np.isfinite(target)))
 
 
 def _is_right(image: RunImage) -> bool:

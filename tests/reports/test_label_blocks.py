@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pipeline_data import files_of, small_data, small_recipe
 
@@ -11,6 +13,7 @@ from featx.reports.blocks import Figure, Interactive, Table, Text
 from featx.reports.clusters import clusters_blocks
 from featx.reports.maps import maps_blocks
 from featx.reports.opened import OpenedRun, open_runs
+from featx.reports.side_by_side import paired
 from featx.runs import fit_head
 
 
@@ -47,3 +50,16 @@ def test_clusters_are_those_of_the_images_themselves(opened: OpenedRun) -> None:
     assert sum(int(row[1]) for row in clusters.rows) == 24
     assert "The backbone features of 24 training images" in clusters.caption
     assert [row[0] for row in tried.rows] == [str(k) for k in range(2, 11)]
+
+
+def test_only_images_with_the_same_known_labels_are_compared(opened: OpenedRun) -> None:
+    """Another run knows nothing of one test image and lacks a label of another."""
+    tested = [image for image in opened.run.images if image.role == "test"]
+    less = {tested[0].path: (np.nan, np.nan), tested[1].path: (np.nan, 1.0)}
+    run = replace(opened.run)
+    vars(run)["images"] = [replace(each, targets=less.get(each.path, each.targets)) for each in opened.run.images]
+    compared, same = paired(opened, replace(opened, run=run)), paired(opened, opened)
+    assert same is not None
+    assert compared is not None
+    assert same[0] == len(tested)
+    assert compared[0] == len(tested) - 2
