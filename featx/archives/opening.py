@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
 
-from featx.archives.archive import Archive
+from featx.archives.archive import LARGEST, Archive, broken
+from featx.files import open_file
 
+_POINTER = b"version https://git-lfs.github.com/spec/"
 KEPT = 64  # archives; each has an open file
 
 _archives: OrderedDict[Path, tuple[tuple[int, ...], Archive]] = OrderedDict()
@@ -55,6 +58,22 @@ def _kept(path: Path, state: tuple[int, ...]) -> Archive | None:
 
 
 def _open(path: Path) -> Archive:
+    try:
+        return _open_by_ending(path)
+    except OSError:
+        if _is_pointer(path):
+            raise broken(path, "it is what Git LFS has in place of the file; run git lfs pull") from None
+        raise
+
+
+def _is_pointer(path: Path) -> bool:
+    """Whether a file has the text that stands for a large file in a clone without such files."""
+    with suppress(OSError), open_file(path, LARGEST) as file:
+        return file.read(len(_POINTER)) == _POINTER
+    return False
+
+
+def _open_by_ending(path: Path) -> Archive:
     ending = path.suffix.lower()
     if ending == ".zip":
         from featx.archives.zips import ZipArchive

@@ -53,7 +53,7 @@ def archives_of(path: Path, choice: DataChoice) -> list[Path]:
     A Parquet file without images is none: it is a manifest. An archive beside images is none, either.
 
     Raises:
-        DataError: The file is an archive of a kind that cannot be read, or a folder cannot be read.
+        DataError: The file is an archive of a kind that cannot be read, or a folder or a table in it cannot be read.
     """
     if is_file(path):
         _refuse_packed(path)
@@ -74,6 +74,8 @@ def archives_of(path: Path, choice: DataChoice) -> list[Path]:
         tables += [entry.name for entry in files if Path(entry.path).suffix.lower() in CSV_ENDINGS]
         inner = [entry for entry in folders if not is_system_folder(entry.name) and not Path(entry.path).is_symlink()]
         pending += [(entry.path, False) for entry in inner]
+    for table in filter(is_image_table, archives):
+        _opened(table)  # a damaged one is no manifest here, and must not be missed
     archives = sorted(archive for archive in archives if _holds_images(archive, choice))
     if archives and tables:
         text = "Tables beside archives were left out (%d): %s; give a table itself if it lists the images."
@@ -209,6 +211,9 @@ def _list_folder(
         raise DataError(f"Expected images in {path}, found an empty archive.")
     inner = Listing()
     root, prefix = _root(path, name)
+    if inner_archives := [member for member in archive if is_archive(Path(member))]:
+        text = "Archives in %s are not read (%d: %s); unpack it to read them."
+        log.warning(text, path.name, len(inner_archives), first_few([readable(each) for each in inner_archives]))
     if labels is not None:
         search_labelled(root, inner, labels)
     elif not inner.add(sorted(inner.files(str(root), "", top=True), key=lambda file: file[1]), None, split):

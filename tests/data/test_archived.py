@@ -332,6 +332,28 @@ def test_a_table_of_paths_is_a_manifest_whatever_bytes_are_beside_them(tmp_path:
 # --- what is refused ---
 
 
+def test_a_damaged_table_of_a_folder_is_not_missed(tmp_path: Path) -> None:
+    whole = write_parquet(tmp_path / "train-00000-of-00002.parquet", image_table(DATA[:4], label=list("abab")))
+    other = tmp_path / "train-00001-of-00002.parquet"
+    other.write_bytes(whole.read_bytes()[:-20])
+    with pytest.raises(
+        DataError, match=r"train-00001-of-00002\.parquet cannot be read \(it is damaged or no Parquet"
+    ):
+        read_data(tmp_path)
+    other.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+    with pytest.raises(
+        DataError, match=r"00001-of-00002\.parquet cannot be read \(it is what Git LFS has .*lfs pull"
+    ):
+        read_data(tmp_path)
+
+
+def test_archives_in_an_archive_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    inner = write_zip(tmp_path / "inner.zip", {"a/1.png": DATA[0]})
+    path = write_zip(tmp_path / "x.zip", {"b/2.png": DATA[1], "more/inner.zip": inner.read_bytes()})
+    assert [name for name, *_ in seen(read_data(path))] == ["x.zip/b/2.png"]
+    assert "Archives in x.zip are not read (1: more/inner.zip); unpack it to read them." in caplog.messages
+
+
 def lists(path: Path) -> None:
     import pyarrow as pa
 
