@@ -22,6 +22,7 @@ from .labels import draw_label_metrics as draw_label_metrics
 from .maps import draw_scatter as draw_scatter
 from .maps import has_outlines as has_outlines
 from .maps import layers_of as layers_of
+from .precision_recall import draw_precision_recall as draw_precision_recall
 from .runs import draw_curve as draw_curve
 from .runs import draw_sweep as draw_sweep
 from .runs import draw_training as draw_training

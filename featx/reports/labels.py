@@ -118,24 +118,30 @@ def _by_label(metrics: Sequence[LabelMetrics], role: str, first: bool) -> Table:
     rows = tuple(
         (
             name,
-            fraction(by_name[name].positive, by_name[name].n),
-            _share(by_name[name].prevalence),
+            _prevalence(by_name[name]),
             *(_area_words(getattr(by_name[name], part)) for part in ("auc", "average_precision")),
             *(_share(getattr(by_name[name], part)) for part in ("sensitivity", "specificity")),
         )
         for name in listed
     )
     caption = f"By label, {role} images where it is known. {EXPLAINED if first else ''}{words}".strip()
-    header = ("label", "have it", "prevalence", "AUC", "AP", "sensitivity", "specificity")
+    header = ("label", "prevalence", "AUC", "AP", "sensitivity (%)", "specificity (%)")
     return Table(caption, header, rows, fold=fold_of(listed).replace("classes", "labels"))
 
 
 def _share(estimate: Estimate | None) -> str:
-    """Return `75 % (59–86)`; a label has so many columns that digits are saved."""
+    """Return `75 (59–86)` in per cent; a label has so many columns that digits are saved."""
     if estimate is None:
         return NOTHING
     low, high = estimate.interval
-    return f"{percent(estimate.value, 0)} ({100 * low:.0f}–{100 * high:.0f})"
+    return f"{100 * estimate.value:.0f} ({100 * low:.0f}–{100 * high:.0f})"
+
+
+def _prevalence(metrics: LabelMetrics) -> str:
+    """Return `11/60 (18 %)`, without its interval, so that all columns are seen at once."""
+    if metrics.prevalence is None:
+        return NOTHING
+    return f"{fraction(metrics.positive, metrics.n)} ({percent(metrics.prevalence.value, 0)})"
 
 
 def _area_words(estimate: Estimate | None) -> str:
@@ -149,11 +155,16 @@ def _pictures(
     shares: NDArray[np.float64],
     role: str,
 ) -> list[Block]:
-    """Return drawings of the metrics by label, of the ROC curves, and of the calibration."""
+    """Return drawings of the metrics by label, of the ROC and precision-recall curves, and of the calibration."""
     listed = "; ".join(f"{each.label} {_area_words(each.auc)}" for each in metrics[:MOST_TOGETHER])
+
+    precise = "; ".join(f"{each.label} {_area_words(each.average_precision)}" for each in metrics[:MOST_TOGETHER])
 
     def roc() -> Axes:
         return plots.draw_roc(targets, shares, opened.run.classes, ax=plots.new_figure(*CURVE_SIZE)[1])
+
+    def precision_recall() -> Axes:
+        return plots.draw_precision_recall(targets, shares, opened.run.classes, ax=plots.new_figure(*CURVE_SIZE)[1])
 
     def calibration() -> Axes:
         return plots.draw_reliability(targets, shares, bins=BINS, ax=plots.new_figure(*CURVE_SIZE)[1])
@@ -170,6 +181,13 @@ def _pictures(
             opened.id("label-curves"),
             f"ROC curves of the labels. Areas: {listed}.",
             f"Receiver operating characteristic of each label against its absence, {images(len(targets), role)}.",
+        ),
+        drawing(
+            precision_recall,
+            opened.id("label-precision"),
+            f"Precision-recall curves of the labels. Areas, the average precision: {precise}.",
+            "Precision against recall of each label, at every threshold. By chance the precision is the label's "
+            "prevalence. With few images of a label, one image more or less moves a curve far.",
         ),
         drawing(
             calibration,
