@@ -4,6 +4,7 @@ from .comparison import ClassifierResult as ClassifierResult
 from .comparison import Comparison as Comparison
 from .comparison import MetricEstimate as MetricEstimate
 from .drawing import write_pictures as write_pictures
+from .label_scores import difference_of_areas as difference_of_areas
 from .saved import SavedClassifier as SavedClassifier
 from .saved import check_out as check_out
 from .saved import is_saved_classifier as is_saved_classifier

@@ -7,7 +7,7 @@ has, or all, do not count to a mean.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,18 +83,48 @@ def resampled(Y: Targets, P: Matrix, groups: Sequence[str], seed: int, resamples
 
     Source: Field and Welsh, "Bootstrapping clustered data", JRSS B 69 (2007), 369-390.
     """
+    drawn: dict[str, list[Matrix]] = {name: [] for name in LABEL_METRICS}
+    for W in _resampled_weights(groups, seed, resamples):
+        for name, metric in LABEL_METRICS.items():
+            drawn[name].append(metric(Y, P, W))
+    return {name: np.concatenate(values) for name, values in drawn.items()}
+
+
+def difference_of_areas(
+    Y: Targets, first: Matrix, second: Matrix, groups: Sequence[str], *, seed: int, resamples: int = 1000
+) -> tuple[float, float] | None:
+    """Compare two heads or classifiers by the mean area under the ROC curve over the labels, on the same images.
+
+    Args:
+        Y: (n, L) with 1, 0 and NaN for unknown.
+        first: (n, L) probabilities of the first, 0 to 1.
+        second: (n, L) probabilities of the second.
+        groups: (n,) the group of each image, such as a patient; whole groups are resampled.
+        seed: Of the bootstrap.
+        resamples: Number of bootstrap samples.
+
+    Returns:
+        The first mean area less the second, and the two-sided p-value that the difference is none, see `paired_p`;
+        None if no label has both images with it and images without it.
+    """
+    once = np.ones((1, len(Y)))
+    difference = float((roc_auc(Y, first, once) - roc_auc(Y, second, once))[0])
+    if not np.isfinite(difference):
+        return None
+    drawn = [roc_auc(Y, first, W) - roc_auc(Y, second, W) for W in _resampled_weights(groups, seed, resamples)]
+    return difference, paired_p(difference, np.concatenate(drawn))
+
+
+def _resampled_weights(groups: Sequence[str], seed: int, resamples: int) -> Iterator[Matrix]:
+    """Yield (b, n) weights of the images in bootstrap samples of whole groups."""
     first: dict[str, int] = {}
     numbers = np.array([first.setdefault(group, len(first)) for group in groups], np.int64)
     generator = np.random.default_rng(seed)
     # At most about four million weights are in memory at once.
-    step = max(1, (1 << 22) // len(Y))
-    drawn: dict[str, list[Matrix]] = {name: [] for name in LABEL_METRICS}
+    step = max(1, (1 << 22) // len(numbers))
     for start in range(0, resamples, step):
         places = generator.integers(len(first), size=(min(step, resamples - start), len(first)))
-        W = np.stack([np.bincount(row, minlength=len(first)) for row in places])[:, numbers].astype(np.float64)
-        for name, metric in LABEL_METRICS.items():
-            drawn[name].append(metric(Y, P, W))
-    return {name: np.concatenate(values) for name, values in drawn.items()}
+        yield np.stack([np.bincount(row, minlength=len(first)) for row in places])[:, numbers].astype(np.float64)
 
 
 def interval_of(values: Matrix) -> tuple[float, float] | None:

@@ -7,6 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
+from featx.classifiers import difference_of_areas
 from featx.reports.blocks import Block, Section, Table, Text
 from featx.reports.labels import wrong_labels
 from featx.reports.model import backbone_title
@@ -31,7 +32,8 @@ def models_section(
         notes: Further blocks at the end.
     """
     blocks: list[Block] = [_accuracies(runs), *_pairs(runs), _sizes(runs), _training(runs)]
-    if separation:
+    # Of several labels there are no classes to be apart.
+    if any(value is not None for each in separation for value in each.values()):
         blocks.append(_separation(runs, separation))
     return Section("Comparison of models", "models", (*blocks, *notes))
 
@@ -55,24 +57,28 @@ def _accuracies(runs: Sequence[OpenedRun]) -> Table:
 
 
 def _pairs(runs: Sequence[OpenedRun]) -> list[Block]:
+    several = runs[0].run.multilabel
     rows, significant = [], []
     for one, other in combinations(runs, 2):
         pair = f"{one.name} – {other.name}"
         compared = paired(one, other)
         if compared is None:
-            rows.append((pair, "0", NOTHING, NOTHING, NOTHING, "no test image in common"))
+            rows.append((pair, "0", *[NOTHING] * (5 if several else 3), "no test image in common"))
             continue
         n, only_first, only_second, p = compared
+        cells = [count(only_first), count(only_second), probability(p)]
+        if several:
+            # Whether all labels of an image are right says little where labels are many: the areas decide.
+            areas = paired_areas(one, other)
+            if areas is None:
+                rows.append((pair, count(n), NOTHING, NOTHING, *cells, "no label that some have and some have not"))
+                continue
+            difference, p = areas
+            cells = [decimal(difference, sign=True), probability(p), *cells]
         significant.append(p < SIGNIFICANT)
         verdict = "distinguishable" if p < SIGNIFICANT else "indistinguishable"
-        rows.append((pair, count(n), count(only_first), count(only_second), probability(p), verdict))
-    caption = (
-        "Pairs of runs, on the test images that both have (matched by content): how many images only the first or "
-        "only the second run classifies correctly, and the p-value of McNemar's exact test (two-sided, not corrected "
-        "for the number of pairs)."
-    )
-    header = ("pair", "images", "only first", "only second", "p", "")
-    blocks: list[Block] = [Table(caption, header, tuple(rows), words=frozenset({5}))]
+        rows.append((pair, count(n), *cells, verdict))
+    blocks: list[Block] = [_pairs_table(rows, several)]
     if False in significant:
         text = (
             "Indistinguishable means that this test cannot tell which run is better. It does not mean that they are "
@@ -80,6 +86,49 @@ def _pairs(runs: Sequence[OpenedRun]) -> list[Block]:
         )
         blocks.append(Text(text))
     return blocks
+
+
+def _pairs_table(rows: Sequence[tuple[str, ...]], several: bool) -> Table:
+    shared = "Pairs of runs, on the test images that both have (matched by content)"
+    if several:
+        caption = (
+            f"{shared}: the mean area under the ROC curve of the first run less that of the second, with the p-value "
+            "of the bootstrap test of two paired areas, which resamples whole groups and gives the verdict; then how "
+            "many images only the first or only the second run has all labels right of, with McNemar's exact test. "
+            "p-values are two-sided and not corrected for the number of pairs."
+        )
+        header = ("pair", "images", "AUC", "p", "only first", "only second", "p (McNemar)", "")
+        return Table(caption, header, tuple(rows), words=frozenset({7}))
+    caption = (
+        f"{shared}: how many images only the first or only the second run classifies correctly, and the p-value of "
+        "McNemar's exact test (two-sided, not corrected for the number of pairs)."
+    )
+    return Table(caption, ("pair", "images", "only first", "only second", "p", ""), tuple(rows), words=frozenset({5}))
+
+
+def paired_areas(one: OpenedRun, other: OpenedRun) -> tuple[float, float] | None:
+    """Compare two runs of several labels by the mean area under the ROC curve, on the images that `paired` takes.
+
+    Returns:
+        The first run's mean area less the second's, and the p-value of `difference_of_areas`; None if no label of
+        both runs has test images with it and without it.
+    """
+    labels = [label for label in one.run.classes if label in other.run.classes]
+    first, second = (
+        {(image.digest, known): image for image in run.of_role("test") if (known := _truth(run, image))}
+        for run in (one, other)
+    )
+    shared = sorted(first.keys() & second.keys())
+    if not shared or not labels:
+        return None
+    shares = []
+    for run, images_of in ((one, first), (other, second)):
+        places = [run.run.classes.index(label) for label in labels]
+        shares.append(np.array([images_of[key].probabilities for key in shared], np.float64)[:, places])
+    own = [one.run.classes.index(label) for label in labels]
+    targets = np.array([first[key].targets for key in shared], np.float32)[:, own]
+    groups = [first[key].group or first[key].digest for key in shared]
+    return difference_of_areas(targets, *shares, groups, seed=0)
 
 
 def paired(one: OpenedRun, other: OpenedRun) -> tuple[int, int, int, float] | None:

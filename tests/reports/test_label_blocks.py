@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pipeline_data import files_of, small_data, small_recipe
+from sklearn.metrics import roc_auc_score
 
 from featx.reports.blocks import Figure, Interactive, Table, Text
 from featx.reports.clusters import clusters_blocks
+from featx.reports.labels import wrong_labels
 from featx.reports.maps import maps_blocks
 from featx.reports.opened import OpenedRun, open_runs
-from featx.reports.side_by_side import paired
+from featx.reports.side_by_side import models_section, paired, paired_areas
 from featx.runs import fit_head
 
 
@@ -63,3 +65,37 @@ def test_only_images_with_the_same_known_labels_are_compared(opened: OpenedRun) 
     assert compared is not None
     assert same[0] == len(tested)
     assert compared[0] == len(tested) - 2
+
+
+def test_runs_of_several_labels_are_compared_by_their_mean_areas(opened: OpenedRun) -> None:
+    """A run that ranks all test images rightly is compared with one that ranks them all wrongly, and with chance."""
+    tested = [image for image in opened.run.images if image.role == "test"]
+
+    def run_with(shares: dict[str, tuple[float, ...]]) -> OpenedRun:
+        run = replace(opened.run)
+        vars(run)["images"] = [replace(image, probabilities=shares[image.path]) for image in tested]
+        return replace(opened, run=run)
+
+    right = {image.path: tuple(0.6 + 0.3 * target for target in image.targets or ()) for image in tested}
+    wrong = {path: tuple(1 - share for share in shares) for path, shares in right.items()}
+    areas = paired_areas(run_with(right), run_with(wrong))
+    assert areas is not None
+    # All of the resamples have the same difference, so the images cannot tell.
+    assert areas == (1.0, 1.0)
+    generator = np.random.default_rng(0)
+    vague = {path: tuple(generator.random(len(shares))) for path, shares in right.items()}
+    first, second = run_with(right), run_with(vague)
+    compared = paired_areas(first, second)
+    assert compared is not None
+    targets = np.array([image.targets for image in tested])
+    mean = roc_auc_score(targets, np.array([vague[image.path] for image in tested]), average="macro")
+    assert compared[0] == pytest.approx(1 - mean)
+    backwards = paired_areas(second, first)
+    assert backwards == pytest.approx((-compared[0], compared[1]))
+    pairs, *_ = [block for block in models_section([first, second], []).blocks if isinstance(block, Table)][1:]
+    ahead = sum(wrong_labels(image).any() for image in second.run.images) - sum(
+        wrong_labels(image).any() for image in first.run.images
+    )
+    (row,) = pairs.rows
+    assert int(row[4]) - int(row[5]) == ahead
+    assert row[7] == ("distinguishable" if compared[1] < 0.05 else "indistinguishable")
