@@ -11,8 +11,8 @@ from featx.errors import DataError, UsageError
 from featx.text import count, images
 
 WAYS = (
-    "put the images into a folder for each class, or list them in a manifest with a column label (or choose the "
-    "column with --label-column)"
+    "put the images into a folder for each class, or list them in a manifest with a column label (or choose "
+    "the column with --label-column, or several with --label-columns)"
 )
 
 

@@ -23,6 +23,7 @@ log = logging.getLogger("featx")
 
 TEXT_COLUMNS = ("path", "label", "split", "group")  # the columns that featx uses; all are read as text
 MAX_COLUMNS = 10_000
+MOST_MARKS = 40  # columns that a notice names, to be copied into --label-columns
 # Other names of columns, without spaces and underscores. A table's only column with such a name is used; names of the
 # second line for paths, which may also say something else, if there is none of the first.
 OTHER_NAMES: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -186,7 +187,8 @@ def notice_no_labels(manifest: Path, table: pa.Table, chosen: Mapping[str, str])
             "The table %s has no column label, but columns of 0 and 1 (%s); name them with --label-columns if each "
             "is for one label.",
             manifest.name,
-            first_few(marks),
+            # All that may be copied into the option; of very many a few are enough to know them by.
+            ",".join(map(in_sentence, marks)) if len(marks) <= MOST_MARKS else first_few(marks),
         )
     elif like := _lookalikes("label", table.column_names):
         log.warning(

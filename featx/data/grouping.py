@@ -137,6 +137,8 @@ def _kept(items: Sequence[Item], keep: str) -> list[Item]:
     """The items without those in other splits of groups that are in the split that keeps them."""
     if keep not in SPLITS:
         raise UsageError(f"Expected --keep-group-in to be train, val or test, received {str(keep)[:80]!r}.")
+    if all(item.group is None for item in items):
+        log.warning("Images have no groups, so --keep-group-in %s changes nothing; see --group-from.", keep)
     here = {item.group for item in items if item.split == keep and item.group is not None}
     out = [item for item in items if item.split != keep and item.group in here]
     if not out:

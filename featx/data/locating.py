@@ -84,6 +84,12 @@ def _likely(folder: Path, missing: str) -> str | None:
 
 
 def _sub_folders(folder: Path) -> list[Path]:
+    """Return the folders in a folder, and then those in them, as in images_001/images."""
+    near = _folders_in(folder)
+    return [*near, *(deeper for each in near for deeper in _folders_in(each))][:MOST_FOLDERS]
+
+
+def _folders_in(folder: Path) -> list[Path]:
     try:
         return sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")[:MOST_FOLDERS]
     except OSError:

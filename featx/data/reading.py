@@ -183,6 +183,9 @@ def _dataset(root: Path, listing: Listing) -> Dataset:
     for level, text, names in notices:
         if names := list(dict.fromkeys(names)):
             log.log(level, "%s (%d): %s", text, len(names), first_few(names))
+    tables = [name for name in dict.fromkeys(listing.others) if "/" not in name and is_manifest(Path(name))]
+    if tables:
+        log.info("If %s lists the images and their labels, give it instead of the folder.", " or ".join(tables[:3]))
     for kind, names in by_kind(dict.fromkeys(listing.others)):
         log.info(
             "featx does not read %s (%d: %s); convert %s.", kind.name, len(names), first_few(names), kind.convert

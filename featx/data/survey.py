@@ -7,7 +7,7 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from itertools import combinations, islice
 from statistics import median
 
@@ -142,12 +142,22 @@ def _labels_that_are_no_classes(dataset: Dataset) -> Iterator[str]:
     files = [name for name in labels if re.search(r"\.(jpe?g|png|tiff?|dcm|bmp)$", name, re.I)]
     if files:
         yield f"Labels look like files ({len(files)}), such as {first_few(files[:1])}; check the column label."
-    several = [name for name in labels if len(parts := name.split(";")) > 1 and all(map(str.strip, parts))]
+    names = frozenset(labels)
+    several = [name for name in labels if _names_several(name, names)]
     if several:
         yield (
             f"Labels name several classes at once ({len(several)}), such as {first_few(several[:1])}; each "
             "combination is taken as a class of its own, so choose what is between the names (--label-separator)."
         )
+
+
+def _names_several(name: str, labels: Set[str]) -> bool:
+    """Tell whether a label names several with a semicolon between them, or with another sign between other labels."""
+    for sign in (";", ",", "/", "+"):
+        parts = [part.strip() for part in name.split(sign)]
+        if len(parts) > 1 and all(parts) and (sign == ";" or all(part in labels for part in parts)):
+            return True
+    return False
 
 
 def _classes_missing_in_a_split(dataset: Dataset) -> Iterator[str]:

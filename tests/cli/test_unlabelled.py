@@ -106,7 +106,7 @@ def test_what_needs_labels_says_so(run: Run, photos: Path, words: list[str], pur
     assert done.err.splitlines()[-1] == (
         f"Expected a label for each image {purpose}, found {N} images without labels; put the images into a "
         "folder for each class, or list them in a manifest with a column label (or choose the column with "
-        "--label-column)."
+        "--label-column, or several with --label-columns)."
     )
     manifest = photos.parent / "some.csv"
     manifest.write_text(f"path,label\n{photos}/0.png,a\n{photos}/1.png,\n{photos}/2.png,b\n")

@@ -451,6 +451,7 @@ def test_spaces_and_other_ways_to_write_a_path(tmp_path: Path, monkeypatch: pyte
         ("a", "a may be img/a.png, so"),
         ("b", "b may be img/b.JPG, so"),
         ("a.png", "a.png may be img/a.png, so"),
+        ("deep.png", r"deep\.png may be images_002/images/deep\.png, so"),
         ("up.png", "up.png may be ../up.png, so"),
         ("s3://bucket/a.png", "featx reads files of this machine only, so download the images and correct the paths"),
         ("file://[bad/x.png", "correct the paths"),
@@ -461,7 +462,7 @@ def test_spaces_and_other_ways_to_write_a_path(tmp_path: Path, monkeypatch: pyte
     ],
 )
 def test_missing_images_that_are_elsewhere(tmp_path: Path, cell: str, advice: str) -> None:
-    make(tmp_path, "up.png", "data/img/a.png", "data/img/b.JPG")
+    make(tmp_path, "up.png", "data/img/a.png", "data/img/b.JPG", "data/images_002/images/deep.png")
     with pytest.raises(DataError, match=advice):
         read_data(write(tmp_path / "data" / "m.csv", "path,label", f"{cell},x"))
 
@@ -551,3 +552,10 @@ def test_advice_on_missing_images_in_a_working_folder_that_is_gone(
     (tmp_path / "gone").rmdir()
     with pytest.raises(DataError, match=r"/old/img/a\.png may be img/a\.png, so correct"):
         read_data(manifest)
+
+
+def test_a_table_in_a_folder_may_list_its_images(tmp_path: Path, notices: pytest.LogCaptureFixture) -> None:
+    make(tmp_path, "images_001/images/a.png", "images_002/images/b.png")
+    write(tmp_path / "Data_Entry.csv", "path,label", "images_001/images/a.png,x|y")
+    read_data(tmp_path)
+    assert "If Data_Entry.csv lists the images and their labels, give it instead of the folder." in notices.messages

@@ -61,6 +61,9 @@ def test_the_summary_has_groups_and_the_first_of_many_classes() -> None:
             r"12 images have 12 different labels, so these may be numbers to predict and",
         ),
         ([f"n{i}/a" for i in range(12)], r"12 different labels, so these may be names of the images and not classes"),
+        (["a;b/1", "c/1"], r"Labels name several classes at once \(1\), such as a;b; each combination"),
+        (["a/1", "b/1", "a, b/1"], r"Labels name several classes at once \(1\), such as a, b; each combination"),
+        (["a/1", "b/1", "b+a/1", "b+c/1"], r"Labels name several classes at once \(1\), such as b\+a; each"),
         (["x/1", "x/2", "y/1"], r"Classes with a single image \(1\): y"),
         (["train/x/1", "train/y/1", "test/x/1", "test/x/2"], r"Split test has no images of y"),
         (["x/images/1", "x/images/2", "x/lung masks/1", "y/1"], r"masks or .* \(1\), such as x/lung masks/; move"),
@@ -90,6 +93,7 @@ def test_what_looks_odd_is_said(
     "names",
     [
         ["covid/1", "covid/2", "normal/1", "normal/2"],
+        [f"{label}/{i}" for label in ("Smith, J", "a+b", "c") for i in range(2)],
         ["with_mask/with_mask_1", "with_mask/with_mask_2", "without_mask/1", "without_mask/2"],
         ["train/x/1", "train/y/1", "train/x/2", "train/y/2", "test/x/1", "test/y/1"],
         ["x/p1/1", "x/p1/2", "x/p2/1", "x/p2/2", "y/p3/1", "y/p3/2"],

@@ -118,7 +118,7 @@ def test_a_manifest_without_labels_keeps_splits_and_groups(tmp_path: Path, said:
         ({"class": ["x", "y"], "dx": ["a", "b"]}, "choose class or dx with label_column if it has the classes."),
         (
             {"covid": [0, 1], "normal": [1, None], "age": [1, 50]},
-            "columns of 0 and 1 (covid, normal); name them with label_columns if each is for one label.",
+            "columns of 0 and 1 (covid,normal); name them with label_columns if each is for one label.",
         ),
         ({"scanner": ["A", "B"]}, None),
     ],
@@ -224,7 +224,7 @@ def test_what_needs_labels_says_so_in_one_sentence(tmp_path: Path) -> None:
     assert str(caught.value) == (
         "Expected a label for each image to train a head, found 3 images without labels; put the images into a "
         "folder for each class, or list them in a manifest with a column label (or choose the column with "
-        "--label-column)."
+        "--label-column, or several with --label-columns)."
     )
     (tmp_path / "m.csv").write_text("path,label\na.png,x\nb.png,\nc.png,y\n")
     with pytest.raises(DataError, match=r"found 1 of 3 images without one \(b\.png\); give their labels, or leave"):
