@@ -116,7 +116,8 @@ def _show_clusters(found: ImageClusters) -> None:
     parts, known = found.partition, found.structure
     console.print_lines(
         [
-            f"{len(found.ids)} images without labels in {parts.k} clusters of k-means, in {found.seconds:.1f} s.",
+            f"{len(found.ids)} images in {parts.k} clusters of k-means, found without labels, "
+            f"in {found.seconds:.1f} s.",
             f"Silhouette {_number(known.silhouette.value)} (without clusters {_number(known.silhouette.low)} to "
             f"{_number(known.silhouette.high)}), stability {_number(parts.chosen.stability)}.",
             f"HDBSCAN: {known.dense_count} clusters, {100 * known.noise:.0f} % of the images in none.",

@@ -123,7 +123,7 @@ def command(
 
 
 def _show(result: Comparison, files: list[str]) -> None:
-    labels = f"{len(result.classes)} labels; " if result.multilabel else ""
+    labels = f"{len(result.classes)} label{'s' * (len(result.classes) != 1)}; " if result.multilabel else ""
     summary = (
         f"{result.name}: {labels}{len(result.y_train)} training images, {result.folds} folds × {result.repeats}; "
         f"{len(result.y_test)} test images; {result.layer} features; {result.seconds:.1f} s."

@@ -109,10 +109,10 @@ class ImageClusters(Clusters):
         return self.structure.partition
 
     def headline(self) -> str:
-        """Return `300 images without labels in 4 clusters, silhouette 0.212, stability 0.93`."""
+        """Return `300 images in 4 clusters, found without labels, silhouette 0.212, stability 0.93`."""
         one = self.partition.chosen
         return (
-            f"{images(len(self.ids))} without labels in {self.partition.k} clusters, silhouette "
+            f"{images(len(self.ids))} in {self.partition.k} clusters, found without labels, silhouette "
             f"{decimal(self.structure.silhouette.value)}, stability {decimal(one.stability, 2)}"
         )
 

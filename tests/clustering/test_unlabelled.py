@@ -185,7 +185,7 @@ def test_on_the_command_line(featx: Featx, fitted: FitResult, tmp_path: Path) ->
     assert document["n"] == 24
     assert len(document["files"]) == len(FILES)
     shown = featx(*options).out
-    assert "24 images without labels in" in shown
+    assert re.search(r"24 images in \d clusters of k-means, found without labels, in", shown)
     assert re.search(r"k +silhouette +stability", shown)
 
 
