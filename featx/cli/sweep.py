@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -137,6 +138,7 @@ def _show(result: Sweep) -> None:
 
     names = column_names(result.fields).values()
     held_out = result.role == "test"
+    write = _area if result.multilabel else _percent
     rows = []
     for (values, spread), (_, validation) in zip(result.spreads(), result.spreads("validation"), strict=True):
         row = [as_text(value) for value in values.values()]
@@ -144,21 +146,35 @@ def _show(result: Sweep) -> None:
         if spread.mean is None:
             rows.append([*row, "no scores", "", refused.strip(), "", *([""] if held_out else [])])
             continue
-        interval = (
-            "" if spread.interval is None else "{:.0f}–{:.0f} %".format(*(100 * end for end in spread.interval))
-        )
         loss = "" if spread.loss is None else f"{spread.loss:.2f}"
-        row += [f"{100 * spread.mean:.1f} %", interval, _correct(result.scores_of(values)) + refused, loss]
-        rows.append([*row, _mean(validation.mean, validation.sd)] if held_out else row)
-    header = [*names, result.role, "95 % over seeds", "correct, by seed", "loss"]
+        scores = _correct(result.scores_of(values)) + refused
+        row += [write(spread.mean), _ends(spread.interval, result.multilabel), scores, loss]
+        rows.append([*row, _mean(validation.mean, validation.sd, write)] if held_out else row)
+    measures = (result.role, "correct") if not result.multilabel else (f"{result.role} AUC", "all labels right")
+    header = [*names, measures[0], "95 % over seeds", f"{measures[1]}, by seed", "loss"]
     console.print_table(rows, [*header, "validation"] if held_out else header)
     console.print_lines([result.conclusion(), *(f"  {path}" for path in result.files)])
 
 
-def _mean(mean: float | None, sd: float | None) -> str:
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def _area(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def _ends(interval: tuple[float, float] | None, areas: bool) -> str:
+    if interval is None:
+        return ""
+    return "{:.3f}–{:.3f}".format(*interval) if areas else "{:.0f}–{:.0f} %".format(*(100 * end for end in interval))
+
+
+def _mean(mean: float | None, sd: float | None, write: Callable[[float], str]) -> str:
+    """Return `90.0 ± 1.2 %`, or `0.900 ± 0.012`."""
     if mean is None:
         return "–"
-    return f"{100 * mean:.1f} %" if sd is None else f"{100 * mean:.1f} ± {100 * sd:.1f} %"
+    return write(mean) if sd is None else f"{write(mean).removesuffix(' %')} ± {write(sd)}"
 
 
 def _correct(scores: list[Score]) -> str:

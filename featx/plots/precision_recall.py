@@ -23,7 +23,7 @@ WIDEST, THINNEST = 2.8, 1.2
 
 def draw_precision_recall(
     targets: NDArray[np.floating[Any]],
-    probabilities: NDArray[np.floating[Any]],
+    probabilities: NDArray[np.float64],
     labels: Sequence[str],
     title: str = "",
     ax: Axes | None = None,

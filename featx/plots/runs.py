@@ -141,25 +141,26 @@ def draw_sweep(
 
     Args:
         names: The values' names; long ones are cut, and if there are many only some are written.
-        accuracies: For each value one accuracy a seed, from 0 to 1; empty if there is none.
+        accuracies: For each value one accuracy, or area, a seed, from 0 to 1; empty if there is none.
         xlabel: The field.
         reference: For each value an accuracy to compare with, or None.
         reference_label: What the reference is.
         ax: Where to draw; by default the Axes of a new figure.
-        ylabel: Which accuracy it is.
+        ylabel: Which accuracy it is; without `%` in it, values are drawn as they are, from 0 to 1.
     """
+    unit = 100.0 if "%" in ylabel else 1.0
     width = min(20.0, max(4.0, 0.5 * len(names) + 1.5))
     axes: Axes = ax if ax is not None else new_figure(width, 3.6)[1]
     # Equal accuracies stand side by side, so that none hides another.
     offsets = [np.linspace(-0.2, 0.2, len(values)) if len(values) > 1 else np.zeros(1) for values in accuracies]
     fitted = [(place, values) for place, values in enumerate(accuracies) if len(values)]
     x = np.concatenate([[], *(place + offsets[place] for place, _ in fitted)])
-    y = 100 * np.concatenate([[], *(np.asarray(values, np.float64) for _, values in fitted)])
+    y = unit * np.concatenate([[], *(np.asarray(values, np.float64) for _, values in fitted)])
     axes.scatter(x, y, s=18, color=COLOURS[0], alpha=0.8, linewidths=0, label="one fit")
-    means = [100 * float(np.mean(values)) for _, values in fitted]
+    means = [unit * float(np.mean(values)) for _, values in fitted]
     middles = np.array([place for place, _ in fitted], np.float64)
     axes.hlines(means, middles - 0.32, middles + 0.32, color="0.15", linewidth=1.6, label="mean over seeds")
-    points = [(place, 100 * value) for place, value in enumerate(reference) if value is not None]
+    points = [(place, unit * value) for place, value in enumerate(reference) if value is not None]
     if points:
         places_of, values_of = np.array(points).T
         axes.scatter(places_of, values_of, marker="x", s=34, color=COLOURS[5], label=reference_label)
@@ -168,7 +169,7 @@ def draw_sweep(
     slanted = max(map(len, short.values())) >= 6
     rotation, alignment = (30, "right") if slanted else (0, "center")
     axes.set_xticks(places, [short[names[place]] for place in places], rotation=rotation, ha=alignment)
-    axes.set(xlabel=xlabel, ylabel=ylabel, xlim=(-0.6, len(names) - 0.4), ylim=(0, 102))
+    axes.set(xlabel=xlabel, ylabel=ylabel, xlim=(-0.6, len(names) - 0.4), ylim=(0, 1.02 * unit))
     axes.grid(axis="y", alpha=0.3)
     axes.legend(frameon=False, loc="lower right", fontsize="small")
     return axes

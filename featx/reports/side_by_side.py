@@ -121,14 +121,12 @@ def paired_areas(one: OpenedRun, other: OpenedRun) -> tuple[float, float] | None
     shared = sorted(first.keys() & second.keys())
     if not shared or not labels:
         return None
-    shares = []
-    for run, images_of in ((one, first), (other, second)):
-        places = [run.run.classes.index(label) for label in labels]
-        shares.append(np.array([images_of[key].probabilities for key in shared], np.float64)[:, places])
-    own = [one.run.classes.index(label) for label in labels]
+    own, others = ([run.run.classes.index(label) for label in labels] for run in (one, other))
+    shares = np.array([first[key].probabilities for key in shared], np.float64)[:, own]
+    other_shares = np.array([second[key].probabilities for key in shared], np.float64)[:, others]
     targets = np.array([first[key].targets for key in shared], np.float32)[:, own]
     groups = [first[key].group or first[key].digest for key in shared]
-    return difference_of_areas(targets, *shares, groups, seed=0)
+    return difference_of_areas(targets, shares, other_shares, groups, seed=0)
 
 
 def paired(one: OpenedRun, other: OpenedRun) -> tuple[int, int, int, float] | None:

@@ -127,11 +127,11 @@ def _corrected_error(scores: NDArray[np.float64], ratio: float) -> float:
 
 @dataclass(frozen=True)
 class SeedSpread:
-    """Accuracies, on one part of the data, of fits that differ only in their seed.
+    """Accuracies, or another measure, on one part of the data, of fits that differ only in their seed.
 
     Attributes:
         n: Number of images of that part.
-        accuracies: Accuracy of each fit that has scores, 0 to 1.
+        accuracies: Accuracy of each fit that has scores, 0 to 1, or the measure that was asked of `spread_of`.
         refused: Number of fits without scores, for example because they diverged.
         mean: Mean accuracy; None where no fit has scores, and so for `low`, `high` and `loss`.
         sd: Standard deviation of the accuracies (n - 1); None for fewer than two.
@@ -167,15 +167,16 @@ class SeedSpread:
         }
 
 
-def spread_of(scores: Sequence[Score], refused: int = 0) -> SeedSpread:
+def spread_of(scores: Sequence[Score], refused: int = 0, measure: str = "accuracy") -> SeedSpread:
     """Return the spread of scores over seeds.
 
     Args:
         scores: One score per fit; scores of no images are left out.
         refused: Number of fits without scores.
+        measure: `accuracy`, or `auc` or `average_precision` of several labels; fits where it is None are left out.
     """
-    known = [score for score in scores if score.accuracy is not None]
-    accuracies = [float(score.accuracy or 0) for score in known]
+    known = [score for score in scores if getattr(score, measure) is not None]
+    accuracies = [float(getattr(score, measure)) for score in known]
     losses = [score.loss for score in known if score.loss is not None]
     several = len(accuracies) > 1
     return SeedSpread(

@@ -12,12 +12,23 @@ import numpy as np
 
 from featx.features import Failure
 from featx.frames import Shown
-from featx.stats import SIGNIFICANT, Score, SeedSpread, blocked_permutation_p, least_p, seeds_needed, spread_of
+from featx.stats import (
+    SIGNIFICANT,
+    LabelScore,
+    Score,
+    SeedSpread,
+    blocked_permutation_p,
+    least_p,
+    seeds_needed,
+    spread_of,
+)
 from featx.sweeps.fits import FitScores
 from featx.sweeps.grid import Point, as_text, column_names
-from featx.text import interval_percent, percent
+from featx.text import decimal, interval_percent, percent
 
 Role = Literal["test", "validation"]
+# Areas are compared in these units: permuted sums of whole numbers are the same in any order, so that ties are found.
+AREA_UNIT = 1e-6
 
 
 @dataclass(frozen=True)
@@ -67,17 +78,26 @@ class Sweep(Shown):
         return f"{self.out}: {len(self.points)} fit{'s' * (len(self.points) != 1)}. {self.conclusion()}"
 
     def overview(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
-        """Return the mean accuracy of each combination of values, and its spread over the seeds."""
+        """Return the mean of each combination of values, of what they are compared by, and its spread over seeds."""
         names = column_names(self.fields).values()
         rows = []
         for values, spread in self.spreads():
-            interval = "" if spread.interval is None else interval_percent(spread.interval)
-            rows.append([*map(as_text, values.values()), percent(spread.mean), interval])
-        return (*names, self.role, "95 % over seeds"), rows
+            if self.multilabel:
+                low, high = spread.interval or (None, None)
+                cells = [decimal(spread.mean), "" if low is None else f"{decimal(low)}–{decimal(high)}"]
+            else:
+                cells = [percent(spread.mean), "" if spread.interval is None else interval_percent(spread.interval)]
+            rows.append([*map(as_text, values.values()), *cells])
+        return (*names, f"{self.role} AUC" if self.multilabel else self.role, "95 % over seeds"), rows
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether images may have several labels: values are then compared by the mean area under the ROC curve."""
+        return any(isinstance(scores.train, LabelScore) for scores in self.scores)
 
     @property
     def p_value(self) -> float | None:
-        """Probability that accuracies differ as much between values if values make no difference."""
+        """Probability that accuracies, or areas, differ as much between values if values make no difference."""
         return self.comparison.p_value
 
     @property
@@ -92,13 +112,16 @@ class Sweep(Shown):
             {**{names[field]: value for field, value in point.values.items()}, "seed": point.seed, **scores.to_json()}
             for point, scores in zip(self.points, self.scores, strict=True)
         ]
-        summaries = []
-        for (values, spread), (_, spread_of_validation) in zip(
-            self.spreads(), self.spreads("validation"), strict=True
-        ):
-            validation = {name: spread_of_validation.to_json()[name] for name in ("n", "accuracy", "loss")}
-            by_name = {names[field]: value for field, value in values.items()}
-            summaries.append({**by_name, **spread.to_json(), "validation": validation})
+        summaries = [
+            {
+                **{names[field]: value for field, value in values.items()},
+                **summary,
+                "validation": {name: value for name, value in checked.items() if name not in ("fits", "refused")},
+            }
+            for (values, summary), (_, checked) in zip(
+                self._summaries(self.role), self._summaries("validation"), strict=True
+            )
+        ]
         return {
             "rows": rows,
             "summary": {
@@ -113,16 +136,29 @@ class Sweep(Shown):
             "files": [str(path) for path in self.files],
         }
 
-    def spreads(self, role: Role | None = None) -> list[tuple[Mapping[str, Any], SeedSpread]]:
-        """Return the spread of the accuracy over the seeds, for each combination of values.
+    def _summaries(self, role: Role) -> list[tuple[Mapping[str, Any], dict[str, Any]]]:
+        """Return the JSON of the spreads of each combination of values, of several labels also that of the area."""
+        summaries = [(values, spread.to_json()) for values, spread in self.spreads(role, "accuracy")]
+        if self.multilabel:
+            for (_, summary), (_, areas) in zip(summaries, self.spreads(role, "auc"), strict=True):
+                summary["auc"] = areas.to_json()["accuracy"]
+        return summaries
+
+    def spreads(
+        self, role: Role | None = None, measure: str | None = None
+    ) -> list[tuple[Mapping[str, Any], SeedSpread]]:
+        """Return the spread over the seeds, for each combination of values.
 
         Args:
             role: The images that are scored; by default those by which values are compared.
+            measure: See `spread_of`; by default that by which values are compared: the accuracy, or of several labels
+                the mean area under the ROC curve.
         """
         fits = zip(self.points, self.scores, strict=True)
         refused = Counter(point.key for point, scores in fits if scores.refused is not None)
+        what = measure or ("auc" if self.multilabel else "accuracy")
         return [
-            (values, spread_of(self.scores_of(values, role), refused[key]))
+            (values, spread_of(self.scores_of(values, role), refused[key], what))
             for key, values in {point.key: point.values for point in self.points}.items()
         ]
 
@@ -136,19 +172,26 @@ class Sweep(Shown):
         """Say in a sentence or two whether the values make a difference that seeds alone do not make."""
         scored = [spread for _, spread in self.spreads() if spread.mean is not None]
         if not scored:
-            return f"No fit gave a {self.role} accuracy."
-        low, high = (100 * limit(float(spread.mean or 0) for spread in scored) for limit in (min, max))
-        widest = 100 * max(float(spread.high or 0) - float(spread.low or 0) for spread in scored)
+            return f"No fit gave a {self.role} {'area under the ROC curve' if self.multilabel else 'accuracy'}."
+        low, high = (limit(float(spread.mean or 0) for spread in scored) for limit in (min, max))
+        widest = max(float(spread.high or 0) - float(spread.low or 0) for spread in scored)
         what = " and ".join(column_names(self.fields).values()).replace("_", " ")
-        return (
-            f"Mean accuracies over seeds range from {low:.1f} to {high:.1f} %, seeds of one value differ by up to "
-            f"{widest:.1f} points, and one {self.role} image is worth {100 / max(scored[0].n, 1):.1f} points"
-            f"{_test_in_words(self.comparison, what)}{_left_out(self.comparison)}"
-        )
+        if self.multilabel:
+            seen = (
+                f"Mean areas under the ROC curve over seeds range from {low:.3f} to {high:.3f}, and seeds of one "
+                f"value differ by up to {widest:.3f}"
+            )
+        else:
+            seen = (
+                f"Mean accuracies over seeds range from {100 * low:.1f} to {100 * high:.1f} %, seeds of one value "
+                f"differ by up to {100 * widest:.1f} points, and one {self.role} image is worth "
+                f"{100 / max(scored[0].n, 1):.1f} points"
+            )
+        return f"{seen}{_test_in_words(self.comparison, what)}{_left_out(self.comparison)}"
 
 
 def compare_values(points: Sequence[Point], scores: Sequence[FitScores], role: Role) -> ValueComparison:
-    """Compare values within seeds.
+    """Compare values within seeds, by the accuracy, or of several labels by the mean area under the ROC curve.
 
     Values of which no fit has scores are left out first, then seeds of which a fit has none.
     """
@@ -161,7 +204,10 @@ def compare_values(points: Sequence[Point], scores: Sequence[FitScores], role: R
         score = getattr(fit_scores, role)
         if fit_scores.refused is None and score.n:
             place = values.index(point.key), seeds.index(point.seed)
-            correct[place], images[place] = score.correct, score.n
+            if not isinstance(score, LabelScore):
+                correct[place], images[place] = score.correct, score.n
+            elif score.auc is not None:
+                correct[place], images[place] = round(score.auc / AREA_UNIT), 1
     has_scores = ~np.isnan(correct)
     value_kept = has_scores.any(axis=1)
     seed_kept = has_scores[value_kept].all(axis=0) & value_kept.any()

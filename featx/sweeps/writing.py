@@ -11,7 +11,6 @@ from featx.files import write_csv, write_json, write_text
 from featx.plots import draw_files, draw_sweep, remove_files
 from featx.recipes import Recipe, dump_recipe
 from featx.runs import RECIPE
-from featx.stats import LabelScore
 from featx.sweeps.grid import as_text, column_names
 from featx.sweeps.result import Sweep
 
@@ -50,13 +49,12 @@ def _draw(result: Sweep, names: Sequence[str]) -> Axes:
         [", ".join(map(as_text, values.values())) for values, _ in spreads],
         [list(spread.accuracies) for _, spread in spreads],
         ", ".join(names).replace("_", " "),
-        ylabel=f"{result.role} accuracy (%)",
+        ylabel=f"mean AUC, {result.role} images" if result.multilabel else f"{result.role} accuracy (%)",
     )
 
 
 def _write_rows(result: Sweep, names: Sequence[str]) -> Path:
-    several = any(isinstance(scores.train, LabelScore) for scores in result.scores)
-    columns = (*SCORES, *AREAS) if several else SCORES
+    columns = (*SCORES, *AREAS) if result.multilabel else SCORES
     rows = [
         [
             *map(as_text, point.values.values()),
@@ -73,11 +71,16 @@ def _write_rows(result: Sweep, names: Sequence[str]) -> Path:
 
 def _write_summary(result: Sweep, names: Sequence[str]) -> Path:
     rows = []
-    for (values, spread), (_, validation) in zip(result.spreads(), result.spreads("validation"), strict=True):
+    spreads = [result.spreads(role, "accuracy") for role in (result.role, "validation")]
+    areas = [result.spreads(role, "auc") for role in (result.role, "validation")] if result.multilabel else []
+    for (values, spread), (_, validation), *of_areas in zip(*spreads, *areas, strict=True):
         cells: list[Any] = [*map(as_text, values.values()), result.role, len(spread.accuracies), spread.refused]
         for part in (spread, validation):
             ends = part.interval or (None, None)
             cells += [part.n, part.mean, part.sd, part.low, part.high, *ends, part.loss]
+        for _, part in of_areas:
+            cells += [part.mean, part.sd, part.low, part.high, *(part.interval or (None, None))]
         rows.append(cells)
     header = [*names, "of", "fits", "refused", *SPREAD, *(f"validation_{name}" for name in SPREAD)]
+    header += [f"{part}auc_{name}" for part in ("", "validation_")[: len(areas)] for name in SPREAD[1:-1]]
     return write_csv(result.out / "summary.csv", header, rows)

@@ -93,9 +93,7 @@ def test_runs_of_several_labels_are_compared_by_their_mean_areas(opened: OpenedR
     backwards = paired_areas(second, first)
     assert backwards == pytest.approx((-compared[0], compared[1]))
     pairs, *_ = [block for block in models_section([first, second], []).blocks if isinstance(block, Table)][1:]
-    ahead = sum(wrong_labels(image).any() for image in second.run.images) - sum(
-        wrong_labels(image).any() for image in first.run.images
-    )
+    wrongs = [sum(bool(wrong_labels(image).any()) for image in run.run.images) for run in (first, second)]
     (row,) = pairs.rows
-    assert int(row[4]) - int(row[5]) == ahead
+    assert int(row[4]) - int(row[5]) == wrongs[1] - wrongs[0]
     assert row[7] == ("distinguishable" if compared[1] < 0.05 else "indistinguishable")
