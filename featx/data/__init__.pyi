@@ -11,11 +11,11 @@ from .dataset import targets_of as targets_of
 from .dicom import Frames as Frames
 from .dicom import with_frames as with_frames
 from .dicom import with_hidden_names as with_hidden_names
+from .folders.leftovers import refuse_folder_of_images as refuse_folder_of_images
 from .grouping import groups_in_two_splits as groups_in_two_splits
 from .hidden_names import ImageFiles as ImageFiles
 from .holdout import held_out_mask as held_out_mask
 from .in_memory import items_in_memory as items_in_memory
-from .leftovers import refuse_folder_of_images as refuse_folder_of_images
 from .reading import read_data as read_data
 from .reading import read_paths as read_paths
 from .survey import SURVEY as SURVEY

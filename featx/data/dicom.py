@@ -14,8 +14,8 @@ from typing import Any, BinaryIO, Literal
 from featx.archives import archive_of, read_member
 from featx.data.choice import DataChoice
 from featx.data.dataset import Dataset, Item, first_few, readable
+from featx.data.folders.kinds import could_be_dicom, starts_as_dicom
 from featx.data.hidden_names import Headers, labels_that_name, warn_of_names, without_names
-from featx.data.kinds import could_be_dicom, starts_as_dicom
 from featx.dicom import Header, directory_files, frame_path, missing_pydicom, read_header, salt_of
 from featx.errors import DataError
 from featx.files import NETWORK_LIMIT, open_file

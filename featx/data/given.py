@@ -12,8 +12,8 @@ import numpy as np
 from featx.data.choice import DataChoice, labels_of_images, refuse_labels_of_folders, separator_of
 from featx.data.dataset import Item
 from featx.data.in_memory import items_in_memory
-from featx.data.multilabel import UNKNOWN, Targets, targets_of_cells
-from featx.data.tables import text_of_cell
+from featx.data.tables.files import text_of_cell
+from featx.data.tables.multilabel import UNKNOWN, Targets, targets_of_cells
 from featx.errors import DataError, UsageError
 
 

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
+from featx.data.archived.image_rows import FORMER_PATH
 from featx.data.choice import DataChoice
 from featx.data.dataset import SPLITS, Item, in_sentence
-from featx.data.image_rows import FORMER_PATH
-from featx.data.kinds import is_row
+from featx.data.folders.kinds import is_row
 from featx.errors import DataError, UsageError
 from featx.text import count, images
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from featx.data.dataset import Item
-from featx.data.kinds import could_be_dicom
-from featx.data.scanning import scan
-from featx.data.splits import split_of_folder
+from featx.data.folders.kinds import could_be_dicom
+from featx.data.folders.scanning import scan
+from featx.data.folders.splits import split_of_folder
 from featx.dicom import AnyOf, Header, Identifiers, found_again, hidden_part, is_hidden, kept_salt
 from featx.errors import DataError
 from featx.text import count

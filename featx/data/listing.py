@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from featx.data.dataset import Item, readable
-from featx.data.kinds import is_image
-from featx.data.leftovers import is_own, is_system_folder
-from featx.data.multilabel import aligned
-from featx.data.scanning import Entry, identity, scan
+from featx.data.folders.kinds import is_image
+from featx.data.folders.leftovers import is_own, is_system_folder
+from featx.data.folders.scanning import Entry, identity, scan
+from featx.data.tables.multilabel import aligned
 
 
 @dataclass

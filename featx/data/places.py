@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from featx.archives import is_archive
-from featx.data.archived import archives_of, list_archives
+from featx.data.archived.archives import archives_of, list_archives
 from featx.data.choice import (
     DataChoice,
     chosen_columns,
@@ -19,15 +19,15 @@ from featx.data.choice import (
 )
 from featx.data.dataset import Item, first_few, is_unlabelled, readable
 from featx.data.dicom import is_medium, list_dicomdir
-from featx.data.folders import is_folder, none_but, search_labelled, search_unlabelled
+from featx.data.folders.kinds import is_dicomdir, is_image
+from featx.data.folders.patterns import is_of_paths, matches
+from featx.data.folders.search import is_folder, none_but, search_labelled, search_unlabelled
 from featx.data.given import given_items, listed
 from featx.data.in_memory import is_in_memory
-from featx.data.kinds import is_dicomdir, is_image
 from featx.data.listing import Listing
-from featx.data.locating import advice, on_disk
-from featx.data.manifest import Row, read_frame, read_manifest
-from featx.data.patterns import is_of_paths, matches
-from featx.data.tables import FRAME, is_frame, is_manifest
+from featx.data.tables.files import FRAME, is_frame, is_manifest
+from featx.data.tables.locating import advice, on_disk
+from featx.data.tables.manifest import Row, read_frame, read_manifest
 from featx.errors import DataError, UsageError
 from featx.formats import kind_of_name, sentence
 

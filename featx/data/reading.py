@@ -12,18 +12,18 @@ from featx.arguments import checks_arguments
 from featx.data.choice import DataChoice, HeldOutTest, held_out_test, labels_of
 from featx.data.dataset import SPLITS, Dataset, first_few
 from featx.data.dicom import with_dicom
-from featx.data.folders import is_folder
+from featx.data.folders.kinds import is_row
+from featx.data.folders.patterns import matches
+from featx.data.folders.search import is_folder
 from featx.data.given import listed
 from featx.data.grouping import with_groups
 from featx.data.in_memory import is_in_memory, items_in_memory
-from featx.data.kinds import is_row
 from featx.data.listing import Listing
-from featx.data.manifest import read_frame
-from featx.data.multilabel import aligned
-from featx.data.patterns import matches
 from featx.data.places import add_rows, each_once, list_in_memory, list_path, list_place, refuse_choices
 from featx.data.survey import survey
-from featx.data.tables import FRAME, is_frame, is_manifest
+from featx.data.tables.files import FRAME, is_frame, is_manifest
+from featx.data.tables.manifest import read_frame
+from featx.data.tables.multilabel import aligned
 from featx.errors import UsageError, naming_arguments
 from featx.files import several
 from featx.formats import by_kind

@@ -12,7 +12,7 @@ from itertools import combinations, islice
 from statistics import median
 
 from featx.data.dataset import Dataset, Item, first_few, in_sentence, is_unlabelled
-from featx.data.splits import is_unclear_split, split_beside_train, split_mentioned
+from featx.data.folders.splits import is_unclear_split, split_beside_train, split_mentioned
 from featx.text import count, images
 
 log = logging.getLogger("featx")

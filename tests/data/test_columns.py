@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from featx.data.manifest import Row, read_frame, read_manifest
+from featx.data.tables.manifest import Row, read_frame, read_manifest
 from featx.errors import DataError, UsageError
 
 Reader = Callable[..., list[Row]]

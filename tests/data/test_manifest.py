@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from featx.data.manifest import Row, read_manifest
-from featx.data.tables import is_manifest
+from featx.data.tables.files import is_manifest
+from featx.data.tables.manifest import Row, read_manifest
 from featx.errors import DataError
 
 

@@ -9,8 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from featx.data.manifest import Row, read_frame
-from featx.data.tables import is_frame
+from featx.data.tables.files import is_frame
+from featx.data.tables.manifest import Row, read_frame
 from featx.errors import DataError
 
 

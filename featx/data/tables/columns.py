@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from featx.data.choice import MARK, NONE
 from featx.data.dataset import first_few, in_sentence
-from featx.data.multilabel import label_of_column
-from featx.data.splits import split_of_cell
+from featx.data.folders.splits import split_of_cell
+from featx.data.tables.multilabel import label_of_column
 from featx.errors import DataError, UsageError
 
 if TYPE_CHECKING:

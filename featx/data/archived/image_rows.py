@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from featx.archives import FILE, IMAGE_NAMES, ImageTable, open_archive
 from featx.data.choice import NONE
-from featx.data.columns import OTHER_NAMES
 from featx.data.dataset import first_few
-from featx.data.multilabel import SEPARATOR
-from featx.data.tables import MAX_BYTES, MAX_CELLS, bytes_unpacked, is_manifest
+from featx.data.tables.columns import OTHER_NAMES
+from featx.data.tables.files import MAX_BYTES, MAX_CELLS, bytes_unpacked, is_manifest
+from featx.data.tables.multilabel import SEPARATOR
 from featx.errors import DataError, reason_of
 from featx.files import is_file
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featx.data.columns import TEXT_COLUMNS, check_number, checked_names, known_columns, may_be_group
 from featx.data.dataset import first_few
+from featx.data.tables.columns import TEXT_COLUMNS, check_number, checked_names, known_columns, may_be_group
 from featx.errors import DataError, reason_of
 from featx.files import open_file, read_file
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from featx.archives import Archive, is_archive, is_image_table, open_archive
+from featx.data.archived.image_rows import ImageRows, holds_images, image_rows, together
+from featx.data.archived.shards import sample_rows
 from featx.data.choice import (
     NONE,
     DataChoice,
@@ -18,19 +20,17 @@ from featx.data.choice import (
     refuse_labels_of_folders,
     separator_of,
 )
-from featx.data.columns import checked_names
 from featx.data.dataset import Item, first_few, readable
-from featx.data.folders import search_labelled
-from featx.data.image_rows import ImageRows, holds_images, image_rows, together
-from featx.data.kinds import is_image
-from featx.data.layouts import DEEPEST
-from featx.data.leftovers import is_own, is_system_folder
+from featx.data.folders.kinds import is_image
+from featx.data.folders.layouts import DEEPEST
+from featx.data.folders.leftovers import is_own, is_system_folder
+from featx.data.folders.scanning import reading, scan
+from featx.data.folders.search import search_labelled
+from featx.data.folders.splits import split_beside_train, split_mentioned, split_of_folder
 from featx.data.listing import Listing
-from featx.data.manifest import rows_of_table
-from featx.data.samples import sample_rows
-from featx.data.scanning import reading, scan
-from featx.data.splits import split_beside_train, split_mentioned, split_of_folder
-from featx.data.tables import CSV_ENDINGS
+from featx.data.tables.columns import checked_names
+from featx.data.tables.files import CSV_ENDINGS
+from featx.data.tables.manifest import rows_of_table
 from featx.errors import DataError, UsageError
 from featx.files import is_file
 

@@ -11,7 +11,7 @@ from pathlib import Path, PureWindowsPath
 from urllib.parse import unquote
 
 from featx.archives import has_member
-from featx.data.kinds import IMAGE_ENDINGS
+from featx.data.folders.kinds import IMAGE_ENDINGS
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.I)
 _FILE_URL = re.compile(r"file://(?:localhost)?(/.*)", re.I)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from featx.archives import is_archive
-from featx.data.tables import is_manifest
+from featx.data.tables.files import is_manifest
 from featx.errors import UsageError
 
 # Folders that systems and programs keep for themselves, in lower case; hidden ones are skipped in any case.

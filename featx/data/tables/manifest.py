@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featx.data.columns import HIDDEN, TEXT_COLUMNS, notice_no_labels, with_split_and_group
-from featx.data.multilabel import Targets, label_of_column, targets_of_cells, targets_of_columns
-from featx.data.splits import is_unclear_split, split_of_cell
-from featx.data.tables import FRAME, PARQUET_ENDINGS, read_table, table_of_frame, text_of_cell
+from featx.data.folders.splits import is_unclear_split, split_of_cell
+from featx.data.tables.columns import HIDDEN, TEXT_COLUMNS, notice_no_labels, with_split_and_group
+from featx.data.tables.files import FRAME, PARQUET_ENDINGS, read_table, table_of_frame, text_of_cell
+from featx.data.tables.multilabel import Targets, label_of_column, targets_of_cells, targets_of_columns
 from featx.errors import DataError, reason_of
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from featx.archives import is_archive
-from featx.data.kinds import IMAGE_ENDINGS
-from featx.data.tables import is_manifest
+from featx.data.folders.kinds import IMAGE_ENDINGS
+from featx.data.tables.files import is_manifest
 from featx.errors import DataError
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from featx.data.dataset import first_few, in_sentence
-from featx.data.leftovers import is_system_folder
-from featx.data.scanning import scan
-from featx.data.splits import is_unclear_split, split_beside_train, split_mentioned, split_of_folder
+from featx.data.folders.leftovers import is_system_folder
+from featx.data.folders.scanning import scan
+from featx.data.folders.splits import is_unclear_split, split_beside_train, split_mentioned, split_of_folder
 from featx.errors import DataError
 
 DEEPEST = 5  # folders that an archive may add above the data

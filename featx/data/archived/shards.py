@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.archives import Archive
+from featx.data.archived.image_rows import FORMER_PATH, ImageRows
 from featx.data.choice import NONE
-from featx.data.columns import OTHER_NAMES, check_number
 from featx.data.dataset import first_few, in_sentence
-from featx.data.image_rows import FORMER_PATH, ImageRows
-from featx.data.kinds import is_image
-from featx.data.multilabel import SEPARATOR
-from featx.data.tables import MAX_CELLS
+from featx.data.folders.kinds import is_image
+from featx.data.tables.columns import OTHER_NAMES, check_number
+from featx.data.tables.files import MAX_CELLS
+from featx.data.tables.multilabel import SEPARATOR
 from featx.errors import DataError, reason_of
 
 if TYPE_CHECKING:

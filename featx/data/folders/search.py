@@ -12,13 +12,13 @@ from typing import Literal
 
 from featx.archives import has_member, member_names
 from featx.data.dataset import first_few, readable
-from featx.data.kinds import ENDINGS_TEXT, is_image
-from featx.data.layouts import DEEPEST, check_class_folders, splits_of_folders
-from featx.data.leftovers import is_own, own_files
+from featx.data.folders.kinds import ENDINGS_TEXT, is_image
+from featx.data.folders.layouts import DEEPEST, check_class_folders, splits_of_folders
+from featx.data.folders.leftovers import is_own, own_files
+from featx.data.folders.scanning import Entry, reading, scan
+from featx.data.folders.splits import split_beside_train, split_of_folder
 from featx.data.listing import Listing
-from featx.data.scanning import Entry, reading, scan
-from featx.data.splits import split_beside_train, split_of_folder
-from featx.data.tables import is_manifest
+from featx.data.tables.files import is_manifest
 from featx.errors import DataError
 from featx.formats import by_kind
 

@@ -1,0 +1,1 @@
+"""Folders of images: which files are images, and which folders are splits and classes."""
