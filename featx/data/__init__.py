@@ -3,7 +3,7 @@
 `reading` goes these steps, each in modules of its own:
 
 1. list in a `listing`, as `places` says for each kind of data: `folders/`, `tables/` (manifests and data frames),
-   `archived/` (ZIP files, shards, tables with the bytes of images), and `given` and `in_memory` for what Python passes;
+   `archived/` (ZIP files, shards, tables with the bytes of images), `given` and `in_memory` (what Python passes);
 2. several labels: `tables/multilabel`;
 3. DICOM: `dicom` reads headers for groups and columns, `hidden_names` replaces what names a patient;
 4. groups from names: `grouping`;

@@ -40,12 +40,14 @@ def directory_files(path: Path) -> tuple[list[Path], list[str]]:
     """
     from featx.dicom.quiet import quiet
 
+    damage: tuple[type[Exception], ...] = ()
     try:
+        damage = (*damage_errors(), ImageError)
         with quiet():
             records = _records(path)
     except ImportError:
         raise missing_pydicom("a DICOMDIR") from None
-    except (*damage_errors(), ImageError) as error:
+    except damage as error:
         # pydicom's messages quote values, which could be names.
         reason = reason_of(error) if isinstance(error, OSError) else "it is damaged, or lists nothing"
         raise DataError(

@@ -8,6 +8,7 @@ import stat
 import struct
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from archive_files import pictures, write_zip
@@ -162,7 +163,7 @@ def test_members_that_lie_upon_each_other_are_refused(tmp_path: Path) -> None:
             same = copy.copy(info)
             same.filename = f"{number}.png"
             archive.filelist.append(same)
-        archive._didModify = True
+        archive._didModify = True  # type: ignore[attr-defined]
     assert path.stat().st_size < 2**17
     with pytest.raises(OSError, match=r"its members have more bytes than the archive"):
         open_archive(path)
@@ -172,9 +173,14 @@ def test_members_that_lie_upon_each_other_are_refused(tmp_path: Path) -> None:
 def test_the_start_of_a_member_is_read_alone(tmp_path: Path, method: int, monkeypatch: pytest.MonkeyPatch) -> None:
     data = random.Random(0).randbytes(2**20)
     archive = write_zip(tmp_path / "x.zip", {"large": data, "small": b"abc"}, method)
-    read = []
+    read: list[int] = []
     read_at = OpenFile.read_at
-    monkeypatch.setattr(OpenFile, "read_at", lambda *args: read.append(args[2]) or read_at(*args))
+
+    def counted(*args: Any) -> bytes:
+        read.append(args[2])
+        return read_at(*args)
+
+    monkeypatch.setattr(OpenFile, "read_at", counted)
     assert member_start(archive / "large", 512) == data[:512]
     assert member_start(archive / "small", 512) == b"abc"
     assert sum(read) < 2**14

@@ -167,7 +167,7 @@ def test_two_folders_named_by_their_patients_are_no_classes(tmp_path: Path, read
 def test_other_files_in_folders_of_patients_make_them_no_classes(tmp_path: Path, read: Read) -> None:
     root = tmp_path / "data"
     for number, name in enumerate(("Featherstone", "Winterbottom", "Ravensburg")):
-        about = {"PatientName": f"{name}^Ann", "IssuerOfPatientID": "X" if number else None}
+        about: dict[str, Any] = {"PatientName": f"{name}^Ann", "IssuerOfPatientID": "X" if number else None}
         patient(root / f"{name}_Ann", "IM{}", number, **{key: value for key, value in about.items() if value})
         write_dicom(root / f"{name}_Ann" / "report", None, kind="SR", elements={"PatientID": f"ID{number:04}"})
     (root / "Featherstone_Ann" / "lost.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"garbage" * 50)

@@ -71,7 +71,7 @@ def check_bare(file: Path, model: Path, images: list[Path], cache: Path) -> None
     assert len(expected) == len(images)
     for row in expected:
         assert found[row.path] == pytest.approx(row.probabilities, abs=1e-5)
-    assert len({f"{row.probabilities[row.label]:.3f}" for row in expected}) > len(images) / 3
+    assert len({f"{row.probabilities[str(row.label)]:.3f}" for row in expected}) > len(images) / 3
 
 
 def metadata(file: Path) -> dict[str, str]:
