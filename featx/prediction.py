@@ -20,12 +20,10 @@ from featx.frames import Shown, columns_of, frame, with_further
 from featx.progress import Progress, reports_progress
 from featx.runs import HeadModel, Model, extract_new, read_run
 from featx.stats import THRESHOLD
-from featx.text import NOTHING, decimal, images
+from featx.text import NOTHING, decimal, images, joined_labels
 
 # Images in a notebook's table, and classes in its line.
 MOST_SHOWN = 10
-# Between several labels of one image.
-SEPARATOR = "|"
 
 
 def read_model(folder: str | Path) -> Model:
@@ -63,7 +61,7 @@ class Prediction:
     @property
     def words(self) -> str:
         """The class, or the labels with `|` between them, as tables show them."""
-        return SEPARATOR.join(self.labels) if self.labels is not None else str(self.label)
+        return joined_labels(self.labels) if self.labels is not None else str(self.label)
 
     def to_json(self) -> dict[str, Any]:
         """Return `path, label, probabilities`, and `labels` where an image may have several."""
@@ -118,7 +116,7 @@ class Predictions(Shown):
         cells = []
         for row in rows:
             own = [row.probabilities[label] for label in row.labels or ()] or [max(row.probabilities.values())]
-            cells.append((row.path, row.words or NOTHING, SEPARATOR.join(map(decimal, own))))
+            cells.append((row.path, row.words or NOTHING, joined_labels(map(decimal, own))))
         return ("image", "labels", "probability"), cells
 
     def to_json(self) -> dict[str, Any]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from featx.stats import Score, wilson
 
 NOTHING = "–"
+LABEL_SEPARATOR = "|"  # between several labels of one image, in tables that people and programs read
 
 
 def count(n: int) -> str:
@@ -17,6 +19,11 @@ def count(n: int) -> str:
 def images(n: int, kind: str = "") -> str:
     """Return `1 image`, `36 test images`."""
     return f"{n:,} {kind}{' ' * bool(kind)}image{'' if n == 1 else 's'}"
+
+
+def joined_labels(labels: Iterable[str]) -> str:
+    """Return several labels of one image as one text: `covid|opacity`."""
+    return LABEL_SEPARATOR.join(labels)
 
 
 def percent(share: float | None, digits: int = 1) -> str:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from featx.maps.colouring import LABEL, NOT_THERE, OF_LABEL, THERE, Colouring
 from featx.runs import Predicted, Source
 from featx.stats import THRESHOLD
+from featx.text import joined_labels
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def labels_of(source: Source) -> tuple[str, ...]:
     if table.targets is None:
         return source.column(LABEL)
     names = np.array(table.label_names)
-    return tuple("|".join(names[row == 1]) for row in table.targets)
+    return tuple(joined_labels(names[row == 1]) for row in table.targets)
 
 
 def targets_of(source: Source, label: str) -> tuple[int | None, ...]:

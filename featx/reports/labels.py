@@ -16,7 +16,7 @@ from featx.reports.opened import SPLIT_NAMES, OpenedRun
 from featx.reports.pictures import drawing, missing_note, thumbnails
 from featx.runs import RunImage
 from featx.stats import BINS, THRESHOLD, Estimate, LabelMetrics, LabelScore, label_metrics
-from featx.text import NOTHING, count, decimal, fraction, images, interval_percent, percent
+from featx.text import LABEL_SEPARATOR, NOTHING, count, decimal, fraction, images, interval_percent, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,7 +58,7 @@ def label_score_of(stored: dict[str, Any]) -> LabelScore:
 
 def label_words(label: str) -> str:
     """Return the labels of an image as the page shows them."""
-    return label.replace("|", ", ") or NO_LABEL
+    return label.replace(LABEL_SEPARATOR, ", ") or NO_LABEL
 
 
 def label_results_blocks(opened: OpenedRun, parts: Sequence[tuple[str, LabelScore]]) -> list[Block]:

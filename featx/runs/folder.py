@@ -22,6 +22,7 @@ from featx.networks import Card, card_of
 from featx.recipes import Recipe, load_recipe, with_network_beside
 from featx.runs.documents import Manifest, Metrics, read_document
 from featx.stats import THRESHOLD
+from featx.text import joined_labels
 
 T = TypeVar("T")
 HEAD = "head.keras"
@@ -200,7 +201,7 @@ def _several_labels(path: Path, names: Sequence[str]) -> list[RunImage]:
 
 def joined(names: Sequence[str], there: Iterable[bool]) -> str:
     """Return the labels that are there, with `|` between them."""
-    return "|".join(name for name, chosen in zip(names, there, strict=True) if chosen)
+    return joined_labels(name for name, chosen in zip(names, there, strict=True) if chosen)
 
 
 def _image(row: dict[str, str], probabilities: tuple[float, ...], valid: Mapping[str, Collection[str]]) -> RunImage:

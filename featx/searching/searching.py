@@ -31,11 +31,9 @@ from featx.searching.cosine import nearest
 from featx.searching.neighbours import Neighbour, QueryResult
 from featx.searching.result import SearchResult
 from featx.text import images as images_in_words
+from featx.text import joined_labels
 
 log = logging.getLogger("featx")
-
-# Between several labels of one image.
-SEPARATOR = "|"
 
 
 @reports_progress
@@ -150,7 +148,7 @@ def _labels_of(targets: Sequence[float], names: Sequence[str]) -> tuple[str, ...
 
 def joined(labels: Sequence[str] | None) -> str | None:
     """Return several labels as one text; None for none that is known."""
-    return None if labels is None else SEPARATOR.join(labels)
+    return None if labels is None else joined_labels(labels)
 
 
 def neighbours_of(

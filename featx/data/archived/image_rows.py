@@ -15,9 +15,9 @@ from featx.data.choice import NONE
 from featx.data.dataset import first_few
 from featx.data.tables.columns import OTHER_NAMES
 from featx.data.tables.files import MAX_BYTES, MAX_CELLS, bytes_unpacked, is_manifest
-from featx.data.tables.multilabel import SEPARATOR
 from featx.errors import DataError, reason_of
 from featx.files import is_file
+from featx.text import LABEL_SEPARATOR
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -79,7 +79,7 @@ def image_rows(path: Path, image_column: str | None, separator: str | None = Non
         if not isinstance(table, ImageTable):
             raise DataError(f"Expected a table with images, found {path}; give a Parquet or Arrow file.")
         column = _column(path, table, image_column)
-        plain = _plain_columns(path, table, column, SEPARATOR if separator in (None, NONE) else separator)
+        plain = _plain_columns(path, table, column, LABEL_SEPARATOR if separator in (None, NONE) else separator)
         files = _files(table, column)
         beside = _beside(path.parent, table, column, files)
     except (OSError, UnicodeDecodeError, pa.ArrowException) as error:

@@ -16,8 +16,8 @@ from featx.data.dataset import first_few, in_sentence
 from featx.data.folders.kinds import is_image
 from featx.data.tables.columns import OTHER_NAMES, check_number
 from featx.data.tables.files import MAX_CELLS
-from featx.data.tables.multilabel import SEPARATOR
 from featx.errors import DataError, reason_of
+from featx.text import LABEL_SEPARATOR
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,7 +48,7 @@ def sample_rows(archive: Archive, separator: str | None = None) -> ImageRows | N
     rows: list[dict[str, Any]] = []
     paths: list[Path] = []
     for members, images in samples:
-        columns = _columns(archive, members, SEPARATOR if separator in (None, NONE) else separator)
+        columns = _columns(archive, members, LABEL_SEPARATOR if separator in (None, NONE) else separator)
         for ending in images:
             rows.append({**columns, "path": f"{archive.path.name}/{members[ending]}"})
             paths.append(archive.path / members[ending])

@@ -10,10 +10,10 @@ from dataclasses import replace
 from featx.data.choice import MARK, NONE
 from featx.data.dataset import Item, first_few, in_sentence
 from featx.errors import DataError
+from featx.text import LABEL_SEPARATOR
 
 log = logging.getLogger("featx")
 
-SEPARATOR = "|"
 UNKNOWN = math.nan
 Targets = tuple[float, ...]
 # What cells of columns for labels say; -1 is what CheXpert writes for what its reports leave open.
@@ -31,12 +31,12 @@ def targets_of_cells(
 ) -> tuple[tuple[str, ...], list[Targets]] | None:
     """Return the labels, sorted, and the targets of cells that name several labels; None if each is one label.
 
-    Without a separator that was chosen, cells are taken apart at `SEPARATOR` if one of them has several parts. An
-    empty cell says of no label whether it is there.
+    Without a separator that was chosen, cells are taken apart at `LABEL_SEPARATOR` if one of them has several parts.
+    An empty cell says of no label whether it is there.
     """
     if separator == NONE:
         return None
-    parts = [None if cell is None else _parts(cell, separator or SEPARATOR) for cell in cells]
+    parts = [None if cell is None else _parts(cell, separator or LABEL_SEPARATOR) for cell in cells]
     if separator is None and not any(len(several) > 1 for several in parts if several):
         return None
     names = tuple(sorted({name for several in parts for name in several or ()}))
