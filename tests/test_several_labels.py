@@ -129,8 +129,8 @@ def test_the_page_has_metrics_of_each_label(page: Node, fitted: FitResult) -> No
     _, *rows = page.table("By label, test images")
     for row, expected in zip(rows, metrics, strict=True):
         assert row[0] == expected.label
-        assert row[1] == f"{expected.positive}/{expected.n}"
-        assert row[3] == str(expected.auc)
+        assert row[1] == f"{expected.positive}/{expected.n} ({100 * expected.positive / expected.n:.0f} %)"
+        assert row[2] == str(expected.auc)
     assert {"results", "errors", "data", "model", "training", "provenance", "limits"} <= set(section_ids(page, 2))
     assert "trained on" in page.text
     assert "3 labels: odd, opacity, viral" in page.text
