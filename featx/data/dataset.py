@@ -64,17 +64,19 @@ class Dataset(Shown):
             given.
         classes: All labels, sorted, whether an image has one of them or several; none if no image has a label.
         test: Which share of the training images is set aside for testing once their contents are read.
+        title: The name of the folder that all images of a list are in; None for the name of `root`.
     """
 
     root: Path
     items: tuple[Item, ...]
     classes: tuple[str, ...]
     test: HeldOutTest | None = None
+    title: str | None = None
 
     @property
     def name(self) -> str:
-        """The name of the data's folder, or `images in memory`."""
-        return "images in memory" if self._in_memory else self.root.name
+        """The name of the data's folder, of the images' common folder if they are a list, or `images in memory`."""
+        return "images in memory" if self._in_memory else self.title or self.root.name
 
     @property
     def place(self) -> str:

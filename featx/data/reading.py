@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import posixpath
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Unpack
@@ -86,6 +87,8 @@ def _read(data: Any, missing: str, cache: Path, choice: DataChoice) -> Dataset:
         listing.items.sort(key=lambda item: (SPLITS.index(item.split), item.id))
     listing.items = with_groups(listing.items, choice)
     dataset = _dataset(root, listing)
+    if place is None:
+        dataset = replace(dataset, title=_common_folder(dataset))
     survey(dataset, folders=has_folders, because=listing.unlabelled_because)
     return with_held_out_test(dataset, held_out)
 
@@ -169,6 +172,13 @@ def with_held_out_test(dataset: Dataset, test: HeldOutTest | None) -> Dataset:
             "(--split-column none)."
         )
     return replace(dataset, test=test)
+
+
+def _common_folder(dataset: Dataset) -> str | None:
+    """Return the name of the folder that all images of a list are in, as their ids say; None if there is none."""
+    folders = {item.id.rpartition("/")[0] for item in dataset.items}
+    absolute = {folder.startswith("/") for folder in folders}
+    return posixpath.basename(posixpath.commonpath(folders)) or None if len(absolute) == 1 else None
 
 
 def _dataset(root: Path, listing: Listing) -> Dataset:

@@ -232,3 +232,14 @@ def test_what_needs_labels_says_so_in_one_sentence(tmp_path: Path) -> None:
     check_labelled(["x", "y"], "to compare classifiers")
     with pytest.raises(DataError, match="compare classifiers, found 1 of 2 images without one;"):
         check_labelled(["x", None], "to compare classifiers")
+
+
+def test_a_list_is_named_by_the_folder_that_its_images_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("photos/a/1.png", "photos/b/2.png", "3.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    monkeypatch.chdir(tmp_path)
+    assert read_data("photos/a/*.png").name == "a"
+    assert read_data(["photos/a", "photos/b"]).name == "photos"
+    assert read_data(["photos/a/1.png", "3.png"]).name == tmp_path.name
+    assert read_data([str(tmp_path / "photos/b/2.png")]).name == "b"
