@@ -1,5 +1,6 @@
 from .directory import directory_files as directory_files
 from .directory import missing_pydicom as missing_pydicom
+from .frames import read_frame as read_frame
 from .headers import Header as Header
 from .headers import read_header as read_header
 from .identifiers import AnyOf as AnyOf
@@ -12,5 +13,4 @@ from .identity import salt_of as salt_of
 from .pixels import decode_dicom as decode_dicom
 from .signature import frame_path as frame_path
 from .signature import is_dicom as is_dicom
-from .signature import mark_frame as mark_frame
 from .signature import split_frame as split_frame

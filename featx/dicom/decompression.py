@@ -102,7 +102,8 @@ def _one_stream(pixels: Pixels, frame: int, name: str) -> bytes:
     file = io.BytesIO(pixels.data)
     file.seek(pixels.start)
     tables = [pixels.header.get(keyword) for keyword in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")]
-    offsets = (tables[0], tables[1]) if all(tables) and len(tables[0]) == len(tables[1]) else None
+    are_whole = all(tables) and len(tables[0]) == len(tables[1]) == 8 * pixels.frames
+    offsets = (tables[0], tables[1]) if are_whole else None
     stream: bytes = get_frame(file, frame, number_of_frames=pixels.frames, extended_offsets=offsets)
     return stream
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ def decode_dicom(data: bytes, name: str, *, window: str = "file", max_pixels: in
     resampled.
 
     Args:
-        data: The file's bytes, or those of one frame (`mark_frame`).
+        data: The file's bytes, or those of one frame (`read_frame`).
         name: The file as the user named it, for messages.
         window: `file`, `none` or `CENTER/WIDTH`, in the units of the images, such as Hounsfield units.
         max_pixels: The most pixels (rows * columns) accepted; checked before any pixel is decompressed.
@@ -55,10 +56,10 @@ def decode_dicom(data: bytes, name: str, *, window: str = "file", max_pixels: in
         ValueError: The window is none.
     """
     numbers = parse_window(window)
-    plain, frame = unmark_frame(data)
+    plain, frame, alone = unmark_frame(data)
     try:
         with quiet():
-            return _decoded(plain, frame, numbers or window, name, max_pixels)  # type: ignore[arg-type]
+            return _decoded(plain, frame, alone, numbers or window, name, max_pixels)  # type: ignore[arg-type]
     except ImportError as error:
         reason = f"is a DICOM file, and {error.name or 'a decoder'} is not installed; pip install 'featx[dicom]'"
         raise ImageError(name, reason) from None
@@ -66,13 +67,14 @@ def decode_dicom(data: bytes, name: str, *, window: str = "file", max_pixels: in
         raise ImageError(name, "needs more memory than there is; scale it down or leave it out") from None
 
 
-def _decoded(data: bytes, frame: int, window: Window, name: str, max_pixels: int) -> NDArray[np.uint8]:
+def _decoded(data: bytes, frame: int, alone: bool, window: Window, name: str, max_pixels: int) -> NDArray[np.uint8]:
     damage, doing = damage_errors(), "its header cannot be read"
     try:
         pixels = read_pixels(data, name)
         _check_size(pixels, name, max_pixels)
         doing = f"its pixels cannot be decompressed, {syntax_name(pixels.syntax)}"
-        samples, bits = decompressed(pixels, frame, name)
+        stored = replace(pixels, frames=1) if alone else pixels
+        samples, bits = decompressed(stored, 0 if alone else frame, name)
         doing = "its lookup tables or windows cannot be read"
         if pixels.photometric == "PALETTE COLOR":
             return _from_palette(samples, pixels)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 PREAMBLE = 128  # bytes before the mark, PS3.10 section 7.1
 _FRAME = re.compile(r"frame-(\d{1,9})")
-_MARK = re.compile(rb"featx frame (\d{1,9})\n")
+_MARK = re.compile(rb"featx frame (\d{1,9})( alone)?\n")
 _SEARCHED = 512  # bytes in which the elements of a file without a preamble are counted
 _LONGEST = 2**14  # bytes of a value there
 # Value representations with lengths of two and of four bytes, PS3.5 section 7.1.2.
@@ -81,12 +81,18 @@ def split_frame(path: Path) -> tuple[Path, int] | None:
     return None if match is None else (path.parent, int(match[1]))
 
 
-def mark_frame(data: bytes, frame: int) -> bytes:
-    """Return the bytes that stand for one frame of a file: their digest is its own, and `unmark_frame` undoes it."""
-    return b"featx frame %d\n" % frame + data
+def mark_frame(data: bytes, frame: int, *, alone: bool = False) -> bytes:
+    """Return the bytes that stand for one frame of a file: their digest is its own, and `unmark_frame` undoes it.
+
+    Args:
+        data: The file's bytes.
+        frame: The frame's number, counted from 0.
+        alone: Whether the other frames were left out of these bytes.
+    """
+    return b"featx frame %d%s\n" % (frame, b" alone" * alone) + data
 
 
-def unmark_frame(data: bytes) -> tuple[bytes, int]:
-    """Return the file's bytes and the frame's number, 0 if none is named."""
+def unmark_frame(data: bytes) -> tuple[bytes, int, bool]:
+    """Return the file's bytes, the frame's number, 0 if none is named, and whether no other frame is in them."""
     match = _MARK.match(data)
-    return (data, 0) if match is None else (data[match.end() :], int(match[1]))
+    return (data, 0, False) if match is None else (data[match.end() :], int(match[1]), match[2] is not None)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from featx.archives import archive_of, read_member
-from featx.dicom import mark_frame, split_frame
-from featx.files import read_file
+from featx.dicom import read_frame, split_frame
+from featx.files import is_file, read_file
 
 
 def read_place(path: Path, limit: int) -> bytes:
@@ -28,6 +28,8 @@ def read_place(path: Path, limit: int) -> bytes:
     if frame is None:
         raise FileNotFoundError(str(path)) from missing
     file, number = frame
-    data = read_place(file, limit)
     # The first frame stands for the whole file, so that it has one row whatever frames are taken.
-    return mark_frame(data, number) if number else data
+    if number and is_file(file):
+        return read_frame(file, number, limit)
+    data = read_place(file, limit)
+    return read_frame(data, number, limit) if number else data
