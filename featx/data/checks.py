@@ -55,15 +55,16 @@ def check_for_fit(dataset: Dataset, validation: float) -> None:
     Raises:
         UsageError: The share is not in [0, 1).
         DataError: An image has no label, fewer than two classes have training images, a class of another split has
-            none, or a class has too few images for both training and validation. Of several labels: none of an
-            image is known, or the training images of a label all have it or all do not.
+            none, or a class has too few images for both training and validation. Of several labels: none is known
+            of any image, or the training images of a label all have it or all do not.
     """
     if not 0 <= validation < 1:
         raise UsageError(f"Expected a validation share of at least 0 and below 1, received {validation}.")
-    check_labelled(dataset, "to train a head")
-    if dataset.multilabel:
+    # Of several labels, an image of which none is known counts neither in the loss nor in scores.
+    if dataset.multilabel and not all(map(is_unlabelled, dataset.items)):
         _check_each_label(dataset)
         return
+    check_labelled(dataset, "to train a head")
     counts = dataset.counts()
     train = {label: n for label, n in counts.get("train", {}).items() if n}
     if len(train) < 2:

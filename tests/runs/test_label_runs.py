@@ -229,3 +229,29 @@ def test_forged_predictions_are_refused(
     with pytest.raises(RunError) as caught:
         _ = read_run(copy).images
     assert reason in str(caught.value)
+
+
+def test_images_of_which_no_label_is_known_change_neither_head_nor_scores(
+    tmp_path: Path, fitted: FitResult, tiny_model: Path
+) -> None:
+    manifest = write_columns(small_data(tmp_path / "data", train=8, test=4))
+    rows = read_table(manifest)
+    # All for fitting in one batch: of an epoch's batches nothing else may change.
+    fit = {"epochs": 3, "batch_size": 999, "learning_rate": 3e-3, "validation": 0}
+    recipe = small_recipe(tiny_model, head={"layers": (), "penultimate": None}, fit=fit)
+    results = []
+    for name in ("known", "all"):
+        kept = [dict(row) for row in rows]
+        blank = [row for number, row in enumerate(kept) if number % 3 == 0]
+        for row in blank:
+            row.update({column: "" for column in row if column.startswith("label:")})
+        table = manifest.with_name(f"{name}.csv")
+        with table.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(row for row in kept if name == "all" or row not in blank)
+        results.append(fit_head(table, recipe, out=tmp_path / name, cache=tmp_path / "cache"))
+    known, whole = results
+    assert known.train.loss == pytest.approx(whole.train.loss, rel=1e-4)
+    assert (known.train.n, known.test.n, known.test.correct) == (whole.train.n, whole.test.n, whole.test.correct)
+    assert len(read_table(whole.run / "predictions.csv")) > len(read_table(known.run / "predictions.csv"))
