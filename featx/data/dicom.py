@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Literal
 from featx.archives import archive_of, read_member
 from featx.data.choice import DataChoice
 from featx.data.dataset import Dataset, Item, first_few, readable
-from featx.data.folders.kinds import could_be_dicom, starts_as_dicom
+from featx.data.folders.kinds import could_be_dicom, is_row, starts_as_dicom
 from featx.data.hidden_names import Headers, labels_that_name, warn_of_names, without_names
 from featx.dicom import Header, directory_files, frame_path, missing_pydicom, read_header, salt_of
 from featx.errors import DataError
@@ -92,7 +92,17 @@ def with_hidden_names(items: Sequence[Item], cache: Path) -> list[Item]:
 
 def _dicom_files(items: Sequence[Item]) -> list[int]:
     """The numbers of the items that are DICOM files."""
-    asked = [number for number, item in enumerate(items) if item.pixels is None and could_be_dicom(item.path)]
+    tables: dict[Path, bool] = {}
+
+    def could_be(path: Path) -> bool:
+        if path.suffix or not is_row(path):
+            return could_be_dicom(path)
+        # To look into each row would be to read a table of JPEGs twice: the first of its rows tells.
+        if path.parent not in tables:
+            tables[path.parent] = starts_as_dicom(path)
+        return tables[path.parent]
+
+    asked = [number for number, item in enumerate(items) if item.pixels is None and could_be(item.path)]
     return [number for number in asked if starts_as_dicom(items[number].path)]
 
 

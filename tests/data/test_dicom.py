@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from dicom_files import picture, write_dicom
 from PIL import Image as Picture
@@ -239,6 +241,19 @@ def test_a_zip_of_dicom_files(tmp_path: Path, read: Read) -> None:
     assert [item.extra for item in data.items] == [item.extra for item in same.items]
     content = [read_bytes(item.path, item.id) for item in data.items]
     assert content == [read_bytes(item.path, item.id) for item in same.items]
+
+
+def test_rows_of_a_table_have_headers_too(tmp_path: Path, read: Read) -> None:
+    about = {"PatientName": "Featherstone^Ann", "Manufacturer": "ACME"}
+    files = [patient(tmp_path, f"featherstone-{n}.dcm", n, files=1, **about)[0] for n in range(3)]
+    burned = patient(tmp_path, "burned.dcm", 4, files=1, BurnedInAnnotation="YES")[0]
+    rows = [{"bytes": path.read_bytes(), "path": path.name} for path in (*files, burned)]
+    pq.write_table(pa.table({"image": rows, "label": list("ABAB")}), tmp_path / "scans.parquet")
+    items = read(tmp_path / "scans.parquet").items
+    assert [item.label for item in items] == list("ABA")
+    assert len({item.group for item in items}) == 3
+    assert {item.extra["Manufacturer"] for item in items} == {"ACME"}
+    assert not any("feather" in str(item.extra) for item in items)
 
 
 def test_dicom_beside_other_images(tmp_path: Path, read: Read) -> None:
