@@ -64,6 +64,10 @@ def legend_entries(
     elif len(own) > most:
         own = sorted(label for label, _ in counts.most_common(most - 1))
     number_of = {label: number for number, label in enumerate(own)}
+    # Points without a label are grey, as in the picture, where they take no colour from a class.
+    styles = (
+        {label: class_style(number) for number, label in enumerate(filter(None, own))} if looks is None else looks
+    )
     words, code_of_word = np.unique(["", *(placed or [""] * len(labels))], return_inverse=True)
     code = np.array([len(words) * number_of.get(label, len(own)) for label in labels], np.int64) + code_of_word[1:]
     order = np.argsort(code, kind="stable")
@@ -71,7 +75,7 @@ def legend_entries(
     for index in np.split(order, np.flatnonzero(np.diff(code[order])) + 1):
         number, word = divmod(int(code[index[0]]), len(words))
         if number < len(own):
-            colour, marker = class_style(number) if looks is None else looks.get(own[number], (REST, "o"))
+            colour, marker = styles.get(own[number], (REST, "o"))
             entries.append(LegendEntry(own[number], str(words[word]), colour, BOKEH_MARKERS[marker], index))
         else:
             name = f"{len(counts) - len(own):,} more"

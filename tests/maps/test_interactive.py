@@ -14,7 +14,9 @@ from html_page import parse
 from featx.errors import UsageError
 from featx.images import MAX_THUMBNAILS, Atlas
 from featx.images.thumbnails import assembled
+from featx.maps.bokeh_plot import REST, legend_entries
 from featx.maps.interactive import MapData, components, page, resources, summary
+from featx.plots import class_style
 
 HOSTILE = "</script><script>alert(1)</script>.png"
 
@@ -199,3 +201,9 @@ def test_very_many_labels_and_points_are_bounded() -> None:
     assert "942 more" in body
     assert "100,000 of 120,000 images are shown" in body
     assert len(body) < 60_000
+
+
+def test_images_without_a_value_are_grey_and_take_no_colour_from_a_class() -> None:
+    (blank, *others) = legend_entries(["", "b", "a", ""], None)
+    assert (blank.label, blank.colour) == ("", REST)
+    assert [(entry.label, entry.colour) for entry in others] == [("a", class_style(0)[0]), ("b", class_style(1)[0])]
