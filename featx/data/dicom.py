@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Literal
 from featx.archives import archive_of, read_member
 from featx.data.choice import DataChoice
 from featx.data.dataset import Dataset, Item, first_few, readable
-from featx.data.folders.kinds import could_be_dicom, is_row, starts_as_dicom
+from featx.data.folders.kinds import could_be_dicom, file_of_frame, is_row, starts_as_dicom
 from featx.data.hidden_names import Headers, labels_that_name, warn_of_names, without_names
 from featx.dicom import Header, directory_files, frame_path, missing_pydicom, read_header, salt_of
 from featx.errors import DataError
@@ -135,6 +135,7 @@ def _header(path: Path, salt: bytes) -> Header | None:
 
 
 def _opened(path: Path) -> BinaryIO:
+    path = file_of_frame(path) or path
     if archive_of(path) is not None:
         return io.BytesIO(read_member(path, NETWORK_LIMIT))
     return open_file(path, NETWORK_LIMIT)
@@ -153,7 +154,7 @@ def _with_groups_and_columns(items: Sequence[Item], headers: Headers, choice: Da
             item,
             group=item.group if own else header.group,
             extra={**header.columns, **item.extra},
-            frames=header.frames,
+            frames=1 if file_of_frame(item.path) is not None else header.frames,
         )
     if headers:
         patients = len({header.patient for header in headers.values()} - {None})

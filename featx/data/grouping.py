@@ -7,12 +7,13 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from featx.data.archived.image_rows import FORMER_PATH
 from featx.data.choice import DataChoice
 from featx.data.dataset import SPLITS, Item, in_sentence
 from featx.data.folders.kinds import is_row
+from featx.dicom import hidden_part, is_hidden, salt_of
 from featx.errors import DataError, UsageError
 from featx.text import count, images
 
@@ -21,8 +22,10 @@ log = logging.getLogger("featx")
 PARENT = "parent"
 
 
-def with_groups(items: Sequence[Item], choice: DataChoice) -> list[Item]:
+def with_groups(items: Sequence[Item], choice: DataChoice, cache: Path) -> list[Item]:
     """Return items with the groups that `group_from` finds in their names, kept in one split if that is chosen.
+
+    Where names of DICOM files are hidden, groups are looked for in the true names, and are salted hashes.
 
     Raises:
         UsageError: The regular expression is not valid or has no group, or groups are chosen in two ways.
@@ -32,7 +35,7 @@ def with_groups(items: Sequence[Item], choice: DataChoice) -> list[Item]:
     items = list(items)
     if rule is not None:
         _refuse_two_ways(choice)
-        items = _grouped(items, rule)
+        items = _grouped(items, rule, cache)
     return items if keep is None else _kept(items, keep)
 
 
@@ -65,7 +68,7 @@ def _refuse_two_ways(choice: DataChoice) -> None:
         raise UsageError(f"Expected groups from names or from {other}, received both; leave --group-from or it out.")
 
 
-def _grouped(items: Sequence[Item], rule: str) -> list[Item]:
+def _grouped(items: Sequence[Item], rule: str, cache: Path) -> list[Item]:
     """The items with the groups that their names have; those without one have no group."""
     pattern = None if rule == PARENT else _pattern(rule)
     names = [_name(item) for item in items]
@@ -76,7 +79,8 @@ def _grouped(items: Sequence[Item], rule: str) -> list[Item]:
         way = "give a regular expression" if pattern is None else "correct the regular expression"
         raise DataError(
             f"Expected {what} for --group-from, found none in {count(len(items))} names such as "
-            f"{in_sentence(names[0] or items[0].id)}; {way}, or leave --group-from out."
+            f"{in_sentence(items[0].id if is_hidden(items[0].id) or not names[0] else names[0])}; {way}, or leave "
+            "--group-from out."
         )
     if (
         pattern is None
@@ -87,6 +91,10 @@ def _grouped(items: Sequence[Item], rule: str) -> list[Item]:
             f"Expected folders of patients for --group-from parent, found those of the classes, such as that of "
             f"{in_sentence(items[0].id)}; give a regular expression that finds the patient in the images' names."
         )
+    if any(is_hidden(item.id) for item in items):
+        salt = salt_of(cache)
+        groups = [None if group is None else hidden_part(group, salt) for group in groups]
+        there = Counter(group for group in groups if group is not None)
     if there:
         largest, most = min(there.items(), key=lambda pair: (-pair[1], pair[0]))
         alone = len(items) - there.total()
@@ -103,7 +111,11 @@ def _grouped(items: Sequence[Item], rule: str) -> list[Item]:
 
 def _name(item: Item) -> str:
     """The name that may have a group: for a row of a table that of the image's file, because a row has a number."""
-    return str(item.extra.get(FORMER_PATH) or "") if is_row(item.path) else item.id
+    if is_row(item.path):
+        return str(item.extra.get(FORMER_PATH) or "")
+    if not is_hidden(item.id):
+        return item.id
+    return "/".join(item.path.parts[-len(item.id.split("/")) :])  # an id is the end of the path
 
 
 def _pattern(rule: str) -> re.Pattern[str]:

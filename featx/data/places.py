@@ -19,7 +19,7 @@ from featx.data.choice import (
 )
 from featx.data.dataset import Item, first_few, is_unlabelled, readable
 from featx.data.dicom import is_medium, list_dicomdir
-from featx.data.folders.kinds import is_dicomdir, is_image
+from featx.data.folders.kinds import file_of_frame, is_dicomdir, is_image
 from featx.data.folders.patterns import is_of_paths, matches
 from featx.data.folders.search import is_folder, none_but, search_labelled, search_unlabelled
 from featx.data.given import given_items, listed
@@ -53,7 +53,8 @@ def list_place(data: Path, listing: Listing, missing: str, choice: DataChoice) -
     elif is_image(root.name, str(root)) or not root.suffix:  # one that is none says so when it is decoded
         refuse_choices(choice, "an image", "for manifests and data frames", BY_PATH)
         refuse_labels_of_folders(choice, "an image")
-        listing.items.append(Item(readable(root.name), root, None, "train"))
+        file = file_of_frame(root) or root
+        listing.items.append(Item(readable(root.relative_to(file.parent).as_posix()), root, None, "train"))
     elif (kind := kind_of_name(root.name)) is not None:
         raise DataError(f"{data} {sentence(kind.name, kind.convert)}.")
     else:

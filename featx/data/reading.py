@@ -13,7 +13,7 @@ from featx.arguments import checks_arguments
 from featx.data.choice import DataChoice, HeldOutTest, held_out_test, labels_of
 from featx.data.dataset import SPLITS, Dataset, first_few
 from featx.data.dicom import with_dicom
-from featx.data.folders.kinds import is_row
+from featx.data.folders.kinds import file_of_frame, is_row
 from featx.data.folders.patterns import matches
 from featx.data.folders.search import is_folder
 from featx.data.given import listed
@@ -75,7 +75,7 @@ def _read(data: Any, missing: str, cache: Path, choice: DataChoice) -> Dataset:
         data = [data]
     place = Path(data) if isinstance(data, (str, os.PathLike)) else None
     has_folders = place is not None and is_folder(place.absolute())
-    root = (Path() if place is None else place if has_folders else place.parent).absolute()
+    root = (Path() if place is None else place if has_folders else (file_of_frame(place) or place).parent).absolute()
     listing = Listing()
     if place is None:
         list_in_memory(data, listing, missing, choice)
@@ -85,7 +85,7 @@ def _read(data: Any, missing: str, cache: Path, choice: DataChoice) -> Dataset:
     _use_headers(listing, root, cache, choice, by_folder=by_folder)
     if place is not None:
         listing.items.sort(key=lambda item: (SPLITS.index(item.split), item.id))
-    listing.items = with_groups(listing.items, choice)
+    listing.items = with_groups(listing.items, choice, cache)
     dataset = _dataset(root, listing)
     if place is None:
         dataset = replace(dataset, title=_common_folder(dataset))

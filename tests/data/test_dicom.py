@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import zipfile
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -241,6 +242,49 @@ def test_a_zip_of_dicom_files(tmp_path: Path, read: Read) -> None:
     assert [item.extra for item in data.items] == [item.extra for item in same.items]
     content = [read_bytes(item.path, item.id) for item in data.items]
     assert content == [read_bytes(item.path, item.id) for item in same.items]
+
+
+def test_groups_are_looked_for_in_true_names_and_hashed(
+    tmp_path: Path, read: Read, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = tmp_path / "data"
+    for number, name in enumerate(("featherstone", "winterbottom")):
+        patient(root, f"{name}-scan{{}}.dcm", number, PatientName=f"{name}^Ann", PatientID="")
+    patient(root, "other-scan{}.dcm", 7)
+    groups = [str(item.group) for item in read(root, group_from=r"^(\w+)-").items]
+    assert sorted(Counter(groups).values()) == [2, 2, 2]
+    assert all(group.startswith("hidden-") for group in groups)
+    with pytest.raises(DataError) as caught:
+        read(root, group_from="(none)")
+    said = f"{caught.value}{caplog.text}"
+    assert "feather" not in said
+    assert "winter" not in said
+
+
+def test_one_frame_can_be_given_by_its_path(tmp_path: Path, read: Read) -> None:
+    film = write_dicom(
+        tmp_path / "featherstone.dcm",
+        np.stack([picture(k, True) for k in range(4)]),
+        kind="US",
+        elements={"PatientName": "Featherstone^Ann", "PatientID": "ID1"},
+    )
+    (tmp_path / "data.csv").write_text("path,label\nfeatherstone.dcm/frame-2,A\n")
+    whole = read(film).items[0]
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.write(film, film.name)
+    for data in (
+        read(film / "frame-2"),
+        read(tmp_path / "data.csv"),
+        read_paths(film / "frame-2", cache=tmp_path / "cache"),
+        read_paths(tmp_path / "x.zip" / film.name / "frame-2", cache=tmp_path / "cache"),
+    ):
+        (item,) = with_frames(data, "all").items
+        assert item.group == whole.group
+        assert item.id.endswith(f"{whole.id}/frame-2" if "/" not in item.id else "/frame-2")
+        assert "feather" not in item.id.removeprefix(str(tmp_path))
+        assert read_bytes(item.path, "x") == read_bytes(film / "frame-2", "x")
+    with pytest.raises(DataError, match="found nothing"):
+        read(tmp_path / "data.csv" / "frame-2")
 
 
 def test_rows_of_a_table_have_headers_too(tmp_path: Path, read: Read) -> None:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from featx.archives import archive_of, is_image_table, member_start
-from featx.dicom import is_dicom
+from featx.dicom import is_dicom, split_frame
 from featx.files import open_file
 
 # A file in a folder is taken for an image by its ending, in any case.
@@ -54,9 +54,16 @@ def is_dicomdir(path: Path) -> bool:
     return is_dicom(head) and _DIRECTORY in head
 
 
+def file_of_frame(path: Path) -> Path | None:
+    """Return the DICOM file of which a path names one frame, `scan.dcm/frame-3`; None for another path."""
+    frame = split_frame(path)
+    return frame[0] if frame is not None and starts_as_dicom(frame[0]) else None
+
+
 def starts_as_dicom(path: Path) -> bool:
     """Tell by its first bytes whether a file, or one in an archive, is DICOM; one that cannot be read is not."""
-    return is_dicom(_head(path))
+    head = _head(path)
+    return is_dicom(head) or (not head and file_of_frame(path) is not None)
 
 
 def _head(path: Path) -> bytes:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from featx.archives import has_member, member_names
 from featx.data.dataset import first_few, readable
-from featx.data.folders.kinds import ENDINGS_TEXT, is_image
+from featx.data.folders.kinds import ENDINGS_TEXT, file_of_frame, is_image
 from featx.data.folders.layouts import DEEPEST, check_class_folders, splits_of_folders
 from featx.data.folders.leftovers import is_own, own_files
 from featx.data.folders.scanning import Entry, reading, scan
@@ -107,7 +107,7 @@ def is_folder(path: Path) -> bool:
         try:
             return stat.S_ISDIR(path.stat().st_mode)
         except NotADirectoryError:
-            if has_member(path):
+            if has_member(path) or file_of_frame(path) is not None:
                 return False
             if member_names(path) is None:
                 raise

@@ -11,7 +11,7 @@ from pathlib import Path, PureWindowsPath
 from urllib.parse import unquote
 
 from featx.archives import has_member
-from featx.data.folders.kinds import IMAGE_ENDINGS
+from featx.data.folders.kinds import IMAGE_ENDINGS, file_of_frame
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.I)
 _FILE_URL = re.compile(r"file://(?:localhost)?(/.*)", re.I)
@@ -29,7 +29,7 @@ def on_disk(folder: Path, written: str) -> tuple[str, Path] | None:
         try:
             path.stat()
         except (FileNotFoundError, NotADirectoryError, ValueError):
-            if not has_member(path):
+            if not has_member(path) and file_of_frame(path) is None:
                 continue
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
