@@ -201,4 +201,4 @@ def test_each_label_needs_images_with_it_and_without(tmp_path: Path) -> None:
         check_for_fit(read_data(table(tmp_path, label=["a|b", "a", "a"])), 0.2)
     check_for_fit(read_data(table(tmp_path, label=["a|b", "a", "b", None])), 0.2)
     with pytest.raises(DataError, match=r"found 2 images without labels; put"):
-        check_for_fit(read_data(table(tmp_path, **{"label:a": [None, None], "label:b": [None, -1]})), 0.2)
+        check_for_fit(read_data(table(tmp_path, label__a=[None, None], label__b=[None, -1])), 0.2)
