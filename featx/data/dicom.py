@@ -56,12 +56,12 @@ def with_dicom(
         DataError: There are DICOM files and pydicom is not installed, or none of the files is an image.
         StoreError: The salt in the cache is damaged.
     """
-    asked = _dicom_files(items)
-    if not asked:
+    numbers = _dicom_files(items)
+    if not numbers:
         return list(items)
     choice = choice or {}
     salt = salt_of(cache)
-    headers = _headers(items, asked, salt)
+    headers = _headers(items, numbers, salt)
     if by_folder and outside and _are_patients(items, headers):
         items = [*items, *outside]
         headers |= _headers(items, [n for n in _dicom_files(items) if n >= len(items) - len(outside)], salt)
@@ -83,11 +83,11 @@ def with_hidden_names(items: Sequence[Item], cache: Path) -> list[Item]:
         DataError: There are DICOM files and pydicom is not installed.
         StoreError: The salt in the cache is damaged.
     """
-    asked = _dicom_files(items)
-    if not asked:
+    numbers = _dicom_files(items)
+    if not numbers:
         return list(items)
     salt = salt_of(cache)
-    return without_names(items, _headers(items, asked, salt), salt)
+    return without_names(items, _headers(items, numbers, salt), salt)
 
 
 def _dicom_files(items: Sequence[Item]) -> list[int]:
@@ -102,11 +102,11 @@ def _dicom_files(items: Sequence[Item]) -> list[int]:
             tables[path.parent] = starts_as_dicom(path)
         return tables[path.parent]
 
-    asked = [number for number, item in enumerate(items) if item.pixels is None and could_be(item.path)]
-    return [number for number in asked if starts_as_dicom(items[number].path)]
+    numbers = [number for number, item in enumerate(items) if item.pixels is None and could_be(item.path)]
+    return [number for number in numbers if starts_as_dicom(items[number].path)]
 
 
-def _headers(items: Sequence[Item], asked: Sequence[int], salt: bytes) -> dict[int, Header]:
+def _headers(items: Sequence[Item], numbers: Sequence[int], salt: bytes) -> dict[int, Header]:
     """The headers of these items, by their numbers; those that can be read."""
     try:
         import pydicom  # noqa: F401 - before threads find out, one by one, that it is not there
@@ -118,11 +118,11 @@ def _headers(items: Sequence[Item], asked: Sequence[int], salt: bytes) -> dict[i
 
     headers: dict[int, Header] = {}
     done = 0
-    parts = [asked[start : start + TOGETHER] for start in range(0, len(asked), TOGETHER)]
+    parts = [numbers[start : start + TOGETHER] for start in range(0, len(numbers), TOGETHER)]
     for part in bounded_map(read, parts, workers=WORKERS, ahead=2 * WORKERS):
         headers |= {number: header for number, header in part if header is not None}
         done += len(part)
-        report_progress("reading headers", done, len(asked))
+        report_progress("reading headers", done, len(numbers))
     return headers
 
 
