@@ -112,19 +112,20 @@ def command(
     return console.Result(measured.to_json(), lambda: _show(measured), refusal)
 
 
-def _show_clusters(found: ImageClusters) -> None:
-    parts, known = found.partition, found.structure
+def _show_clusters(result: ImageClusters) -> None:
+    parts, structure = result.partition, result.structure
+    value = structure.silhouette
     console.print_lines(
         [
-            f"{len(found.ids)} images in {parts.k} clusters of k-means, found without labels, "
-            f"in {found.seconds:.1f} s.",
-            f"Silhouette {_number(known.silhouette.value)} (without clusters {_number(known.silhouette.low)} to "
-            f"{_number(known.silhouette.high)}), stability {_number(parts.chosen.stability)}.",
-            f"HDBSCAN: {known.dense_count} clusters, {100 * known.noise:.0f} % of the images in none.",
+            f"{len(result.ids)} images in {parts.k} clusters of k-means, found without labels, "
+            f"in {result.seconds:.1f} s.",
+            f"Silhouette {_number(value.value)} (without clusters {_number(value.low)} to "
+            f"{_number(value.high)}), stability {_number(parts.chosen.stability)}.",
+            f"HDBSCAN: {structure.dense_count} clusters, {100 * structure.noise:.0f} % of the images in none.",
             "",
         ]
     )
-    header, rows = found.overview()
+    header, rows = result.overview()
     console.print_table(rows, header)
     if len(parts.candidates) > 1:
         console.print_lines([""])
@@ -133,7 +134,7 @@ def _show_clusters(found: ImageClusters) -> None:
             for one in parts.candidates
         ]
         console.print_table(tried, ("k", "silhouette", "stability", ""))
-    console.print_lines([f"  {path}" for path in found.files])
+    console.print_lines([f"  {path}" for path in result.files])
 
 
 def _show(measured: Clusters) -> None:

@@ -19,31 +19,31 @@ PICTURES = ("silhouette", "numbers")
 OF_CLASSES = ("pairs",)
 
 
-def write_clusters(out: Path, found: ImageClusters, source: Source) -> tuple[Path, ...]:
+def write_clusters(out: Path, result: ImageClusters, source: Source) -> tuple[Path, ...]:
     """Write the tables, the pictures and the page; `source` has the same images in the same order."""
     names = (*PICTURES, *OF_CLASSES)
     plots.remove_files([out / f"{name}.{ending}" for name in names for ending in ("png", "svg")])
     files = [
-        write_csv(out / "clusters.csv", CLUSTER_COLUMNS, [_cluster_row(found, one) for one in found.clusters()]),
-        write_csv(out / "numbers.csv", NUMBER_COLUMNS, _number_rows(found)),
-        write_csv(out / "per_image.csv", IMAGE_COLUMNS, [_image_row(row) for row in found.image_rows()]),
-        write_text(out / "clusters.html", page(found, source)),
+        write_csv(out / "clusters.csv", CLUSTER_COLUMNS, [_cluster_row(result, one) for one in result.clusters()]),
+        write_csv(out / "numbers.csv", NUMBER_COLUMNS, _number_rows(result)),
+        write_csv(out / "per_image.csv", IMAGE_COLUMNS, [_image_row(row) for row in result.image_rows()]),
+        write_text(out / "clusters.html", page(result, source)),
     ]
     for name, draw in (("silhouette", draw_silhouettes), ("numbers", draw_numbers)):
-        files += plots.draw_files([out / f"{name}.{ending}" for ending in ("png", "svg")], partial(draw, found))
+        files += plots.draw_files([out / f"{name}.{ending}" for ending in ("png", "svg")], partial(draw, result))
     return tuple(files)
 
 
-def _cluster_row(found: ImageClusters, one: dict[str, Any]) -> tuple[Any, ...]:
+def _cluster_row(result: ImageClusters, one: dict[str, Any]) -> tuple[Any, ...]:
     values = (one["cluster"], one["n"], *(f"{one[name]:.6g}" for name in ("share", "silhouette", "radius")))
-    return (found.layer, found.split, *values, one["nearest"][0])
+    return (result.layer, result.split, *values, one["nearest"][0])
 
 
-def _number_rows(found: ImageClusters) -> list[tuple[Any, ...]]:
-    k = found.partition.k
+def _number_rows(result: ImageClusters) -> list[tuple[Any, ...]]:
+    k = result.partition.k
     return [
         (one.k, f"{one.silhouette:.6g}", f"{one.stability:.6g}", "true" if one.k == k else "false")
-        for one in found.partition.candidates
+        for one in result.partition.candidates
     ]
 
 

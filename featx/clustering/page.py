@@ -33,62 +33,66 @@ SILHOUETTES_CAPTION = (
 )
 
 
-def page(found: ImageClusters, source: Source) -> str:
+def page(result: ImageClusters, source: Source) -> str:
     """Return an HTML page; `source` has the images of the clusters, in their order."""
-    known, k = found.structure, found.partition.k
+    structure, k = result.structure, result.partition.k
     shown = min(k, MOST_SHOWN)
-    nearest = [known.nearest(number, found.digests) for number in range(1, shown + 1)]
-    outliers = known.outliers(found.digests)
+    nearest = [structure.nearest(number, result.digests) for number in range(1, shown + 1)]
+    outliers = structure.outliers(result.digests)
     uris = _pictures(source, {i: None for part in (*nearest, outliers) for i in part})
-    relative, shared = known.relative(), _shared_folder(found.ids)
+    relative, shared = structure.relative(), _shared_folder(result.ids)
 
     def cell(i: int, figure: str) -> dict[str, Any]:
-        return {"name": found.ids[i], "short": found.ids[i][shared:], "uri": uris[i], "figure": figure}
+        return {"name": result.ids[i], "short": result.ids[i][shared:], "uri": uris[i], "figure": figure}
 
     sections = [
-        _section(one, [cell(i, decimal(known.distances[i], 1)) for i in part])
-        for one, part in zip(found.clusters(), nearest, strict=False)
+        _section(one, [cell(i, decimal(structure.distances[i], 1)) for i in part])
+        for one, part in zip(result.clusters(), nearest, strict=False)
     ]
+    first_alone = [f"The images of the first {shown} of {k} clusters are shown."] if shown < k else []
     return render(
         PACKAGE,
         "clusters.html.j2",
         policy=POLICY,
         style=asset(PACKAGE, "clusters.css"),
-        title=f"{source.name}: {k} clusters of {images(len(found.ids))}",
-        about=about(found),
-        notes=[*found.notes, *([f"The images of the first {shown} of {k} clusters are shown."] if shown < k else [])],
+        title=f"{source.name}: {k} clusters of {images(len(result.ids))}",
+        about=about(result),
+        notes=[
+            *result.notes,
+            *([f"The images of the first {shown} of {k} clusters are shown."] if shown < k else []),
+        ],
         pictures=[
-            (plots.draw_svg(partial(draw_numbers, found), "numbers"), numbers_caption(found)),
-            (plots.draw_svg(partial(draw_silhouettes, found), "silhouettes"), SILHOUETTES_CAPTION),
+            (plots.draw_svg(partial(draw_numbers, result), "numbers"), numbers_caption(result)),
+            (plots.draw_svg(partial(draw_silhouettes, result), "silhouettes"), SILHOUETTES_CAPTION),
         ],
         sections=sections,
         outliers=[
-            cell(i, f"cluster {found.partition.clusters[i]}, {decimal(relative[i], 1)} radii") for i in outliers
+            cell(i, f"cluster {result.partition.clusters[i]}, {decimal(relative[i], 1)} radii") for i in outliers
         ],
     )
 
 
-def about(found: ImageClusters) -> list[str]:
+def about(result: ImageClusters) -> list[str]:
     """Return sentences that say how the clusters were made, and how far to trust them."""
-    known, parts = found.structure, found.partition
-    one, value = parts.chosen, known.silhouette
-    how = f"k-means on {found.layer} features, distances {parts.space.describe(parts.rows.shape[1])}."
+    structure, parts = result.structure, result.partition
+    one, value = parts.chosen, structure.silhouette
+    how = f"k-means on {result.layer} features, distances {parts.space.describe(parts.rows.shape[1])}."
     trust = (
         f"Silhouette {decimal(value.value)} ({decimal(value.low)} to {decimal(value.high)} in data of the same "
         f"spread without clusters), stability {decimal(one.stability, 2)}, Davies-Bouldin index "
-        f"{decimal(known.davies_bouldin, 2)}, Caliński-Harabasz index {decimal(known.calinski_harabasz, 1)}."
+        f"{decimal(structure.davies_bouldin, 2)}, Caliński-Harabasz index {decimal(structure.calinski_harabasz, 1)}."
     )
     dense = (
-        f"HDBSCAN, which looks for dense places of at least {known.min_cluster_size} images in "
-        f"{min(DENSE_COLUMNS, parts.rows.shape[1])} columns, has {known.dense_count} "
-        f"cluster{'s' * (known.dense_count != 1)} and leaves {percent(known.noise)} of the images out."
+        f"HDBSCAN, which looks for dense places of at least {structure.min_cluster_size} images in "
+        f"{min(DENSE_COLUMNS, parts.rows.shape[1])} columns, has {structure.dense_count} "
+        f"cluster{'s' * (structure.dense_count != 1)} and leaves {percent(structure.noise)} of the images out."
     )
     return [how, trust, dense]
 
 
-def numbers_caption(found: ImageClusters) -> str:
+def numbers_caption(result: ImageClusters) -> str:
     """Return why this number of clusters was taken."""
-    one, tried = found.partition.chosen, found.partition.candidates
+    one, tried = result.partition.chosen, result.partition.candidates
     if len(tried) == 1:
         return f"{one.k} clusters, as chosen. Stability is the mean adjusted Rand index between fits."
     rule = f"among the numbers with a stability of at least {STABLE:g}" if one.stable else "of all, as none is stable"
@@ -98,25 +102,25 @@ def numbers_caption(found: ImageClusters) -> str:
     )
 
 
-def draw_numbers(found: ImageClusters) -> Axes:
+def draw_numbers(result: ImageClusters) -> Axes:
     """Draw silhouette and stability of the numbers of clusters that were tried."""
-    tried = found.partition.candidates
+    tried = result.partition.candidates
     return plots.draw_numbers(
         [one.k for one in tried],
         [one.silhouette for one in tried],
         [one.stability for one in tried],
-        found.partition.k,
+        result.partition.k,
         STABLE,
     )
 
 
-def draw_silhouettes(found: ImageClusters) -> Axes:
+def draw_silhouettes(result: ImageClusters) -> Axes:
     """Draw the silhouette of every image by cluster."""
-    known, parts = found.structure, found.partition
+    structure, parts = result.structure, result.partition
     names = [f"cluster {number}" for number in range(1, parts.k + 1)]
-    chance = (known.silhouette.low, known.silhouette.high)
-    title = f"{parts.k} clusters, {found.layer} features"
-    return plots.draw_silhouettes(known.silhouettes, parts.clusters - 1, names, title, chance)
+    chance = (structure.silhouette.low, structure.silhouette.high)
+    title = f"{parts.k} clusters, {result.layer} features"
+    return plots.draw_silhouettes(structure.silhouettes, parts.clusters - 1, names, title, chance)
 
 
 def _section(one: dict[str, Any], cells: list[dict[str, Any]]) -> dict[str, Any]:
