@@ -57,10 +57,7 @@ def page(result: ImageClusters, source: Source) -> str:
         style=asset(PACKAGE, "clusters.css"),
         title=f"{source.name}: {k} clusters of {images(len(result.ids))}",
         about=about(result),
-        notes=[
-            *result.notes,
-            *([f"The images of the first {shown} of {k} clusters are shown."] if shown < k else []),
-        ],
+        notes=[*result.notes, *first_alone],
         pictures=[
             (plots.draw_svg(partial(draw_numbers, result), "numbers"), numbers_caption(result)),
             (plots.draw_svg(partial(draw_silhouettes, result), "silhouettes"), SILHOUETTES_CAPTION),
