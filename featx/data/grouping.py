@@ -42,7 +42,7 @@ def with_groups(items: Sequence[Item], choice: DataChoice, cache: Path) -> list[
 def groups_in_two_splits(items: Sequence[Item]) -> str:
     """Return how many groups have images in two splits, for a sentence; "" if none has.
 
-    An example is "170 of 3,103 groups (412 of 5,856 images) are in train and in test".
+    An example is "10 of 41 groups (51 of 237 images) are in train and in test".
     """
     splits: dict[str, set[str]] = {}
     for item in items:
