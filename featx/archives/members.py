@@ -65,11 +65,8 @@ def read_member(path: Path, limit: int) -> bytes:
     Raises:
         OSError: The archive or the member cannot be read; FileNotFoundError if there is no such member.
     """
-    there = archive_of(path)
-    if there is None:
-        raise FileNotFoundError(str(path))
-    archive, name = there
-    return opened(archive).read(name, limit)
+    archive, name = _opened_at(path)
+    return archive.read(name, limit)
 
 
 def member_start(path: Path, size: int) -> bytes:
@@ -82,11 +79,16 @@ def member_start(path: Path, size: int) -> bytes:
     Raises:
         OSError: The archive or the member cannot be read; FileNotFoundError if there is no such member.
     """
+    archive, name = _opened_at(path)
+    return archive.start(name, size)
+
+
+def _opened_at(path: Path) -> tuple[Archive, str]:
+    """The opened archive that a path leads into, and the member's name."""
     there = archive_of(path)
     if there is None:
         raise FileNotFoundError(str(path))
-    archive, name = there
-    return opened(archive).start(name, size)
+    return opened(there[0]), there[1]
 
 
 def has_member(path: Path) -> bool:
