@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.stats import BINS, METRICS, THRESHOLD
+from featx.stats import BINS, THRESHOLD, area_under_curve, resampled_weights
 
 Matrix = NDArray[np.float64]
 Targets = NDArray[np.float32]
@@ -31,12 +31,7 @@ def accuracy(Y: Targets, P: Matrix, W: Matrix) -> Matrix:
 
 def roc_auc(Y: Targets, P: Matrix, W: Matrix) -> Matrix:
     """Return the mean area under the ROC curve over the labels, 0 to 1."""
-
-    def area(positive: NDArray[np.bool_], scores: Matrix, weights: Matrix) -> Matrix:
-        # With a single column, that of class 0, there is only the area of the images that have the label.
-        return METRICS["roc_auc"]((~positive).astype(np.int64), scores[:, None], weights)
-
-    return _mean_over_labels(area, Y, P, W)
+    return _mean_over_labels(area_under_curve, Y, P, W)
 
 
 def average_precision(Y: Targets, P: Matrix, W: Matrix) -> Matrix:
@@ -116,24 +111,10 @@ def difference_of_areas(
 
 
 def _resampled_weights(groups: Sequence[str], seed: int, resamples: int) -> Iterator[Matrix]:
-    """Yield (b, n) weights of the images in bootstrap samples of whole groups."""
+    """Return (b, n) weights of the images in bootstrap samples of whole groups."""
     first: dict[str, int] = {}
     numbers = np.array([first.setdefault(group, len(first)) for group in groups], np.int64)
-    generator = np.random.default_rng(seed)
-    # At most about four million weights are in memory at once.
-    step = max(1, (1 << 22) // len(numbers))
-    for start in range(0, resamples, step):
-        places = generator.integers(len(first), size=(min(step, resamples - start), len(first)))
-        yield np.stack([np.bincount(row, minlength=len(first)) for row in places])[:, numbers].astype(np.float64)
-
-
-def interval_of(values: Matrix) -> tuple[float, float] | None:
-    """Return the middle 95 % of resampled values; None where they are not defined, or all the same."""
-    known = values[np.isfinite(values)]
-    if not len(known):
-        return None
-    low, high = np.quantile(known, [0.025, 0.975])
-    return None if low == high else (float(low), float(high))
+    return resampled_weights(numbers, seed, resamples)
 
 
 def paired_p(difference: float, resampled_differences: Matrix) -> float:

@@ -24,7 +24,7 @@ from featx.classifiers.task import Task, train_and_test
 from featx.data import first_few
 from featx.errors import DataError
 from featx.runs import Source
-from featx.stats import METRICS
+from featx.stats import area_under_curve
 from featx.store import Store
 
 log = logging.getLogger("featx")
@@ -111,8 +111,7 @@ def _goodness(model: Any, X: NDArray[np.floating], y: NDArray[np.int64]) -> tupl
     if hasattr(model, "predict_proba"):
         return -summed_loss(model.predict_proba(X), y), 0.0
     scores = np.asarray(model.decision_function(X), np.float64)
-    # With a single column, that of class 0, there is only the area of the rows that have the label.
-    area = float(METRICS["roc_auc"](1 - y, scores[:, None], np.ones((1, len(y))))[0])
+    area = float(area_under_curve(y == 1, scores, np.ones((1, len(y))))[0])
     # Rounded, so that equal models are equal.
     return (round(area, 12) if np.isfinite(area) else 0.0), 0.0
 

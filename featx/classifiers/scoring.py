@@ -13,13 +13,12 @@ from featx.classifiers.comparison import ClassifierResult, MetricEstimate
 from featx.classifiers.folds import Fold
 from featx.classifiers.label_scores import (
     Targets,
-    interval_of,
     label_scores,
     paired_p,
     resampled,
     right_images,
 )
-from featx.stats import LabelMetrics, bootstrap, label_metrics, mcnemar, score_all, wilson
+from featx.stats import LabelMetrics, bootstrap, label_metrics, mcnemar, percentile_interval, score_all, wilson
 
 Matrix = NDArray[np.float64]
 
@@ -136,7 +135,8 @@ class LabelScoring:
         values = resampled(Y, P, self.data.test_groups, self.data.seed)
         self._areas[name] = values[self.measure]
         estimates = {
-            metric: MetricEstimate(score, interval_of(values[metric])) for metric, score in label_scores(Y, P).items()
+            metric: MetricEstimate(score, percentile_interval(values[metric]))
+            for metric, score in label_scores(Y, P).items()
         }
         counted = np.isfinite(Y).any(axis=1)
         return {**estimates, "accuracy": _share(int((right_images(Y, P) & counted).sum()), int(counted.sum()))}

@@ -15,8 +15,11 @@ from .metrics import BINS as BINS
 from .metrics import BOUNDS as BOUNDS
 from .metrics import METRICS as METRICS
 from .metrics import WITHOUT_INTERVAL as WITHOUT_INTERVAL
+from .metrics import area_under_curve as area_under_curve
 from .metrics import bootstrap as bootstrap
 from .metrics import calibration_error as calibration_error
+from .metrics import percentile_interval as percentile_interval
+from .metrics import resampled_weights as resampled_weights
 from .metrics import score_all as score_all
 from .scoring import probabilities as probabilities
 from .scoring import score as score

@@ -7,7 +7,7 @@ The predicted class is the most probable one, and the first of several with the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,15 +126,11 @@ def bootstrap(
         resamples: Number of bootstrap samples.
     """
     numbers = np.unique(np.asarray(groups), return_inverse=True)[1]
-    generator = np.random.default_rng(seed)
-    # At most about four million weights are in memory at once.
-    step = max(1, (1 << 22) // len(y))
     drawn: dict[str, list[Matrix]] = {name: [] for name in METRICS if name not in WITHOUT_INTERVAL}
-    for start in range(0, resamples, step):
-        W = _sample_weights(numbers, min(step, resamples - start), generator)
+    for W in resampled_weights(numbers, seed, resamples):
         for name, figures in drawn.items():
             figures.append(METRICS[name](y, P, W))
-    ends = {name: _ends(np.concatenate(figures)) for name, figures in drawn.items()}
+    ends = {name: percentile_interval(np.concatenate(figures)) for name, figures in drawn.items()}
     return {name: ends.get(name) for name in METRICS}
 
 
@@ -152,15 +148,29 @@ def _class_counts(y: Labels, P: Matrix, W: Matrix) -> tuple[Matrix, Matrix, Matr
     return summed(y, (predicted == y).astype(np.float64)), summed(y, every), summed(predicted, every)
 
 
-def _sample_weights(groups: Labels, count: int, generator: np.random.Generator) -> Matrix:
-    """Return (count, n): how often each row is in each bootstrap sample."""
-    n = int(groups.max()) + 1
-    drawn = generator.integers(n, size=(count, n))
-    weights = np.stack([np.bincount(row, minlength=n) for row in drawn])
-    return weights[:, groups].astype(np.float64)
+def resampled_weights(numbers: Labels, seed: int, resamples: int) -> Iterator[Matrix]:
+    """Yield how often each row is in bootstrap samples of whole groups, (b, n) for some samples at a time.
+
+    Args:
+        numbers: (n,) the number of each row's group, from 0 without gaps.
+        seed: Seed of the draw; the same seed draws the same groups.
+        resamples: Number of bootstrap samples.
+    """
+    generator = np.random.default_rng(seed)
+    groups = int(numbers.max()) + 1
+    # At most about four million weights are in memory at once.
+    step = max(1, (1 << 22) // len(numbers))
+    for start in range(0, resamples, step):
+        drawn = generator.integers(groups, size=(min(step, resamples - start), groups))
+        yield np.stack([np.bincount(row, minlength=groups) for row in drawn])[:, numbers].astype(np.float64)
 
 
-def _ends(figures: Matrix) -> tuple[float, float] | None:
+def percentile_interval(figures: Matrix) -> tuple[float, float] | None:
+    """Return the middle 95 % of a figure in bootstrap samples; None where it is not defined, or always the same.
+
+    Args:
+        figures: (resamples,) the figure in each sample; NaN where it is not defined.
+    """
     known = figures[np.isfinite(figures)]
     if not len(known):
         return None
@@ -176,7 +186,16 @@ def _mean_ratio(parts: Matrix, wholes: Matrix, counted: NDArray[np.bool_]) -> Ma
 
 
 def area_under_curve(positive: NDArray[np.bool_], scores: Matrix, W: Matrix) -> Matrix:
-    """Return the area under the ROC curve by the rank formula (Mann-Whitney U), for each weighting."""
+    """Return the area under the ROC curve by the rank formula (Mann-Whitney U), 0 to 1, see `roc_auc`.
+
+    Args:
+        positive: (n,) True for rows of the class.
+        scores: (n,) the higher, the more likely a row is of the class.
+        W: (b, n) weights of the rows.
+
+    Returns:
+        (b,) for each weighting; NaN where it has no row of the class, or no other.
+    """
     if not positive.any():  # most of very many classes
         return np.full(len(W), np.nan)
     order = np.argsort(scores, kind="stable")
