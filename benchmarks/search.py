@@ -17,7 +17,7 @@ import time
 
 import numpy as np
 
-from featx.searching import nearest
+from featx.features import nearest
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from .choice import chosen_recipe as chosen_recipe
 from .choice import data_choice as data_choice
 from .choice import default_recipe as default_recipe
 from .choice import weights_of as weights_of
+from .cosine import nearest as nearest
 from .decoding import STATISTICS as STATISTICS
 from .decoding import pixels as pixels
 from .export import check_export as check_export

@@ -1,12 +1,3 @@
-from .blocks import Block as Block
-from .blocks import Facts as Facts
-from .blocks import Figure as Figure
-from .blocks import Note as Note
-from .blocks import Page as Page
-from .blocks import Points as Points
-from .blocks import Section as Section
-from .blocks import Table as Table
-from .blocks import Text as Text
 from .data import data_section as data_section
 from .data import limits_section as limits_section
 from .model import RANDOM_WEIGHTS as RANDOM_WEIGHTS
@@ -15,7 +6,6 @@ from .model import layers_of as layers_of
 from .model import model_section as model_section
 from .model import provenance_section as provenance_section
 from .opened import OpenedRun as OpenedRun
-from .page import render as render
 from .reporting import Report as Report
 from .reporting import report as report
 from .results import curves_section as curves_section

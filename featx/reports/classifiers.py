@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from featx.classifiers import Comparison, MetricEstimate, compare_source
+from featx.pages import Block, Note, Table, drawing
 from featx.plots import draw_scores
-from featx.reports.blocks import Block, Note, Table
 from featx.reports.opened import OpenedRun
-from featx.reports.pictures import drawing
 from featx.text import NOTHING, decimal, duration, fraction_percent, images, interval_percent, percent, probability
 
 BASELINE = " (baseline)"

@@ -9,10 +9,9 @@ import numpy as np
 
 from featx import plots
 from featx.clustering import STABLE, Clusters, LayerQuality, find_clusters, measure_clusters
-from featx.reports.blocks import Block, Note, Table
+from featx.pages import Block, Note, Table, drawing
 from featx.reports.many_classes import few_classes, fold_of
 from featx.reports.opened import SPLIT_NAMES, OpenedRun
-from featx.reports.pictures import drawing
 from featx.text import NOTHING, count, decimal, images, percent, probability
 
 if TYPE_CHECKING:

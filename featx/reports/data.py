@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 
 from featx.data import SPLITS
-from featx.reports.blocks import Block, Facts, Gallery, Picture, Points, Section, Table
+from featx.pages import Block, Facts, Gallery, Picture, Points, Section, Table, missing_note
 from featx.reports.labels import label_counts, label_words, sampled_by_label
 from featx.reports.many_classes import few_classes, fold_of
 from featx.reports.model import has_random_weights
 from featx.reports.opened import SPLIT_NAMES, OpenedRun, from_here
-from featx.reports.pictures import missing_note, thumbnails
+from featx.reports.pictures import run_thumbnails
 from featx.reports.results import score_of
 from featx.runs import RunImage
 from featx.stats import wilson
@@ -54,7 +54,7 @@ def data_section(opened: OpenedRun, anchor: str | None = None) -> Section:
     else:
         chosen = _sampled(opened, per_class)
         first = len({image.label for image in chosen})
-    uris = thumbnails(opened.run, chosen, "sample images", opened.cache)
+    uris = run_thumbnails(opened.run, chosen, "sample images", opened.cache)
     shown = tuple(
         Picture(uri, image.path, label_words(image.label) if several else image.label)
         for uri, image in zip(uris, chosen, strict=True)

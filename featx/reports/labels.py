@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from featx import plots
 from featx.data import SPLITS
-from featx.reports.blocks import Block, Gallery, Note, Picture, Table, Text
+from featx.pages import Block, Gallery, Note, Picture, Table, Text, drawing, missing_note
 from featx.reports.many_classes import few_classes, fold_of
 from featx.reports.opened import SPLIT_NAMES, OpenedRun
-from featx.reports.pictures import drawing, missing_note, thumbnails
+from featx.reports.pictures import run_thumbnails
 from featx.runs import RunImage
 from featx.stats import BINS, THRESHOLD, Estimate, LabelMetrics, LabelScore, label_metrics
 from featx.text import LABEL_SEPARATOR, NOTHING, count, decimal, fraction, images, interval_percent, percent
@@ -219,7 +219,7 @@ def label_errors(opened: OpenedRun, role: str, chosen: Sequence[RunImage]) -> li
         return [Text(f"{caption}.")]
     shown = bad[:SHOWN]
     capped = "" if len(shown) == len(bad) else f" The first {len(shown)} are shown."
-    uris = thumbnails(opened.run, shown, f"wrongly predicted images ({role})", opened.cache)
+    uris = run_thumbnails(opened.run, shown, f"wrongly predicted images ({role})", opened.cache)
     pictures = tuple(
         Picture(uri, image.path, _title(image), _wrong_shares(opened.run.classes, image, wrong[image.path]))
         for image, uri in zip(shown, uris, strict=True)

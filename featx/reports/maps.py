@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 from featx import plots
 from featx.images import Atlas, atlas_of
 from featx.maps import NEIGHBOURS, Map, components, draw_map, map_data, map_parameters
+from featx.pages import Block, Interactive, Table, Text, drawing
 from featx.progress import report_progress
-from featx.reports.blocks import Block, Interactive, Table, Text
 from featx.reports.opened import OpenedRun, from_here
-from featx.reports.pictures import drawing
 from featx.reports.side_by_side import Coefficients
 from featx.runs import Layer, Source
 from featx.text import count, decimal, images

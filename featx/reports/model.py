@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from featx.networks import BACKBONES, Card, is_model_file, is_random
+from featx.pages import Block, Code, Facts, Note, Section, Table
 from featx.recipes import DenseLayer, HeadPart, ImagesPart, Recipe, ViewsPart, dump_recipe
-from featx.reports.blocks import Block, Code, Facts, Note, Section, Table
 from featx.reports.opened import OpenedRun, from_here
 from featx.runs import Run
 from featx.text import NOTHING, count, duration

@@ -16,8 +16,8 @@ from featx import files
 from featx.errors import FeatxError, UsageError
 from featx.frames import Shown
 from featx.maps import resources
+from featx.pages import Block, Note, Page, Section, render
 from featx.progress import Progress, reports_progress
-from featx.reports.blocks import Block, Note, Page, Section
 from featx.reports.classifiers import classifiers_blocks
 from featx.reports.clusters import clusters_blocks
 from featx.reports.data import data_section, limits_section
@@ -31,7 +31,6 @@ from featx.reports.model import (
     weights_title,
 )
 from featx.reports.opened import OpenedRun, open_runs
-from featx.reports.page import render
 from featx.reports.results import curves_section, errors_section, results_section, score_of
 from featx.reports.side_by_side import Coefficients, models_section
 from featx.runs import REPORT

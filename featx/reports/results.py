@@ -11,11 +11,11 @@ import numpy as np
 
 from featx import plots
 from featx.heads import best_epoch
-from featx.reports.blocks import Block, Confusion, Gallery, Note, Picture, Section, Table, Text
+from featx.pages import Block, Confusion, Gallery, Note, Picture, Section, Table, Text, drawing, missing_note
 from featx.reports.labels import label_errors, label_results_blocks, label_score_of
 from featx.reports.many_classes import few_classes, fold_of
 from featx.reports.opened import SPLIT_NAMES, OpenedRun
-from featx.reports.pictures import drawing, missing_note, thumbnails
+from featx.reports.pictures import run_thumbnails
 from featx.runs import RunImage
 from featx.stats import Score, mean_interval
 from featx.text import (
@@ -202,7 +202,7 @@ def _misclassified(opened: OpenedRun, role: str, chosen: Sequence[RunImage]) -> 
         return [Text(f"{caption}.")]
     shown = wrong[:SHOWN]
     capped = "" if len(shown) == len(wrong) else f" The first {len(shown)} are shown."
-    uris = thumbnails(opened.run, shown, f"misclassified images ({role})", opened.cache)
+    uris = run_thumbnails(opened.run, shown, f"misclassified images ({role})", opened.cache)
     pictures = tuple(_picture(opened, image, uri) for image, uri in zip(shown, uris, strict=True))
     order = "sorted by the probability of the predicted class, the highest first"
     return [Gallery(f"{caption}, {order}.{capped}", pictures, OPEN), *missing_note(uris, "misclassified")]

@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 
 from featx.classifiers import difference_of_areas
-from featx.reports.blocks import Block, Section, Table, Text
+from featx.pages import Block, Section, Table, Text
 from featx.reports.labels import wrong_labels
 from featx.reports.model import backbone_title
 from featx.reports.opened import OpenedRun

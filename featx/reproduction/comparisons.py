@@ -7,20 +7,8 @@ from dataclasses import replace
 from itertools import combinations
 
 from featx.machine import this_machine
-from featx.reports import (
-    RANDOM_WEIGHTS,
-    Block,
-    Coefficients,
-    Facts,
-    Note,
-    Section,
-    Table,
-    Text,
-    models_section,
-    paired,
-    score_cells,
-    score_of,
-)
+from featx.pages import Block, Facts, Note, Section, Table, Text
+from featx.reports import RANDOM_WEIGHTS, Coefficients, models_section, paired, score_cells, score_of
 from featx.reproduction.claims import mean_ratio
 from featx.reproduction.drawings import Drawings
 from featx.reproduction.plan import FACTORS, RESNET, VGG16

@@ -12,7 +12,8 @@ import numpy as np
 from featx import plots
 from featx.heads import best_epoch
 from featx.maps import Map
-from featx.reports import Figure, OpenedRun
+from featx.pages import Figure
+from featx.reports import OpenedRun
 from featx.reproduction.plan import VGG16
 from featx.reproduction.state import THEN, TODAY, ReproductionState
 from featx.reproduction.verdicts import Reported

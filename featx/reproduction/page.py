@@ -8,14 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import featx
+from featx.pages import Block, Note, Page, Points, Section, Table, Text
 from featx.reports import (
-    Block,
-    Note,
-    Page,
-    Points,
-    Section,
-    Table,
-    Text,
     curves_section,
     data_section,
     limits_section,

@@ -14,9 +14,9 @@ from featx.errors import UsageError
 from featx.files import check_folder, several, write_text
 from featx.frames import Shown
 from featx.maps import draw_map, map_parameters
+from featx.pages import render
 from featx.progress import Progress, report_progress, reports_progress
 from featx.recipes import Recipe, ViewsPart
-from featx.reports import render
 from featx.reproduction.data import IMAGES
 from featx.reproduction.fits import augmented_score, fitted
 from featx.reproduction.measuring import judge_figures

@@ -1,4 +1,3 @@
-from .cosine import nearest as nearest
 from .neighbours import Neighbour as Neighbour
 from .neighbours import QueryResult as QueryResult
 from .page import cosine_text as cosine_text

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from featx.data import Item
 from featx.errors import StoreError, UnwrittenError, UsageError
-from featx.features import Choice, OnError
+from featx.features import Choice, OnError, nearest
 from featx.progress import Progress, reports_progress
 from featx.recipes import FeatureSpec
 from featx.runs import (
@@ -27,7 +27,6 @@ from featx.runs import (
     rows_like,
     split_weights,
 )
-from featx.searching.cosine import nearest
 from featx.searching.neighbours import Neighbour, QueryResult
 from featx.searching.result import SearchResult
 from featx.text import images as images_in_words

@@ -10,7 +10,7 @@ import pytest
 from pipeline_data import files_of, small_data, small_recipe
 from sklearn.metrics import roc_auc_score
 
-from featx.reports.blocks import Figure, Interactive, Table, Text
+from featx.pages import Figure, Interactive, Table, Text
 from featx.reports.clusters import clusters_blocks
 from featx.reports.labels import wrong_labels
 from featx.reports.maps import maps_blocks

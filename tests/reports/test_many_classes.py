@@ -5,9 +5,9 @@ from typing import Any, cast
 
 import pytest
 
+from featx.pages import Table
 from featx.recipes import load_recipe
 from featx.reports import results
-from featx.reports.blocks import Table
 from featx.reports.many_classes import MOST_ROWS, few_classes, fold_of
 from featx.runs import RunImage
 

@@ -1,18 +1,18 @@
-"""The report's page: sections of blocks in, one HTML text out that needs nothing else."""
+"""Pages: sections of blocks in, one HTML text out that needs nothing else."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
-from featx.reports.blocks import Page
+from featx.pages.blocks import Page
 from featx.templates import asset, environment
 from featx.text import small_share
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-PACKAGE = "featx.reports"
+PACKAGE = "featx.pages"
 # A share or an interval of shares, which no line should break.
 SHARES = re.compile(r"([\d.]+(?:–[\d.]+)? %|[\d.]+–[\d.]+)")
 
@@ -26,7 +26,7 @@ def render(page: Page) -> str:
     jinja = environment(PACKAGE)
     jinja.filters["share"] = small_share
     jinja.filters["words"] = _unbroken
-    return jinja.get_template("report.html.j2").render(page=page, style=asset(PACKAGE, "report.css"))
+    return jinja.get_template("page.html.j2").render(page=page, style=asset(PACKAGE, "page.css"))
 
 
 def _unbroken(text: str) -> Markup:

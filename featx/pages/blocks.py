@@ -172,6 +172,7 @@ class Page:
         notes: What must be known first.
         tiles: A few figures that are read first: name, value, and a line below.
         resources: The elements `<script>` and `<style>` that all interactive maps share.
+        sort: What kind of page it is, a line above the title.
     """
 
     title: str
@@ -181,3 +182,4 @@ class Page:
     notes: tuple[Note, ...] = ()
     tiles: tuple[tuple[str, str, str], ...] = ()
     resources: str = ""
+    sort: str = "featx report"

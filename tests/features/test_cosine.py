@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from featx.errors import UsageError
-from featx.searching import cosine as module
-from featx.searching.cosine import nearest
+from featx.features import cosine as module
+from featx.features.cosine import nearest
 
 
 def rows_of(n: int, d: int = 5, seed: int = 0) -> NDArray[np.float32]:
