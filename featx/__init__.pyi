@@ -1,6 +1,8 @@
 __version__: str
 __all__: list[str]
 
+from .audits import Audit as Audit
+from .audits import audit as audit
 from .classifiers import Comparison as Comparison
 from .classifiers import compare as compare
 from .classifiers import save_best as save_best

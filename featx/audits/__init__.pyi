@@ -1,0 +1,9 @@
+from .auditing import audit as audit
+from .auditing import audit_data as audit_data
+from .auditing import audit_source as audit_source
+from .auditing import refuse_alarms as refuse_alarms
+from .opened import AuditData as AuditData
+from .opened import AuditOptions as AuditOptions
+from .parts import Part as Part
+from .result import Audit as Audit
+from .writing import audit_sections as audit_sections

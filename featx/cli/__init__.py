@@ -8,6 +8,7 @@ import typer
 
 from featx import __version__
 from featx.cli import (
+    audit,
     backbones,
     cache,
     clusters,
@@ -63,6 +64,7 @@ commands.named(app, "search")(search.command)
 commands.named(app, "visualize")(visualize.command)
 commands.named(app, "clusters")(clusters.command)
 commands.named(app, "compare")(compare.command)
+commands.named(app, "audit")(audit.command)
 commands.named(app, "export")(export.command)
 commands.named(app, "report")(report.command)
 commands.named(app, "reproduce")(reproduce.command)

@@ -35,6 +35,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "featx search run photo.jpg",
         "featx search photos photo.jpg --k 20 --html neighbours.html",
     ),
+    "audit": (
+        "featx audit run",
+        "featx audit photos.csv --out audit",
+        "featx audit run --positive covid --prevalence 0.05 --out audit",
+    ),
     "export": (
         "featx export run --out model.onnx",
         "featx export best --out best.keras --data photos",
