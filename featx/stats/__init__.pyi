@@ -1,3 +1,14 @@
+from .calibration import BrierParts as BrierParts
+from .calibration import Calibration as Calibration
+from .calibration import brier_parts as brier_parts
+from .calibration import calibration_of as calibration_of
+from .calibration import confidence_of as confidence_of
+from .calibration import debiased_calibration_error as debiased_calibration_error
+from .calibration import expected_calibration_error as expected_calibration_error
+from .grouped import GroupedShare as GroupedShare
+from .grouped import effective_n as effective_n
+from .grouped import group_numbers as group_numbers
+from .grouped import grouped_share as grouped_share
 from .intervals import Score as Score
 from .intervals import auc_interval as auc_interval
 from .intervals import difference_interval as difference_interval
