@@ -12,6 +12,9 @@ from .blocks import Points as Points
 from .blocks import Section as Section
 from .blocks import Table as Table
 from .blocks import Text as Text
+from .confusions import confusion_block as confusion_block
+from .many_classes import few_classes as few_classes
+from .many_classes import fold_of as fold_of
 from .pictures import drawing as drawing
 from .pictures import missing_note as missing_note
 from .pictures import thumbnails as thumbnails

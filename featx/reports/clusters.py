@@ -9,8 +9,7 @@ import numpy as np
 
 from featx import plots
 from featx.clustering import STABLE, Clusters, LayerQuality, find_clusters, measure_clusters
-from featx.pages import Block, Note, Table, drawing
-from featx.reports.many_classes import few_classes, fold_of
+from featx.pages import Block, Note, Table, drawing, few_classes, fold_of
 from featx.reports.opened import SPLIT_NAMES, OpenedRun
 from featx.text import NOTHING, count, decimal, images, percent, probability
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from featx.data import SPLITS
-from featx.pages import Block, Facts, Gallery, Picture, Points, Section, Table, missing_note
+from featx.pages import Block, Facts, Gallery, Picture, Points, Section, Table, few_classes, fold_of, missing_note
 from featx.reports.labels import label_counts, label_words, sampled_by_label
-from featx.reports.many_classes import few_classes, fold_of
 from featx.reports.model import has_random_weights
 from featx.reports.opened import SPLIT_NAMES, OpenedRun, from_here
 from featx.reports.pictures import run_thumbnails

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from featx import plots
 from featx.data import SPLITS
-from featx.pages import Block, Gallery, Note, Picture, Table, Text, drawing, missing_note
-from featx.reports.many_classes import few_classes, fold_of
+from featx.pages import Block, Gallery, Note, Picture, Table, Text, drawing, few_classes, fold_of, missing_note
 from featx.reports.opened import SPLIT_NAMES, OpenedRun
 from featx.reports.pictures import run_thumbnails
 from featx.runs import RunImage
@@ -51,9 +50,7 @@ def wrong_labels(image: RunImage) -> NDArray[np.bool_]:
 
 def label_score_of(stored: dict[str, Any]) -> LabelScore:
     """Return a score of `metrics.json`."""
-    return LabelScore(
-        int(stored["n"]), int(stored["correct"]), stored["loss"], stored["auc"], stored["average_precision"]
-    )
+    return LabelScore.from_json(stored)
 
 
 def label_words(label: str) -> str:

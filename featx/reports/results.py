@@ -11,9 +11,21 @@ import numpy as np
 
 from featx import plots
 from featx.heads import best_epoch
-from featx.pages import Block, Confusion, Gallery, Note, Picture, Section, Table, Text, drawing, missing_note
+from featx.pages import (
+    Block,
+    Gallery,
+    Note,
+    Picture,
+    Section,
+    Table,
+    Text,
+    confusion_block,
+    drawing,
+    few_classes,
+    fold_of,
+    missing_note,
+)
 from featx.reports.labels import label_errors, label_results_blocks, label_score_of
-from featx.reports.many_classes import few_classes, fold_of
 from featx.reports.opened import SPLIT_NAMES, OpenedRun
 from featx.reports.pictures import run_thumbnails
 from featx.runs import RunImage
@@ -44,8 +56,6 @@ CHOSEN = (
 )
 # Epochs in a table, about.
 EPOCHS = 1000
-# A confusion matrix of more classes is wider than a page.
-CONFUSION_CLASSES = 30
 
 
 def results_section(opened: OpenedRun) -> Section:
@@ -75,7 +85,7 @@ def score_of(opened: OpenedRun, part: str) -> Score:
     stored = opened.run.metrics[part]
     if opened.run.multilabel:
         return label_score_of(stored)
-    return Score(int(stored["n"]), int(stored["correct"]), stored["loss"])
+    return Score.from_json(stored)
 
 
 def score_cells(score: Score) -> tuple[str, ...]:
@@ -156,27 +166,7 @@ def _confusion(classes: Sequence[str], chosen: Sequence[RunImage], kind: str) ->
     number = {name: index for index, name in enumerate(classes)}
     pairs = [(image.label, image.predicted) for image in chosen]
     true, predicted = (np.array([number[name] for name in names], np.int64) for names in zip(*pairs, strict=True))
-    matrix = plots.confusion_counts(true, predicted, len(classes))
-    caption = f"Confusion matrix of {images(len(chosen), kind)}, {count(int(np.sum(true == predicted)))} correct."
-    if len(classes) > CONFUSION_CLASSES:
-        return _most_frequent(classes, plots.most_confused(matrix, CONFUSION_CLASSES), caption)
-    counts = matrix.toarray()
-    totals = counts.sum(axis=1)
-    rows = tuple(
-        (
-            name,
-            tuple((int(value), float(value / max(totals[row], 1))) for value in counts[row]),
-            fraction(int(counts[row, row]), int(totals[row])),
-        )
-        for row, name in enumerate(classes)
-    )
-    return Confusion(f"{caption} A darker cell holds a larger share of the true class.", tuple(classes), rows)
-
-
-def _most_frequent(classes: Sequence[str], confused: Sequence[tuple[int, int, int]], caption: str) -> Table:
-    rows = tuple((classes[row], classes[column], count(n)) for row, column, n in confused)
-    text = f"{caption} A matrix of {len(classes)} classes is too wide, so these are the most frequent confusions."
-    return Table(text, ("true", "predicted", "images"), rows or ((NOTHING, NOTHING, "0"),), words=frozenset({1}))
+    return confusion_block(classes, true, predicted, kind)
 
 
 def errors_section(opened: OpenedRun) -> Section:

@@ -6,9 +6,9 @@ from typing import Any, cast
 import pytest
 
 from featx.pages import Table
+from featx.pages.many_classes import MOST_ROWS, few_classes, fold_of
 from featx.recipes import load_recipe
 from featx.reports import results
-from featx.reports.many_classes import MOST_ROWS, few_classes, fold_of
 from featx.runs import RunImage
 
 

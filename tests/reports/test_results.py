@@ -73,7 +73,7 @@ def test_recall_and_precision_by_class(page: Node, fitted: FitResult) -> None:
 def test_many_classes_have_their_most_frequent_confusions(
     fitted: FitResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("featx.reports.results.CONFUSION_CLASSES", 3)
+    monkeypatch.setattr("featx.pages.confusions.MOST_CLASSES", 3)
     run = edited(fitted.run, tmp_path / "run", all_covid)
     rows = read_page(report(run, without=SLOW).file).id("results").table("Confusion matrix of 12 test images")
     assert sorted(rows[1:]) == [[name, "covid", "3"] for name in CLASSES[1:]]
