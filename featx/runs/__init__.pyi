@@ -21,6 +21,7 @@ from .new_images import ROWS_AT_ONCE as ROWS_AT_ONCE
 from .new_images import HeadModel as HeadModel
 from .new_images import Model as Model
 from .new_images import check_weights as check_weights
+from .new_images import extract_for as extract_for
 from .new_images import extract_like as extract_like
 from .new_images import extract_new as extract_new
 from .new_images import load_head as load_head

@@ -174,6 +174,23 @@ def extract_new(
     """
     # Paths are checked first, so that a typing error does not wait for a download.
     dataset = read_new(paths, on_error, cache=cache, image_column=image_column)
+    return extract_for(model, dataset, cache=cache, weights=weights, on_error=on_error)
+
+
+def extract_for(
+    model: Model,
+    dataset: Dataset,
+    *,
+    cache: str | Path = "cache",
+    weights: str | None = None,
+    on_error: OnError = "fail",
+) -> Extraction:
+    """Return the backbone's features of data that was read, made as those of a model, see `extract_new`.
+
+    Raises:
+        UntrustedError: The backbone's weights, or anything else that decides the features, differ from the model's.
+        FeatxError: What `extract` raises.
+    """
     return _extract(model.recipe, model.check, dataset, cache=cache, weights=weights, on_error=on_error)
 
 
