@@ -92,7 +92,7 @@ def test_a_manifest_needs_only_what_identifies_the_run(made: Path) -> None:
     path.write_text(json.dumps(needed), "utf-8")
     assert len(featx.predict("run", ["images/test"], cache="cache").rows) == 6
     assert len(featx.visualize("run", method="pca", cache="cache", formats=["csv"]).points.xy) == 18
-    page = featx.report("run", cache="cache", without=["maps", "comparison", "clusters"]).file
+    page = featx.report("run", cache="cache", without=["audit", "maps", "comparison", "clusters"]).file
     assert manifest["head"]["sha256"] in page.read_text("utf-8")
 
 

@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import featx
 from featx import files
+from featx.audits import audit_data, audit_sections, audit_source
 from featx.errors import FeatxError, UsageError
 from featx.frames import Shown
 from featx.maps import resources
@@ -35,12 +35,20 @@ from featx.reports.results import curves_section, errors_section, results_sectio
 from featx.reports.side_by_side import Coefficients, models_section
 from featx.runs import REPORT
 from featx.stats import LabelScore
+from featx.store import Store
 from featx.text import accuracy_words, count, decimal, duration, images, interval_percent, percent, size
 
 log = logging.getLogger("featx")
 
 # Sections that take time and may be left out, with their headings.
-OPTIONAL = {"maps": "Maps", "comparison": "Other classifiers on the same features", "clusters": "Cluster quality"}
+OPTIONAL = {
+    "audit": "Would it hold elsewhere?",
+    "maps": "Maps",
+    "comparison": "Other classifiers on the same features",
+    "clusters": "Cluster quality",
+}
+# What a section shows: blocks, and parts of it.
+Contents = tuple[tuple[Block, ...], tuple[Section, ...]]
 # Classes that the headline names.
 NAMED_CLASSES = 8
 
@@ -93,7 +101,7 @@ def report(
     Args:
         run: Folders that `fit_head` wrote.
         out: The page; if not given, `report.html` in the folder of the run, which must be a single one.
-        without: Sections to leave out, of those that take time: `maps`, `comparison`, `clusters`.
+        without: Sections to leave out, of those that take time: `audit`, `maps`, `comparison`, `clusters`.
         cache: The store's folder with the runs' features. A section whose features are not there is replaced by a
             sentence that says so.
         seed: The same seed gives the same page.
@@ -195,9 +203,10 @@ class _PageBuilder:
         sections = (
             results_section(opened),
             errors_section(opened),
+            *self._optional(opened, "audit", self._audit),
             *self._optional(opened, "maps", self._maps),
-            *self._optional(opened, "comparison", partial(classifiers_blocks, seed=self.seed)),
-            *self._optional(opened, "clusters", partial(clusters_blocks, seed=self.seed)),
+            *self._optional(opened, "comparison", lambda run: (classifiers_blocks(run, seed=self.seed), ())),
+            *self._optional(opened, "clusters", lambda run: (clusters_blocks(run, seed=self.seed), ())),
             *([] if shared_data else [data_section(opened)]),
             model_section(opened),
             curves_section(opened),
@@ -206,25 +215,27 @@ class _PageBuilder:
         opened.release_rows()
         return sections
 
-    def _maps(self, opened: OpenedRun) -> tuple[Block, ...]:
+    def _audit(self, opened: OpenedRun) -> Contents:
+        data = audit_data(opened.source("backbone"), Store(opened.cache), self.seed)
+        return (), audit_sections(audit_source(data), opened.prefix)
+
+    def _maps(self, opened: OpenedRun) -> Contents:
         # With several runs, each is a section of its own, so headings are one level deeper.
         heading = 3 if len(self.runs) == 1 else 4
         blocks, self.silhouettes[opened.name] = maps_blocks(opened, self.atlases, seed=self.seed, heading=heading)
-        return blocks
+        return blocks, ()
 
-    def _optional(
-        self, opened: OpenedRun, name: str, make: Callable[[OpenedRun], tuple[Block, ...]]
-    ) -> list[Section]:
+    def _optional(self, opened: OpenedRun, name: str, make: Callable[[OpenedRun], Contents]) -> list[Section]:
         """Return a section that may be left out, or one that says why it could not be made."""
         if name in self.without:
             return []
         try:
-            blocks = make(opened)
+            blocks, sections = make(opened)
         except FeatxError as error:
             log.warning("The report of %s has no %s: %s", opened.name, name, error)
             self.left_out[f"{opened.name}: {name}"] = str(error)
-            blocks = (Note(f"This part could not be made. {error}"),)
-        return [Section(OPTIONAL[name], opened.id(name), blocks)]
+            blocks, sections = (Note(f"This part could not be made. {error}"),), ()
+        return [Section(OPTIONAL[name], opened.id(name), blocks, sections)]
 
 
 def _title(runs: Sequence[OpenedRun]) -> str:

@@ -200,7 +200,7 @@ def test_names_in_a_zip_are_hidden_and_found_again(checked: Featx, tmp_path: Pat
             file.write(path, path.relative_to(data))
     recipe = ["--recipe", tmp_path / "small.toml"]
     checked("fit-head", archive, *recipe, "--out", run)
-    checked("report", run, "--out", written / "report.html", "--without", "maps,clusters,comparison")
+    checked("report", run, "--out", written / "report.html", "--without", "audit,maps,clusters,comparison")
     checked("visualize", run, "--method", "pca", "--format", "html", "--out", written / "maps")
     checked("export", run, "--out", written / "exported.keras", "--format", "keras")
     assert (written / "report.html").read_text(encoding="utf-8").count("data:image/jpeg") > 4

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_several_runs_are_compared(root: Path, cache: Path, fitted: FitResult, brief: FitResult) -> None:
-    without = ["clusters", "comparison"]
+    without = ["audit", "clusters", "comparison"]
     written = report(fitted.run, brief.run, out=root / "both.html", without=without, cache=cache)
     page = read_page(written.file)
     assert section_ids(page, 2) == ["models", "data", "run1-run", "run2-run", "limits"]

@@ -152,7 +152,7 @@ def test_a_comparison_has_them(named: Named) -> None:
 
 
 def test_a_report_has_them_as_text(named: Named) -> None:
-    named.run("report", "run", "--without", "maps,comparison,clusters")
+    named.run("report", "run", "--without", "audit,maps,comparison,clusters")
     page = read_page(named.root / "run" / "report.html")
     check_no_markup_of_names(page)
     text = page.text

@@ -41,7 +41,7 @@ class Scene:
             "visualize": ["run", "--method", "pca", "--format", "csv", "--out", "maps"],
             "clusters": ["run", "--permutations", "9"],
             "compare": ["run", "--classifiers", "knn", "--folds", "2", "--repeats", "1"],
-            "report": ["run", "--without", "maps,comparison,clusters"],
+            "report": ["run", "--without", "audit,maps,comparison,clusters"],
             "sweep": ["data", *recipe, "--batch-size", "8", "--seeds", "1", "--out", "swept"],
             "reproduce": ["nowhere", "--out", "again", "--quick"],
             "cache info": [],
