@@ -12,7 +12,7 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.data import DataChoice, Dataset, check_for_fit, groups_in_two_splits, read_data, targets_of
+from featx.data import DataChoice, Dataset, check_for_fit, group_ids, groups_in_two_splits, read_data, targets_of
 from featx.errors import RecipeError, UntrustedError
 from featx.features import Extraction, Image, OnError, SpacePair, extract_dataset, in_two_splits, row_keys
 from featx.heads.engines import FitEngine, Fitter, check_engine, make_fitter
@@ -62,7 +62,10 @@ class HeadFit:
     def scores(self, logits: Mapping[str, NDArray[np.float32]]) -> dict[str, Score]:
         """Return the scores of the images by role."""
         dataset = self.extraction.dataset
-        return {role: score(logits[role], label_array(images, dataset)) for role, images in vars(self.images).items()}
+        return {
+            role: score(logits[role], label_array(images, dataset), groups_of(images))
+            for role, images in vars(self.images).items()
+        }
 
     def label_metrics(self, logits: Mapping[str, NDArray[np.float32]]) -> dict[str, tuple[LabelMetrics, ...]]:
         """Return the metrics of each label by role; empty for data with one label for each image."""
@@ -77,6 +80,11 @@ class HeadFit:
             )
             for role, images in vars(self.images).items()
         }
+
+
+def groups_of(images: Sequence[Image]) -> list[str]:
+    """Return the group of each image: images of one patient, or with the same bytes, have the same."""
+    return group_ids([image.digest for image in images], [image.item.group for image in images])
 
 
 def extract_to_fit(

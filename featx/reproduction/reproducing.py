@@ -198,10 +198,10 @@ def _augmented_score(state: ReproductionState, fit: PlannedFit, views: ViewsPart
     parts = (manifest["head"]["sha256"], manifest["features"]["feature_set"], manifest["data"]["sha256"])
     key = digest_of([*parts, views.model_dump(mode="json")])
     kept = load_document(out, VALIDATION, key)
-    if kept is not None and kept.get("views", {}).keys() == {"n", "correct", "loss"}:
-        return Score(**kept["views"])
+    if kept is not None and kept.get("views", {}).keys() >= {"n", "correct", "loss"}:
+        return Score.from_json(kept["views"])
     score = augmented_score(opened, fit.data, views, cache)
-    save_document(out, VALIDATION, key, {"views": vars(score)})
+    save_document(out, VALIDATION, key, {"views": score.to_json()})
     return score
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from math import hypot, sqrt
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -106,11 +106,16 @@ class Score:
         n: Number of images.
         correct: Number of images whose most probable class is the true one.
         loss: None where there are no images.
+        groups: Number of groups (patients, or images with the same bytes); None where no two images are of one group.
+        effective: How many independent images would tell as much about the accuracy, above 0 to n, see
+            `effective_n`; None where the images are independent.
     """
 
     n: int
     correct: int
     loss: float | None
+    groups: int | None = field(default=None, kw_only=True)
+    effective: float | None = field(default=None, kw_only=True)
 
     @property
     def accuracy(self) -> float | None:
@@ -119,17 +124,34 @@ class Score:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Wilson's 95 % interval of the accuracy, or None where there are no images."""
-        return wilson(self.correct, self.n) if self.n else None
+        """Wilson's 95 % interval of the accuracy for the effective number of images; None where there are none."""
+        if not self.n:
+            return None
+        if self.effective is None:
+            return wilson(self.correct, self.n)
+        return wilson(self.correct / self.n * self.effective, self.effective)
+
+    @property
+    def in_groups(self) -> str:
+        """Return ` in 36 groups` where images share groups, else ""."""
+        return "" if self.groups is None else f" in {self.groups:,} group{'s' * (self.groups != 1)}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return `n, correct, accuracy, interval, loss`."""
+        """Return `n, correct, accuracy, interval, loss`; where images share groups also `groups, effective_n`."""
         interval = list(self.interval) if self.interval else None
         shares = {"accuracy": self.accuracy, "interval": interval}
-        return {"n": self.n, "correct": self.correct, **shares, "loss": self.loss}
+        grouped = {} if self.groups is None else {"groups": self.groups, "effective_n": self.effective}
+        return {"n": self.n, "correct": self.correct, **shares, "loss": self.loss, **grouped}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Return the score of a document that `to_json` made, also of one that knows nothing of groups."""
+        plain = int(document["n"]), int(document["correct"]), document["loss"]
+        return cls(*plain, groups=document.get("groups"), effective=document.get("effective_n"))
 
     def __str__(self) -> str:
         if not self.interval:
             return "no images"
         low, high = self.interval
-        return f"{self.correct}/{self.n} = {100 * self.correct / self.n:.1f} % ({100 * low:.0f}–{100 * high:.0f} %)"
+        share = f"{100 * self.correct / self.n:.1f} % ({100 * low:.0f}–{100 * high:.0f} %)"
+        return f"{self.correct}/{self.n} = {share}{self.in_groups}"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import exp, log, sqrt
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.stats.grouped import group_numbers, grouped_share
 from featx.stats.intervals import Score, Z, auc_interval, wilson
 from featx.stats.metrics import area_under_curve
 
@@ -97,8 +98,14 @@ class LabelScore(Score):
     average_precision: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return `n, correct, accuracy, interval, loss, auc, average_precision`."""
+        """Return what `Score` has, and `auc, average_precision`."""
         return {**super().to_json(), "auc": self.auc, "average_precision": self.average_precision}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Return the score of a document that `to_json` made."""
+        areas = {"auc": document["auc"], "average_precision": document["average_precision"]}
+        return replace(super().from_json(document), **areas)
 
     def __str__(self) -> str:
         if not self.n:
@@ -114,12 +121,19 @@ def label_probabilities(logits: NDArray[np.float32]) -> Matrix:
     return np.asarray(np.where(z >= 0, 1.0, small) / (1 + small))
 
 
-def score_labels(logits: NDArray[np.float32], targets: NDArray[Any], *, areas: bool = True) -> LabelScore:
+def score_labels(
+    logits: NDArray[np.float32],
+    targets: NDArray[Any],
+    groups: Sequence[Hashable | None] | NDArray[np.int64] | None = None,
+    *,
+    areas: bool = True,
+) -> LabelScore:
     """Return the score of logits of several labels; `score` calls this for targets of two dimensions.
 
     Args:
         logits: (n, L), one column for each label; from 0 on the label is predicted.
         targets: (n, L) with 1, 0 and NaN.
+        groups: (n,) the group of each image, see `score`.
         areas: Whether to compute the areas under curves, which takes longer than the rest.
     """
     known = np.isfinite(targets)
@@ -132,7 +146,10 @@ def score_labels(logits: NDArray[np.float32], targets: NDArray[Any], *, areas: b
     # log(1 + exp(z)) - y z, without overflow.
     losses = (np.maximum(z, 0) - z * there + np.log1p(np.exp(-np.abs(z))))[known]
     auc, precision = macro_areas(z, targets) if areas else (None, None)
-    return LabelScore(n, int((right.all(axis=1) & counted).sum()), float(losses.mean()), auc, precision)
+    own = None if groups is None else group_numbers(groups)[counted]
+    share = grouped_share(right.all(axis=1)[counted], own)
+    grouped = {"groups": share.groups, "effective": share.effective}
+    return LabelScore(n, share.correct, float(losses.mean()), auc, precision, **grouped)
 
 
 def macro_areas(scores: Matrix, targets: Targets) -> tuple[float | None, float | None]:

@@ -58,10 +58,7 @@ class FitScores:
 
 
 def _score(document: dict[str, Any]) -> Score:
-    plain = document["n"], document["correct"], document["loss"]
-    if "auc" not in document:
-        return Score(*plain)
-    return LabelScore(*plain, document["auc"], document["average_precision"])
+    return (LabelScore if "auc" in document else Score).from_json(document)
 
 
 @dataclass
