@@ -141,6 +141,8 @@ def _what(description: dict[str, object]) -> str:
     images = description.get("images")
     if description.get("kind") == "pixels" and isinstance(images, dict):
         return f"grey pixels, {images['size']} × {images['size']}"
+    if description.get("kind") == "previews":
+        return "previews of images"
     backbone = description.get("backbone")
     if not isinstance(backbone, dict):
         return "unknown"
