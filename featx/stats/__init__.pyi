@@ -45,3 +45,8 @@ from .significance import least_p as least_p
 from .significance import mcnemar as mcnemar
 from .significance import seeds_needed as seeds_needed
 from .significance import spread_of as spread_of
+from .temperature import Temperature as Temperature
+from .temperature import fit_temperature as fit_temperature
+from .temperature import logits_of as logits_of
+from .temperature import scaled_probabilities as scaled_probabilities
+from .temperature import with_temperature as with_temperature
