@@ -5,5 +5,8 @@ from .auditing import refuse_alarms as refuse_alarms
 from .opened import AuditData as AuditData
 from .opened import AuditOptions as AuditOptions
 from .parts import Part as Part
+from .subgroups import ColumnScores as ColumnScores
+from .subgroups import SubgroupScore as SubgroupScore
+from .subgroups import subgroup_scores as subgroup_scores
 from .result import Audit as Audit
 from .writing import audit_sections as audit_sections
