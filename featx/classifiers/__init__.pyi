@@ -11,6 +11,7 @@ from .saved import SavedClassifier as SavedClassifier
 from .saved import check_out as check_out
 from .saved import is_saved_classifier as is_saved_classifier
 from .saved import read_classifier as read_classifier
+from .trained_on import group_mark as group_mark
 from .winning import fit_winner as fit_winner
 from .winning import save_best as save_best
 from .writing import write_tables as write_tables

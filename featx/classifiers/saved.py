@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
 from featx.classifiers.estimator_files import class_probabilities, load_estimator, save_estimator
+from featx.classifiers.trained_on import read_trained_on, write_trained_on
 from featx.digests import digest_of, digest_of_file
 from featx.errors import RunError, UntrustedError, reason_of
 from featx.features import FeatureSpace, ViewRows
@@ -139,6 +140,11 @@ class SavedClassifier(Model):
             )
         return load_estimator(path, self.dim, len(self.classes))
 
+    @cached_property
+    def trained_on(self) -> tuple[frozenset[str], frozenset[str]] | None:
+        """Digests of the training images, and marks of their groups; None for a classifier that does not know them."""
+        return read_trained_on(self.path)
+
     def check(self, space: FeatureSpace) -> None:
         """Check the weights' digest and all else that decides a row, and load the classifier, see `Model`."""
         check_weights(space, self.weights, "classifier")
@@ -232,6 +238,7 @@ def save_classifier(
     write_file(folder / SKOPS, lambda draft: _save_checked(estimator, draft, source))
     write_text(folder / RECIPE, dump_recipe(recipe))
     head = _save_head(folder, source)
+    write_trained_on(folder, source)
     metadata = {
         "schema": SCHEMA,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

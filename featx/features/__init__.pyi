@@ -21,6 +21,7 @@ from .hashing import Image as Image
 from .hashing import OnError as OnError
 from .hashing import data_digest as data_digest
 from .hashing import hash_images as hash_images
+from .hashing import set_aside as set_aside
 from .spaces import FeatureSpace as FeatureSpace
 from .spaces import SpacePair as SpacePair
 from .spaces import ViewRows as ViewRows
