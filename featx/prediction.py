@@ -26,10 +26,15 @@ from featx.text import NOTHING, decimal, images, joined_labels
 MOST_SHOWN = 10
 
 
-def read_model(folder: str | Path) -> Model:
-    """Read a run or a saved classifier; its head or estimator is loaded when it is needed."""
+def read_model(folder: str | Path, *, raw: bool = False) -> Model:
+    """Read a run or a saved classifier; its head or estimator is loaded when it is needed.
+
+    Args:
+        folder: A folder that `fit_head` wrote, or a saved classifier.
+        raw: Whether a head's probabilities are those without its temperature.
+    """
     place = Path(folder)
-    return read_classifier(place) if is_saved_classifier(place) else HeadModel(read_run(place))
+    return read_classifier(place) if is_saved_classifier(place) else HeadModel(read_run(place), raw=raw)
 
 
 @dataclass(frozen=True)
@@ -175,6 +180,7 @@ def predict(
     weights: str | None = None,
     on_error: OnError = "fail",
     image_column: str | None = None,
+    raw: bool = False,
     yes: bool = False,
     progress: Progress | None = None,
 ) -> Predictions:
@@ -192,6 +198,8 @@ def predict(
         on_error: What to do about images that cannot be read, see `extract`.
         image_column: The column of a Parquet file that has the bytes of the images; the only such column if not
             given.
+        raw: Give a head's probabilities as it was trained, without the temperature that was fitted on its validation
+            images. The predicted classes are the same.
         yes: Do work that is estimated to need more disk, memory or time than there is.
         progress: Called with how far the work is.
 
@@ -201,7 +209,7 @@ def predict(
         UntrustedError: The backbone's weights, or anything else that decides the features, are not those of the fit.
         FeatxError: What `extract` raises.
     """
-    model = read_model(run)
+    model = read_model(run, raw=raw)
     extraction = extract_new(model, paths, cache=cache, weights=weights, on_error=on_error, image_column=image_column)
     shares = model.probabilities(extraction.view_rows(extraction.images))
     given = extraction.dataset.classes

@@ -32,6 +32,9 @@ def command(
     ] = None,
     weights: options.WeightsChoice = None,
     image_column: options.ImageColumn = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Probabilities as the head was trained, without its temperature.")
+    ] = False,
     on_error: options.OnError = "fail",
     yes: options.Yes = False,
     cache: options.Cache = options.CACHE_DEFAULT,
@@ -43,7 +46,7 @@ def command(
     options.refuse_overwriting(out, "predictions", b"path,label,p_", b"path,labels,p_")
     source = options.weights_for(read_model(run).recipe.backbone.name, weights)
     predictions = predict(
-        run, paths, cache=cache, weights=source, on_error=on_error, image_column=image_column, yes=yes
+        run, paths, cache=cache, weights=source, on_error=on_error, image_column=image_column, raw=raw, yes=yes
     )
     refusal = None
     try:

@@ -27,9 +27,13 @@ CLASSIFIER_OPSET = 3
 SIMPLE = {"relu": "Relu", "elu": "Elu", "selu": "Selu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
 
 
-def head_probabilities(graph: Graph, rows: str, head: Head, multilabel: bool = False) -> str:
+def head_probabilities(
+    graph: Graph, rows: str, head: Head, multilabel: bool = False, temperature: float = 1.0
+) -> str:
     """Return a head's probabilities, (n, classes), of several labels each by itself; there is no dropout in them."""
     values = _layers(graph, rows, head, None)
+    if temperature != 1:
+        values = graph.add("Div", values, graph.constant(temperature, np.float32))
     if multilabel:
         return graph.add("Sigmoid", values)
     if head.model.output_shape[1] > 1:

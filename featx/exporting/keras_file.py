@@ -63,7 +63,7 @@ def write_keras(path: Path, model: HeadModel, space: FeatureSpace) -> str:
         rows = keras.layers.Reshape((network.width,), name="rows")(rows)
         if space.spec.features.dtype == "float16":
             rows = keras.ops.cast(keras.ops.cast(rows, "float16"), "float32")
-        probabilities = model.head.model(rows)
+        probabilities = _head(keras, model)(rows)
         if model.head.model.output_shape[1] == 1 and not model.multilabel:
             first = keras.layers.Rescaling(-1.0, 1.0, name="first")(probabilities)
             probabilities = keras.layers.Concatenate(name="both")([first, probabilities])
@@ -75,6 +75,16 @@ def write_keras(path: Path, model: HeadModel, space: FeatureSpace) -> str:
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(FACTS, json.dumps(facts, indent=2, ensure_ascii=False))
     return pixels
+
+
+def _head(keras: ModuleType, model: HeadModel) -> Any:
+    """Return the head from rows to probabilities, with its temperature."""
+    head = model.head
+    if model.temperature == 1:
+        return head.model
+    scaled = keras.layers.Rescaling(1 / model.temperature, name="temperature")(head.logits_model.output)
+    activation = head.model.get_layer("probabilities").activation
+    return keras.Model(head.model.input, keras.layers.Activation(activation)(scaled), name="head")
 
 
 def _pixels_of(part: ImagesPart) -> str:

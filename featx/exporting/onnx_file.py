@@ -90,7 +90,7 @@ def _document(model: Model, space: FeatureSpace, backbone: CardBackbone | KerasB
 
 def _probabilities(graph: Graph, rows: str, model: Model, space: FeatureSpace) -> str:
     if isinstance(model, HeadModel):
-        return head_probabilities(graph, rows, model.head, model.multilabel)
+        return head_probabilities(graph, rows, model.head, model.multilabel, model.temperature)
     if not isinstance(model, SavedClassifier):
         raise UsageError(f"Expected a run or a saved classifier, received {type(model).__name__}; pass its folder.")
     head = model.load_head()

@@ -42,6 +42,7 @@ def provenance(model: Model, space: FeatureSpace, pixels: str) -> dict[str, Any]
     }
     if isinstance(model, HeadModel):
         facts |= {"data_sha256": model.run.manifest["data"]["sha256"], "head_sha256": model.head.digest()}
+        facts |= {} if model.temperature == 1 else {"temperature": model.temperature}
     elif isinstance(model, SavedClassifier):
         facts |= {"data_sha256": model.data, "classifier_sha256": model.sha256}
         facts |= {} if model.head is None else {"head_sha256": model.head[0]}

@@ -12,7 +12,7 @@ from featx.pages import Block, Code, Facts, Note, Section, Table
 from featx.recipes import DenseLayer, HeadPart, ImagesPart, Recipe, ViewsPart, dump_recipe
 from featx.reports.opened import OpenedRun, from_here
 from featx.runs import Run
-from featx.text import NOTHING, count, duration
+from featx.text import NOTHING, count, duration, images
 
 RANDOM_WEIGHTS = (
     "The backbone's weights are random: it was not trained on any image. The accuracies on this page show that the "
@@ -230,6 +230,20 @@ def _settings(run: Run) -> tuple[tuple[str, str], ...]:
         ("batch size", count(fit.batch_size)),
         ("validation", f"{100 * fit.validation:g} % of the training images, unless the data has a validation split"),
         ("seed", str(fit.seed)),
+        *(() if run.manifest.get("calibration") is None else (("temperature", _temperature(run)),)),
+    )
+
+
+def _temperature(run: Run) -> str:
+    """Return what the temperature is, and that the probabilities of the page are those without it."""
+    fitted = run.manifest["calibration"]
+    if fitted["temperature"] == 1:
+        return "1: predictions of new images have the head's own probabilities"
+    n = fitted.get("n")
+    on = "the validation images" if n is None else images(n, "validation")
+    return (
+        f"{fitted['temperature']:.2f}, fitted on {on}; predictions of new images use it, unless --raw is given, and "
+        "the probabilities on this page do not"
     )
 
 

@@ -104,6 +104,11 @@ class _Head(Document):
     penultimate: _Penultimate | None
 
 
+class _Calibration(Document):
+    temperature: Annotated[float, Field(gt=0, lt=1e6)]
+    n: _Count | None = None
+
+
 class _Device(Document):
     devices: list[str] = []
 
@@ -118,6 +123,7 @@ class Manifest(Document):
     weights: _Weights
     features: _Features
     head: _Head
+    calibration: _Calibration | None = None
     versions: dict[str, str] = {}
     device: _Device = _Device()
 

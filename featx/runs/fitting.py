@@ -32,6 +32,7 @@ from featx.heads import (
 from featx.networks import load_keras
 from featx.progress import Progress, reports_progress
 from featx.recipes import Precision, Recipe, is_network_path, load_recipe, override
+from featx.runs.calibrating import HeadCalibration, calibrate_head
 from featx.runs.folder import check_out
 from featx.runs.writing import Logits, write_run
 from featx.stats import LabelMetrics, Score
@@ -59,6 +60,8 @@ class FitResult(Shown):
         engine: The engine that trained the head.
         per_label: Of data with several labels for each image, the metrics of each label under `train`, `validation`
             and `test`; empty otherwise. The scores are then `LabelScore`s.
+        calibration: The temperature that `predict` uses, from the validation images; None without any. The losses
+            of the scores are those without it.
     """
 
     run: Path
@@ -73,6 +76,7 @@ class FitResult(Shown):
     seconds: dict[str, float]
     engine: str
     per_label: dict[str, tuple[LabelMetrics, ...]] = field(default_factory=dict)
+    calibration: HeadCalibration | None = None
 
     @property
     def best_epoch(self) -> int | None:
@@ -114,6 +118,7 @@ class FitResult(Shown):
             ("train", str(self.train)),
             ("validation", str(self.validation)),
             ("test", str(self.test)),
+            *([] if self.calibration is None else [("temperature", str(self.calibration))]),
             ("time", f"features {seconds['extract']:.1f} s, training {seconds['fit']:.1f} s"),
             ("run", str(self.run)),
         ]
@@ -135,6 +140,7 @@ class FitResult(Shown):
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "engine": self.engine,
             **self._labels_to_json(),
+            "calibration": None if self.calibration is None else self.calibration.to_json(),
             "failed": [failure.to_json() for failure in self.extraction.failed],
         }
 
@@ -323,4 +329,5 @@ def _result(fit: HeadFit, out: Path, head: Head, logits: Logits, seconds: dict[s
         seconds=seconds,
         engine=fit.fitter.name,
         per_label={"train" if role == "fit" else role: own for role, own in fit.label_metrics(logits).items()},
+        calibration=calibrate_head(fit, logits),
     )

@@ -100,6 +100,12 @@ class Run:
         """Whether the classes are labels of which an image may have several."""
         return bool(self.manifest.get("multilabel", False))
 
+    @property
+    def temperature(self) -> float:
+        """What `predict` divides the head's logits by; 1 where no temperature was fitted."""
+        calibration = self.manifest.get("calibration")
+        return 1.0 if calibration is None else float(calibration["temperature"])
+
     @cached_property
     def images(self) -> list[RunImage]:
         """The run's images with what the head predicted for them, in the order of `predictions.csv`.

@@ -19,7 +19,7 @@ from featx.networks import find_weights
 from featx.recipes import Recipe, override
 from featx.runs.folder import HEAD, RECIPE, Run
 from featx.runs.source import Source
-from featx.stats import label_probabilities, probabilities
+from featx.stats import scaled_probabilities
 from featx.store import Store
 
 ROWS_AT_ONCE = 256
@@ -52,10 +52,16 @@ class Model(ABC):
 
 
 class HeadModel(Model):
-    """A run's head."""
+    """A run's head.
 
-    def __init__(self, run: Run) -> None:
+    Args:
+        run: The run.
+        raw: Whether its probabilities are those without the temperature that was fitted on validation images.
+    """
+
+    def __init__(self, run: Run, *, raw: bool = False) -> None:
         self.run = run
+        self.temperature = 1.0 if raw else run.temperature
         self.recipe = run.recipe
         self.classes = run.classes
         self.multilabel = run.multilabel
@@ -72,9 +78,9 @@ class HeadModel(Model):
         return load_head(self.run)
 
     def probabilities(self, rows: ViewRows) -> NDArray[np.float64]:
-        """Return the head's probabilities."""
+        """Return the head's probabilities; the temperature changes no predicted class."""
         logits = self.head.logits(rows.chunks(ROWS_AT_ONCE))
-        return label_probabilities(logits) if self.multilabel else probabilities(logits)
+        return scaled_probabilities(logits, self.temperature, multilabel=self.multilabel)
 
 
 def load_head(run: Run) -> Head:

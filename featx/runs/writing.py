@@ -157,10 +157,16 @@ def _manifest(
             if penultimate is None
             else {"layer": head.penultimate_layer, "feature_set": penultimate.plain.id},
         },
+        "calibration": _temperature(metrics["calibration"]),
         "versions": versions(extraction),
         "device": {"machine": platform.machine(), "system": sys.platform, "cpus": os.cpu_count(), **_devices()},
         "seconds": metrics["seconds"],
     }
+
+
+def _temperature(calibration: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return what `predict` needs of a head's calibration."""
+    return None if calibration is None else {name: part for name, part in calibration.items() if name != "test"}
 
 
 def _devices() -> dict[str, Any]:
