@@ -60,7 +60,7 @@ def command(
     seed: options.Seed = None,
     output: options.Output,
 ) -> console.Result:
-    """Repeat the report of 2020, or continue a repetition, and say which of its figures are reproduced."""
+    """Repeat the report of 2020, or continue a repetition, and say which of its figures agree."""
     from featx.networks import BACKBONES
     from featx.reproduction import reproduce
 
@@ -93,7 +93,7 @@ def _show(result: Reproduction) -> None:
     rows = [
         (f"§{row.figure.section}", row.figure.quantity, row.ours.shown, row.verdict)
         for row in result.table
-        if row.figure.kind != "count" or row.verdict != "reproduced"
+        if row.figure.kind != "count" or row.verdict != "equal"
     ]
     console.print_table(rows, ("section", "quantity", "ours", "verdict"))
     console.print_lines([f"The report has {len(result.table)} figures: {result.tally}.", f"  {result.files[0]}"])

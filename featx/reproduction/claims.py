@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -24,16 +23,13 @@ GAP = (
     "Training accuracy (with dropout) and validation accuracy are averaged over the second half of the epochs, and "
     "their difference has a 95 % interval (R. G. Newcombe 1998)."
 )
-OVERFITTING = f"{GAP} Confirmed if the interval is above 0."
-NO_OVERFITTING = (
-    f"{GAP} Confirmed if the interval begins at or below 0 and ends below {100 * MARGIN:.0f} points; refuted if it "
-    "is above 0."
-)
+OVERFITTING = f"{GAP} Confirmed if the interval is above 0; refuted if it ends below {100 * MARGIN:.0f} points."
+NO_OVERFITTING = f"{GAP} Confirmed if the interval ends below {100 * MARGIN:.0f} points; refuted if it is above 0."
 DISTINCT = "Confirmed if the ratio of the two classes is 1 or more."
 GROUPS = "Confirmed if the two pneumonias overlap (ratio below 1) and no other pair of classes does."
 MORE_ACCURATE = (
     "Confirmed if VGG16 classifies more test images correctly and McNemar's exact test on the same images gives "
-    "p < 0.05."
+    "p < 0.05; refuted if it classifies fewer correctly with p < 0.05."
 )
 FROZEN = "Confirmed if ResNet50V2 has 1.45 to 1.55 times as many non-trainable parameters as VGG16."
 COMPLEX = "Confirmed if ResNet50V2 has more parameters in total than VGG16."
@@ -82,13 +78,17 @@ def groups_of(ratios: NDArray[np.float64], classes: Sequence[str]) -> list[list[
     return [[name for name, label in zip(classes, labels, strict=True) if label == n] for n in range(count)]
 
 
-def _claim(state: ReproductionState, rule: str, outcome: tuple[str, bool] | None, *names: str) -> Measured:
-    """Return a claim about these fits; the outcome is what was measured, and whether it confirms the claim."""
+def _claim(state: ReproductionState, rule: str, outcome: tuple[str, bool | None] | None, *names: str) -> Measured:
+    """Return a claim about these fits; the outcome is what was measured, and whether it confirms the claim.
+
+    It is None where the measurement neither confirms nor refutes it.
+    """
     reason = state.not_comparable(*names)
     if outcome is None:
         return not_measured(reason or "It was not measured.", rule)
     shown, confirmed = outcome
-    return Measured(shown, float(confirmed), rule=rule, not_comparable=reason)
+    undecided = "The images are too few to decide." if confirmed is None else ""
+    return Measured(shown, float(bool(confirmed)), rule=rule, not_comparable=reason, undecided=undecided)
 
 
 def _distinct(state: ReproductionState) -> tuple[str, bool] | None:
@@ -129,14 +129,11 @@ def _overfitting(state: ReproductionState, name: str) -> Measured:
     low, high = difference_interval(train, score_of(opened, "train").n, validation, score_of(opened, "validation").n)
     gap = f"gap {decimal(100 * low, 0, sign=True)} to {decimal(100 * high, 0, sign=True)} points"
     shown = f"training {percent(train)}, validation {percent(validation)}, {gap}"
-    claim = _claim(state, rule, (shown, (low > 0) == (name == RESNET)), name)
-    if rule == NO_OVERFITTING and not claim.not_comparable and low <= 0 and high >= MARGIN:
-        reason = f"The validation images are too few to decide: the gap may be 0 or {100 * high:.0f} points."
-        return replace(claim, not_comparable=reason)
-    return claim
+    overfits = True if low > 0 else False if high < MARGIN else None
+    return _claim(state, rule, (shown, overfits if overfits is None else overfits == (name == RESNET)), name)
 
 
-def _more_accurate(state: ReproductionState) -> tuple[str, bool] | None:
+def _more_accurate(state: ReproductionState) -> tuple[str, bool | None] | None:
     one, other = state.runs.get(VGG16), state.runs.get(RESNET)
     counts = None if one is None or other is None else paired(one, other)
     if one is None or other is None or counts is None:
@@ -144,7 +141,7 @@ def _more_accurate(state: ReproductionState) -> tuple[str, bool] | None:
     _, first, second, p = counts
     scores = [score_of(opened, "test") for opened in (one, other)]
     shown = f"{' against '.join(fraction(score.correct, score.n) for score in scores)}, {p_words(p)}"
-    return shown, first > second and p < SIGNIFICANT
+    return shown, first > second if p < SIGNIFICANT else None
 
 
 def _times_as_many(state: ReproductionState, part: str, rule: str, low: float, high: float) -> Measured:

@@ -116,15 +116,9 @@ def _accuracies(state: ReproductionState) -> list[str]:
 
 
 def compared(table: Sequence[FigureVerdict]) -> str:
-    """Say how many of the report's figures can be compared with ours, and how many of these are reproduced."""
+    """Say how many of the report's figures can be compared with ours, counts and measurements apart."""
     chosen = [judged for judged in table if judged.verdict != "not comparable"]
-    reproduced = sum(judged.verdict == "reproduced" for judged in chosen)
-    text = (
-        f"Of the report's {len(table)} figures, {len(chosen)} can be compared with ours: {reproduced} reproduced, "
-        f"{len(chosen) - reproduced} not reproduced."
-    )
-    only_counts = bool(chosen) and all(judged.figure.kind == "count" for judged in chosen)
-    return text + " All of these are numbers of images and parameters." * only_counts
+    return f"Of the report's {len(table)} figures, {len(chosen)} can be compared with ours: {tally(chosen)}."
 
 
 def _measured(state: ReproductionState, reported: Reported) -> Section:
@@ -168,7 +162,7 @@ def _verdicts(table: Sequence[FigureVerdict]) -> Section:
     caption = (
         "The report's values and ours, with the 95 % interval of ours in parentheses. For accuracies, the last "
         "column has the difference, ours minus the report's, and its own 95 % interval; where there are several fits "
-        "of ours, it is the difference to the nearest one."
+        "of ours, it is that of their mean."
     )
     nothing = "No accuracy, loss or claim can be compared with the report's. The reasons are given below."
     folded = {

@@ -57,12 +57,12 @@ class Reproduction(Shown):
     files: tuple[Path, ...]
 
     def headline(self) -> str:
-        """Return how many figures of the report are reproduced."""
+        """Return how many figures of the report there are, and how many agree with ours."""
         return f"{len(self.table)} figures of the report: {self.tally}"
 
     @property
     def tally(self) -> str:
-        """How many figures are reproduced, not reproduced and not comparable, in words."""
+        """How many counts are equal, and how many measurements are consistent, in words."""
         return tally(self.table)
 
     def to_json(self) -> dict[str, Any]:

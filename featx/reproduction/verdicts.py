@@ -7,35 +7,44 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
+from math import hypot, sqrt
+from statistics import stdev
 from typing import Literal
 
 from featx.stats import difference_interval
 from featx.text import NOTHING, decimal
 
 Kind = Literal["count", "accuracy", "loss", "batch", "claim", "time"]
-VerdictWord = Literal["reproduced", "not reproduced", "not comparable"]
-VERDICTS: tuple[VerdictWord, ...] = ("reproduced", "not reproduced", "not comparable")
+VerdictWord = Literal["equal", "different", "consistent", "inconsistent", "cannot tell", "not comparable"]
+OF_COUNTS: tuple[VerdictWord, ...] = ("equal", "different")
+OF_MEASUREMENTS: tuple[VerdictWord, ...] = ("consistent", "inconsistent", "cannot tell")
+
+# Two accuracies agree where their difference is certainly smaller, and two losses, in nats.
+POINTS = 0.1
+NATS = 0.2
 
 RULES = {
-    "count": "A count is reproduced if ours is the same.",
+    "count": "A count is a fact about the data or the model: ours is equal or different.",
     "accuracy": (
-        "An accuracy is reproduced if the 95 % interval of the difference between ours and the report's contains 0 "
-        "(R. G. Newcombe 1998). The interval allows for the small number of images on both sides."
+        f"An accuracy is consistent with the report's if the 95 % interval of their difference (R. G. Newcombe 1998) "
+        f"lies within ±{100 * POINTS:.0f} points. It is inconsistent if the interval does not contain 0. Otherwise "
+        "the images are too few to tell: a difference that is not significant is no agreement."
     ),
     "loss": (
-        "A loss is reproduced if the report's value lies inside the 95 % interval of our mean loss over the images "
-        "(Student's t). How uncertain the report's own value is, is not known and not allowed for."
+        f"A loss is consistent if the 95 % interval of our mean loss over the images (Student's t) lies within "
+        f"±{NATS:g} nats of the report's value, and inconsistent if the value lies outside the interval. Otherwise "
+        "the interval is too wide to tell. How uncertain the report's own value is, is not known and not allowed for."
     ),
     "batch": (
-        "The accuracy of a batch size is reproduced if the report's value lies inside the range of our fits with "
-        "different seeds, or if the interval of the difference to the nearest of these fits contains 0. The report "
-        "has one fit for each batch size, so its value depends on its seed as well."
+        "The accuracy of a batch size follows the rule of accuracies. The report has one fit for each batch size, so "
+        "our mean is compared, and the interval also allows for the seed of one more fit (prediction interval of "
+        "Student's t). More seeds make it narrower. One fit cannot tell how much seeds differ."
     ),
     "claim": (
-        "A claim in words is reproduced if a measurement confirms it; the rule stands beside each claim. The ratio "
-        "of two classes is the distance between their centroids divided by the sum of their radii. A radius is the "
-        "mean distance to the centroid, in the penultimate features of the training images. If the ratio is below 1, "
-        "the classes overlap."
+        "A claim in words is consistent if a measurement confirms it, inconsistent if a measurement refutes it, and "
+        "otherwise we cannot tell; the rule stands beside each claim. The ratio of two classes is the distance "
+        "between their centroids divided by the sum of their radii. A radius is the mean distance to the centroid, "
+        "in the penultimate features of the training images. If the ratio is below 1, the classes overlap."
     ),
     "time": "A time is never comparable: the machine is another one, and the report computes other things.",
 }
@@ -107,6 +116,7 @@ class Measured:
         n: For an accuracy, the number of images.
         rule: For a claim, what was measured and which result confirms it.
         not_comparable: Why the report's value cannot be compared with ours; "" if it can.
+        undecided: For a claim, why the measurement neither confirms nor refutes it; "" if it does.
     """
 
     shown: str
@@ -116,6 +126,7 @@ class Measured:
     n: int = 0
     rule: str = ""
     not_comparable: str = ""
+    undecided: str = ""
 
 
 @dataclass(frozen=True)
@@ -125,10 +136,11 @@ class FigureVerdict:
     Attributes:
         figure: What the report states.
         ours: What was measured here.
-        verdict: `reproduced`, `not reproduced` or `not comparable`.
+        verdict: Of a count `equal` or `different`; of a measurement `consistent`, `inconsistent` or `cannot tell`; of
+            either `not comparable`.
         why: The reason, in a sentence.
         difference: For an accuracy, ours minus the report's and both ends of its 95 % interval (shares, -1 to 1); if
-            there are several fits, that of the nearest. None for other figures.
+            there are several fits, that of their mean. None for other figures.
     """
 
     figure: ReportedFigure
@@ -151,9 +163,17 @@ def not_measured(reason: str, rule: str = "") -> Measured:
 
 
 def tally(table: Sequence[FigureVerdict]) -> str:
-    """Return how many verdicts of each kind there are, in words."""
+    """Return how many verdicts of each kind there are, in words: counts and measurements apart."""
     counts = Counter(row.verdict for row in table)
-    return ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS)
+    parts = []
+    for what, verdicts in (("count", OF_COUNTS), ("measurement", OF_MEASUREMENTS)):
+        n = sum(counts[verdict] for verdict in verdicts)
+        if n:
+            each = ", ".join(f"{counts[verdict]} {verdict}" for verdict in verdicts)
+            parts.append(f"{n} {what}{'s' * (n != 1)} ({each})")
+    if counts["not comparable"]:
+        parts.append(f"{counts['not comparable']} not comparable")
+    return ", ".join(parts)
 
 
 def judge(figure: ReportedFigure, ours: Measured) -> FigureVerdict:
@@ -162,38 +182,65 @@ def judge(figure: ReportedFigure, ours: Measured) -> FigureVerdict:
     if reason:
         return FigureVerdict(figure, ours, "not comparable", reason)
     if figure.kind == "claim":
-        return FigureVerdict(figure, ours, _word(bool(ours.value)), ours.rule)
+        if ours.undecided:
+            return FigureVerdict(figure, ours, "cannot tell", f"{ours.rule} {ours.undecided}".strip())
+        return FigureVerdict(figure, ours, "consistent" if ours.value else "inconsistent", ours.rule)
     reported = float(figure.number or 0)
     if figure.kind == "count":
         same = reported == ours.value
-        return FigureVerdict(figure, ours, _word(same), "Equal." if same else f"Not equal. {figure.note}".strip())
+        why = "Equal." if same else f"Not equal. {figure.note}".strip()
+        return FigureVerdict(figure, ours, "equal" if same else "different", why)
     return _judge_loss(figure, ours, reported) if figure.kind == "loss" else _judge_share(figure, ours, reported)
-
-
-def _word(reproduced: bool) -> VerdictWord:
-    return "reproduced" if reproduced else "not reproduced"
 
 
 def _judge_loss(figure: ReportedFigure, ours: Measured, reported: float) -> FigureVerdict:
     if ours.interval is None:
         return FigureVerdict(figure, ours, "not comparable", "Our value has no interval to compare with.")
     low, high = ours.interval
-    if low <= reported <= high:
-        return FigureVerdict(figure, ours, "reproduced", "Inside our interval.")
-    side = "below" if reported < low else "above"
-    return FigureVerdict(figure, ours, "not reproduced", f"The report's value is {side} our interval.")
+    if reported - NATS <= low and high <= reported + NATS:
+        return FigureVerdict(figure, ours, "consistent", f"Agrees within {NATS:g} nats.")
+    if not low <= reported <= high:
+        side = "below" if reported < low else "above"
+        return FigureVerdict(figure, ours, "inconsistent", f"The report's value is {side} our interval.")
+    why = f"Our interval, {low:.3f} to {high:.3f} nats, is too wide: it contains the report's value and far others."
+    return FigureVerdict(figure, ours, "cannot tell", why)
 
 
 def _judge_share(figure: ReportedFigure, ours: Measured, reported: float) -> FigureVerdict:
     if not (ours.fits and ours.n and figure.n):
         return FigureVerdict(figure, ours, "not comparable", "The number of images is not known.")
-    # A value inside the range of our fits could be one of them.
-    nearest = min(max(reported, min(ours.fits)), max(ours.fits))
-    low, high = difference_interval(nearest, ours.n, reported, figure.n)
-    difference = nearest - reported, low, high
-    if nearest == reported and len(ours.fits) > 1:
-        return FigureVerdict(figure, ours, "reproduced", "Inside the range of our fits.", difference)
-    middle, lower, upper = (decimal(100 * value, 1, sign=True) for value in difference)
-    fit = "the nearest of our fits" if len(ours.fits) > 1 else "our value"
-    why = f"Difference between {fit} and the report's: {middle} points, 95 % interval {lower} to {upper}."
-    return FigureVerdict(figure, ours, _word(low <= 0 <= high), why, difference)
+    mean = sum(ours.fits) / len(ours.fits)
+    low, high = difference_interval(mean, ours.n, reported, figure.n)
+    several = figure.kind == "batch"
+    if several:
+        another = prediction_half(ours.fits)
+        if another is None:
+            why = "One fit does not show how much fits with other seeds differ; use more --seeds."
+            return FigureVerdict(figure, ours, "cannot tell", why, (mean - reported, low, high))
+        middle = mean - reported
+        low, high = middle - hypot(middle - low, another), middle + hypot(high - middle, another)
+    difference = mean - reported, low, high
+    words = [decimal(100 * value, 1, sign=True) for value in difference]
+    which = "the mean of our fits" if several else "our value"
+    seen = f"Difference between {which} and the report's: {words[0]} points, 95 % interval {words[1]} to {words[2]}"
+    if low >= -POINTS and high <= POINTS:
+        return FigureVerdict(
+            figure, ours, "consistent", f"{seen}: agrees within {100 * POINTS:.0f} points.", difference
+        )
+    if not low <= 0 <= high:
+        return FigureVerdict(figure, ours, "inconsistent", f"{seen}, which does not contain 0.", difference)
+    why = f"{seen}: it contains 0, but also differences of more than {100 * POINTS:.0f} points."
+    return FigureVerdict(figure, ours, "cannot tell", why, difference)
+
+
+def prediction_half(fits: Sequence[float]) -> float | None:
+    """Return half of the 95 % prediction interval of one more fit with another seed, by Student's t.
+
+    It is `t(k - 1) * sd * sqrt(1 + 1 / k)` for k fits; None for fewer than two.
+    """
+    k = len(fits)
+    if k < 2:
+        return None
+    from scipy.stats import t
+
+    return float(t.ppf(0.975, k - 1)) * stdev(fits) * sqrt(1 + 1 / k)

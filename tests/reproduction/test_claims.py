@@ -42,9 +42,9 @@ def judged(state: ReproductionState, name: str) -> FigureVerdict:
     ("train", "validation", "not_overfitting", "overfitting"),
     [
         # The gap's interval is above 0, holds 0 and ten points, ends below ten points.
-        (0.95, 0.60, "not reproduced", "reproduced"),
-        (0.93, 0.88, "not comparable", "not reproduced"),
-        (0.60, 0.90, "reproduced", "not reproduced"),
+        (0.95, 0.60, "inconsistent", "consistent"),
+        (0.93, 0.88, "cannot tell", "cannot tell"),
+        (0.60, 0.90, "consistent", "inconsistent"),
     ],
 )
 def test_overfitting_is_a_gap_that_the_images_can_show(
@@ -54,8 +54,8 @@ def test_overfitting_is_a_gap_that_the_images_can_show(
     opened = run_of(train=(0.1, 0.1, train, train), validation=(0.9, 0.9, validation, validation))
     state.runs = dict.fromkeys(("task1", "vgg16", "resnet50v2"), opened)
     low, high = difference_interval(train, 216, validation, 54)
-    assert (low > 0) == (overfitting == "reproduced")
-    assert (low <= 0 and high < 0.1) == (not_overfitting == "reproduced")
+    assert (low > 0) == (overfitting == "consistent") == (not_overfitting == "inconsistent")
+    assert (low <= 0 and high < 0.1) == (not_overfitting == "consistent") == (overfitting == "inconsistent")
     for name in ("task1", "vgg16"):
         assert judged(state, f"{name}.overfitting").verdict == not_overfitting
     assert judged(state, "resnet50v2.overfitting").verdict == overfitting
@@ -73,10 +73,10 @@ def test_what_cannot_be_decided_says_so(state: ReproductionState) -> None:
 @pytest.mark.parametrize(
     ("ratios", "verdict"),
     [
-        ({("bac", "vir"): 0.7}, "reproduced"),
-        ({}, "not reproduced"),
-        ({("bac", "vir"): 0.7, ("normal", "vir"): 0.9}, "not reproduced"),
-        ({("covid", "vir"): 0.7}, "not reproduced"),
+        ({("bac", "vir"): 0.7}, "consistent"),
+        ({}, "inconsistent"),
+        ({("bac", "vir"): 0.7, ("normal", "vir"): 0.9}, "inconsistent"),
+        ({("covid", "vir"): 0.7}, "inconsistent"),
     ],
 )
 def test_three_groups_are_the_pneumonias_and_the_others(
@@ -97,7 +97,7 @@ def test_groups_of_classes_that_are_not_recognised_are_not_judged(tmp_path: Path
     assert (verdict.verdict, "not recognised" in verdict.why) == ("not comparable", True)
 
 
-@pytest.mark.parametrize(("ratio", "verdict"), [(0.9, "not reproduced"), (1.0, "reproduced")])
+@pytest.mark.parametrize(("ratio", "verdict"), [(0.9, "inconsistent"), (1.0, "consistent")])
 def test_two_classes_are_distinct_from_a_ratio_of_one_on(
     ratio: float, verdict: str, state: ReproductionState
 ) -> None:
@@ -106,7 +106,7 @@ def test_two_classes_are_distinct_from_a_ratio_of_one_on(
     assert judged(state, "task1.clusters").verdict == verdict
 
 
-@pytest.mark.parametrize(("vgg16", "verdict"), [(3.0, "reproduced"), (1.5, "not reproduced")])
+@pytest.mark.parametrize(("vgg16", "verdict"), [(3.0, "consistent"), (1.5, "inconsistent")])
 def test_the_wider_boundary_is_the_larger_mean_ratio(vgg16: float, verdict: str, state: ReproductionState) -> None:
     state.runs = {"vgg16": run_of(), "resnet50v2": run_of()}
     state.clusters = {"vgg16": clusters_of({("covid", "normal"): vgg16}), "resnet50v2": clusters_of({})}
@@ -118,22 +118,22 @@ def test_the_wider_boundary_is_the_larger_mean_ratio(vgg16: float, verdict: str,
 
 @pytest.mark.parametrize(
     ("vgg16", "resnet", "verdict"),
-    [(36, 30, "reproduced"), (33, 30, "not reproduced"), (28, 36, "not reproduced")],
+    [(36, 30, "consistent"), (33, 30, "cannot tell"), (30, 33, "cannot tell"), (28, 36, "inconsistent")],
 )
 def test_more_accurate_is_more_than_chance(vgg16: int, resnet: int, verdict: str, state: ReproductionState) -> None:
     right = {name: [n < correct for n in range(36)] for name, correct in (("vgg16", vgg16), ("resnet50v2", resnet))}
     state.runs = {name: run_of(right=answers) for name, answers in right.items()}
     p_value = mcnemar(np.array(right["vgg16"]), np.array(right["resnet50v2"]))
-    assert (vgg16 > resnet and p_value < 0.05) == (verdict == "reproduced")
+    assert (p_value >= 0.05) == (verdict == "cannot tell")
     assert judged(state, "models.accuracy").verdict == verdict
 
 
 @pytest.mark.parametrize(
     ("vgg16", "resnet", "frozen", "complexity"),
     [
-        ((100, 10), (150, 10), "reproduced", "reproduced"),
+        ((100, 10), (150, 10), "consistent", "consistent"),
         # The report's own counts.
-        ((14_714_688, 51_907_844), (23_564_800, 525_572), "not reproduced", "not reproduced"),
+        ((14_714_688, 51_907_844), (23_564_800, 525_572), "inconsistent", "inconsistent"),
     ],
 )
 def test_parameters_are_compared(

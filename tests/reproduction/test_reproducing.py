@@ -137,7 +137,7 @@ def test_every_figure_of_the_report_has_a_verdict(made: Reproduction) -> None:
     by_id = {judged.figure.id: judged for judged in made.table}
     # Counts are compared whatever the data, all else only where it is the report's.
     train = by_id["task1.data.train.covid"]
-    assert (train.ours.value, train.verdict) == (8, "not reproduced")
+    assert (train.ours.value, train.verdict) == (8, "different")
     total = by_id["vgg16.parameters.total"]
     assert total.ours.value == read_run(made.out / "runs" / "vgg16").metrics["parameters"]["total"]
     for name in ("task1.test", "vgg16.loss", "batch.10", "vgg16.groups", "models.accuracy", "time.cpu"):
@@ -232,7 +232,10 @@ def test_the_page_and_its_sections(made: Reproduction) -> None:
     assert f"Task 2, VGG16: {test['correct']}/{test['n']} = {100 * test['accuracy']:.1f} % (" in headline[1]
     comparable = [judged for judged in made.table if judged.verdict != "not comparable"]
     assert headline[2].startswith(f"Of the report's {len(made.table)} figures, {len(comparable)} can be compared")
-    assert headline[2].endswith("All of these are numbers of images and parameters.")
+    equal = sum(judged.verdict == "equal" for judged in comparable)
+    assert headline[2].endswith(
+        f"ours: {len(comparable)} counts ({equal} equal, {len(comparable) - equal} different)."
+    )
     assert [node.attributes["id"] for node in page.all("section", class_="level-2")][:2] == ["measured", "verdicts"]
     rows = {row[0]: row for row in page.id("measured").table("Accuracy of each model")[1:]}
     assert len(rows) == 8

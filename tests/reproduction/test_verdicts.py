@@ -6,7 +6,17 @@ from scipy import stats
 
 from featx.reproduction.claims import groups_of
 from featx.reproduction.comparisons import own_spread
-from featx.reproduction.verdicts import RULES, Kind, Measured, ReportedFigure, judge, not_measured, read_reported
+from featx.reproduction.verdicts import (
+    RULES,
+    FigureVerdict,
+    Kind,
+    Measured,
+    ReportedFigure,
+    judge,
+    not_measured,
+    read_reported,
+    tally,
+)
 from featx.stats import difference_interval, homogeneity_p, mean_interval, wilson
 
 
@@ -22,11 +32,11 @@ def accuracy(*correct: int, n: int = 36) -> Measured:
     return Measured("", shares[0], wilson(correct[0], n), shares, n)
 
 
-def test_a_count_is_reproduced_if_it_is_the_same() -> None:
+def test_a_count_is_equal_or_different() -> None:
     theirs = figure("count", value=14_714_688, note="A misprint.")
-    assert judge(theirs, Measured("14,714,688", 14_714_688)).verdict == "reproduced"
+    assert judge(theirs, Measured("14,714,688", 14_714_688)).verdict == "equal"
     wrong = judge(theirs, Measured("23,564,800", 23_564_800))
-    assert wrong.verdict == "not reproduced"
+    assert wrong.verdict == "different"
     assert wrong.why == "Not equal. A misprint."
 
 
@@ -45,13 +55,25 @@ def test_a_difference_has_newcombe_s_interval() -> None:
 
 
 @pytest.mark.parametrize(
-    ("correct", "verdict"),
-    [(17, "not reproduced"), (20, "reproduced"), (27, "reproduced"), (33, "reproduced"), (35, "not reproduced")],
+    ("correct", "n", "verdict"),
+    [
+        (17, 36, "inconsistent"),
+        (20, 36, "cannot tell"),
+        (27, 36, "cannot tell"),
+        (33, 36, "cannot tell"),
+        (35, 36, "inconsistent"),
+        (270, 360, "consistent"),
+        (260, 360, "consistent"),
+        (230, 360, "inconsistent"),
+        (250, 360, "cannot tell"),
+    ],
 )
-def test_an_accuracy_is_reproduced_if_the_difference_may_be_none(correct: int, verdict: str) -> None:
-    low, high = newcombe(correct, 27)
-    assert (low <= 0 <= high) == (verdict == "reproduced")
-    judged = judge(ACCURACY, accuracy(correct))
+def test_accuracies_agree_where_their_difference_is_certainly_small(correct: int, n: int, verdict: str) -> None:
+    """Report and reproduction have n images each; the report has 75 % correct."""
+    low, high = newcombe(correct, 27 * n // 36, n)
+    assert (not low <= 0 <= high) == (verdict == "inconsistent")
+    assert (low >= -0.1 and high <= 0.1) == (verdict == "consistent")
+    judged = judge(figure("accuracy", correct=27 * n // 36, n=n), accuracy(correct, n=n))
     assert judged.verdict == verdict
     ends = f"95 % interval {100 * low:+.1f} to {100 * high:+.1f}".replace("-", "\N{MINUS SIGN}")
     assert ends in judged.why
@@ -67,16 +89,36 @@ def test_a_percentage_stands_for_a_fraction() -> None:
     assert figure("accuracy", value=0.95, n=26).number == 0.95
 
 
-def test_a_batch_size_is_compared_with_the_nearest_fit() -> None:
-    ours = accuracy(30, 26, 34)
-    inside = judge(figure("batch", correct=29, n=36), ours)
-    assert (inside.verdict, inside.why) == ("reproduced", "Inside the range of our fits.")
-    near = judge(figure("batch", correct=20, n=36), ours)
-    assert newcombe(26, 20)[0] < 0 < newcombe(34, 20)[0]
-    assert near.verdict == "reproduced"
-    assert "nearest of our fits" in near.why
-    assert newcombe(26, 16)[0] > 0
-    assert judge(figure("batch", correct=16, n=36), ours).verdict == "not reproduced"
+def batch(correct: int, *fits: int, n: int = 36) -> FigureVerdict:
+    return judge(figure("batch", correct=correct, n=n), accuracy(*fits, n=n))
+
+
+def test_the_interval_of_a_batch_size_allows_for_the_seed_of_one_more_fit() -> None:
+    judged = batch(20, 30, 26, 34)
+    assert judged.difference is not None
+    middle, low, high = judged.difference
+    assert middle == pytest.approx((30 - 20) / 36)
+    another = stats.t.ppf(0.975, 2) * np.std([30 / 36, 26 / 36, 34 / 36], ddof=1) * np.sqrt(1 + 1 / 3)
+    ends = newcombe(30, 20)
+    assert low == pytest.approx(middle - np.hypot(middle - ends[0], another))
+    assert high == pytest.approx(middle + np.hypot(ends[1] - middle, another))
+    assert "the mean of our fits" in judged.why
+
+
+def test_one_fit_of_a_batch_size_cannot_tell() -> None:
+    assert batch(270, 270, n=360).verdict == "cannot tell"
+    assert "use more --seeds" in batch(270, 270, n=360).why
+    assert batch(270, 270, 271, 269, n=360).verdict == "consistent"
+
+
+def test_more_seeds_do_not_make_a_batch_size_easier_to_pass() -> None:
+    """With seeds of the same spread, a value that was refuted stays refuted, and the interval becomes narrower."""
+    fits = (300, 330, 315)
+    few, many = batch(180, *fits, n=360), batch(180, *fits, *fits, *fits, n=360)
+    assert few.difference is not None
+    assert many.difference is not None
+    assert many.difference[2] - many.difference[1] < few.difference[2] - few.difference[1]
+    assert (few.verdict, many.verdict) == ("inconsistent", "inconsistent")
 
 
 def test_a_loss_is_compared_with_the_interval_of_the_mean() -> None:
@@ -84,17 +126,35 @@ def test_a_loss_is_compared_with_the_interval_of_the_mean() -> None:
     expected = stats.t.interval(0.95, 35, losses.mean(), stats.sem(losses))
     interval = mean_interval(list(losses))
     assert interval == pytest.approx(expected)
-    assert judge(figure("loss", value=losses.mean()), Measured("", 1.0, interval)).verdict == "reproduced"
+    wide = judge(figure("loss", value=losses.mean()), Measured("", 1.0, interval))
+    assert wide.verdict == "cannot tell"
+    assert "too wide" in wide.why
+    narrow = judge(figure("loss", value=0.77), Measured("", 0.8, (0.62, 0.9)))
+    assert (narrow.verdict, narrow.why) == ("consistent", "Agrees within 0.2 nats.")
     high = judge(figure("loss", value=9.0), Measured("", 1.0, interval))
-    assert (high.verdict, high.why) == ("not reproduced", "The report's value is above our interval.")
+    assert (high.verdict, high.why) == ("inconsistent", "The report's value is above our interval.")
     assert "below" in judge(figure("loss", value=0.01), Measured("", 1.0, interval)).why
     assert mean_interval([1.0]) is None
     assert judge(figure("loss", value=9.0), Measured("", 1.0)).verdict == "not comparable"
 
 
+def test_counts_and_measurements_are_tallied_apart() -> None:
+    table = [
+        judge(figure("count", value=3), Measured("3", 3)),
+        judge(figure("count", value=4), Measured("3", 3)),
+        judge(figure("claim", claim="So."), Measured("", 1.0)),
+        judge(figure("claim", claim="So."), Measured("", 0.0, undecided="Too few.")),
+        judge(ACCURACY, not_measured("")),
+    ]
+    assert tally(table) == (
+        "2 counts (1 equal, 1 different), 2 measurements (1 consistent, 0 inconsistent, 1 cannot tell), "
+        "1 not comparable"
+    )
+
+
 def test_a_claim_is_what_its_measurement_says() -> None:
     claim = figure("claim", claim="Two clusters.")
-    for value, verdict in ((1.0, "reproduced"), (0.0, "not reproduced")):
+    for value, verdict in ((1.0, "consistent"), (0.0, "inconsistent")):
         judged = judge(claim, Measured("ratio", value, rule="Ratio of 1 or more."))
         assert (judged.verdict, judged.why) == (verdict, "Ratio of 1 or more.")
 
