@@ -9,6 +9,7 @@ from .grouped import GroupedShare as GroupedShare
 from .grouped import effective_n as effective_n
 from .grouped import group_numbers as group_numbers
 from .grouped import grouped_share as grouped_share
+from .grouped import homogeneity as homogeneity
 from .intervals import Score as Score
 from .intervals import auc_interval as auc_interval
 from .intervals import difference_interval as difference_interval
