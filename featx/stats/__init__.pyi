@@ -5,6 +5,8 @@ from .calibration import calibration_of as calibration_of
 from .calibration import confidence_of as confidence_of
 from .calibration import debiased_calibration_error as debiased_calibration_error
 from .calibration import expected_calibration_error as expected_calibration_error
+from .conformal import conformal_threshold as conformal_threshold
+from .conformal import prediction_sets as prediction_sets
 from .grouped import GroupedShare as GroupedShare
 from .grouped import effective_n as effective_n
 from .grouped import group_numbers as group_numbers
@@ -33,6 +35,14 @@ from .metrics import calibration_error as calibration_error
 from .metrics import percentile_interval as percentile_interval
 from .metrics import resampled_weights as resampled_weights
 from .metrics import score_all as score_all
+from .operating_points import Curve as Curve
+from .operating_points import OperatingPoint as OperatingPoint
+from .operating_points import Ranking as Ranking
+from .operating_points import at_sensitivity as at_sensitivity
+from .operating_points import at_specificity as at_specificity
+from .operating_points import precision_curve as precision_curve
+from .operating_points import ranking_of as ranking_of
+from .operating_points import roc_curve as roc_curve
 from .scoring import probabilities as probabilities
 from .scoring import score as score
 from .significance import SIGNIFICANT as SIGNIFICANT
