@@ -12,6 +12,8 @@ from .data import Dataset as Dataset
 from .data import read_data as read_data
 from .diagnosis import doctor as doctor
 from .errors import FeatxError as FeatxError
+from .evaluations import Evaluation as Evaluation
+from .evaluations import evaluate as evaluate
 from .exporting import Exported as Exported
 from .exporting import export as export
 from .features import Extraction as Extraction

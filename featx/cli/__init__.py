@@ -17,6 +17,7 @@ from featx.cli import (
     console,
     demo,
     doctor,
+    evaluate,
     export,
     extract,
     fit_head,
@@ -60,6 +61,7 @@ def _root(
 commands.named(app, "extract")(extract.command)
 commands.named(app, "fit-head")(fit_head.command)
 commands.named(app, "predict")(predict.command)
+commands.named(app, "evaluate")(evaluate.command)
 commands.named(app, "search")(search.command)
 commands.named(app, "visualize")(visualize.command)
 commands.named(app, "clusters")(clusters.command)

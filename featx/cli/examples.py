@@ -17,6 +17,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "featx predict run photo.jpg",
         "featx predict run new-photos --out predictions.csv",
     ),
+    "evaluate": (
+        "featx evaluate run new-photos",
+        "featx evaluate run new-photos.csv --out evaluation",
+    ),
     "visualize": (
         "featx visualize run",
         "featx visualize run --method umap --add-split test",
