@@ -26,7 +26,7 @@ from featx.features import (
 )
 from featx.frames import columns_of
 from featx.recipes import FeatureSpec
-from featx.runs.folder import TARGET, Run, is_run, joined, read_run
+from featx.runs.folder import TARGET, Run, RunImage, is_run, joined, read_run
 from featx.stats import THRESHOLD
 from featx.store import RowKey, Store
 
@@ -231,8 +231,16 @@ def split_weights(place: Any, choice: Choice) -> tuple[str | None, Choice]:
     return weights_of(read_run(place).recipe.backbone.name, weights), rest
 
 
-def run_source(run: Run, layer: Layer | None, store: Store) -> Source:
+def run_source(
+    run: Run, layer: Layer | None, store: Store, chosen_images: Sequence[RunImage] | None = None
+) -> Source:
     """Return the rows of a run from the cache.
+
+    Args:
+        run: The run.
+        layer: See `read_source`.
+        store: The cache.
+        chosen_images: Those of the run's images whose rows are read; all if not given.
 
     Raises:
         RunError: The cache lacks some, or the run has no penultimate features.
@@ -243,7 +251,8 @@ def run_source(run: Run, layer: Layer | None, store: Store) -> Source:
     if layer == "penultimate" and penultimate is None:
         raise RunError(f"The recipe of {run.path} names no penultimate layer; use --layer backbone.")
     chosen: Layer = "backbone" if penultimate is None else "penultimate"
-    images = sorted(run.images, key=lambda image: (image.digest, image.path))
+    of_run = run.images if chosen_images is None else chosen_images
+    images = sorted(of_run, key=lambda image: (image.digest, image.path))
     table = FeatureTable(
         _rows(run, [(image.digest, 0) for image in images], chosen, feature_set, store),
         ids=tuple(image.path for image in images),
