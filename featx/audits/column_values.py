@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -118,6 +119,6 @@ def _thirds(name: str, numbers: NDArray[np.float64]) -> ColumnValues:
     cuts = cuts[cuts < numbers[known].max()]
     number = np.where(known, np.searchsorted(cuts, numbers, side="left"), -1)
     shown = [f"{cut:g}" for cut in cuts]
-    middle = [f"over {low} to {high}" for low, high in zip(shown[:-1], shown[1:], strict=True)]
+    middle = [f"over {low} to {high}" for low, high in pairwise(shown)]
     values = (f"up to {shown[0]}", *middle, f"over {shown[-1]}")
     return ColumnValues(name, values, number.astype(np.int64), numbers)

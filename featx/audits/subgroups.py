@@ -139,4 +139,4 @@ def _subgroups(
 
 def _p_value(correct: NDArray[np.bool_], column: ColumnValues, groups: NDArray[np.int64], seed: int) -> float:
     known = column.number >= 0
-    return homogeneity(correct[known], column.number[known], groups[known], seed)
+    return homogeneity(correct[known], column.number[known].tolist(), groups[known], seed)

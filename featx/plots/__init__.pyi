@@ -23,6 +23,8 @@ from .maps import draw_scatter as draw_scatter
 from .maps import has_outlines as has_outlines
 from .maps import layers_of as layers_of
 from .precision_recall import draw_precision_recall as draw_precision_recall
+from .probes import ProbeRow as ProbeRow
+from .probes import draw_probes as draw_probes
 from .runs import draw_curve as draw_curve
 from .runs import draw_sweep as draw_sweep
 from .runs import draw_training as draw_training

@@ -1,0 +1,157 @@
+"""What the search for shortcuts says in words, and what it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from featx.audits.shortcuts import FEATURES, MOST_CLASSES, PROBES, PairResult, ProbeResult, Shortcuts
+from featx.data import first_few
+from featx.pages import Block, Note, Table, Text, drawing
+from featx.text import images
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from featx.audits.probing import Area
+
+_SHORT = {
+    "file_facts": "file facts",
+    "border": "border",
+    "corners": "corners",
+    "brightness": "brightness",
+    "thumbnail": "16 × 16 thumbnail",
+}
+_OUTSIDE = ("border", "corners")
+
+
+def area_words(area: Area) -> str:
+    """Return `0.99 (0.96–1.00)`."""
+    low, high = area.interval
+    return f"{area.auc:.2f} ({low:.2f}–{high:.2f})"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Return `a, b and c`."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
+
+
+def alarm_words(pair: PairResult) -> str:
+    """Return the sentence of a pair of classes that can be told apart without the subject."""
+    loud = [one for one in pair.probes if one.alarm]
+    one, other = pair.contrast.names
+    kinds = {result.probe for result in loud}
+    meaning = []
+    if "file_facts" in kinds:
+        meaning.append("the files of the classes were made in different ways")
+    if kinds & set(_OUTSIDE):
+        meaning.append("the class can be read outside the middle of the image")
+    if not meaning:
+        meaning.append("no detail of the images is needed")
+    return (
+        f"{one} can be told from {other} by {listed([_probe_words(result) for result in loud])}: "
+        f"{listed(meaning)}, so a network need not have looked at the subject (its features reach "
+        f"{area_words(pair.features)})."
+    )
+
+
+def _probe_words(result: ProbeResult) -> str:
+    most = f" (most by {result.most[0]})" if result.most is not None else ""
+    return f"{PROBES[result.probe][0]}{most} with AUC {area_words(result.area)}"
+
+
+def summary_words(part: Shortcuts) -> tuple[str, ...]:
+    """Return how many pairs raise an alarm, and what is seen below that."""
+    pairs = len(part.pairs)
+    kind = "pair" if part.paired else "class"
+    loud = [pair for pair in part.pairs if any(one.alarm for one in pair.probes)]
+    what = {"pair": ("pair of classes", "pairs of classes"), "class": ("class", "classes")}[kind][pairs != 1]
+    first = (
+        f"{len(loud)} of {pairs} {what} can be told apart without the subject."
+        if loud
+        else f"None of {pairs} {what} can be told apart well by file facts, the border or brightness alone."
+    )
+    quiet = {
+        probe: [
+            pair for pair in part.pairs for one in pair.probes if one.probe == probe and one.clear and not one.alarm
+        ]
+        for probe in PROBES
+    }
+    seen = [f"{_SHORT[probe]} ({len(own)})" for probe, own in quiet.items() if own]
+    more = [f"Better than chance, but below the alarm: {', '.join(seen)}."] if seen else []
+    return (first, *more, *_left_out(part))
+
+
+def _left_out(part: Shortcuts) -> list[str]:
+    sentences = []
+    if part.skipped:
+        sentences.append(
+            f"Not examined, because images of five groups of each kind are needed: {first_few(list(part.skipped))}."
+        )
+    if part.without:
+        sentences.append(f"Left out: {images(part.without)} whose file is gone or has changed.")
+    drawn = [pair.contrast for pair in part.pairs if len(pair.contrast.rows) < pair.contrast.drawn_from]
+    if drawn:
+        sentences.append(f"Of each pair at most {len(drawn[0].rows):,} images were drawn at random, in whole groups.")
+    return sentences
+
+
+def shortcut_blocks(part: Shortcuts, prefix: str) -> tuple[Block, ...]:
+    """Return the drawing, the table, and how to read them."""
+    header = ("classes", "images", FEATURES, *(_SHORT[probe] for probe in PROBES))
+    rows = []
+    for pair in part.pairs:
+        cells = [_cell(one) for one in pair.probes]
+        rows.append((pair.name, f"{len(pair.contrast.rows):,}", area_words(pair.features), *cells))
+    caption = (
+        "Areas under the ROC curve with 95 % intervals, out of fold; 0.5 is chance. ! marks an alarm, * an area "
+        "above chance (p < 0.05, corrected for all areas of the table)."
+    )
+    notes = (
+        []
+        if part.paired or len(part.pairs) < MOST_CLASSES
+        else [Note(f"Only the {MOST_CLASSES} most frequent classes were examined.")]
+    )
+    facts = [one for pair in part.pairs for one in pair.probes if one.most is not None and one.clear]
+    named = sorted({one.most[0] for one in facts if one.most is not None})
+    told = [Text(f"Of the facts of the files, {listed(named)} tell{'s' * (len(named) == 1)} most.")] if named else []
+    return (
+        drawing(
+            lambda: _draw(part),
+            f"{prefix}areas",
+            "Areas by pair of classes and probe",
+            "How well the classes "
+            "are told apart by the network's features, and by what shows little or nothing of the subject.",
+        ),
+        Table(caption, header, tuple(rows), frozenset(range(3, len(header)))),
+        *told,
+        *notes,
+        Text(
+            "The same classifier sees, in turn, the features and each probe, on the same folds with whole groups. "
+            "File facts are size, format, depth and compression, without the number of bytes. The border is the "
+            "outer tenth on each side with the middle masked, the corners are a fifth of the sides. The border may "
+            "show parts of the subject, and brightness and the thumbnail always do: they alarm only where the "
+            "area is nearly 1. An alarm says that the class can be read there, not that a network does so."
+        ),
+    )
+
+
+def _cell(one: ProbeResult) -> str:
+    if one.constant:
+        return "the same in all"
+    return area_words(one.area) + (" !" if one.alarm else " *" if one.clear else "")
+
+
+def _draw(part: Shortcuts) -> Axes:
+    from featx.plots import ProbeRow, draw_probes
+
+    def point(area: Area) -> tuple[float, float, float]:
+        return (area.auc, *area.interval)
+
+    rows = [
+        ProbeRow(
+            pair.name, {FEATURES: point(pair.features)} | {_SHORT[one.probe]: point(one.area) for one in pair.probes}
+        )
+        for pair in part.pairs
+    ]
+    return draw_probes(rows)

@@ -1,0 +1,298 @@
+"""Shortcuts: can the classes be told apart without the subject, from the file, the border or the brightness alone?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.audits.parts import Part
+from featx.audits.probe_views import fact_matrices, joined_facts, picture_matrices
+from featx.audits.probing import (
+    Area,
+    Contrast,
+    Numbers,
+    area_of,
+    family_p,
+    make_contrast,
+    permuted_labels,
+    smoother,
+    standardised,
+)
+from featx.errors import DataError
+from featx.progress import report_progress
+from featx.stats import SIGNIFICANT
+from featx.text import images
+
+if TYPE_CHECKING:
+    from featx.audits.opened import AuditData
+    from featx.pages import Block
+
+FEATURES = "features"
+REST = "the rest"
+
+# Up to this many classes each pair is examined; of more, each of the most frequent ones against the rest.
+MOST_PAIRED = 5
+MOST_CLASSES = 12
+
+# What each probe looks at, and the lower end of the interval from which on it is an alarm. benchmarks/shortcuts.py
+# has what they find and what they do not. A file's facts and the border have nothing to say about most subjects; the
+# brightness and the thumbnail show the subject too, so only what is nearly perfect is strange.
+PROBES = {
+    "file_facts": ("facts of the file", 0.6),
+    "border": ("the border alone", 0.75),
+    "corners": ("the corners alone", 0.75),
+    "brightness": ("brightness and contrast alone", 0.9),
+    "thumbnail": ("a 16 × 16 thumbnail", 0.95),
+}
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """How well two classes are told apart by one probe.
+
+    Attributes:
+        probe: A key of `PROBES`.
+        area: The area under the ROC curve, with its interval.
+        corrected_p: The p-value, corrected for the number of probes and of pairs of classes.
+        constant: Whether the probe sees the same in all images.
+        most: The kind of facts that tells most by itself, and its area; None for other probes.
+    """
+
+    probe: str
+    area: Area
+    corrected_p: float
+    constant: bool = False
+    most: tuple[str, float] | None = None
+
+    @property
+    def clear(self) -> bool:
+        """Whether the classes are told apart better than by chance, with all probes taken into account."""
+        return self.corrected_p < SIGNIFICANT and self.area.auc > 0.5
+
+    @property
+    def alarm(self) -> bool:
+        """Whether a network may have learnt this instead of the subject."""
+        return self.clear and self.area.interval[0] > PROBES[self.probe][1]
+
+
+@dataclass(frozen=True)
+class PairResult:
+    """What tells two classes apart.
+
+    Attributes:
+        contrast: The classes and their images.
+        features: The area that the network's features reach, with the same classifier on the same folds.
+        probes: The results of the probes, in the order of `PROBES`.
+    """
+
+    contrast: Contrast
+    features: Area
+    probes: tuple[ProbeResult, ...]
+
+    @property
+    def name(self) -> str:
+        """`covid against normal`."""
+        return " against ".join(self.contrast.names)
+
+
+@dataclass(frozen=True)
+class Shortcuts(Part):
+    """Which classes can be told apart without the subject.
+
+    Attributes:
+        pairs: The pairs of classes that were examined.
+        n: Number of images with a label and a preview.
+        without: Number of images with a label whose file is gone or has changed.
+        skipped: Classes with too few groups.
+        paired: Whether each pair of classes was examined; else each against the rest.
+    """
+
+    key: ClassVar[str] = "shortcuts"
+    title: ClassVar[str] = "Can the classes be told apart without the subject?"
+
+    pairs: tuple[PairResult, ...]
+    n: int
+    without: int
+    skipped: tuple[str, ...]
+    paired: bool
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Return for each pair of classes and each probe `probe, classes, auc, interval, p_value, alarm` and more."""
+        header, rows = self.table()
+        documents = [dict(zip(header, row, strict=True)) for row in rows]
+        for row in documents:
+            row["classes"] = [row.pop("class"), row.pop("against")]
+            row["interval"] = [row.pop("low"), row.pop("high")]
+            row["features_interval"] = [row.pop("features_low"), row.pop("features_high")]
+        first = ("probe", "classes", "auc", "interval", "p_value", "alarm")
+        return [{**{name: row[name] for name in first}, **row} for row in documents]
+
+    def table(self) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
+        """Return a row for each pair of classes and each probe."""
+        header = (
+            "class",
+            "against",
+            "n",
+            "probe",
+            "auc",
+            "low",
+            "high",
+            "p_value",
+            "corrected_p",
+            "alarm",
+            "most",
+            "features_auc",
+            "features_low",
+            "features_high",
+        )
+        rows = []
+        for pair in self.pairs:
+            own = (pair.features.auc, *pair.features.interval)
+            for one in pair.probes:
+                area = (one.area.auc, *one.area.interval, one.area.p_value)
+                most = "" if one.most is None else one.most[0]
+                rows.append(
+                    (
+                        *pair.contrast.names,
+                        len(pair.contrast.rows),
+                        one.probe,
+                        *area,
+                        one.corrected_p,
+                        one.alarm,
+                        most,
+                        *own,
+                    )
+                )
+        return header, rows
+
+    def alarms(self) -> tuple[str, ...]:
+        """Return a sentence for each pair of classes with an alarm."""
+        from featx.audits.shortcut_words import alarm_words
+
+        return tuple(alarm_words(pair) for pair in self.pairs if any(one.alarm for one in pair.probes))
+
+    def summary(self) -> tuple[str, ...]:
+        """Return what was seen in all pairs, and what it does not mean."""
+        from featx.audits.shortcut_words import summary_words
+
+        return summary_words(self)
+
+    def blocks(self, data: AuditData, prefix: str) -> tuple[Block, ...]:
+        """Return the drawing, the table, and how to read them."""
+        from featx.audits.shortcut_words import shortcut_blocks
+
+        return shortcut_blocks(self, prefix)
+
+
+def examine_shortcuts(data: AuditData) -> Shortcuts:
+    """Tell classes apart by probes that see no subject, beside the network's features.
+
+    Raises:
+        DataError: There are no two classes with enough groups, or the files are gone.
+    """
+    labelled = np.arange(len(data.y)) if data.multilabel else np.flatnonzero(data.y >= 0)
+    if not data.multilabel and len(np.unique(data.y[labelled])) < 2:
+        raise DataError("Expected images of at least two classes to see what tells them apart, found fewer.")
+    there = labelled[data.previews.there[labelled]]
+    if len(there) < len(labelled) / 2:
+        raise DataError(
+            f"Expected the files of the images to look for shortcuts, but {images(len(labelled) - len(there))} of "
+            f"{len(labelled):,} are gone or have changed; put them back."
+        )
+    contrasts, skipped = _contrasts(data, there)
+    if not contrasts:
+        raise DataError(
+            f"Expected at least two classes with images of five groups to look for shortcuts, found too few images "
+            f"of {', '.join(skipped)}; add images."
+        )
+    paired = not data.multilabel and len(data.classes) <= MOST_PAIRED
+    pairs = _results(data, contrasts)
+    return Shortcuts(pairs, len(there), len(labelled) - len(there), skipped, paired)
+
+
+def _contrasts(data: AuditData, rows: NDArray[np.int64]) -> tuple[list[Contrast], tuple[str, ...]]:
+    """Return the pairs of classes, each with its folds, and the pairs that have too few groups."""
+    contrasts, skipped = [], []
+    for names, own, positive in _wanted(data, rows):
+        try:
+            contrasts.append(make_contrast(names, own, positive, data.groups[own], data.seed))
+        except DataError:
+            skipped.append(" against ".join(names))
+    return contrasts, tuple(skipped)
+
+
+def _wanted(data: AuditData, rows: NDArray[np.int64]) -> Iterator[tuple[tuple[str, str], Numbers, NDArray[np.bool_]]]:
+    """Yield names, images, and which of these are of the first kind, for each pair of classes to examine."""
+    targets, classes = data.source.table.targets, data.classes
+    if targets is not None:
+        for place in _frequent(np.nansum(targets[rows], axis=0)):
+            own = rows[np.isfinite(targets[rows, place])]
+            yield (classes[place], f"not {classes[place]}"), own, targets[own, place] == 1
+    elif len(classes) <= MOST_PAIRED:
+        for one, other in combinations(range(len(classes)), 2):
+            own = rows[np.isin(data.y[rows], (one, other))]
+            yield (classes[one], classes[other]), own, data.y[own] == one
+    else:
+        for place in _frequent(np.bincount(data.y[rows], minlength=len(classes))):
+            yield (classes[place], REST), rows, data.y[rows] == place
+
+
+def _frequent(counts: NDArray[Any]) -> list[int]:
+    """Return the numbers of the most frequent classes, in order."""
+    return sorted(np.argsort(-counts, kind="stable")[:MOST_CLASSES].tolist())
+
+
+def _results(data: AuditData, contrasts: Sequence[Contrast]) -> tuple[PairResult, ...]:
+    """Examine all pairs; p-values are corrected for all of them together."""
+    previews, n = data.previews, len(data.source.table)
+    facts = fact_matrices(previews)
+    matrices = {"file_facts": joined_facts(facts, n), **picture_matrices(previews)}
+    matrices[FEATURES] = standardised(data.source.table.X.astype(np.float64))
+    areas = []
+    for number, contrast in enumerate(contrasts):
+        report_progress("shortcuts", number, len(contrasts))
+        areas.append(_areas(contrast, matrices, facts, data))
+    report_progress("shortcuts", len(contrasts), len(contrasts))
+    corrected = family_p({(k, probe): own[probe] for k, (own, _) in enumerate(areas) for probe in PROBES})
+    return tuple(
+        PairResult(
+            contrast,
+            own[FEATURES],
+            tuple(
+                ProbeResult(
+                    probe,
+                    own[probe],
+                    corrected[k, probe],
+                    constant=not np.ptp(matrices[probe][contrast.rows], axis=0).any(),
+                    most=most if probe == "file_facts" else None,
+                )
+                for probe in PROBES
+            ),
+        )
+        for k, (contrast, (own, most)) in enumerate(zip(contrasts, areas, strict=True))
+    )
+
+
+def _areas(
+    contrast: Contrast,
+    matrices: Mapping[str, NDArray[np.float64]],
+    facts: Mapping[str, NDArray[np.float64]],
+    data: AuditData,
+) -> tuple[dict[str, Area], tuple[str, float] | None]:
+    """Return the areas of all probes, and which kind of facts tells most by itself."""
+    labels = permuted_labels(contrast, data.options.permutations, data.seed)
+
+    def area(matrix: NDArray[np.float64], labels: NDArray[np.bool_]) -> Area:
+        return area_of(contrast, smoother(matrix[contrast.rows], contrast.fold), labels)
+
+    areas = {name: area(matrix, labels) for name, matrix in matrices.items()}
+    # Without an area above chance there is nothing to name.
+    seen = facts if areas["file_facts"].auc > 0.5 else {}
+    single = {kind: area(matrix, labels[:, :1]).auc for kind, matrix in seen.items()}
+    most = max(single.items(), key=lambda one: (one[1], one[0]), default=None)
+    return areas, most
