@@ -1,0 +1,69 @@
+"""Logistic regression for rows that are held out: several penalties at once, fast where rows are wide."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Matrix = NDArray[np.float64]
+# Directions with less of the largest variance than this are rounding.
+ROUNDING = 1e-9
+
+
+def held_out_logistic(
+    X: NDArray[np.float32],
+    y: NDArray[np.int64],
+    held: NDArray[np.float32],
+    costs: Sequence[float],
+    classes: int,
+) -> Matrix:
+    """Return the probabilities of held-out rows under logistic regression on standardised rows.
+
+    All fits run in one thread, so that the same rows give the same numbers on any number of processors.
+
+    Args:
+        X: (n, d) rows to fit on.
+        y: (n,) their class numbers, of at least two classes.
+        held: (m, d) rows that are held out.
+        costs: (c,) values of `C`, the inverse of the penalty; each fit starts from the one before.
+        classes: The number of classes; one that no row has gets the probability 0.
+
+    Returns:
+        (c, m, classes) probabilities.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
+
+    probabilities = np.zeros((len(costs), len(held), classes))
+    with threadpool_limits(1), warnings.catch_warnings():
+        # A path that is cut off after so many steps still gives usable probabilities.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        Z, other = reduced(X, held)
+        model = LogisticRegression(max_iter=500, warm_start=True)
+        for place, cost in enumerate(costs):
+            model.set_params(C=cost).fit(Z, y)
+            probabilities[place][:, model.classes_] = model.predict_proba(other)
+    return probabilities
+
+
+def reduced(X: NDArray[np.float32], held: NDArray[np.float32]) -> tuple[Matrix, Matrix]:
+    """Return standardised rows, and held-out rows likewise, in no more columns than there are rows to fit on.
+
+    A linear classifier with an L2 penalty sees only inner products with the rows it is fitted on, and these stay.
+    """
+    from sklearn.preprocessing import StandardScaler
+
+    scaler = StandardScaler().fit(X)
+    Z, other = (np.asarray(scaler.transform(rows.astype(np.float64))) for rows in (X, held))
+    if len(Z) >= Z.shape[1]:
+        return Z, other
+    variances, vectors = np.linalg.eigh(Z @ Z.T)
+    kept = variances > ROUNDING * variances[-1]
+    if not kept.any():  # all rows are equal
+        return Z[:, :1], other[:, :1]
+    lengths = np.sqrt(variances[kept])
+    return vectors[:, kept] * lengths, (other @ Z.T) @ (vectors[:, kept] / lengths)
