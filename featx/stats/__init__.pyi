@@ -1,3 +1,5 @@
+from .association import contingency as contingency
+from .association import cramers_v as cramers_v
 from .calibration import BrierParts as BrierParts
 from .calibration import Calibration as Calibration
 from .calibration import brier_parts as brier_parts
@@ -5,6 +7,8 @@ from .calibration import calibration_of as calibration_of
 from .calibration import confidence_of as confidence_of
 from .calibration import debiased_calibration_error as debiased_calibration_error
 from .calibration import expected_calibration_error as expected_calibration_error
+from .class_figures import bootstrap as bootstrap
+from .class_figures import class_intervals as class_intervals
 from .conformal import conformal_threshold as conformal_threshold
 from .conformal import prediction_sets as prediction_sets
 from .grouped import GroupedShare as GroupedShare
@@ -30,7 +34,6 @@ from .metrics import BOUNDS as BOUNDS
 from .metrics import METRICS as METRICS
 from .metrics import WITHOUT_INTERVAL as WITHOUT_INTERVAL
 from .metrics import area_under_curve as area_under_curve
-from .metrics import bootstrap as bootstrap
 from .metrics import calibration_error as calibration_error
 from .metrics import percentile_interval as percentile_interval
 from .metrics import resampled_weights as resampled_weights
