@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
+from featx.audits.calibration import examine_calibration
 from featx.audits.opened import AuditData, AuditOptions
 from featx.audits.parts import Part
 from featx.audits.result import Audit
@@ -26,7 +27,9 @@ log = logging.getLogger("featx")
 
 Examination = Callable[[AuditData], Part]
 
-EXAMINATIONS: dict[str, Examination] = {}
+EXAMINATIONS: dict[str, Examination] = {
+    "calibration": examine_calibration,
+}
 
 
 @reports_progress

@@ -1,3 +1,4 @@
+from .bands import draw_bands as draw_bands
 from .classifiers import ClassifierKind as ClassifierKind
 from .classifiers import ScoreRow as ScoreRow
 from .classifiers import Standing as Standing

@@ -42,11 +42,11 @@ def conformal_threshold(y: Numbers, P: Matrix, groups: Numbers, coverage: float)
     return float(own[order[enough[0]]]) if len(enough) else 0.0
 
 
-def prediction_sets(P: Matrix, threshold: float) -> NDArray[np.bool_]:
+def prediction_sets(P: Matrix, threshold: float | Matrix) -> NDArray[np.bool_]:
     """Return which classes are in each image's set, (n, classes); a set may be empty.
 
     Args:
         P: (n, classes) probabilities.
-        threshold: What `conformal_threshold` returned.
+        threshold: What `conformal_threshold` returned, or (n, 1) of each image.
     """
     return np.asarray(threshold <= P)
