@@ -38,21 +38,32 @@ def read_trained_on(folder: Path) -> tuple[frozenset[str], frozenset[str]] | Non
     Raises:
         RunError: The file is damaged.
     """
+    rows = training_rows(folder)
+    if rows is None:
+        return None
+    return frozenset(digest for digest, _ in rows), frozenset(mark for _, mark in rows if mark)
+
+
+def training_rows(folder: Path) -> list[tuple[str, str]] | None:
+    """Return the digest of each training image and the mark of its group, "" without one; None where not kept.
+
+    Raises:
+        RunError: The file is damaged.
+    """
     path = folder / TRAINED_ON
     if not is_file(path):
         return None
-    digests, marks = set(), set()
+    rows = []
     try:
         with io.TextIOWrapper(open_file(path, LIMIT), "utf-8", newline="") as file:
             for row in csv.DictReader(file, strict=True):
                 digest, mark = row["sha256"], row["group"]
                 if not digest or not MARK.fullmatch(digest) or not MARK.fullmatch(mark):
                     raise ValueError(f"{digest[:70]!r} is no digest")
-                digests.add(digest)
-                marks.add(mark)
+                rows.append((digest, mark))
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise RunError(
             f"Expected digests of training images in {path}, but it cannot be read ({reason_of(error)}); save the "
             "classifier again with featx compare --save-best."
         ) from None
-    return frozenset(digests), frozenset(marks - {""})
+    return rows

@@ -7,4 +7,5 @@ from .reference import is_outside as is_outside
 from .reference import make_reference as make_reference
 from .reference import outside_p_value as outside_p_value
 from .training import reference_of as reference_of
+from .training import stored_reference as stored_reference
 from .training import training_images as training_images
