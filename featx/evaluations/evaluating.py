@@ -82,8 +82,8 @@ def evaluate(
     start = time.perf_counter()
     model, folder = read_model(run, raw=raw), Path(cache)
     if out is not None:
-        check_folder(Path(out), "evaluation", FORMER)
         refuse_folder_of_images(out, data)
+        check_folder(Path(out), "evaluation", FORMER)
     new = read_new_images(model, data, split, folder, on_error, choice)
     kept, skipped, notes = _unseen(model, new.images, skip_seen=skip_seen)
     dataset = replace(new.dataset, items=tuple(image.item for image in kept), test=None)
