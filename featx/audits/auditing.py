@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from featx.audits.calibration import examine_calibration
+from featx.audits.label_doubts import examine_label_doubts
 from featx.audits.opened import AuditData, AuditOptions
 from featx.audits.parts import Part
 from featx.audits.result import Audit
@@ -28,6 +29,7 @@ log = logging.getLogger("featx")
 Examination = Callable[[AuditData], Part]
 
 EXAMINATIONS: dict[str, Examination] = {
+    "label_doubts": examine_label_doubts,
     "calibration": examine_calibration,
 }
 

@@ -110,7 +110,8 @@ class LabelDoubts(Part):
             return ()
         return (
             f"{count(n)} of {count(self.examined)} labels ({percent(n / self.examined)}) are in doubt between "
-            "classes that the features tell apart well; read these images again before you trust an accuracy on them.",
+            "classes that the features tell apart well; read these images again before you trust an accuracy on "
+            "them.",
         )
 
     def summary(self) -> tuple[str, ...]:
