@@ -93,7 +93,7 @@ def make_contrast(
         DataError: There are fewer than five groups of a kind.
     """
     own = np.zeros(len(rows), np.int64) if strata is None else strata
-    chosen = _sample(groups, seed)
+    chosen = draw_groups(groups, seed)
     rows, positive, groups, own = (part[chosen] for part in (rows, positive, groups, own))
     counts = {name: len(np.unique(groups[positive == kind])) for name, kind in zip(names, (True, False), strict=True)}
     few = [f"{number} of {name}" for name, number in counts.items() if number < LEAST_GROUPS]
@@ -102,22 +102,23 @@ def make_contrast(
             f"Expected images of at least {LEAST_GROUPS} groups of each kind to see whether they can be told apart, "
             f"found {' and '.join(few)}; add images."
         )
-    fold = _folds(2 * own + positive, groups, min(FOLDS, *counts.values()), seed)
+    fold = whole_folds(2 * own + positive, groups, min(FOLDS, *counts.values()), seed)
     return Contrast(names, rows, positive, own, groups, fold, len(chosen))
 
 
-def _sample(groups: Numbers, seed: int) -> Flags:
-    """Choose whole groups in a random order, until there are `MOST_ROWS` rows."""
-    if len(groups) <= MOST_ROWS:
+def draw_groups(groups: Numbers, seed: int, most: int = MOST_ROWS) -> Flags:
+    """Choose whole groups in a random order, until there are `most` rows."""
+    if len(groups) <= most:
         return np.ones(len(groups), bool)
     numbers = np.unique(groups, return_inverse=True)[1]
     sizes = np.bincount(numbers)
     order = np.random.default_rng([seed, len(groups)]).permutation(len(sizes))
-    kept = order[np.cumsum(sizes[order]) <= MOST_ROWS]
+    kept = order[: max(1, int(np.searchsorted(np.cumsum(sizes[order]), most, side="right")))]
     return np.asarray(np.isin(numbers, kept))
 
 
-def _folds(kinds: Numbers, groups: Numbers, folds: int, seed: int) -> Numbers:
+def whole_folds(kinds: Numbers, groups: Numbers, folds: int, seed: int) -> Numbers:
+    """Return (m,) the fold of each row: stratified by kind, with whole groups."""
     fold = np.zeros(len(kinds), np.int64)
     number = np.unique(kinds, return_inverse=True)[1].astype(np.int64)
     for place, (_, held) in enumerate(grouped_folds(number, [str(group) for group in groups], folds, [seed])):
@@ -205,17 +206,24 @@ def smoother(X: Matrix, fold: Numbers) -> Matrix:
 
 
 def _smoother(kernel: Matrix, fold: Numbers) -> Matrix:
+    smooth = np.zeros_like(kernel)
+    for number in np.unique(fold):
+        fit, held = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+        smooth[np.ix_(held, fit)] = smoothed(kernel, fit, held)
+    return smooth
+
+
+def smoothed(kernel: Matrix, fit: Numbers, held: Numbers) -> Matrix:
+    """Return (held, fit): times the labels of some rows it gives the scores of others."""
     from scipy.linalg import cho_factor, cho_solve
 
-    smooth = np.zeros_like(kernel)
+    smooth = np.zeros((len(held), len(fit)))
     if not kernel.any():
         return smooth
-    for number in range(int(fold.max()) + 1):
-        fit, held = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-        own, across = kernel[np.ix_(fit, fit)], kernel[np.ix_(fit, held)]
-        for penalty in PENALTIES:
-            factor = cho_factor(own + penalty * np.eye(len(fit)), lower=True)
-            smooth[np.ix_(held, fit)] += cho_solve(factor, across).T / len(PENALTIES)
+    own, across = kernel[np.ix_(fit, fit)], kernel[np.ix_(fit, held)]
+    for penalty in PENALTIES:
+        factor = cho_factor(own + penalty * np.eye(len(fit)), lower=True)
+        smooth += cho_solve(factor, across).T / len(PENALTIES)
     return smooth
 
 

@@ -1,0 +1,297 @@
+"""The further columns of a manifest: do they go with the class, do the features tell them, does the class hold?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.audits.column_values import OTHERS, ColumnValues, divide_columns
+from featx.audits.left_out_values import LeftOut, leave_values_out
+from featx.audits.parts import Part
+from featx.audits.probing import (
+    LEAST_GROUPS,
+    Area,
+    Numbers,
+    area_of,
+    family_p,
+    make_contrast,
+    permuted_labels,
+    smoother,
+    standardised,
+)
+from featx.errors import DataError
+from featx.progress import report_progress
+from featx.stats import SIGNIFICANT, contingency, cramers_v
+
+if TYPE_CHECKING:
+    from featx.audits.opened import AuditData
+    from featx.pages import Block
+
+# From here on a column and the class are the same thing to any statistic.
+INSEPARABLE = 0.95
+# A column that goes with the class at least so much, and that the features tell at least so well, is an alarm.
+RELATED, TOLD = 0.3, 0.65
+# Of more values, only the most frequent ones are told from the others.
+MOST_TOLD = 5
+
+
+@dataclass(frozen=True)
+class ToldValue:
+    """How well the features tell one value of a column from the others, among images of the same class.
+
+    Attributes:
+        value: The value; of a column of numbers, those above the median of their class.
+        n: Number of images.
+        area: The area under the ROC curve.
+        corrected_p: Its p-value, corrected for all values of all columns.
+    """
+
+    value: str
+    n: int
+    area: Area
+    corrected_p: float
+
+
+@dataclass(frozen=True)
+class ColumnResult:
+    """What a column has to do with the class and with the features.
+
+    Attributes:
+        values: The column.
+        cramers_v: How strongly it goes with the class, 0 to 1; None without labels.
+        against: Of several labels for each image, the one that it goes with most; else "".
+        table: (values, classes) numbers of images.
+        classes: The classes of the table.
+        told: How well the features tell its values; the best first; empty where a class has too few images of each.
+        left_out: Accuracy on images of a value when no image of that value was trained on.
+    """
+
+    values: ColumnValues
+    cramers_v: float | None
+    against: str
+    table: NDArray[np.int64]
+    classes: tuple[str, ...]
+    told: tuple[ToldValue, ...]
+    left_out: tuple[LeftOut, ...]
+
+    @property
+    def inseparable(self) -> bool:
+        """Whether the column and the class cannot be separated."""
+        return self.cramers_v is not None and self.cramers_v >= INSEPARABLE
+
+    @property
+    def a_shortcut(self) -> bool:
+        """Whether the column goes with the class, and the features tell it where the class is the same."""
+        if self.cramers_v is None or self.cramers_v < RELATED or not self.told:
+            return False
+        best = self.told[0]
+        return best.corrected_p < SIGNIFICANT and best.area.interval[0] > TOLD
+
+    @property
+    def worse_elsewhere(self) -> tuple[LeftOut, ...]:
+        """The values on which the class is told less well when no such image was trained on."""
+        return tuple(one for one in self.left_out if one.worse)
+
+    @property
+    def alarm(self) -> bool:
+        """Whether results on these images may be about the column."""
+        return self.inseparable or self.a_shortcut or bool(self.worse_elsewhere)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return `column, cramers_v, auc, interval, p_value, alarm` and more."""
+        best = self.told[0] if self.told else None
+        return {
+            "column": self.values.name,
+            "cramers_v": self.cramers_v,
+            **({"label": self.against} if self.against else {}),
+            "auc": None if best is None else best.area.auc,
+            "interval": None if best is None else list(best.area.interval),
+            "p_value": None if best is None else best.area.p_value,
+            "corrected_p": None if best is None else best.corrected_p,
+            "value": None if best is None else best.value,
+            "alarm": self.alarm,
+            "missing": self.values.missing,
+            "values": list(self.values.values),
+            "pooled": list(self.values.pooled),
+            "left_out": [one.to_json() for one in self.left_out],
+        }
+
+
+@dataclass(frozen=True)
+class Columns(Part):
+    """What the further columns of the manifest have to do with the class and with the features.
+
+    Attributes:
+        results: One for each column that divides the images.
+        ignored: The other columns, and why they divide nothing.
+    """
+
+    key: ClassVar[str] = "columns"
+    title: ClassVar[str] = "Do other columns explain the class?"
+
+    results: tuple[ColumnResult, ...]
+    ignored: dict[str, str]
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Return the results."""
+        return [one.to_json() for one in self.results]
+
+    def table(self) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
+        """Return a row for each column."""
+        header = ("column", "cramers_v", "value", "auc", "low", "high", "p_value", "corrected_p", "alarm", "missing")
+        rows = []
+        for one in self.results:
+            document = one.to_json()
+            low, high = document["interval"] or (None, None)
+            document |= {"low": low, "high": high}
+            rows.append(tuple("" if document[name] is None else document[name] for name in header))
+        return header, rows
+
+    def alarms(self) -> tuple[str, ...]:
+        """Return a sentence for each reason of an alarm."""
+        from featx.audits.column_words import alarm_words
+
+        return tuple(sentence for one in self.results for sentence in alarm_words(one))
+
+    def summary(self) -> tuple[str, ...]:
+        """Return which columns were examined, and what was seen."""
+        from featx.audits.column_words import summary_words
+
+        return summary_words(self)
+
+    def blocks(self, data: AuditData, prefix: str) -> tuple[Block, ...]:
+        """Return the tables, and how to read them."""
+        from featx.audits.column_words import column_blocks
+
+        return column_blocks(self)
+
+
+def examine_columns(data: AuditData) -> Columns:
+    """Compare the further columns of the manifest with the class and with the features.
+
+    Raises:
+        DataError: There is no column that divides the images.
+    """
+    divided, ignored = divided_columns(data)
+    X = standardised(data.source.table.X.astype(np.float64))
+    drafts: list[tuple[ColumnValues, float | None, int, Numbers]] = []
+    areas: dict[tuple[str, str], tuple[int, Area]] = {}
+    for number, column in enumerate(divided):
+        report_progress("columns", number, len(divided))
+        v, label, kinds = _association(data, column)
+        drafts.append((column, v, label, kinds))
+        areas |= {(column.name, value): one for value, one in _told(data, column, kinds, X).items()}
+    report_progress("columns", len(divided), len(divided))
+    corrected = family_p({name: area for name, (_, area) in areas.items()})
+    results = []
+    for column, v, label, kinds in drafts:
+        told = [
+            ToldValue(name[1], n, area, corrected[name])
+            for name, (n, area) in areas.items()
+            if name[0] == column.name
+        ]
+        told.sort(key=lambda one: (-one.area.auc, one.value))
+        names = ("not there", "there") if data.multilabel else data.classes
+        results.append(
+            ColumnResult(
+                column,
+                v,
+                data.classes[label] if data.multilabel and v is not None else "",
+                _table(column, kinds, len(names)),
+                names,
+                tuple(told),
+                () if data.multilabel else leave_values_out(X, kinds, column, data.groups, data.seed),
+            )
+        )
+    return Columns(tuple(results), ignored)
+
+
+def divided_columns(data: AuditData) -> tuple[tuple[ColumnValues, ...], dict[str, str]]:
+    """Return the columns that divide the images, and why each other one does not.
+
+    Raises:
+        DataError: There is no such column.
+    """
+    extra = data.source.table.extra
+    if not extra:
+        raise DataError(
+            f"Expected further columns in the manifest of {data.source.name}, such as the scanner, the hospital, age "
+            "or sex, found none; add them to compare the images by them."
+        )
+    divided, ignored = divide_columns(extra)
+    if not divided:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in ignored.items())
+        raise DataError(f"Expected a further column that divides the images of {data.source.name}, found {reasons}.")
+    return divided, ignored
+
+
+def _association(data: AuditData, column: ColumnValues) -> tuple[float | None, int, Numbers]:
+    """Return Cramér's V with the class, or with the label that it goes with most, its number, and (n,) classes."""
+    targets = data.source.table.targets
+    if targets is None:
+        return _v_of(column, data.y), 0, data.y
+    kinds = np.where(np.isfinite(targets), targets, -1).astype(np.int64)
+    values = [_v_of(column, own) for own in kinds.T]
+    label = max(range(len(values)), key=lambda place: (-1.0 if values[place] is None else values[place], -place))
+    return values[label], label, kinds[:, label]
+
+
+def _v_of(column: ColumnValues, kinds: Numbers) -> float | None:
+    both = (column.number >= 0) & (kinds >= 0)
+    return cramers_v(contingency(column.number[both], kinds[both]))
+
+
+def _table(column: ColumnValues, kinds: Numbers, classes: int) -> NDArray[np.int64]:
+    both = (column.number >= 0) & (kinds >= 0)
+    cells = np.bincount(column.number[both] * classes + kinds[both], minlength=len(column.values) * classes)
+    return np.asarray(cells.reshape(len(column.values), classes), np.int64)
+
+
+def _told(
+    data: AuditData, column: ColumnValues, kinds: Numbers, X: NDArray[np.float64]
+) -> dict[str, tuple[int, Area]]:
+    """Return number of images and area of each value that is told from the others, with the class held fixed."""
+    known = np.flatnonzero(column.number >= 0)
+    areas: dict[str, tuple[int, Area]] = {}
+    for name, positive in _sides(column, kinds).items():
+        rows = known[_with_both(kinds[known], positive[known], data.groups[known])]
+        if not len(rows):
+            continue
+        try:
+            names = (name, "the others")
+            contrast = make_contrast(names, rows, positive[rows], data.groups[rows], data.seed, kinds[rows])
+        except DataError:
+            continue
+        labels = permuted_labels(contrast, data.options.permutations, data.seed)
+        areas[name] = len(contrast.rows), area_of(contrast, smoother(X[contrast.rows], contrast.fold), labels)
+    return areas
+
+
+def _sides(column: ColumnValues, kinds: Numbers) -> dict[str, NDArray[np.bool_]]:
+    """Return (n,) which images have a value, for each one to be told from the others."""
+    if column.numbers is not None:
+        above = np.zeros(len(kinds), bool)
+        for kind in np.unique(kinds):
+            own = (kinds == kind) & (column.number >= 0)
+            if own.any():
+                above[own] = column.numbers[own] > np.median(column.numbers[own])
+        return {"above the median": above}
+    counts = np.bincount(column.number[column.number >= 0], minlength=len(column.values))
+    frequent = np.argsort(-counts, kind="stable")[:MOST_TOLD].tolist()
+    values = [place for place in sorted(frequent) if column.values[place] != OTHERS]
+    # Of two values, telling the one is telling the other.
+    return {column.values[place]: column.number == place for place in (values[:1] if len(counts) == 2 else values)}
+
+
+def _with_both(kinds: Numbers, positive: NDArray[np.bool_], groups: Numbers) -> NDArray[np.bool_]:
+    """Return which images are of a class that has enough groups with the value, and enough without."""
+    kept = np.zeros(len(kinds), bool)
+    for kind in np.unique(kinds):
+        own = kinds == kind
+        if min(len(np.unique(groups[own & (positive == side)])) for side in (True, False)) >= LEAST_GROUPS:
+            kept |= own
+    return kept
