@@ -8,6 +8,7 @@ from .engines import make_fitter as make_fitter
 from .estimates import check_fit_disk as check_fit_disk
 from .estimates import fit_bytes as fit_bytes
 from .fit import HeadFit as HeadFit
+from .fit import MemberScores as MemberScores
 from .fit import check_to_fit as check_to_fit
 from .fit import check_usable as check_usable
 from .fit import extract_to_fit as extract_to_fit

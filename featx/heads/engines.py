@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from featx.errors import RecipeError, UsageError
 from featx.heads.head import Head, initial_weights
-from featx.heads.training import KerasLoop, Trainer
+from featx.heads.keras_loop import KerasLoop, run_epoch
+from featx.heads.members import mean_logits
+from featx.heads.training import Batches, Trainer
 from featx.networks import has_gpu
 from featx.recipes import DenseLayer, HeadPart, Recipe
 
@@ -21,12 +23,16 @@ FitEngine = Literal["auto", "fused", "keras"]
 
 
 class Fitter(Trainer, Protocol):
-    """An engine that trains one head."""
+    """An engine that trains one head, of one or more members."""
 
     name: str
 
     def logits(self, chunks: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
         """Return the logits of rows, without dropout."""
+        ...
+
+    def logits_of_members(self, chunks: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Return the logits of each member, (members, n, outputs), without dropout."""
         ...
 
     def head(self) -> Head:
@@ -48,12 +54,30 @@ class KerasFitter:
         *,
         multilabel: bool = False,
     ) -> None:
-        self._head = Head.build(recipe.head, width, classes, recipe.fit.seed, multilabel=multilabel)
-        loop = KerasLoop(self._head.logits_model, recipe.fit.weight_decay, class_weights, multilabel=multilabel)
-        self.run_epoch = loop.run_epoch
-        self.keep_weights = loop.keep_weights
-        self.restore_weights = loop.restore_weights
+        fit = recipe.fit
+        self._head = Head.build(recipe.head, width, classes, fit.member_seeds(), multilabel=multilabel)
+        self._loops = [
+            KerasLoop(
+                *(model, fit.weight_decay, class_weights), multilabel=multilabel, label_smoothing=fit.label_smoothing
+            )
+            for model in self._head.member_models
+        ]
         self.logits = self._head.logits
+        self.logits_of_members = self._head.logits_of_members
+
+    def run_epoch(self, batches: Batches, number: int, rate: float, last: bool) -> tuple[float, float]:
+        """Train all members for an epoch; return the mean loss and accuracy of their batches."""
+        return run_epoch(self._loops, batches, number, rate)
+
+    def keep_weights(self, nth: int = 1) -> None:
+        """Keep the weights of all members, see `Trainer`."""
+        for loop in self._loops:
+            loop.keep_weights(nth)
+
+    def restore_weights(self) -> None:
+        """Put the weights that were kept back."""
+        for loop in self._loops:
+            loop.restore_weights()
 
     def head(self) -> Head:
         """Return the trained head."""
@@ -78,19 +102,48 @@ class FusedFitter:
         from featx.heads.fused.layers import SeededMasks
         from featx.heads.fused.network import FusedNetwork
 
-        self._arguments = (recipe.head, width, classes, recipe.fit.seed)
-        masks = SeededMasks(recipe.head, recipe.fit.seed)
+        head, fit = recipe.head, recipe.fit
+        self._arguments = (head, width, classes, fit.member_seeds())
         self._multilabel = multilabel
-        drawn = initial_weights(*self._arguments, multilabel=multilabel)
-        self._network = FusedNetwork(recipe.head, drawn, masks, recipe.fit.weight_decay, class_weights)
-        self.run_epoch = self._network.run_epoch
-        self.keep_weights = self._network.keep_weights
-        self.restore_weights = self._network.restore_weights
-        self.logits = self._network.logits
+        self._softmax = head.outputs(classes, multilabel) > 1 and not multilabel
+        self._networks = [
+            FusedNetwork(
+                head,
+                initial_weights(head, width, classes, seed, multilabel=multilabel),
+                SeededMasks(head, seed),
+                *(fit.weight_decay, class_weights, fit.label_smoothing),
+            )
+            for seed in fit.member_seeds()
+        ]
+
+    def run_epoch(self, batches: Batches, number: int, rate: float, last: bool) -> tuple[float, float]:
+        """Train all members for an epoch; return the mean loss and accuracy of their batches."""
+        from featx.heads.fused.network import run_epoch
+
+        return run_epoch(self._networks, batches, number, rate, last)
+
+    def keep_weights(self, nth: int = 1) -> None:
+        """Keep the weights of all members, see `Trainer`."""
+        for network in self._networks:
+            network.keep_weights(nth)
+
+    def restore_weights(self) -> None:
+        """Put the weights that were kept back."""
+        for network in self._networks:
+            network.restore_weights()
+
+    def logits(self, chunks: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Return the logits of rows, without dropout."""
+        return mean_logits(self.logits_of_members(chunks), self._softmax)
+
+    def logits_of_members(self, chunks: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Return the logits of each member, (members, n, outputs), without dropout."""
+        chunks = chunks if len(self._networks) == 1 else list(chunks)
+        return np.stack([network.logits(chunks) for network in self._networks])
 
     def head(self) -> Head:
         """Return the trained head."""
-        weights = self._network.take_weights()
+        weights = [array for network in self._networks for array in network.take_weights()]
         return Head.build(*self._arguments, weights=weights, multilabel=self._multilabel)
 
 

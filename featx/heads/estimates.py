@@ -22,8 +22,8 @@ from featx.recipes import DenseLayer, HeadPart, Recipe
 # take, and what each weight adds (itself, both moments of Adam, and room to update them).
 PROCESS_BYTES = 950_000_000
 BYTES_A_WEIGHT = {"fused": 25, "keras": 35}
-BYTES_KEPT = 4  # more for each weight with patience, which keeps a copy of the best epoch's weights
-SMALLER = "use pooling, or lower the units of the head's layers (head.layers) or fit.batch_size"
+BYTES_KEPT = 4  # more for each weight where those of the best epoch are kept, or the mean of the last ones
+SMALLER = "use pooling, or lower the units of the head's layers (head.layers), fit.members or fit.batch_size"
 
 
 def fit_bytes(recipe: Recipe, width: int, classes: int, engine: FitEngine, *, multilabel: bool = False) -> int:
@@ -58,11 +58,11 @@ def check_fit_disk(extraction: Extraction, recipe: Recipe, out: Path) -> None:
         ResourcesError: They do not fit.
     """
     dataset = extraction.dataset
-    weights = _weights(recipe.head, extraction.dim, recipe.head.outputs(len(dataset.classes), dataset.multilabel))
+    weights = _weights(recipe, extraction.dim, recipe.head.outputs(len(dataset.classes), dataset.multilabel))
     check_disk(4 * weights, out, "the file of the head", SMALLER)
     names = recipe.head.dense_names()
     if recipe.head.penultimate is not None:
-        units = _units(recipe.head)[names.index(recipe.head.penultimate)]
+        units = _units(recipe.head)[names.index(recipe.head.penultimate)] * recipe.fit.members
         what = f"storing {extraction.rows:,} rows of penultimate features"
         check_disk(4 * units * extraction.rows, extraction.store.root, what, "lower the layer's units or --views")
 
@@ -90,14 +90,15 @@ def _units(head: HeadPart) -> list[int]:
 
 
 def _weight_bytes(recipe: Recipe, width: int, outputs: int, engine: FitEngine) -> int:
-    kept = 0 if recipe.fit.patience is None else BYTES_KEPT
+    kept = BYTES_KEPT if recipe.fit.keeps_best or recipe.fit.average > 1 else 0
     each = BYTES_A_WEIGHT[engine_on_cpu(engine, recipe.head)] + kept
-    return each * _weights(recipe.head, width, outputs)
+    return each * _weights(recipe, width, outputs)
 
 
-def _weights(head: HeadPart, width: int, outputs: int) -> int:
-    widths = [width, *_units(head), outputs]
-    return sum((before + 1) * after for before, after in pairwise(widths))
+def _weights(recipe: Recipe, width: int, outputs: int) -> int:
+    """Return the number of weights of all members of a head."""
+    widths = [width, *_units(recipe.head), outputs]
+    return recipe.fit.members * sum((before + 1) * after for before, after in pairwise(widths))
 
 
 def _known_width(recipe: Recipe) -> int:

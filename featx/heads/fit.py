@@ -29,6 +29,25 @@ ROWS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
+class MemberScores:
+    """The scores of one member of a head with several.
+
+    Attributes:
+        seed: Seed of its initial weights and dropout.
+        validation: Score on the validation images.
+        test: Score on the test split.
+    """
+
+    seed: int
+    validation: Score
+    test: Score
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the member's entry in the JSON of `featx fit-head`."""
+        return {"seed": self.seed, "validation": self.validation.to_json(), "test": self.test.to_json()}
+
+
+@dataclass(frozen=True)
 class HeadFit:
     """A head that is trained.
 
@@ -59,13 +78,22 @@ class HeadFit:
         _refuse_divergence(self.history[-1], *logits.values())
         return logits
 
+    def member_scores(self, head: Head | Fitter) -> tuple[MemberScores, ...]:
+        """Return the scores of each member by itself; none for a head with a single one."""
+        if self.recipe.fit.members == 1:
+            return ()
+        parts = []
+        for images in (self.images.validation, self.images.test):
+            chunks = self.extraction.view_rows(images).chunks(ROWS_AT_ONCE)
+            parts.append([self._score(logits, images) for logits in head.logits_of_members(chunks)])
+        return tuple(map(MemberScores, self.recipe.fit.member_seeds(), *parts))
+
     def scores(self, logits: Mapping[str, NDArray[np.float32]]) -> dict[str, Score]:
         """Return the scores of the images by role."""
-        dataset = self.extraction.dataset
-        return {
-            role: score(logits[role], label_array(images, dataset), groups_of(images))
-            for role, images in vars(self.images).items()
-        }
+        return {role: self._score(logits[role], images) for role, images in vars(self.images).items()}
+
+    def _score(self, logits: NDArray[np.float32], images: Sequence[Image]) -> Score:
+        return score(logits, label_array(images, self.extraction.dataset), groups_of(images))
 
     def label_metrics(self, logits: Mapping[str, NDArray[np.float32]]) -> dict[str, tuple[LabelMetrics, ...]]:
         """Return the metrics of each label by role; empty for data with one label for each image."""
@@ -103,7 +131,8 @@ def extract_to_fit(
         UntrustedError: An image or group is in two splits.
         DataError: There are fewer than two classes, or too few images of one for the split.
         RecipeError: The head's output is not for this number of classes, the engine does not support a layer, or
-            there is patience without validation images. For several labels any output is replaced, see `recipe_for`.
+            the best epoch is to be kept without validation images. For several labels any output is replaced, see
+            `recipe_for`.
         FeatxError: What `extract` raises.
     """
     check_to_fit(dataset, recipe, engine)
@@ -126,7 +155,8 @@ def check_to_fit(dataset: Dataset, recipe: Recipe, engine: FitEngine) -> None:
     """
     check_engine(engine, recipe.head)
     check_for_fit(dataset, recipe.fit.validation)
-    _check_patience(dataset, recipe.fit)
+    _check_validation(dataset, recipe.fit)
+    _check_members(recipe)
     if not dataset.multilabel:
         check_output(recipe.head, len(dataset.classes))
     check_fit_memory(recipe, None, dataset, engine)
@@ -144,20 +174,33 @@ def check_usable(extraction: Extraction, recipe: Recipe) -> None:
 
     Raises:
         DataError: Too few images of a class are left.
-        RecipeError: There is patience, and no validation image is left.
+        RecipeError: The best epoch is to be kept, and no validation image is left.
     """
     usable = replace(extraction.dataset, items=tuple(image.item for image in extraction.images))
     check_for_fit(usable, recipe.fit.validation)
-    _check_patience(usable, recipe.fit)
+    _check_validation(usable, recipe.fit)
 
 
-def _check_patience(dataset: Dataset, fit: FitPart) -> None:
-    """Check that there are validation images to decide when training stops."""
-    if fit.patience is not None and fit.validation == 0 and not dataset.split("val"):
+def _check_validation(dataset: Dataset, fit: FitPart) -> None:
+    """Check that there are validation images to decide when training stops, or which epoch is the best."""
+    if not fit.keeps_best or fit.validation > 0 or dataset.split("val"):
+        return
+    field, otherwise = "patience", "set the patience to 0 (--patience 0)"
+    if fit.patience is None:
+        field, otherwise = "keep", "keep the last epoch (--keep last)"
+    raise RecipeError(
+        f"Expected validation images for fit.{field} (--{field}) to decide by, but {dataset.place} has no split val "
+        f"and fit.validation is 0; hold out a share (--validation 0.2), add a split val, or {otherwise}."
+    )
+
+
+def _check_members(recipe: Recipe) -> None:
+    """Check that the members of a head can differ from one another."""
+    same_start = recipe.head.logits_kernel == "zeros" and not recipe.head.dense_names()
+    if recipe.fit.members > 1 and same_start and not recipe.head.has_dropout:
         raise RecipeError(
-            f"Expected validation images for fit.patience (--patience) to decide by, but {dataset.place} has no "
-            "split val and fit.validation is 0; hold out a share (--validation 0.2), add a split val, or set the "
-            "patience to 0 (--patience 0)."
+            f"Expected members that differ, but the {recipe.fit.members} heads of the recipe {recipe.name} would all "
+            "be the same, because they start with zeros and have no dropout; fit one (--seeds 1)."
         )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,9 @@ from numpy.typing import NDArray
 from featx.digests import digest_of
 from featx.errors import RecipeError, RunError, WeightsError, reason_of
 from featx.heads.head_file import check_head_file
+from featx.heads.members import LOGITS, initializer, joined_logits, layer_name, logits_layer, member_logits
 from featx.networks import faulty_weight, load_model_file, plain_keras
-from featx.recipes import DenseLayer, DropoutLayer, HeadPart
-
-LOGITS = "logits"
+from featx.recipes import DenseLayer, HeadPart
 
 
 class Head:
@@ -25,6 +23,10 @@ class Head:
 
     It is trained on the logits and predicts probabilities. With the output `sigmoid` both have one column, for the
     second class; for data with several labels for each image they have one column for each label.
+
+    A head may have several members: the layers of the recipe up to the logits, for each member by itself. Its
+    probabilities are the mean of the members' probabilities, its logits the logarithms that belong to them, and its
+    penultimate features those of all members side by side.
 
     Attributes:
         model: The Keras model, from (n, width) features to probabilities.
@@ -37,6 +39,15 @@ class Head:
         logits = model.get_layer(LOGITS).output
         with plain_keras() as keras:
             self.logits_model = keras.Model(model.input, logits)
+            of_members = [keras.Model(model.input, layer.output) for layer in self._member_layers(LOGITS)]
+        # From features to the logits of each member, with the weights that the head has.
+        self.member_models = of_members or [self.logits_model]
+
+    def _member_layers(self, name: str) -> list[Any]:
+        """Return the layer of each member with a name; none of a head with one member."""
+        layers = {layer.name: layer for layer in self.model.layers}
+        numbers = iter(range(1, len(layers) + 1))
+        return list(iter(lambda: layers.get(layer_name(next(numbers), name)), None))
 
     @classmethod
     def build(
@@ -44,7 +55,7 @@ class Head:
         spec: HeadPart,
         width: int,
         classes: int,
-        seed: int = 0,
+        seed: int | Sequence[int] = 0,
         weights: Sequence[NDArray[np.float32]] = (),
         *,
         multilabel: bool = False,
@@ -57,8 +68,8 @@ class Head:
             spec: The layers.
             width: Number of features in a row.
             classes: At least 2; at least 1 with `multilabel`.
-            seed: Seed of the weights and of dropout.
-            weights: Kernel and bias of each dense layer in order, instead of random ones.
+            seed: Seed of the weights and of dropout, or one for each member of a head with several.
+            weights: Kernel and bias of each dense layer in order, member after member, instead of random ones.
             multilabel: Whether the classes are labels of which an image may have several: one sigmoid for each.
 
         Raises:
@@ -66,22 +77,23 @@ class Head:
         """
         if not multilabel:
             check_output(spec, classes)
+        seeds = [seed] if isinstance(seed, int) else seed
         with plain_keras() as keras:
-            layers = keras.layers
-            x = inputs = keras.Input((width,), name="features")
-            names = iter([*spec.dense_names(), LOGITS])
-            for place, layer in enumerate([*spec.layers, _logits_layer(spec.outputs(classes, multilabel))]):
-                if isinstance(layer, DropoutLayer):
-                    x = layers.Dropout(layer.rate, seed=seed + place, name=f"dropout_{place + 1}")(x)
-                else:
-                    drawn = "zeros" if weights else _initializer(keras, spec, seed, place)
-                    x = layers.Dense(layer.units, layer.activation, kernel_initializer=drawn, name=next(names))(x)
-            output = "sigmoid" if multilabel else spec.output
-            x = layers.Activation(output, name="probabilities")(x)
-            model = keras.Model(inputs, x, name="head")
-            if weights:
-                model.set_weights(list(weights))
-        return cls(model, spec.penultimate)
+            inputs = keras.Input((width,), name="features")
+            outputs = spec.outputs(classes, multilabel)
+            numbers = [None] if len(seeds) == 1 else range(1, len(seeds) + 1)
+            logits = [
+                member_logits(keras, inputs, spec, outputs, own, number, drawn=not weights)
+                for own, number in zip(seeds, numbers, strict=True)
+            ]
+            softmax = outputs > 1 and not multilabel
+            x = logits[0] if len(logits) == 1 else joined_logits(keras, logits, softmax)
+            x = keras.layers.Activation("sigmoid" if multilabel else spec.output, name="probabilities")(x)
+            head = cls(keras.Model(inputs, x, name="head"), spec.penultimate)
+            each = len(weights) // len(seeds)
+            for number, model in enumerate(head.member_models if weights else ()):
+                model.set_weights(list(weights[number * each : (number + 1) * each]))
+        return head
 
     @classmethod
     def load(cls, path: Path, penultimate_layer: str | None = None) -> Head:
@@ -148,17 +160,28 @@ class Head:
         return np.concatenate([no_rows, *_outputs(self.logits_model, chunks)])
 
     def penultimate(self, chunks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
-        """Yield the output of the penultimate layer, (n, units), chunk by chunk.
+        """Yield the output of the penultimate layer, (n, units) or (n, members * units), chunk by chunk.
 
         Raises:
             RecipeError: The recipe names no penultimate layer.
         """
         if self.penultimate_layer is None:
             raise RecipeError("The recipe names no penultimate layer; set head.penultimate to a dense layer.")
-        layer = self.model.get_layer(self.penultimate_layer)
         with plain_keras() as keras:
-            model = keras.Model(self.model.input, layer.output)
+            parts = [layer.output for layer in self.penultimate_layers()]
+            joined = parts[0] if len(parts) == 1 else keras.layers.Concatenate()(parts)
+            model = keras.Model(self.model.input, joined)
         return _outputs(model, chunks)
+
+    def penultimate_layers(self) -> list[Any]:
+        """Return the Keras layers whose outputs, side by side, are the penultimate features: one for each member."""
+        return self._member_layers(str(self.penultimate_layer)) or [self.model.get_layer(self.penultimate_layer)]
+
+    def logits_of_members(self, chunks: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Return the logits of each member, (members, n, classes) or (members, n, 1), of rows in chunks."""
+        rows = list(chunks)
+        no_rows = np.empty((0, self.outputs), np.float32)
+        return np.stack([np.concatenate([no_rows, *_outputs(model, rows)]) for model in self.member_models])
 
 
 def check_output(spec: HeadPart, classes: int) -> None:
@@ -178,24 +201,13 @@ def initial_weights(
     spec: HeadPart, width: int, classes: int, seed: int, *, multilabel: bool = False
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Yield the kernel and bias of each dense layer with which `Head.build` starts."""
-    for place, layer in enumerate([*spec.layers, _logits_layer(spec.outputs(classes, multilabel))]):
+    for place, layer in enumerate([*spec.layers, logits_layer(spec.outputs(classes, multilabel))]):
         if isinstance(layer, DenseLayer):
             # A copy: the memory of a Keras tensor must not be written to.
             with plain_keras() as keras:
-                kernel = np.array(_initializer(keras, spec, seed, place)((width, layer.units)))
+                kernel = np.array(initializer(keras, spec, seed, place)((width, layer.units)))
             yield kernel, np.zeros(layer.units, np.float32)
             width = layer.units
-
-
-def _logits_layer(units: int) -> DenseLayer:
-    return DenseLayer(type="dense", units=units)
-
-
-def _initializer(keras: ModuleType, spec: HeadPart, seed: int, place: int) -> Any:
-    """Return how the kernel of the layer at a place starts; the layer of the logits comes after all others."""
-    if spec.logits_kernel == "zeros" and place == len(spec.layers):
-        return keras.initializers.Zeros()
-    return keras.initializers.GlorotUniform(seed=seed + place)
 
 
 def _outputs(model: Any, chunks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:

@@ -10,8 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from featx.files import open_file
+from featx.heads.members import layer_name
 
-LAYERS = ("InputLayer", "Dense", "Dropout", "Activation")
+# Those of the last line join the members of a head.
+LAYERS = (
+    *("InputLayer", "Dense", "Dropout", "Activation"),
+    *("Maximum", "Minimum", "Subtract", "Add", "Rescaling"),
+)
 MOST_CONFIG = 2**20  # bytes of the description of its layers
 
 
@@ -36,22 +41,33 @@ def check_head_file(path: Path, needed: tuple[str, ...]) -> None:
     except zipfile.BadZipFile as error:
         raise ValueError("it is damaged, or not a file of Keras 3") from error
     for name in needed:
-        if name not in units:
+        # The layers of a head with several members have the member's number in front.
+        if name not in units and layer_name(1, name) not in units:
             raise ValueError(f"it has no dense layer {name[:60]}")
 
 
 def _units_by_name(layers: list[dict[str, Any]], space: int) -> dict[str, int]:
     """Return the number of units of each dense layer; raises ValueError if a file of `space` bytes has no such."""
-    width, weights = int(layers[0]["config"]["batch_shape"][1]), 0
+    first = layers[0]
+    widths, weights = {str(first["name"]): int(first["config"]["batch_shape"][1])}, 0
     units: dict[str, int] = {}
-    for layer in layers:
+    for layer in layers[1:]:
         kind, config = str(layer["class_name"]), layer["config"]
         if kind not in LAYERS:
             raise ValueError(f"a head has no layer of the kind {kind[:60]}")
+        width = widths[_source(layer)]
         if kind == "Dense":
-            number = int(config["units"])
+            number = units[str(config["name"])] = int(config["units"])
             weights, width = weights + width * number, number
-            units[str(config["name"])] = number
-    if not 0 <= 4 * weights <= space:
+        widths[str(layer["name"])] = width
+    if min(widths.values()) < 1 or 4 * weights > space:
         raise ValueError("it has no space for the weights of its layers")
     return units
+
+
+def _source(layer: dict[str, Any]) -> str:
+    """Return the name of the layer, or of the first of several, whose output a layer gets."""
+    tensor = layer["inbound_nodes"][0]["args"][0]
+    while isinstance(tensor, list):
+        tensor = tensor[0]
+    return str(tensor["config"]["keras_history"][0])

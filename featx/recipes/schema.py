@@ -26,12 +26,14 @@ Activation = Literal["linear", "relu", "gelu", "elu", "selu", "silu", "tanh", "s
 Output = Literal["softmax", "sigmoid"]
 LogitsKernel = Literal["glorot", "zeros"]
 ClassWeight = Literal["balanced"]
+Keep = Literal["last", "best"]
 Triple = tuple[float, float, float]
 
 # Upper limits, far above what is of use. They keep a typing error from using up the memory or running for years.
 MOST_LAYERS = 100
 MOST_UNITS = 1_000_000
 MOST_EPOCHS = 1_000_000
+MOST_MEMBERS = 100
 LARGEST_BATCH = 2**31 - 1  # far more than images means all of them
 MOST_RATES = 10_000
 
@@ -64,6 +66,26 @@ class Part(BaseModel):
                 yield name, value
 
 
+class DepthPart(Part):
+    """Which samples of more than 8 bits are black and white, see `featx.images.SampleDepth`."""
+
+    white: Annotated[
+        int | None, Field(ge=255, le=65535, description="integers: this value and those above are white")
+    ] = None
+    low: Annotated[
+        float | None, Field(description="floats and wider integers: this value and those below are black")
+    ] = None
+    high: Annotated[
+        float | None, Field(description="floats and wider integers: this value and those above are white")
+    ] = None
+
+    @model_validator(mode="after")
+    def _low_is_below_high(self) -> DepthPart:
+        if (self.low is None) != (self.high is None) or (self.low is not None and self.low >= (self.high or 0.0)):
+            raise ValueError(f"low and high must both be set, low below high, received {self.low} and {self.high}")
+        return self
+
+
 class ImagesPart(Part):
     """How images are brought to the network's input size.
 
@@ -72,6 +94,9 @@ class ImagesPart(Part):
     is the side of the square, or the shorter side of the image, out of which the centre is cut.
 
     `window` and `frames` are for DICOM files alone, see `featx.dicom.decode_dicom`.
+
+    `depth` is for images of 16 bits, and of floats, whose files do not say what white is. With `data`, the training
+    images decide it together, and a run has the result as a table; with `image`, each image decides for itself.
     """
 
     size: Annotated[int, Field(ge=8, le=4096, description="height in pixels, and width if that is not given")] = 224
@@ -83,6 +108,10 @@ class ImagesPart(Part):
     ] = None
     window: Annotated[Window, Field(description="grey levels of DICOM files: file, none, or CENTER/WIDTH")] = "file"
     frames: Annotated[Frames, Field(description="frames of a DICOM file that has several")] = "first"
+    depth: Annotated[
+        Literal["data", "image"] | DepthPart,
+        Field(description="depth of samples of more than 8 bits: decided once from the training images, or by image"),
+    ] = "data"
 
     @model_validator(mode="after")
     def _centre_is_inside(self) -> ImagesPart:
@@ -105,6 +134,9 @@ class ImagesPart(Part):
         """Return what decides the pixels; fields that came later are left out where they have no effect."""
         later: dict[str, set[Any]] = {"width": {None, self.size}, "fit": {"stretch"}, "resize_to": {None}}
         later["window"] = {"file"}
+        # Until the training images have decided, and where none of them is deep, each image decides for itself.
+        if not isinstance(self.depth, DepthPart):
+            later["depth"] = {self.depth}
         # Which frames are taken moves no row: each frame has a digest of its own.
         values = self.model_dump(exclude={"frames"})
         return {name: value for name, value in values.items() if value not in later.get(name, ())}
@@ -279,6 +311,35 @@ class FitPart(Part):
     weight_decay: Annotated[
         float, Field(ge=0, description="times the learning rate: the share that each step takes off the kernels")
     ] = 0.0
+    keep: Annotated[
+        Keep | None, Field(description="epoch whose weights the head has; without it best with patience, else last")
+    ] = None
+    average: Annotated[
+        int, Field(ge=1, le=MOST_EPOCHS, description="last epochs over whose ends the weights are averaged")
+    ] = 1
+    label_smoothing: Annotated[
+        float, Field(ge=0, lt=1, description="share of each target that is spread evenly over the classes")
+    ] = 0.0
+    members: Annotated[
+        int, Field(ge=1, le=MOST_MEMBERS, description="heads that are fitted, whose probabilities are averaged")
+    ] = 1
+
+    @model_validator(mode="after")
+    def _one_choice_of_weights(self) -> FitPart:
+        if self.patience is not None and self.keep == "last":
+            raise ValueError(
+                f"patience {self.patience} keeps the best epoch, so keep cannot be 'last'; set patience to 0, or "
+                "keep to 'best'"
+            )
+        if self.average > 1 and self.keeps_best:
+            reason = "keep is 'best'" if self.patience is None else f"patience is {self.patience}"
+            raise ValueError(
+                f"average {self.average} takes the mean of the last epochs, but {reason}, which takes the best one; "
+                "set average to 1, or patience to 0 and keep to 'last'"
+            )
+        if self.average > self.epochs:
+            raise ValueError(f"average must be at most epochs ({self.epochs}), received {self.average}")
+        return self
 
     @model_validator(mode="after")
     def _a_step_leaves_something(self) -> FitPart:
@@ -293,9 +354,21 @@ class FitPart(Part):
 
     def key(self) -> dict[str, Any]:
         """Return what decides the trained head; fields that came later are left out where they have no effect."""
-        later = {"patience": None, "class_weight": None, "weight_decay": 0.0}
+        later: dict[str, set[Any]] = {"patience": {None}, "class_weight": {None}, "weight_decay": {0.0}}
+        later |= {"average": {1}, "label_smoothing": {0.0}, "members": {1}}
+        # Patience always keeps the best epoch.
+        later["keep"] = {None, "last"} if self.patience is None else {None, "best"}
         values = self.model_dump(mode="json")
-        return {name: value for name, value in values.items() if name not in later or value != later[name]}
+        return {name: value for name, value in values.items() if name not in later or value not in later[name]}
+
+    @property
+    def keeps_best(self) -> bool:
+        """Whether the head gets the weights of the epoch with the lowest validation loss."""
+        return self.patience is not None or self.keep == "best"
+
+    def member_seeds(self) -> list[int]:
+        """Return the seed of each member's initial weights and dropout; the first is `seed`."""
+        return [(self.seed + number) % 2**32 for number in range(self.members)]
 
     def rate(self, epoch: int) -> float:
         """Return the learning rate of an epoch, counted from 0."""

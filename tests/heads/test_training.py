@@ -10,11 +10,11 @@ from training_by_hand import ByHand, Labels, Matrix, SameBatches, dense, dropout
 
 from featx.heads.fused.layers import SeededMasks
 from featx.heads.head import Head
+from featx.heads.keras_loop import KerasLoop
 from featx.heads.sampling import TrainingBatches
 from featx.heads.training import (
     Batches,
     Epoch,
-    KerasLoop,
     balanced_weights,
     best_epoch,
     describe_stopping,

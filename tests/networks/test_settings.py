@@ -120,7 +120,7 @@ def test_what_a_program_has_set_moves_no_row_and_stays(name: str, normalising: P
 @pytest.mark.parametrize("name", NAMES)
 def test_what_a_program_has_set_moves_no_head(name: str, tmp_path: Path) -> None:
     from featx.heads import Head
-    from featx.heads.training import KerasLoop
+    from featx.heads.keras_loop import KerasLoop
 
     class Once:
         def epoch(self, number: int, /) -> Iterator[Any]:

@@ -8,17 +8,20 @@ weights and both moments at most once. Inputs that are zero cost nothing. Import
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.heads.fused.adam import BETA_1, BETA_2
+from featx.heads.fused.class_loss import cross_entropy
 from featx.heads.fused.entries import Entries, Matrix, entries_of
 from featx.heads.fused.label_loss import label_cross_entropy
-from featx.heads.fused.layers import SeededMasks, Steps, drop, make_layers
+from featx.heads.fused.layers import DropoutMask, SeededMasks, Steps, drop, make_layers
+from featx.heads.kept_weights import kept_mean
 from featx.heads.training import Batches, Labels, known_numbers
 from featx.parallel import bounded_map
 from featx.recipes import HeadPart
@@ -54,6 +57,8 @@ class FusedNetwork:
         weight_decay: Times the learning rate, the share that each step takes off the kernels.
         class_weights: (classes,) how much a row of each class counts in the loss; all the same if None. For batches
             with (n, L) targets of several labels, (L, 2), see `label_cross_entropy`.
+        label_smoothing: Share of each target that is spread evenly over the classes; the loss that is reported is
+            without it.
     """
 
     def __init__(
@@ -63,40 +68,20 @@ class FusedNetwork:
         masks: SeededMasks,
         weight_decay: float = 0.0,
         class_weights: Matrix | None = None,
+        label_smoothing: float = 0.0,
     ) -> None:
         self._layers = make_layers(spec, weights)
         self._masks = masks
         self._weight_decay = np.float32(weight_decay)
         self._class_weights = class_weights
+        self._smoothing = label_smoothing
         self._steps = Steps(0, *(np.empty(n, np.float32) for n in (FIRST_STEPS, FIRST_STEPS if weight_decay else 0)))
-        self._ready: _Batch | None = None
+        self.ready: _Batch | None = None
         self._kept: list[Matrix] | None = None
 
     def run_epoch(self, batches: Batches, number: int, rate: float, last: bool) -> tuple[float, float]:
-        """Train for an epoch; epochs must be run in order.
-
-        Returns:
-            Mean loss and accuracy over its batches, before each step and with dropout, each row counted once, or each
-            known label of several.
-        """
-        steps: Iterator[Step] = ((number, step, batch) for step, batch in enumerate(batches.epoch(number)))
-        # The pass that ends a step also starts the next batch, even if it is the first of the next epoch.
-        following: list[Step] = (
-            [] if last else [(number + 1, 0, batch) for batch in islice(batches.epoch(number + 1), 1)]
-        )
-        sums = np.zeros(4)
-        with _one_at_a_time, np.errstate(over="ignore", invalid="ignore"):
-            first = next(steps)
-            current = self._ready or self._prepare(first)
-            for upcoming in bounded_map(self._prepare, chain(steps, following), workers=1, ahead=1):
-                sums += self._train_step(current, upcoming, rate)
-                current = upcoming
-            self._ready = current
-            if last:
-                sums += self._train_step(current, None, rate)
-                self._ready = None
-        loss, hits, labels, rows = sums
-        return float(loss / max(labels, 1)), float(hits / max(rows, 1))
+        """Train for an epoch, see `run_epoch`."""
+        return run_epoch([self], batches, number, rate, last)
 
     def logits(self, chunks: Iterable[Matrix]) -> Matrix:
         """Return the logits, (n, classes) or (n, 1), of rows in chunks, without dropout."""
@@ -109,20 +94,15 @@ class FusedNetwork:
                 parts.append(rows)
         return np.concatenate(parts)
 
-    def keep_weights(self) -> None:
-        """Keep a copy of the current weights, instead of an earlier one."""
-        weights = self._current_weights()
-        if self._kept is None:
-            self._kept = [array.copy() for array in weights]
-        else:
-            for kept, array in zip(self._kept, weights, strict=True):
-                np.copyto(kept, array)
+    def keep_weights(self, nth: int = 1) -> None:
+        """Keep a copy of the current weights, or with `nth` the mean of them and of the nth - 1 kept before."""
+        self._kept = kept_mean(self._kept, self._current_weights(), nth)
 
     def restore_weights(self) -> None:
         """Put the weights that were kept back; the network must not be trained afterwards."""
         for kept, array in zip(self._kept or [], self._current_weights(), strict=True):
             np.copyto(array, kept)
-        self._kept = self._ready = None
+        self._kept = self.ready = None
 
     def take_weights(self) -> list[Matrix]:
         """Return kernel and bias of each dense layer in order; the network must not be used afterwards."""
@@ -136,12 +116,11 @@ class FusedNetwork:
             self._layers[0].catch_up(self._steps)
         return [array for layer in self._layers for array in (layer.kernel, layer.bias)]
 
-    def _prepare(self, step_of_epoch: Step) -> _Batch:
-        epoch, step, (rows, labels) = step_of_epoch
-        masks = self._layers[0].dropout_masks(self._masks, epoch, step, rows.shape)
-        return _Batch(epoch, step, labels, entries_of(drop(np.ascontiguousarray(rows, np.float32), masks)))
+    def first_masks(self, epoch: int, step: int, shape: tuple[int, int]) -> list[DropoutMask]:
+        """Return the masks of the dropout before the first layer, for (b, d) rows in a step."""
+        return self._layers[0].dropout_masks(self._masks, epoch, step, shape)
 
-    def _train_step(self, batch: _Batch, upcoming: _Batch | None, rate: float) -> NDArray[np.float64]:
+    def train_step(self, batch: _Batch, upcoming: _Batch | None, rate: float) -> NDArray[np.float64]:
         """Take a step; return the weighted sum of the losses before it, the number of correct rows, and both numbers.
 
         These are how many labels the losses are of, and how many rows may be correct.
@@ -171,9 +150,12 @@ class FusedNetwork:
     def _loss(self, logits: Matrix, labels: Labels) -> tuple[float, int, Matrix]:
         """Return the sum of the losses, the number of correct rows, and the derivative of the mean loss."""
         if labels.ndim == 2:
-            return label_cross_entropy(logits, labels.astype(np.float32, copy=False), self._class_weights)
+            return label_cross_entropy(
+                logits, labels.astype(np.float32, copy=False), self._class_weights, self._smoothing
+            )
         classes = labels.astype(np.int64, copy=False)
-        return cross_entropy(logits, classes, None if self._class_weights is None else self._class_weights[classes])
+        counts = None if self._class_weights is None else self._class_weights[classes]
+        return cross_entropy(logits, classes, counts, self._smoothing)
 
     def _record_rate(self, rate: float) -> None:
         """Store the step's rate with Adam's bias correction, and its decay, in single precision as in Keras."""
@@ -188,37 +170,47 @@ class FusedNetwork:
         rates[step] = np.float32(rate) * correction
 
 
-def cross_entropy(
-    logits: Matrix, labels: NDArray[np.int64], counts: Matrix | None = None
-) -> tuple[float, int, Matrix]:
-    """Return the sum of the losses, the number of correct rows, and the derivative of the mean loss by the logits.
+def run_epoch(
+    networks: Sequence[FusedNetwork], batches: Batches, number: int, rate: float, last: bool
+) -> tuple[float, float]:
+    """Train networks on the same batches for an epoch; epochs must be run in order.
 
-    The logits are (b, classes), or (b, 1) for two classes, the labels (b,). With `counts`, (b,), each loss is
-    multiplied by the row's; the mean is still over the number of rows, as in Keras.
+    Returns:
+        Mean loss and accuracy over the batches and networks, before each step and with dropout, each row counted once
+        for each network, or each known label of several.
     """
-    losses, hits, delta = _cross_entropies(logits, labels)
-    if counts is not None:
-        losses, delta = losses * counts, delta * counts[:, None]
-    return float(losses.sum()), hits, delta
+    steps: Iterator[Step] = ((number, step, batch) for step, batch in enumerate(batches.epoch(number)))
+    # The pass that ends a step also starts the next batch, even if it is the first of the next epoch.
+    following: list[Step] = [] if last else [(number + 1, 0, batch) for batch in islice(batches.epoch(number + 1), 1)]
+    sums = np.zeros(4)
+    prepare = partial(_prepare, networks)
+    with _one_at_a_time, np.errstate(over="ignore", invalid="ignore"):
+        first = next(steps)
+        ready = [network.ready for network in networks if network.ready is not None]
+        current = ready or prepare(first)
+        for upcoming in bounded_map(prepare, chain(steps, following), workers=1, ahead=1):
+            for network, batch, after in zip(networks, current, upcoming, strict=True):
+                sums += network.train_step(batch, after, rate)
+            current = upcoming
+        for network, batch in zip(networks, current, strict=True):
+            if last:
+                sums += network.train_step(batch, None, rate)
+            network.ready = None if last else batch
+    loss, hits, labels, rows = sums
+    return float(loss / max(labels, 1)), float(hits / max(rows, 1))
 
 
-def _cross_entropies(logits: Matrix, labels: NDArray[np.int64]) -> tuple[Matrix, int, Matrix]:
-    """Return the loss of each row, the number of correct rows, and the derivative of the mean loss by the logits."""
-    if logits.shape[1] == 1:
-        z = logits[:, 0]
-        # log(1 + exp(z)) - y z, without overflow.
-        losses = np.maximum(z, 0) - z * labels + np.log1p(np.exp(-np.abs(z)))
-        p = 1 / (1 + np.exp(-z))
-        return (
-            losses,
-            int(((z > 0) == labels).sum()),
-            ((p - labels) / len(labels)).astype(np.float32)[:, None],
-        )
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    powers = np.exp(shifted)
-    sums = powers.sum(axis=1, keepdims=True)
-    each = np.arange(len(labels))
-    losses = np.log(sums[:, 0]) - shifted[each, labels]
-    delta = powers / sums
-    delta[each, labels] -= 1
-    return losses, int((logits.argmax(axis=1) == labels).sum()), delta / np.float32(len(labels))
+def _prepare(networks: Sequence[FusedNetwork], step_of_epoch: Step) -> list[_Batch]:
+    """Return a batch for each network: its rows are read once, and looked through once where no dropout differs."""
+    epoch, step, (rows, labels) = step_of_epoch
+    rows = np.ascontiguousarray(rows, np.float32)
+    shared: Entries | None = None
+    prepared = []
+    for network in networks:
+        masks = network.first_masks(epoch, step, (rows.shape[0], rows.shape[1]))
+        if masks:
+            entries = entries_of(drop(rows, masks))
+        else:
+            entries = shared = entries_of(rows) if shared is None else shared
+        prepared.append(_Batch(epoch, step, labels, entries))
+    return prepared

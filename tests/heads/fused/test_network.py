@@ -19,11 +19,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from training_by_hand import ByHand, Labels, Matrix, SameBatches, check_same_bits, dense, dropout, rows
 
+from featx.heads.fused.class_loss import cross_entropy
 from featx.heads.fused.layers import SeededMasks
-from featx.heads.fused.network import FusedNetwork, cross_entropy
+from featx.heads.fused.network import FusedNetwork
 from featx.heads.head import Head, initial_weights
+from featx.heads.keras_loop import KerasLoop
 from featx.heads.sampling import TrainingBatches
-from featx.heads.training import Batches, KerasLoop, Trainer, fit_epochs
+from featx.heads.training import Batches, Trainer, fit_epochs
 from featx.recipes import DenseLayer, FitPart, HeadPart
 from featx.recipes.schema import SchedulePart
 from featx.stats import Score
