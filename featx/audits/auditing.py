@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from featx.audits.calibration import examine_calibration
+from featx.audits.columns import examine_columns
 from featx.audits.label_doubts import examine_label_doubts
 from featx.audits.opened import AuditData, AuditOptions
 from featx.audits.parts import Part
 from featx.audits.result import Audit
+from featx.audits.shortcuts import examine_shortcuts
+from featx.audits.subgroups import examine_subgroups
 from featx.audits.writing import FORMER, write_audit
 from featx.data import refuse_folder_of_images
 from featx.errors import DataError, FeatxError, StoreError, UntrustedError, UnwrittenError, UsageError
@@ -30,6 +33,9 @@ Examination = Callable[[AuditData], Part]
 
 EXAMINATIONS: dict[str, Examination] = {
     "label_doubts": examine_label_doubts,
+    "shortcuts": examine_shortcuts,
+    "columns": examine_columns,
+    "subgroups": examine_subgroups,
     "calibration": examine_calibration,
 }
 
