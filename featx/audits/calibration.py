@@ -244,6 +244,6 @@ def _sets_words(sets: Sets) -> str:
         )
     return (
         f"Prediction sets: the classes with a probability (without temperature) of at least "
-        f"{decimal(sets.threshold)}, a threshold found on {where}{groups}. {percent(sets.single)} of the sets have "
+        f"{sets.threshold:.2g}, a threshold found on {where}{groups}. {percent(sets.single)} of the sets have "
         f"one class, {percent(sets.empty)} are empty: such an image resembles no class. {promise}"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,9 @@ from featx.stats import (
     roc_curve,
 )
 from featx.text import NOTHING, decimal, percent
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Matrix = NDArray[np.float64]
 
@@ -116,7 +119,7 @@ def operating_blocks(points: Sequence[ClassPoints], options: AuditOptions, prefi
     """Return the tables and the curves."""
     if not points:
         return (Note("No class has both images of it and others, so there are no operating points."),)
-    header = ("class", "images", "threshold", "sensitivity", "specificity", "positive predictive value", "negative")
+    header = ("class", "images", "threshold", "sensitivity", "specificity", "PPV", "NPV")
     at = (
         (
             "at_specificity",
@@ -128,31 +131,36 @@ def operating_blocks(points: Sequence[ClassPoints], options: AuditOptions, prefi
         ),
     )
     tables = [Table(caption, header, tuple(_row(one, getattr(one, name)) for one in points)) for name, caption in at]
-    roc = [(one.name, one.roc) for one in points]
-    precision = [(one.name, one.precision) for one in points]
-    alt = "The curve of each class against the rest, with its area in the legend."
     return (
         Text(_prevalence_words(points, options)),
         *tables,
-        drawing(partial(plots.draw_bands, roc, "roc"), f"{prefix}roc", alt, "ROC curves; bands are 95 % intervals."),
         drawing(
-            partial(plots.draw_bands, precision, "precision"),
-            f"{prefix}precision",
-            alt,
-            "Precision-recall curves; they hold for the prevalence of these images.",
+            partial(_curves, points),
+            f"{prefix}curves",
+            "Two drawings: sensitivity against false positives, and precision against recall, of each class.",
+            "ROC curves (left) and precision-recall curves (right), which hold for the prevalence of these images. "
+            "Bands are 95 % intervals; more than two curves have none.",
         ),
     )
+
+
+def _curves(points: Sequence[ClassPoints]) -> Axes:
+    axes = plots.new_figure(8.8, 4.8, 2)[1]
+    plots.draw_bands([(one.name, one.roc) for one in points], "roc", ax=axes[0])
+    plots.draw_bands([(one.name, one.precision) for one in points], "precision", ax=axes[1])
+    first: Axes = axes[0]
+    return first
 
 
 def _prevalence_words(points: Sequence[ClassPoints], options: AuditOptions) -> str:
     chosen = "An image is called positive where the class has at least the threshold's probability. "
     chosen += "The thresholds were chosen on the images that they are measured on, which the intervals account for. "
     if options.prevalence is not None:
-        return f"{chosen}The predictive values hold for a prevalence of {percent(options.prevalence)}."
+        return f"{chosen}The predictive values (PPV, NPV) hold for a prevalence of {percent(options.prevalence)}."
     first = points[0]
     share = percent(first.positive / (first.positive + first.negative))
     return (
-        f"{chosen}The predictive values hold for the prevalence of these images ({share} for {first.name}). Where "
+        f"{chosen}The predictive values (PPV, NPV) hold for the prevalence of these images ({share} for {first.name}). Where "
         "the class is rarer, fewer of the images called positive are; --prevalence gives the values for another one."
     )
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from featx.stats.metrics import BINS
 
 Matrix = NDArray[np.float64]
-EPSILON = float(np.finfo(np.float32).eps)
+# Below it a probability is none; its logarithm would be infinite.
+TINY = float(np.finfo(np.float64).tiny)
 
 
 @dataclass(frozen=True)
@@ -217,7 +218,7 @@ def _error(confidence: Matrix, correct: Matrix) -> float:
 def _log_loss(y: NDArray[Any], P: Matrix) -> float:
     if y.ndim == 2:
         shares, there = confidence_of(y, P)
-        own = np.where(there == 1, shares, 1 - shares)
+        own = np.where(there == 1, shares, np.maximum(1 - shares, np.finfo(np.float64).eps / 2))
     else:
         own = P[np.arange(len(y)), y]
-    return float(-np.log(np.clip(own, EPSILON, 1)).mean())
+    return float(-np.log(np.clip(own, TINY, 1)).mean())
