@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from featx.stats.intervals import Z, wilson
 
 Numbers = NDArray[np.int64]
+Groups = Sequence[Hashable | None] | Numbers
+"""(n,) the group of each image; None for an image that shares none."""
 # Permutations of a test.
 RESAMPLES = 999
 
@@ -48,7 +50,7 @@ def wilson_effective(correct: int, n: int, effective: float | None) -> tuple[flo
     return wilson(correct, n) if effective is None else wilson(correct / n * effective, effective)
 
 
-def grouped_share(correct: NDArray[np.bool_], groups: Sequence[Hashable | None] | Numbers | None) -> GroupedShare:
+def grouped_share(correct: NDArray[np.bool_], groups: Groups | None) -> GroupedShare:
     """Return the share of images that count, and what their groups are worth.
 
     Args:
@@ -63,7 +65,7 @@ def grouped_share(correct: NDArray[np.bool_], groups: Sequence[Hashable | None] 
     return GroupedShare(n, right) if number == n else GroupedShare(n, right, number, effective_n(correct, numbers))
 
 
-def group_numbers(groups: Sequence[Hashable | None] | Numbers) -> Numbers:
+def group_numbers(groups: Groups) -> Numbers:
     """Return (n,) numbers of groups from 0, in the order in which they first occur; None is a group of its own."""
     known: dict[Hashable, int] = {}
     rows = groups.tolist() if isinstance(groups, np.ndarray) else groups
@@ -123,9 +125,7 @@ def _student_factor(degrees: float) -> float:
     return float((Z / stdtrit(degrees, 0.975)) ** 2)
 
 
-def homogeneity(
-    correct: NDArray[np.bool_], subgroups: Sequence[Hashable], groups: Sequence[Hashable | None] | Numbers, seed: int
-) -> float:
+def homogeneity(correct: NDArray[np.bool_], subgroups: Sequence[Hashable], groups: Groups, seed: int) -> float:
     """Return the p-value of the hypothesis that images of all subgroups are correct equally often.
 
     The statistic is that of Pearson's chi-squared test for shares of different numbers of images. It is compared with

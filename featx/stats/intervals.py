@@ -13,7 +13,7 @@ import numpy as np
 Z = 1.959963984540054
 
 
-def wilson(correct: float, n: int) -> tuple[float, float]:
+def wilson(correct: float, n: float) -> tuple[float, float]:
     """Return Wilson's 95 % score interval of a proportion, both ends in [0, 1].
 
     It holds its level for small samples and for proportions near 0 and 1. Source: E. B. Wilson, "Probable
@@ -21,7 +21,7 @@ def wilson(correct: float, n: int) -> tuple[float, float]:
 
     Args:
         correct: Successes, from 0 to n; a fraction where a share was read off a curve.
-        n: Trials, at least 1.
+        n: Trials, above 0; a fraction where images in groups are worth fewer.
     """
     p, z = correct / n, Z
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
@@ -29,6 +29,23 @@ def wilson(correct: float, n: int) -> tuple[float, float]:
     # The formula gives exactly 0 and 1 there; rounding would not.
     low = 0.0 if correct == 0 else max(0.0, centre - half)
     high = 1.0 if correct == n else min(1.0, centre + half)
+    return low, high
+
+
+def jeffreys(correct: float, n: float) -> tuple[float, float]:
+    """Return Jeffreys' 95 % interval of a proportion: quantiles of its posterior under Jeffreys' prior.
+
+    Means of several shares are held better by its ends than by Wilson's. Source: Brown, Cai and DasGupta, "Interval
+    estimation for a binomial proportion", Statistical Science 16 (2001), 101-133, with both ends kept at 0 and 1.
+
+    Args:
+        correct: Successes, from 0 to n; a fraction where images in groups are worth fewer.
+        n: Trials, above 0.
+    """
+    from scipy.special import betaincinv
+
+    low = 0.0 if correct <= 0 else float(betaincinv(correct + 0.5, n - correct + 0.5, 0.025))
+    high = 1.0 if correct >= n else float(betaincinv(correct + 0.5, n - correct + 0.5, 0.975))
     return low, high
 
 
@@ -49,7 +66,7 @@ def difference_interval(one: float, n: int, other: float, m: int) -> tuple[float
     return difference - hypot(one - low, other_high - other), difference + hypot(high - one, other - other_low)
 
 
-def auc_interval(area: float, positives: int, negatives: int) -> tuple[float, float]:
+def auc_interval(area: float, positives: float, negatives: float) -> tuple[float, float]:
     """Return the 95 % interval of an area under the ROC curve, both ends in [0, 1].
 
     Like Wilson's, it consists of the areas that are compatible with the one that was seen, so it has a width even
@@ -59,12 +76,12 @@ def auc_interval(area: float, positives: int, negatives: int) -> tuple[float, fl
 
     Args:
         area: The area, 0 to 1.
-        positives: Number of images of the class, at least 1.
-        negatives: Number of the other images, at least 1.
+        positives: Number of images of the class, above 0; a fraction where images in groups are worth fewer.
+        negatives: Number of the other images, likewise.
     """
     from scipy.optimize import brentq
 
-    mean = (positives + negatives) / 2 - 1
+    mean = max((positives + negatives) / 2 - 1, 0.0)
 
     def beyond(a: float) -> float:
         """Return by how much an area is too far away; below 0 it is compatible."""

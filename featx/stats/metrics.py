@@ -7,7 +7,7 @@ The predicted class is the most probable one, and the first of several with the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,33 +105,6 @@ def score_all(y: Labels, P: Matrix) -> dict[str, float]:
     """Return every metric of (n, classes) probabilities, n at least 1."""
     once = np.ones((1, len(y)))
     return {name: float(metric(y, P, once)[0]) for name, metric in METRICS.items()}
-
-
-def bootstrap(
-    y: Labels, P: Matrix, groups: Sequence[str], seed: int, resamples: int = 1000
-) -> dict[str, tuple[float, float] | None]:
-    """Return the 95 % percentile interval of every metric, from bootstrap samples of whole groups.
-
-    The calibration error has no interval, because resampling inflates it; neither has a metric that is not defined,
-    nor one that is the same in all samples, such as a perfect one: they do not show how far it may be from the truth.
-
-    Source: Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), ch. 13; Field and Welsh, "Bootstrapping
-    clustered data", JRSS B 69 (2007), 369-390.
-
-    Args:
-        y: (n,) class indices.
-        P: (n, classes) probabilities.
-        groups: (n,) group of each row; its rows are drawn together.
-        seed: Seed of the draw.
-        resamples: Number of bootstrap samples.
-    """
-    numbers = np.unique(np.asarray(groups), return_inverse=True)[1]
-    drawn: dict[str, list[Matrix]] = {name: [] for name in METRICS if name not in WITHOUT_INTERVAL}
-    for W in resampled_weights(numbers, seed, resamples):
-        for name, figures in drawn.items():
-            figures.append(METRICS[name](y, P, W))
-    ends = {name: percentile_interval(np.concatenate(figures)) for name, figures in drawn.items()}
-    return {name: ends.get(name) for name in METRICS}
 
 
 def _class_counts(y: Labels, P: Matrix, W: Matrix) -> tuple[Matrix, Matrix, Matrix]:

@@ -12,27 +12,48 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import UsageError
+from featx.stats.grouped import Groups, group_numbers
 from featx.stats.intervals import Score, mean_interval
 
 # A difference is called significant where its p-value is below.
 SIGNIFICANT = 0.05
 
 
-def mcnemar(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+def mcnemar(one: NDArray[np.bool_], other: NDArray[np.bool_], groups: Groups | None = None) -> float:
     """Return the two-sided p-value of McNemar's exact test: are two classifiers correct equally often?
 
     Only rows on which exactly one of them is correct count; if they are equally good, each such row is a fair coin.
-    Source: Q. McNemar, Psychometrika 12 (1947), 153-157, in the exact form; see Dietterich, Neural Computation 10
-    (1998).
+    With groups, each group is a coin, which is worth as many rows as one classifier is ahead in it. Sources:
+    Q. McNemar, Psychometrika 12 (1947), 153-157, in the exact form; Dietterich, Neural Computation 10 (1998); for
+    groups the permutation test of paired values, Edgington and Onghena, "Randomization Tests", 4th ed. 2007.
 
     Args:
         one: (n,) True where one classifier is correct.
         other: (n,) the same for the other.
+        groups: (n,) the group of each row; None for a row that shares none, or instead of all.
     """
+    ahead = one.astype(np.int64) - other.astype(np.int64)
+    numbers = np.arange(len(ahead)) if groups is None else group_numbers(groups)
+    steps = np.abs(np.bincount(numbers, ahead)).astype(np.int64)
+    return _sign_flip_p(abs(int(ahead.sum())), steps[steps > 0])
+
+
+def _sign_flip_p(distance: int, steps: NDArray[np.int64]) -> float:
+    """Return the probability that steps of random direction lead at least as far from 0."""
     from scipy.stats import binomtest
 
-    ahead, behind = int(np.sum(one & ~other)), int(np.sum(other & ~one))
-    return float(binomtest(ahead, ahead + behind, 0.5).pvalue) if ahead + behind else 1.0
+    if distance == 0:
+        return 1.0
+    if steps.max() == 1:
+        return float(binomtest((len(steps) + distance) // 2, len(steps), 0.5).pvalue)
+    reached = np.ones(1)  # by the place, from minus the sum of the steps to plus the sum
+    for step in steps.tolist():
+        further = np.zeros(len(reached) + 2 * step)
+        further[: len(reached)] += reached / 2
+        further[2 * step :] += reached / 2
+        reached = further
+    middle = len(reached) // 2
+    return min(1.0, float(reached[: middle - distance + 1].sum() + reached[middle + distance :].sum()))
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:

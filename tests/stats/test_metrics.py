@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn import metrics
 
-from featx.stats.metrics import METRICS, balanced_accuracy, bootstrap, calibration_error, macro_f1, score_all
+from featx.stats.metrics import METRICS, balanced_accuracy, calibration_error, macro_f1, score_all
 
 
 def probabilities(n: int, classes: int, seed: int = 0) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -66,27 +66,6 @@ def test_calibration_error_by_hand() -> None:
     assert calibration_error(y, P, np.ones((1, 20)))[0] == pytest.approx(0.5 * 0.15 + 0.5 * 0.3)
 
 
-# Of 400 rows of one class, the first half is classified correctly.
-HALF = np.zeros(400, np.int64), np.repeat([[1.0, 0.0], [0.0, 1.0]], 200, axis=0)
-
-
-def test_bootstrap_is_that_of_the_mean() -> None:
-    """The standard error of an accuracy of 1/2 over 400 rows is 0.025."""
-    low, high = bootstrap(*HALF, [str(i) for i in range(400)], seed=0, resamples=4000)["accuracy"] or (0, 0)
-    assert low == pytest.approx(0.5 - 1.96 * 0.025, abs=0.006)
-    assert high == pytest.approx(0.5 + 1.96 * 0.025, abs=0.006)
-
-
-def test_bootstrap_draws_whole_groups() -> None:
-    """400 rows in 16 groups that are right or wrong as a whole: as wide as for 16 rows."""
-    groups = [str(i // 25) for i in range(400)]
-    found = bootstrap(*HALF, groups, seed=0)
-    assert found["accuracy"] == (0.25, 0.75)
-    assert found["accuracy"] == bootstrap(*HALF, groups, seed=0)["accuracy"]
-    assert found["calibration_error"] is None
-    assert found["roc_auc"] is None
-
-
 def test_many_classes_take_little_memory() -> None:
     """A confusion matrix for each bootstrap sample would take 8 GB."""
     k = 1000
@@ -100,9 +79,3 @@ def test_many_classes_take_little_memory() -> None:
     assert macro_f1(y, P, W)[0] == pytest.approx((0 + 2 / 3 + 1 + 1) / 4)
     assert tracemalloc.get_traced_memory()[1] < 200e6
     tracemalloc.stop()
-
-
-def test_what_no_resample_changes_has_no_interval() -> None:
-    y = np.arange(30) % 3
-    found = bootstrap(y, np.eye(3)[y], [str(number) for number in range(30)], seed=0, resamples=50)
-    assert set(found.values()) == {None}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from itertools import product
 from math import sqrt
 
 import numpy as np
@@ -25,7 +26,7 @@ from featx.stats.significance import (
 def by_hand(table: NDArray[np.float64]) -> float:
     """Every way to arrange each column: the share whose means vary at least as much as those seen."""
     columns = [list(itertools.permutations(column)) for column in table.T]
-    variances = [np.mean(arranged, axis=0).var() for arranged in itertools.product(*columns)]
+    variances = [np.mean(arranged, axis=0).var() for arranged in product(*columns)]
     return float(np.mean(np.array(variances) >= table.mean(axis=1).var() * (1 - 1e-12)))
 
 
@@ -138,3 +139,18 @@ def test_ties_of_counts_are_ties() -> None:
     for _ in range(20):
         counts = rng.integers(0, 4, (3, 3)).astype(float)
         assert blocked_permutation_p(counts) == pytest.approx(by_hand(counts), abs=1e-12)
+
+
+def test_mcnemar_by_groups_flips_whole_groups() -> None:
+    """One classifier is ahead in five patients, by 3, 2, 1, 1 and 1 images, and behind by 1 in another: by hand."""
+    ahead = {"a": 3, "b": 2, "c": 1, "d": 1, "e": 1, "f": -1}
+    rows = [(name, lead > 0) for name, lead in ahead.items() for _ in range(abs(lead))]
+    groups, one = [name for name, _ in rows], np.array([first for _, first in rows])
+    leads = [sum(signs) for signs in product(*[(lead, -lead) for lead in ahead.values()])]
+    expected = np.mean([abs(lead) >= 7 for lead in leads])
+    assert mcnemar(one, ~one, groups) == pytest.approx(expected)
+    # Rows on which both are right say nothing.
+    more = np.ones(4, np.bool_)
+    assert mcnemar(np.append(one, more), np.append(~one, more), [*groups, *"afgg"]) == pytest.approx(expected)
+    assert mcnemar(one, ~one) == mcnemar(one, ~one, [None] * len(one)) < expected
+    assert mcnemar(one, one, groups) == 1
