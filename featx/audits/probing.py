@@ -94,7 +94,7 @@ def make_contrast(
     """
     own = np.zeros(len(rows), np.int64) if strata is None else strata
     chosen = draw_groups(groups, seed)
-    rows, positive, groups, own = (part[chosen] for part in (rows, positive, groups, own))
+    rows, positive, groups, own = rows[chosen], positive[chosen], groups[chosen], own[chosen]
     counts = {name: len(np.unique(groups[positive == kind])) for name, kind in zip(names, (True, False), strict=True)}
     few = [f"{number} of {name}" for name, number in counts.items() if number < LEAST_GROUPS]
     if few:

@@ -22,6 +22,7 @@ _SHORT = {
     "brightness": "brightness",
     "thumbnail": "16 × 16 thumbnail",
 }
+MOST_NAMED = 4
 _OUTSIDE = ("border", "corners")
 
 
@@ -36,28 +37,51 @@ def listed(words: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
-def alarm_words(pair: PairResult) -> str:
-    """Return the sentence of a pair of classes that can be told apart without the subject."""
-    loud = [one for one in pair.probes if one.alarm]
-    one, other = pair.contrast.names
-    kinds = {result.probe for result in loud}
-    meaning = []
-    if "file_facts" in kinds:
-        meaning.append("the files of the classes were made in different ways")
-    if kinds & set(_OUTSIDE):
-        meaning.append("the class can be read outside the middle of the image")
-    if not meaning:
-        meaning.append("no detail of the images is needed")
+def alarm_words(part: Shortcuts) -> tuple[str, ...]:
+    """Return a sentence for each kind of shortcut, with the pairs of classes that can be told apart by it."""
+    kinds: dict[str, list[PairResult]] = {}
+    for pair in part.pairs:
+        loud = {one.probe for one in pair.probes if one.alarm}
+        if loud:
+            kinds.setdefault(_meaning(loud), []).append(pair)
+    return tuple(_alarm(pairs, meaning) for meaning, pairs in kinds.items())
+
+
+def _meaning(loud: set[str]) -> str:
+    parts = []
+    if "file_facts" in loud:
+        parts.append("the files of the classes were made in different ways")
+    if loud & set(_OUTSIDE):
+        parts.append("the class can be read outside the middle of the image")
+    return listed(parts or ["the classes differ in something coarse"])
+
+
+def _alarm(pairs: Sequence[PairResult], meaning: str) -> str:
+    names = [" from ".join(pair.contrast.names) for pair in pairs]
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    who = listed(names[:MOST_NAMED]) if not more else ", ".join(names[:MOST_NAMED]) + more
+    features = _range([pair.features for pair in pairs])
     return (
-        f"{one} can be told from {other} by {listed([_probe_words(result) for result in loud])}: "
-        f"{listed(meaning)}, so a network need not have looked at the subject (its features reach "
-        f"{area_words(pair.features)})."
+        f"{who} can be told by {listed(_probe_words(pairs))}: {meaning}, so a network need not have looked at the "
+        f"subject. Its features reach {features}."
     )
 
 
-def _probe_words(result: ProbeResult) -> str:
-    most = f" (most by {result.most[0]})" if result.most is not None else ""
-    return f"{PROBES[result.probe][0]}{most} with AUC {area_words(result.area)}"
+def _probe_words(pairs: Sequence[PairResult]) -> list[str]:
+    words = []
+    for probe, (name, _) in PROBES.items():
+        loud = [one for pair in pairs for one in pair.probes if one.probe == probe and one.alarm]
+        most = sorted({one.most[0] for one in loud if one.most is not None})
+        named = f"{name} (most by {listed(most)})" if most else name
+        if loud:
+            words.append(f"{named} with AUC {_range([one.area for one in loud])}")
+    return words
+
+
+def _range(areas: Sequence[Area]) -> str:
+    """Return `0.99 (0.96–1.00)`, of several areas `0.98 to 0.99`."""
+    values = sorted({f"{area.auc:.2f}" for area in areas})
+    return area_words(areas[0]) if len(areas) == 1 else " to ".join(dict.fromkeys((values[0], values[-1])))
 
 
 def summary_words(part: Shortcuts) -> tuple[str, ...]:

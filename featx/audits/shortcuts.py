@@ -171,10 +171,10 @@ class Shortcuts(Part):
         return header, rows
 
     def alarms(self) -> tuple[str, ...]:
-        """Return a sentence for each pair of classes with an alarm."""
+        """Return a sentence for each kind of shortcut."""
         from featx.audits.shortcut_words import alarm_words
 
-        return tuple(alarm_words(pair) for pair in self.pairs if any(one.alarm for one in pair.probes))
+        return alarm_words(self)
 
     def summary(self) -> tuple[str, ...]:
         """Return what was seen in all pairs, and what it does not mean."""

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from featx.pages import Block
 
 
+PERMUTATIONS = 999
+
+
 @dataclass(frozen=True)
 class SubgroupScore:
     """The accuracy on the images with one value of a column.
@@ -43,7 +46,7 @@ class ColumnScores:
         subgroups: For each value the accuracy; at least two.
         missing: Number of images without a value, which are left out.
         pooled: Rare values that are counted as `others`, or left out if they are very few images.
-        p_value: The p-value of the hypothesis that the accuracy is the same for all values.
+        p_value: The p-value of the hypothesis that the accuracy is the same for all values, see `subgroup_scores`.
         corrected_p: The same, corrected for the number of columns by Holm's method.
     """
 
@@ -88,6 +91,7 @@ def subgroup_scores(
     columns: Mapping[str, Sequence[Any]],
     groups: NDArray[np.int64] | None = None,
     seed: int = 0,
+    classes: NDArray[np.int64] | None = None,
 ) -> tuple[ColumnScores, ...]:
     """Return the accuracy by the values of each column that divides the images.
 
@@ -100,11 +104,13 @@ def subgroup_scores(
         columns: Columns of n cells by name, text or numbers; None and "" are empty.
         groups: (n,) the number of each image's group, such as the patient; None if every image is its own.
         seed: Seed of the permutations.
+        classes: (n,) the true class of each image. With it the p-values are of the hypothesis that the accuracy is
+            the same for all values among images of the same class, because some classes are harder than others.
 
     Returns:
         One result for each column that divides the images, in their order; none if no column does.
     """
-    return scores_of(correct, divide_columns(columns)[0], groups, seed)
+    return scores_of(correct, divide_columns(columns)[0], groups, seed, classes)
 
 
 def scores_of(
@@ -112,12 +118,13 @@ def scores_of(
     divided: Sequence[ColumnValues],
     groups: NDArray[np.int64] | None,
     seed: int,
+    classes: NDArray[np.int64] | None = None,
 ) -> tuple[ColumnScores, ...]:
     """Return the accuracy by the values of columns that were divided, see `subgroup_scores`."""
     own = np.arange(len(correct)) if groups is None else groups
     subgroups = {column.name: _subgroups(correct, column, own) for column in divided}
     compared = [column for column in divided if len(subgroups[column.name]) > 1]
-    p_values = {column.name: _p_value(correct, column, own, seed) for column in compared}
+    p_values = {column.name: _p_value(correct, column, own, seed, classes) for column in compared}
     corrected = holm(p_values)
     return tuple(
         ColumnScores(
@@ -145,9 +152,46 @@ def _subgroups(
     return tuple(rows)
 
 
-def _p_value(correct: NDArray[np.bool_], column: ColumnValues, groups: NDArray[np.int64], seed: int) -> float:
+def _p_value(
+    correct: NDArray[np.bool_],
+    column: ColumnValues,
+    groups: NDArray[np.int64],
+    seed: int,
+    classes: NDArray[np.int64] | None,
+) -> float:
     known = column.number >= 0
+    if classes is not None:
+        return _p_of_same_class(correct[known], column.number[known], groups[known], classes[known], seed)
     return homogeneity(correct[known], column.number[known].tolist(), groups[known], seed)
+
+
+def _p_of_same_class(
+    correct: NDArray[np.bool_],
+    number: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    classes: NDArray[np.int64],
+    seed: int,
+) -> float:
+    """Return the p-value that values have the same accuracy in each class; whole groups exchange values in a class.
+
+    The statistic is the sum of squares of the values' excess of correct images over what their classes give.
+    """
+    rest = correct.astype(np.float64)
+    for kind in np.unique(classes):
+        rest[classes == kind] -= rest[classes == kind].mean()
+    units, unit = np.unique(np.stack([classes, groups, number]), axis=1, return_inverse=True)
+    own = unit.ravel()
+    sums, sizes = np.bincount(own, rest), np.bincount(own).astype(np.float64)
+    values = np.repeat(units[2][:, None], 1 + PERMUTATIONS, axis=1)
+    generator = np.random.default_rng(seed)
+    for kind in np.unique(units[0]):
+        chosen = np.flatnonzero(units[0] == kind)
+        values[chosen, 1:] = generator.permuted(values[chosen, 1:], axis=0)
+    statistics = np.zeros(1 + PERMUTATIONS)
+    for value in np.unique(number):
+        there = values == value
+        statistics += (sums @ there) ** 2 / np.maximum(sizes @ there, 1)
+    return float(np.mean(statistics >= statistics[0] - 1e-9))
 
 
 @dataclass(frozen=True)
@@ -196,7 +240,7 @@ class Subgroups(Part):
             f"Accuracy of {self.on}: {percent(self.score.accuracy)} ({interval_percent(self.score.interval)}).",
             f"The lowest by {worst.column}: {worst.worst.value}, {percent(score.accuracy)} "
             f"({interval_percent(score.interval)}) of {images(score.n)}{score.in_groups}; p = "
-            f"{worst.corrected_p:.3f} for no difference, corrected for {len(self.results)} column{'s' * (len(self.results) != 1)}.",
+            f"{worst.corrected_p:.3f} for no difference between images of the same class.",
         )
 
     def blocks(self, data: AuditData, prefix: str) -> tuple[Block, ...]:
@@ -220,9 +264,10 @@ def subgroup_blocks(results: Sequence[ColumnScores], ignored: Mapping[str, str] 
     return (
         Table("Accuracy by the values of each column.", header, tuple(rows), frozenset({1})),
         Text(
-            "p is that of a permutation test of whole groups that the accuracy is the same for all values, corrected "
-            "for the number of columns by Holm's method. Where few images have a value, a large difference may pass "
-            "unseen: look at the intervals. A value may be lower because its images are of other classes."
+            "p is that of a permutation test of whole groups that the accuracy is the same for all values among "
+            "images of the same class, corrected for the number of columns by Holm's method. Where few images have a "
+            "value, a large difference may pass unseen: look at the intervals. A value may be lower because its "
+            "images are of other classes."
         ),
         *([Text(f"Not compared: {first_few(left)}.")] if left else []),
     )
@@ -233,8 +278,8 @@ def _difference_words(column: ColumnScores) -> str:
     best = max(column.subgroups, key=lambda one: (one.score.correct / one.score.n, one.score.n))
     low, high = (f"{percent(one.score.accuracy)} ({interval_percent(one.score.interval)})" for one in (worst, best))
     return (
-        f"The accuracy is not the same for all values of {column.column} (p = {column.corrected_p:.3f}): it is "
-        f"{low} for {worst.value} and {high} for {best.value}."
+        f"The accuracy differs between values of {column.column}, also for the same class (p = "
+        f"{column.corrected_p:.3f}): it is {low} for {worst.value} and {high} for {best.value}."
     )
 
 
@@ -255,7 +300,8 @@ def examine_subgroups(data: AuditData) -> Subgroups:
             "or sex, found none; add them to see the accuracy by them."
         )
     divided, ignored = divide_columns({name: [cells[i] for i in rows] for name, cells in extra.items()})
-    results = scores_of(correct, divided, data.groups[rows], data.seed)
+    kinds = None if data.multilabel else data.y[rows]
+    results = scores_of(correct, divided, data.groups[rows], data.seed, kinds)
     if not results:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in ignored.items())
         raise DataError(f"Expected a further column that divides the {on}, found {reasons}.")
