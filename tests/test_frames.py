@@ -62,7 +62,7 @@ def test_predictions_have_the_columns_of_a_frame(fitted: FitResult, tmp_path: Pa
     rows = read_table(predictions.write(tmp_path / "p.csv"))
     assert [(row["true_label"], row["age"]) for row in rows[:2]] == [("x", "0"), ("", "1")]
     assert list(rows[0]) == names
-    assert set(predictions.to_json()["predictions"][0]) == {"path", "label", "probabilities"}
+    assert set(predictions.to_json()["predictions"][0]) == {"path", "label", "probabilities", "typicality"}
 
 
 def test_the_history_is_that_of_the_run(fitted: FitResult) -> None:

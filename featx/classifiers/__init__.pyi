@@ -12,7 +12,6 @@ from .saved import check_out as check_out
 from .saved import is_saved_classifier as is_saved_classifier
 from .saved import read_classifier as read_classifier
 from .trained_on import group_mark as group_mark
-from .trained_on import training_rows as training_rows
 from .winning import fit_winner as fit_winner
 from .winning import save_best as save_best
 from .writing import write_tables as write_tables

@@ -35,6 +35,19 @@ def command(
     raw: Annotated[
         bool, typer.Option("--raw", help="Probabilities as the head was trained, without its temperature.")
     ] = False,
+    neighbours: Annotated[
+        int | None,
+        typer.Option(
+            "--neighbours",
+            min=0,
+            show_default="0, with --html 3",
+            help="Name the nearest training images of each image.",
+        ),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        options.running_option("--html", metavar="F.html", help="Also write a page with thumbnails."),
+    ] = None,
     on_error: options.OnError = "fail",
     yes: options.Yes = False,
     cache: options.Cache = options.CACHE_DEFAULT,
@@ -44,26 +57,37 @@ def command(
     from featx.prediction import predict, read_model
 
     options.refuse_overwriting(out, "predictions", b"path,label,p_", b"path,labels,p_")
-    source = options.weights_for(read_model(run).recipe.backbone.name, weights)
+    options.refuse_overwriting(html, "page", b"<!doctype html>")
+    model = read_model(run)
+    if neighbours is None:  # a saved classifier does not have the names of its training images
+        neighbours = 3 if html is not None and hasattr(model, "run") else 0
     predictions = predict(
-        run, paths, cache=cache, weights=source, on_error=on_error, image_column=image_column, raw=raw, yes=yes
+        run,
+        paths,
+        cache=cache,
+        weights=options.weights_for(model.recipe.backbone.name, weights),
+        on_error=on_error,
+        image_column=image_column,
+        raw=raw,
+        neighbours=neighbours,
+        yes=yes,
     )
+    files: list[Path] = []
     refusal = None
     try:
-        if out is not None:
-            predictions.write(out)
+        files += [] if out is None else [predictions.write(out)]
+        files += [] if html is None else [predictions.write_page(html)]
     except StoreError as error:  # the result is printed all the same
         refusal = error
-    written = out if refusal is None else None
-    return console.Result(predictions.to_json(), lambda: show(predictions, written), refusal)
+    return console.Result(predictions.to_json(), lambda: show(predictions, *files), refusal)
 
 
-def show(predictions: Predictions, written: Path | None) -> None:
-    """Print the predictions, or the first of many that a file has, and name the file."""
-    header, rows = predictions.shown(predictions.rows)
-    printed = rows if written is None else rows[:MOST_PRINTED]
-    console.print_table(printed, header)
-    if len(printed) < len(rows):
-        console.print_lines([f"… and {len(rows) - len(printed):,} more"])
-    if written is not None:
-        console.print_lines(["", f"{predictions.headline()}.", f"  {written}"])
+def show(predictions: Predictions, *files: Path) -> None:
+    """Print the predictions, or the first of many that a file has, and name the files."""
+    printed = predictions.rows[:MOST_PRINTED] if files else predictions.rows
+    header, rows = predictions.shown(printed, neighbours=True)
+    console.print_table(rows, header)
+    if len(printed) < len(predictions.rows):
+        console.print_lines([f"… and {len(predictions.rows) - len(printed):,} more"])
+    if files:
+        console.print_lines(["", f"{predictions.headline()}.", *(f"  {path}" for path in files)])

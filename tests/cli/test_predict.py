@@ -17,7 +17,7 @@ def predictions() -> Predictions:
 def test_all_predictions_are_printed_if_no_file_has_them(
     predictions: Predictions, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    show(predictions, None)
+    show(predictions)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split() for line in lines[1:3]] == [["0.png", "a", "0.600"], ["1.png", "b", "0.600"]]
     assert len(lines) == 31

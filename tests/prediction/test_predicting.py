@@ -57,7 +57,7 @@ def test_predictions_are_the_runs_own(fitted: FitResult, data: Path, cache: Path
     # The probabilities differ from image to image.
     assert len({f"{row.probabilities['covid']:.4f}" for row in found.rows}) > 12
     row = found.rows[0]
-    as_json = {"path": row.path, "label": row.label, "probabilities": row.probabilities}
+    as_json = {"path": row.path, "label": row.label, "probabilities": row.probabilities, "typicality": None}
     assert found.to_json()["predictions"][0] == as_json
 
 
