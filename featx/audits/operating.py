@@ -161,7 +161,8 @@ def _prevalence_words(points: Sequence[ClassPoints], options: AuditOptions) -> s
     share = percent(first.positive / (first.positive + first.negative))
     return (
         f"{chosen}The predictive values (PPV, NPV) hold for the prevalence of these images ({share} for "
-        f"{first.name}). Where the class is rarer, fewer of the images called positive are; --prevalence gives the values for another one."
+        f"{first.name}). Where the class is rarer, fewer of the images called positive are; --prevalence gives the "
+        "values for another one."
     )
 
 
