@@ -48,6 +48,7 @@ def out_of_fold(
     classes: Sequence[str],
     seed: int,
     repeats: int = 1,
+    unfit: NDArray[np.int64] | None = None,
 ) -> OutOfFold:
     """Return probabilities of logistic regression on standardised features, in folds with whole groups.
 
@@ -63,20 +64,23 @@ def out_of_fold(
         classes: The names of the classes.
         seed: Seed of the folds.
         repeats: How often the images are divided into folds; the mean of the probabilities is returned.
+        unfit: Numbers of rows on which nothing is fitted, and which do not count in the choice of C. They get
+            probabilities like the others.
 
     Raises:
         DataError: There are no two classes, or too few groups in one.
     """
     rows = rows[y[rows] >= 0]
     own = y[rows]
+    fits = np.isin(rows, [] if unfit is None else unfit, invert=True)
     divided = folds_of(own, groups[rows], classes, [seed])
-    held = _held_out(X[rows], own, divided, COSTS, len(classes))
-    best = int(np.argmin([cross_entropy(probabilities, own) for probabilities in held]))
+    held = _held_out(X[rows], own, divided, fits, COSTS, len(classes))
+    best = int(np.argmin([cross_entropy(probabilities[fits], own[fits]) for probabilities in held]))
     total = held[best]
     for repeat in range(1, repeats):
         report_progress("fitting on folds", repeat, repeats)
         again = folds_of(own, groups[rows], classes, [seed, repeat])
-        total = total + _held_out(X[rows], own, again, COSTS[best : best + 1], len(classes))[0]
+        total = total + _held_out(X[rows], own, again, fits, COSTS[best : best + 1], len(classes))[0]
     number = np.zeros(len(rows), np.int64)
     for place, (_, out) in enumerate(divided):
         number[out] = place
@@ -116,10 +120,16 @@ def cross_entropy(probabilities: NDArray[np.float64], y: NDArray[np.int64]) -> f
 
 
 def _held_out(
-    X: NDArray[np.float32], y: NDArray[np.int64], folds: Sequence[Fold], costs: Sequence[float], classes: int
+    X: NDArray[np.float32],
+    y: NDArray[np.int64],
+    folds: Sequence[Fold],
+    fits: NDArray[np.bool_],
+    costs: Sequence[float],
+    classes: int,
 ) -> NDArray[np.float64]:
     """Return (c, m, classes) the probabilities of each image from the fold that holds it out."""
     probabilities = np.zeros((len(costs), len(y), classes))
     for fit, out in folds:
-        probabilities[:, out] = held_out_logistic(X[fit], y[fit], X[out], costs, classes)
+        kept = fit[fits[fit]]
+        probabilities[:, out] = held_out_logistic(X[kept], y[kept], X[out], costs, classes)
     return probabilities

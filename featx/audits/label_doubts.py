@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,11 +21,11 @@ from featx.progress import report_progress
 from featx.text import count, percent
 
 # Divisions into folds whose probabilities are averaged: fewer false finds than with one.
-REPEATS, MANY_ROWS, REPEATS_OF_MANY = 5, 3000, 2
+REPEATS, MANY_ROWS, REPEATS_OF_MANY = 3, 3000, 1
 # Classes are told apart well enough for an alarm if so many of their images are on the right side.
-WELL_TOLD = 0.8
-# An alarm needs so many doubts between such classes, and this share of the images.
-ALARM_COUNT, ALARM_SHARE = 3, 0.01
+WELL_TOLD = 0.85
+# An alarm needs so many doubts between such classes, this share of the images, about labels less probable than this.
+ALARM_COUNT, ALARM_SHARE, ALARM_BELOW = 3, 0.01, 0.05
 # Pictures on the page, and how many of them are open at first.
 PICTURES, OPEN = 48, 12
 PRESENT, ABSENT = "there", "not there"
@@ -105,13 +106,16 @@ class LabelDoubts(Part):
 
     def alarms(self) -> tuple[str, ...]:
         """Return a sentence if labels are in doubt between classes that are told apart well."""
-        n = sum(pair.n for pair in self.pairs if pair.well_told)
+        well_told = {(pair.label, pair.suggested) for pair in self.pairs if pair.well_told}
+        n = sum(
+            one.label_probability < ALARM_BELOW and (one.label, one.suggested) in well_told for one in self.doubts
+        )
         if n < max(ALARM_COUNT, ALARM_SHARE * self.examined):
             return ()
         return (
-            f"{count(n)} of {count(self.examined)} labels ({percent(n / self.examined)}) are in doubt between "
-            "classes that the features tell apart well; read these images again before you trust an accuracy on "
-            "them.",
+            f"{count(n)} of {count(self.examined)} labels ({percent(n / self.examined)}) are in strong "
+            "doubt, between classes that the features tell apart well; read these images again before you trust an "
+            "accuracy on them.",
         )
 
     def summary(self) -> tuple[str, ...]:
@@ -252,12 +256,20 @@ def _questions(data: AuditData) -> Iterator[_Question]:
 
 
 def _probabilities(data: AuditData, question: _Question) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the numbers of the labelled rows and their out-of-fold probabilities."""
-    rows = np.flatnonzero(question.y >= 0)
+    """Return the numbers of the labelled rows and their out-of-fold probabilities.
+
+    There are two rounds. In the second, nothing is fitted on the images that the first one doubts, so wrong labels
+    weaken the classifier less.
+    """
+    X, rows = data.source.table.X, np.flatnonzero(question.y >= 0)
     repeats = REPEATS if len(rows) <= MANY_ROWS else REPEATS_OF_MANY
-    X = data.source.table.X
-    result = out_of_fold(X, question.y, data.groups, rows, question.names, data.seed, repeats)
-    return result.rows, result.probabilities
+    estimate = partial(out_of_fold, X, question.y, data.groups, rows, question.names, data.seed, repeats)
+    first = estimate()
+    doubtful = confident.doubtful(first.probabilities, question.y[first.rows])
+    kept = np.unique(question.y[first.rows[~doubtful]])
+    if not doubtful.any() or len(kept) < len(np.unique(question.y[first.rows])):
+        return first.rows, first.probabilities
+    return first.rows, estimate(unfit=first.rows[doubtful]).probabilities
 
 
 def _doubts(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Matrix = NDArray[np.float64]
-# Directions with less of the largest variance than this are rounding.
+# Added to the squared length of each row, relative to their mean, so that rounding cannot make it negative.
 ROUNDING = 1e-9
 
 
@@ -53,17 +53,18 @@ def held_out_logistic(
 def reduced(X: NDArray[np.float32], held: NDArray[np.float32]) -> tuple[Matrix, Matrix]:
     """Return standardised rows, and held-out rows likewise, in no more columns than there are rows to fit on.
 
-    A linear classifier with an L2 penalty sees only inner products with the rows it is fitted on, and these stay.
+    A linear classifier with an L2 penalty sees only inner products with the rows it is fitted on. The rows of the
+    Cholesky factor of their Gram matrix have the same inner products.
     """
+    from scipy.linalg import solve_triangular
     from sklearn.preprocessing import StandardScaler
 
     scaler = StandardScaler().fit(X)
     Z, other = (np.asarray(scaler.transform(rows.astype(np.float64))) for rows in (X, held))
-    if len(Z) >= Z.shape[1]:
+    if 2 * len(Z) > Z.shape[1]:
         return Z, other
-    variances, vectors = np.linalg.eigh(Z @ Z.T)
-    kept = variances > ROUNDING * variances[-1]
-    if not kept.any():  # all rows are equal
-        return Z[:, :1], other[:, :1]
-    lengths = np.sqrt(variances[kept])
-    return vectors[:, kept] * lengths, (other @ Z.T) @ (vectors[:, kept] / lengths)
+    products = Z @ Z.T
+    # Centred rows are linearly dependent, and rows may be equal.
+    products.flat[:: len(Z) + 1] += ROUNDING * max(1.0, float(np.trace(products)) / len(Z))
+    lower = np.linalg.cholesky(products)
+    return lower, solve_triangular(lower, Z @ other.T, lower=True).T
