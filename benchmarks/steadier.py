@@ -109,10 +109,11 @@ def cross_validated(
                 labels = rows_of(part, "test")[1]
                 for way, own in logits.items():
                     images[way].extend(by_image(own, labels))
-                losses = {f"{way}, {member}": round(mean(own)[0], 3) for (way, member), own in images.items()}
+                so_far = {way: [round(value, 3) for value in mean(own)] for way, own in images.items()}
+                losses = {f"{way}, {member}": own for (way, member), own in so_far.items()}
                 seconds = round(time.perf_counter() - start, 1)
                 row = {"setting": setting, "repeat": repeat, "seed": seed, "fold": fold, "seconds": seconds}
-                print(json.dumps({**row, "losses so far": losses}), flush=True)
+                print(json.dumps({**row, "loss and accuracy so far": losses}), flush=True)
             for (way, member), own in images.items():
                 loss, accuracy = mean(own)
                 kind = f"{options.members} members, {way}" if member < 0 else way

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # Labels of data with several that are printed; all of them are in the run.
 MOST_LABELS = 20
 ClassWeight = Literal["balanced"]
+Keep = Literal["last", "best"]
 
 
 @options.command
@@ -65,6 +66,35 @@ def command(
             show_default=options.THE_RECIPE_S,
         ),
     ] = None,
+    keep: Annotated[
+        Keep | None,
+        options.fitting_option(
+            help="Weights that the head gets: those of the last epoch, or of the best one by validation loss.",
+            show_default=options.THE_RECIPE_S,
+        ),
+    ] = None,
+    average: Annotated[
+        int | None,
+        options.fitting_option(
+            help="Give the head the mean of the weights at the ends of this number of last epochs.",
+            show_default=options.THE_RECIPE_S,
+        ),
+    ] = None,
+    label_smoothing: Annotated[
+        float | None,
+        options.fitting_option(
+            help="Share of each target, 0 to below 1, that is spread evenly over the classes in training.",
+            show_default=options.THE_RECIPE_S,
+        ),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        options.fitting_option(
+            help="Train this number of heads with different initial weights and dropout on the same batches, and "
+            "save them as one, which gives their mean probabilities.",
+            show_default=options.THE_RECIPE_S,
+        ),
+    ] = None,
     validation: Annotated[
         float | None,
         options.fitting_option(
@@ -96,6 +126,10 @@ def command(
         weight_decay=weight_decay,
         class_weight=class_weight,
         patience=patience,
+        keep=keep,
+        average=average,
+        label_smoothing=label_smoothing,
+        seeds=seeds,
         validation=validation,
         views=views,
         precision=precision,

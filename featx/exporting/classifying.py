@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from featx.errors import UsageError
 from featx.exporting.graph import Graph
-from featx.heads import Head
+from featx.heads import LOGITS, Head
 
 CLASSIFIER = "classifier/"
 # Classifiers that ONNX expresses, by the class of scikit-learn, and what people call the others.
@@ -24,14 +25,16 @@ EXPRESSED = {
 NAMES = {"HistGradientBoostingClassifier": "boosting", "DummyClassifier": "majority"}
 # Newer versions of the operators for trees are not in all converters.
 CLASSIFIER_OPSET = 3
-SIMPLE = {"relu": "Relu", "elu": "Elu", "selu": "Selu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
+SIMPLE = {"relu": "Relu", "elu": "Elu", "selu": "Selu", "tanh": "Tanh", "sigmoid": "Sigmoid", "softplus": "Softplus"}
+# Layers that join the members of a head.
+JOINING = {"Maximum": "Max", "Minimum": "Min", "Subtract": "Sub", "Add": "Add"}
 
 
 def head_probabilities(
     graph: Graph, rows: str, head: Head, multilabel: bool = False, temperature: float = 1.0
 ) -> str:
     """Return a head's probabilities, (n, classes), of several labels each by itself; there is no dropout in them."""
-    values = _layers(graph, rows, head, None)
+    values = _layers(graph, rows, head, [LOGITS])[0]
     if temperature != 1:
         values = graph.add("Div", values, graph.constant(temperature, np.float32))
     if multilabel:
@@ -43,25 +46,42 @@ def head_probabilities(
 
 
 def penultimate(graph: Graph, rows: str, head: Head) -> str:
-    """Return the output of a head's penultimate layer, (n, units)."""
-    return _layers(graph, rows, head, head.penultimate_layer)
+    """Return the output of a head's penultimate layer, (n, units), of several members side by side."""
+    names = [layer.name for layer in head.penultimate_layers()]
+    parts = _layers(graph, rows, head, names)
+    return parts[0] if len(parts) == 1 else graph.add("Concat", *parts, axis=1)
 
 
-def _layers(graph: Graph, values: str, head: Head, last: str | None) -> str:
-    """Return the output of the dense layer of this name; of the last one, the logits, if none is named."""
+def _layers(graph: Graph, rows: str, head: Head, wanted: Sequence[str]) -> list[str]:
+    """Return the outputs of the layers of these names."""
+    outputs: dict[str, str] = {}
     for layer in head.model.layers:
-        if type(layer).__name__ != "Dense":
-            continue
-        kernel, bias = (graph.constant(value, np.float32) for value in layer.get_weights())
-        values = _activated(graph, graph.add("Gemm", values, kernel, bias), layer.get_config()["activation"])
-        if layer.name == last:
+        inputs = [outputs[name] for name in head.sources(layer)]
+        outputs[layer.name] = _output(graph, layer, inputs) if inputs else rows
+        if all(name in outputs for name in wanted):
             break
-    return values
+    return [outputs[name] for name in wanted]
+
+
+def _output(graph: Graph, layer: Any, inputs: Sequence[str]) -> str:
+    """Return the output of a layer of a head; there is no dropout in it."""
+    kind, config = type(layer).__name__, layer.get_config()
+    if kind == "Dense":
+        kernel, bias = (graph.constant(value, np.float32) for value in layer.get_weights())
+        return _activated(graph, graph.add("Gemm", *inputs, kernel, bias), config["activation"])
+    if kind == "Activation":
+        return _activated(graph, *inputs, config["activation"])
+    if kind == "Rescaling":
+        scale, offset = (graph.constant(config[name], np.float32) for name in ("scale", "offset"))
+        return graph.add("Add", graph.add("Mul", *inputs, scale), offset)
+    return graph.add(JOINING[kind], *inputs) if kind in JOINING else inputs[0]
 
 
 def _activated(graph: Graph, values: str, activation: str) -> str:
     if activation == "linear":
         return values
+    if activation in ("softmax", "log_softmax"):
+        return graph.add("Softmax" if activation == "softmax" else "LogSoftmax", values, axis=1)
     if activation == "silu":
         return graph.add("Mul", values, graph.add("Sigmoid", values))
     if activation == "gelu":

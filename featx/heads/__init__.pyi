@@ -19,6 +19,7 @@ from .fit import recipe_for as recipe_for
 from .fit import store_penultimate as store_penultimate
 from .fused.adam import adam_everywhere as adam_everywhere
 from .head import Head as Head
+from .members import LOGITS as LOGITS
 from .sampling import TrainingBatches as TrainingBatches
 from .sampling import class_indices as class_indices
 from .sampling import images_by_role as images_by_role

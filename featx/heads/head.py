@@ -177,6 +177,14 @@ class Head:
         """Return the Keras layers whose outputs, side by side, are the penultimate features: one for each member."""
         return self._member_layers(str(self.penultimate_layer)) or [self.model.get_layer(self.penultimate_layer)]
 
+    @staticmethod
+    def sources(layer: Any) -> list[str]:
+        """Return the names of the layers whose outputs a Keras layer of a head gets, in order; none for the input."""
+        if type(layer).__name__ == "InputLayer":
+            return []
+        tensors = layer.input if isinstance(layer.input, list) else [layer.input]
+        return [tensor._keras_history.operation.name for tensor in tensors]
+
     def logits_of_members(self, chunks: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
         """Return the logits of each member, (members, n, classes) or (members, n, 1), of rows in chunks."""
         rows = list(chunks)

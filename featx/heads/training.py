@@ -106,7 +106,7 @@ def best_epoch(losses: Sequence[float | None]) -> int | None:
 
 
 def describe_stopping(losses: Sequence[float | None], fit: FitPart) -> str | None:
-    """Return a clause on which epoch was best and which one is kept; None if that is the last of all epochs.
+    """Return a clause on which epoch was best and whose weights are kept; None if that is the last of all epochs.
 
     Without patience it says so where the validation loss has risen since its best epoch, in the three decimals that
     it prints, and names a patience with which the same training would have kept that epoch.
@@ -115,11 +115,14 @@ def describe_stopping(losses: Sequence[float | None], fit: FitPart) -> str | Non
         losses: The validation loss of each epoch; None where no image was held out.
         fit: How the head was trained.
     """
+    if fit.average > 1:
+        first = len(losses) - fit.average + 1
+        return f"the head has the mean of the weights at the ends of epochs {first} to {len(losses)}"
     index, trained = best_epoch(losses), len(losses)
     if index is None or index + 1 == trained == fit.epochs:
         return None
     best, lowest, last = index + 1, f"{losses[index]:.3f}", f"{losses[-1]:.3f}"
-    if fit.patience is None:
+    if not fit.keeps_best:
         if lowest == last:
             return None
         return (

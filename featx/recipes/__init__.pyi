@@ -1,12 +1,13 @@
 from .documents import DocumentKind as DocumentKind
 from .files import dump_recipe as dump_recipe
 from .files import load_recipe as load_recipe
+from .files import load_written_recipe as load_written_recipe
 from .files import override as override
 from .files import recipe_names as recipe_names
 from .files import with_fields as with_fields
-from .files import with_network_beside as with_network_beside
 from .schema import BackbonePart as BackbonePart
 from .schema import DenseLayer as DenseLayer
+from .schema import DepthPart as DepthPart
 from .schema import DropoutLayer as DropoutLayer
 from .schema import FeatureSpec as FeatureSpec
 from .schema import Fit as Fit
@@ -14,6 +15,7 @@ from .schema import FitPart as FitPart
 from .schema import Frames as Frames
 from .schema import HeadPart as HeadPart
 from .schema import ImagesPart as ImagesPart
+from .schema import Keep as Keep
 from .schema import Part as Part
 from .schema import Pooling as Pooling
 from .schema import Precision as Precision

@@ -220,7 +220,7 @@ def curves_section(opened: OpenedRun) -> Section:
     figure = drawing(lambda: _curves(history, dropout, label), opened.id("curves"), _curves_alt(history), caption)
     stopping = opened.run.stopping
     sentences = [] if stopping is None else [f"{stopping[0].upper()}{stopping[1:]}."]
-    if opened.run.recipe.fit.patience is not None:
+    if opened.run.recipe.fit.keeps_best:
         sentences.append(CHOSEN)
     words = [Text(" ".join(sentences))] if sentences else []
     return Section("Training", opened.id("training"), (*words, figure, _epochs(history)))

@@ -18,6 +18,7 @@ from featx.heads import (
     FitEngine,
     Head,
     HeadFit,
+    MemberScores,
     best_epoch,
     check_engine,
     check_fit_disk,
@@ -31,7 +32,7 @@ from featx.heads import (
 )
 from featx.networks import load_keras
 from featx.progress import Progress, reports_progress
-from featx.recipes import Precision, Recipe, is_network_path, load_recipe, override
+from featx.recipes import Keep, Precision, Recipe, is_network_path, load_recipe, override
 from featx.runs.calibrating import HeadCalibration, calibrate_head
 from featx.runs.folder import check_out
 from featx.runs.writing import Logits, write_run
@@ -62,6 +63,7 @@ class FitResult(Shown):
             and `test`; empty otherwise. The scores are then `LabelScore`s.
         calibration: The temperature that `predict` uses, from the validation images; None without any. The losses
             of the scores are those without it.
+        members: Of a head with several members (`fit.members`), the scores of each by itself; empty otherwise.
     """
 
     run: Path
@@ -77,6 +79,7 @@ class FitResult(Shown):
     engine: str
     per_label: dict[str, tuple[LabelMetrics, ...]] = field(default_factory=dict)
     calibration: HeadCalibration | None = None
+    members: tuple[MemberScores, ...] = ()
 
     @property
     def best_epoch(self) -> int | None:
@@ -86,8 +89,11 @@ class FitResult(Shown):
 
     @property
     def kept_epoch(self) -> int:
-        """The epoch, counted from 1, whose weights the head has: with `fit.patience` the best one, else the last."""
-        return len(self.history) if self.recipe.fit.patience is None else self.best_epoch or len(self.history)
+        """The epoch, counted from 1, whose weights the head has: the best one if the recipe says so, else the last.
+
+        With `fit.average` it is the last of those whose mean it has.
+        """
+        return (self.best_epoch if self.recipe.fit.keeps_best else None) or len(self.history)
 
     @property
     def stopped(self) -> bool:
@@ -112,16 +118,24 @@ class FitResult(Shown):
         """Return the parameters, the training, the scores and the times."""
         number, seconds, epochs = self.parameters, self.seconds, len(self.history)
         kept = "" if self.kept_epoch == epochs else f", weights of epoch {self.kept_epoch}"
+        kept += f", mean of the last {self.recipe.fit.average}" if self.recipe.fit.average > 1 else ""
         return (), [
             ("parameters", f"{number['total']:,} ({number['trainable']:,} trainable)"),
             ("trained", f"{epochs} epochs of {self.steps} steps{kept}, engine {self.engine}"),
             ("train", str(self.train)),
             ("validation", str(self.validation)),
             ("test", str(self.test)),
+            *([("members", self._members())] if self.members else []),
             *([] if self.calibration is None else [("temperature", str(self.calibration))]),
             ("time", f"features {seconds['extract']:.1f} s, training {seconds['fit']:.1f} s"),
             ("run", str(self.run)),
         ]
+
+    def _members(self) -> str:
+        part = "test" if self.test.n else "validation"
+        shares = [getattr(member, part).accuracy for member in self.members]
+        each = ", ".join("–" if share is None else f"{100 * share:.1f}" for share in shares)
+        return f"{len(self.members)}, {part} accuracy of each by itself: {each} %"
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON of `featx fit-head`."""
@@ -140,6 +154,7 @@ class FitResult(Shown):
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "engine": self.engine,
             **self._labels_to_json(),
+            **({"members": [member.to_json() for member in self.members]} if self.members else {}),
             "calibration": None if self.calibration is None else self.calibration.to_json(),
             "failed": [failure.to_json() for failure in self.extraction.failed],
         }
@@ -171,6 +186,10 @@ def fit_head(
     weight_decay: float | None = None,
     class_weight: str | None = None,
     patience: int | None = None,
+    keep: Keep | None = None,
+    average: int | None = None,
+    label_smoothing: float | None = None,
+    seeds: int | None = None,
     validation: float | None = None,
     views: int | None = None,
     precision: Precision | None = None,
@@ -200,6 +219,12 @@ def fit_head(
         class_weight: `balanced` gives every class the same weight in the training loss.
         patience: Epochs without a lower validation loss after which training stops; the weights of the best epoch are
             kept. 0 trains for all epochs.
+        keep: `best` gives the head the weights of the epoch with the lowest validation loss, without stopping early;
+            `last` those of the last epoch.
+        average: The head gets the mean of the weights at the ends of so many last epochs; 1 means the last alone.
+        label_smoothing: Share of each target, in [0, 1), that is spread evenly over the classes in training.
+        seeds: Number of members: heads with different initial weights and dropout (seeds `seed`, `seed + 1`, …) that
+            are trained on the same batches and saved as one head, which gives the mean of their probabilities.
         validation: Share of the train split that is held out for validation, in [0, 1).
         views: Augmented views of each training image, including the image itself.
         precision: `float32`, or `mixed` for GPUs with units for half precision.
@@ -216,7 +241,7 @@ def fit_head(
         UntrustedError: An image or group is in two splits, or the training diverged.
         DataError: There are fewer than two classes, or too few images of one for the split.
         RecipeError: The head's output does not match the number of classes, the engine does not know a layer, or
-            there is patience without validation images.
+            the best epoch is to be kept without validation images.
         ResourcesError: The training would need more memory, disk or time than there is.
         UnwrittenError: The run, or its penultimate features, cannot be written; the error has the result.
         FeatxError: What `extract` raises.
@@ -228,6 +253,10 @@ def fit_head(
         "fit.weight_decay": weight_decay,
         "fit.class_weight": class_weight,
         "fit.patience": patience,
+        "fit.keep": keep,
+        "fit.average": average,
+        "fit.label_smoothing": label_smoothing,
+        "fit.members": seeds,
         "fit.validation": validation,
         "fit.seed": seed,
         "views.count": views,
@@ -330,4 +359,5 @@ def _result(fit: HeadFit, out: Path, head: Head, logits: Logits, seconds: dict[s
         engine=fit.fitter.name,
         per_label={"train" if role == "fit" else role: own for role, own in fit.label_metrics(logits).items()},
         calibration=calibrate_head(fit, logits),
+        members=fit.member_scores(head),
     )

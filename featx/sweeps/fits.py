@@ -80,7 +80,8 @@ class Fits:
         """Check, before images are read, that every fit can be done and has images to score."""
         recipes = [point.recipe for point in points]
         for recipe in {
-            (one.head.model_dump_json(), one.fit.validation, one.fit.patience): one for one in recipes
+            (one.head.model_dump_json(), one.fit.validation, one.fit.keeps_best, one.fit.members): one
+            for one in recipes
         }.values():
             check_to_fit(self.dataset, recipe, self.engine)
             if not (self.dataset.split("test") or self.dataset.split("val") or recipe.fit.validation):

@@ -26,11 +26,27 @@ ACTIVATIONS = ("linear", "relu", "gelu", "elu", "selu", "silu", "tanh", "sigmoid
 WIDTH = 12
 
 
-def head_of(output: str, classes: int) -> Head:
+def head_spec(output: str) -> HeadPart:
     layers: list[dict[str, Any]] = [{"type": "dropout", "rate": 0.4}]
     layers += [{"type": "dense", "units": 9, "activation": activation} for activation in ACTIVATIONS]
-    spec = HeadPart.model_validate({"layers": tuple(layers), "output": output, "penultimate": "dense_3"})
-    return Head.build(spec, WIDTH, classes, seed=1)
+    return HeadPart.model_validate({"layers": tuple(layers), "output": output, "penultimate": "dense_3"})
+
+
+def head_of(output: str, classes: int) -> Head:
+    return Head.build(head_spec(output), WIDTH, classes, seed=1)
+
+
+@pytest.mark.parametrize(("output", "classes"), [("softmax", 3), ("sigmoid", 2)])
+def test_a_head_of_several_members_gives_their_mean_probabilities(output: str, classes: int) -> None:
+    spec = head_spec(output)
+    head, graph = Head.build(spec, WIDTH, classes, [1, 5, 9]), Graph()
+    run = Run(graph, head_probabilities(graph, "input", head), np.float32, ["n", WIDTH])
+    single = [probabilities(Head.build(spec, WIDTH, classes, seed).logits([rows()])) for seed in (1, 5, 9)]
+    assert np.std(single, axis=0).max() > 0.05  # the members differ
+    np.testing.assert_allclose(run(rows()), np.mean(single, axis=0), atol=2e-6)
+    graph = Graph()
+    run = Run(graph, penultimate(graph, "input", head), np.float32, ["n", WIDTH])
+    np.testing.assert_allclose(run(rows()), next(head.penultimate([rows()])), rtol=1e-5, atol=2e-6)
 
 
 def rows(n: int = 50, width: int = WIDTH) -> NDArray[np.float32]:
