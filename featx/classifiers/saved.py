@@ -25,7 +25,7 @@ from featx.errors import RunError, UntrustedError, reason_of
 from featx.features import FeatureSpace, ViewRows
 from featx.files import check_folder, is_file, unwritable, write_file, write_json, write_text
 from featx.heads import Head
-from featx.recipes import Recipe, dump_recipe, load_recipe, with_network_beside
+from featx.recipes import Recipe, dump_recipe, load_written_recipe
 from featx.runs import (
     HEAD,
     RECIPE,
@@ -141,8 +141,8 @@ class SavedClassifier(Model):
         return load_estimator(path, self.dim, len(self.classes))
 
     @cached_property
-    def trained_on(self) -> tuple[frozenset[str], frozenset[str]] | None:
-        """Digests of the training images, and marks of their groups; None for a classifier that does not know them."""
+    def trained_on(self) -> tuple[tuple[str, str | None], ...] | None:
+        """The digest of each training image and the mark of its group; None for a classifier without them."""
         return read_trained_on(self.path)
 
     def check(self, space: FeatureSpace) -> None:
@@ -201,7 +201,7 @@ def read_classifier(folder: Path) -> SavedClassifier:
     head = metadata["head"]
     return SavedClassifier(
         folder,
-        with_network_beside(load_recipe(folder / RECIPE), folder),
+        load_written_recipe(folder / RECIPE),
         classes=tuple(metadata["classes"]),
         dim=metadata["dim"],
         backbone_set=metadata["features"]["backbone_set"],

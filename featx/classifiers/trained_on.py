@@ -1,4 +1,4 @@
-"""The images that a saved classifier was trained with, as digests: it may be passed on, and names would tell too much."""
+"""The images that a saved classifier was trained with, as digests: it may be passed on, and names tell too much."""
 
 from __future__ import annotations
 
@@ -32,20 +32,8 @@ def write_trained_on(folder: Path, source: Source) -> None:
     write_csv(folder / TRAINED_ON, ("sha256", "group"), sorted(rows))
 
 
-def read_trained_on(folder: Path) -> tuple[frozenset[str], frozenset[str]] | None:
-    """Return the digests of the training images and the marks of their groups; None for a classifier without them.
-
-    Raises:
-        RunError: The file is damaged.
-    """
-    rows = training_rows(folder)
-    if rows is None:
-        return None
-    return frozenset(digest for digest, _ in rows), frozenset(mark for _, mark in rows if mark)
-
-
-def training_rows(folder: Path) -> list[tuple[str, str]] | None:
-    """Return the digest of each training image and the mark of its group, "" without one; None where not kept.
+def read_trained_on(folder: Path) -> tuple[tuple[str, str | None], ...] | None:
+    """Return the digest and the group's mark of each training image; None for a classifier that lacks the file.
 
     Raises:
         RunError: The file is damaged.
@@ -53,17 +41,17 @@ def training_rows(folder: Path) -> list[tuple[str, str]] | None:
     path = folder / TRAINED_ON
     if not is_file(path):
         return None
-    rows = []
+    rows: list[tuple[str, str | None]] = []
     try:
         with io.TextIOWrapper(open_file(path, LIMIT), "utf-8", newline="") as file:
             for row in csv.DictReader(file, strict=True):
                 digest, mark = row["sha256"], row["group"]
                 if not digest or not MARK.fullmatch(digest) or not MARK.fullmatch(mark):
                     raise ValueError(f"{digest[:70]!r} is no digest")
-                rows.append((digest, mark))
+                rows.append((digest, mark or None))
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise RunError(
             f"Expected digests of training images in {path}, but it cannot be read ({reason_of(error)}); save the "
             "classifier again with featx compare --save-best."
         ) from None
-    return rows
+    return tuple(rows)

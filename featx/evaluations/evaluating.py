@@ -17,8 +17,9 @@ from featx.data import DataChoice, group_ids, refuse_folder_of_images
 from featx.errors import DataError, StoreError, UnwrittenError
 from featx.evaluations.reading import NewImages, class_numbers, read_new_images, targets_of_model
 from featx.evaluations.result import EvaluatedImage, Evaluation, labels_in_words
-from featx.evaluations.scores import Scores, scores_of
+from featx.evaluations.scores import Scores, scores_of, share_of
 from featx.evaluations.seen import refuse_seen, seen_images, trained_on
+from featx.evaluations.training import BesideTraining, beside_training
 from featx.evaluations.writing import FORMER, write_evaluation
 from featx.features import Extraction, Image, OnError, warn_of_two_labels
 from featx.files import check_folder
@@ -94,7 +95,7 @@ def evaluate(
         result,
         model=Path(run),
         skipped=skipped,
-        notes=tuple(notes),
+        notes=(*notes, *result.notes),
         failed=(*new.failed, *extraction.failed),
         seconds=time.perf_counter() - start,
     )
@@ -145,7 +146,11 @@ def _evaluated(model: Model, new: NewImages, extraction: Extraction, seed: int) 
     scores = scores_of(model.classes, labels, P, groups, seed)
     numbers = np.unique(np.asarray(groups), return_inverse=True)[1].astype(np.int64)
     columns = columns_of([image.item.extra for image in images])
-    rows = {image.item.id: row for image, row in zip(images, _rows(model, images, labels, P, scores), strict=True)}
+    beside = beside_training(model, extraction, images, int(numbers.max()) + 1)
+    rows = _rows(model, images, labels, P, scores, beside)
+    by_id = {image.item.id: row for image, row in zip(images, rows, strict=True)}
+    copied = frozenset(copy.number for copy in beside.copies)
+    alone = [number for number in range(len(images)) if number not in copied]
     return Evaluation(
         model=Path(),
         kind="head" if isinstance(model, HeadModel) else "classifier",
@@ -154,15 +159,24 @@ def _evaluated(model: Model, new: NewImages, extraction: Extraction, seed: int) 
         why=new.why,
         classes=model.classes,
         multilabel=model.multilabel,
-        images=tuple(rows[image.item.id] for image in extraction.images),
+        images=tuple(by_id[image.item.id] for image in extraction.images),
         scores=scores,
         temperature=model.temperature if isinstance(model, HeadModel) else None,
         subgroups=subgroup_scores(scores.correct, columns, numbers, seed),
+        atypical_p=beside.p_value,
+        copies=tuple((images[copy.number].item.id, copy) for copy in beside.copies),
+        without_copies=share_of(scores.correct[alone], [groups[i] for i in alone]) if copied and alone else None,
+        notes=beside.notes,
     )
 
 
 def _rows(
-    model: Model, images: Sequence[Image], labels: NDArray[Any], P: NDArray[np.float64], scores: Scores
+    model: Model,
+    images: Sequence[Image],
+    labels: NDArray[Any],
+    P: NDArray[np.float64],
+    scores: Scores,
+    beside: BesideTraining,
 ) -> list[EvaluatedImage]:
     rows = []
     for place, image in enumerate(images):
@@ -184,6 +198,7 @@ def _rows(
                 digest=image.digest,
                 group=item.group,
                 extra=item.extra,
+                typicality=None if beside.typicality is None else float(beside.typicality[place]),
                 targets=targets,
                 file=item.path,
                 pixels=item.pixels,

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from featx.evaluations.result import EvaluatedImage, Evaluation
-from featx.pages import Block, Gallery, Picture, Section, Text, missing_note, thumbnails
-from featx.text import LABEL_SEPARATOR, count, images
+from featx.pages import Block, Gallery, Picture, Section, Table, Text, missing_note, thumbnails
+from featx.text import LABEL_SEPARATOR, count, decimal, images
 
 # Images on the page, every one adds about 6 kB, and those that are seen at first: a row on wide screens.
 SHOWN, OPEN = 24, 4
 # Classes whose probabilities are shown for each of them.
 SHOWN_CLASSES = 3
+MOST_COPIES = 50
 NO_LABEL = "no label"
 
 
@@ -41,7 +42,7 @@ def _gallery(result: Evaluation, chosen: Sequence[EvaluatedImage], caption: str)
         Picture(uri, image.path, _title(result, image), _shares(result, image), image.label)
         for image, uri in zip(shown, uris, strict=True)
     )
-    return Gallery(f"{caption}.{capped}", pictures, OPEN), *missing_note(uris, "shown")
+    return Gallery(f"{caption}.{capped}", pictures, OPEN), *missing_note(uris, "listed")
 
 
 def _title(result: Evaluation, image: EvaluatedImage) -> str:
@@ -64,5 +65,20 @@ def _shares(result: Evaluation, image: EvaluatedImage) -> tuple[tuple[str, float
 
 
 def atypical_section(result: Evaluation) -> tuple[Section, ...]:
-    """Return the section of images outside of what the training images span, if that is known."""
-    return ()
+    """Return the section of images outside what the training images span, if that is known, and of copies."""
+    blocks: list[Block] = []
+    if result.atypical_p is not None:
+        blocks.append(Text(result.atypical_words()))
+        if result.atypical:
+            caption = f"{images(len(result.atypical))} outside, those that lie farthest outside first"
+            blocks += _gallery(result, result.atypical, caption)
+    if result.copies:
+        rows = tuple(
+            (path, copy.training, decimal(copy.cosine), decimal(copy.correlation), copy.how or "as it is")
+            for path, copy in result.copies[:MOST_COPIES]
+        )
+        header = ("image", "training image", "cosine", "correlation", "how")
+        caption = "Copies of training images: the cosine of their features, and the correlation of small grey copies."
+        blocks += [Text(result.copies_words()), Table(caption, header, rows, words=frozenset({1, 4}))]
+    title = "Beside the training images"
+    return (Section(title, "training", tuple(blocks)),) if blocks else ()

@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 
 from featx.audits import ColumnScores
 from featx.evaluations.scores import ClassScore, Scores
-from featx.evaluations.words import majority_words, subgroup_words
+from featx.evaluations.training import Copy
+from featx.evaluations.words import copies_words, majority_words, outside_words, subgroup_words
 from featx.features import Failure
 from featx.files import finite
 from featx.frames import Shown, columns_of, frame, with_further
+from featx.novelty import is_outside
+from featx.stats import Score
 from featx.text import decimal, fraction_percent, images, interval_percent, joined_labels, percent
 
 # Metrics in a short table, and what they are called there.
@@ -80,6 +83,10 @@ class Evaluation(Shown):
         scores: How good the probabilities are.
         temperature: What the head's logits were divided by; 1 without one, None for a classifier.
         subgroups: The accuracy by the values of the data's further columns.
+        atypical_p: The probability that chance alone puts so many images outside what the training images span; None
+            where it is not known how typical images are.
+        copies: Paths of images that are copies of training images in all but their bytes, and of what.
+        without_copies: The accuracy on the other images; None without copies.
         skipped: The number of images that were left out because the model has seen them.
         notes: What a reader must know of the results, as sentences.
         failed: Images that could not be read.
@@ -98,6 +105,9 @@ class Evaluation(Shown):
     scores: Scores
     temperature: float | None = None
     subgroups: tuple[ColumnScores, ...] = ()
+    atypical_p: float | None = None
+    copies: tuple[tuple[str, Copy], ...] = ()
+    without_copies: Score | None = None
     skipped: int = 0
     notes: tuple[str, ...] = ()
     failed: tuple[Failure, ...] = ()
@@ -120,13 +130,36 @@ class Evaluation(Shown):
         wrong = [image for image in self.images if not image.correct]
         return tuple(sorted(wrong, key=lambda image: (-max(image.probabilities), image.digest, image.path)))
 
+    @property
+    def atypical(self) -> tuple[EvaluatedImage, ...]:
+        """The images outside what the training images span, those that lie farthest outside first."""
+        outside = [image for image in self.images if image.typicality is not None and is_outside(image.typicality)]
+        return tuple(sorted(outside, key=lambda image: (image.typicality or 0.0, image.digest, image.path)))
+
     def headline(self) -> str:
         """Return `run on elsewhere, 770 images: 591/770 = 76.8 % (74–80 %)`."""
         return f"{self.model.name} on {self.name}, {images(self.n, self.which)}: {self.scores.score}"
 
     def sentences(self) -> tuple[str, ...]:
         """Return what the metrics alone do not say: whether guessing is as good, and where the accuracy differs."""
-        return (*filter(None, [majority_words(self.scores)]), *map(subgroup_words, self.subgroups))
+        sentences = [majority_words(self.scores), *map(subgroup_words, self.subgroups)]
+        if self.atypical_p is not None:
+            sentences.append(self.atypical_words())
+        if self.copies:
+            sentences.append(self.copies_words())
+        return tuple(sentence for sentence in (*sentences, *self.notes) if sentence)
+
+    def atypical_words(self) -> str:
+        """Return how many images lie outside what the training images span, and how good the model is there."""
+        paths = {image.path for image in self.atypical}
+        outside = np.array([image.path in paths for image in self.images], bool)
+        correct = np.array([image.correct for image in self.images], bool)
+        return outside_words(correct, outside, 1.0 if self.atypical_p is None else self.atypical_p)
+
+    def copies_words(self) -> str:
+        """Return how many images are copies of training images, and the accuracy without them."""
+        path, copy = self.copies[0]
+        return copies_words(len(self.copies), self.n, (path, copy.training), self.without_copies)
 
     def overview(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
         """Return the metrics with their intervals, and the recall of each class."""
@@ -177,7 +210,11 @@ class Evaluation(Shown):
             "per_class": [one.to_json() for one in self.scores.per_class],
             "calibration": calibration,
             "subgroups": [one.to_json() for one in self.subgroups],
-            "atypical": [],
+            "atypical": [{"path": image.path, "percentile": image.typicality} for image in self.atypical],
+            "atypical_p_value": self.atypical_p,
+            "duplicates": len(self.copies),
+            "copies": [{"path": path, **copy.to_json()} for path, copy in self.copies],
+            **({} if self.without_copies is None else {"without_duplicates": _without_loss(self.without_copies)}),
             "skipped_seen": self.skipped,
             "notes": list(self.notes),
             "failed": [failure.to_json() for failure in self.failed],
@@ -212,6 +249,10 @@ class Evaluation(Shown):
             UsageError: pandas is not installed.
         """
         return frame(self.columns())
+
+
+def _without_loss(score: Score) -> dict[str, Any]:
+    return {name: value for name, value in score.to_json().items() if name != "loss"}
 
 
 def _ends(interval: tuple[float, float] | None) -> str:

@@ -101,6 +101,12 @@ class Scores:
     majority: tuple[str, int] | None = None
 
 
+def share_of(correct: NDArray[np.bool_], groups: Sequence[str]) -> Score:
+    """Return the accuracy on some images as a score without a loss."""
+    share = grouped_share(correct, list(groups))
+    return Score(share.n, share.correct, None, groups=share.groups, effective=share.effective)
+
+
 def scores_of(classes: Sequence[str], labels: NDArray[Any], P: Matrix, groups: Sequence[str], seed: int) -> Scores:
     """Return the scores of probabilities.
 

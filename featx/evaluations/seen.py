@@ -60,8 +60,8 @@ def trained_on(model: Model) -> TrainedOn | None:
         groups = {group_mark(image.group): image.path for image in reversed(own) if image.group is not None}
         return TrainedOn(names, groups)
     if isinstance(model, SavedClassifier) and model.trained_on is not None:
-        digests, marks = model.trained_on
-        return TrainedOn(dict.fromkeys(digests, ""), dict.fromkeys(marks, ""))
+        names = dict.fromkeys((digest for digest, _ in model.trained_on), "")
+        return TrainedOn(names, dict.fromkeys((mark for _, mark in model.trained_on if mark), ""))
     return None
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from featx.audits import ColumnScores
 from featx.evaluations.scores import Scores
-from featx.text import fraction_percent, p_words
+from featx.stats import SIGNIFICANT, Score
+from featx.text import accuracy_words, count, fraction_percent, images, p_words, percent
 
 
 def majority_words(scores: Scores) -> str:
@@ -29,3 +33,33 @@ def subgroup_words(column: ColumnScores) -> str:
     if column.differs:
         return f"By {column.column}, the accuracy differs ({p}): {lowest}."
     return f"By {column.column}, no difference of the accuracy is shown ({p}); it is {lowest}."
+
+
+def outside_words(correct: NDArray[np.bool_], outside: NDArray[np.bool_], p_value: float) -> str:
+    """Return how many images lie outside what the training images span, and how often the model is right there."""
+    number, n = int(outside.sum()), len(outside)
+    if not number:
+        return "No image lies outside what the training images span."
+    chance = "more than chance gives" if p_value < SIGNIFICANT else "no more than chance may give"
+    words = (
+        f"{count(number)} of {images(n)} ({percent(number / n)}) lie outside what the training images span, {chance} "
+        f"({p_words(p_value)})."
+    )
+    if number == n:
+        return words
+    own, rest = correct[outside], correct[~outside]
+    return (
+        f"{words} The model is right for {fraction_percent(int(own.sum()), number)} of them, and for "
+        f"{fraction_percent(int(rest.sum()), n - number)} of the others."
+    )
+
+
+def copies_words(number: int, n: int, example: tuple[str, str], without: Score | None) -> str:
+    """Return how many images are copies of training images in all but their bytes, and the accuracy without them."""
+    words = (
+        f"{images(number)} of {count(n)} {'is a copy' if number == 1 else 'are copies'} of training images in all "
+        f"but the bytes, such as {example[0]} of {example[1]}."
+    )
+    if without is None or not without.n:
+        return words
+    return f"{words} Without copies the accuracy is {accuracy_words(without)}."
