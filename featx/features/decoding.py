@@ -13,10 +13,20 @@ from featx.digests import digest_of
 from featx.errors import DataError, ImageError
 from featx.features.hashing import WORKERS, Image, OnError
 from featx.features.spaces import FeatureSpace
-from featx.images import DECODE_RULE, ChannelStatistics, as_rgb, content_digest, decode, read_bytes, resize, view
+from featx.images import (
+    DECODE_RULE,
+    ChannelStatistics,
+    SampleDepth,
+    as_rgb,
+    content_digest,
+    decode,
+    read_bytes,
+    resize,
+    view,
+)
 from featx.parallel import bounded_map
 from featx.progress import report_progress
-from featx.recipes import FeatureSpec, ImagesPart
+from featx.recipes import DepthPart, FeatureSpec, ImagesPart
 from featx.store import StatCache, Store, load_document, save_document
 
 STATISTICS = "statistics"
@@ -50,7 +60,15 @@ def pixels(image: Image, part: ImagesPart, store: Store) -> NDArray[np.uint8]:
     if image.item.pixels is not None:
         return small(as_rgb(image.item.pixels))
     # Large pixels are let go before another thread gets their share of memory.
-    return decode(_content(image, store), image.item.id, finish=small, window=part.window)
+    return decode(content_of(image, store), image.item.id, finish=small, window=part.window, depth=sample_depth(part))
+
+
+def sample_depth(part: ImagesPart) -> SampleDepth | None:
+    """Return the depth that a data set's images decided; None where each image decides for itself."""
+    if not isinstance(part.depth, DepthPart):
+        return None
+    low, high = part.depth.low, part.depth.high
+    return SampleDepth(part.depth.white, None if low is None or high is None else (low, high))
 
 
 def _pixels_or_error(image: Image, part: ImagesPart, store: Store) -> NDArray[np.uint8] | ImageError:
@@ -60,7 +78,8 @@ def _pixels_or_error(image: Image, part: ImagesPart, store: Store) -> NDArray[np
         return error
 
 
-def _content(image: Image, store: Store) -> bytes:
+def content_of(image: Image, store: Store) -> bytes:
+    """Return an image's bytes, which must still be those of its digest."""
     item = image.item
     try:
         data = read_bytes(item.path, item.id)

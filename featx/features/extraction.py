@@ -14,6 +14,7 @@ from featx.errors import DataError
 from featx.features.choice import Choice, check_has_card, chosen_spec, data_choice, with_card
 from featx.features.compute import compute
 from featx.features.decoding import STATISTICS, Work, with_statistics
+from featx.features.depth import with_depth
 from featx.features.estimates import check_number_of_rows
 from featx.features.hashing import Failure, Image, OnError, hash_images, set_aside
 from featx.features.spaces import FeatureSpace, ViewRows
@@ -218,7 +219,7 @@ def extract_dataset(
         images = set_aside(images, dataset.test, dataset.classes)
         dataset = _with_items(dataset, images)
     train = [image for image in images if image.item.split == "train"]
-    spec = with_card(spec, weights)
+    spec, ranges = with_depth(with_card(spec, weights), images, store)
     space = FeatureSpace(with_statistics(spec, train, store, on_error), weights, store, engine)
     engine_name: str = space.network.chosen_engine(engine)
     check_number_of_rows(space, images, spec.views.count)
@@ -237,6 +238,8 @@ def extract_dataset(
     images = [image for image in images if image.digest not in broken]
     _check_any(images, failed)
     facts = space.network.facts()
+    if ranges is not None:
+        ranges.save()
     return Extraction(
         dataset=dataset,
         images=tuple(images),

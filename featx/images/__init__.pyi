@@ -3,6 +3,12 @@ from .decoding import DECODE_RULE as DECODE_RULE
 from .decoding import as_rgb as as_rgb
 from .decoding import decode as decode
 from .decoding import read_bytes as read_bytes
+from .decoding import sample_range as sample_range
+from .depth import DEPTH_HEAD as DEPTH_HEAD
+from .depth import may_be_deep as may_be_deep
+from .levels import SampleDepth as SampleDepth
+from .levels import SampleRange as SampleRange
+from .levels import white_of as white_of
 from .libtiff import silence_libtiff as silence_libtiff
 from .preprocess import CAFFE_MEAN as CAFFE_MEAN
 from .preprocess import LUMA as LUMA

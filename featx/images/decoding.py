@@ -28,7 +28,7 @@ from featx.images.heif import avif, heic, is_avif, is_heic
 from featx.images.jpeg2000 import CODESTREAM, SIGNATURE, jpeg2000
 from featx.images.jpegxl import SIGNATURE as JXL_SIGNATURE
 from featx.images.jpegxl import jpeg_xl
-from featx.images.levels import levels_of, rgb_of
+from featx.images.levels import SampleDepth, SampleRange, depth_of_samples, levels_of, rgb_of
 from featx.images.orientation import exif_orientation, upright
 from featx.images.pending import BYTES_A_PIXEL, Pending
 from featx.images.places import read_place
@@ -137,6 +137,7 @@ def decode(
     max_pixels: int = MAX_PIXELS,
     at_least: int | None = None,
     window: str = "file",
+    depth: SampleDepth | None = None,
     finish: _Finish | None = None,
 ) -> NDArray[np.uint8]:
     """Decode an image file to RGB: JPEG, PNG, TIFF, BMP, WebP, GIF, JPEG 2000, AVIF, HEIC, JPEG XL, NumPy or DICOM.
@@ -167,6 +168,8 @@ def decode(
             sides may be decoded at a half, a quarter, … of its size, but not below this, which is several times
             faster.
         window: Of DICOM files, see `featx.dicom.decode_dicom`.
+        depth: The depth of samples of more than 8 bits, where a data set's images decide it together. The rules above
+            are those of an image by itself, and hold for what the depth leaves open.
         finish: What is done with the pixels, such as resizing, while the memory that they need is still set aside:
             threads that decode large images at once wait for one another where memory is short.
 
@@ -178,6 +181,33 @@ def decode(
             more than `max_pixels`, or hold values that are not finite; or a package that reads them is missing.
     """
     finish = finish or np.ascontiguousarray
+    with depth_of_samples(depth):
+        return _by_format(data, name, max_pixels, at_least, window, finish)
+
+
+def sample_range(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> SampleRange | None:
+    """Return the smallest and the largest sample of an image file whose depth its own values would decide.
+
+    Args:
+        data: The file's bytes.
+        name: The file as the user named it, for messages.
+        max_pixels: The most pixels accepted.
+
+    Returns:
+        None for images of 8 bits, and for files that say their depth: DICOM, AVIF and HEIC.
+
+    Raises:
+        ImageError: What `decode` raises.
+    """
+    with depth_of_samples(None) as seen:
+        _by_format(data, name, max_pixels, None, "file", np.ascontiguousarray)
+    return seen[0] if seen else None
+
+
+def _by_format(
+    data: bytes, name: str, max_pixels: int, at_least: int | None, window: str, finish: _Finish
+) -> NDArray[np.uint8]:
+    """Return what `decode` returns."""
     if is_dicom(data[:DICOM_HEAD]):
         with DECODING.granted(min(8 * len(data), max_pixels * BYTES_A_PIXEL)):
             return finish(decode_dicom(data, name, window=window, max_pixels=max_pixels))

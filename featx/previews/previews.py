@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from featx.errors import ImageError
+from featx.features import sample_depth
 from featx.images import DECODE_RULE, as_rgb, content_digest, decode, read_bytes
 from featx.machine import usable_cpus
 from featx.parallel import bounded_map
@@ -146,7 +147,14 @@ def _row(task: _Task, spec: FeatureSpec) -> NDArray[np.float32] | None:
         return small(decoded)
 
     at_least = AT_LEAST if kind == "JPEG" else None
-    preview = decode(data, str(task.path), at_least=at_least, window=spec.images.window, finish=finish)
+    preview = decode(
+        data,
+        str(task.path),
+        at_least=at_least,
+        window=spec.images.window,
+        depth=sample_depth(spec.images),
+        finish=finish,
+    )
     height, width = shape[0][:2]
     if kind == "JPEG" and all(size_of_jpeg(data)):
         stored = size_of_jpeg(data)

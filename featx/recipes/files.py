@@ -50,6 +50,24 @@ def load_recipe(name_or_path: str | Path, overrides: Mapping[str, Any] | None = 
     return override(recipe, overrides or {})
 
 
+def load_written_recipe(path: Path) -> Recipe:
+    """Read the recipe that a run or a saved classifier has, with every field that mattered when it was written.
+
+    A network that was moved together with the folder is found there. In a recipe that does not name `images.depth`,
+    each image decides its depth, as it did when the recipe was written.
+
+    Args:
+        path: The file, which `dump_recipe` wrote.
+
+    Raises:
+        RecipeError: It cannot be read, is not TOML, or a field is unknown or not valid.
+    """
+    recipe = load_recipe(path)
+    if "depth" not in recipe.images.model_fields_set:
+        recipe = recipe.model_copy(update={"images": recipe.images.model_copy(update={"depth": "image"})})
+    return with_network_beside(recipe, path.parent)
+
+
 def with_network_beside(recipe: Recipe, folder: Path) -> Recipe:
     """Return a recipe whose network has been moved together with the folder that the recipe was written to.
 

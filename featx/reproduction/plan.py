@@ -161,7 +161,7 @@ def _lasting(recipe: Recipe) -> str:
     document = tomllib.loads(dump_recipe(recipe))
     for name, key in (("head", recipe.head.key()), ("fit", recipe.fit.key())):
         document[name] = {field: value for field, value in document[name].items() if field in key}
-    for field, default in (("window", "file"), ("frames", "first")):  # of DICOM files
+    for field, default in (("window", "file"), ("frames", "first"), ("depth", "data")):
         if document["images"][field] == default:
             del document["images"][field]
     return tomli_w.dumps(document)

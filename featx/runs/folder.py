@@ -19,7 +19,7 @@ from featx.errors import FeatxError, RunError, reason_of
 from featx.files import check_folder, is_file, open_file, unwritable
 from featx.heads import describe_stopping
 from featx.networks import Card, card_of
-from featx.recipes import Recipe, load_recipe, with_network_beside
+from featx.recipes import Recipe, load_written_recipe
 from featx.runs.documents import Manifest, Metrics, read_document
 from featx.stats import THRESHOLD
 from featx.text import joined_labels
@@ -284,7 +284,7 @@ def read_run(folder: str | Path) -> Run:
         raise RunError(
             f"The run's {path / MANIFEST} cannot be read ({reason_of(error)}); fit the head again."
         ) from None
-    recipe = with_network_beside(load_recipe(path / RECIPE), path)
+    recipe = load_written_recipe(path / RECIPE)
     return Run(path, recipe, manifest, tuple(manifest["classes"]))
 
 

@@ -395,6 +395,7 @@ def test_progress_reaches_its_end(data: Path, tmp_path: Path, featurewise: Recip
     extract(data, featurewise, cache=tmp_path / "cache", batch_size=3, progress=progress)
     assert {stage: steps[-1] for stage, steps in reported.items()} == {
         "reading": (N, N),
+        "bit depths": (N, N),
         "channel statistics": (N_TRAIN, N_TRAIN),
         "loading the network": (1, 1),
         "extracting": (N, N),

@@ -156,7 +156,8 @@ def test_the_recipe_is_resolved_and_reused_by_its_path(fitted: FitResult, home: 
     resolved = load_recipe(fitted.run / "recipe.toml")
     assert resolved.preprocess.mean == fitted.extraction.spec.preprocess.mean
     assert resolved.preprocess.std is not None
-    assert resolved.model_copy(update={"preprocess": recipe.preprocess}) == recipe
+    assert resolved.images.depth == "image"  # no image has more than 8 bits
+    assert resolved.model_copy(update={"preprocess": recipe.preprocess, "images": recipe.images}) == recipe
     text = (fitted.run / "recipe.toml").read_text("utf-8")
     assert "learning_rate = 0.003" in text
     assert 'resize = "bilinear"' in text  # a default, written out
