@@ -1,0 +1,119 @@
+"""Pairs of images that may be copies: the nearest in the features, and the nearest among the previews."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.duplicates.alignment import SYMMETRIES, Grey, details
+from featx.progress import report_progress
+
+Rows = NDArray[np.float32]
+"""(n, d) rows of length 1; rows of zeros stay zeros."""
+
+# Rows are projected onto so many random directions. The distance 1 - cosine of two rows is then right within about
+# 9 % (one standard deviation), however small it is: enough to rank neighbours.
+WIDTH = 256
+QUERIES_AT_ONCE = 1024
+# The distance to this neighbour, in the median of rows, is the scale of distances: a few copies do not move it.
+SCALE_NEIGHBOUR = 5
+SCALE_SAMPLE = 500
+MOST_SYMMETRIES_ROWS = 5_000  # above, previews are compared as they are and mirrored, not turned as well
+
+
+def projected(chunks: Iterable[NDArray[np.float32]], width: int) -> Rows:
+    """Return rows of features projected onto `WIDTH` fixed random directions, scaled to length 1.
+
+    Args:
+        chunks: Some rows at a time, (m, width).
+        width: Features in a row; rows of at most twice `WIDTH` features are only scaled.
+    """
+    matrix = None
+    if width > 2 * WIDTH:
+        matrix = np.random.default_rng(0).standard_normal((width, WIDTH), np.float32)
+    parts = [unit_rows(chunk if matrix is None else chunk @ matrix) for chunk in chunks]
+    return np.concatenate(parts) if parts else np.zeros((0, width), np.float32)
+
+
+def unit_rows(rows: NDArray[np.float32]) -> Rows:
+    """Return rows scaled to length 1; rows of zeros stay as they are."""
+    length = np.sqrt(np.einsum("nd,nd->n", rows, rows))[:, None]
+    return rows / np.where(length > 0, length, 1)
+
+
+def neighbours(rows: Rows, queries: NDArray[np.int64], among: NDArray[np.int64], k: int) -> NDArray[np.int64]:
+    """Return for each query the k nearest other rows among some, (m, k) numbers of rows, in no order.
+
+    Args:
+        rows: All rows.
+        queries: (m,) numbers of rows.
+        among: Numbers of rows, ascending.
+        k: At most the number of rows among which is searched, less one.
+    """
+    nearest = np.empty((len(queries), k), np.int64)
+    there = rows[among]
+    for start in range(0, len(queries), QUERIES_AT_ONCE):
+        part = queries[start : start + QUERIES_AT_ONCE]
+        similar = rows[part] @ there.T
+        _leave_out(similar, part, among)
+        nearest[start : start + len(part)] = among[np.argpartition(-similar, k - 1, axis=1)[:, :k]]
+        report_progress("searching for copies", start + len(part), len(queries))
+    return nearest
+
+
+def scale_of(rows: Rows, among: NDArray[np.int64]) -> float:
+    """Return the distance 1 - cosine to the fifth nearest row, the median over a sample; 0 of fewer rows than six."""
+    if len(among) <= SCALE_NEIGHBOUR:
+        return 0.0
+    sample = among
+    if len(among) > SCALE_SAMPLE:
+        sample = np.sort(np.random.default_rng(0).choice(among, SCALE_SAMPLE, replace=False))
+    similar = rows[sample] @ rows[among].T
+    _leave_out(similar, sample, among)
+    return float(np.median(1 - np.partition(similar, -SCALE_NEIGHBOUR, axis=1)[:, -SCALE_NEIGHBOUR]))
+
+
+def _leave_out(similar: NDArray[np.float32], queries: NDArray[np.int64], among: NDArray[np.int64]) -> None:
+    """Make no row similar to itself."""
+    at = np.minimum(np.searchsorted(among, queries), len(among) - 1)
+    own = np.flatnonzero(among[at] == queries)
+    similar[own, at[own]] = -2
+
+
+def descriptors(images: Grey) -> list[Rows]:
+    """Return rows that describe previews by their detail: as they are first, then mirrored and turned."""
+    detail = details(images)
+    n, side, _ = detail.shape
+    half: Grey = detail.reshape(n, side // 2, 2, side // 2, 2).mean(axis=(2, 4))
+    turns = SYMMETRIES if n <= MOST_SYMMETRIES_ROWS else SYMMETRIES[:2]
+    return [unit_rows(np.ascontiguousarray(turn(half)).reshape(n, -1)) for _, turn in turns]
+
+
+def preview_neighbours(images: Grey, k: int) -> NDArray[np.int64]:
+    """Return pairs of previews, (m, 2): each with the k whose details are most like its own, or its mirror's …."""
+    n = len(images)
+    k = min(k, n - 1)
+    if k < 1:
+        return np.zeros((0, 2), np.int64)
+    plain, *others = descriptors(images)
+    everyone = np.arange(n)
+    parts = [paired(everyone, neighbours(plain, everyone, everyone, k))]
+    for turned in others:
+        both = np.concatenate([plain, turned])
+        # Row n + i is image i turned; an image that is its own mirror is no pair.
+        near = neighbours(both, everyone + n, everyone, k)
+        parts.append(paired(everyone, near))
+    return unique_pairs(parts)
+
+
+def paired(queries: NDArray[np.int64], near: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return (m k, 2) pairs of each query with each of its neighbours."""
+    return np.stack([np.repeat(queries, near.shape[1]), near.reshape(-1)], axis=1)
+
+
+def unique_pairs(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Return each pair once, the smaller number first, sorted, without pairs of one image."""
+    pairs = np.sort(np.concatenate([np.zeros((0, 2), np.int64), *parts]), axis=1)
+    return np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0)

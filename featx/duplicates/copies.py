@@ -1,0 +1,206 @@
+"""Copies of images: the same picture, encoded anew, resized, mirrored, cropped a little, or made brighter."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.duplicates.alignment import SYMMETRIES, agreement, grey_previews
+from featx.duplicates.candidates import Rows, neighbours, paired, preview_neighbours, scale_of, unique_pairs
+from featx.previews import Previews
+from featx.text import count
+
+log = logging.getLogger("featx")
+
+# How well the details of two previews must agree, by the distance of their features in units of the usual distance
+# to the fifth neighbour: LEAST up to NEAR, MOST from FAR on, in between on a straight line. Chosen on planted copies,
+# see benchmarks/duplicates.py and docs/duplicates.md.
+LEAST, MOST = 0.88, 0.97
+NEAR, FAR = 0.4, 0.85
+
+NEIGHBOURS = 5  # in the features, of each image
+PREVIEW_NEIGHBOURS = 2  # of each image, for each way to mirror and turn it
+MOST_ROWS = 100_000  # above, nothing is searched
+MOST_PREVIEW_ROWS = 30_000  # above, candidates are neighbours in the features alone
+MOST_PRODUCTS = 4 * 10**9  # of a query with a row
+SAME_BYTES = "same bytes"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two images of which one is a copy of the other.
+
+    Attributes:
+        a: Number of one image.
+        b: Number of the other, larger than `a`.
+        cosine: Of their features, -1 to 1.
+        correlation: Of their small grey copies, one laid over the other, -1 to 1; below zero for a negative.
+        detail: The same without what is coarse in them, 0 to 1.
+        how: How one is laid over the other, such as `mirrored`; `same bytes`; "" for as it is.
+    """
+
+    a: int
+    b: int
+    cosine: float
+    correlation: float
+    detail: float
+    how: str
+
+
+@dataclass(frozen=True)
+class Copies:
+    """The copies among n images.
+
+    Attributes:
+        pairs: The most alike first.
+        groups: (n,) the number of each image's group of copies, from 1; 0 for an image without a copy. Images are in
+            one group if a chain of pairs leads from one to the other.
+        searched: False if there are too many images to search.
+        unseen: Number of images without a preview, which were not compared.
+    """
+
+    pairs: tuple[Pair, ...]
+    groups: NDArray[np.int64]
+    searched: bool = True
+    unseen: int = 0
+
+    def members(self) -> list[list[int]]:
+        """Return the numbers of the images of each group, in the order of the groups."""
+        return [np.flatnonzero(self.groups == number).tolist() for number in range(1, self.groups.max(initial=0) + 1)]
+
+
+def find_copies(
+    rows: Rows,
+    digests: Sequence[str],
+    previews: Callable[[NDArray[np.int64]], Previews],
+    *,
+    between: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
+) -> Copies:
+    """Return the copies among images.
+
+    Candidates are the nearest neighbours in the features and, where all images are compared, among the previews. A
+    candidate counts if the details of both previews agree once one is laid over the other, see `agreement`; how well
+    they must agree depends on the distance of their features.
+
+    Args:
+        rows: (n, d) features of the images, see `projected`.
+        digests: (n,) those of their bytes.
+        previews: Returns the previews of the images of some numbers.
+        between: The numbers of two sets of images without one in common: then only pairs of one image of each are
+            looked for, candidates are nearest neighbours in the features alone, and only these need previews.
+
+    Returns:
+        The copies; with a notice none, if there are too many images.
+    """
+    n = len(digests)
+    products = n * n if between is None else len(between[0]) * len(between[1])
+    if n > MOST_ROWS or products > MOST_PRODUCTS * (1 if between is not None else 3):
+        what = "Copies of images are not looked for: these are %s images, more than the limit of %s."
+        log.info(what, count(n), count(MOST_ROWS))
+        return Copies((), np.zeros(n, np.int64), searched=False)
+    first = _first_of_digests(digests)
+    same = [Pair(int(a), b, 1.0, 1.0, 1.0, SAME_BYTES) for b, a in enumerate(first) if a != b]
+    if between is None:
+        pairs, unseen = _among(rows, np.unique(first), previews)
+    else:
+        pairs, unseen = _across(rows, *between, previews)
+        new = set(between[0].tolist())
+        same = [pair for pair in same if (pair.a in new) != (pair.b in new)]
+    ordered = sorted([*same, *pairs], key=lambda pair: (-pair.detail, -pair.cosine, pair.a, pair.b))
+    return Copies(tuple(ordered), _grouped(ordered, n), unseen=unseen)
+
+
+def _first_of_digests(digests: Sequence[str]) -> NDArray[np.int64]:
+    """Return for each image the number of the first with the same bytes."""
+    first: dict[str, int] = {}
+    return np.array([first.setdefault(digest, number) for number, digest in enumerate(digests)], np.int64)
+
+
+def _among(
+    rows: Rows, images: NDArray[np.int64], previews: Callable[[NDArray[np.int64]], Previews]
+) -> tuple[list[Pair], int]:
+    """Return copies among images of different bytes, and how many of these have no preview."""
+    scale = scale_of(rows, images)
+    parts = []
+    if len(images) > 1:
+        k = min(NEIGHBOURS, len(images) - 1)
+        parts.append(paired(images, neighbours(rows, images, images, k)))
+    small = previews(images)
+    if len(images) <= MOST_PREVIEW_ROWS:
+        there = np.flatnonzero(small.there)
+        parts.append(images[there][preview_neighbours(grey_previews(small.pixels[there]), PREVIEW_NEIGHBOURS)])
+    return _confirmed(rows, unique_pairs(parts), images, small, scale), int((~small.there).sum())
+
+
+def _across(
+    rows: Rows, new: NDArray[np.int64], old: NDArray[np.int64], previews: Callable[[NDArray[np.int64]], Previews]
+) -> tuple[list[Pair], int]:
+    """Return copies between two sets of images, and how many candidates have no preview."""
+    if not len(new) or not len(old):
+        return [], 0
+    old = np.sort(old)
+    scale = scale_of(rows, old)
+    pairs = paired(new, neighbours(rows, new, old, min(NEIGHBOURS, len(old))))
+    if scale > 0:  # so that not every image is decoded
+        pairs = pairs[1 - _cosines(rows, pairs) <= scale]
+    images = np.unique(pairs)
+    small = previews(images)
+    return _confirmed(rows, unique_pairs([pairs]), images, small, scale), int((~small.there).sum())
+
+
+def _confirmed(
+    rows: Rows, pairs: NDArray[np.int64], images: NDArray[np.int64], small: Previews, scale: float
+) -> list[Pair]:
+    """Return the pairs that are copies; `images` are the ascending numbers of those with these previews."""
+    places = np.searchsorted(images, pairs)
+    seen = small.there[places].all(axis=1)
+    pairs, places = pairs[seen], places[seen]
+    cosines = _cosines(rows, pairs)
+    alike = agreement(grey_previews(small.pixels), places)
+    chosen = np.flatnonzero(alike.detail >= least_agreement(1 - cosines, scale))
+    return [
+        Pair(
+            *(int(number) for number in pairs[k]),
+            float(cosines[k]),
+            float(alike.correlation[k]),
+            float(alike.detail[k]),
+            SYMMETRIES[alike.symmetry[k]][0],
+        )
+        for k in chosen
+    ]
+
+
+def least_agreement(distances: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
+    """Return how well details must agree, by the distance 1 - cosine of features and the usual one (0: not known)."""
+    if scale <= 0:
+        return np.full(len(distances), MOST)
+    return np.interp(distances / scale, [NEAR, FAR], [LEAST, MOST])
+
+
+def _cosines(rows: Rows, pairs: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the cosines of pairs of rows, a few at a time."""
+    cosines = np.empty(len(pairs), np.float64)
+    for start in range(0, len(pairs), 4096):
+        part = pairs[start : start + 4096]
+        cosines[start : start + len(part)] = np.einsum("nd,nd->n", rows[part[:, 0]], rows[part[:, 1]])
+    return cosines.clip(-1, 1)
+
+
+def _grouped(pairs: Sequence[Pair], n: int) -> NDArray[np.int64]:
+    """Return the number of each image's group of copies, counted in the order of the pairs; 0 without a copy."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    groups = np.zeros(n, np.int64)
+    if not pairs:
+        return groups
+    a, b = np.array([[pair.a, pair.b] for pair in pairs]).T
+    _, component = connected_components(coo_array((np.ones(len(a)), (a, b)), shape=(n, n)), directed=False)
+    for pair in pairs:
+        if not groups[pair.a]:
+            groups[component == component[pair.a]] = groups.max() + 1
+    return groups
