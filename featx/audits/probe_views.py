@@ -59,7 +59,7 @@ def fact_matrices(previews: Previews) -> dict[str, Matrix]:
     columns.setdefault(_SIZE, []).extend(part for shape in shapes for part in _without_gaps(shape))
     formats = np.asarray(previews.formats)
     columns[_FORMAT] = [(formats == name).astype(np.float64) for name in np.unique(formats)]
-    blocks = {kind: standardised(np.column_stack(own)) for kind, own in columns.items()}
+    blocks = {kind: standardised(np.column_stack(own)) for kind, own in columns.items() if own}
     return {kind: block / np.sqrt(block.shape[1]) for kind, block in blocks.items() if block.shape[1]}
 
 

@@ -23,6 +23,7 @@ _SHORT = {
     "thumbnail": "16 × 16 thumbnail",
 }
 MOST_NAMED = 4
+CHANCE = 0.5
 _OUTSIDE = ("border", "corners")
 
 
@@ -60,11 +61,11 @@ def _alarm(pairs: Sequence[PairResult], meaning: str) -> str:
     names = [" from ".join(pair.contrast.names) for pair in pairs]
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     who = listed(names[:MOST_NAMED]) if not more else ", ".join(names[:MOST_NAMED]) + more
-    features = _range([pair.features for pair in pairs])
-    return (
-        f"{who} can be told by {listed(_probe_words(pairs))}: {meaning}, so a network need not have looked at the "
-        f"subject. Its features reach {features}."
-    )
+    told = f"{who} can be told by {listed(_probe_words(pairs))}: {meaning}"
+    features = [pair.features for pair in pairs]
+    if all(area.interval[0] <= CHANCE for area in features):
+        return f"{told}. The network's features do not show it ({_range(features)}); other networks may."
+    return f"{told}, so a network need not have looked at the subject. Its features reach {_range(features)}."
 
 
 def _probe_words(pairs: Sequence[PairResult]) -> list[str]:
@@ -163,7 +164,9 @@ def shortcut_blocks(part: Shortcuts, prefix: str) -> tuple[Block, ...]:
 def _cell(one: ProbeResult) -> str:
     if one.constant:
         return "the same in all"
-    return area_words(one.area) + (" !" if one.alarm else " *" if one.clear else "")
+    mark = "\N{NO-BREAK SPACE}!" if one.alarm else "\N{NO-BREAK SPACE}*" if one.clear else ""
+    # In a narrow column the line is broken before the interval, not in it.
+    return area_words(one.area).replace("–", "\N{WORD JOINER}–\N{WORD JOINER}") + mark
 
 
 def _draw(part: Shortcuts) -> Axes:
