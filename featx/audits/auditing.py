@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Collection
 from dataclasses import replace
@@ -26,8 +25,6 @@ from featx.progress import Progress, report_progress, reports_progress
 from featx.recipes import FeatureSpec
 from featx.runs import Source, is_run_path, read_source
 from featx.store import Store
-
-log = logging.getLogger("featx")
 
 Examination = Callable[[AuditData], Part]
 
@@ -150,7 +147,6 @@ def audit_source(data: AuditData, *, without: Collection[str] = ()) -> Audit:
         try:
             parts.append(examine(data))
         except FeatxError as error:
-            log.info("The audit of %s has no %s: %s", data.source.name, key, error)
             left_out[key] = str(error)
     report_progress("examining", len(chosen), len(chosen))
     seconds = time.perf_counter() - start
