@@ -113,7 +113,7 @@ def _unseen(model: Model, images: Sequence[Image], *, skip_seen: bool) -> tuple[
     if trained is None:
         note = (
             "It is not known which images the classifier was trained on, as an earlier version of featx saved it, so "
-            "nothing shows whether it has seen some of these."
+            "nothing shows whether it has seen some of these, nor how typical these are of them."
         )
         log.warning("%s", note)
         return list(images), 0, [note]
@@ -162,7 +162,7 @@ def _evaluated(model: Model, new: NewImages, extraction: Extraction, seed: int) 
         images=tuple(by_id[image.item.id] for image in extraction.images),
         scores=scores,
         temperature=model.temperature if isinstance(model, HeadModel) else None,
-        subgroups=subgroup_scores(scores.correct, columns, numbers, seed),
+        subgroups=subgroup_scores(scores.correct, columns, numbers, seed, None if model.multilabel else labels),
         atypical_p=beside.p_value,
         copies=tuple((images[copy.number].item.id, copy) for copy in beside.copies),
         without_copies=share_of(scores.correct[alone], [groups[i] for i in alone]) if copied and alone else None,

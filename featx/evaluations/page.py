@@ -69,13 +69,19 @@ def _tiles(result: Evaluation) -> tuple[tuple[str, str, str], ...]:
 
 def _groups(result: Evaluation) -> str:
     groups = result.scores.score.groups
-    return "each taken as independent" if groups is None else f"in {count(groups)} groups"
+    if groups is not None:
+        return f"in {count(groups)} groups"
+    return "each of a group of its own" if _named_groups(result) else "each taken as independent"
+
+
+def _named_groups(result: Evaluation) -> bool:
+    return any(image.group is not None for image in result.images)
 
 
 def _limits(result: Evaluation) -> Section:
     score = result.scores.score
     items = [("what was evaluated", result.why)]
-    if score.groups is None:
+    if score.groups is None and not _named_groups(result):
         items.append(
             (
                 "independent images",
@@ -83,7 +89,7 @@ def _limits(result: Evaluation) -> Section:
                 "images are of one patient, they are too narrow: name the column with --group-column.",
             )
         )
-    else:
+    elif score.groups is not None:
         items.append(
             (
                 "groups",

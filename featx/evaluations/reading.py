@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from featx.data import SPLITS, DataChoice, Dataset, Item, check_labelled, first_few, read_data, with_frames
 from featx.errors import DataError, UsageError
 from featx.features import Failure, Image, OnError, hash_images, set_aside
+from featx.files import is_file
 from featx.runs import Model
 from featx.store import StatCache
 from featx.text import images as images_in_words
@@ -50,6 +52,8 @@ def read_new_images(
     if split not in (None, EVERY, *SPLITS):
         raise UsageError(f"Expected the split {', '.join(SPLITS)} or {EVERY}, received {split!r}.")
     dataset = read_data(data, missing="keep" if on_error == "skip" else "fail", cache=cache, **choice)
+    if isinstance(data, (str, os.PathLike)) and is_file(Path(data)):
+        dataset = replace(dataset, title=Path(data).name)  # the folder of a manifest may hold several
     dataset = with_frames(dataset, model.recipe.images.frames)
     wanted, why = _chosen_split(dataset, split)
     aside = dataset.test is not None and wanted != EVERY

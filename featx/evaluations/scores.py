@@ -14,13 +14,13 @@ from featx.stats import (
     Estimate,
     LabelMetrics,
     Score,
-    area_under_curve,
-    auc_interval,
     bootstrap,
     calibration_of,
+    group_numbers,
     grouped_share,
     label_metrics,
     logits_of,
+    ranking_of,
     score,
     score_all,
 )
@@ -141,7 +141,7 @@ def _of_several(classes: Sequence[str], targets: NDArray[Any], P: Matrix, groups
     return Scores(
         score(logits, targets, list(groups)),
         {},
-        label_metrics(classes, P, targets),
+        label_metrics(classes, P, targets, list(groups)),
         calibration_of(targets, P, seed),
         correct,
     )
@@ -151,8 +151,7 @@ def _of_class(name: str, number: int, y: Numbers, P: Matrix, groups: Sequence[st
     own, called = y == number, P.argmax(axis=1) == number
     area = None
     if own.any() and not own.all():
-        value = float(area_under_curve(own, P[:, number], np.ones((1, len(y))))[0])
-        area = Estimate(value, auc_interval(value, int(own.sum()), int((~own).sum())))
+        area = ranking_of(own, P[:, number], group_numbers(list(groups))).auc
     return ClassScore(
         name,
         int(own.sum()),

@@ -13,7 +13,7 @@ from featx.evaluations.result import NAMED, Evaluation
 from featx.evaluations.scores import ClassScore
 from featx.evaluations.words import majority_words, subgroup_words
 from featx.pages import Block, Section, Table, Text, confusion_block, drawing, few_classes, fold_of
-from featx.stats import BINS, Estimate, LabelMetrics
+from featx.stats import BINS, SIGNIFICANT, Estimate, LabelMetrics
 from featx.text import (
     NOTHING,
     count,
@@ -174,16 +174,13 @@ def calibration_section(result: Evaluation) -> Section:
     words = (
         f"The mean probability of the {'labels' if result.multilabel else 'predicted class'} is "
         f"{percent(own.confidence)}, and {percent(own.accuracy)} of the {what} are "
-        f"{'there' if result.multilabel else 'right'}. The expected calibration error is {decimal(own.ece)}; a "
-        f"perfectly calibrated model with these probabilities would have {decimal(own.expected_ece)} on so few "
-        f"{what}, by chance alone."
-        if own.n < 10_000
-        else f"The mean probability is {percent(own.confidence)} at a share of {percent(own.accuracy)}. The expected "
-        f"calibration error is {decimal(own.ece)}, and {decimal(own.expected_ece)} by chance alone."
+        f"{'there' if result.multilabel else 'right'}. The expected calibration error is {decimal(own.ece)}; by "
+        f"chance alone, a perfectly calibrated model with these probabilities would have {decimal(own.expected_ece)} "
+        f"on as many {what}."
     )
     verdict = (
-        "So the probabilities are not what they say."
-        if own.p_value < 0.05
+        "So the probabilities do not say how often they are right."
+        if own.p_value < SIGNIFICANT
         else "So nothing here shows that the probabilities are wrong."
     )
     rows = (

@@ -83,8 +83,8 @@ def beside_training(model: Model, extraction: Extraction, images: Sequence[Image
     except FeatxError as error:
         log.info("%s %s", UNKNOWN, error)
         return BesideTraining(notes=(f"{UNKNOWN} {error}",))
-    if reference is None:
-        return BesideTraining(notes=(UNKNOWN,))
+    if reference is None:  # which a note says already
+        return BesideTraining()
     rows = extraction.view_rows(images)
     typicality = np.concatenate([reference.typicality(chunk) for chunk in rows.chunks(ROWS_AT_ONCE)])
     number = int(np.sum(typicality < OUTSIDE))

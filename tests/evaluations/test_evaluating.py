@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from evaluation_data import Place
 from html_page import read_page
+from PIL import Image
 from pipeline_data import digest, files_of, read_table, small_recipe
 
 from featx import compare, evaluate, predict, save_best
@@ -305,3 +306,55 @@ def test_the_files_show_the_result(place: Place, tmp_path: Path) -> None:
         evaluate(place.run, place.new, out=place.run, cache=place.cache)
     with pytest.raises(UsageError, match="apart from the images"):
         evaluate(place.run, place.new, out=place.new, cache=place.cache)
+
+
+# --- beside the training images ---
+
+
+def test_altered_copies_of_training_images_are_counted_and_left_out_of_a_second_accuracy(
+    place: Place, tmp_path: Path
+) -> None:
+    originals = files_of(place.data / "train")[::8]  # one of each class
+    folder = Path(shutil.copytree(place.new / "test", tmp_path / "images"))
+    for original in originals:
+        with Image.open(original) as image:
+            image.save(folder / original.parent.name / "copy.jpg", quality=92)
+    result = evaluate(place.run, folder, cache=place.cache)
+    document = result.to_json()
+    assert {(Path(copy["path"]).parts[-2], copy["training"]) for copy in document["copies"]} == {
+        (original.parent.name, original.relative_to(place.data).as_posix()) for original in originals
+    }
+    assert document["duplicates"] == 4
+    others = [image for image in result.images if Path(image.path).name != "copy.jpg"]
+    assert document["without_duplicates"]["n"] == len(others) == 12
+    assert document["without_duplicates"]["correct"] == sum(image.correct for image in others)
+    assert any("copies of training images" in sentence for sentence in result.sentences())
+    plain = evaluate(place.run, place.new / "test", cache=place.cache).to_json()
+    assert (plain["duplicates"], plain["copies"], "without_duplicates" in plain) == (0, [], False)
+
+
+def test_strange_images_are_named_and_the_others_have_the_typicality_of_predict(place: Place, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(place.new / "test", tmp_path / "images"))
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
+    Image.fromarray(noise).save(folder / "covid" / "noise.png")
+    result = evaluate(place.run, folder, out=tmp_path / "out", cache=place.cache)
+    document = result.to_json()
+    assert "covid/noise.png" in [one["path"] for one in document["atypical"]]
+    assert [one["percentile"] for one in document["atypical"]] == sorted(
+        one["percentile"] for one in document["atypical"]
+    )
+    rows = {Path(row.path).parts[-2:]: row for row in predict(place.run, folder, cache=place.cache).rows}
+    for image in result.images:
+        assert image.typicality == pytest.approx(rows[Path(image.path).parts[-2:]].typicality)
+    shown = read_page(tmp_path / "out" / "evaluation.html").id("training")
+    assert "outside what the training images span" in shown.text
+    assert len(shown.all("li")) == len(document["atypical"])
+
+
+def test_without_the_features_of_the_training_images_their_typicality_is_not_known(
+    place: Place, tmp_path: Path
+) -> None:
+    result = evaluate(place.run, place.new, cache=tmp_path / "other")
+    assert [image.typicality for image in result.images] == [None] * 12
+    assert any(note.startswith("It is not known how typical") for note in result.notes)
+    assert result.to_json()["atypical"] == []
