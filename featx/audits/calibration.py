@@ -220,8 +220,12 @@ def _errors(before: Calibration, after: Calibration) -> Table:
         ("p-value of being calibrated", "p_value"),
     )
     rows = [(title, decimal(getattr(before, name)), decimal(getattr(after, name))) for title, name in names]
-    parts = (("Brier score", "score"), ("its reliability (0 is perfect)", "reliability"))
-    parts += (("its resolution (more is better)", "resolution"), ("its uncertainty (of the data)", "uncertainty"))
+    parts = (
+        ("Brier score", "score"),
+        ("its reliability (0 is perfect)", "reliability"),
+        ("its resolution (more is better)", "resolution"),
+        ("its uncertainty (of the data)", "uncertainty"),
+    )
     rows += [
         (title, decimal(getattr(before.brier, name)), decimal(getattr(after.brier, name))) for title, name in parts
     ]

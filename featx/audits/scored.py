@@ -109,18 +109,18 @@ def examined(data: AuditData) -> Examined:
         return Examined(scored, words, False, None, held.fold, scored.temperature(), False)
     roles = np.asarray(predicted.roles)
     test, validation = (_role(data, roles == role) for role in ("test", "validation"))
-    scored = test or validation
-    if scored is None:
+    own = test or validation
+    if own is None:
         raise DataError(
             f"Expected test or validation images in the run {data.source.name}, found training images only; fit with "
             "--validation or --test."
         )
     other = validation if test is not None else None
     kept = _kept(data)
-    temperature = kept or (other or scored).temperature()
+    temperature = kept or (other or own).temperature()
     on = "test images" if test is not None else "validation images"
-    fold = np.random.default_rng(data.seed).permutation(int(scored.groups.max()) + 1)[scored.groups] % FOLDS
-    return Examined(scored, on, True, other, fold, temperature, kept is not None)
+    fold = np.random.default_rng(data.seed).permutation(int(own.groups.max()) + 1)[own.groups] % FOLDS
+    return Examined(own, on, True, other, fold, temperature, kept is not None)
 
 
 def _role(data: AuditData, chosen: NDArray[np.bool_]) -> Scored | None:

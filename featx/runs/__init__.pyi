@@ -1,4 +1,3 @@
-from .calibrating import HeadCalibration as HeadCalibration
 from .documents import ClassNames as ClassNames
 from .documents import Digest as Digest
 from .documents import Document as Document

@@ -1,14 +1,12 @@
 from .association import contingency as contingency
 from .association import cramers_v as cramers_v
-from .calibration import BrierParts as BrierParts
 from .calibration import Calibration as Calibration
-from .calibration import brier_parts as brier_parts
 from .calibration import calibration_of as calibration_of
 from .calibration import confidence_of as confidence_of
-from .calibration import debiased_calibration_error as debiased_calibration_error
 from .calibration import expected_calibration_error as expected_calibration_error
 from .class_figures import bootstrap as bootstrap
 from .class_figures import class_intervals as class_intervals
+from .class_figures import difference_of_shares as difference_of_shares
 from .conformal import conformal_threshold as conformal_threshold
 from .conformal import prediction_sets as prediction_sets
 from .grouped import GroupedShare as GroupedShare
@@ -28,6 +26,7 @@ from .labels import LabelScore as LabelScore
 from .labels import average_precision as average_precision
 from .labels import label_metrics as label_metrics
 from .labels import label_probabilities as label_probabilities
+from .labels import macro_intervals as macro_intervals
 from .labels import score_labels as score_labels
 from .metrics import BINS as BINS
 from .metrics import BOUNDS as BOUNDS
@@ -40,7 +39,6 @@ from .metrics import resampled_weights as resampled_weights
 from .metrics import score_all as score_all
 from .operating_points import Curve as Curve
 from .operating_points import OperatingPoint as OperatingPoint
-from .operating_points import Ranking as Ranking
 from .operating_points import at_sensitivity as at_sensitivity
 from .operating_points import at_specificity as at_specificity
 from .operating_points import precision_curve as precision_curve
@@ -49,10 +47,12 @@ from .operating_points import roc_curve as roc_curve
 from .scoring import probabilities as probabilities
 from .scoring import score as score
 from .significance import SIGNIFICANT as SIGNIFICANT
+from .significance import FoldDifference as FoldDifference
 from .significance import SeedSpread as SeedSpread
 from .significance import blocked_permutation_p as blocked_permutation_p
 from .significance import corrected_interval as corrected_interval
 from .significance import corrected_t as corrected_t
+from .significance import fold_difference as fold_difference
 from .significance import holm as holm
 from .significance import homogeneity_p as homogeneity_p
 from .significance import least_p as least_p

@@ -96,7 +96,7 @@ class Ranking:
         ties = np.searchsorted(self.negative, self.positive, "right") - below
         area = float(np.mean(below + ties / 2) / len(self.negative))
         p, q = len(self.positive) * self.alike_positive, len(self.negative) * self.alike_negative
-        return Estimate(area, auc_interval(area, max(p, 1.0), max(q, 1.0)))  # type: ignore[arg-type]
+        return Estimate(area, auc_interval(area, max(p, 1.0), max(q, 1.0)))
 
     def reversed(self) -> Ranking:
         """Return the negative images as the positive ones of the negated scores."""
@@ -174,7 +174,7 @@ def precision_curve(ranking: Ranking, points: int = 101) -> Curve:
     there = np.arange(len(scores)) < len(positive)
     value = average_precision(there, scores)
     effective = max(1.0, len(positive) * ranking.alike_positive)
-    area = Estimate(value, average_precision_interval(value, effective))  # type: ignore[arg-type]
+    area = Estimate(value, average_precision_interval(value, effective))
     recalls = np.linspace(0, 1, points)[1:]
     rows = []
     for recall in recalls:

@@ -6,14 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from featx.stats import (
-    brier_parts,
-    calibration_error,
-    calibration_of,
-    debiased_calibration_error,
-    expected_calibration_error,
-    score_all,
-)
+from featx.stats import calibration_error, calibration_of, expected_calibration_error, score_all
+from featx.stats.calibration import brier_parts, debiased_calibration_error
 
 
 def drawn(n: int, seed: int, power: float = 1.0) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
