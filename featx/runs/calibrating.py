@@ -42,8 +42,8 @@ class HeadCalibration:
     def __str__(self) -> str:
         fitted = self.fitted
         if fitted.note:
-            return f"none: {fitted.note}"
-        words = f"{fitted.temperature:.2f}, from {images(fitted.n, 'validation')}"
+            return f"no temperature: {fitted.note}"
+        words = f"temperature {fitted.temperature:.2f} from {images(fitted.n, 'validation')}"
         if self.before is None or self.after is None:
             return words
         errors = f"calibration error {decimal(self.before.ece)} → {decimal(self.after.ece)}"
