@@ -9,7 +9,7 @@ from typing import Any
 
 from featx.networks import BACKBONES, Card, is_model_file, is_random
 from featx.pages import Block, Code, Facts, Note, Section, Table
-from featx.recipes import DenseLayer, HeadPart, ImagesPart, Recipe, ViewsPart, dump_recipe
+from featx.recipes import DenseLayer, FitPart, HeadPart, ImagesPart, Recipe, ViewsPart, dump_recipe
 from featx.reports.opened import OpenedRun, from_here
 from featx.runs import Run
 from featx.text import NOTHING, count, duration, images
@@ -106,7 +106,7 @@ def layers_of(opened: OpenedRun) -> list[NetworkLayer]:
     return [
         NetworkLayer("Input", (*recipe.images.shape, channels), 0, trainable=False),
         *_frozen_layers(opened),
-        *_head_layers(recipe.head, int(manifest["features"]["dim"]), _outputs(opened.run)),
+        *_head_layers(recipe.head, int(manifest["features"]["dim"]), _outputs(opened.run), recipe.fit.members),
     ]
 
 
@@ -130,19 +130,25 @@ def _outputs(run: Run) -> int:
     return 1 if run.recipe.head.output == "sigmoid" and not run.multilabel else len(run.classes)
 
 
-def _head_layers(head: HeadPart, width: int, units: int) -> Iterator[NetworkLayer]:
-    """Yield the head's layers; a dense one has a weight for each input and unit, and a bias for each unit."""
+def _head_layers(head: HeadPart, width: int, units: int, members: int) -> Iterator[NetworkLayer]:
+    """Yield the head's layers; a dense one has a weight for each input and unit, and a bias for each unit.
+
+    Of several members, a layer stands for that of each of them.
+    """
+    times = "" if members == 1 else f", {members} of them"
     names = iter(head.dense_names())
     for layer in head.layers:
         if not isinstance(layer, DenseLayer):
             yield NetworkLayer(f"Dropout {layer.rate:g}", (width,), 0)
             continue
-        yield NetworkLayer(f"Dense ({next(names)})", (layer.units,), (width + 1) * layer.units)
+        parameters = members * (width + 1) * layer.units
+        yield NetworkLayer(f"Dense ({next(names)}{times})", (layer.units,), parameters)
         width = layer.units
         if layer.activation != "linear":
             yield NetworkLayer(_activation_title(layer.activation), (width,), 0)
-    yield NetworkLayer("Dense (logits)", (units,), (width + 1) * units)
-    yield NetworkLayer(_activation_title(head.output), (units,), 0)
+    yield NetworkLayer(f"Dense (logits{times})", (units,), members * (width + 1) * units)
+    joined = "" if members == 1 else f", mean of {members}"
+    yield NetworkLayer(f"{_activation_title(head.output)}{joined}", (units,), 0)
 
 
 def _activation_title(activation: str) -> str:
@@ -212,8 +218,10 @@ def _carded(opened: OpenedRun, card: Card) -> tuple[tuple[str, str], ...]:
 def _settings(run: Run) -> tuple[tuple[str, str], ...]:
     recipe, fit = run.recipe, run.recipe.fit
     schedule = "constant"
+    decay = f", weight decay {fit.weight_decay:g}" if fit.weight_decay else ""
     loss = "binary cross-entropy" if recipe.head.output == "sigmoid" else "categorical cross-entropy"
     loss += ", the mean over the known labels" if run.multilabel else ""
+    loss += f", trained with label smoothing {fit.label_smoothing:g}" if fit.label_smoothing else ""
     if fit.schedule is not None:
         rates = ", ".join(f"{value:g}" for value in fit.schedule.values)
         epochs = ", ".join(map(str, fit.schedule.boundaries))
@@ -223,15 +231,33 @@ def _settings(run: Run) -> tuple[tuple[str, str], ...]:
         ("image size", image_size(recipe.images)),
         ("preprocessing", _preprocessing(recipe, run.card)),
         ("augmented views of each training image", _views(recipe.views)),
-        ("optimizer", f"{fit.optimizer.capitalize()}, learning rate {fit.learning_rate:g}"),
+        ("optimizer", f"{fit.optimizer.capitalize()}, learning rate {fit.learning_rate:g}{decay}"),
         ("learning rate schedule", schedule),
         ("loss", loss),
         ("epochs", count(fit.epochs)),
+        ("weights of the head", _weights_kept(fit)),
+        *((("members", _members(fit)),) if fit.members > 1 else ()),
         ("batch size", count(fit.batch_size)),
         ("validation", f"{100 * fit.validation:g} % of the training images, unless the data has a validation split"),
         ("seed", str(fit.seed)),
         *(() if run.manifest.get("calibration") is None else (("temperature", _temperature(run)),)),
     )
+
+
+def _weights_kept(fit: FitPart) -> str:
+    if fit.average > 1:
+        return f"mean of those at the ends of the last {count(fit.average)} epochs"
+    if not fit.keeps_best:
+        return "those of the last epoch"
+    waiting = (
+        "" if fit.patience is None else f"; training stops after {count(fit.patience)} epochs without a lower one"
+    )
+    return f"those of the epoch with the lowest validation loss{waiting}"
+
+
+def _members(fit: FitPart) -> str:
+    seeds = fit.member_seeds()
+    return f"{fit.members}, with seeds {seeds[0]} to {seeds[-1]}; the head gives the mean of their probabilities"
 
 
 def _temperature(run: Run) -> str:

@@ -212,6 +212,7 @@ def _shortened(recipe: Recipe, views: int) -> Recipe:
     """Return a recipe with few epochs and views; its schedule is shortened in proportion."""
     epochs = min(recipe.fit.epochs, QUICK_EPOCHS)
     changes: dict[str, Any] = {"fit.epochs": epochs, "views.count": min(recipe.views.count, views)}
+    changes["fit.average"] = min(recipe.fit.average, epochs)
     if recipe.fit.schedule is not None:
         # No two boundaries may be the same.
         bounds: list[int] = []

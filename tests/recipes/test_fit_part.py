@@ -29,9 +29,40 @@ def test_the_key_of_a_fit_without_the_later_fields_is_that_of_earlier_versions()
     }
 
 
-@pytest.mark.parametrize("fields", [{"patience": 3}, {"class_weight": "balanced"}, {"weight_decay": 0.1}])
+LATER: list[dict[str, Any]] = [{"patience": 3}, {"class_weight": "balanced"}, {"weight_decay": 0.1}]
+LATER += [{"keep": "best"}, {"average": 10}, {"label_smoothing": 0.1}, {"members": 5}]
+
+
+@pytest.mark.parametrize("fields", LATER)
 def test_the_later_fields_are_in_the_key_where_they_have_an_effect(fields: dict[str, Any]) -> None:
     assert FitPart(**fields).key() == {**FitPart().key(), **fields}
+
+
+def test_words_that_change_nothing_are_not_in_the_key() -> None:
+    assert FitPart(keep="last").key() == FitPart().key()
+    assert FitPart(patience=3, keep="best").key() == FitPart(patience=3).key()
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"patience": 5, "keep": "last"}, "patience 5 keeps the best epoch, so keep cannot be 'last'"),
+        ({"patience": 5, "average": 3}, "average 3 takes the mean of the last epochs, but patience is 5"),
+        ({"keep": "best", "average": 3}, "average 3 takes the mean of the last epochs, but keep is 'best'"),
+        ({"epochs": 4, "average": 5}, r"average must be at most epochs \(4\), received 5"),
+        ({"average": 0}, "greater than or equal to 1"),
+        ({"label_smoothing": 1.0}, "less than 1"),
+        ({"members": 0}, "greater than or equal to 1"),
+        ({"keep": "first"}, "'last' or 'best'"),
+    ],
+)
+def test_choices_that_exclude_one_another_are_refused(fields: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        FitPart(**fields)
+
+
+def test_the_seeds_of_members_count_upwards() -> None:
+    assert FitPart(seed=2**32 - 2, members=3).member_seeds() == [2**32 - 2, 2**32 - 1, 0]
 
 
 def test_later_fields_are_written_and_read_back(tmp_path: Path) -> None:
