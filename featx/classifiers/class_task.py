@@ -22,11 +22,6 @@ PURPOSE = "to compare classifiers"  # what labels are needed for
 class ClassTask(Task):
     """Each classifier is fitted for all classes at once."""
 
-    not_independent = (
-        "Wilson's intervals are too narrow and McNemar's p-values too small, because both take images as "
-        "independent; the other test intervals resample whole groups."
-    )
-
     def possible_folds(self, wanted: int) -> int:
         """Return at most one for each group of the smallest class."""
         return possible_folds(self.y_train, self.train_groups, self.classes, wanted)

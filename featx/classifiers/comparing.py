@@ -119,7 +119,7 @@ def compare_source(
     *in_folds, final = _evaluate_all(task, divided, seed, jobs)
     train, test = source.take(task.train), source.take(task.test) if len(task.test) else None
     test_groups = [task.groups[number] for number in task.test]
-    data = EvaluationData(task.classes, divided, task.y_train, task.y_test, test_groups, seed)
+    data = EvaluationData(task.classes, divided, task.y_train, task.y_test, task.train_groups, test_groups, seed)
     rows, best = rank(task.classifiers, task.scoring(data), in_folds, final, head_probabilities(test, task.classes))
     repeat_folds = [divided[first : first + folds] for first in range(0, len(divided), folds)]
     return Comparison(
@@ -136,7 +136,7 @@ def compare_source(
         fold_of=np.stack([fold_numbers(each, len(task.train)) for each in repeat_folds]),
         train=train,
         test=test,
-        notes=(*task.remarks, *notes_on(source.layer, test, task.not_independent)),
+        notes=(*task.remarks, *notes_on(source.layer, train, test)),
         seconds=time.perf_counter() - start,
     )
 

@@ -17,6 +17,9 @@ from featx.runs import Layer, Source
 from featx.stats import METRICS, WITHOUT_INTERVAL, LabelMetrics
 from featx.text import NOTHING, decimal, percent, probability
 
+# The calibration error that a calibrated classifier would have with as many images.
+EXPECTED = "expected_calibration_error"
+
 
 @dataclass(frozen=True)
 class MetricEstimate:
@@ -48,6 +51,18 @@ class MetricEstimate:
         ends = "" if self.interval is None else f" ({self.interval[0]:.2f}–{self.interval[1]:.2f})"
         return f"{decimal(self.value)}{ends}"
 
+    def points(self) -> str:
+        """Return a difference of shares in percentage points, as `+4.2 (+1 to +9)`."""
+        return self._signed(100, 1, 0)
+
+    def signed(self) -> str:
+        """Return a difference of areas as `+0.042 (+0.01 to +0.09)`."""
+        return self._signed(1, 3, 2)
+
+    def _signed(self, factor: float, digits: int, digits_of_ends: int) -> str:
+        ends = [decimal(factor * end, digits_of_ends, sign=True) for end in self.interval or ()]
+        return decimal(factor * self.value, digits, sign=True) + (f" ({' to '.join(ends)})" if ends else "")
+
 
 @dataclass(frozen=True)
 class ClassifierResult:
@@ -65,11 +80,13 @@ class ClassifierResult:
         test: By metric, value and interval on the test images; None where there are none.
         test_probabilities: (n_test, classes), rows adding up to 1 unless there are several labels; None where there
             are no test images.
-        p_value_vs_best: The corrected resampled t-test of the measure in the folds against the best, after Holm's
-            correction; for the head, the test on the test images. None for the best itself and where there is
-            nothing to test.
-        test_p_value_vs_best: On the test images, after Holm's correction: McNemar's exact test; with several labels,
-            a bootstrap test of the mean areas under the ROC curves. None likewise.
+        difference: By how much the measure is above that of the best: in the folds, with an interval that holds for
+            all classifiers at once and allows for the choice of the best; for the head, on the test images. None
+            for the best itself and where there is nothing to compare.
+        p_value_vs_best: The test of this difference, see `fold_difference`; for the head, the test on the test
+            images. None likewise.
+        test_p_value_vs_best: On the test images, after Holm's correction: McNemar's exact test of whole groups; with
+            several labels, a bootstrap test of the mean areas under the ROC curves. None likewise.
         verdict: `best`, `indistinguishable`, `worse` or (the head) `better`, at the 5 % level.
         seconds: Processor time for choosing, fitting and predicting in all folds and on the test part; None for the
             head.
@@ -87,6 +104,7 @@ class ClassifierResult:
     parameters: Mapping[str, Any]
     test: Mapping[str, MetricEstimate] | None
     test_probabilities: NDArray[np.float64] | None
+    difference: MetricEstimate | None = None
     p_value_vs_best: float | None = None
     test_p_value_vs_best: float | None = None
     verdict: Standing | None = None
@@ -178,7 +196,7 @@ class Comparison(Shown):
             header: tuple[str, ...] = ("", "folds: AUC (95 %)", "test: AUC (95 %)", "AP", "all right")
         else:
             header = ("", "folds (95 %)", "test (95 %)")
-        return (*header, "p", "against best"), [self.cells(row) for row in self.rows]
+        return (*header, "difference", "p", "against best"), [self.cells(row) for row in self.rows]
 
     def cells(self, row: ClassifierResult) -> tuple[str, ...]:
         """Return a row as tables for people show it, with accuracies in per cent."""
@@ -186,15 +204,17 @@ class Comparison(Shown):
             return self._label_cells(row)
         cv = NOTHING if row.cv is None else row.cv["accuracy"].percent()
         test = NOTHING if row.test is None else f"{self.correct(row)} = {row.test['accuracy'].percent()}"
+        difference = "" if row.difference is None else row.difference.points()
         p_value = "" if row.p_value_vs_best is None else probability(row.p_value_vs_best)
-        return (row.name, cv, test, p_value, row.verdict or NOTHING)
+        return (row.name, cv, test, difference, p_value, row.verdict or NOTHING)
 
     def _label_cells(self, row: ClassifierResult) -> tuple[str, ...]:
         cv, test = (NOTHING if part is None else part["roc_auc"].decimals() for part in (row.cv, row.test))
         precision = NOTHING if row.test is None else decimal(row.test["average_precision"].value)
         right = NOTHING if row.test is None else f"{self.correct(row)}/{self.tested}"
+        difference = "" if row.difference is None else row.difference.signed()
         p_value = "" if row.p_value_vs_best is None else probability(row.p_value_vs_best)
-        return (row.name, cv, test, precision, right, p_value, row.verdict or NOTHING)
+        return (row.name, cv, test, precision, right, difference, p_value, row.verdict or NOTHING)
 
     def row(self, name: str) -> ClassifierResult:
         """Return the row of a classifier.
@@ -244,13 +264,16 @@ class Comparison(Shown):
         """Return a row as one line of a table; None where a cell is empty."""
         cells: dict[str, Any] = {"classifier": row.name, "kind": row.kind}
         for part, estimates in (("cv", row.cv), ("test", row.test)):
-            for metric in self.metrics:
+            for metric in self._shown_metrics:
                 estimate = None if estimates is None else estimates.get(metric)
                 low, high = (None, None) if estimate is None or estimate.interval is None else estimate.interval
                 cells[f"{part}_{metric}"] = None if estimate is None else estimate.value
-                if metric not in WITHOUT_INTERVAL:
+                if metric not in WITHOUT_INTERVAL and metric != EXPECTED:
                     cells |= {f"{part}_{metric}_low": low, f"{part}_{metric}_high": high}
         cells |= {"test_n": self.tested, "test_correct": self.correct(row)}
+        low, high = (None, None) if row.difference is None else row.difference.interval or (None, None)
+        value = None if row.difference is None else row.difference.value
+        cells |= {"difference": value, "difference_low": low, "difference_high": high}
         cells |= {"p_value_vs_best": row.p_value_vs_best, "test_p_value_vs_best": row.test_p_value_vs_best}
         return {**cells, "verdict": row.verdict, "seconds": row.seconds}
 
@@ -258,6 +281,11 @@ class Comparison(Shown):
     def metrics(self) -> tuple[str, ...]:
         """The names of the metrics of each row."""
         return tuple(LABEL_METRICS if self.multilabel else METRICS)
+
+    @property
+    def _shown_metrics(self) -> tuple[str, ...]:
+        """The metrics and, for one label each, the calibration error that chance alone gives."""
+        return self.metrics if self.multilabel else (*self.metrics, EXPECTED)
 
     @property
     def tested(self) -> int:
@@ -283,6 +311,7 @@ class Comparison(Shown):
             "description": row.description,
             "cv": None if row.cv is None else row.cv[self.measure].to_json("mean"),
             "test": self._test_json(row),
+            "difference": None if row.difference is None else row.difference.to_json("mean"),
             "p_value_vs_best": row.p_value_vs_best,
             "verdict": row.verdict,
             "metrics": {

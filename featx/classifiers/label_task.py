@@ -33,11 +33,6 @@ log = logging.getLogger("featx")
 class LabelTask(Task):
     """Each classifier is fitted for each label, on the images where it is known."""
 
-    not_independent = (
-        "the intervals by label, and Wilson's of the images with all labels right, are too narrow, because they take "
-        "images as independent; the other test intervals and the p-values resample whole groups."
-    )
-
     def possible_folds(self, wanted: int) -> int:
         """Return at most one for each group of the rarest kind of image of any label."""
         return possible_label_folds(self.y_train, self.train_groups, wanted)

@@ -116,16 +116,31 @@ def evaluate_parts(evaluated: Callable[[int], T], parts: int, rows: Rows, jobs: 
     return results
 
 
-def notes_on(layer: Layer, test: Source | None, not_independent: str) -> tuple[str, ...]:
-    """Return what a reader must know, and say it; `not_independent` where several test images are one group."""
+def notes_on(layer: Layer, train: Source, test: Source | None) -> tuple[str, ...]:
+    """Return what a reader must know, and say it."""
     notes = [PENULTIMATE] if layer == "penultimate" else []
     if test is None:
         notes.append("There are no images of the split test, so there are only the results of cross-validation.")
     elif (groups := len(set(test.group_ids()))) < len(test.table):
         notes.append(
             f"The {len(test.table)} test images belong to {groups} groups (images with the same bytes count as one "
-            f"group): {not_independent}"
+            f"group); intervals and p-values on them allow for it."
         )
+    if test is not None and train.predicted is not None:
+        notes += _on_the_head(train)
     for note in notes:
         log.warning("%s", note)
     return tuple(notes)
+
+
+def _on_the_head(train: Source) -> list[str]:
+    """Return a sentence on the images that a run's head was not fitted on, where there are any."""
+    roles = train.predicted.roles if train.predicted is not None else ()
+    fitted = sum(role == "fit" for role in roles)
+    if fitted == len(roles):
+        return []
+    return [
+        f"The head was fitted on {fitted:,} of the {len(roles):,} training images "
+        f"({100 * fitted / len(roles):.0f} %); the other {len(roles) - fitted:,} were for validation. Before the "
+        f"test, each classifier was fitted on all {len(roles):,}."
+    ]

@@ -14,7 +14,7 @@ from featx.classifiers.nested_cv import HeldOutResult
 from featx.classifiers.scoring import Scoring
 from featx.plots import Standing
 from featx.runs import Source
-from featx.stats import BOUNDS, SIGNIFICANT, corrected_interval, corrected_t, holm
+from featx.stats import BOUNDS, SIGNIFICANT, corrected_interval, fold_difference, holm
 
 HEAD = "head"
 Matrix = NDArray[np.float64]
@@ -42,9 +42,7 @@ def rank(
         rows.append(
             ClassifierResult(HEAD, "head", description, None, (), None, None, {}, test, head, per_label=by_label)
         )
-    p_values = {row.name: scoring.test_p_value(row, best) for row in rows if row.test and row is not best}
-    on_test = {name: p_value for name, p_value in p_values.items() if p_value is not None}
-    return _with_verdicts(rows, best, scoring, on_test), best.name
+    return _with_verdicts(rows, best, scoring), best.name
 
 
 def head_probabilities(test: Source | None, classes: Sequence[str]) -> Matrix | None:
@@ -95,30 +93,52 @@ def _over_folds(scores: Mapping[str, Matrix], ratio: float) -> dict[str, MetricE
 
 
 def _with_verdicts(
-    rows: Sequence[ClassifierResult], best: ClassifierResult, scoring: Scoring, on_test: Mapping[str, float]
+    rows: Sequence[ClassifierResult], best: ClassifierResult, scoring: Scoring
 ) -> tuple[ClassifierResult, ...]:
-    """Return the rows with their p-values, after Holm's correction, and verdicts against the best.
+    """Return the rows with their differences to the best, corrected p-values, and verdicts.
 
-    `on_test` are the p-values of the other rows on the test images.
+    The folds chose the best, so their test allows for the choice; the test images did not, and Holm's correction is
+    enough there.
     """
-    measure = scoring.measure
-    in_folds = {}
-    for row in rows:
-        if row is best or row.fold_scores is None or best.fold_scores is None:
-            continue
-        one, other = row.fold_scores[measure], best.fold_scores[measure]
-        known = np.isfinite(one) & np.isfinite(other)
-        if known.sum() > 1:
-            in_folds[row.name] = corrected_t(one[known], other[known], scoring.data.ratio)
-    in_folds, on_test = holm(in_folds), holm(on_test)
+    p_values = {row.name: scoring.test_p_value(row, best) for row in rows if row.test and row is not best}
+    on_test = holm({name: p_value for name, p_value in p_values.items() if p_value is not None})
+    compared = [row for row in rows if row.fold_scores is not None]
     tested = []
     for row in rows:
-        p_value = in_folds.get(row.name, on_test.get(row.name))
-        verdict = "best" if row is best else _standing(row, best, p_value, measure)
+        p_value, difference = _against_best(row, best, scoring, len(compared))
+        if row.fold_scores is None:
+            p_value = on_test.get(row.name)
+        verdict = "best" if row is best else _standing(row, best, p_value, scoring.measure)
         tested.append(
-            replace(row, p_value_vs_best=p_value, test_p_value_vs_best=on_test.get(row.name), verdict=verdict)
+            replace(
+                row,
+                difference=difference,
+                p_value_vs_best=p_value,
+                test_p_value_vs_best=on_test.get(row.name),
+                verdict=verdict,
+            )
         )
     return tuple(tested)
+
+
+def _against_best(
+    row: ClassifierResult, best: ClassifierResult, scoring: Scoring, classifiers: int
+) -> tuple[float | None, MetricEstimate | None]:
+    """Return the p-value of the folds, and the difference to the best: in the folds, or of the head on the test."""
+    if row is best or best.fold_scores is None:
+        return None, None
+    if row.fold_scores is None:
+        return None, scoring.test_difference(row, best)
+    data, measure = scoring.data, scoring.measure
+    compared = fold_difference(
+        row.fold_scores[measure],
+        best.fold_scores[measure],
+        folds=len(data.folds) // data.repeats,
+        classifiers=classifiers,
+    )
+    if compared is None:
+        return None, None
+    return compared.p_value, MetricEstimate(compared.mean, compared.interval)
 
 
 def _standing(row: ClassifierResult, best: ClassifierResult, p_value: float | None, measure: str) -> Standing | None:

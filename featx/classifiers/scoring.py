@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.classifiers.comparison import ClassifierResult, MetricEstimate
+from featx.classifiers.comparison import EXPECTED, ClassifierResult, MetricEstimate
 from featx.classifiers.folds import Fold
 from featx.classifiers.label_scores import (
     Targets,
@@ -18,7 +18,19 @@ from featx.classifiers.label_scores import (
     resampled,
     right_images,
 )
-from featx.stats import LabelMetrics, bootstrap, label_metrics, mcnemar, percentile_interval, score_all, wilson
+from featx.stats import (
+    LabelMetrics,
+    bootstrap,
+    difference_of_shares,
+    expected_calibration_error,
+    group_numbers,
+    grouped_share,
+    label_metrics,
+    macro_intervals,
+    mcnemar,
+    percentile_interval,
+    score_all,
+)
 
 Matrix = NDArray[np.float64]
 
@@ -27,13 +39,15 @@ Matrix = NDArray[np.float64]
 class EvaluationData:
     """What all classifiers are evaluated on: the folds of all repeats and the test images; the bootstrap's seed.
 
-    `y` and `y_test` are as in a `Comparison`: class numbers, or targets of several labels.
+    `groups` are those of the training images. `y` and `y_test` are as in a `Comparison`: class numbers, or targets
+    of several labels.
     """
 
     classes: tuple[str, ...]
     folds: Sequence[Fold]
     y: NDArray[Any]
     y_test: NDArray[Any]
+    groups: Sequence[str]
     test_groups: Sequence[str]
     seed: int
 
@@ -74,6 +88,9 @@ class Scoring(Protocol):
     def test_p_value(self, row: ClassifierResult, best: ClassifierResult) -> float | None:
         """Return the p-value that two rows are equally good on the test images; None where it is not defined."""
 
+    def test_difference(self, row: ClassifierResult, best: ClassifierResult) -> MetricEstimate | None:
+        """Return by how much a row's measure on the test images is above the best's; None where it is not defined."""
+
 
 class ClassScoring:
     """The scoring of images with one label each, by their accuracy."""
@@ -88,25 +105,38 @@ class ClassScoring:
         return score_all(y, P)
 
     def of_repeats(self, probabilities: Matrix) -> dict[str, MetricEstimate]:
-        """Return the calibration error, for whose bins a single fold has too few rows."""
+        """Return the calibration error, for whose bins a single fold has too few rows, and that of chance."""
         errors = [score_all(self.data.y, P)["calibration_error"] for P in probabilities]
-        return {"calibration_error": MetricEstimate(float(np.mean(errors)))}
+        expected = [expected_calibration_error(P, self.data.seed) for P in probabilities]
+        return {
+            "calibration_error": MetricEstimate(float(np.mean(errors))),
+            EXPECTED: MetricEstimate(float(np.mean(expected))),
+        }
 
     def on_test(self, name: str, P: Matrix) -> dict[str, MetricEstimate]:
-        """Return the metrics with intervals of the bootstrap, and the accuracy with Wilson's."""
+        """Return the metrics with their intervals, which know groups, and the calibration error of chance."""
         y = self.data.y_test
         intervals = bootstrap(y, P, self.data.test_groups, self.data.seed)
         estimates = {metric: MetricEstimate(score, intervals[metric]) for metric, score in score_all(y, P).items()}
-        return {**estimates, "accuracy": _share(int(np.sum(P.argmax(axis=1) == y)), len(y))}
+        return {**estimates, EXPECTED: MetricEstimate(expected_calibration_error(P, self.data.seed))}
 
     def by_label(self, P: Matrix, *, held_out: bool) -> tuple[LabelMetrics, ...]:
         """Return none."""
         return ()
 
     def test_p_value(self, row: ClassifierResult, best: ClassifierResult) -> float | None:
-        """Return that of McNemar's exact test."""
-        y = self.data.y_test
-        return mcnemar(np.asarray(row.test_predicted == y), np.asarray(best.test_predicted == y))
+        """Return that of McNemar's exact test, by whole groups."""
+        return mcnemar(self._correct(row), self._correct(best), self.data.test_groups)
+
+    def test_difference(self, row: ClassifierResult, best: ClassifierResult) -> MetricEstimate | None:
+        """Return the difference in accuracy with the interval of paired shares."""
+        one, other = self._correct(row), self._correct(best)
+        return MetricEstimate(
+            float(one.mean() - other.mean()), difference_of_shares(one, other, self.data.test_groups)
+        )
+
+    def _correct(self, row: ClassifierResult) -> NDArray[np.bool_]:
+        return np.asarray(row.test_predicted == self.data.y_test)
 
 
 class LabelScoring:
@@ -130,7 +160,11 @@ class LabelScoring:
         return {}
 
     def on_test(self, name: str, P: Matrix) -> dict[str, MetricEstimate]:
-        """Return the metrics with intervals of the bootstrap, and the share of right images with Wilson's."""
+        """Return the metrics with intervals of the bootstrap, and the share of right images with Wilson's.
+
+        The mean area under the ROC curve has an interval that keeps a width at 1; so has the mean average precision
+        where it is the same in all samples.
+        """
         Y = self.data.y_test
         values = resampled(Y, P, self.data.test_groups, self.data.seed)
         self._areas[name] = values[self.measure]
@@ -138,22 +172,33 @@ class LabelScoring:
             metric: MetricEstimate(score, percentile_interval(values[metric]))
             for metric, score in label_scores(Y, P).items()
         }
+        of_area, of_precision = macro_intervals(P, Y, self.data.test_groups)
+        estimates[self.measure] = replace(estimates[self.measure], interval=of_area)
+        if estimates["average_precision"].interval is None:
+            estimates["average_precision"] = replace(estimates["average_precision"], interval=of_precision)
         counted = np.isfinite(Y).any(axis=1)
-        return {**estimates, "accuracy": _share(int((right_images(Y, P) & counted).sum()), int(counted.sum()))}
+        groups = group_numbers(self.data.test_groups)[counted]
+        share = grouped_share(right_images(Y, P)[counted], groups)
+        return {**estimates, "accuracy": MetricEstimate(share.share, share.interval)}
 
     def by_label(self, P: Matrix, *, held_out: bool) -> tuple[LabelMetrics, ...]:
         """Return the metrics of each label."""
-        return label_metrics(self.data.classes, P, self.data.y if held_out else self.data.y_test)
+        if held_out:
+            return label_metrics(self.data.classes, P, self.data.y, self.data.groups)
+        return label_metrics(self.data.classes, P, self.data.y_test, self.data.test_groups)
 
     def test_p_value(self, row: ClassifierResult, best: ClassifierResult) -> float | None:
         """Return that of a bootstrap test of the mean areas."""
+        difference = self.test_difference(row, best)
+        if difference is None:
+            return None
+        return paired_p(difference.value, self._areas[row.name] - self._areas[best.name])
+
+    def test_difference(self, row: ClassifierResult, best: ClassifierResult) -> MetricEstimate | None:
+        """Return the difference of the mean areas with its percentile interval."""
         if row.test is None or best.test is None:
             return None
         difference = row.test[self.measure].value - best.test[self.measure].value
         if not np.isfinite(difference):
             return None
-        return paired_p(difference, self._areas[row.name] - self._areas[best.name])
-
-
-def _share(number: int, n: int) -> MetricEstimate:
-    return MetricEstimate(number / n, wilson(number, n))
+        return MetricEstimate(difference, percentile_interval(self._areas[row.name] - self._areas[best.name]))

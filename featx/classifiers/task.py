@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,6 @@ class Task(ABC):
         groups: (n,) groups of all images; images with the same bytes are one group, too.
         rows: (n, d) features by False, grey pixels by True where they are needed.
         remarks: What a reader must know of the data.
-        not_independent: What is not to be trusted where several test images are one group.
     """
 
     train: NDArray[np.int64]
@@ -40,8 +39,6 @@ class Task(ABC):
     classifiers: tuple[Classifier, ...]
     rows: Rows
     remarks: tuple[str, ...] = ()
-
-    not_independent: ClassVar[str]
 
     @property
     def y_train(self) -> NDArray[Any]:

@@ -90,7 +90,7 @@ def to_latex(comparison: Comparison) -> str:
     style = style.apply(lambda _: ["textbf:--rwrap" if bold else "" for bold in best], axis="index")
     return str(
         style.to_latex(
-            column_format="lrrrrl",
+            column_format="lrrrrrl",
             position_float="centering",
             hrules=True,
             caption=(_escaped(_caption(comparison)), f"Classifiers on {comparison.layer} features"),
@@ -107,14 +107,14 @@ def _caption(comparison: Comparison) -> str:
             f"Classifiers on the {comparison.layer} features of {comparison.name}, each of {len(comparison.classes)} "
             "labels against its absence. Mean area under the ROC curve with 95 % intervals: corrected resampled t "
             f"over {comparison.folds} folds × {comparison.repeats} on {len(comparison.y_train)} training images; "
-            f"{tested}. p: corrected resampled t against the best (the head: bootstrap), after Holm."
+            f"{tested}. p: against the best, by Tukey's range (the head: bootstrap)."
         )
         return " ".join([caption, *comparison.notes])
     caption = (
         f"Classifiers on the {comparison.layer} features of {comparison.name}. Accuracy in % with 95 % intervals: "
         f"corrected resampled t over {comparison.folds} folds × {comparison.repeats} on {len(comparison.y_train)} "
-        f"training images; {f'Wilson on {n} test images' if n else 'there are no test images'}. p: corrected "
-        "resampled t against the best (the head: McNemar), after Holm."
+        f"training images; {f'Wilson on {n} test images' if n else 'there are no test images'}. p: against "
+        "the best, by Tukey's range (the head: McNemar)."
     )
     return " ".join([caption, *comparison.notes])
 
@@ -123,11 +123,13 @@ def _latex_line(comparison: Comparison, row: ClassifierResult) -> dict[str, str]
     p_value = row.p_value_vs_best
     cv, test = (None if part is None else part[comparison.measure] for part in (row.cv, row.test))
     shown = MetricEstimate.decimals if comparison.multilabel else MetricEstimate.percent
+    different = MetricEstimate.signed if comparison.multilabel else MetricEstimate.points
     return {
         "classifier": row.name,
         "cross-validation": "" if cv is None else shown(cv),
         "correct": "" if row.test is None else f"{comparison.correct(row)}/{comparison.tested}",
         "test": "" if test is None else shown(test),
+        "difference": "" if row.difference is None else different(row.difference),
         "p": "" if p_value is None else probability(p_value),
         "against the best": row.verdict or "",
     }

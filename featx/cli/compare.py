@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
 COMPARING = "How to compare"
 WORDS = (
-    "Accuracy in %. p: corrected resampled t-test over the folds (for the head: McNemar's test on the test",
-    "images), with Holm's correction.",
+    "Accuracy in %. Difference to the best in points, and p: over the folds, for all pairs at once, so that they",
+    "allow for the choice of the best (for the head: on the test images, McNemar's test). Indistinguishable is not",
+    "equal.",
 )
 LABEL_WORDS = (
     "AUC: mean area under the ROC curve over the labels. AP: mean average precision, test images. All right: test",
-    "images in which every known label is right. p: corrected resampled t-test over the folds (for the head: a",
-    "bootstrap test on the test images), with Holm's correction.",
+    "images in which every known label is right. Difference to the best, and p: over the folds, for all pairs at",
+    "once (for the head: on the test images, by the bootstrap). Indistinguishable is not equal.",
 )
 # Labels that are printed one by one.
 MOST_LABELS = 20
@@ -134,7 +135,19 @@ def _show(result: Comparison, files: list[str]) -> None:
     if result.multilabel:
         _show_labels(result)
     words = LABEL_WORDS if result.multilabel else WORDS
-    console.print_lines([*words, *(f"  {path}" for path in files)])
+    console.print_lines([*words, *_calibration(result), *(f"  {path}" for path in files)])
+
+
+def _calibration(result: Comparison) -> list[str]:
+    """Return the calibration error of the best, or of a run's head, on the test images, beside that of chance."""
+    shown = result.rows[-1] if result.rows[-1].kind == "head" else result.row(result.best)
+    if result.multilabel or shown.test is None:
+        return []
+    error, expected = (shown.test[name].value for name in ("calibration_error", "expected_calibration_error"))
+    return [
+        f"Calibration error of {shown.name} on the test images: {error:.3f}; with as many images, a "
+        f"calibrated one would have about {expected:.3f}."
+    ]
 
 
 def _show_labels(result: Comparison) -> None:

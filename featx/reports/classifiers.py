@@ -18,7 +18,17 @@ METRIC_TITLES = {
     "log_loss": "log-loss",
     "brier": "Brier score",
     "calibration_error": "calibration error",
+    "expected_calibration_error": "of a calibrated one",
 }
+CALIBRATED = (
+    " Beside the calibration error stands the one that a calibrated classifier would have with as many images, which "
+    "is not 0."
+)
+VERDICTS = (
+    "The difference to the best in cross-validation and p hold for all pairs of classifiers at once (Tukey's range), "
+    "so they allow for the choice of the best. Indistinguishable does not mean equal: the interval says how far "
+    "apart the two may be."
+)
 LABEL_METRIC_TITLES = {
     "average_precision": "mean average precision",
     "accuracy": "all labels right",
@@ -78,6 +88,7 @@ def _accuracies(comparison: Comparison) -> Table:
                 *_accuracy(row.cv),
                 NOTHING if correct is None else fraction_percent(correct, len(comparison.y_test)),
                 _accuracy(row.test)[1],
+                NOTHING if row.difference is None else row.difference.points(),
                 probability(row.p_value_vs_best),
                 row.verdict or NOTHING,
             )
@@ -85,8 +96,8 @@ def _accuracies(comparison: Comparison) -> Table:
     caption = (
         f"Classifiers on the {comparison.layer} features. Their parameters are chosen within each fold. Intervals in "
         "cross-validation come from the corrected resampled t-test (Nadeau and Bengio 2003), those on test images "
-        "are Wilson's. p compares a classifier with the best one in cross-validation, after Holm's correction; for "
-        "the head, p comes from McNemar's test on the test images."
+        f"are Wilson's. {VERDICTS} For the head both are of the test images, and p comes from McNemar's test. "
+        "Differences are in percentage points."
     )
     header = (
         "classifier",
@@ -94,10 +105,11 @@ def _accuracies(comparison: Comparison) -> Table:
         "95 % interval",
         "test images",
         "95 % interval",
+        "difference",
         "p",
         "compared with the best",
     )
-    return Table(caption, header, tuple(rows), words=frozenset({6}))
+    return Table(caption, header, tuple(rows), words=frozenset({7}))
 
 
 def _areas(comparison: Comparison) -> Table:
@@ -106,6 +118,7 @@ def _areas(comparison: Comparison) -> Table:
             row.title + (BASELINE if row.kind == "baseline" else ""),
             *_accuracy(row.cv, comparison.measure),
             *_accuracy(row.test, comparison.measure),
+            NOTHING if row.difference is None else row.difference.signed(),
             probability(row.p_value_vs_best),
             row.verdict or NOTHING,
         )
@@ -115,14 +128,13 @@ def _areas(comparison: Comparison) -> Table:
         f"Classifiers on the {comparison.layer} features, one for each of {len(comparison.classes)} labels: mean "
         "areas under the ROC curves. Their parameters are chosen within each fold. Intervals in cross-validation "
         "come from the corrected resampled t-test (Nadeau and Bengio 2003), those on test images from the bootstrap. "
-        "p compares a classifier with the best one in cross-validation, after Holm's correction; for the head, p "
-        "comes from a bootstrap test on the test images."
+        f"{VERDICTS} For the head both are of the test images and come from the bootstrap."
     )
     header = (
-        *("classifier", "cross-validation", "95 % interval", "test images", "95 % interval", "p"),
+        *("classifier", "cross-validation", "95 % interval", "test images", "95 % interval", "difference", "p"),
         "compared with the best",
     )
-    return Table(caption, header, rows, words=frozenset({6}))
+    return Table(caption, header, rows, words=frozenset({7}))
 
 
 def _other_metrics(comparison: Comparison) -> Table:
@@ -137,9 +149,10 @@ def _other_metrics(comparison: Comparison) -> Table:
         )
         for row, estimates in zip(comparison.rows, scored, strict=True)
     )
-    how = "in cross-validation" if comparison.test is None else "on the test images (percentile bootstrap)"
+    how = "in cross-validation" if comparison.test is None else "on the test images"
     header = ("classifier", *(titles[name] for name in names), "time")
-    return Table(f"Other measures with 95 % intervals, {how}.", header, rows, fold="Other measures")
+    words = "" if comparison.multilabel else CALIBRATED
+    return Table(f"Other measures with 95 % intervals, {how}.{words}", header, rows, fold="Other measures")
 
 
 def _cell(estimate: MetricEstimate) -> str:

@@ -79,14 +79,15 @@ class GroupedImages:
         ranks, placements = rankdata(scores), np.empty(len(scores))
         placements[positive] = (ranks[positive] - rankdata(scores[positive])) / others
         placements[~positive] = 1 - (ranks[~positive] - rankdata(scores[~positive])) / there
-        value = float(np.mean(placements[positive]))
+        # Sums of ranks are exact, so that the order of the images changes nothing.
+        value = (float(ranks[positive].sum()) - there * (there + 1) / 2) / (there * others)
         worth = (self.effective(placements[kind], kind) for kind in (positive, ~positive))
         influence = np.where(positive, (placements - value) / there, (placements - value) / others)
-        return Figure(value, auc_interval(min(max(value, 0.0), 1.0), *worth), influence)
+        return Figure(value, auc_interval(value, *worth), influence)
 
     def summed(self, influence: Matrix) -> Matrix:
         """Return the influence of whole groups."""
-        return influence if self.groups is None else np.bincount(self.groups, influence)
+        return influence if self.groups is None else np.bincount(self.groups, influence).astype(np.float64)
 
     def combined(self, figures: Sequence[tuple[float, Figure]], *, apart: bool = False) -> Interval:
         """Return the 95 % interval of a sum of figures of the same images, each with its coefficient.
@@ -198,3 +199,21 @@ def class_intervals(y: Labels, P: Matrix, groups: Groups | None) -> dict[str, In
         figures = [figure for number in present if (figure := of_class(images, y, P, number)) is not None]
         ends[name] = images.mean(figures, apart=of_class is recall_of)
     return ends
+
+
+def difference_of_shares(one: Flags, other: Flags, groups: Groups | None = None) -> Interval:
+    """Return the 95 % interval of the difference of two shares of the same images, both ends in [-1, 1].
+
+    It combines both Wilson's intervals with their correlation, and knows groups. Sources: R. G. Newcombe, "Improved
+    confidence intervals for the difference between binomial proportions based on paired data", Statistics in Medicine
+    17 (1998), 2635-2650, method 8; Zou and Donner, Statistics in Medicine 27 (2008), 1693-1702, for any estimates.
+
+    Args:
+        one: (n,) True where an image counts for the first share, such as where a classifier is correct; n at least 1.
+        other: (n,) the same for the second share.
+        groups: (n,) the group of each image; None for an image that shares none, or instead of all.
+    """
+    images, every = GroupedImages(len(one), groups), np.ones(len(one), np.bool_)
+    shares = [figure for hits in (one, other) if (figure := images.share(hits, every)) is not None]
+    low, high = images.combined(list(zip((1.0, -1.0), shares, strict=True)))
+    return max(-1.0, low), min(1.0, high)

@@ -146,7 +146,7 @@ def homogeneity(correct: NDArray[np.bool_], subgroups: Sequence[Hashable], group
     if not len(kinds) or kinds.max() == 0 or np.all(correct) or not np.any(correct):
         return 1.0
     number, generator = int(kinds.max()) + 1, np.random.default_rng(seed)
-    rest = correct - float(np.mean(correct))
+    rest = correct.astype(np.float64) - float(np.mean(correct))
     first = kinds[np.unique(owners, return_index=True)[1]]
     mixed = np.bincount(owners, kinds != first[owners]) > 0
     inside = mixed[owners]
@@ -160,7 +160,7 @@ def homogeneity(correct: NDArray[np.bool_], subgroups: Sequence[Hashable], group
 
     seen = statistic(own, rest[inside]) * (1 - 1e-9)
     order, reached = np.argsort(owners[inside], kind="stable"), 1
-    shuffled = np.empty(len(order))
+    shuffled = np.empty(len(order), np.float64)
     for _ in range(RESAMPLES):
         drawn = np.lexsort((generator.random(len(order)), owners[inside]))
         shuffled[order] = rest[inside][drawn]

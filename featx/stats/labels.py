@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import exp, log, sqrt
 from typing import Any, Self
@@ -10,8 +10,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.stats.grouped import group_numbers, grouped_share
-from featx.stats.intervals import Score, Z, auc_interval, wilson
+from featx.stats.class_figures import Figure, GroupedImages
+from featx.stats.grouped import Groups, group_numbers, grouped_share
+from featx.stats.intervals import Score, Z, wilson
 from featx.stats.metrics import area_under_curve
 
 Matrix = NDArray[np.float64]
@@ -44,7 +45,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class LabelMetrics:
-    """How well one label is predicted. Images are taken as independent; those where it is not known do not count.
+    """How well one label is predicted. Images where it is not known do not count.
 
     Attributes:
         label: Its name.
@@ -124,7 +125,7 @@ def label_probabilities(logits: NDArray[np.float32]) -> Matrix:
 def score_labels(
     logits: NDArray[np.float32],
     targets: NDArray[Any],
-    groups: Sequence[Hashable | None] | NDArray[np.int64] | None = None,
+    groups: Groups | None = None,
     *,
     areas: bool = True,
 ) -> LabelScore:
@@ -148,8 +149,8 @@ def score_labels(
     auc, precision = macro_areas(z, targets) if areas else (None, None)
     own = None if groups is None else group_numbers(groups)[counted]
     share = grouped_share(right.all(axis=1)[counted], own)
-    grouped = {"groups": share.groups, "effective": share.effective}
-    return LabelScore(n, share.correct, float(losses.mean()), auc, precision, **grouped)
+    loss = float(losses.mean())
+    return LabelScore(n, share.correct, loss, auc, precision, groups=share.groups, effective=share.effective)
 
 
 def macro_areas(scores: Matrix, targets: Targets) -> tuple[float | None, float | None]:
@@ -175,18 +176,56 @@ def macro_areas(scores: Matrix, targets: Targets) -> tuple[float | None, float |
     return float(auc), float(precision)
 
 
-def label_metrics(names: Sequence[str], probabilities: Matrix, targets: Targets) -> tuple[LabelMetrics, ...]:
+def label_metrics(
+    names: Sequence[str], probabilities: Matrix, targets: Targets, groups: Groups | None = None
+) -> tuple[LabelMetrics, ...]:
     """Return the metrics of each label, in the order of the names.
 
     Args:
         names: (L,) the labels.
         probabilities: (n, L), 0 to 1 each; a row need not add up to 1.
         targets: (n, L) with 1, 0 and NaN.
+        groups: (n,) the group of each image; None for an image that shares none, or instead of all.
     """
+    numbers = None if groups is None else group_numbers(groups)
     return tuple(
-        _metrics_of(name, *_known(targets[:, i], np.asarray(probabilities[:, i], np.float64)))
+        _metrics_of(name, *_known(targets[:, i], np.asarray(probabilities[:, i], np.float64)), images)
         for i, name in enumerate(names)
+        for images in [_images(targets[:, i], numbers)]
     )
+
+
+def macro_intervals(
+    probabilities: Matrix, targets: Targets, groups: Groups | None = None
+) -> tuple[tuple[float, float] | None, tuple[float, float] | None]:
+    """Return the 95 % intervals of the mean area under the ROC curve and of the mean average precision.
+
+    The labels' own intervals are combined, as in `bootstrap`; those of the average precisions as if they were the
+    same in all labels. Both keep a width at 1.
+
+    Args:
+        probabilities: (n, L), 0 to 1 each.
+        targets: (n, L) with 1, 0 and NaN.
+        groups: (n,) the group of each image; None for an image that shares none, or instead of all.
+
+    Returns:
+        Both intervals; None and None where no label is there in some images and not in others.
+    """
+    numbers = None if groups is None else group_numbers(groups)
+    figures, precisions = [], []
+    for own, scores in zip(targets.T, probabilities.T, strict=True):
+        positive, shares = _known(own, scores)
+        images = _images(own, numbers)
+        figure = images.area(positive, shares)
+        if figure is not None:
+            influence = np.zeros(len(own))
+            influence[np.isfinite(own)] = figure.influence
+            figures.append(replace(figure, influence=influence))
+            precisions.append(_precision_of(images, positive, shares).interval)
+    if not figures:
+        return None, None
+    low, high = np.mean(precisions, axis=0)
+    return GroupedImages(len(targets), numbers).mean(figures), (float(low), float(high))
 
 
 def average_precision(positive: NDArray[np.bool_], scores: Matrix) -> float:
@@ -209,7 +248,7 @@ def average_precision(positive: NDArray[np.bool_], scores: Matrix) -> float:
     return float(np.sum(np.diff(recalled, prepend=0) * (recalled / (ends + 1))) / recalled[-1])
 
 
-def average_precision_interval(value: float, positives: int) -> tuple[float, float]:
+def average_precision_interval(value: float, positives: float) -> tuple[float, float]:
     """Return the 95 % interval of an average precision, both ends in [0, 1].
 
     It is symmetric on the scale of the log-odds, with the standard error `1 / sqrt(positives * value * (1 - value))`.
@@ -219,7 +258,7 @@ def average_precision_interval(value: float, positives: int) -> tuple[float, flo
 
     Args:
         value: The average precision, above 0.
-        positives: Number of images with the label, at least 1.
+        positives: Number of images with the label, above 0; a fraction where images in groups are worth fewer.
     """
     if value >= 1:
         return wilson(positives, positives)
@@ -228,23 +267,31 @@ def average_precision_interval(value: float, positives: int) -> tuple[float, flo
     return low, high
 
 
-def _metrics_of(name: str, positive: NDArray[np.bool_], shares: Matrix) -> LabelMetrics:
-    n, there = len(positive), int(positive.sum())
-    called = shares >= THRESHOLD
-    area, precision = _area(positive, shares), None
-    if area is not None:
-        value = average_precision(positive, shares)
-        precision = Estimate(value, average_precision_interval(value, there))
+def _metrics_of(name: str, positive: NDArray[np.bool_], shares: Matrix, images: GroupedImages) -> LabelMetrics:
+    called, every = shares >= THRESHOLD, np.ones(len(positive), np.bool_)
+    area = images.area(positive, shares)
     return LabelMetrics(
         label=name,
-        n=n,
-        positive=there,
-        prevalence=_share(there, n),
-        auc=None if area is None else Estimate(area, auc_interval(area, there, n - there)),
-        average_precision=precision,
-        sensitivity=_share(int((called & positive).sum()), there),
-        specificity=_share(int((~called & ~positive).sum()), n - there),
+        n=len(positive),
+        positive=int(positive.sum()),
+        prevalence=_estimate(images.share(positive, every)),
+        auc=_estimate(area),
+        average_precision=None if area is None else _precision_of(images, positive, shares),
+        sensitivity=_estimate(images.share(called, positive)),
+        specificity=_estimate(images.share(~called, ~positive)),
     )
+
+
+def _precision_of(images: GroupedImages, positive: NDArray[np.bool_], shares: Matrix) -> Estimate:
+    """Return the average precision with its interval; positives of one group count as what their scores are worth."""
+    value = average_precision(positive, shares)
+    return Estimate(value, average_precision_interval(value, images.effective(shares[positive], positive)))
+
+
+def _images(targets: Targets, numbers: NDArray[np.int64] | None) -> GroupedImages:
+    """Return the images where one label is known."""
+    known = np.isfinite(targets)
+    return GroupedImages(int(known.sum()), None if numbers is None else numbers[known])
 
 
 def _known(targets: Targets, scores: Matrix) -> tuple[NDArray[np.bool_], Matrix]:
@@ -259,5 +306,5 @@ def _area(positive: NDArray[np.bool_], scores: Matrix) -> float | None:
     return float(area_under_curve(positive, scores, np.ones((1, len(scores))))[0])
 
 
-def _share(number: int, n: int) -> Estimate | None:
-    return Estimate(number / n, wilson(number, n)) if n else None
+def _estimate(figure: Figure | None) -> Estimate | None:
+    return None if figure is None else Estimate(figure.value, figure.interval)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.stats.grouped import grouped_share
+from featx.stats.grouped import Groups, grouped_share
 from featx.stats.intervals import Score
 from featx.stats.labels import score_labels
 
@@ -15,7 +13,7 @@ from featx.stats.labels import score_labels
 def score(
     logits: NDArray[np.float32],
     labels: NDArray[np.int64] | NDArray[np.float32],
-    groups: Sequence[Hashable | None] | NDArray[np.int64] | None = None,
+    groups: Groups | None = None,
 ) -> Score:
     """Return the accuracy and the mean cross-entropy of logits; for several labels a `LabelScore`.
 

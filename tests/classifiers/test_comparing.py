@@ -63,6 +63,46 @@ def test_the_head_is_evaluated_on_the_test_images(compared: Comparison) -> None:
     assert head.test is not None
     assert head.test["accuracy"].interval == pytest.approx((0.6269, 0.9049), abs=1e-4)
     assert head.p_value_vs_best == head.test_p_value_vs_best
+    best = compared.row(compared.best)
+    assert best.test is not None
+    assert head.difference is not None
+    assert head.difference.value == pytest.approx(head.test["accuracy"].value - best.test["accuracy"].value)
+    low, high = head.difference.interval or (0, 0)
+    assert -0.5 < low < head.difference.value < high < 0.1
+
+
+def test_a_verdict_is_what_the_interval_of_the_difference_says(compared: Comparison) -> None:
+    best = compared.row(compared.best)
+    assert (best.difference, best.p_value_vs_best, best.verdict) == (None, None, "best")
+    for row in compared.rows:
+        if row is best or row.cv is None or best.cv is None:
+            continue
+        assert row.difference is not None
+        assert row.difference.value == pytest.approx(row.cv["accuracy"].value - best.cv["accuracy"].value)
+        assert row.difference.interval is not None
+        assert (row.verdict == "worse") == (row.difference.interval[1] < 0)
+    line = compared.line(compared.row("majority"))
+    assert line["difference_low"] < line["difference"] < line["difference_high"] < 0
+    assert compared.to_json()["rows"][-1]["difference"].keys() == {"mean", "interval"}
+
+
+def test_the_calibration_error_stands_beside_that_of_chance(compared: Comparison) -> None:
+    head, majority = (compared.row(name) for name in ("head", "majority"))
+    assert head.test is not None
+    assert majority.test is not None
+    # The head is sure of all it says, and right on 24 of 30.
+    assert head.test["calibration_error"].value == pytest.approx(0.2)
+    assert head.test["expected_calibration_error"].value == pytest.approx(0, abs=1e-9)
+    # One in three is right, as a third of the images would be by chance, more or less.
+    assert 0.03 < majority.test["expected_calibration_error"].value < 0.12
+    assert compared.line(majority)["test_expected_calibration_error"] is not None
+
+
+def test_the_notes_say_how_many_images_the_head_was_fitted_on(comparison: Comparison) -> None:
+    roles = comparison.train.predicted.roles if comparison.train.predicted else ()
+    fitted, n = roles.count("fit"), len(roles)
+    assert 0 < fitted < n
+    assert any(f"fitted on {fitted} of the {n} training images" in note for note in comparison.notes)
 
 
 def test_the_majority_predicts_the_shares_of_the_classes(compared: Comparison) -> None:

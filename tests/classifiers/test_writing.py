@@ -63,7 +63,9 @@ def test_the_latex_table_holds_the_results(compared: Comparison) -> None:
         low, high = (f"{100 * end:.0f}" for end in row.test["accuracy"].interval)
         assert (cells[0], cells[2]) == (row.name, f"{compared.correct(row)}/{TEST}")
         assert cells[3] == f"{100 * row.test['accuracy'].value:.1f} ({low}--{high})"
-        assert cells[5] == (row.verdict or "")
+        difference = "" if row.difference is None else row.difference.points()
+        assert cells[4] == difference.replace("–", "--")
+        assert cells[6] == (row.verdict or "")
         assert ("textbf" in line) == (row.name == compared.best)
 
 
