@@ -16,7 +16,7 @@ from featx.classifiers.models import Classifier, find_classifiers
 from featx.classifiers.nested_cv import Rows
 from featx.classifiers.pixels import pixel_rows
 from featx.errors import UntrustedError
-from featx.features import in_two_splits
+from featx.features import in_two_splits, refuse_two_labels
 from featx.limits import Pace
 from featx.progress import report_progress
 from featx.runs import Layer, Source
@@ -75,7 +75,8 @@ def classifiers_and_rows(
 
 
 def refuse_leaks(source: Source, groups: Sequence[str]) -> None:
-    """Check that no group, and no image with the same bytes, is both for training and for testing."""
+    """Check that no group, and no image with the same bytes, is for training and for testing, or has two labels."""
+    refuse_two_labels(source.table)
     parts = ["test" if split == "test" else "training" for split in source.table.splits]
     if leaks := in_two_splits(parts, groups):
         one, two = leaks[0]

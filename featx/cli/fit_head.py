@@ -106,6 +106,14 @@ def command(
     precision: options.Precision = None,
     engine: options.FitEngineOption = "auto",
     on_error: options.OnError = "fail",
+    strict: Annotated[
+        bool,
+        options.running_option(
+            "--strict",
+            help="Refuse data of which test images are copies of training images: encoded anew, resized, mirrored, "
+            "cropped a little or made brighter.",
+        ),
+    ] = False,
     yes: options.Yes = False,
     cache: options.Cache = options.CACHE_DEFAULT,
     seed: options.RecipeSeed = None,
@@ -137,6 +145,7 @@ def command(
         cache=cache,
         engine=engine,
         on_error=on_error,
+        strict=strict,
         yes=yes,
         **features.choice(),
         **reading.choice(),

@@ -20,6 +20,9 @@ QUERIES_AT_ONCE = 1024
 # The distance to this neighbour, in the median of rows, is the scale of distances: a few copies do not move it.
 SCALE_NEIGHBOUR = 5
 SCALE_SAMPLE = 500
+# The cosine of details from which previews may be copies: those of other images are seldom above, and those of crops
+# need not be, because their features are near.
+LEAST_SIMILAR = 0.8
 MOST_SYMMETRIES_ROWS = 5_000  # above, previews are compared as they are and mirrored, not turned as well
 
 
@@ -43,24 +46,29 @@ def unit_rows(rows: NDArray[np.float32]) -> Rows:
     return rows / np.where(length > 0, length, 1)
 
 
-def neighbours(rows: Rows, queries: NDArray[np.int64], among: NDArray[np.int64], k: int) -> NDArray[np.int64]:
-    """Return for each query the k nearest other rows among some, (m, k) numbers of rows, in no order.
+def neighbours(
+    rows: Rows, queries: NDArray[np.int64], among: NDArray[np.int64], k: int, least: float = -1
+) -> NDArray[np.int64]:
+    """Return pairs of each query with the k nearest other rows among some, (m, 2) numbers of rows.
 
     Args:
         rows: All rows.
-        queries: (m,) numbers of rows.
+        queries: Numbers of rows.
         among: Numbers of rows, ascending.
-        k: At most the number of rows among which is searched, less one.
+        k: At most the number of rows among which is searched.
+        least: Neighbours with a lower cosine are left out.
     """
-    nearest = np.empty((len(queries), k), np.int64)
+    parts = [np.zeros((0, 2), np.int64)]
     there = rows[among]
     for start in range(0, len(queries), QUERIES_AT_ONCE):
         part = queries[start : start + QUERIES_AT_ONCE]
         similar = rows[part] @ there.T
         _leave_out(similar, part, among)
-        nearest[start : start + len(part)] = among[np.argpartition(-similar, k - 1, axis=1)[:, :k]]
+        nearest = np.argpartition(-similar, k - 1, axis=1)[:, :k]
+        near = np.take_along_axis(similar, nearest, axis=1) >= least
+        parts.append(np.stack([np.broadcast_to(part[:, None], near.shape)[near], among[nearest][near]], axis=1))
         report_progress("searching for copies", start + len(part), len(queries))
-    return nearest
+    return np.concatenate(parts)
 
 
 def scale_of(rows: Rows, among: NDArray[np.int64]) -> float:
@@ -91,26 +99,19 @@ def descriptors(images: Grey) -> list[Rows]:
     return [unit_rows(np.ascontiguousarray(turn(half)).reshape(n, -1)) for _, turn in turns]
 
 
-def preview_neighbours(images: Grey, k: int) -> NDArray[np.int64]:
-    """Return pairs of previews, (m, 2): each with the k whose details are most like its own, or its mirror's …."""
+def preview_neighbours(images: Grey) -> NDArray[np.int64]:
+    """Return pairs of previews, (m, 2): each with the one of the most similar detail, mirrored or turned too."""
     n = len(images)
-    k = min(k, n - 1)
-    if k < 1:
+    if n < 2:
         return np.zeros((0, 2), np.int64)
     plain, *others = descriptors(images)
     everyone = np.arange(n)
-    parts = [paired(everyone, neighbours(plain, everyone, everyone, k))]
+    parts = [neighbours(plain, everyone, everyone, 1, LEAST_SIMILAR)]
     for turned in others:
-        both = np.concatenate([plain, turned])
-        # Row n + i is image i turned; an image that is its own mirror is no pair.
-        near = neighbours(both, everyone + n, everyone, k)
-        parts.append(paired(everyone, near))
+        # Row n + i is image i turned. An image that is like its own mirror needs a second neighbour.
+        near = neighbours(np.concatenate([plain, turned]), everyone + n, everyone, 2, LEAST_SIMILAR)
+        parts.append(near - [n, 0])
     return unique_pairs(parts)
-
-
-def paired(queries: NDArray[np.int64], near: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return (m k, 2) pairs of each query with each of its neighbours."""
-    return np.stack([np.repeat(queries, near.shape[1]), near.reshape(-1)], axis=1)
 
 
 def unique_pairs(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:

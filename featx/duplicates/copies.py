@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.duplicates.alignment import SYMMETRIES, agreement, grey_previews
-from featx.duplicates.candidates import Rows, neighbours, paired, preview_neighbours, scale_of, unique_pairs
+from featx.duplicates.candidates import Rows, neighbours, preview_neighbours, scale_of, unique_pairs
 from featx.previews import Previews
 from featx.text import count
 
@@ -22,8 +22,7 @@ log = logging.getLogger("featx")
 LEAST, MOST = 0.88, 0.97
 NEAR, FAR = 0.4, 0.85
 
-NEIGHBOURS = 5  # in the features, of each image
-PREVIEW_NEIGHBOURS = 2  # of each image, for each way to mirror and turn it
+NEIGHBOURS = 3  # in the features, of each image
 MOST_ROWS = 100_000  # above, nothing is searched
 MOST_PREVIEW_ROWS = 30_000  # above, candidates are neighbours in the features alone
 MOST_PRODUCTS = 4 * 10**9  # of a query with a row
@@ -127,12 +126,11 @@ def _among(
     scale = scale_of(rows, images)
     parts = []
     if len(images) > 1:
-        k = min(NEIGHBOURS, len(images) - 1)
-        parts.append(paired(images, neighbours(rows, images, images, k)))
+        parts.append(neighbours(rows, images, images, min(NEIGHBOURS, len(images) - 1)))
     small = previews(images)
     if len(images) <= MOST_PREVIEW_ROWS:
         there = np.flatnonzero(small.there)
-        parts.append(images[there][preview_neighbours(grey_previews(small.pixels[there]), PREVIEW_NEIGHBOURS)])
+        parts.append(images[there][preview_neighbours(grey_previews(small.pixels[there]))])
     return _confirmed(rows, unique_pairs(parts), images, small, scale), int((~small.there).sum())
 
 
@@ -144,7 +142,7 @@ def _across(
         return [], 0
     old = np.sort(old)
     scale = scale_of(rows, old)
-    pairs = paired(new, neighbours(rows, new, old, min(NEIGHBOURS, len(old))))
+    pairs = neighbours(rows, new, old, min(NEIGHBOURS, len(old)))
     if scale > 0:  # so that not every image is decoded
         pairs = pairs[1 - _cosines(rows, pairs) <= scale]
     images = np.unique(pairs)

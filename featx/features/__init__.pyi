@@ -15,7 +15,6 @@ from .extraction import extract as extract
 from .extraction import extract_dataset as extract_dataset
 from .extraction import in_two_splits as in_two_splits
 from .extraction import row_keys as row_keys
-from .extraction import warn_of_two_labels as warn_of_two_labels
 from .hashing import WORKERS as WORKERS
 from .hashing import Failure as Failure
 from .hashing import Image as Image
@@ -28,3 +27,5 @@ from .spaces import SpacePair as SpacePair
 from .spaces import ViewRows as ViewRows
 from .table import FeatureTable as FeatureTable
 from .transformer import FeatureExtractor as FeatureExtractor
+from .two_labels import refuse_two_labels as refuse_two_labels
+from .two_labels import warn_of_two_labels as warn_of_two_labels

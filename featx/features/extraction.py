@@ -19,6 +19,7 @@ from featx.features.estimates import check_number_of_rows
 from featx.features.hashing import Failure, Image, OnError, hash_images, set_aside
 from featx.features.spaces import FeatureSpace, ViewRows
 from featx.features.table import FeatureTable
+from featx.features.two_labels import warn_of_two_labels
 from featx.frames import Shown, columns_of
 from featx.networks import Engine, Weights, chosen_engine, find_weights
 from featx.progress import Progress, report_progress, reports_progress
@@ -258,34 +259,6 @@ def _with_items(dataset: Dataset, images: Sequence[Image]) -> Dataset:
     """Return a dataset whose items have the splits of the images, which may be fewer."""
     new = {image.item.id: image.item for image in images}
     return replace(dataset, items=tuple(new.get(item.id, item) for item in dataset.items))
-
-
-def warn_of_two_labels(images: Iterable[Image]) -> None:
-    """Warn of images whose bytes are there under two labels or more."""
-    first: dict[str, Image] = {}
-    pairs: dict[str, tuple[Image, Image]] = {}
-    for image in images:
-        if image.item.label is not None or image.item.targets is not None:
-            other = first.setdefault(image.digest, image)
-            if other.item.label != image.item.label or _contradict(other.item.targets, image.item.targets):
-                pairs.setdefault(image.digest, (other, image))
-    if pairs:
-        one, two = next(iter(pairs.values()))
-        which = ["" if image.item.label is None else f", which is {image.item.label}," for image in (one, two)]
-        log.warning(
-            "Images are there under two labels (%d), such as %s%s and %s%s; keep one of each.",
-            len(pairs),
-            one.item.id,
-            which[0],
-            two.item.id,
-            which[1].rstrip(","),
-            extra={"subject": SURVEY},
-        )
-
-
-def _contradict(one: Sequence[float] | None, two: Sequence[float] | None) -> bool:
-    """Tell whether the targets of two images say of a label that it is there and that it is not."""
-    return any({a, b} == {0.0, 1.0} for a, b in zip(one or (), two or (), strict=False))
 
 
 def in_two_splits(splits: Sequence[str], identities: Sequence[str | None]) -> list[tuple[int, int]]:

@@ -13,6 +13,7 @@ from .fit import check_to_fit as check_to_fit
 from .fit import check_usable as check_usable
 from .fit import extract_to_fit as extract_to_fit
 from .fit import fit_rows as fit_rows
+from .fit import groups_of as groups_of
 from .fit import penultimate_of as penultimate_of
 from .fit import read_to_fit as read_to_fit
 from .fit import recipe_for as recipe_for

@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 
 from featx.data import DataChoice, Dataset, check_for_fit, group_ids, groups_in_two_splits, read_data, targets_of
 from featx.errors import RecipeError, UntrustedError
-from featx.features import Extraction, Image, OnError, SpacePair, extract_dataset, in_two_splits, row_keys
+from featx.features import (
+    Extraction,
+    Image,
+    OnError,
+    SpacePair,
+    extract_dataset,
+    in_two_splits,
+    refuse_two_labels,
+    row_keys,
+)
 from featx.heads.engines import FitEngine, Fitter, check_engine, make_fitter
 from featx.heads.estimates import PacedBatches, check_fit_memory
 from featx.heads.head import Head, check_output
@@ -128,7 +137,7 @@ def extract_to_fit(
         on_error: What to do about images that cannot be used, see `extract`.
 
     Raises:
-        UntrustedError: An image or group is in two splits.
+        UntrustedError: An image or group is in two splits, or an image is there under two labels.
         DataError: There are fewer than two classes, or too few images of one for the split.
         RecipeError: The head's output is not for this number of classes, the engine does not support a layer, or
             the best epoch is to be kept without validation images. For several labels any output is replaced, see
@@ -205,13 +214,14 @@ def _check_members(recipe: Recipe) -> None:
 
 
 def refuse_leaks(images: Sequence[Image]) -> None:
-    """Check that no image and no group is in two splits.
+    """Check that no image and no group is in two splits, and that no image is there under two labels.
 
     Raises:
         UntrustedError: At least one is; the message counts them and names an example.
     """
     _refuse(images, "image", lambda image: image.digest)
     _refuse(images, "group", lambda image: image.item.group)
+    refuse_two_labels(images)
 
 
 def _refuse(images: Sequence[Image], what: str, identity: Callable[[Image], str | None]) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, Unpack
 
 from featx.data import Dataset, warn_of_no_test
 from featx.errors import StoreError, UnwrittenError, UsageError
-from featx.features import Choice, Extraction, FeatureChoice, OnError, chosen_recipe, data_choice, warn_of_two_labels
+from featx.features import Choice, Extraction, FeatureChoice, OnError, chosen_recipe, data_choice
 from featx.frames import Shown, frame
 from featx.heads import (
     Epoch,
@@ -34,6 +34,7 @@ from featx.networks import load_keras
 from featx.progress import Progress, reports_progress
 from featx.recipes import Keep, Precision, Recipe, is_network_path, load_recipe, override
 from featx.runs.calibrating import HeadCalibration, calibrate_head
+from featx.runs.copies import CopiedScore, copied_images, refuse_copied, score_without
 from featx.runs.folder import check_out
 from featx.runs.writing import Logits, write_run
 from featx.stats import LabelMetrics, Score
@@ -64,6 +65,8 @@ class FitResult(Shown):
         calibration: The temperature that `predict` uses, from the validation images; None without any. The losses
             of the scores are those without it.
         members: Of a head with several members (`fit.members`), the scores of each by itself; empty otherwise.
+        copies: The test images that are copies of training images, and the score without them; None where copies
+            were not looked for.
     """
 
     run: Path
@@ -80,6 +83,7 @@ class FitResult(Shown):
     per_label: dict[str, tuple[LabelMetrics, ...]] = field(default_factory=dict)
     calibration: HeadCalibration | None = None
     members: tuple[MemberScores, ...] = ()
+    copies: CopiedScore | None = None
 
     @property
     def best_epoch(self) -> int | None:
@@ -125,8 +129,9 @@ class FitResult(Shown):
             ("train", str(self.train)),
             ("validation", str(self.validation)),
             ("test", str(self.test)),
+            *([] if self.copies is None else self.copies.overview()),
             *([("members", self._members())] if self.members else []),
-            *([] if self.calibration is None else [("temperature", str(self.calibration))]),
+            *([] if self.calibration is None else [("calibrated", str(self.calibration))]),
             ("time", f"features {seconds['extract']:.1f} s, training {seconds['fit']:.1f} s"),
             ("run", str(self.run)),
         ]
@@ -156,6 +161,7 @@ class FitResult(Shown):
             **self._labels_to_json(),
             **({"members": [member.to_json() for member in self.members]} if self.members else {}),
             "calibration": None if self.calibration is None else self.calibration.to_json(),
+            **({} if self.copies is None else self.copies.to_json()),
             "failed": [failure.to_json() for failure in self.extraction.failed],
         }
 
@@ -197,6 +203,7 @@ def fit_head(
     cache: str | Path = "cache",
     engine: FitEngine = "auto",
     on_error: OnError = "fail",
+    strict: bool = False,
     yes: bool = False,
     progress: Progress | None = None,
     **choice: Unpack[Choice],
@@ -232,13 +239,16 @@ def fit_head(
         cache: Folder of the store.
         engine: What trains the head: `fused`, `keras`, or `auto`, which is `fused` wherever it knows all layers.
         on_error: What to do about images that cannot be read, see `extract`.
+        strict: Refuse data of which test images are copies of training images in all but the bytes; otherwise a
+            warning says what the accuracy is without them.
         yes: Do work that is estimated to need more disk, memory or time than there is.
         progress: Called with how far the work is.
         choice: Single fields of the features, and how the data is read, see `Choice`.
 
     Raises:
         UsageError: An argument is not valid, or not for this data.
-        UntrustedError: An image or group is in two splits, or the training diverged.
+        UntrustedError: An image or group is in two splits, an image has two labels, the training diverged, or, with
+            `strict`, test images are copies of training images.
         DataError: There are fewer than two classes, or too few images of one for the split.
         RecipeError: The head's output does not match the number of classes, the engine does not know a layer, or
             the best epoch is to be kept without validation images.
@@ -270,7 +280,9 @@ def fit_head(
     dataset = read_to_fit(data, cache, on_error, **data_choice(choice))
     recipe = _with_notice(dataset, recipe)
     extraction = extract_to_fit(dataset, recipe, cache, engine, on_error)
-    warn_of_two_labels(extraction.images)
+    copied = copied_images(extraction)
+    if strict:
+        refuse_copied(copied)
     if not extraction.select("test"):
         has_validation = recipe.fit.validation > 0 or extraction.select("val")
         warn_of_no_test("the head is scored on " + ("validation" if has_validation else "training") + " images only")
@@ -282,7 +294,10 @@ def fit_head(
     trained = fit.fitter.head()
     logits = fit.logits(trained)
     seconds = {"extract": extracted - start, "fit": time.perf_counter() - loaded}
-    result = _result(fit, out, trained, logits, seconds)
+    copies = score_without(copied, fit, logits)
+    result = replace(_result(fit, out, trained, logits, seconds), copies=copies)
+    if copies is not None:
+        copies.warn()
     penultimate = penultimate_of(trained, extraction)
     unwritten = None
     try:

@@ -11,7 +11,7 @@ from typing import Any
 from featx.data import Dataset
 from featx.digests import digest_of
 from featx.errors import DataError, StoreError, UntrustedError
-from featx.features import Extraction, OnError, data_digest, warn_of_two_labels
+from featx.features import Extraction, OnError, data_digest
 from featx.heads import FitEngine, check_to_fit, check_usable, engine_on_cpu, extract_to_fit, fit_rows
 from featx.networks import find_weights, load_keras
 from featx.progress import listening, nobody
@@ -119,8 +119,6 @@ class Fits:
             # Images that were set aside for testing once are so for all recipes.
             dataset = self.extractions[0].dataset if self._extractions else self.dataset
             extraction = extract_to_fit(dataset, recipe, self.cache, self.engine, self.on_error)
-            if not self._extractions:
-                warn_of_two_labels(extraction.images)
             groups = sorted([image.digest, image.item.group or ""] for image in extraction.images)
             images = data_digest(extraction.images, extraction.dataset.classes)
             self._extractions[key] = extraction, digest_of([images, groups])
