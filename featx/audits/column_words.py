@@ -125,6 +125,6 @@ def _left_table(part: Columns) -> tuple[Block, ...]:
     header = ("column", "value", "images", "accuracy without such images in training", "with such images")
     caption = (
         "Accuracy of a classifier on the images of a value that it saw no image of, and out of fold with all "
-        "values and as many training images; ! marks intervals that do not touch."
+        "values and as many training images, all classes counting the same; ! marks intervals that do not touch."
     )
     return (Table(caption, header, tuple(rows), frozenset({1})),)

@@ -106,12 +106,19 @@ def _left_out(
 
 
 def _predicted(kernel: Matrix, y: Numbers, fit: Numbers, held: Numbers) -> Numbers:
-    """Return the classes of rows from a classifier that was fitted to other rows."""
-    classes, number = np.unique(y[fit], return_inverse=True)
-    indicators = np.eye(len(classes))[number]
-    mean = indicators.mean(axis=0)
-    scores = mean + smoothed(kernel, fit, held) @ (indicators - mean)
-    return np.asarray(classes[scores.argmax(axis=1)])
+    """Return the classes of rows from a classifier that was fitted to other rows.
+
+    All classes count the same: else it would be worse on a value only because classes are more frequent there.
+    """
+    classes, number, counts = np.unique(y[fit], return_inverse=True, return_counts=True)
+    weights = len(fit) / (len(classes) * counts[number])
+    share = weights / len(fit)
+    own, across = kernel[np.ix_(fit, fit)], kernel[np.ix_(fit, held)]
+    means, mean = own @ share, float(share @ own @ share)
+    own = own - means - means[:, None] + mean
+    across = across - means[:, None] - share @ across + mean
+    indicators = np.eye(len(classes))[number] - 1 / len(classes)
+    return np.asarray(classes[(smoothed(own, across, weights) @ indicators).argmax(axis=1)])
 
 
 def _one_value(number: Numbers, groups: Numbers) -> NDArray[np.bool_]:

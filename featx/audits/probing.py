@@ -207,22 +207,27 @@ def smoother(X: Matrix, fold: Numbers) -> Matrix:
 
 def _smoother(kernel: Matrix, fold: Numbers) -> Matrix:
     smooth = np.zeros_like(kernel)
+    if not kernel.any():
+        return smooth
     for number in np.unique(fold):
         fit, held = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-        smooth[np.ix_(held, fit)] = smoothed(kernel, fit, held)
+        smooth[np.ix_(held, fit)] = smoothed(kernel[np.ix_(fit, fit)], kernel[np.ix_(fit, held)], np.ones(len(fit)))
     return smooth
 
 
-def smoothed(kernel: Matrix, fit: Numbers, held: Numbers) -> Matrix:
-    """Return (held, fit): times the labels of some rows it gives the scores of others."""
+def smoothed(own: Matrix, across: Matrix, weights: Matrix) -> Matrix:
+    """Return (held, fit): times the labels of some rows it gives the scores of others, the mean over all penalties.
+
+    Args:
+        own: (fit, fit) the kernel of the rows with labels.
+        across: (fit, held) the kernel of these rows and the others.
+        weights: (fit,) how much each row with a label counts, 1 on average.
+    """
     from scipy.linalg import cho_factor, cho_solve
 
-    smooth = np.zeros((len(held), len(fit)))
-    if not kernel.any():
-        return smooth
-    own, across = kernel[np.ix_(fit, fit)], kernel[np.ix_(fit, held)]
+    smooth = np.zeros(across.shape[::-1])
     for penalty in PENALTIES:
-        factor = cho_factor(own + penalty * np.eye(len(fit)), lower=True)
+        factor = cho_factor(own + np.diag(penalty / weights), lower=True)
         smooth += cho_solve(factor, across).T / len(PENALTIES)
     return smooth
 
