@@ -8,8 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
+from featx.audits.atypical import examine_atypical
 from featx.audits.calibration import examine_calibration
 from featx.audits.columns import examine_columns
+from featx.audits.duplicates import examine_duplicates
 from featx.audits.label_doubts import examine_label_doubts
 from featx.audits.opened import AuditData, AuditOptions
 from featx.audits.parts import Part
@@ -29,7 +31,9 @@ from featx.store import Store
 Examination = Callable[[AuditData], Part]
 
 EXAMINATIONS: dict[str, Examination] = {
+    "duplicates": examine_duplicates,
     "label_doubts": examine_label_doubts,
+    "atypical": examine_atypical,
     "shortcuts": examine_shortcuts,
     "columns": examine_columns,
     "subgroups": examine_subgroups,

@@ -1,8 +1,10 @@
 from .reference import LEAST_GROUPS as LEAST_GROUPS
 from .reference import LEAST_IMAGES as LEAST_IMAGES
 from .reference import NEIGHBOURS as NEIGHBOURS
+from .reference import OFF_TOPIC as OFF_TOPIC
 from .reference import OUTSIDE as OUTSIDE
 from .reference import Reference as Reference
+from .reference import evenly_spaced as evenly_spaced
 from .reference import is_outside as is_outside
 from .reference import make_reference as make_reference
 from .reference import outside_p_value as outside_p_value

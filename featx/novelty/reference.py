@@ -26,6 +26,11 @@ MOST_HELD_OUT = 1000
 FOLDS = 10
 # Of held-out distances, what is called far; the scale of each of the two distances is from the median to it.
 FAR = 0.99
+# The scale on which an image is called off-topic: nine tenths of held-out training images are closer than 1. A tenth
+# of the training images may be strangers themselves without moving it much.
+NEAR = 0.9
+# Off-topic is beyond so many times that scale; benchmarks/novelty.py shows what it is reached by.
+OFF_TOPIC = 4.0
 # So few that rows with the same features tie, in whatever order rows stand.
 DECIMALS = 8
 
@@ -58,7 +63,7 @@ class Reference:
     def held_out_typicality(self) -> NDArray[np.float64]:
         """(h,) The typicality of the images of `basis`, each compared with the others, 0 to 100."""
         # An image is not farther away than itself.
-        return self._percentile(self._joined(self.distances), itself=1)
+        return self._percentile(_joined(self.distances, self.distances), itself=1)
 
     @property
     def false_alarms(self) -> float:
@@ -89,7 +94,11 @@ class Reference:
         Raises:
             UsageError: The widths differ.
         """
-        return self._percentile(self._joined(self.distances_of(X, groups)))
+        return self.typicality_of(self.distances_of(X, groups))
+
+    def typicality_of(self, distances: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the typicality of images, (m,), from both distances of each, (m, 2), see `distances_of`."""
+        return self._percentile(_joined(distances, self.distances))
 
     def distances_of(self, X: NDArray[np.float32], groups: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
         """Return both distances of images, (m, 2), as in `distances`; for the arguments see `typicality`."""
@@ -105,13 +114,21 @@ class Reference:
             distances[part, 0] = mean_distance_of_nearest(_without_group(similar, own, self.groups), NEIGHBOURS)
         return distances
 
+    def relative_distance(self, distances: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the larger of two distances, 0 at the median of held-out training images, 1 where nine tenths are.
+
+        Args:
+            distances: (m, 2) as `distances_of` returns them, or `distances`.
+
+        Returns:
+            (m,) values; above 4 an image is off-topic.
+        """
+        return _joined(distances, self.distances, NEAR)
+
     @property
     def most_as_far(self) -> int:
         """The largest number of held-out images that may lie as far away as one that is called outside."""
         return ceil(OUTSIDE / 100 * len(self.basis)) - 1
-
-    def _joined(self, distances: NDArray[np.float64]) -> NDArray[np.float64]:
-        return _joined(distances, self.distances)
 
     def _percentile(self, values: NDArray[np.float64], itself: int = 0) -> NDArray[np.float64]:
         closer = np.searchsorted(self._sorted, values, side="left")
@@ -189,9 +206,9 @@ def _without_group(
     return similar if own is None else np.where(own[:, np.newaxis] == groups, -np.inf, similar)
 
 
-def _joined(distances: NDArray[np.float64], held_out: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the larger of two distances, (n, 2), each on the scale of the held-out ones."""
-    middle, far = np.quantile(held_out, [0.5, FAR], axis=0)
+def _joined(distances: NDArray[np.float64], held_out: NDArray[np.float64], upper: float = FAR) -> NDArray[np.float64]:
+    """Return the larger of two distances, (n, 2), on the scale from the median of the held-out ones to `upper`."""
+    middle, far = np.quantile(held_out, [0.5, upper], axis=0)
     scale = np.where(far > middle, far - middle, 1.0)
     return np.asarray(((distances - middle) / scale).max(axis=1).round(DECIMALS))
 

@@ -65,8 +65,8 @@ def _section(title: str, name: str, rows: Sequence[Prediction], uris: Mapping[st
 
 
 def _caption(row: Prediction) -> str:
-    typical = "" if row.typicality is None else f", typicality {typicality_text(row.typicality)}"
-    return f"{row.path}: predicted {row.words or 'no label'}{typical}"
+    typical = "" if row.typicality is None else f": typicality {typicality_text(row.typicality)}"
+    return f"{row.path}{typical}"
 
 
 def _picture(row: Prediction, uris: Mapping[str, str | None]) -> Picture:
