@@ -105,6 +105,8 @@ def write_images(folder: Path) -> None:
     small_data(folder / "new", train=1, test=0, seed=1)
     (folder / "new" / "train").rename(folder / "new-images")
     shutil.copy(min((folder / "new-images").rglob("*.png")), folder / "new-images" / "1.png")
+    small_data(folder / "other", train=3, test=0, seed=2)
+    (folder / "other" / "train").rename(folder / "elsewhere")
     images = sorted((folder / "DATA").rglob("*.png"))
     shutil.copy(images[0], folder / "xray.png")
     rows = [
@@ -112,6 +114,8 @@ def write_images(folder: Path) -> None:
         for number, image in enumerate(images)
     ]
     (folder / "xrays.csv").write_text("\n".join(["path,label,split,scanner", *rows]), "utf-8")
+    elsewhere = [f"{image.relative_to(folder)},{image.parent.name}" for image in (folder / "elsewhere").rglob("*.png")]
+    (folder / "elsewhere.csv").write_text("\n".join(["path,label", *sorted(elsewhere)]), "utf-8")
     (folder / "more.csv").write_text("path\nxray.png\n", "utf-8")
 
 

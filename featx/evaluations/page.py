@@ -32,10 +32,16 @@ def evaluation_page(result: Evaluation) -> Page:
             "file and loads nothing from the internet.",
             "It contains small copies of images and file names. Check that you may share them before you pass it on.",
         ),
-        notes=tuple(Note(sentence) for sentence in result.notes),
+        notes=_notes(result),
         tiles=_tiles(result),
         sort="featx evaluate",
     )
+
+
+def _notes(result: Evaluation) -> tuple[Note, ...]:
+    """Return what changes the meaning of the rest, the copies of training images first."""
+    copies = [Note(result.copies_words(), loud=True)] if result.copies else []
+    return (*copies, *map(Note, result.notes))
 
 
 def _headline(result: Evaluation) -> tuple[str, ...]:

@@ -10,6 +10,8 @@ from featx.evaluations.scores import Scores
 from featx.stats import SIGNIFICANT, Score
 from featx.text import accuracy_words, count, fraction_percent, images, p_words, percent
 
+COPIES = "are copies of training images"
+
 
 def majority_words(scores: Scores) -> str:
     """Return how often the most frequent class is right, and whether the model is better; "" for several labels."""
@@ -42,8 +44,8 @@ def outside_words(correct: NDArray[np.bool_], outside: NDArray[np.bool_], p_valu
         return "No image lies outside what the training images span."
     chance = "more than chance gives" if p_value < SIGNIFICANT else "no more than chance may give"
     words = (
-        f"{count(number)} of {images(n)} ({percent(number / n)}) lie outside what the training images span, {chance} "
-        f"({p_words(p_value)})."
+        f"{count(number)} of {images(n)} ({percent(number / n)}) {'lies' if number == 1 else 'lie'} outside what the "
+        f"training images span, {chance} ({p_words(p_value)})."
     )
     if number == n:
         return words
@@ -57,8 +59,8 @@ def outside_words(correct: NDArray[np.bool_], outside: NDArray[np.bool_], p_valu
 def copies_words(number: int, n: int, example: tuple[str, str], without: Score | None) -> str:
     """Return how many images are copies of training images in all but their bytes, and the accuracy without them."""
     words = (
-        f"{images(number)} of {count(n)} {'is a copy' if number == 1 else 'are copies'} of training images in all "
-        f"but the bytes, such as {example[0]} of {example[1]}."
+        f"{count(number)} of {images(n)} {'is a copy of a training image' if number == 1 else COPIES} in all but the "
+        f"bytes, such as {example[0]} of {example[1]}."
     )
     if without is None or not without.n:
         return words
