@@ -13,6 +13,7 @@ from featx.audits.calibration import examine_calibration
 from featx.audits.columns import examine_columns
 from featx.audits.duplicates import examine_duplicates
 from featx.audits.label_doubts import examine_label_doubts
+from featx.audits.learning_curve import examine_learning_curve
 from featx.audits.opened import AuditData, AuditOptions
 from featx.audits.parts import Part
 from featx.audits.result import Audit
@@ -38,6 +39,7 @@ EXAMINATIONS: dict[str, Examination] = {
     "columns": examine_columns,
     "subgroups": examine_subgroups,
     "calibration": examine_calibration,
+    "learning_curve": examine_learning_curve,
 }
 
 

@@ -18,7 +18,7 @@ FOLDS = 5
 # With fewer groups a fold's training part may have a single one of a class.
 LEAST_GROUPS = 3
 # Values of C that are tried on standardised features; one is chosen by the loss of the held-out images.
-COSTS = (1e-4, 1e-3, 1e-2, 1e-1)
+COSTS = (1e-3, 1e-2, 1e-1, 1.0)
 
 Fold = tuple[NDArray[np.int64], NDArray[np.int64]]
 
@@ -37,7 +37,7 @@ class OutOfFold:
     rows: NDArray[np.int64]
     probabilities: NDArray[np.float64]
     fold: NDArray[np.int64]
-    cost: float = COSTS[-2]
+    cost: float = COSTS[1]
 
 
 def out_of_fold(

@@ -26,7 +26,7 @@ def held_out_logistic(
 
     Args:
         X: (n, d) rows to fit on.
-        y: (n,) their class numbers, of at least two classes.
+        y: (n,) their class numbers; if all are the same, this class gets the probability 1.
         held: (m, d) rows that are held out.
         costs: (c,) values of `C`, the inverse of the penalty; each fit starts from the one before.
         classes: The number of classes; one that no row has gets the probability 0.
@@ -39,6 +39,9 @@ def held_out_logistic(
     from threadpoolctl import threadpool_limits
 
     probabilities = np.zeros((len(costs), len(held), classes))
+    if len(np.unique(y)) == 1:
+        probabilities[:, :, y[0]] = 1.0
+        return probabilities
     with threadpool_limits(1), warnings.catch_warnings():
         # A path that is cut off after so many steps still gives usable probabilities.
         warnings.simplefilter("ignore", ConvergenceWarning)

@@ -20,6 +20,7 @@ from .figure import inline_svg as inline_svg
 from .figure import new_figure as new_figure
 from .figure import save as save
 from .labels import draw_label_metrics as draw_label_metrics
+from .learning_curve import draw_learning_curve as draw_learning_curve
 from .maps import draw_scatter as draw_scatter
 from .maps import has_outlines as has_outlines
 from .maps import layers_of as layers_of

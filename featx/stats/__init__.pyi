@@ -7,6 +7,12 @@ from .calibration import expected_calibration_error as expected_calibration_erro
 from .class_figures import bootstrap as bootstrap
 from .class_figures import class_intervals as class_intervals
 from .class_figures import difference_of_shares as difference_of_shares
+from .class_metrics import ClassificationMetrics as ClassificationMetrics
+from .class_metrics import ClassMetrics as ClassMetrics
+from .class_metrics import GroupScore as GroupScore
+from .class_metrics import classification_metrics as classification_metrics
+from .class_metrics import positive_class as positive_class
+from .class_metrics import score_by_group as score_by_group
 from .conformal import conformal_threshold as conformal_threshold
 from .conformal import prediction_sets as prediction_sets
 from .grouped import GroupedShare as GroupedShare
@@ -44,6 +50,8 @@ from .operating_points import at_specificity as at_specificity
 from .operating_points import precision_curve as precision_curve
 from .operating_points import ranking_of as ranking_of
 from .operating_points import roc_curve as roc_curve
+from .power_law import PowerLaw as PowerLaw
+from .power_law import fit_power_law as fit_power_law
 from .scoring import probabilities as probabilities
 from .scoring import score as score
 from .significance import SIGNIFICANT as SIGNIFICANT
