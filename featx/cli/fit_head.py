@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from featx.runs import FitResult
-    from featx.stats import LabelMetrics
+    from featx.stats import ClassificationMetrics, LabelMetrics
 
 # Labels of data with several that are printed; all of them are in the run.
 MOST_LABELS = 20
+# Classes whose sensitivity and specificity are printed.
+MOST_CLASSES = 5
 ClassWeight = Literal["balanced"]
 Keep = Literal["last", "best"]
 
@@ -158,10 +160,32 @@ def show(result: FitResult) -> None:
     """Print a trained run for people."""
     console.print_table(result.overview()[1])
     console.print_lines(["In parentheses: 95 % intervals (Wilson)."])
+    if (metrics := result.further.metrics.get(result.scored)) is not None:
+        print_metrics(metrics, result.scored)
     if result.stopping is not None:
         console.print_lines([f"{result.stopping[0].upper()}{result.stopping[1:]}."])
     if result.per_label:
         print_labels(result.per_label[result.scored], result.scored)
+
+
+def print_metrics(metrics: ClassificationMetrics, part: str) -> None:
+    """Print what the accuracy alone does not say of one part of the data, the classes of few one by one."""
+    name, most = metrics.majority
+    shown = (
+        ("balanced accuracy", metrics.balanced_accuracy),
+        ("macro F1", metrics.macro_f1),
+        ("AUC", metrics.roc_auc),
+    )
+    rows = [(title, "–" if estimate is None else str(estimate)) for title, estimate in shown]
+    listed = metrics.per_class if metrics.of_positive is None else (metrics.of_positive,)
+    for one in listed if len(listed) <= MOST_CLASSES else ():
+        both = (("sensitivity", one.sensitivity), ("specificity", one.specificity))
+        rows += [(f"{title}, {one.label}", "–" if estimate is None else str(estimate)) for title, estimate in both]
+    rows.append(("majority", f"{most:,}/{metrics.n:,} = {100 * most / metrics.n:.1f} % for always answering {name}"))
+    console.print_lines([""])
+    console.print_table(rows, (f"{part}", ""))
+    if (sentence := metrics.no_better_than_majority()) is not None:
+        console.print_lines([sentence])
 
 
 def print_labels(metrics: Sequence[LabelMetrics], part: str) -> None:

@@ -36,6 +36,7 @@ from featx.recipes import Keep, Precision, Recipe, is_network_path, load_recipe,
 from featx.runs.calibrating import HeadCalibration, calibrate_head
 from featx.runs.copies import CopiedScore, copied_images, refuse_copied, score_without
 from featx.runs.folder import check_out
+from featx.runs.scoring import HeadMetrics, head_metrics
 from featx.runs.writing import Logits, write_run
 from featx.stats import LabelMetrics, Score
 
@@ -67,6 +68,8 @@ class FitResult(Shown):
         members: Of a head with several members (`fit.members`), the scores of each by itself; empty otherwise.
         copies: The test images that are copies of training images, and the score without them; None where copies
             were not looked for.
+        further: Further metrics on the validation and the test images, by image and by group; without any for several
+            labels.
     """
 
     run: Path
@@ -84,6 +87,7 @@ class FitResult(Shown):
     calibration: HeadCalibration | None = None
     members: tuple[MemberScores, ...] = ()
     copies: CopiedScore | None = None
+    further: HeadMetrics = field(default_factory=HeadMetrics)
 
     @property
     def best_epoch(self) -> int | None:
@@ -129,6 +133,7 @@ class FitResult(Shown):
             ("train", str(self.train)),
             ("validation", str(self.validation)),
             ("test", str(self.test)),
+            *((f"{part}, by group", str(grouped)) for part, grouped in self.further.by_group.items()),
             *([] if self.copies is None else self.copies.overview()),
             *([("members", self._members())] if self.members else []),
             *([] if self.calibration is None else [("calibrated", str(self.calibration))]),
@@ -160,6 +165,7 @@ class FitResult(Shown):
             "engine": self.engine,
             **self._labels_to_json(),
             **({"members": [member.to_json() for member in self.members]} if self.members else {}),
+            **self.further.to_json(),
             "calibration": None if self.calibration is None else self.calibration.to_json(),
             **({} if self.copies is None else self.copies.to_json()),
             "failed": [failure.to_json() for failure in self.extraction.failed],
@@ -374,5 +380,6 @@ def _result(fit: HeadFit, out: Path, head: Head, logits: Logits, seconds: dict[s
         engine=fit.fitter.name,
         per_label={"train" if role == "fit" else role: own for role, own in fit.label_metrics(logits).items()},
         calibration=calibrate_head(fit, logits),
+        further=head_metrics(fit, logits),
         members=fit.member_scores(head),
     )

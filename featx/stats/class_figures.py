@@ -6,7 +6,7 @@ images in groups are worth. The interval of a mean over classes combines those o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -126,36 +126,23 @@ class GroupedImages:
         return max(0.0, low), min(1.0, high)
 
 
-def recall_of(images: GroupedImages, y: Labels, P: Matrix, number: int) -> Figure | None:
+def recall_of(images: GroupedImages, y: Labels, predicted: Labels, number: int) -> Figure | None:
     """Return the recall of a class with Jeffreys' interval; None where no image is of it."""
-    return images.share(P.argmax(axis=1) == number, y == number, jeffreys)
+    return images.share(predicted == number, y == number, jeffreys)
 
 
-def f1_of(images: GroupedImages, y: Labels, P: Matrix, number: int) -> Figure | None:
+def f1_of(images: GroupedImages, y: Labels, predicted: Labels, number: int) -> Figure | None:
     """Return the F1 of a class; None where no image is of it or predicted as it.
 
     Among the images that are of the class or predicted as it, J is the share that are both. F1 is 2 J / (1 + J),
     and so are the ends of its interval, of Jeffreys' for J.
     """
-    own, called = y == number, P.argmax(axis=1) == number
+    own, called = y == number, predicted == number
     share = images.share(own & called, own | called, jeffreys)
     if share is None:
         return None
     low, high = (2 * end / (1 + end) for end in share.interval)
     return Figure(2 * share.value / (1 + share.value), (low, high), share.influence)
-
-
-def auc_of(images: GroupedImages, y: Labels, P: Matrix, number: int) -> Figure | None:
-    """Return the area under the ROC curve of a class against the rest; None where it is not defined."""
-    return images.area(y == number, P[:, number])
-
-
-# The metrics that are means over the classes, and the figure of one class.
-OF_CLASS: Mapping[str, Callable[[GroupedImages, Labels, Matrix, int], Figure | None]] = {
-    "balanced_accuracy": recall_of,
-    "macro_f1": f1_of,
-    "roc_auc": auc_of,
-}
 
 
 def bootstrap(y: Labels, P: Matrix, groups: Groups, seed: int, resamples: int = 1000) -> dict[str, Interval | None]:
@@ -193,12 +180,17 @@ def class_intervals(y: Labels, P: Matrix, groups: Groups | None) -> dict[str, In
     """Return the 95 % intervals of accuracy, balanced accuracy, macro F1 and AUC, see `bootstrap`; no seed needed."""
     images, predicted = GroupedImages(len(y), groups), P.argmax(axis=1)
     accuracy = images.share(predicted == y, np.ones(len(y), np.bool_))
-    ends: dict[str, Interval | None] = {"accuracy": None if accuracy is None else accuracy.interval}
     present = np.union1d(y, predicted).tolist()
-    for name, of_class in OF_CLASS.items():
-        figures = [figure for number in present if (figure := of_class(images, y, P, number)) is not None]
-        ends[name] = images.mean(figures, apart=of_class is recall_of)
-    return ends
+    return {
+        "accuracy": None if accuracy is None else accuracy.interval,
+        "balanced_accuracy": images.mean(_known(recall_of(images, y, predicted, k) for k in present), apart=True),
+        "macro_f1": images.mean(_known(f1_of(images, y, predicted, k) for k in present)),
+        "roc_auc": images.mean(_known(images.area(y == k, P[:, k]) for k in present)),
+    }
+
+
+def _known(figures: Iterable[Figure | None]) -> list[Figure]:
+    return [figure for figure in figures if figure is not None]
 
 
 def difference_of_shares(one: Flags, other: Flags, groups: Groups | None = None) -> Interval:
@@ -214,6 +206,6 @@ def difference_of_shares(one: Flags, other: Flags, groups: Groups | None = None)
         groups: (n,) the group of each image; None for an image that shares none, or instead of all.
     """
     images, every = GroupedImages(len(one), groups), np.ones(len(one), np.bool_)
-    shares = [figure for hits in (one, other) if (figure := images.share(hits, every)) is not None]
+    shares = _known(images.share(hits, every) for hits in (one, other))
     low, high = images.combined(list(zip((1.0, -1.0), shares, strict=True)))
     return max(-1.0, low), min(1.0, high)

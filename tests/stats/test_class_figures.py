@@ -3,7 +3,7 @@ import pytest
 from numpy.typing import NDArray
 
 from featx.stats import BOUNDS, METRICS, auc_interval, bootstrap, class_intervals, score_all, wilson
-from featx.stats.class_figures import GroupedImages, auc_of, f1_of, recall_of
+from featx.stats.class_figures import GroupedImages, f1_of, recall_of
 from featx.stats.intervals import jeffreys
 
 Drawn = tuple[NDArray[np.int64], NDArray[np.float64]]
@@ -68,26 +68,27 @@ def test_the_bootstrap_of_the_loss_draws_whole_groups() -> None:
 def test_a_class_has_the_interval_of_its_own_images() -> None:
     y, P = drawn(80, 4, 1.0)
     images, hits = GroupedImages(80, None), P.argmax(axis=1) == y
-    recall = recall_of(images, y, P, 2)
+    predicted = P.argmax(axis=1)
+    recall = recall_of(images, y, predicted, 2)
     assert recall is not None
     assert recall.value == np.mean(hits[y == 2])
     assert recall.interval == jeffreys(int(np.sum(hits[y == 2])), 20)
     both, either = int(np.sum(hits & (y == 2))), int(np.sum((y == 2) | (P.argmax(axis=1) == 2)))
-    f1 = f1_of(images, y, P, 2)
+    f1 = f1_of(images, y, predicted, 2)
     assert f1 is not None
     assert f1.value == pytest.approx(2 * both / (both + either))
-    area = auc_of(images, y, P, 2)
+    area = images.area(y == 2, P[:, 2])
     assert area is not None
     assert area.interval == pytest.approx(auc_interval(area.value, 20, 60))
-    assert recall_of(images, y, P, 9 % 4) is not None
-    assert auc_of(GroupedImages(20, None), y[y == 2], P[y == 2], 2) is None
+    assert images.area(y < 9, P[:, 2]) is None
+    assert recall_of(images, y, predicted, 9) is None
 
 
 def test_the_mean_of_equal_figures_has_their_interval() -> None:
     """With two classes both areas are one: they are correlated, and two of them say no more than one."""
     y, P = drawn(50, 2, 1.0)
     images = GroupedImages(50, None)
-    areas = [auc_of(images, y, P, number) for number in (0, 1)]
+    areas = [images.area(y == number, P[:, number]) for number in (0, 1)]
     assert areas[0] is not None
     assert areas[1] is not None
     assert images.mean([areas[0], areas[1]]) == pytest.approx(areas[0].interval)
@@ -97,7 +98,7 @@ def test_the_mean_of_independent_figures_is_more_certain() -> None:
     """The recalls of four classes are of different images."""
     y, P = drawn(400, 4, 1.0)
     images = GroupedImages(400, None)
-    recalls = [recall_of(images, y, P, number) for number in range(4)]
+    recalls = [recall_of(images, y, P.argmax(axis=1), number) for number in range(4)]
     widths = [each.interval[1] - each.interval[0] for each in recalls if each is not None]
     low, high = images.mean([each for each in recalls if each is not None], apart=True) or (0, 0)
     assert high - low == pytest.approx(np.mean(widths) / 2, rel=0.02)
