@@ -114,6 +114,7 @@ class HeadFit:
                 dataset.classes,
                 label_probabilities(logits[role]),
                 targets_of([image.item for image in images], dataset.classes),
+                groups_of(images),
             )
             for role, images in vars(self.images).items()
         }
