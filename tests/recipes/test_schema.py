@@ -10,16 +10,8 @@ from pydantic import ValidationError
 from featx.heads import Head
 from featx.networks import KerasNetwork, find_weights
 from featx.recipes.files import load_recipe, recipe_names
-from featx.recipes.schema import (
-    BackbonePart,
-    DenseLayer,
-    DropoutLayer,
-    FitPart,
-    HeadPart,
-    PreprocessPart,
-    Recipe,
-    SchedulePart,
-)
+from featx.recipes.pixels import PreprocessPart
+from featx.recipes.schema import BackbonePart, DenseLayer, DropoutLayer, FitPart, HeadPart, Recipe, SchedulePart
 
 # The report's tables: trainable (head), frozen (backbone), total; and how many classes its data has.
 VGG16, RESNET50V2, EFFICIENTNETLITE0 = 14_714_688, 23_564_800, 3_413_024
