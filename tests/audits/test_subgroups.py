@@ -79,7 +79,11 @@ def test_equal_accuracy_is_rarely_called_different() -> None:
 
 def test_p_values_are_corrected_for_the_columns() -> None:
     correct = (SITE == 0) | (np.arange(N) % 2 == 0)
-    columns = {"site": SITES, "a": np.arange(N) % 3, "b": np.arange(N) // 40}
+    columns: dict[str, list[Any]] = {
+        "site": SITES,
+        "a": [number % 3 for number in range(N)],
+        "b": [number // 40 for number in range(N)],
+    }
     site, *_ = subgroup_scores(correct, columns)
     assert site.corrected_p == pytest.approx(3 * site.p_value)
 
