@@ -57,6 +57,7 @@ def results(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> dict[
         "extract": [data, "--recipe", recipe],
         "fit-head": [data, "--recipe", recipe, "--out", run],
         "predict": [run, data / "test"],
+        "evaluate": [run, data / "test"],
         "search": [run, files_of(data)[0], "--k", 3],
         "visualize": [run, "--method", "pca", "--format", "csv", "--out", root / "maps"],
         "clusters": [run],
