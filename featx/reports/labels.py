@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from featx import plots
 from featx.data import SPLITS
 from featx.pages import Block, Gallery, Note, Picture, Table, Text, drawing, few_classes, fold_of, missing_note
+from featx.reports.metrics import groups_of
 from featx.reports.opened import SPLIT_NAMES, OpenedRun
 from featx.reports.pictures import run_thumbnails
 from featx.runs import RunImage
@@ -32,7 +33,7 @@ CURVE_SIZE = (6.6, 4.4)
 EXPLAINED = (
     "Prevalence: the share of images that have it. AUC with Newcombe's interval, AP with a logit interval. "
     "Sensitivity and specificity: shares of the images with and without the label that are predicted so at a "
-    "probability of 0.5, with Wilson's intervals. All are 95 % intervals and take images as independent."
+    "probability of 0.5, with Wilson's intervals. All are 95 % intervals and allow for images of one group."
 )
 
 
@@ -75,7 +76,7 @@ def label_results_blocks(opened: OpenedRun, parts: Sequence[tuple[str, LabelScor
         blocks.append(Note(text))
     for number, (role, chosen) in enumerate(tested.items()):
         targets, shares = targets_and_shares(chosen)
-        metrics = label_metrics(opened.run.classes, shares, targets)
+        metrics = label_metrics(opened.run.classes, shares, targets, groups_of(chosen))
         blocks.append(_by_label(metrics, role, number == 0))
         if number == 0:
             blocks += _pictures(opened, metrics, targets, shares, role)

@@ -26,16 +26,16 @@ from featx.pages import (
     missing_note,
 )
 from featx.reports.labels import label_errors, label_results_blocks, label_score_of
+from featx.reports.metrics import groups_of, metrics_blocks, with_groups
 from featx.reports.opened import SPLIT_NAMES, OpenedRun
 from featx.reports.pictures import run_thumbnails
 from featx.runs import RunImage
-from featx.stats import Score, mean_interval
+from featx.stats import Score, grouped_share, mean_interval
 from featx.text import (
     NOTHING,
     count,
     decimal,
     fraction,
-    fraction_interval,
     fraction_percent,
     images,
     interval_percent,
@@ -65,9 +65,7 @@ def results_section(opened: OpenedRun) -> Section:
         return Section("Results", opened.id("results"), tuple(label_results_blocks(opened, parts)))
     blocks: list[Block] = [_scores(opened)]
     tested = {role: chosen for role in ("test", "validation") if (chosen := opened.of_role(role))}
-    if "test" in tested:
-        blocks.append(Text(_baseline(opened.run.classes, tested["test"])))
-    else:
+    if "test" not in tested:
         text = (
             "The data has no test split, so nothing here shows how the head performs on images that played no part "
             "in training."
@@ -75,6 +73,7 @@ def results_section(opened: OpenedRun) -> Section:
         blocks.append(Note(text))
     if tested:
         main = next(iter(tested))
+        blocks += metrics_blocks(opened.run.classes, tested[main], main)
         blocks.append(_by_class(opened.run.classes, tested[main], main))
     blocks += [_confusion(opened.run.classes, chosen, role) for role, chosen in tested.items()]
     return Section("Results", opened.id("results"), tuple(blocks))
@@ -85,7 +84,7 @@ def score_of(opened: OpenedRun, part: str) -> Score:
     stored = opened.run.metrics[part]
     if opened.run.multilabel:
         return label_score_of(stored)
-    return Score.from_json(stored)
+    return with_groups(Score.from_json(stored), opened.of_role("fit" if part == "train" else part))
 
 
 def score_cells(score: Score) -> tuple[str, ...]:
@@ -119,40 +118,41 @@ def loss_interval(chosen: Sequence[RunImage], classes: Sequence[str]) -> tuple[f
 
 
 def _scores(opened: OpenedRun) -> Table:
-    rows = []
+    rows, grouped = [], False
     for part, role in (("test", "test"), ("validation", "validation"), ("train", "fit")):
         score, ends = score_of(opened, part), loss_interval(opened.of_role(role), opened.run.classes)
         loss_ends = NOTHING if ends is None else f"{decimal(ends[0])}–{decimal(ends[1])}"
-        rows.append((SPLIT_NAMES.get(part, part), *score_cells(score), loss_ends))
+        name = f"{SPLIT_NAMES.get(part, part)}{score.in_groups}"
+        rows.append((name, *score_cells(score), loss_ends))
+        grouped |= score.groups is not None
+    words = " Images of one group are correlated, and the intervals of the accuracy allow for it." if grouped else ""
     caption = (
         "Accuracy with Wilson's 95 % interval, and mean cross-entropy loss in nats with Student's 95 % interval, "
         "both without dropout. The intervals show how much the values could vary with other images of the same kind. "
-        "They do not show how much they vary between training runs."
+        f"They do not show how much they vary between training runs.{words}"
     )
     header = ("images", "correct", "accuracy", "95 % interval", "loss", "95 % interval of the loss")
     return Table(caption, header, tuple(rows))
 
 
-def _baseline(classes: Sequence[str], test: Sequence[RunImage]) -> str:
-    most = max(Counter(image.label for image in test).values())
-    points = f"{100 / len(test):.2g}"
-    return (
-        f"Always guessing the most frequent class gets {fraction_percent(most, len(test))}. Each test image counts "
-        f"for {points} percentage point{'' if points == '1' else 's'} of accuracy."
-    )
-
-
 def _by_class(classes: Sequence[str], chosen: Sequence[RunImage], kind: str) -> Table:
     own = Counter(image.label for image in chosen)
-    called = Counter(image.predicted for image in chosen)
     both = Counter(image.label for image in chosen if image.predicted == image.label)
     # Classes without images, which have no recall, are last.
     recall = {name: both[name] / own[name] if own[name] else math.inf for name in classes}
     listed, words = few_classes(classes, recall.__getitem__, "the lowest recall")
-    rows = [
-        (name, count(own[name]), *(fraction_interval(both[name], part[name]) for part in (own, called)))
-        for name in listed
-    ]
+    groups = dict(zip(map(id, chosen), groups_of(chosen), strict=True))
+
+    def share(of: str, name: str) -> str:
+        """Return how many images with a class, by label or as predicted, are right, with Wilson's interval."""
+        among = [image for image in chosen if getattr(image, of) == name]
+        if not among:
+            return NOTHING
+        hits = np.array([image.predicted == image.label for image in among], np.bool_)
+        found = grouped_share(hits, [groups[id(image)] for image in among])
+        return f"{fraction_percent(found.correct, found.n)} ({interval_percent(found.interval)})"
+
+    rows = [(name, count(own[name]), share("label", name), share("predicted", name)) for name in listed]
     caption = (
         f"By class, {kind} images. Recall (sensitivity) is the share of a class's images that the model assigns to "
         "this class. Precision is the share of the images assigned to a class that really belong to it. In "
