@@ -49,7 +49,7 @@ def joint_counts(probabilities: Matrix, y: NDArray[np.int64]) -> Matrix:
     rows = counted.sum(axis=1, keepdims=True)
     counted = np.where(rows > 0, counted, np.eye(classes))
     there = np.bincount(y, minlength=classes)[:, None]
-    return counted / counted.sum(axis=1, keepdims=True) * there
+    return np.asarray(counted / counted.sum(axis=1, keepdims=True) * there)
 
 
 def second_labels(probabilities: Matrix, y: NDArray[np.int64]) -> NDArray[np.int64]:

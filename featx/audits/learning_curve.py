@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import log
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -26,7 +27,7 @@ Verdict = Literal["rises", "little more", "cannot tell"]
 REPEATS = ((1000, 5), (3000, 2))
 # Numbers of more images that are forecast, as shares of those of a class that there are; rounded to 1, 2, 5, 10, ...
 FACTORS = (0.5, 1.0, 2.0)
-# A gain below this is little; an interval of a gain wider than the other tells nothing. Shares of images.
+# Shares of images: a gain below is little, and a rise or gain whose interval is wider is unclear.
 LITTLE, UNCLEAR = 0.01, 0.06
 GRID = 80
 
@@ -91,10 +92,10 @@ class LearningCurve(Part):
     def verdict(self) -> Verdict:
         """Whether more images would help: `rises`, `little more` or `cannot tell`."""
         gain = self._double.gain_interval
-        if gain[1] < LITTLE:
-            return "little more"
-        unclear = self.rise[0] <= 0 or gain[1] - gain[0] > UNCLEAR
-        return "cannot tell" if unclear else "rises" if self._double.gain >= LITTLE else "little more"
+        unseen = self.rise[0] <= 0 and self.rise[1] - self.rise[0] > UNCLEAR
+        if unseen or gain[1] - gain[0] > UNCLEAR:
+            return "cannot tell"
+        return "rises" if self._double.gain >= LITTLE else "little more"
 
     def to_json(self) -> dict[str, Any]:
         """Return the points, the law, what it forecasts, and the verdict."""
@@ -276,7 +277,7 @@ def _forecast(points: CurvePoints, law: PowerLaw, laws: PowerLaw, n: int, classe
 def _round(number: float) -> int:
     """Return the number of 1, 2, 5, 10, 20, ... whose ratio to a number is nearest to 1."""
     series = [step * 10**power for power in range(10) for step in (1, 2, 5)]
-    return min(series, key=lambda step: abs(np.log(step / number)))
+    return min(series, key=lambda step: abs(log(step / number)))
 
 
 def _with_interval(forecast: Forecast) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,13 +38,12 @@ def held_out_logistic(
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
-    from threadpoolctl import threadpool_limits
 
     probabilities = np.zeros((len(costs), len(held), classes))
     if len(np.unique(y)) == 1:
         probabilities[:, :, y[0]] = 1.0
         return probabilities
-    with threadpool_limits(1), warnings.catch_warnings():
+    with _controller().limit(limits=1), warnings.catch_warnings():
         # A path that is cut off after so many steps still gives usable probabilities.
         warnings.simplefilter("ignore", ConvergenceWarning)
         Z, other = reduced(X, held)
@@ -60,10 +61,12 @@ def reduced(X: NDArray[np.float32], held: NDArray[np.float32]) -> tuple[Matrix, 
     Cholesky factor of their Gram matrix have the same inner products.
     """
     from scipy.linalg import solve_triangular
-    from sklearn.preprocessing import StandardScaler
 
-    scaler = StandardScaler().fit(X)
-    Z, other = (np.asarray(scaler.transform(rows.astype(np.float64))) for rows in (X, held))
+    rows = X.astype(np.float64)
+    means, spreads = rows.mean(axis=0), rows.std(axis=0)
+    # A column of equal values differs from its mean by rounding.
+    spreads[spreads <= ROUNDING * np.abs(means)] = 1.0
+    Z, other = (rows - means) / spreads, (held - means) / spreads
     if 2 * len(Z) > Z.shape[1]:
         return Z, other
     products = Z @ Z.T
@@ -71,3 +74,12 @@ def reduced(X: NDArray[np.float32], held: NDArray[np.float32]) -> tuple[Matrix, 
     products.flat[:: len(Z) + 1] += ROUNDING * max(1.0, float(np.trace(products)) / len(Z))
     lower = np.linalg.cholesky(products)
     return lower, solve_triangular(lower, Z @ other.T, lower=True).T
+
+
+@cache
+def _controller() -> Any:
+    """Return what limits the threads of the libraries; to look for them takes longer than a small fit."""
+    import sklearn.linear_model  # noqa: F401: it loads the libraries
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()

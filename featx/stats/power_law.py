@@ -11,7 +11,7 @@ from featx.errors import UsageError
 
 Array = NDArray[np.float64]
 # Exponents that are tried: below, a curve hardly bends; above, it ends at once.
-EXPONENTS = np.geomspace(0.1, 2.0, 60)
+EXPONENTS = np.geomspace(0.1, 2.0, 120)
 LEAST_SIZES = 3
 
 
