@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from featx.audits.columns import ColumnResult, Columns
+from featx.audits.column_results import ColumnResult, ColumnResults
 from featx.audits.left_out_values import LeftOut
 from featx.audits.shortcut_words import area_words, listed
 from featx.data import first_few
@@ -61,7 +61,7 @@ def _score_words(score: Score) -> str:
     return f"{percent(score.accuracy)} ({interval_percent(score.interval)})"
 
 
-def summary_words(part: Columns) -> tuple[str, ...]:
+def summary_words(part: ColumnResults) -> tuple[str, ...]:
     """Return which columns go with the class, which the features tell, and which divide nothing."""
     names = [one.values.name for one in part.results]
     loud = [one.values.name for one in part.results if one.alarm]
@@ -77,7 +77,7 @@ def summary_words(part: Columns) -> tuple[str, ...]:
     return (first, *(second if told else []), *third)
 
 
-def column_blocks(part: Columns) -> tuple[Block, ...]:
+def column_blocks(part: ColumnResults) -> tuple[Block, ...]:
     """Return the tables, and how to read them."""
     header = ("column", "values", "without a value", "Cramér's V with the class", "AUC of the features", "value told")
     rows = []
@@ -108,7 +108,7 @@ def column_blocks(part: Columns) -> tuple[Block, ...]:
     )
 
 
-def _left_table(part: Columns) -> tuple[Block, ...]:
+def _left_table(part: ColumnResults) -> tuple[Block, ...]:
     rows = [
         (
             one.values.name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from featx.audits.shortcuts import FEATURES, MOST_CLASSES, PROBES, PairResult, ProbeResult, Shortcuts
+from featx.audits.shortcut_results import FEATURES, PROBES, PairResult, ProbeResult, ShortcutResults
 from featx.data import first_few
 from featx.pages import Block, Note, Table, Text, drawing
 from featx.text import images
@@ -38,7 +38,7 @@ def listed(words: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
-def alarm_words(part: Shortcuts) -> tuple[str, ...]:
+def alarm_words(part: ShortcutResults) -> tuple[str, ...]:
     """Return a sentence for each kind of shortcut, with the pairs of classes that can be told apart by it."""
     kinds: dict[str, list[PairResult]] = {}
     for pair in part.pairs:
@@ -85,7 +85,7 @@ def _range(areas: Sequence[Area]) -> str:
     return area_words(areas[0]) if len(areas) == 1 else " to ".join(dict.fromkeys((values[0], values[-1])))
 
 
-def summary_words(part: Shortcuts) -> tuple[str, ...]:
+def summary_words(part: ShortcutResults) -> tuple[str, ...]:
     """Return how many pairs raise an alarm, and what is seen below that."""
     pairs = len(part.pairs)
     kind = "pair" if part.paired else "class"
@@ -107,7 +107,7 @@ def summary_words(part: Shortcuts) -> tuple[str, ...]:
     return (first, *more, *_left_out(part))
 
 
-def _left_out(part: Shortcuts) -> list[str]:
+def _left_out(part: ShortcutResults) -> list[str]:
     sentences = []
     if part.skipped:
         sentences.append(
@@ -121,7 +121,7 @@ def _left_out(part: Shortcuts) -> list[str]:
     return sentences
 
 
-def shortcut_blocks(part: Shortcuts, prefix: str) -> tuple[Block, ...]:
+def shortcut_blocks(part: ShortcutResults, prefix: str) -> tuple[Block, ...]:
     """Return the drawing, the table, and how to read them."""
     header = ("classes", "images", FEATURES, *(_SHORT[probe] for probe in PROBES))
     rows = []
@@ -132,11 +132,9 @@ def shortcut_blocks(part: Shortcuts, prefix: str) -> tuple[Block, ...]:
         "Areas under the ROC curve with 95 % intervals, out of fold; 0.5 is chance. ! marks an alarm, * an area "
         "above chance (p < 0.05, corrected for all areas of the table)."
     )
-    notes = (
-        []
-        if part.paired or len(part.pairs) < MOST_CLASSES
-        else [Note(f"Only the {MOST_CLASSES} most frequent classes were examined.")]
-    )
+    examined = len(part.pairs) + len(part.skipped)
+    only = f"Only the {examined} most frequent of {part.classes} classes were examined."
+    notes = [Note(only)] if not part.paired and examined < part.classes else []
     facts = [one for pair in part.pairs for one in pair.probes if one.most is not None and one.clear]
     named = sorted({one.most[0] for one in facts if one.most is not None})
     told = [Text(f"Of the facts of the files, {listed(named)} tell{'s' * (len(named) == 1)} most.")] if named else []
@@ -169,7 +167,7 @@ def _cell(one: ProbeResult) -> str:
     return area_words(one.area).replace("–", "\N{WORD JOINER}–\N{WORD JOINER}") + mark
 
 
-def _draw(part: Shortcuts) -> Axes:
+def _draw(part: ShortcutResults) -> Axes:
     from featx.plots import ProbeRow, draw_probes
 
     def point(area: Area) -> tuple[float, float, float]:

@@ -23,103 +23,29 @@ from featx.audits.probing import (
     smoother,
     standardised,
 )
+from featx.audits.shortcut_results import FEATURES, PROBES, PairResult, ProbeResult, ShortcutResults
+from featx.audits.shortcut_words import alarm_words, shortcut_blocks, summary_words
 from featx.errors import DataError
 from featx.progress import report_progress
-from featx.stats import SIGNIFICANT
 from featx.text import images
 
 if TYPE_CHECKING:
     from featx.audits.opened import AuditData
     from featx.pages import Block
 
-FEATURES = "features"
 REST = "the rest"
 
 # Up to this many classes each pair is examined; of more, each of the most frequent ones against the rest.
 MOST_PAIRED = 5
 MOST_CLASSES = 12
 
-# What each probe looks at, and the lower end of the interval from which on it is an alarm. benchmarks/shortcuts.py
-# has what they find and what they do not. A file's facts and the border have nothing to say about most subjects; the
-# brightness and the thumbnail show the subject too, so only what is nearly perfect is strange.
-PROBES = {
-    "file_facts": ("facts of the file", 0.6),
-    "border": ("the border alone", 0.75),
-    "corners": ("the corners alone", 0.75),
-    "brightness": ("brightness and contrast alone", 0.9),
-    "thumbnail": ("a 16 × 16 thumbnail", 0.95),
-}
-
 
 @dataclass(frozen=True)
-class ProbeResult:
-    """How well two classes are told apart by one probe.
-
-    Attributes:
-        probe: A key of `PROBES`.
-        area: The area under the ROC curve, with its interval.
-        corrected_p: The p-value, corrected for the number of probes and of pairs of classes.
-        constant: Whether the probe sees the same in all images.
-        most: The kind of facts that tells most by itself, and its area; None for other probes.
-    """
-
-    probe: str
-    area: Area
-    corrected_p: float
-    constant: bool = False
-    most: tuple[str, float] | None = None
-
-    @property
-    def clear(self) -> bool:
-        """Whether the classes are told apart better than by chance, with all probes taken into account."""
-        return self.corrected_p < SIGNIFICANT and self.area.auc > 0.5
-
-    @property
-    def alarm(self) -> bool:
-        """Whether a network may have learnt this instead of the subject."""
-        return self.clear and self.area.interval[0] > PROBES[self.probe][1]
-
-
-@dataclass(frozen=True)
-class PairResult:
-    """What tells two classes apart.
-
-    Attributes:
-        contrast: The classes and their images.
-        features: The area that the network's features reach, with the same classifier on the same folds.
-        probes: The results of the probes, in the order of `PROBES`.
-    """
-
-    contrast: Contrast
-    features: Area
-    probes: tuple[ProbeResult, ...]
-
-    @property
-    def name(self) -> str:
-        """`covid against normal`."""
-        return " against ".join(self.contrast.names)
-
-
-@dataclass(frozen=True)
-class Shortcuts(Part):
-    """Which classes can be told apart without the subject.
-
-    Attributes:
-        pairs: The pairs of classes that were examined.
-        n: Number of images with a label and a preview.
-        without: Number of images with a label whose file is gone or has changed.
-        skipped: Classes with too few groups.
-        paired: Whether each pair of classes was examined; else each against the rest.
-    """
+class Shortcuts(ShortcutResults, Part):
+    """Which classes can be told apart without the subject, as a part of the audit."""
 
     key: ClassVar[str] = "shortcuts"
     title: ClassVar[str] = "Can the classes be told apart without the subject?"
-
-    pairs: tuple[PairResult, ...]
-    n: int
-    without: int
-    skipped: tuple[str, ...]
-    paired: bool
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return for each pair of classes and each probe `probe, classes, auc, interval, p_value, alarm` and more."""
@@ -172,20 +98,14 @@ class Shortcuts(Part):
 
     def alarms(self) -> tuple[str, ...]:
         """Return a sentence for each kind of shortcut."""
-        from featx.audits.shortcut_words import alarm_words
-
         return alarm_words(self)
 
     def summary(self) -> tuple[str, ...]:
         """Return what was seen in all pairs, and what it does not mean."""
-        from featx.audits.shortcut_words import summary_words
-
         return summary_words(self)
 
     def blocks(self, data: AuditData, prefix: str) -> tuple[Block, ...]:
         """Return the drawing, the table, and how to read them."""
-        from featx.audits.shortcut_words import shortcut_blocks
-
         return shortcut_blocks(self, prefix)
 
 
@@ -212,7 +132,7 @@ def examine_shortcuts(data: AuditData) -> Shortcuts:
         )
     paired = not data.multilabel and len(data.classes) <= MOST_PAIRED
     pairs = _results(data, contrasts)
-    return Shortcuts(pairs, len(there), len(labelled) - len(there), skipped, paired)
+    return Shortcuts(pairs, len(there), len(labelled) - len(there), skipped, paired, len(data.classes))
 
 
 def _contrasts(data: AuditData, rows: NDArray[np.int64]) -> tuple[list[Contrast], tuple[str, ...]]:
