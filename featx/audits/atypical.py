@@ -114,10 +114,11 @@ class Atypical(Part):
         """Return a sentence on images off-topic, and one on more test images outside than chance gives."""
         sentences = []
         if far := self.off_topic:
-            lies, it = ("lies", "it is") if len(far) == 1 else ("lie", "they are")
+            one = len(far) == 1
+            lies, are, them = ("lies", "it is", "it") if one else ("lie", "they are", "them")
             sentences.append(
                 f"{_named(far)} {lies} far away from the training images (above {OFF_TOPIC:g} on a scale where nine "
-                f"tenths of these are below 1): perhaps {it} of another kind, so look at them."
+                f"tenths of these are below 1): perhaps {are} of another kind, so look at {them}."
             )
         test = self.of_test
         if self.p_value is not None and self.p_value < ALARM_P and len(test) >= ALARM_COUNT:
@@ -158,9 +159,7 @@ class Atypical(Part):
         pictures = tuple(Picture(uri, image.path, _title(image)) for uri, image in zip(uris, shown, strict=True))
         blocks: list[Block] = []
         if pictures:
-            caption = (
-                f"The images outside, the farthest first ({count(len(pictures))} of {count(len(self.outside))})."
-            )
+            caption = f"The images that lie far away, the farthest first ({count(len(pictures))} of {count(len(self.outside))})."
             blocks += [Gallery(caption, pictures, OPEN), *missing_note(uris, "strange")]
         if self.outside:
             blocks.append(
