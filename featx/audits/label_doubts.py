@@ -211,7 +211,7 @@ def examine_label_doubts(data: AuditData) -> LabelDoubts:
     Raises:
         DataError: There are no labels, or too few images of a class.
     """
-    questions = list(_questions(data))
+    questions, X = list(_questions(data)), data.source.table.X
     doubts: list[LabelDoubt] = []
     pairs: list[DoubtfulPair] = []
     left_out: list[str] = []
@@ -220,7 +220,7 @@ def examine_label_doubts(data: AuditData) -> LabelDoubts:
     for number, question in enumerate(questions):
         report_progress("examining labels", number, len(questions))
         try:
-            rows, probabilities = _probabilities(data, question)
+            rows, probabilities = probabilities_in_two_rounds(X, question.y, data.groups, question.names, data.seed)
         except DataError:
             if not data.multilabel:
                 raise
@@ -255,21 +255,29 @@ def _questions(data: AuditData) -> Iterator[_Question]:
         yield _Question((f"{name}: {ABSENT}", f"{name}: {PRESENT}"), y)
 
 
-def _probabilities(data: AuditData, question: _Question) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the numbers of the labelled rows and their out-of-fold probabilities.
+def probabilities_in_two_rounds(
+    X: NDArray[np.float32], y: NDArray[np.int64], groups: NDArray[np.int64], names: Sequence[str], seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the numbers of the labelled rows and their out-of-fold probabilities, (m,) and (m, classes).
 
-    There are two rounds. In the second, nothing is fitted on the images that the first one doubts, so wrong labels
-    weaken the classifier less.
+    In the second round nothing is fitted on the images that the first one doubts, so wrong labels weaken the
+    classifier less.
+
+    Args:
+        X: (n, d) features.
+        y: (n,) class numbers, below 0 for images without a label.
+        groups: (n,) numbers of groups.
+        names: Names of the classes.
+        seed: Seed of the folds.
     """
-    X, rows = data.source.table.X, np.flatnonzero(question.y >= 0)
+    rows = np.flatnonzero(y >= 0)
     repeats = REPEATS if len(rows) <= MANY_ROWS else REPEATS_OF_MANY
-    estimate = partial(out_of_fold, X, question.y, data.groups, rows, question.names, data.seed, repeats)
-    first = estimate()
-    doubtful = confident.doubtful(first.probabilities, question.y[first.rows])
-    kept = np.unique(question.y[first.rows[~doubtful]])
-    if not doubtful.any() or len(kept) < len(np.unique(question.y[first.rows])):
-        return first.rows, first.probabilities
-    return first.rows, estimate(unfit=first.rows[doubtful]).probabilities
+    estimate = partial(out_of_fold, X, y, groups, rows, names, seed, repeats)
+    first = estimate().probabilities
+    doubtful = confident.doubtful(first, y[rows])
+    if not doubtful.any() or len(np.unique(y[rows[~doubtful]])) < len(np.unique(y[rows])):
+        return rows, first
+    return rows, estimate(unfit=rows[doubtful]).probabilities
 
 
 def _doubts(

@@ -79,7 +79,7 @@ def reduced(X: NDArray[np.float32], held: NDArray[np.float32]) -> tuple[Matrix, 
 @cache
 def _controller() -> Any:
     """Return what limits the threads of the libraries; to look for them takes longer than a small fit."""
-    import sklearn.linear_model  # noqa: F401: it loads the libraries
+    import sklearn.linear_model  # noqa: F401  it loads the libraries
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
