@@ -159,7 +159,8 @@ class Atypical(Part):
         pictures = tuple(Picture(uri, image.path, _title(image)) for uri, image in zip(uris, shown, strict=True))
         blocks: list[Block] = []
         if pictures:
-            caption = f"The images that lie far away, the farthest first ({count(len(pictures))} of {count(len(self.outside))})."
+            few, whole = count(len(pictures)), count(len(self.outside))
+            caption = f"The images that lie far away, the farthest first ({few} of {whole})."
             blocks += [Gallery(caption, pictures, OPEN), *missing_note(uris, "strange")]
         if self.outside:
             blocks.append(

@@ -57,6 +57,7 @@ class ShrunkMahalanobis:
     def __init__(self, gram: NDArray[np.float64], width: int) -> None:
         """Take the (n, n) products of the n rows with each other, and the number of features."""
         from scipy.linalg import cho_factor
+        from threadpoolctl import threadpool_limits
 
         self.means, self.mean = gram.mean(axis=1), gram.mean()
         centred = gram - self.means - self.means[:, np.newaxis] + self.mean
@@ -65,16 +66,20 @@ class ShrunkMahalanobis:
         self.factor = None
         if shrinkage < 1:
             ridge = self.identity * len(gram) / (1 - shrinkage)
-            self.factor = cho_factor(centred + np.eye(len(gram)) * ridge, lower=True)
+            # Threads that wait for each other take longer than the work of one, and most of all on a busy machine.
+            with threadpool_limits(1, "blas"):
+                self.factor = cho_factor(centred + np.eye(len(gram)) * ridge, lower=True)
 
     def distances(self, cross: NDArray[np.float64], squares: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the distances (m,) of m rows, from the (n, m) products of the n rows with them and their squares."""
         from scipy.linalg import cho_solve
+        from threadpoolctl import threadpool_limits
 
         apart = squares - 2 * cross.mean(axis=0) + self.mean
         if self.factor is not None:
             products = cross - self.means[:, np.newaxis] - cross.mean(axis=0) + self.mean
-            apart = apart - np.einsum("ij,ij->j", products, cho_solve(self.factor, products))
+            with threadpool_limits(1, "blas"):
+                apart = apart - np.einsum("ij,ij->j", products, cho_solve(self.factor, products))
         return np.asarray(np.sqrt(np.maximum(apart, 0.0) / self.identity))
 
 
