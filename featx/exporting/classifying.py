@@ -70,7 +70,7 @@ def _output(graph: Graph, layer: Any, inputs: Sequence[str]) -> str:
         kernel, bias = (graph.constant(value, np.float32) for value in layer.get_weights())
         return _activated(graph, graph.add("Gemm", *inputs, kernel, bias), config["activation"])
     if kind == "Activation":
-        return _activated(graph, *inputs, config["activation"])
+        return _activated(graph, inputs[0], config["activation"])
     if kind == "Rescaling":
         scale, offset = (graph.constant(config[name], np.float32) for name in ("scale", "offset"))
         return graph.add("Add", graph.add("Mul", *inputs, scale), offset)

@@ -97,11 +97,13 @@ def mean_logits(members: NDArray[np.float32], softmax: bool) -> NDArray[np.float
         softmax: Whether these are of classes that exclude one another; otherwise each is of a label by itself.
     """
     if len(members) == 1:
-        return members[0]
+        only: NDArray[np.float32] = members[0]
+        return only
     z = members.astype(np.float64)
     if softmax:
         shares = z - np.logaddexp.reduce(z, axis=2, keepdims=True)
-        return (np.logaddexp.reduce(shares, axis=0) - np.log(len(z))).astype(np.float32)
-    against = -np.logaddexp(0, z)
-    joined: NDArray[np.float64] = np.logaddexp.reduce(z + against, axis=0) - np.logaddexp.reduce(against, axis=0)
+        joined: NDArray[np.float64] = np.logaddexp.reduce(shares, axis=0) - np.log(len(z))
+    else:
+        against = -np.logaddexp(0, z)
+        joined = np.logaddexp.reduce(z + against, axis=0) - np.logaddexp.reduce(against, axis=0)
     return joined.astype(np.float32)

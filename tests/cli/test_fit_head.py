@@ -40,3 +40,23 @@ def test_patience_without_validation_images_is_one_sentence(featx: Featx, tiny_m
     refused = featx(*words)
     assert (refused.code, refused.out) == (1, "")
     assert "hold out a share (--validation 0.2), add a split val, or set the patience to 0" in refused.err
+
+
+@pytest.mark.slow
+def test_several_heads_as_one_with_the_mean_of_the_last_epochs(
+    featx: Featx, tiny_model: Path, tmp_path: Path
+) -> None:
+    data, recipe = small_data(tmp_path / "data", train=4, test=1), tmp_path / "small.toml"
+    recipe.write_text(dump_recipe(small_recipe(tiny_model)), encoding="utf-8")
+    words = ("fit-head", data, "--recipe", recipe, "--cache", tmp_path / "cache", "--out", tmp_path / "run")
+    shown = featx(*words, "--seeds", 3, "--average", 2, "--label-smoothing", 0.1)
+    assert shown.code == 0
+    text = " ".join(shown.out.split())
+    assert "3, test accuracy of each by itself: " in text
+    assert "The head has the mean of the weights at the ends of epochs 3 to 4." in text
+    document = featx(*words, "--seeds", 2, "--keep", "best", "--json").json
+    assert [member["seed"] for member in document["members"]] == [0, 1]
+    assert document["kept_epoch"] == document["best_epoch"]
+    refused = featx(*words, "--keep", "best", "--average", 2)
+    assert (refused.code, refused.out) == (2, "")
+    assert "average 2 takes the mean of the last epochs, but keep is 'best'" in " ".join(refused.err.split())

@@ -427,7 +427,9 @@ def test_a_reproduction_of_an_earlier_version_goes_on(place: Place) -> None:
     begun = {"quick": False, "seed": 0}
     digest = "055f5564cab6b424b5f5c8852ee9b5ef2786f3b2db30072a61360342ac7c7f9b"
     assert plan(place.root).settled() == {**begun, "recipes": digest}
-    for change in ({"fit.patience": 5}, {"fit.weight_decay": 0.1}, {"head.logits_kernel": "zeros"}):
+    changes: list[dict[str, Any]] = [{"fit.patience": 5}, {"fit.weight_decay": 0.1}, {"head.logits_kernel": "zeros"}]
+    changes += [{"fit.keep": "best"}, {"fit.average": 10}, {"fit.label_smoothing": 0.1}, {"fit.members": 3}]
+    for change in changes:
         changed = plan(place.root, recipes={"covid4-vgg16": load_recipe("covid4-vgg16", change)})
         assert changed.settled()["recipes"] != digest
 

@@ -72,3 +72,12 @@ def test_patience_keeps_a_copy_of_the_weights() -> None:
     patient = recipe.replaced({"fit.patience": 10})
     more = fit_bytes(patient, 25088, 4, "fused") - fit_bytes(recipe, 25088, 4, "fused")
     assert more == pytest.approx(4 * 51.9e6, rel=0.01)
+    for changes in ({"fit.keep": "best"}, {"fit.average": 10}):
+        assert fit_bytes(recipe.replaced(changes), 25088, 4, "fused") == fit_bytes(patient, 25088, 4, "fused")
+
+
+def test_each_member_takes_the_memory_of_a_head() -> None:
+    recipe = load_recipe("covid4-vgg16")
+    five = recipe.replaced({"fit.members": 5})
+    more = fit_bytes(five, 25088, 4, "fused") - fit_bytes(recipe, 25088, 4, "fused")
+    assert more == pytest.approx(4 * 25 * 51.9e6, rel=0.01)
