@@ -71,10 +71,10 @@ def fraction_interval(correct: int, n: int) -> str:
 
 
 def accuracy_words(score: Score) -> str:
-    """Return `75.0 % (27 of 36 images correct, 95 % interval 58.9–86.2 %)`."""
+    """Return `75.0 % (27 of 36 images correct, 95 % interval 58.9–86.2 %)`; `36 images in 9 groups` if they are."""
     return (
-        f"{percent(score.accuracy)} ({count(score.correct)} of {images(score.n)} correct, 95 % interval "
-        f"{interval_percent(score.interval)})"
+        f"{percent(score.accuracy)} ({count(score.correct)} of {images(score.n)}{score.in_groups} correct, "
+        f"95 % interval {interval_percent(score.interval)})"
     )
 
 

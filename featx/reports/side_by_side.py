@@ -6,17 +6,20 @@ from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from featx.classifiers import difference_of_areas
 from featx.pages import Block, Section, Table, Text
 from featx.reports.labels import wrong_labels
+from featx.reports.metrics import groups_of
 from featx.reports.model import backbone_title
 from featx.reports.opened import OpenedRun
 from featx.reports.results import score_cells, score_of
 from featx.runs import RunImage
-from featx.stats import SIGNIFICANT, LabelScore, mcnemar
+from featx.stats import SIGNIFICANT, LabelScore, difference_of_shares, mcnemar
 from featx.text import NOTHING, count, decimal, duration, images, percent, probability
 
+Flags = NDArray[np.bool_]
 Coefficients = dict[str, float | None]
 """Silhouettes of the classes: `backbone`, `penultimate` and `map`; None if one is not known."""
 
@@ -63,7 +66,7 @@ def _pairs(runs: Sequence[OpenedRun]) -> list[Block]:
         pair = f"{one.name} – {other.name}"
         compared = paired(one, other)
         if compared is None:
-            rows.append((pair, "0", *[NOTHING] * (5 if several else 3), "no test image in common"))
+            rows.append((pair, "0", *[NOTHING] * (5 if several else 4), "no test image in common"))
             continue
         n, only_first, only_second, p = compared
         cells = [count(only_first), count(only_second), probability(p)]
@@ -75,6 +78,8 @@ def _pairs(runs: Sequence[OpenedRun]) -> list[Block]:
                 continue
             difference, p = areas
             cells = [decimal(difference, sign=True), probability(p), *cells]
+        else:
+            cells = [*cells[:2], _difference(one, other), cells[2]]
         significant.append(p < SIGNIFICANT)
         verdict = "distinguishable" if p < SIGNIFICANT else "indistinguishable"
         rows.append((pair, count(n), *cells, verdict))
@@ -82,10 +87,20 @@ def _pairs(runs: Sequence[OpenedRun]) -> list[Block]:
     if False in significant:
         text = (
             "Indistinguishable means that this test cannot tell which run is better. It does not mean that they are "
-            "equally good."
+            "equally good: the interval of the difference says how far apart they may be."
         )
         blocks.append(Text(text))
     return blocks
+
+
+def _difference(one: OpenedRun, other: OpenedRun) -> str:
+    """Return the difference in accuracy in percentage points, with its interval."""
+    compared = paired_difference(one, other)
+    if compared is None:
+        return NOTHING
+    difference, ends = compared
+    low, high = (decimal(100 * end, 1, sign=True) for end in ends)
+    return f"{decimal(100 * difference, 1, sign=True)} ({low} to {high})"
 
 
 def _pairs_table(rows: Sequence[tuple[str, ...]], several: bool) -> Table:
@@ -100,10 +115,12 @@ def _pairs_table(rows: Sequence[tuple[str, ...]], several: bool) -> Table:
         header = ("pair", "images", "AUC", "p", "only first", "only second", "p (McNemar)", "")
         return Table(caption, header, tuple(rows), words=frozenset({7}))
     caption = (
-        f"{shared}: how many images only the first or only the second run classifies correctly, and the p-value of "
-        "McNemar's exact test (two-sided, not corrected for the number of pairs)."
+        f"{shared}: how many images only the first or only the second run classifies correctly, the accuracy of the "
+        "first less that of the second in percentage points with the 95 % interval of paired shares, and the p-value "
+        "of McNemar's exact test by whole groups (two-sided, not corrected for the number of pairs)."
     )
-    return Table(caption, ("pair", "images", "only first", "only second", "p", ""), tuple(rows), words=frozenset({5}))
+    header = ("pair", "images", "only first", "only second", "difference", "p", "")
+    return Table(caption, header, tuple(rows), words=frozenset({6}))
 
 
 def paired_areas(one: OpenedRun, other: OpenedRun) -> tuple[float, float] | None:
@@ -134,18 +151,36 @@ def paired(one: OpenedRun, other: OpenedRun) -> tuple[int, int, int, float] | No
 
     Returns:
         The number of these images, the numbers that only the first and only the second run classifies correctly,
-        and the p-value of McNemar's exact test; None if they have no image in common.
+        and the p-value of McNemar's exact test by whole groups; None if they have no image in common.
     """
+    matched = _matched(one, other)
+    if matched is None:
+        return None
+    first, second, groups = matched
+    ahead, behind = int(np.sum(first & ~second)), int(np.sum(second & ~first))
+    return len(first), ahead, behind, mcnemar(first, second, groups)
+
+
+def paired_difference(one: OpenedRun, other: OpenedRun) -> tuple[float, tuple[float, float]] | None:
+    """Return the first run's accuracy less the second's on the images that `paired` takes, with its 95 % interval."""
+    matched = _matched(one, other)
+    if matched is None:
+        return None
+    first, second, groups = matched
+    return float(first.mean() - second.mean()), difference_of_shares(first, second, groups)
+
+
+def _matched(one: OpenedRun, other: OpenedRun) -> tuple[Flags, Flags, list[str]] | None:
+    """Return whether each run classifies the images correctly that both have, and their groups; None without any."""
     first, second = (
-        {(image.digest, known): _is_right(image) for image in run.of_role("test") if (known := _truth(run, image))}
+        {(image.digest, known): image for image in run.of_role("test") if (known := _truth(run, image))}
         for run in (one, other)
     )
     shared = sorted(first.keys() & second.keys())
     if not shared:
         return None
-    right = np.array([(first[key], second[key]) for key in shared])
-    ahead, behind = right[:, 0] & ~right[:, 1], right[:, 1] & ~right[:, 0]
-    return len(shared), int(ahead.sum()), int(behind.sum()), mcnemar(right[:, 0], right[:, 1])
+    right = np.array([(_is_right(first[key]), _is_right(second[key])) for key in shared], np.bool_)
+    return right[:, 0], right[:, 1], groups_of([first[key] for key in shared])
 
 
 def _truth(run: OpenedRun, image: RunImage) -> tuple[tuple[str, float], ...]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.stats.grouped import Groups, effective_n, group_numbers
-from featx.stats.intervals import auc_interval, jeffreys, wilson
+from featx.stats.intervals import auc_interval, jeffreys, paired_interval, wilson
 from featx.stats.metrics import METRICS, WITHOUT_INTERVAL, percentile_interval, resampled_weights
 
 Matrix = NDArray[np.float64]
@@ -89,8 +89,8 @@ class GroupedImages:
         """Return the influence of whole groups."""
         return influence if self.groups is None else np.bincount(self.groups, influence).astype(np.float64)
 
-    def combined(self, figures: Sequence[tuple[float, Figure]], *, apart: bool = False) -> Interval:
-        """Return the 95 % interval of a sum of figures of the same images, each with its coefficient.
+    def mean(self, figures: Sequence[Figure], *, apart: bool = False) -> Interval | None:
+        """Return the 95 % interval of the mean of figures of the same images; None where there are none.
 
         The distances from the figures to the ends of their intervals are combined like standard errors, with the
         figures' correlations, which are those of the influence of groups. Source: Zou and Donner, "Construction of
@@ -101,29 +101,22 @@ class GroupedImages:
             apart: Whether the figures are of different images. Figures that no image moves, such as those that are 1,
                 are then taken as independent of one another, and otherwise as equal.
         """
-        value = sum(factor * figure.value for factor, figure in figures)
+        if not figures:
+            return None
+        value = float(np.mean([figure.value for figure in figures]))
         fixed, moved = np.zeros(2), np.zeros((2, 1))
-        for factor, figure in figures:
-            ends = [
-                abs(factor) * (figure.value - figure.interval[0]),
-                abs(factor) * (figure.interval[1] - figure.value),
-            ]
-            distances = np.array(ends if factor > 0 else ends[::-1])
-            influence = np.sign(factor) * self.summed(figure.influence)
+        for figure in figures:
+            distances = np.array([figure.value - figure.interval[0], figure.interval[1] - figure.value]) / len(
+                figures
+            )
+            influence = self.summed(figure.influence)
             norm = float(np.sqrt(np.sum(influence**2)))
             if norm < 1e-12:
                 fixed = np.hypot(fixed, distances) if apart else fixed + distances
             else:
                 moved = moved + np.outer(distances, influence / norm)
         down, up = np.sqrt(fixed**2 + np.sum(moved**2, axis=1)).tolist()
-        return value - down, value + up
-
-    def mean(self, figures: Sequence[Figure], *, apart: bool = False) -> Interval | None:
-        """Return the interval of the mean of figures between 0 and 1; None where there is none."""
-        if not figures:
-            return None
-        low, high = self.combined([(1 / len(figures), figure) for figure in figures], apart=apart)
-        return max(0.0, low), min(1.0, high)
+        return max(0.0, value - down), min(1.0, value + up)
 
 
 def recall_of(images: GroupedImages, y: Labels, predicted: Labels, number: int) -> Figure | None:
@@ -196,16 +189,14 @@ def _known(figures: Iterable[Figure | None]) -> list[Figure]:
 def difference_of_shares(one: Flags, other: Flags, groups: Groups | None = None) -> Interval:
     """Return the 95 % interval of the difference of two shares of the same images, both ends in [-1, 1].
 
-    It combines both Wilson's intervals with their correlation, and knows groups. Sources: R. G. Newcombe, "Improved
-    confidence intervals for the difference between binomial proportions based on paired data", Statistics in Medicine
-    17 (1998), 2635-2650, method 8; Zou and Donner, Statistics in Medicine 27 (2008), 1693-1702, for any estimates.
+    It is `paired_interval` for as many independent images as these are worth for the mean of their differences.
 
     Args:
         one: (n,) True where an image counts for the first share, such as where a classifier is correct; n at least 1.
         other: (n,) the same for the second share.
         groups: (n,) the group of each image; None for an image that shares none, or instead of all.
     """
-    images, every = GroupedImages(len(one), groups), np.ones(len(one), np.bool_)
-    shares = _known(images.share(hits, every) for hits in (one, other))
-    low, high = images.combined(list(zip((1.0, -1.0), shares, strict=True)))
-    return max(-1.0, low), min(1.0, high)
+    images, every, n = GroupedImages(len(one), groups), np.ones(len(one), np.bool_), len(one)
+    effective = images.effective(one.astype(np.float64) - other, every)
+    ahead, behind = int(np.sum(one & ~other)), int(np.sum(other & ~one))
+    return paired_interval(ahead / n * effective, behind / n * effective, effective)

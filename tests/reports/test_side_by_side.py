@@ -53,8 +53,8 @@ def test_pairs_of_runs_are_tested_on_the_images_that_both_have(fitted: FitResult
     page = read_page(report(one, two, three, out=tmp_path / "page.html", without=SLOW).file)
     rows = page.id("models").table("Pairs")[1:]
     assert binomtest(6, 6).pvalue == 2 / 2**6
-    assert rows[0] == ["one – two", "12", "6", "0", "0.031", "distinguishable"]
-    assert rows[1] == ["one – three", "0", "–", "–", "–", "no test image in common"]
+    assert rows[0] == ["one – two", "12", "6", "0", "+50.0 (+13.6 to +74.6)", "0.031", "distinguishable"]
+    assert rows[1] == ["one – three", "0", "–", "–", "–", "–", "no test image in common"]
     four = edited(two, tmp_path / "four", half_right)
     again = read_page(report(two, four, out=tmp_path / "b.html", without=SLOW).file)
-    assert again.id("models").table("Pairs")[1][1:] == ["12", "0", "0", "1.000", "indistinguishable"]
+    assert again.id("models").table("Pairs")[1][1:5] == ["12", "0", "0", "0.0 (\N{MINUS SIGN}24.2 to +24.2)"]

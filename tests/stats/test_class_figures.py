@@ -2,7 +2,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from featx.stats import BOUNDS, METRICS, auc_interval, bootstrap, class_intervals, score_all, wilson
+from featx.stats import (
+    BOUNDS,
+    METRICS,
+    auc_interval,
+    bootstrap,
+    class_intervals,
+    difference_of_shares,
+    score_all,
+    wilson,
+)
 from featx.stats.class_figures import GroupedImages, f1_of, recall_of
 from featx.stats.intervals import jeffreys
 
@@ -104,21 +113,19 @@ def test_the_mean_of_independent_figures_is_more_certain() -> None:
     assert high - low == pytest.approx(np.mean(widths) / 2, rel=0.02)
 
 
-def test_difference_of_shares_of_the_same_images() -> None:
-    """Newcombe's paired interval: alike classifiers differ by little, though each is uncertain."""
-    generator = np.random.default_rng(0)
-    one = generator.random(200) < 0.8
-    other = one ^ (generator.random(200) < 0.02)
-    images, every = GroupedImages(200, None), np.ones(200, np.bool_)
-    first, second, unrelated = (images.share(hits, every) for hits in (one, other, generator.permutation(one)))
-    assert first is not None
-    assert second is not None
-    assert unrelated is not None
-    low, high = images.combined([(1, first), (-1, second)])
-    assert low < first.value - second.value < high
-    assert high - low < 0.06
-    low, high = images.combined([(1, first), (-1, unrelated)])
-    assert 0.12 < high - low < 0.2
+def test_differences_of_shares_of_the_same_images() -> None:
+    """By hand where both are always the same: z² / (n + z²) on either side."""
+    one = np.arange(30) < 20
+    assert difference_of_shares(one, one) == pytest.approx((-3.8415 / 33.8415, 3.8415 / 33.8415), abs=1e-4)
+    other = np.arange(30) % 10 < 5
+    low, high = difference_of_shares(one, other)
+    assert low < np.mean(one) - np.mean(other) < high
+    reverse = difference_of_shares(other, one)
+    assert reverse == pytest.approx((-high, -low))
+    # The same images four times, as groups, say no more than once.
+    four = difference_of_shares(np.repeat(one, 4), np.repeat(other, 4), np.arange(120) // 4)
+    assert four[0] <= low < high <= four[1]
+    assert difference_of_shares(~one & one, ~one | one)[0] == -1
 
 
 def test_half_right() -> None:
