@@ -16,7 +16,6 @@ from PIL import Image
 from pipeline_data import digest, files_of, read_table, small_recipe
 
 from featx import compare, evaluate, predict, save_best
-from featx.classifiers.trained_on import TRAINED_ON
 from featx.errors import DataError, FeatxError, RunError, UntrustedError, UsageError
 from featx.evaluations import Evaluation
 from featx.runs import fit_head
@@ -208,7 +207,7 @@ def test_a_saved_classifier_is_evaluated_and_knows_what_it_has_seen(saved: Path,
     assert (result.kind, result.temperature, result.notes) == ("classifier", None, ())
     with pytest.raises(UntrustedError, match=r"32 of 44 images .* such as: .* has the bytes of a training image"):
         evaluate(saved, place.data, split="all", cache=place.cache)
-    written = {row["sha256"] for row in read_table(saved / TRAINED_ON)}
+    written = {row["sha256"] for row in read_table(saved / "trained-on.csv")}
     assert written == {digest(image) for image in files_of(place.data / "train")}
 
 
@@ -216,12 +215,12 @@ def test_a_classifier_of_an_earlier_version_says_what_is_not_known(
     saved: Path, place: Place, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     old = Path(shutil.copytree(saved, tmp_path / "old"))
-    (old / TRAINED_ON).unlink()
+    (old / "trained-on.csv").unlink()
     with caplog.at_level(logging.WARNING, "featx"):
         result = evaluate(old, place.new, cache=place.cache)
     assert ["not known which images" in note for note in result.notes] == [True]
     assert "not known which images" in caplog.text
-    (old / TRAINED_ON).write_text("sha256,group\nno digest,\n", "utf-8")
+    (old / "trained-on.csv").write_text("sha256,group\nno digest,\n", "utf-8")
     with pytest.raises(RunError, match=r"cannot be read .*'no digest' is no digest"):
         evaluate(old, place.new, cache=place.cache)
 

@@ -5,8 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from featx.pages import Table
-from featx.pages.many_classes import MOST_ROWS, few_classes, fold_of
+from featx.pages import Table, few_classes, fold_of
 from featx.recipes import load_recipe
 from featx.reports import results
 from featx.runs import RunImage
@@ -32,7 +31,7 @@ def test_tables_by_class_are_bounded_and_right(k: int) -> None:
     chosen = [image(i, names[i // 2], names[i // 2]) for i in range(2 * k - 1)]
     chosen.append(image(2 * k, names[-1], names[0]))
     table = results._by_class(names, chosen, "test")
-    assert len(table.rows) == min(k, MOST_ROWS)
+    assert len(table.rows) == min(k, 500)
     rows = {row[0]: row for row in table.rows}
     assert rows[names[-1]][2].startswith("1/2")
     assert rows[names[0]][3].startswith("2/3")

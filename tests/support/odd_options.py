@@ -38,6 +38,7 @@ class Scene:
             "extract": ["data", *recipe],
             "fit-head": ["data", *recipe, "--out", "run"],
             "predict": ["run", image],
+            "evaluate": ["run", "data"],
             "visualize": ["run", "--method", "pca", "--format", "csv", "--out", "maps"],
             "clusters": ["run", "--permutations", "9"],
             "compare": ["run", "--classifiers", "knn", "--folds", "2", "--repeats", "1"],
