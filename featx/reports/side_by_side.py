@@ -56,7 +56,8 @@ def _accuracies(runs: Sequence[OpenedRun]) -> Table:
         names = ("run", "AUC", "AP", "all right", "share", "95 % interval", "loss", "validation share")
         return Table(caption, names, tuple(rows))
     header = ("run", "correct", "accuracy", "95 % interval", "loss", "validation accuracy")
-    return Table("Accuracy on each run's test images, Wilson's 95 % intervals; loss in nats.", header, tuple(rows))
+    caption = "Accuracy on each run's test images, Wilson's 95 % intervals, which allow for groups; loss in nats."
+    return Table(caption, header, tuple(rows))
 
 
 def _pairs(runs: Sequence[OpenedRun]) -> list[Block]:
@@ -119,8 +120,8 @@ def _pairs_table(rows: Sequence[tuple[str, ...]], several: bool) -> Table:
         "first less that of the second in percentage points with the 95 % interval of paired shares, and the p-value "
         "of McNemar's exact test by whole groups (two-sided, not corrected for the number of pairs)."
     )
-    header = ("pair", "images", "only first", "only second", "difference", "p", "")
-    return Table(caption, header, tuple(rows), words=frozenset({6}))
+    names = ("pair", "images", "only first", "only second", "difference", "p", "")
+    return Table(caption, names, tuple(rows), words=frozenset({6}))
 
 
 def paired_areas(one: OpenedRun, other: OpenedRun) -> tuple[float, float] | None:
