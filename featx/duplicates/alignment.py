@@ -15,7 +15,7 @@ Grey = NDArray[np.float32]
 
 # Luma of Recommendation ITU-R BT.601 (1982): a copy in grey has the same.
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-# The eight ways to mirror a square and to turn it by right angles. Each undoes itself, but for the two quarter turns.
+# The eight ways to mirror a square and to turn it by right angles.
 SYMMETRIES: tuple[tuple[str, Callable[[Grey], Grey]], ...] = (
     ("", lambda image: image),
     ("mirrored", lambda image: image[..., ::-1]),
@@ -26,6 +26,8 @@ SYMMETRIES: tuple[tuple[str, Callable[[Grey], Grey]], ...] = (
     ("mirrored and turned by 90°", lambda image: np.swapaxes(image, -2, -1)),
     ("mirrored and turned by 90°", lambda image: np.swapaxes(image, -2, -1)[..., ::-1, ::-1]),
 )
+# The symmetry that undoes each.
+INVERSE = np.array([0, 1, 2, 3, 5, 4, 6, 7])
 TRIED = 2  # symmetries of a pair that are looked at closely: those with the highest correlation before
 
 AT_ONCE = 512  # pairs
@@ -38,6 +40,10 @@ MOST_SHIFT = 0.125  # of a side
 PROMISING = 0.6  # agreement after the coarse steps from which the fine ones are taken
 CERTAIN = 0.98  # agreement from which nothing else is tried
 LEAST_CONTRAST = 2.0  # standard deviation of a preview, in grey levels of 255: below, there is nothing to compare
+# The detail that all images have in common, such as the frame of a field of view, is no sign of a copy. It is the sum
+# over the images divided by their number and these more, so that of a few images little is common.
+PRIOR_IMAGES = 20
+MOST_SHARED = 2.0  # times this detail is taken out of an image
 _TINY = 1e-6
 
 
@@ -94,14 +100,16 @@ def agreement(images: Grey, pairs: NDArray[np.int64]) -> Agreement:
         images: (n, side, side) grey previews.
         pairs: (m, 2) numbers of images.
     """
-    m = len(pairs)
+    m, n = len(pairs), len(images)
     result = Agreement(np.zeros(m, np.float32), np.zeros(m, np.float32), np.zeros(m, np.int64))
     has_content = images.std(axis=(1, 2)) >= LEAST_CONTRAST
-    stack = _Stack(images, details(images), blurred(images, COARSE_BLUR), blurred(images, FINE_BLUR))
+    detail = details(images)
+    stack = _Stack(images, detail, blurred(images, COARSE_BLUR), blurred(images, FINE_BLUR))
+    common = detail.reshape(n, -1).sum(axis=0) / np.float32(n + PRIOR_IMAGES)
     for start in range(0, m, AT_ONCE):
         part = np.arange(start, min(start + AT_ONCE, m))
         part = part[has_content[pairs[part]].all(axis=1)]
-        _compare(stack, pairs[part], part, result)
+        _compare(stack, pairs[part], part, result, common)
         report_progress("comparing images", min(start + AT_ONCE, m), m)
     return result
 
@@ -138,20 +146,28 @@ def unit(images: Grey) -> Grey:
     return result
 
 
-def _compare(stack: _Stack, pairs: NDArray[np.int64], places: NDArray[np.int64], result: Agreement) -> None:
-    """Write the agreement of pairs into these places of the result."""
+def _compare(
+    stack: _Stack,
+    pairs: NDArray[np.int64],
+    places: NDArray[np.int64],
+    result: Agreement,
+    common: NDArray[np.float32],
+) -> None:
+    """Write the agreement of pairs into these places of the result; `common` is the detail of all images."""
     ones, others = stack.take(pairs[:, 0]), stack.take(pairs[:, 1])
     symmetries = symmetries_of(ones.coarse, others.coarse)
     for rank in range(TRIED):
+        # A part of an image is laid over the whole more easily than the whole over the part, so both are tried.
         for reverse in (False, True):
             left = np.flatnonzero(result.detail[places] < CERTAIN)
             if not len(left):
                 return
             symmetry = symmetries[left, rank]
-            moved, fixed = ones.take(left), others.take(left).turned(symmetry)
-            if reverse:  # a part of an image is laid over the whole more easily than the whole over the part
-                moved, fixed = fixed, moved
-            correlation, detail = _aligned(moved, fixed)
+            if reverse:
+                moved, fixed = ones.take(left).turned(INVERSE[symmetry]), others.take(left)
+            else:
+                moved, fixed = others.take(left).turned(symmetry), ones.take(left)
+            correlation, detail = _aligned(moved, fixed, common)
             better = np.abs(detail) > result.detail[places[left]]
             at = places[left][better]
             result.correlation[at] = correlation[better]
@@ -159,14 +175,16 @@ def _compare(stack: _Stack, pairs: NDArray[np.int64], places: NDArray[np.int64],
             result.symmetry[at] = symmetry[better]
 
 
-def _aligned(moved: _Stack, fixed: _Stack) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _aligned(
+    moved: _Stack, fixed: _Stack, common: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the correlations of pixels and of details once the first images are laid over the second."""
     warp = np.zeros((len(moved.image), 4), np.float32)
     warp = _registered(moved.coarse, fixed.coarse, warp, COARSE_STEPS, stride=2)
     index = np.flatnonzero(np.abs(_correlation(moved.detail, fixed.detail, warp)) >= PROMISING)
     if len(index):
         warp[index] = _registered(moved.fine[index], fixed.fine[index], warp[index], FINE_STEPS, stride=1)
-    return _correlation(moved.image, fixed.image, warp), _correlation(moved.detail, fixed.detail, warp)
+    return _correlation(moved.image, fixed.image, warp), _correlation(moved.detail, fixed.detail, warp, common)
 
 
 def _registered(moved: Grey, fixed: Grey, warp: NDArray[np.float32], steps: int, stride: int) -> NDArray[np.float32]:
@@ -198,14 +216,29 @@ def _registered(moved: Grey, fixed: Grey, warp: NDArray[np.float32], steps: int,
     return warp
 
 
-def _correlation(moved: Grey, fixed: Grey, warp: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the correlation of pairs of images where both are seen."""
+def _correlation(
+    moved: Grey, fixed: Grey, warp: NDArray[np.float32], common: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """Return the correlation of pairs of images where both are seen, without what is common to all images."""
     side = moved.shape[1]
     places = _places(warp, *_coordinates(side, 1), side)
     inside = _inside(*places, side)
     one, other = _centred(_sampled(moved, *places), inside), _centred(fixed.reshape(len(fixed), -1), inside)
+    if common is not None:
+        shared = _centred(np.broadcast_to(common, one.shape), inside)
+        one, other = _without(one, shared, inside), _without(other, shared, inside)
     squares = (inside * one * one).sum(axis=1) * (inside * other * other).sum(axis=1)
     result: NDArray[np.float32] = (inside * one * other).sum(axis=1) / np.sqrt(np.maximum(squares, _TINY))
+    return result
+
+
+def _without(
+    values: NDArray[np.float32], shared: NDArray[np.float32], inside: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return values, (m, pixels), less the part that others explain."""
+    share = (inside * values * shared).sum(axis=1, keepdims=True)
+    share /= np.maximum((inside * shared * shared).sum(axis=1, keepdims=True), _TINY)
+    result: NDArray[np.float32] = values - share.clip(-MOST_SHARED, MOST_SHARED) * shared
     return result
 
 

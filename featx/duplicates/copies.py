@@ -25,6 +25,7 @@ NEAR, FAR = 0.4, 0.85
 NEIGHBOURS = 3  # in the features, of each image
 MOST_ROWS = 100_000  # above, nothing is searched
 MOST_PREVIEW_ROWS = 30_000  # above, candidates are neighbours in the features alone
+MOST_DECODED = 2_000  # images of two sets; of more, only pairs nearer than the usual distance are looked at
 MOST_PRODUCTS = 4 * 10**9  # of a query with a row
 SAME_BYTES = "same bytes"
 
@@ -143,7 +144,7 @@ def _across(
     old = np.sort(old)
     scale = scale_of(rows, old)
     pairs = neighbours(rows, new, old, min(NEIGHBOURS, len(old)))
-    if scale > 0:  # so that not every image is decoded
+    if scale > 0 and len(new) + len(old) > MOST_DECODED:
         pairs = pairs[1 - _cosines(rows, pairs) <= scale]
     images = np.unique(pairs)
     small = previews(images)
