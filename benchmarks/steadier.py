@@ -107,15 +107,17 @@ def cross_validated(
                 changes = {"fit.seed": options.members * (repeat * options.seeds + seed)}
                 logits = fitted(part, with_fields(recipe, changes), options)
                 labels = rows_of(part, "test")[1]
-                for way, own in logits.items():
-                    images[way].extend(by_image(own, labels))
-                so_far = {way: [round(value, 3) for value in mean(own)] for way, own in images.items()}
-                losses = {f"{way}, {member}": own for (way, member), own in so_far.items()}
+                for key, own in logits.items():
+                    images[key].extend(by_image(own, labels))
+                losses = {
+                    f"{way}, {member}": [round(value, 3) for value in mean(outcomes)]
+                    for (way, member), outcomes in images.items()
+                }
                 seconds = round(time.perf_counter() - start, 1)
                 row = {"setting": setting, "repeat": repeat, "seed": seed, "fold": fold, "seconds": seconds}
                 print(json.dumps({**row, "loss and accuracy so far": losses}), flush=True)
-            for (way, member), own in images.items():
-                loss, accuracy = mean(own)
+            for (way, member), outcomes in images.items():
+                loss, accuracy = mean(outcomes)
                 kind = f"{options.members} members, {way}" if member < 0 else way
                 yield kind, {"repeat": repeat, "loss": loss, "accuracy": accuracy}
 

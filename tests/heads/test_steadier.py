@@ -155,10 +155,10 @@ def test_the_derivative_is_that_of_the_smoothed_loss_of_labels(smoothing: float)
         losses = np.log1p(np.exp(logits)) - targets * logits
         return float(np.nanmean(losses * np.where(y == 1, weights[:, 1], weights[:, 0])))
 
-    single = [array.astype(np.float32) for array in (z, y, weights)]
-    total, _, delta = label_cross_entropy(*single, smoothing)
+    logits, targets, factors = (array.astype(np.float32) for array in (z, y, weights))
+    total, _, delta = label_cross_entropy(logits, targets, factors, smoothing)
     np.testing.assert_allclose(delta, numerical(smoothed, z), atol=1e-5)
-    assert total == pytest.approx(label_cross_entropy(*single)[0])
+    assert total == pytest.approx(label_cross_entropy(logits, targets, factors)[0])
 
 
 def numerical(function: Any, at: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -210,8 +210,8 @@ def test_both_engines_train_the_same_members(output: str, classes: int) -> None:
     head = PLAIN.model_copy(update={"output": output})
     fits = [trained(recipe_of(head, members=3, keep="best"), engine, classes) for engine in ENGINES]
     check_engines_agree([fitter for fitter, _ in fits])
-    np.testing.assert_allclose(*([epoch.val_loss for epoch in history] for _, history in fits), rtol=5e-3)
-    np.testing.assert_allclose(*([epoch.loss for epoch in history] for _, history in fits), rtol=5e-3)
+    fused, keras = ([(epoch.loss, epoch.val_loss or 0.0) for epoch in history] for _, history in fits)
+    np.testing.assert_allclose(fused, keras, rtol=5e-3)
 
 
 @pytest.mark.slow
@@ -245,8 +245,8 @@ def test_the_file_of_a_head_gives_the_mean_probabilities(
 
 def test_members_that_are_sure_of_different_classes() -> None:
     """No logit is so large that the mean of two probabilities becomes 0 or not a number."""
-    sure = np.float32([[[200.0, -200.0, 0.0]], [[-200.0, 200.0, 0.0]], [[-1e4, 1e4, -1e4]]])
-    expected = np.float64([[np.log(1 / 3), np.log(2 / 3), np.log((2 * np.exp(-200) + 0) / 3)]])
+    sure = np.array([[[200.0, -200.0, 0.0]], [[-200.0, 200.0, 0.0]], [[-1e4, 1e4, -1e4]]], np.float32)
+    expected = np.log([[1 / 3, 2 / 3, 2 * np.exp(-200) / 3]])
     np.testing.assert_allclose(mean_logits(sure, softmax=True), expected, rtol=1e-6)
     one = sure[:, :, :1]
     np.testing.assert_allclose(mean_logits(one, softmax=False), [[np.log(0.5)]], rtol=1e-5)

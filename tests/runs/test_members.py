@@ -35,7 +35,7 @@ def test_the_scores_of_each_member_are_beside_those_of_the_head(fitted: FitResul
     assert len({member["test"]["loss"] for member in metrics["members"]}) == 3
     # The loss of a mean of probabilities is at most the mean of the losses.
     assert metrics["test"]["loss"] <= np.mean([member["test"]["loss"] for member in metrics["members"]])
-    words = dict(fitted.overview()[1])
+    words = {row[0]: row[1] for row in fitted.overview()[1]}
     each = ", ".join(f"{100 * member['test']['accuracy']:.1f}" for member in metrics["members"])
     assert words["members"] == f"3, test accuracy of each by itself: {each} %"
     assert words["trained"] == "4 epochs of 3 steps, mean of the last 2, engine fused"
