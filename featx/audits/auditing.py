@@ -12,6 +12,7 @@ from featx.audits.atypical import examine_atypical
 from featx.audits.calibration import examine_calibration
 from featx.audits.columns import examine_columns
 from featx.audits.duplicates import examine_duplicates
+from featx.audits.forms.documents import check_forms
 from featx.audits.label_doubts import examine_label_doubts
 from featx.audits.learning_curve import examine_learning_curve
 from featx.audits.opened import AuditData, AuditOptions
@@ -48,6 +49,7 @@ def audit(
     place: Any,
     *,
     out: str | Path | None = None,
+    form: Collection[str] = (),
     without: Collection[str] = (),
     strict: bool = False,
     specificity: float = 0.9,
@@ -72,6 +74,8 @@ def audit(
     Args:
         place: A folder that `fit_head` wrote, or data, see `read_data`.
         out: Folder of the page `audit.html`, of `audit.json` and of tables; nothing is written if not given.
+        form: Checklists of journals that are written into `out`, filled from a run and its audit as far as it knows
+            the answers: `claim`, `tripod-ai`, `model-card`; one, or several.
         without: Keys of examinations to leave out, such as `learning_curve`.
         strict: Refuse with an error, after everything is written, if there is an alarm.
         specificity: The specificity, 0 to 1, at which the sensitivity is given.
@@ -98,11 +102,12 @@ def audit(
         FeatxError: What `read_source` raises.
     """
     start = time.perf_counter()
-    without = _keys(without)
+    without, forms = _keys(without), several(form, "names of forms")
     shares = {"specificity": specificity, "sensitivity": sensitivity, "prevalence": prevalence, "coverage": coverage}
     for name, share in shares.items():
         if share is not None and not 0 < share < 1:
             raise UsageError(f"Expected --{name} above 0 and below 1, received {share:g}; pass a share such as 0.9.")
+    check_forms(None if out is None else Path(out), forms, is_run_path(place))
     if out is not None:
         check_folder(Path(out), "audit", FORMER)
         if not is_run_path(place):
@@ -117,7 +122,7 @@ def audit(
     result = replace(result, seconds=time.perf_counter() - start)
     if out is not None:
         try:
-            result = replace(result, files=write_audit(Path(out), result))
+            result = replace(result, files=write_audit(Path(out), result, forms))
         except StoreError as error:
             raise UnwrittenError(error, result) from error
     if strict:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import featx
+from featx.audits.forms.documents import write_form
 from featx.audits.result import Audit
 from featx.files import finite, write_csv, write_json, write_text
 from featx.pages import Block, Note, Page, Points, Section, Text, render
@@ -20,8 +21,8 @@ IMAGES = "images.csv"
 FORMER = (PAGE, DOCUMENT, IMAGES)
 
 
-def write_audit(out: Path, result: Audit) -> tuple[Path, ...]:
-    """Write the files of an audit, and return their paths."""
+def write_audit(out: Path, result: Audit, forms: Sequence[str] = ()) -> tuple[Path, ...]:
+    """Write the files of an audit, of a run with these forms, and return their paths."""
     for name in FORMER:
         (out / name).unlink(missing_ok=True)
     files = [write_text(out / PAGE, render(audit_page(result)))]
@@ -32,6 +33,8 @@ def write_audit(out: Path, result: Audit) -> tuple[Path, ...]:
     columns = result.image_columns()
     rows_of_images = zip(*columns.values(), strict=True)
     files.append(write_csv(out / IMAGES, list(columns), ([_cell(cell) for cell in row] for row in rows_of_images)))
+    run = result.data.source.run
+    files += [path for form in forms if run is not None for path in write_form(result, run, form, out)]
     files.append(out / DOCUMENT)
     write_json(out / DOCUMENT, finite({**result.to_json(), "files": [str(path) for path in files]}))
     return tuple(files)

@@ -25,6 +25,14 @@ def command(
         Path | None,
         typer.Option(metavar="DIR", help="Also write a page, the JSON and tables to this folder."),
     ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B",
+            help="Checklists of journals to fill from a run and write to --out, separated by commas: claim, "
+            "tripod-ai, model-card.",
+        ),
+    ] = None,
     without: Annotated[
         str | None,
         typer.Option(
@@ -65,7 +73,8 @@ def command(
         audit,
         options.one_or_several(place),
         out=out,
-        without=[name.strip() for name in (without or "").split(",") if name.strip()],
+        form=_names(form),
+        without=_names(without),
         specificity=specificity,
         sensitivity=sensitivity,
         prevalence=prevalence,
@@ -86,6 +95,11 @@ def command(
         except UntrustedError as error:  # the result is printed all the same
             refusal = error
     return console.Result(result.to_json(), lambda: _show(result), refusal)
+
+
+def _names(text: str | None) -> list[str]:
+    """Return names that are separated by commas."""
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 
 def _show(result: Audit) -> None:
