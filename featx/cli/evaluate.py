@@ -34,6 +34,14 @@ def command(
         options.Split | None,
         typer.Option(help="Images that are evaluated.", show_default="test if there is such a split, else all"),
     ] = None,
+    positive: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CLASS",
+            help="Class of two whose sensitivity and specificity are given.",
+            show_default="named in the result",
+        ),
+    ] = None,
     skip_seen: Annotated[
         bool,
         typer.Option(
@@ -61,6 +69,7 @@ def command(
         data,
         out=out,
         split=split,
+        positive=positive,
         skip_seen=skip_seen,
         raw=raw,
         seed=seed or 0,

@@ -17,7 +17,7 @@ from featx.data import DataChoice, group_ids, refuse_folder_of_images
 from featx.errors import DataError, StoreError, UnwrittenError
 from featx.evaluations.reading import NewImages, class_numbers, read_new_images, targets_of_model
 from featx.evaluations.result import EvaluatedImage, Evaluation, labels_in_words
-from featx.evaluations.scores import Scores, scores_of, share_of
+from featx.evaluations.scores import Scores, check_positive, scores_of, share_of
 from featx.evaluations.seen import refuse_seen, seen_images, trained_on
 from featx.evaluations.training import BesideTraining, beside_training
 from featx.evaluations.writing import FORMER, write_evaluation
@@ -39,6 +39,7 @@ def evaluate(
     *,
     out: str | Path | None = None,
     split: str | None = None,
+    positive: str | None = None,
     skip_seen: bool = False,
     raw: bool = False,
     seed: int = 0,
@@ -61,6 +62,7 @@ def evaluate(
             if not given.
         split: The images that are evaluated: `train`, `val`, `test` or `all`. The default is the test split if there
             is one, else all images.
+        positive: The class of two whose sensitivity and specificity are the model's; chosen and named if not given.
         skip_seen: Leave out images that the model was trained or validated with, instead of refusing the data.
         raw: Use a head's probabilities without its temperature. The predicted classes are the same.
         seed: Seed of bootstrap samples and permutations. The same seed gives the same numbers, whatever the order of
@@ -82,6 +84,7 @@ def evaluate(
     """
     start = time.perf_counter()
     model, folder = read_model(run, raw=raw), Path(cache)
+    check_positive(positive, model.classes, multilabel=model.multilabel)
     if out is not None:
         refuse_folder_of_images(out, data)
         check_folder(Path(out), "evaluation", FORMER)
@@ -90,7 +93,7 @@ def evaluate(
     dataset = replace(new.dataset, items=tuple(image.item for image in kept), test=None)
     extraction = extract_for(model, dataset, cache=cache, weights=weights, on_error=on_error)
     warn_of_two_labels(extraction.images)
-    result = _evaluated(model, new, extraction, seed)
+    result = _evaluated(model, new, extraction, seed, positive)
     result = replace(
         result,
         model=Path(run),
@@ -133,7 +136,7 @@ def _unseen(model: Model, images: Sequence[Image], *, skip_seen: bool) -> tuple[
     return kept, len(seen.numbers), [note]
 
 
-def _evaluated(model: Model, new: NewImages, extraction: Extraction, seed: int) -> Evaluation:
+def _evaluated(model: Model, new: NewImages, extraction: Extraction, seed: int, positive: str | None) -> Evaluation:
     """Return the scores of the images of an extraction."""
     # Sums do not depend on the order of files.
     images = sorted(extraction.images, key=lambda image: (image.digest, image.item.id))
@@ -143,7 +146,7 @@ def _evaluated(model: Model, new: NewImages, extraction: Extraction, seed: int) 
     else:
         labels = class_numbers(model, images)
     groups = group_ids([image.digest for image in images], [image.item.group for image in images])
-    scores = scores_of(model.classes, labels, P, groups, seed)
+    scores = scores_of(model.classes, labels, P, groups, seed, positive)
     numbers = np.unique(np.asarray(groups), return_inverse=True)[1].astype(np.int64)
     columns = columns_of([image.item.extra for image in images])
     beside = beside_training(model, extraction, images, int(numbers.max()) + 1)

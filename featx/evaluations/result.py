@@ -11,24 +11,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.audits import ColumnScores
-from featx.evaluations.scores import ClassScore, Scores
+from featx.evaluations.scores import Scores
 from featx.evaluations.training import Copy
 from featx.evaluations.words import copies_words, majority_words, outside_words, subgroup_words
 from featx.features import Failure
 from featx.files import finite
 from featx.frames import Shown, columns_of, frame, with_further
 from featx.novelty import is_outside
-from featx.stats import Score
+from featx.stats import ClassMetrics, Score
 from featx.text import decimal, fraction_percent, images, interval_percent, joined_labels, percent
 
 # Metrics in a short table, and what they are called there.
 NAMED = {
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
     "balanced_accuracy": "balanced accuracy",
     "macro_f1": "macro F1",
     "roc_auc": "area under the ROC curve",
     "log_loss": "log loss (nats)",
     "brier": "Brier score",
 }
+# Entries that metrics of classes have at the top of the JSON.
+OF_CLASSES = ("majority", "p_value_vs_majority", "positive")
 MOST_CLASSES = 12  # in a table on a terminal
 
 
@@ -136,6 +140,11 @@ class Evaluation(Shown):
         outside = [image for image in self.images if image.typicality is not None and is_outside(image.typicality)]
         return tuple(sorted(outside, key=lambda image: (image.typicality or 0.0, image.digest, image.path)))
 
+    def named(self, name: str, words: str) -> str:
+        """Return the words for a metric; those of one class name it."""
+        own = self.scores.classification
+        return f"{words} for {own.positive}" if own is not None and name in ("sensitivity", "specificity") else words
+
     def headline(self) -> str:
         """Return `run on elsewhere, 770 images: 591/770 = 76.8 % (74–80 %)`."""
         return f"{self.model.name} on {self.name}, {images(self.n, self.which)}: {self.scores.score}"
@@ -164,12 +173,14 @@ class Evaluation(Shown):
     def overview(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
         """Return the metrics with their intervals, and the recall of each class."""
         rows = [("accuracy", str(self.scores.score))]
-        if self.scores.majority is not None:
-            label, most = self.scores.majority
+        if self.scores.by_group is not None:
+            rows.append(("by group", str(self.scores.by_group)))
+        if self.scores.classification is not None:
+            label, most = self.scores.classification.majority
             rows.append(("always the most frequent class", f"{fraction_percent(most, self.n)}, {label}"))
         for name, words in NAMED.items():
             if (metric := self.scores.metrics.get(name)) is not None:
-                rows.append((words, f"{decimal(metric.value)}{_ends(metric.interval)}"))
+                rows.append((self.named(name, words), f"{decimal(metric.value)}{_ends(metric.interval)}"))
         own = self.scores.calibration
         rows.append(("mean confidence", f"{percent(own.confidence)} at an accuracy of {percent(own.accuracy)}"))
         rows.append(
@@ -179,9 +190,8 @@ class Evaluation(Shown):
             )
         )
         for one in self.scores.per_class[:MOST_CLASSES]:
-            if isinstance(one, ClassScore):
-                share = "no images" if one.recall is None else _correct(one)
-                rows.append((f"of {one.label}", share))
+            if isinstance(one, ClassMetrics):
+                rows.append((f"of {one.label}", _correct(one)))
             else:
                 rows.append((f"AUC of {one.label}", "–" if one.auc is None else str(one.auc)))
         return (), rows
@@ -189,7 +199,9 @@ class Evaluation(Shown):
     def to_json(self) -> dict[str, Any]:
         """Return the JSON of `featx evaluate`."""
         score, own = self.scores.score.to_json(), self.scores.calibration
-        majority = self.scores.majority
+        of_classes = {} if self.scores.classification is None else self.scores.classification.to_json()
+        of_classes = {name: value for name, value in of_classes.items() if name in OF_CLASSES}
+        by_group = {} if self.scores.by_group is None else {"by_group": self.scores.by_group.to_json()}
         calibration = {
             "ece": own.ece,
             "debiased_ece": own.debiased_ece,
@@ -205,7 +217,8 @@ class Evaluation(Shown):
             "split": self.split,
             "classes": list(self.classes),
             **score,
-            "majority": None if majority is None else {"class": majority[0], "n": majority[1]},
+            **by_group,
+            **of_classes,
             "metrics": {name: metric.to_json() for name, metric in self.scores.metrics.items()},
             "per_class": [one.to_json() for one in self.scores.per_class],
             "calibration": calibration,
@@ -259,9 +272,12 @@ def _ends(interval: tuple[float, float] | None) -> str:
     return "" if interval is None else f" ({decimal(interval[0], 2)}–{decimal(interval[1], 2)})"
 
 
-def _correct(one: ClassScore) -> str:
-    ends = None if one.recall is None else one.recall.interval
-    return f"{fraction_percent(one.correct, one.n)} correct ({interval_percent(ends)})"
+def _correct(one: ClassMetrics) -> str:
+    """Return `33/40 = 82.5 % correct (68.1–91.3 %)`."""
+    if one.sensitivity is None:
+        return "no images"
+    shown = fraction_percent(round(one.sensitivity.value * one.n), one.n)
+    return f"{shown} correct ({interval_percent(one.sensitivity.interval)})"
 
 
 def _known(targets: tuple[float, ...] | None, number: int) -> int | None:

@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.errors import UsageError
 from featx.stats import (
+    THRESHOLD,
     Calibration,
+    ClassificationMetrics,
+    ClassMetrics,
     Estimate,
+    GroupScore,
     LabelMetrics,
     Score,
     bootstrap,
     calibration_of,
-    group_numbers,
+    classification_metrics,
     grouped_share,
     label_metrics,
     logits_of,
-    ranking_of,
     score,
     score_all,
+    score_by_group,
 )
 
 Matrix = NDArray[np.float64]
-Numbers = NDArray[np.int64]
+# Metrics whose intervals are those of bootstrap samples of whole groups.
+LOSSES = ("log_loss", "brier")
 
 
 @dataclass(frozen=True)
@@ -47,67 +53,37 @@ class Metric:
 
 
 @dataclass(frozen=True)
-class ClassScore:
-    """How well one class is told from the others.
-
-    Attributes:
-        label: The class.
-        n: Number of its images.
-        correct: Number of these that are predicted as it.
-        recall: `correct / n`, the sensitivity; None where it has no images.
-        specificity: Share of the images of other classes that are not predicted as it; None where there are none.
-        precision: Share of the images predicted as it that are of it; None where there are none.
-        auc: Area under the ROC curve of the class against all others; None without images of both.
-    """
-
-    label: str
-    n: int
-    correct: int
-    recall: Estimate | None
-    specificity: Estimate | None
-    precision: Estimate | None
-    auc: Estimate | None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the attributes, `label` as `class`; each estimate is `{value, interval}` or null."""
-        names = ("recall", "specificity", "precision", "auc")
-        estimates = {name: getattr(self, name) for name in names}
-        return {
-            "class": self.label,
-            "n": self.n,
-            "correct": self.correct,
-            **{name: None if value is None else value.to_json() for name, value in estimates.items()},
-        }
-
-
-@dataclass(frozen=True)
 class Scores:
     """The scores of a model on n images.
 
     Attributes:
         score: The accuracy, with an interval that knows the groups; of several labels a `LabelScore`.
-        metrics: Further metrics by name.
-        per_class: One for each class, or for each label.
         calibration: How well the probabilities say how often they are right.
         correct: (n,) whether an image's class is right; of several labels, whether all that are known are right.
-        majority: The most frequent class, and the number of its images; None for several labels.
+        metrics: By name `balanced_accuracy`, `macro_f1`, `roc_auc`, `log_loss`, `brier`, and for two classes the
+            `sensitivity` and `specificity` of the positive one; none of several labels.
+        per_class: One for each class, or for each label.
+        classification: The same metrics with the most frequent class; None for several labels.
+        by_group: The accuracy by group, such as by patient; None where no images share a group.
     """
 
     score: Score
-    metrics: Mapping[str, Metric]
-    per_class: tuple[ClassScore, ...] | tuple[LabelMetrics, ...]
     calibration: Calibration
     correct: NDArray[np.bool_]
-    majority: tuple[str, int] | None = None
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    per_class: tuple[ClassMetrics, ...] | tuple[LabelMetrics, ...] = ()
+    classification: ClassificationMetrics | None = None
+    by_group: GroupScore | None = None
 
 
-def share_of(correct: NDArray[np.bool_], groups: Sequence[str]) -> Score:
-    """Return the accuracy on some images as a score without a loss."""
-    share = grouped_share(correct, list(groups))
-    return Score(share.n, share.correct, None, groups=share.groups, effective=share.effective)
-
-
-def scores_of(classes: Sequence[str], labels: NDArray[Any], P: Matrix, groups: Sequence[str], seed: int) -> Scores:
+def scores_of(
+    classes: Sequence[str],
+    labels: NDArray[Any],
+    P: Matrix,
+    groups: Sequence[str],
+    seed: int,
+    positive: str | None = None,
+) -> Scores:
     """Return the scores of probabilities.
 
     Args:
@@ -116,56 +92,69 @@ def scores_of(classes: Sequence[str], labels: NDArray[Any], P: Matrix, groups: S
         P: (n, classes) probabilities.
         groups: (n,) the group of each image.
         seed: Seed of bootstrap samples.
+        positive: The class of two that is looked for; None to choose it.
     """
     if labels.ndim == 2:
         return _of_several(classes, labels, P, groups, seed)
-    correct = P.argmax(axis=1) == labels
-    intervals = bootstrap(labels, P, groups, seed)
-    metrics = {name: Metric(value, intervals[name]) for name, value in score_all(labels, P).items()}
-    counts = np.bincount(labels, minlength=len(classes))
-    most = int(counts.argmax())
+    own = classification_metrics(classes, labels, P, list(groups))
+    if positive is not None:
+        own = replace(own, positive=positive)
     return Scores(
         score(logits_of(P).astype(np.float32), labels, list(groups)),
-        metrics,
-        tuple(_of_class(name, number, labels, P, groups) for number, name in enumerate(classes)),
         calibration_of(labels, P, seed),
-        correct,
-        (classes[most], int(counts[most])),
+        P.argmax(axis=1) == labels,
+        _metrics(own, labels, P, groups, seed),
+        own.per_class,
+        own,
+        score_by_group(labels, P, list(groups)),
     )
+
+
+def _metrics(
+    own: ClassificationMetrics, y: NDArray[np.int64], P: Matrix, groups: Sequence[str], seed: int
+) -> dict[str, Metric]:
+    of_positive = own.of_positive
+    estimates: dict[str, Estimate | None] = {
+        "balanced_accuracy": own.balanced_accuracy,
+        "macro_f1": own.macro_f1,
+        "roc_auc": own.roc_auc,
+        "sensitivity": None if of_positive is None else of_positive.sensitivity,
+        "specificity": None if of_positive is None else of_positive.specificity,
+    }
+    metrics = {name: Metric(one.value, one.interval) for name, one in estimates.items() if one is not None}
+    values, ends = score_all(y, P), bootstrap(y, P, list(groups), seed)
+    return metrics | {name: Metric(values[name], ends[name]) for name in LOSSES}
 
 
 def _of_several(classes: Sequence[str], targets: NDArray[Any], P: Matrix, groups: Sequence[str], seed: int) -> Scores:
     known = np.isfinite(targets)
-    correct = (((P >= 0.5) == (targets == 1)) | ~known).all(axis=1)
-    logits = logits_of(P, multilabel=True).astype(np.float32)
+    correct = (((P >= THRESHOLD) == (targets == 1)) | ~known).all(axis=1)
     return Scores(
-        score(logits, targets, list(groups)),
-        {},
-        label_metrics(classes, P, targets, list(groups)),
+        score(logits_of(P, multilabel=True).astype(np.float32), targets, list(groups)),
         calibration_of(targets, P, seed),
         correct,
+        per_class=label_metrics(classes, P, targets, list(groups)),
     )
 
 
-def _of_class(name: str, number: int, y: Numbers, P: Matrix, groups: Sequence[str]) -> ClassScore:
-    own, called = y == number, P.argmax(axis=1) == number
-    area = None
-    if own.any() and not own.all():
-        area = ranking_of(own, P[:, number], group_numbers(list(groups))).auc
-    return ClassScore(
-        name,
-        int(own.sum()),
-        int((own & called).sum()),
-        _share(called, own, groups),
-        _share(~called, ~own, groups),
-        _share(own, called, groups),
-        area,
-    )
+def share_of(correct: NDArray[np.bool_], groups: Sequence[str]) -> Score:
+    """Return the accuracy on some images as a score without a loss."""
+    share = grouped_share(correct, list(groups))
+    return Score(share.n, share.correct, None, groups=share.groups, effective=share.effective)
 
 
-def _share(counted: NDArray[np.bool_], among: NDArray[np.bool_], groups: Sequence[str]) -> Estimate | None:
-    """Return the share of images that are counted, among some, with an interval that knows the groups."""
-    if not among.any():
-        return None
-    share = grouped_share(counted[among], [group for group, chosen in zip(groups, among, strict=True) if chosen])
-    return Estimate(share.share, share.interval)
+def check_positive(positive: str | None, classes: Sequence[str], *, multilabel: bool) -> None:
+    """Check that a class can be the one of two that is looked for.
+
+    Raises:
+        UsageError: There are not two classes, or it is none of them.
+    """
+    if positive is None:
+        return
+    if multilabel or len(classes) != 2:
+        raise UsageError(
+            f"Expected a model of two classes for --positive {positive}, received one of {len(classes)} "
+            f"{'labels' if multilabel else 'classes'}; leave it out: each has its sensitivity and specificity."
+        )
+    if positive not in classes:
+        raise UsageError(f"Expected --positive to be {' or '.join(classes)}, received {positive!r}.")

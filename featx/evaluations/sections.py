@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from featx import plots
 from featx.audits import ColumnScores
 from featx.evaluations.result import NAMED, Evaluation
-from featx.evaluations.scores import ClassScore
 from featx.evaluations.words import majority_words, subgroup_words
 from featx.pages import Block, Section, Table, Text, confusion_block, drawing, few_classes, fold_of
-from featx.stats import BINS, SIGNIFICANT, Estimate, LabelMetrics
+from featx.stats import BINS, SIGNIFICANT, ClassMetrics, Estimate, LabelMetrics
 from featx.text import (
     NOTHING,
     count,
@@ -29,13 +28,13 @@ if TYPE_CHECKING:
 
 # In inches; a square would be as high as the page is wide.
 CURVE_SIZE = (6.6, 4.4)
-SHARES = ("accuracy", "balanced_accuracy", "macro_f1")
+SHARES = ("accuracy", "balanced_accuracy", "macro_f1", "sensitivity", "specificity")
 
 
 def results_section(result: Evaluation) -> Section:
     """Return the section of the accuracy, of further metrics, and of the confusion matrix."""
     blocks: list[Block] = [Text(result.why), _metrics(result)]
-    if result.scores.majority is not None:
+    if result.scores.classification is not None:
         blocks.append(Text(majority_words(result.scores)))
         numbers = {name: number for number, name in enumerate(result.classes)}
         true, predicted = (
@@ -59,7 +58,11 @@ def _metrics(result: Evaluation) -> Table:
         if metric.interval is not None:
             low, high = metric.interval
             ends = interval_percent(metric.interval) if name in SHARES else f"{decimal(low)}–{decimal(high)}"
-        rows.append((NAMED[name], shown, ends))
+        rows.append((result.named(name, NAMED[name]), shown, ends))
+    by_group = result.scores.by_group
+    if by_group is not None and by_group.score.n:
+        own = by_group.score
+        rows.insert(1, ("accuracy of groups", percent(own.accuracy), interval_percent(own.interval)))
     if result.multilabel:
         rows.append(("log loss (nats)", decimal(score.loss), NOTHING))
     grouped = ", which take the images of a group together" if score.groups is not None else ""
@@ -70,7 +73,7 @@ def _metrics(result: Evaluation) -> Table:
 def classes_section(result: Evaluation) -> Section:
     """Return the section of each class or label, and of their ROC curves."""
     title = "By label" if result.multilabel else "By class"
-    classes = [one for one in result.scores.per_class if isinstance(one, ClassScore)]
+    classes = [one for one in result.scores.per_class if isinstance(one, ClassMetrics)]
     labels = [one for one in result.scores.per_class if isinstance(one, LabelMetrics)]
     table = _labels(labels) if result.multilabel else _classes(classes)
     areas = "; ".join(
@@ -88,29 +91,29 @@ def classes_section(result: Evaluation) -> Section:
     return Section(title, "classes", (table, *([figure] if areas else [])))
 
 
-def _classes(classes: list[ClassScore]) -> Table:
+def _classes(classes: list[ClassMetrics]) -> Table:
     by_name = {one.label: one for one in classes}
 
-    def recall(name: str) -> float:
-        own = by_name[name].recall
+    def sensitivity(name: str) -> float:
+        own = by_name[name].sensitivity
         return 2.0 if own is None else own.value
 
-    listed, words = few_classes(list(by_name), recall, "the lowest recall")
+    listed, words = few_classes(list(by_name), sensitivity, "the lowest sensitivity")
     rows = tuple(
         (
             name,
             count(by_name[name].n),
-            *(_share(getattr(by_name[name], part)) for part in ("recall", "specificity", "precision")),
+            *(_share(getattr(by_name[name], part)) for part in ("sensitivity", "specificity", "precision")),
             _area(by_name[name].auc),
         )
         for name in listed
     )
     caption = (
-        "Recall (sensitivity) is the share of a class's images that the model assigns to it, specificity the share "
+        "Sensitivity (recall) is the share of a class's images that the model assigns to it, specificity the share "
         "of the other images that it does not, precision the share of the images assigned to it that belong to it, "
         f"at the shares of classes of these images. AUC: each class against all others. 95 % intervals.{words}"
     )
-    header = ("class", "images", "recall (%)", "specificity (%)", "precision (%)", "AUC")
+    header = ("class", "images", "sensitivity (%)", "specificity (%)", "precision (%)", "AUC")
     return Table(caption, header, rows, fold=fold_of(listed))
 
 

@@ -15,16 +15,13 @@ COPIES = "are copies of training images"
 
 def majority_words(scores: Scores) -> str:
     """Return how often the most frequent class is right, and whether the model is better; "" for several labels."""
-    if scores.majority is None:
+    own = scores.classification
+    if own is None:
         return ""
-    label, most = scores.majority
-    score = scores.score
-    words = f"Always answering {label}, the most frequent class here, is right for {fraction_percent(most, score.n)}."
-    if score.correct <= most:
-        return f"{words} The model is not better than that."
-    if score.interval is not None and score.interval[0] <= most / score.n:
-        return f"{words} The interval of the model's accuracy contains this, so it may be no better than that."
-    return words
+    label, most = own.majority
+    no_better = (own.no_better_than_majority() or "").replace("the head is", "the model is")
+    words = f"Always answering {label}, the most frequent class here, is right for {fraction_percent(most, own.n)}."
+    return f"{words} {no_better}".strip()
 
 
 def subgroup_words(column: ColumnScores) -> str:

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from evaluation_data import Place
 from html_page import read_page
+from label_data import label_manifest
 from PIL import Image
-from pipeline_data import digest, files_of, read_table, small_recipe
+from pipeline_data import digest, files_of, read_table, small_data, small_recipe
 
 from featx import compare, evaluate, predict, save_best
 from featx.errors import DataError, FeatxError, RunError, UntrustedError, UsageError
@@ -57,15 +58,15 @@ def test_images_have_the_probabilities_of_predict_and_scores_count_them(place: P
         own = [row for row in rows if row.true_label == name]
         both = sum(row.label == name for row in own)
         called = sum(row.label == name for row in rows)
-        assert (one["class"], one["n"], one["correct"]) == (name, 5, both)
-        recalls.append(one["recall"]["value"])
+        assert (one["class"], one["n"]) == (name, 5)
+        recalls.append(one["sensitivity"]["value"])
         assert recalls[-1] == both / 5
         if called:
             assert one["precision"]["value"] == both / called
         outside = sum(row.label != name for row in rows if row.true_label != name)
         assert one["specificity"]["value"] == outside / 15
     assert document["metrics"]["balanced_accuracy"]["value"] == pytest.approx(np.mean(recalls))
-    assert document["majority"]["n"] == 5
+    assert document["majority"]["correct"] == 5
 
 
 def test_intervals_know_the_groups(place: Place, whole: Evaluation) -> None:
@@ -73,6 +74,7 @@ def test_intervals_know_the_groups(place: Place, whole: Evaluation) -> None:
     document = whole.to_json()
     assert document["groups"] == 10
     assert 0 < document["effective_n"] <= 20
+    assert document["by_group"]["n"] + document["by_group"]["mixed"] == 10
     assert "groups" not in alone.to_json()
     assert alone.scores.score.interval == wilson(alone.scores.score.correct, 20)
     np.testing.assert_array_equal(probabilities(alone), probabilities(whole))
@@ -250,12 +252,7 @@ def test_labels_that_the_model_does_not_know_are_refused(place: Place, tmp_path:
     path.write_text("\n".join(rows), "utf-8")
     result = evaluate(place.run, path, cache=place.cache)  # classes without images are fine
     assert result.n == 2
-    assert [one.recall is None for one in result.scores.per_class if hasattr(one, "recall")] == [
-        False,
-        True,
-        True,
-        True,
-    ]
+    assert [one["sensitivity"] is None for one in result.to_json()["per_class"]] == [False, True, True, True]
 
 
 def test_images_that_cannot_be_read_are_listed_with_skip(place: Place, tmp_path: Path) -> None:
@@ -357,3 +354,52 @@ def test_without_the_features_of_the_training_images_their_typicality_is_not_kno
     assert [image.typicality for image in result.images] == [None] * 12
     assert any(note.startswith("It is not known how typical") for note in result.notes)
     assert result.to_json()["atypical"] == []
+
+
+# --- two classes, several labels ---
+
+
+def test_of_two_classes_one_is_looked_for(tiny_model: Path, tmp_path: Path) -> None:
+    data, new = small_data(tmp_path / "data", train=6, classes=2), small_data(tmp_path / "new", classes=2, seed=3)
+    cache = tmp_path / "cache"
+    fit_head(data, small_recipe(tiny_model, {"fit.epochs": 3}), out=tmp_path / "run", cache=cache)
+    for positive, other in (("covid", "normal"), ("normal", "covid")):
+        result = evaluate(tmp_path / "run", new, split="all", positive=positive, cache=cache)
+        own = [image for image in result.images if image.label == positive]
+        rest = [image for image in result.images if image.label == other]
+        metrics = result.to_json()["metrics"]
+        assert metrics["sensitivity"]["value"] == sum(image.predicted == positive for image in own) / len(own)
+        assert metrics["specificity"]["value"] == sum(image.predicted != positive for image in rest) / len(rest)
+        assert any(name == f"sensitivity for {positive}" for name, _ in result.overview()[1])
+    assert evaluate(tmp_path / "run", new, split="all", cache=cache).to_json()["positive"] == "covid"
+    with pytest.raises(UsageError, match="positive to be covid or normal, received 'flu'"):
+        evaluate(tmp_path / "run", new, positive="flu", cache=cache)
+
+
+def test_of_several_labels_each_has_its_areas(tiny_model: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    manifest = label_manifest(tmp_path / "trained")
+    fit_head(manifest, small_recipe(tiny_model, {"fit.epochs": 10}), out=tmp_path / "run", cache=cache)
+    other = label_manifest(tmp_path / "new", train=3, test=1)
+    images = files_of(tmp_path / "new" / "data")
+    for image in images:  # other bytes than those of the training images
+        with Image.open(image) as opened:
+            opened.transpose(Image.Transpose.FLIP_TOP_BOTTOM).save(image)
+    result = evaluate(tmp_path / "run", other, split="all", out=tmp_path / "out", cache=cache)
+    document = result.to_json()
+    assert [one["label"] for one in document["per_class"]] == ["odd", "opacity", "viral"]
+    rows = read_table(tmp_path / "out" / "predictions.csv")
+    assert [row["label:odd"] for row in rows].count("") == 1
+    right = 0
+    for row in rows:
+        known = [name for name in result.classes if row[f"label:{name}"]]
+        right += all((float(row[f"p_{name}"]) >= 0.5) == (row[f"label:{name}"] == "1") for name in known)
+    assert document["correct"] == right == sum(int(row["correct"]) for row in rows)
+    page = read_page(tmp_path / "out" / "evaluation.html")
+    assert len(page.id("classes").table("Images that have a label")) == 4
+    with pytest.raises(DataError, match=r"Expected several labels .* found one"):
+        evaluate(tmp_path / "run", tmp_path / "new" / "data", split="all", cache=cache)
+    plain = tmp_path / "flu.csv"
+    plain.write_text(f"path,label:flu\n{images[0]},1\n{images[1]},0\n", "utf-8")
+    with pytest.raises(DataError, match="found flu; name those to use"):
+        evaluate(tmp_path / "run", plain, cache=cache)
