@@ -550,3 +550,45 @@ def test_progress_is_reported_to_its_end(home: Path, tmp_path: Path, recipe: Rec
     fit_head(home / "data", recipe, out=tmp_path / "run", cache=tmp_path / "cache", progress=progress)
     assert reported["fitting"] == (4, 4)
     assert reported["extracting"] == reported["penultimate features"] == (N_TRAIN + N_TEST, N_TRAIN + N_TEST)
+
+
+def test_groups_widen_intervals_and_have_results_of_their_own(home: Path, recipe: Recipe, tmp_path: Path) -> None:
+    """The three test images of each class are of one patient; so are pairs of training images."""
+
+    def group(path: Path) -> str:
+        number = int(path.stem.rsplit("-", 1)[1])
+        return f"{path.parts[-3]} {path.parts[-2]} {number // (3 if path.parts[-3] == 'test' else 2)}"
+
+    data = home / "data"
+    listed = write_manifest(home / "grouped.csv", data, files_of(data), {"group": group})
+    result = fit_head(listed, recipe, out=tmp_path / "run", cache=home / "cache")
+    assert (result.test.n, result.test.groups) == (12, 4)
+    assert (result.train.groups, result.validation.groups) == (N_FIT // 2, N_VALIDATION // 2)
+    assert result.test.effective is not None
+    assert result.test.effective < 12
+    low, high = result.test.interval or (0, 0)
+    plain_low, plain_high = wilson(result.test.correct, 12)
+    assert low < plain_low or high > plain_high
+    document = as_json(tmp_path / "run" / "metrics.json")
+    assert document["test"]["groups"] == 4
+    assert document["by_group"]["test"]["n"] == 4
+    assert document["by_group"]["test"]["mixed"] == 0
+    assert "in 4 groups" in str(result.test)
+    assert any(row[0] == "test, by group" for row in result.overview()[1])
+
+
+def test_metrics_of_each_class_stand_beside_the_accuracy(fitted: FitResult) -> None:
+    document = as_json(fitted.run / "metrics.json")
+    assert document["metrics"].keys() == {"validation", "test"}
+    assert document["by_group"] == {}
+    metrics = document["metrics"]["test"]
+    images = [image for image in read_run(fitted.run).images if image.role == "test"]
+    recalls = []
+    for name, of_class in zip(CLASSES, metrics["per_class"], strict=True):
+        own = [image.predicted == name for image in images if image.label == name]
+        recalls.append(np.mean(own))
+        assert (of_class["class"], of_class["n"]) == (name, 3)
+        assert of_class["sensitivity"] == {"value": recalls[-1], "interval": list(wilson(sum(own), 3))}
+    assert metrics["balanced_accuracy"]["value"] == pytest.approx(np.mean(recalls))
+    assert metrics["majority"] == {"class": "covid", "correct": 3, "accuracy": 0.25}
+    assert "groups" not in document["test"]
