@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from featx.audits.forms import data_answers, model_answers, result_answers
-from featx.audits.forms.checklists import Item
-from featx.audits.forms.subject import Subject
+from featx.audits.forms.checklists import Checklist, Item
+from featx.audits.forms.subject import Subject, joined
 
 State = Literal["filled", "in part", "yours to write"]
 
 # Before the key of an examination, whose summary is the answer.
 EXAMINATION = "part:"
+# An answer of more characters is given once.
+LONG = 220
 
 ANSWERS: dict[str, Callable[[Subject], str | None]] = {
     "technique": model_answers.technique,
@@ -95,22 +97,36 @@ class Answer:
 
 
 class Answers:
-    """The answers of one form; each key is answered once.
+    """The answers of one form.
+
+    A long answer that several items need stands at the last of them, to which the others refer: lists come to their
+    results last.
 
     Args:
         subject: What the form is filled from.
+        checklist: The form.
     """
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, subject: Subject, checklist: Checklist) -> None:
         self._subject = subject
         self._texts: dict[str, str] = {}
+        self._homes = {key: item for item in checklist.items for key in item.fill}
 
     def answer(self, item: Item) -> Answer:
         """Return what is known of an item, and what is left to the author."""
-        text = " ".join(filter(None, map(self._text, item.fill)))
+        texts, elsewhere = [], []
+        for key in item.fill:
+            text, home = self._text(key), self._homes[key]
+            if len(text) > LONG and home is not item:
+                elsewhere.append(home.plain_number)
+            elif text:
+                texts.append(text)
+        if elsewhere:
+            numbers = list(dict.fromkeys(elsewhere))
+            texts.append(f"See item{'s' * (len(numbers) > 1)} {joined(numbers)}.")
         asked = not item.when or CONDITIONS[item.when](self._subject)
         write = item.write if asked else ""
-        return Answer(item, text, write or ("" if text else "the answer"))
+        return Answer(item, " ".join(texts), write or ("" if texts else "the answer"))
 
     def _text(self, key: str) -> str:
         if key not in self._texts:

@@ -33,6 +33,11 @@ class Item:
     write: str = ""
     when: str = ""
 
+    @property
+    def plain_number(self) -> str:
+        """The number without the stages that it is of: `9a` of `9a (D)`."""
+        return self.number.split()[0]
+
 
 @dataclass(frozen=True)
 class Checklist:

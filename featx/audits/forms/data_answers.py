@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.audits.column_values import ColumnValues, divide_columns
-from featx.audits.forms.subject import PARTS, Subject, joined
+from featx.audits.forms.subject import PARTS, Subject, digest_words, joined
 from featx.text import count, images, percent
 
 # Further columns that are described, and values of each.
@@ -21,8 +21,9 @@ def source(subject: Subject) -> str:
     """Name the folder or manifest, and the digest."""
     data = subject.run.manifest["data"]
     name = PurePath(str(data["root"]).replace("\\", "/")).name or "the data"
-    digest = f" (SHA-256 of its images and labels: {data['sha256']})" if data["sha256"] else ""
-    return f"featx read the images from {name}{digest}."
+    return (
+        f"The folder or manifest of the data is called {name} (SHA-256 of images and labels: {digest_words(data)})."
+    )
 
 
 def counts(subject: Subject) -> str:
@@ -76,11 +77,11 @@ def split(subject: Subject) -> str:
     """Say how images came into the parts."""
     sentences = []
     held = subject.run.manifest["data"].get("test")
-    whole = "by class and with whole groups" if subject.named_groups else "by class (stratified)"
+    whole = "by class, with whole groups together" if subject.named_groups else "by class"
     if held:
         sentences.append(
-            f"featx set {percent(float(held['share']), 0)} of the images aside for testing, at random {whole} (seed "
-            f"{held['seed']})."
+            f"featx set {percent(float(held['share']), 0)} of the images aside for testing, at random {whole} "
+            f"(stratified, seed {held['seed']})."
         )
     elif "test" in subject.used:
         sentences.append("The test images are a split that the data give.")
@@ -91,8 +92,8 @@ def split(subject: Subject) -> str:
         sentences.append("The images for tuning are a split that the data give.")
     elif "validation" in subject.used:
         sentences.append(
-            f"Of the other images featx held {percent(fit.validation, 0)} out for tuning, at random {whole} (seed "
-            f"{fit.seed})."
+            f"Of the other images featx held {percent(fit.validation, 0)} out for tuning, at random {whole} "
+            f"(stratified, seed {fit.seed})."
         )
     else:
         sentences.append("No images were held out for tuning.")
@@ -109,8 +110,8 @@ def disjoint(subject: Subject) -> str:
     number = len(set(data.groups.tolist()))
     shared = _in_several(subject, data.groups)
     level = (
-        f"The parts are disjoint by group (the column group of the data, such as the patient): none of {count(number)} "
-        "groups is in more than one part"
+        "The parts are disjoint by group (the column group of the data, such as the patient): none of "
+        f"{count(number)} groups is in more than one part"
         if not shared
         else f"{count(shared)} of {count(number)} groups are in more than one part"
     )
@@ -161,7 +162,8 @@ def files(subject: Subject) -> str | None:
         known = values[np.isfinite(values)]
         if len(known):
             median, low, high = np.median(known), known.min(), known.max()
-            sizes.append(f"{name} {median:,.0f} pixels in the median ({low:,.0f} to {high:,.0f})")
+            spread = f" in the median ({low:,.0f} to {high:,.0f})" if low < high else ""
+            sizes.append(f"{name} {median:,.0f} pixels{spread}")
     return f"Formats of the files: {shown}; {', '.join(sizes)}."
 
 

@@ -69,7 +69,8 @@ def write_form(audit: Audit, run: Run, form: str, out: Path) -> tuple[Path, ...]
     Raises:
         StoreError: A file cannot be written.
     """
-    checklist, answers = read_checklist(form), Answers(Subject(audit, run))
+    checklist = read_checklist(form)
+    answers = Answers(Subject(audit, run), checklist)
     answered = [answers.answer(item) for item in checklist.items]
     markdown, page, document = form_files(out, form)
     files = [
@@ -99,12 +100,13 @@ def form_markdown(checklist: Checklist, answers: Sequence[Answer], name: str) ->
 
 def form_page(checklist: Checklist, answers: Sequence[Answer], name: str) -> Page:
     """Return a form as a page."""
-    header = _header(checklist)
+    header = ("item", "what it asks", "from the run", "yours to write")
     first, *preface = _preface(checklist, answers)
     sections = [Section("About this form", "about", tuple(map(Text, preface)))]
     for number, (section, rows) in enumerate(_by_section(answers).items()):
-        cells = tuple(_cells(answer)[: len(header)] for answer in rows)
-        table: Block = Table(section, header, cells, frozenset(range(1, len(header))))
+        numbers = [answer.item.plain_number for answer in rows]
+        caption = f"Items {numbers[0]} to {numbers[-1]}" if len(rows) > 1 else f"Item {numbers[0]}"
+        table: Block = Table(caption, header, tuple(map(_cells, rows)), frozenset(range(1, len(header))))
         sections.append(Section(section, f"section-{number}", (table,)))
     return Page(
         title=_title(checklist, name),
@@ -116,9 +118,8 @@ def form_page(checklist: Checklist, answers: Sequence[Answer], name: str) -> Pag
 
 
 def _cells(answer: Answer) -> tuple[str, ...]:
-    yours = f"{YOURS}: {answer.write}." if answer.write else ""
-    text = " ".join(filter(None, (answer.text, yours)))
-    return answer.item.number, f"{answer.item.title}. {answer.item.asks}", text, ""
+    item = answer.item
+    return item.number, f"{item.title}. {item.asks}", answer.text, answer.write
 
 
 def _title(checklist: Checklist, name: str) -> str:
@@ -133,8 +134,8 @@ def _header(checklist: Checklist) -> tuple[str, ...]:
 def _preface(checklist: Checklist, answers: Sequence[Answer]) -> tuple[str, ...]:
     states = Counter(answer.state for answer in answers)
     return (
-        f"Of {count(len(answers))} items, featx filled {states['filled']} from the run, {states['in part']} in part, and "
-        f"{states['yours to write']} are yours to write.",
+        f"Of {count(len(answers))} items, featx filled {states['filled']} from the run, {states['in part']} in part, "
+        f"and {states['yours to write']} are yours to write.",
         f"{checklist.about}. {checklist.source}.",
         checklist.licence,
         "What featx filled was read from the run and its audit. Check it: featx does not know what was done to the "
@@ -171,7 +172,7 @@ def _document_of(markdown: Path) -> bytes | None:
         target = Path(folder) / f"{markdown.stem}.docx"
         command = [program, "--from=markdown-smart", "--to=docx", f"--output={target}", str(markdown.resolve())]
         try:
-            subprocess.run(command, capture_output=True, timeout=PANDOC_SECONDS, check=True, stdin=subprocess.DEVNULL)
+            subprocess.run(command, capture_output=True, timeout=PANDOC_SECONDS, check=True)  # noqa: S603
             return target.read_bytes()
         except (OSError, subprocess.SubprocessError) as error:
             said = getattr(error, "stderr", None) or b""

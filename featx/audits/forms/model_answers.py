@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from featx.audits.forms.subject import Subject, joined
+from featx.audits.forms.subject import Subject, digest_words, joined
 from featx.networks import BACKBONES, is_model_file, is_random
 from featx.recipes import DenseLayer, ImagesPart
 from featx.text import count, images, percent
@@ -15,13 +15,15 @@ FITS = {
     "pad": "scaled until they fit into it, and padded with black",
 }
 POOLINGS = {"avg": "average pooling", "max": "maximum pooling", "none": "no pooling"}
+# By the rule of `featx.images.Preprocessing`; of `affine` and `featurewise` the numbers are said.
 PREPROCESSING = {
     "rescale": "Values are divided by 255.",
-    "imagenet": "Values are scaled as the network's pretrained weights want it.",
     "raw": "Values from 0 to 255 are given to the network as they are.",
-    "card": "Values are scaled as the card of the network says.",
+    "caffe": "From the BGR channels the means of ImageNet (103.939, 116.779 and 123.68) are subtracted.",
+    "tf": "Values are divided by 127.5, and 1 is subtracted.",
+    "torch": "Values are divided by 255 and standardised with the channel means and deviations of ImageNet.",
 }
-UPDATES = {"adam": "Adam"}
+OPTIMIZERS = {"adam": "Adam"}
 
 
 def technique(subject: Subject) -> str:
@@ -56,25 +58,28 @@ def no_judgement(subject: Subject) -> str:
 def prepared(subject: Subject) -> str:
     """Say how a file becomes the network's input."""
     recipe = subject.run.recipe
-    part, mode = recipe.images, recipe.preprocess.mode
+    part = recipe.images
     height, width = part.shape
     first = f" after scaling the side to {part.resize_to} pixels" if part.resize_to is not None else ""
     sentences = [
         f"Files are decoded upright (EXIF), brought to {height} × {width} pixels by {part.resize} resampling with "
         f"antialiasing{first} and {FITS[part.fit]}."
     ]
-    if mode == "featurewise":
-        mean, std = recipe.preprocess.mean, recipe.preprocess.std
-        numbers = (
-            ""
-            if mean is None or std is None
-            else f" (means {joined([f'{value:.4f}' for value in mean])}, standard deviations "
-            f"{joined([f'{value:.4f}' for value in std])} after division by 255)"
-        )
-        sentences.append(f"Values are standardised by channel with the statistics of the training images{numbers}.")
-    else:
-        sentences.append(PREPROCESSING[mode])
-    return " ".join([*sentences, *_depth(part)])
+    return " ".join([*sentences, _scaling(subject), *_depth(part)])
+
+
+def _scaling(subject: Subject) -> str:
+    """Say how pixel values are scaled, with numbers where they are of this run or network."""
+    description = subject.run.manifest["features"].get("description") or {}
+    scaling = description.get("preprocess") or {"rule": subject.run.recipe.preprocess.mode}
+    if "mean" not in scaling:
+        return PREPROCESSING.get(str(scaling["rule"]), "Values are scaled as the network's weights require.")
+    mean, std = (joined([f"{value:.6g}" for value in scaling[name]]) for name in ("mean", "std"))
+    numbers = f"{mean} are subtracted and the result divided by {std}"
+    if scaling["rule"] == "featurewise":
+        return f"Values are divided by 255; the channel means {numbers} (statistics of the training images)."
+    factor = "" if scaling["scale"] == 1 else f"Values are multiplied by {scaling['scale']:.6g}. "
+    return f"{factor}From the {scaling['colour'].upper()} channels {numbers}."
 
 
 def _depth(part: ImagesPart) -> list[str]:
@@ -162,7 +167,8 @@ def software(subject: Subject) -> str:
     versions = subject.run.manifest["versions"]
     engine = str(subject.run.manifest["features"]["engine"])
     names = ", ".join(f"{name} {number}" for name, number in versions.items())
-    return f"{names}. Features were computed with {engine}, the head with the engine {subject.run.metrics['engine']}."
+    fitted = subject.run.metrics["engine"]
+    return f"{names}. The engine of the features was {engine or 'unknown'}, that of the head's training {fitted}."
 
 
 def machine(subject: Subject) -> str:
@@ -179,7 +185,7 @@ def machine(subject: Subject) -> str:
 def initial(subject: Subject) -> str:
     """Say how parameters were set before the training."""
     recipe = subject.run.recipe
-    digest = str(subject.run.manifest["weights"]["sha256"])
+    digest = digest_words(subject.run.manifest["weights"])
     kernels = "zero" if recipe.head.logits_kernel == "zeros" else "random (uniform, after Glorot)"
     others = ", those of its other dense layers random (uniform, after Glorot)" if recipe.head.dense_names() else ""
     return (
@@ -195,8 +201,7 @@ def training(subject: Subject) -> str:
     if fit.schedule is not None:
         steps = joined([f"{fit.rate(epoch):g} from epoch {epoch + 1}" for epoch in (0, *fit.schedule.boundaries)])
         rate = f"learning rates of {steps}"
-    parts = [f"{UPDATES.get(fit.optimizer, fit.optimizer)} with {rate}", f"batches of {fit.batch_size} images"]
-    parts.append(f"{len(history)} of at most {fit.epochs} epochs")
+    parts = [f"batches of {fit.batch_size} images", f"{len(history)} of at most {fit.epochs} epochs"]
     if fit.patience is not None:
         parts.append(f"an end after {fit.patience} epochs without a lower validation loss")
     if fit.weight_decay:
@@ -204,7 +209,10 @@ def training(subject: Subject) -> str:
     if fit.label_smoothing:
         parts.append(f"label smoothing of {fit.label_smoothing:g}")
     loss = "cross-entropy of each label" if subject.run.multilabel else "cross-entropy"
-    return f"The head was trained with {joined(parts)}; loss: {loss}; seed {fit.seed}."
+    return (
+        f"The head was trained by {OPTIMIZERS.get(fit.optimizer, fit.optimizer)} with {rate}, {joined(parts)}; loss: "
+        f"{loss}; seed {fit.seed}."
+    )
 
 
 def selection(subject: Subject) -> str:
@@ -243,7 +251,8 @@ def temperature(subject: Subject) -> str:
     )
     return (
         f"The probabilities were recalibrated: one temperature, {float(calibration['temperature']):.2f}, was fitted "
-        f"{where} and divides the logits when new images are predicted. The parameters were not changed."
+        f"{where} and divides the logits when new images are predicted. The parameters were not changed, and no "
+        "decision changes."
     )
 
 
@@ -261,9 +270,9 @@ def identity(subject: Subject) -> str:
     created = str(manifest["created"]).replace("T", " ").replace("+00:00", " UTC") or "at an unknown time"
     version = manifest["versions"].get("featx", "of an unknown version")
     return (
-        f"Run {subject.audit.name}, recipe {subject.run.recipe.name}, trained {created} with featx {version}; SHA-256 "
-        f"of the head {manifest['head']['sha256']}, of the network's weights {manifest['weights']['sha256']}, of the "
-        f"data {manifest['data']['sha256'] or 'unknown'}."
+        f"The run is called {subject.audit.name}, its recipe {subject.run.recipe.name}; trained {created} with featx "
+        f"{version}. SHA-256 digests, of which manifest.json has all digits: head {digest_words(manifest['head'])}, "
+        f"network's weights {digest_words(manifest['weights'])}, data {digest_words(manifest['data'])}."
     )
 
 

@@ -16,6 +16,7 @@ CLASSES, NAMED = 20, 10
 
 def accuracy(subject: Subject) -> str:
     """Give the accuracy of each part with its interval."""
+    before = "" if subject.run.temperature == 1.0 else " Log losses are without the temperature."
     what = "All labels correct" if subject.run.multilabel else "Accuracy"
     losses = subject.run.metrics
     parts = []
@@ -23,7 +24,7 @@ def accuracy(subject: Subject) -> str:
         loss = losses["train" if role == "fit" else role]["loss"]
         nats = "" if loss is None else f", log loss {decimal(float(loss))} nats"
         parts.append(f"{PARTS[role]} images {share_words(subject.accuracy(role))}{nats}")
-    return f"{what} with its 95 % interval: {'; '.join(parts)}."
+    return f"{what} with its 95 % interval: {'; '.join(parts)}.{before}"
 
 
 def per_class(subject: Subject) -> str | None:
@@ -40,8 +41,8 @@ def per_class(subject: Subject) -> str | None:
     name, most = metrics.majority
     return (
         f"On {images(metrics.n, PARTS[subject.judged])}, with the most probable class as the answer: "
-        f"{'; '.join(shown)}. Balanced accuracy {_estimate(metrics.balanced_accuracy)}. Always answering {name} would "
-        f"be right for {percent(most / metrics.n)}."
+        f"{'; '.join(shown)}. Balanced accuracy {_estimate(metrics.balanced_accuracy)}. Always answering {name} "
+        f"would be right for {percent(most / metrics.n)}."
     )
 
 
@@ -106,9 +107,10 @@ def uncertainty(subject: Subject) -> str:
         else "Images count as independent, for no two share a group."
     )
     return (
-        "95 % intervals: of shares Wilson's, of areas under the ROC curve Newcombe's method 5 with Hanley and "
-        f"McNeil's variance. {groups} P-values of the audit are of permutation tests, corrected for their number. They "
-        "tell of the images, not of the training: another seed gives another head."
+        "95 % intervals: of accuracy, sensitivity and specificity Wilson's, of areas under the ROC curve Newcombe's "
+        "method 5 with Hanley and McNeil's variance; those at a threshold that was chosen on the same images are "
+        f"wider. {groups} P-values of the audit are of permutation tests, corrected for their number. Intervals tell "
+        "of chance in the images, not of that in the training: another seed gives another head."
     )
 
 
@@ -146,7 +148,8 @@ def alarms(subject: Subject) -> str:
             f"featx examined the images in {len(subject.audit.parts)} ways and raised no alarm; this does not prove "
             "that the results hold elsewhere."
         )
-    return f"featx's audit raised {count(len(found))} alarm{'s' * (len(found) != 1)}: {' '.join(found)}"
+    numbered = found if len(found) == 1 else [f"({number}) {alarm}" for number, alarm in enumerate(found, 1)]
+    return f"featx's audit raised {count(len(found))} alarm{'s' * (len(found) != 1)}: {' '.join(numbered)}"
 
 
 def temperature_results(subject: Subject) -> str | None:
@@ -169,8 +172,8 @@ def scope(subject: Subject) -> str:
             "It knows these labels alone. featx is no medical device, and the model was not tested for clinical use."
         )
     return (
-        "Whatever an image shows, the model gives it one of its classes, also an image of something else. featx is no "
-        "medical device, and the model was not tested for clinical use."
+        "Whatever an image shows, the model gives it one of its classes, also an image of something else. featx is "
+        "no medical device, and the model was not tested for clinical use."
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,6 +21,9 @@ from featx.text import interval_percent, percent
 
 # What a run uses images for, and what journals call these parts.
 PARTS = {"fit": "training", "validation": "tuning (validation)", "test": "test"}
+
+# Digits of a SHA-256 that are shown.
+DIGITS = 16
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,12 @@ def joined(names: Sequence[Any]) -> str:
     """Return `a`, `a and b`, `a, b and c`."""
     words = [str(name) for name in names]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
+
+
+def digest_words(document: Mapping[str, Any]) -> str:
+    """Return the first digits of the SHA-256 that a part of a run's manifest has."""
+    digest = str(document["sha256"])
+    return f"{digest[:DIGITS]}…" if digest else "unknown"
 
 
 def share_words(share: GroupedShare) -> str:
