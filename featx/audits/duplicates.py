@@ -86,7 +86,7 @@ class Duplicates(Part):
         copied: Number of test images with a copy among the images for training.
         score: A run's score on all test images; None for data, and without copies in the test.
         without: The same on the test images that are no copies; None if there is no such image.
-        patients_parted: Number of pairs whose images are in different groups, of data with groups.
+        patients_parted: Number of pairs whose images are in different groups of the data.
         unseen: Number of images that could not be compared.
     """
 
@@ -156,8 +156,8 @@ class Duplicates(Part):
             f"{'group' if groups == 1 else 'groups'}{bytes_too}."
         )
         parted = (
-            f"The images of {count(self.patients_parted)} pairs are in different groups of the data, so "
-            "cross-validation does not keep them together.",
+            f"The images of {count(self.patients_parted)} of {count(len(self.pairs))} pairs are in different groups "
+            "of the data, so cross-validation does not keep them together.",
         )
         return (first, *(parted if self.patients_parted else ()), *unseen)
 
@@ -244,13 +244,8 @@ def _described(data: AuditData, found: Copies) -> Duplicates:
     table = data.source.table
     pairs = tuple(_pair(data, pair) for pair in found.pairs)
     result = Duplicates(pairs, found.groups, tested=len(data.test), unseen=found.unseen)
-    if table.groups is not None and data.grouped:
-        parted = sum(
-            bool(data.groups[pair.rows[0]] != data.groups[pair.rows[1]])
-            and None not in (table.groups[pair.rows[0]], table.groups[pair.rows[1]])
-            for pair in pairs
-        )
-        result = replace(result, patients_parted=parted)
+    of_groups = [{table.groups[row] for row in pair.rows} for pair in pairs]
+    result = replace(result, patients_parted=sum(len(both) == 2 and None not in both for both in of_groups))
     copied = {row for pair in pairs if pair.leaks for row in pair.rows if table.splits[row] == "test"}
     if not copied:
         return result

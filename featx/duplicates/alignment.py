@@ -105,7 +105,7 @@ def agreement(images: Grey, pairs: NDArray[np.int64]) -> Agreement:
     has_content = images.std(axis=(1, 2)) >= LEAST_CONTRAST
     detail = details(images)
     stack = _Stack(images, detail, blurred(images, COARSE_BLUR), blurred(images, FINE_BLUR))
-    common = detail.reshape(n, -1).sum(axis=0) / np.float32(n + PRIOR_IMAGES)
+    common = detail.sum(axis=0).reshape(-1) / np.float32(n + PRIOR_IMAGES)
     for start in range(0, m, AT_ONCE):
         part = np.arange(start, min(start + AT_ONCE, m))
         part = part[has_content[pairs[part]].all(axis=1)]

@@ -25,7 +25,9 @@ NEAR, FAR = 0.4, 0.85
 NEIGHBOURS = 3  # in the features, of each image
 MOST_ROWS = 100_000  # above, nothing is searched
 MOST_PREVIEW_ROWS = 30_000  # above, candidates are neighbours in the features alone
-MOST_DECODED = 2_000  # images of two sets; of more, only pairs nearer than the usual distance are looked at
+# Images of two sets of which all are decoded. Of more, only those are that have a neighbour in the features nearer
+# than the usual distance.
+MOST_DECODED = 1_000
 MOST_PRODUCTS = 4 * 10**9  # of a query with a row
 SAME_BYTES = "same bytes"
 
@@ -91,7 +93,7 @@ def find_copies(
         digests: (n,) those of their bytes.
         previews: Returns the previews of the images of some numbers.
         between: The numbers of two sets of images without one in common: then only pairs of one image of each are
-            looked for, candidates are nearest neighbours in the features alone, and only these need previews.
+            looked for. Of many images, only nearest neighbours in the features are candidates and need previews.
 
     Returns:
         The copies; with a notice none, if there are too many images.
@@ -130,8 +132,7 @@ def _among(
         parts.append(neighbours(rows, images, images, min(NEIGHBOURS, len(images) - 1)))
     small = previews(images)
     if len(images) <= MOST_PREVIEW_ROWS:
-        there = np.flatnonzero(small.there)
-        parts.append(images[there][preview_neighbours(grey_previews(small.pixels[there]))])
+        parts.append(_alike(images, small))
     return _confirmed(rows, unique_pairs(parts), images, small, scale), int((~small.there).sum())
 
 
@@ -144,11 +145,23 @@ def _across(
     old = np.sort(old)
     scale = scale_of(rows, old)
     pairs = neighbours(rows, new, old, min(NEIGHBOURS, len(old)))
-    if scale > 0 and len(new) + len(old) > MOST_DECODED:
-        pairs = pairs[1 - _cosines(rows, pairs) <= scale]
-    images = np.unique(pairs)
-    small = previews(images)
+    if len(new) + len(old) <= MOST_DECODED:
+        images = np.sort(np.concatenate([new, old]))
+        small = previews(images)
+        alike = _alike(images, small)
+        pairs = np.concatenate([pairs, alike[np.isin(alike, new).sum(axis=1) == 1]])
+    else:
+        if scale > 0:
+            pairs = pairs[1 - _cosines(rows, pairs) <= scale]
+        images = np.unique(pairs)
+        small = previews(images)
     return _confirmed(rows, unique_pairs([pairs]), images, small, scale), int((~small.there).sum())
+
+
+def _alike(images: NDArray[np.int64], small: Previews) -> NDArray[np.int64]:
+    """Return pairs of images, (m, 2), whose previews are alike."""
+    there = np.flatnonzero(small.there)
+    return images[there][preview_neighbours(grey_previews(small.pixels[there]))]
 
 
 def _confirmed(

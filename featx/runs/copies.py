@@ -98,8 +98,8 @@ class CopiedScore:
 def copied_images(extraction: Extraction) -> CopiedImages | None:
     """Return the copies among the test images, or, of data without these, among those of the split `val`.
 
-    None if there are neither. Only images whose features are near those of a training image are decoded, and only
-    once: small copies of them are kept in the cache.
+    None if there are neither. Of more than a thousand images, only those are decoded whose features are near those of
+    another; and each only once, because small copies of images are kept in the cache.
     """
     split = next((name for name in _EARLIER if extraction.select(name)), None)
     if split is None:
