@@ -19,7 +19,7 @@ from featx.text import count, images, percent
 
 ROWS_AT_ONCE = 1024
 # On the page: groups with their pictures, pictures of a group, and rows of the table.
-GROUPS_SHOWN, PICTURES, ROWS_SHOWN = 24, 6, 50
+GROUPS_SHOWN, PICTURES, ROWS_SHOWN = 12, 6, 50
 METHOD = (
     "Candidates are the nearest neighbours in the features and among small grey copies of the images. Two images "
     "count as copies if the fine structure of their small copies agrees once one is laid over the other: mirrored, "
@@ -144,8 +144,8 @@ class Duplicates(Part):
     def summary(self) -> tuple[str, ...]:
         """Return how many images have copies."""
         n = len(self.groups)
-        unseen = (f"{images(self.unseen)} could not be compared, because their files are gone or changed.",)
-        unseen = unseen if self.unseen else ()
+        gone = f"{images(self.unseen)} could not be compared, because their files are gone or changed."
+        unseen = (gone,) if self.unseen else ()
         if not self.pairs:
             return (f"None of {images(n)} is a copy of another.", *unseen)
         members, groups = int((self.groups > 0).sum()), int(self.groups.max())
@@ -249,7 +249,8 @@ def _described(data: AuditData, found: Copies) -> Duplicates:
     copied = {row for pair in pairs if pair.leaks for row in pair.rows if table.splits[row] == "test"}
     if not copied:
         return result
-    return replace(result, copied=len(copied), **_scores(data, copied))
+    scores = _scores(data, copied)
+    return replace(result, copied=len(copied), score=scores.get("score"), without=scores.get("without"))
 
 
 def _pair(data: AuditData, pair: Pair) -> CopiedPair:

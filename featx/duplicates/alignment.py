@@ -194,7 +194,8 @@ def _registered(moved: Grey, fixed: Grey, warp: NDArray[np.float32], steps: int,
     doi:10.1023/B:VISI.0000011205.11775.fd): slopes are those of the fixed image, so that they are computed once.
     """
     side = moved.shape[1]
-    down, across = (slope[:, ::stride, ::stride].reshape(len(fixed), -1) for slope in np.gradient(fixed, axis=(1, 2)))
+    gradients: list[Grey] = list(np.gradient(fixed, axis=(1, 2)))
+    down, across = (slope[:, ::stride, ::stride].reshape(len(fixed), -1) for slope in gradients)
     x, y = _coordinates(side, stride)
     slopes = np.stack([across * x, down * y, across, down], axis=1)
     normal = slopes @ slopes.transpose(0, 2, 1)

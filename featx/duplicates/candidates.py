@@ -43,7 +43,8 @@ def projected(chunks: Iterable[NDArray[np.float32]], width: int) -> Rows:
 def unit_rows(rows: NDArray[np.float32]) -> Rows:
     """Return rows scaled to length 1; rows of zeros stay as they are."""
     length = np.sqrt(np.einsum("nd,nd->n", rows, rows))[:, None]
-    return rows / np.where(length > 0, length, 1)
+    scaled: Rows = rows / np.where(length > 0, length, np.float32(1))
+    return scaled
 
 
 def neighbours(
@@ -110,7 +111,8 @@ def preview_neighbours(images: Grey) -> NDArray[np.int64]:
     for turned in others:
         # Row n + i is image i turned. An image that is like its own mirror needs a second neighbour.
         near = neighbours(np.concatenate([plain, turned]), everyone + n, everyone, 2, LEAST_SIMILAR)
-        parts.append(near - [n, 0])
+        near[:, 0] -= n
+        parts.append(near)
     return unique_pairs(parts)
 
 

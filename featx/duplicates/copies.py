@@ -176,7 +176,8 @@ def _confirmed(
     chosen = np.flatnonzero(alike.detail >= least_agreement(1 - cosines, scale))
     return [
         Pair(
-            *(int(number) for number in pairs[k]),
+            int(pairs[k, 0]),
+            int(pairs[k, 1]),
             float(cosines[k]),
             float(alike.correlation[k]),
             float(alike.detail[k]),
