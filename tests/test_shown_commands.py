@@ -114,7 +114,8 @@ def write_images(folder: Path) -> None:
         for number, image in enumerate(images)
     ]
     (folder / "xrays.csv").write_text("\n".join(["path,label,split,scanner", *rows]), "utf-8")
-    elsewhere = [f"{image.relative_to(folder)},{image.parent.name}" for image in (folder / "elsewhere").rglob("*.png")]
+    found = (folder / "elsewhere").rglob("*.png")
+    elsewhere = [f"{image.relative_to(folder)},{image.parent.name}" for image in found]
     (folder / "elsewhere.csv").write_text("\n".join(["path,label", *sorted(elsewhere)]), "utf-8")
     (folder / "more.csv").write_text("path\nxray.png\n", "utf-8")
 
