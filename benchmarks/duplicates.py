@@ -5,13 +5,15 @@
 
 Each folder of IMAGES is a data set without copies. Altered copies of some of its images are added, of one kind of
 change at a time, and all copies are looked for: as `featx audit` does (every pair), and as `featx fit-head` does
-(pairs of a copy and another image). False finds are pairs of two different images. With --imagehash (for the package of that
-name) the perceptual hash `phash` decides alone, on the image and its mirror, at a distance of up to 10 of 64 bits.
+(pairs of a copy and another image). False finds are pairs of two different images. With --imagehash (which needs the
+package of that name) the perceptual hash `phash` decides alone, on the image and its mirror, at a distance of up to 10
+of 64 bits.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import io
 import time
 from collections.abc import Callable, Iterator
@@ -112,8 +114,7 @@ def searches(images: list[Image.Image], rows: NDArray[np.float32], n: int) -> It
 
 
 def by_hash(images: list[Image.Image]) -> Found:
-    import imagehash
-
+    imagehash = importlib.import_module("imagehash")
     hashes = np.stack([imagehash.phash(image).hash.ravel() for image in images])
     mirrors = np.stack([imagehash.phash(ImageOps.mirror(image)).hash.ravel() for image in images])
     distance = np.minimum(

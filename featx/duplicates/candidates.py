@@ -43,7 +43,8 @@ def projected(chunks: Iterable[NDArray[np.float32]], width: int) -> Rows:
 def unit_rows(rows: NDArray[np.float32]) -> Rows:
     """Return rows scaled to length 1; rows of zeros stay as they are."""
     length = np.sqrt(np.einsum("nd,nd->n", rows, rows))[:, None]
-    scaled: Rows = rows / np.where(length > 0, length, np.float32(1))
+    length[length == 0] = 1
+    scaled: Rows = rows / length
     return scaled
 
 
