@@ -114,9 +114,9 @@ class LearningCurve(Part):
         """Return the accuracy with the images there are, and what more would give."""
         first, last = self.accuracies[0], self.accuracies[-1]
         seen = (
-            f"From {self.sizes[0]:,.0f} to {self.sizes[-1]:,.0f} training images, logistic regression on the "
-            f"features goes from {percent(first)} to {percent(last)} of images that it had not seen; with all "
-            f"{count(self.now.n)} it would be about {_with_interval(self.now)}."
+            f"From {self.sizes[0]:,.0f} to {self.sizes[-1]:,.0f} training images, the accuracy of logistic "
+            f"regression on the features goes from {percent(first)} to {percent(last)}, on images that it had not "
+            f"seen; with all {count(self.now.n)} it would be about {_with_interval(self.now)}."
         )
         return seen, self._sentence()
 
@@ -276,7 +276,7 @@ def _forecast(points: CurvePoints, law: PowerLaw, laws: PowerLaw, n: int, classe
 
 def _round(number: float) -> int:
     """Return the number of 1, 2, 5, 10, 20, ... whose ratio to a number is nearest to 1."""
-    series = [step * 10**power for power in range(10) for step in (1, 2, 5)]
+    series: list[int] = [step * 10**power for power in range(10) for step in (1, 2, 5)]
     return min(series, key=lambda step: abs(log(step / number)))
 
 
