@@ -144,7 +144,7 @@ class LabelDoubts(Part):
             "doubt may be no more than a hard image."
         )
         header = ("label", "suggested", "images", "told apart")
-        return (Table(caption, header, rows, words=frozenset({2})), *self._pictures(data), Text(METHOD), *notes)
+        return (Table(caption, header, rows, words=frozenset({1})), *self._pictures(data), Text(METHOD), *notes)
 
     def table(self) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
         """Return the labels in doubt."""
