@@ -115,7 +115,7 @@ def listed(section: str) -> set[str]:
 EVERY_COMMAND = listed("Options of every command { #every-command }")
 CHOOSE_FEATURES = listed("Options that choose features { #feature-options }")
 READ_DATA = listed("Options that say how data is read { #data-options }")
-TAKE_DATA = ("extract", "fit-head", "visualize", "compare", "clusters", "search", "sweep")
+TAKE_DATA = ("extract", "fit-head", "visualize", "compare", "clusters", "audit", "search", "sweep")
 ONLY_READ_DATA = ("evaluate",)
 
 

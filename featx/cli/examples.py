@@ -43,6 +43,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "featx audit run",
         "featx audit photos.csv --out audit",
         "featx audit run --positive covid --prevalence 0.05 --out audit",
+        "featx audit run --form claim,model-card --out paper",
     ),
     "export": (
         "featx export run --out model.onnx",

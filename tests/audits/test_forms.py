@@ -223,7 +223,7 @@ def test_a_run_of_several_labels_fills_every_form(tmp_path: Path, tiny_model: Pa
         assert all(written(audited, form, tmp_path / "out").values())
     claim = answers_of(tmp_path / "out" / "claim.md")
     assert "which of 3 labels are there: odd, opacity and viral" in claim["6"]
-    assert "1 labels of images are unknown" in claim["12"]
+    assert "1 label of an image is unknown" in claim["12"]
     assert "All labels correct" in claim["37"]
 
 

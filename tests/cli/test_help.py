@@ -49,7 +49,7 @@ def test_every_option_shows_its_default(name: str) -> None:
     """An option without a value of its own says what happens without it, unless it asks for something more."""
     more = {
         *("recipe", "by", "export", "out", "add", "add_split", "setting", "save_best", "html", "test", "without"),
-        *("backbones", "drop", "run", "like", "batch_size", "learning_rate", "epochs", "views", "backbone"),
+        *("backbones", "drop", "run", "like", "batch_size", "learning_rate", "epochs", "views", "backbone", "form"),
     }
     for option in options_of(name):
         has_default = option.default not in (None, []) or option.required or option.is_flag

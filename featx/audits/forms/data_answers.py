@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.audits.column_values import ColumnValues, divide_columns
-from featx.audits.forms.subject import PARTS, Subject, digest_words, joined
+from featx.audits.forms.subject import PARTS, Subject, digest_words, joined, number_of
 from featx.text import count, images, percent
 
 # Further columns that are described, and values of each.
@@ -103,15 +103,19 @@ def split(subject: Subject) -> str:
 def disjoint(subject: Subject) -> str:
     """Say what the parts share."""
     data = subject.audit.data
-    digests = _in_several(subject, np.unique(np.asarray(data.source.table.digests), return_inverse=True)[1])
-    same = "No two parts share an image with the same bytes" if not digests else f"{digests} images are in two parts"
+    copied = _in_several(subject, np.unique(np.asarray(data.source.table.digests), return_inverse=True)[1])
+    same = (
+        "No two parts share an image with the same bytes"
+        if not copied
+        else f"{number_of(copied, 'image is', 'images are')} in more than one part with the same bytes"
+    )
     if not subject.named_groups:
         return f"The parts are disjoint by image, for the data name no groups such as patients. {same}."
     number = len(set(data.groups.tolist()))
     shared = _in_several(subject, data.groups)
     level = (
-        "The parts are disjoint by group (the column group of the data, such as the patient): none of "
-        f"{count(number)} groups is in more than one part"
+        f"The parts are disjoint by group, such as the patient, as the data name them: none of {count(number)} "
+        "groups is in more than one part"
         if not shared
         else f"{count(shared)} of {count(number)} groups are in more than one part"
     )
@@ -138,7 +142,8 @@ def missing(subject: Subject) -> str:
     if targets is not None:
         unknown = int(np.sum(~np.isfinite(targets)))
         labels = (
-            f"{count(unknown)} labels of images are unknown and were left out of the loss and of all scores."
+            f"{number_of(unknown, 'label of an image is', 'labels of images are')} unknown and left out of the "
+            "loss and of all scores."
             if unknown
             else "Every label of every image is known."
         )

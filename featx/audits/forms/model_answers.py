@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from featx.audits.forms.subject import Subject, digest_words, joined
+from featx.audits.forms.subject import Subject, digest_words, joined, number_of
 from featx.networks import BACKBONES, is_model_file, is_random
 from featx.recipes import DenseLayer, ImagesPart
 from featx.text import count, images, percent
@@ -136,14 +136,9 @@ def head(subject: Subject) -> str:
         else:
             layers.append(f"dropout of {layer.rate:g}")
     outputs = part.outputs(len(subject.run.classes), subject.run.multilabel)
-    layers.append(f"a dense layer of {images_free(outputs, 'unit')} with {part.output}")
+    layers.append(f"a dense layer of {number_of(outputs, 'unit', 'units')} with {part.output}")
     trained = count(int(subject.run.metrics["parameters"]["trainable"]))
     return f"Head: {joined(layers)}; {trained} trained parameters."
-
-
-def images_free(n: int, noun: str) -> str:
-    """Return `1 unit`, `4 units`."""
-    return f"{n:,} {noun}{'s' * (n != 1)}"
 
 
 def probabilities(subject: Subject) -> str:

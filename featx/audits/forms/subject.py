@@ -106,6 +106,11 @@ def joined(names: Sequence[Any]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
 
 
+def number_of(n: int, one: str, several: str) -> str:
+    """Return `1 group is`, `4 groups are`."""
+    return f"{n:,} {one if n == 1 else several}"
+
+
 def digest_words(document: Mapping[str, Any]) -> str:
     """Return the first digits of the SHA-256 that a part of a run's manifest has."""
     digest = str(document["sha256"])
