@@ -5,8 +5,8 @@
 
 Each folder of IMAGES is a data set without copies. Altered copies of some of its images are added, of one kind of
 change at a time, and all copies are looked for: as `featx audit` does (every pair), and as `featx fit-head` does
-(pairs of a copy and another image). False finds are pairs of two different images. With --imagehash (which needs the
-package of that name) the perceptual hash `phash` decides alone, on the image and its mirror, at a distance of up to 10
+(pairs of a copy and another image). False finds are pairs of two different images. With --imagehash (which needs that
+package) the perceptual hash `phash` decides alone, on the image and its mirror, at a distance of up to 10
 of 64 bits.
 """
 
