@@ -127,11 +127,12 @@ def notes_on(layer: Layer, train: Source, test: Source | None) -> tuple[str, ...
             f"The {len(test.table)} test images belong to {groups} groups (images with the same bytes count as one "
             f"group); intervals and p-values on them allow for it."
         )
-    if test is not None and train.predicted is not None:
-        notes += _on_the_head(train)
     for note in notes:
         log.warning("%s", note)
-    return tuple(notes)
+    of_head = _on_the_head(train) if test is not None and train.predicted is not None else []
+    for note in of_head:
+        log.info("%s", note)
+    return (*notes, *of_head)
 
 
 def _on_the_head(train: Source) -> list[str]:
