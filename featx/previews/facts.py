@@ -104,7 +104,7 @@ def _jpeg(data: bytes) -> dict[str, float]:
     for marker, part in _segments(data):
         if marker == 0xDB:
             tables.update(_quantisation(part))
-        elif marker in _STARTS and len(part) >= 6 + 3 * part[5]:
+        elif marker in _STARTS and len(part) > 5 and len(part) >= 6 + 3 * part[5]:
             components = [part[6 + 3 * k : 9 + 3 * k] for k in range(part[5])]
             facts |= {"bits": part[0], "channels": part[5], "progressive": float(marker in _PROGRESSIVE)}
             selected = [component[2] for component in components]

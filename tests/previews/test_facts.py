@@ -39,6 +39,10 @@ def test_depth_of_tiff_files() -> None:
     assert file_facts(big_endian) | {"bits": 8, "channels": 3} == file_facts(big_endian)
 
 
+def test_a_jpeg_whose_frame_is_cut_short() -> None:
+    assert file_facts(b"\xff\xd8\xff\xc0\x00\x04\x08\x00")["progressive"] == 0
+
+
 @given(st.sampled_from([b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b""]), st.binary(max_size=300))
 def test_no_bytes_do_harm(head: bytes, rest: bytes) -> None:
     facts = file_facts(head + rest)
