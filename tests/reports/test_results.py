@@ -224,7 +224,7 @@ def test_other_classifiers_are_those_of_compare(
 ) -> None:
     few: dict[str, Any] = {"classifiers": ["logreg", "knn"], "folds": 2, "repeats": 1}
     monkeypatch.setattr("featx.reports.classifiers.compare_source", partial(compare_source, **few))
-    written = report(fitted.run, out=tmp_path / "page.html", cache=cache, without=["maps", "clusters"])
+    written = report(fitted.run, out=tmp_path / "page.html", cache=cache, without=["audit", "maps", "clusters"])
     section = read_page(written.file).id("comparison")
     rows = {row[0]: row[1:] for row in section.table("Classifiers on the backbone features")[1:]}
     assert set(rows) == {"logistic regression", "nearest neighbours", "most frequent class (baseline)", "head"}
