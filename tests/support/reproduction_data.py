@@ -55,7 +55,14 @@ def run_of(
 ) -> OpenedRun:
     """A run of 216 training and 54 validation images, with accuracies by epoch and correct answers on test images."""
     images = [
-        SimpleNamespace(role="test", digest=str(n), label="covid", predicted="covid" if ok else "vir", targets=None)
+        SimpleNamespace(
+            role="test",
+            digest=str(n),
+            label="covid",
+            predicted="covid" if ok else "vir",
+            targets=None,
+            group=None,
+        )
         for n, ok in enumerate(right)
     ]
     frozen, trainable = parameters
@@ -71,8 +78,8 @@ def run_of(
         },
         history=[{"accuracy": one, "val_accuracy": other} for one, other in zip(train, validation, strict=True)],
     )
-    of_role = {"test": images}.get
-    return cast("OpenedRun", SimpleNamespace(run=run, name="a run", of_role=of_role))
+    by_role: dict[str, Any] = {"fit": [], "validation": [], "test": images}
+    return cast("OpenedRun", SimpleNamespace(run=run, name="a run", of_role=by_role.__getitem__))
 
 
 def clusters_of(ratios: dict[tuple[str, str], float], classes: Sequence[str] = CLASSES) -> Any:
