@@ -143,6 +143,8 @@ def _what(description: dict[str, object]) -> str:
         return f"grey pixels, {images['size']} × {images['size']}"
     if description.get("kind") == "previews":
         return "previews of images"
+    if description.get("kind") == "sample ranges":
+        return "bit depths of images"
     backbone = description.get("backbone")
     if not isinstance(backbone, dict):
         return "unknown"

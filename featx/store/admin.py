@@ -35,11 +35,16 @@ class SpaceInfo:
     shards: int
 
 
+# Kinds of spaces that say something of images beside their features.
+NO_FEATURES = ("previews", "sample ranges")
+
+
 @dataclass(frozen=True)
 class CacheInfo:
     """The whole cache: its feature spaces, with their rows, and size and number of their shards.
 
     Attributes:
+        rows: Number of rows of features; previews and sample ranges do not count.
         networks: Number of converted networks.
         set_aside: Damaged shards and networks, which `gc` removes.
         leftovers: Unfinished files, which `gc` removes when they are old enough.
@@ -79,7 +84,7 @@ def info(store: Store) -> CacheInfo:
     return CacheInfo(
         root=str(store.root),
         spaces=held,
-        rows=sum(space.rows for space in held),
+        rows=sum(space.rows for space in held if space.description.get("kind") not in NO_FEATURES),
         bytes=sum(space.bytes for space in held),
         shards=sum(space.shards for space in held),
         networks=len(networks),
