@@ -84,7 +84,9 @@ def _head(keras: ModuleType, model: HeadModel) -> Any:
         return head.model
     scaled = keras.layers.Rescaling(1 / model.temperature, name="temperature")(head.logits_model.output)
     activation = head.model.get_layer("probabilities").activation
-    return keras.Model(head.model.input, keras.layers.Activation(activation)(scaled), name="head")
+    return keras.Model(
+        head.model.input, keras.layers.Activation(activation, name="probabilities")(scaled), name="head"
+    )
 
 
 def _pixels_of(part: ImagesPart) -> str:

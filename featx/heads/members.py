@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -71,22 +71,34 @@ def joined_logits(keras: ModuleType, members: Sequence[Any], softmax: bool) -> A
         softmax: Whether these are of classes that exclude one another; otherwise each is of a label by itself.
     """
     layers = keras.layers
+    # All have names of their own, because the head may become a part of a larger model.
+    numbers = range(1, len(members) + 1)
 
-    def log_of_sum(values: Sequence[Any]) -> Any:
+    def each(kind: str, values: Sequence[Any], make: Callable[[str], Any]) -> list[Any]:
+        return [make(layer_name(number, kind))(value) for number, value in zip(numbers, values, strict=True)]
+
+    def log_of_sum(what: str, values: Sequence[Any]) -> Any:
         total, *others = values
-        for value in others:
-            larger = layers.Maximum()([total, value])
-            below = layers.Subtract()([layers.Minimum()([total, value]), larger])
-            total = layers.Add()([larger, layers.Activation("softplus")(below)])
+        for number, value in enumerate(others, 2):
+            names = (
+                layer_name(number, f"{what}-{part}") for part in ("larger", "smaller", "below", "softplus", "sum")
+            )
+            larger = layers.Maximum(name=next(names))([total, value])
+            smaller = layers.Minimum(name=next(names))([total, value])
+            below = layers.Subtract(name=next(names))([smaller, larger])
+            more = layers.Activation("softplus", name=next(names))(below)
+            total = layers.Add(name=next(names))([larger, more])
         return total
 
     if softmax:
-        total = log_of_sum([layers.Activation("log_softmax")(member) for member in members])
-        return layers.Rescaling(1.0, offset=-float(np.log(len(members))), name=LOGITS)(total)
+        logs = each("log_softmax", members, lambda name: layers.Activation("log_softmax", name=name))
+        offset = -float(np.log(len(members)))
+        return layers.Rescaling(1.0, offset=offset, name=LOGITS)(log_of_sum("classes", logs))
     # log p - log(1 - p), where log p = z + log(1 - p).
-    against = [layers.Rescaling(-1.0)(layers.Activation("softplus")(member)) for member in members]
-    there = [layers.Add()([member, other]) for member, other in zip(members, against, strict=True)]
-    return layers.Subtract(name=LOGITS)([log_of_sum(there), log_of_sum(against)])
+    both = each("softplus", members, lambda name: layers.Activation("softplus", name=name))
+    against = each("against", both, lambda name: layers.Rescaling(-1.0, name=name))
+    there = each("there", list(zip(members, against, strict=True)), lambda name: layers.Add(name=name))
+    return layers.Subtract(name=LOGITS)([log_of_sum("there", there), log_of_sum("against", against)])
 
 
 def mean_logits(members: NDArray[np.float32], softmax: bool) -> NDArray[np.float32]:
