@@ -26,11 +26,11 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
 from featx import extract
-from featx.audits import confident
-from featx.audits.curve_points import measure_points
-from featx.audits.held_out import out_of_fold
-from featx.audits.label_doubts import REPEATS, probabilities_in_two_rounds
-from featx.audits.learning_curve import curve_of
+from featx.audits.logistic import confident
+from featx.audits.logistic.curve_points import measure_points
+from featx.audits.logistic.held_out import out_of_fold
+from featx.audits.logistic.label_doubts import REPEATS, probabilities_in_two_rounds
+from featx.audits.logistic.learning_curve import curve_of
 from featx.phantoms import write_phantoms
 
 Matrix = NDArray[np.float32]

@@ -24,7 +24,7 @@ from PIL import Image, ImageDraw, ImageEnhance
 
 from featx import write_phantoms
 from featx.audits import AuditData, audit_data
-from featx.audits.shortcuts import Shortcuts, examine_shortcuts
+from featx.audits.probes.shortcuts import Shortcuts, examine_shortcuts
 from featx.runs import Source, read_source
 from featx.store import Store
 

@@ -2,11 +2,11 @@ from .auditing import audit as audit
 from .auditing import audit_data as audit_data
 from .auditing import audit_source as audit_source
 from .auditing import refuse_alarms as refuse_alarms
+from .columns.subgroups import ColumnScores as ColumnScores
+from .columns.subgroups import SubgroupScore as SubgroupScore
+from .columns.subgroups import subgroup_scores as subgroup_scores
 from .opened import AuditData as AuditData
 from .opened import AuditOptions as AuditOptions
 from .parts import Part as Part
-from .subgroups import ColumnScores as ColumnScores
-from .subgroups import SubgroupScore as SubgroupScore
-from .subgroups import subgroup_scores as subgroup_scores
 from .result import Audit as Audit
 from .writing import audit_sections as audit_sections

@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from featx.audits.atypical import examine_atypical
-from featx.audits.calibration import examine_calibration
-from featx.audits.columns import examine_columns
+from featx.audits.columns.columns import examine_columns
+from featx.audits.columns.subgroups import examine_subgroups
 from featx.audits.duplicates import examine_duplicates
 from featx.audits.forms.documents import check_forms
-from featx.audits.label_doubts import examine_label_doubts
-from featx.audits.learning_curve import examine_learning_curve
+from featx.audits.logistic.label_doubts import examine_label_doubts
+from featx.audits.logistic.learning_curve import examine_learning_curve
 from featx.audits.opened import AuditData, AuditOptions
 from featx.audits.parts import Part
+from featx.audits.probabilities.calibration import examine_calibration
+from featx.audits.probes.shortcuts import examine_shortcuts
 from featx.audits.result import Audit
-from featx.audits.shortcuts import examine_shortcuts
-from featx.audits.subgroups import examine_subgroups
 from featx.audits.writing import FORMER, write_audit
 from featx.data import refuse_folder_of_images
 from featx.errors import DataError, FeatxError, StoreError, UntrustedError, UnwrittenError, UsageError

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.audits.held_out import OutOfFold, out_of_fold
+from featx.audits.logistic.held_out import OutOfFold, out_of_fold
 from featx.recipes import FeatureSpec
 from featx.runs import Source
 from featx.store import Store

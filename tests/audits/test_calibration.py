@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from featx.audits import AuditData, AuditOptions
-from featx.audits.calibration import CalibrationPart, examine_calibration
-from featx.audits.operating import positive_class
+from featx.audits.probabilities.calibration import CalibrationPart, examine_calibration
+from featx.audits.probabilities.operating import positive_class
 from featx.errors import DataError
 from featx.features import FeatureTable, default_recipe
 from featx.pages import Table

@@ -8,10 +8,10 @@ import pytest
 from audit_data import audit_data_of
 from numpy.typing import NDArray
 
-from featx.audits.column_values import ColumnValues, divide_column
-from featx.audits.columns import Columns, examine_columns
-from featx.audits.left_out_values import leave_values_out
-from featx.audits.probing import standardised
+from featx.audits.columns.columns import Columns, examine_columns
+from featx.audits.columns.left_out_values import leave_values_out
+from featx.audits.columns.values import ColumnValues, divide_column
+from featx.audits.probes.probing import standardised
 from featx.errors import DataError
 from featx.pages import Page, Section, render
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from featx.audits import confident
+from featx.audits.logistic import confident
 
 # Six images worked through by hand; the third and the last have the other class's look.
 Y = np.array([0, 0, 0, 1, 1, 1])

@@ -6,8 +6,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from featx.audits.held_out import COSTS, out_of_fold
-from featx.audits.logistic import held_out_logistic
+from featx.audits.logistic.held_out import COSTS, out_of_fold
+from featx.audits.logistic.regression import held_out_logistic
 
 N = 90
 GENERATOR = np.random.default_rng(0)

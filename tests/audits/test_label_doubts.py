@@ -9,7 +9,7 @@ from audit_data import audit_data_of
 from numpy.typing import NDArray
 
 from featx.audits import AuditData
-from featx.audits.label_doubts import LabelDoubts, examine_label_doubts
+from featx.audits.logistic.label_doubts import LabelDoubts, examine_label_doubts
 from featx.errors import DataError
 from featx.pages import Gallery, Page, Section, render
 

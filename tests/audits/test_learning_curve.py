@@ -7,8 +7,8 @@ import pytest
 from audit_data import audit_data_of
 from numpy.typing import NDArray
 
-from featx.audits.curve_points import CurvePoints, measure_points
-from featx.audits.learning_curve import curve_of, examine_learning_curve
+from featx.audits.logistic.curve_points import CurvePoints, measure_points
+from featx.audits.logistic.learning_curve import curve_of, examine_learning_curve
 from featx.errors import DataError
 from featx.pages import Page, Section, render
 from featx.stats import wilson

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from featx.audits.probing import (
+from featx.audits.probes.probing import (
     MOST_ROWS,
     Contrast,
     draw_groups,

@@ -9,8 +9,8 @@ import pytest
 from audit_data import audit_data_of, previews_from
 from numpy.typing import NDArray
 
-from featx.audits.shortcut_results import PROBES, ProbeResult
-from featx.audits.shortcuts import Shortcuts, examine_shortcuts
+from featx.audits.probes.results import PROBES, ProbeResult
+from featx.audits.probes.shortcuts import Shortcuts, examine_shortcuts
 from featx.errors import DataError
 from featx.pages import Figure, Page, Section, Table, render
 

@@ -9,7 +9,7 @@ from audit_data import audit_data_of
 from numpy.typing import NDArray
 
 from featx.audits import subgroup_scores
-from featx.audits.subgroups import Subgroups, examine_subgroups
+from featx.audits.columns.subgroups import Subgroups, examine_subgroups
 from featx.errors import DataError
 from featx.pages import Page, Section, render
 from featx.runs import Predicted

@@ -8,7 +8,7 @@ from pathlib import PurePath
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.audits.column_values import ColumnValues, divide_columns
+from featx.audits.columns.values import ColumnValues, divide_columns
 from featx.audits.forms.subject import PARTS, Subject, digest_words, joined, number_of
 from featx.text import count, images, percent
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.audits.calibration import CalibrationPart
+from featx.audits.columns.subgroups import Subgroups
 from featx.audits.parts import Part
+from featx.audits.probabilities.calibration import CalibrationPart
 from featx.audits.result import Audit
-from featx.audits.subgroups import Subgroups
 from featx.errors import DataError
 from featx.runs import Predicted, Run
 from featx.stats import THRESHOLD, GroupedShare, grouped_share

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.audits.column_values import ColumnValues, divide_columns
+from featx.audits.columns.values import ColumnValues, divide_columns
 from featx.audits.parts import Part
 from featx.data import first_few
 from featx.errors import DataError

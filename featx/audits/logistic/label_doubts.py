@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.audits import confident
-from featx.audits.held_out import out_of_fold
+from featx.audits.logistic import confident
+from featx.audits.logistic.held_out import out_of_fold
 from featx.audits.opened import AuditData
 from featx.audits.parts import Part
 from featx.errors import DataError

@@ -8,8 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.audits.column_values import OTHERS, ColumnValues
-from featx.audits.probing import FOLDS, Flags, Matrix, Numbers, draw_groups, gaussian_kernel, smoothed, whole_folds
+from featx.audits.columns.values import OTHERS, ColumnValues
+from featx.audits.probes.probing import (
+    FOLDS,
+    Flags,
+    Matrix,
+    Numbers,
+    draw_groups,
+    gaussian_kernel,
+    smoothed,
+    whole_folds,
+)
 from featx.errors import DataError
 from featx.stats import Score, grouped_share
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from featx.audits.probing import Area, Contrast
+from featx.audits.probes.probing import Area, Contrast
 from featx.stats import SIGNIFICANT
 
 FEATURES = "features"

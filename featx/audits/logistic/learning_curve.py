@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.audits.curve_points import CurvePoints, measure_points
+from featx.audits.logistic.curve_points import CurvePoints, measure_points
 from featx.audits.opened import AuditData
 from featx.audits.parts import Part
 from featx.errors import DataError

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from featx.audits.column_results import ColumnResult, ColumnResults
-from featx.audits.left_out_values import LeftOut
-from featx.audits.shortcut_words import area_words, listed
+from featx.audits.columns.left_out_values import LeftOut
+from featx.audits.columns.results import ColumnResult, ColumnResults
+from featx.audits.probes.words import area_words, listed
 from featx.data import first_few
 from featx.pages import Block, Table, Text
 from featx.stats import Score

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.audits.held_out import FOLDS, folds_of
-from featx.audits.logistic import held_out_logistic
+from featx.audits.logistic.held_out import FOLDS, folds_of
+from featx.audits.logistic.regression import held_out_logistic
 from featx.data import first_few
 from featx.errors import DataError
 from featx.progress import report_progress

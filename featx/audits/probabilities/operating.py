@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from featx import plots
 from featx.audits.opened import AuditOptions
-from featx.audits.scored import Scored
+from featx.audits.probabilities.scored import Scored
 from featx.pages import Block, Note, Table, Text, drawing
 from featx.stats import (
     Curve,

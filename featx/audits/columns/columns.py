@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.audits.column_results import ColumnResult, ColumnResults, ToldValue
-from featx.audits.column_values import OTHERS, ColumnValues, divide_columns
-from featx.audits.column_words import alarm_words, column_blocks, summary_words
-from featx.audits.left_out_values import leave_values_out
+from featx.audits.columns.left_out_values import leave_values_out
+from featx.audits.columns.results import ColumnResult, ColumnResults, ToldValue
+from featx.audits.columns.values import OTHERS, ColumnValues, divide_columns
+from featx.audits.columns.words import alarm_words, column_blocks, summary_words
 from featx.audits.parts import Part
-from featx.audits.probing import (
+from featx.audits.probes.probing import (
     LEAST_GROUPS,
     Area,
     Numbers,

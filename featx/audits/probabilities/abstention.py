@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.audits.scored import Examined, Scored
+from featx.audits.probabilities.scored import Examined, Scored
 from featx.stats import Curve, Estimate, GroupedShare, conformal_threshold, grouped_share, prediction_sets
 
 Matrix = NDArray[np.float64]

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.audits.parts import Part
-from featx.audits.probe_views import fact_matrices, joined_facts, picture_matrices
-from featx.audits.probing import (
+from featx.audits.probes.probing import (
     Area,
     Contrast,
     Numbers,
@@ -23,8 +22,9 @@ from featx.audits.probing import (
     smoother,
     standardised,
 )
-from featx.audits.shortcut_results import FEATURES, PROBES, PairResult, ProbeResult, ShortcutResults
-from featx.audits.shortcut_words import alarm_words, shortcut_blocks, summary_words
+from featx.audits.probes.results import FEATURES, PROBES, PairResult, ProbeResult, ShortcutResults
+from featx.audits.probes.views import fact_matrices, joined_facts, picture_matrices
+from featx.audits.probes.words import alarm_words, shortcut_blocks, summary_words
 from featx.errors import DataError
 from featx.progress import report_progress
 from featx.text import images

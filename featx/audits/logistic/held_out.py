@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.audits.logistic import held_out_logistic
+from featx.audits.logistic.regression import held_out_logistic
 from featx.classifiers import grouped_folds
 from featx.data import first_few
 from featx.errors import DataError

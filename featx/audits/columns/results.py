@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.audits.column_values import ColumnValues
-from featx.audits.left_out_values import LeftOut
-from featx.audits.probing import Area
+from featx.audits.columns.left_out_values import LeftOut
+from featx.audits.columns.values import ColumnValues
+from featx.audits.probes.probing import Area
 from featx.stats import SIGNIFICANT
 
 # From here on a column and the class are the same thing to any statistic.

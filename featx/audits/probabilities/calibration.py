@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from featx import plots
-from featx.audits.abstention import Decided, Sets, coverage_curve, decided, sets_of
 from featx.audits.opened import AuditData
-from featx.audits.operating import ClassPoints, class_points, operating_blocks
 from featx.audits.parts import Part
-from featx.audits.scored import Examined, examined
+from featx.audits.probabilities.abstention import Decided, Sets, coverage_curve, decided, sets_of
+from featx.audits.probabilities.operating import ClassPoints, class_points, operating_blocks
+from featx.audits.probabilities.scored import Examined, examined
 from featx.pages import Block, Table, Text, drawing
 from featx.stats import SIGNIFICANT, Calibration, GroupedShare, calibration_of, confidence_of, grouped_share
 from featx.text import count, decimal, images, interval_percent, percent

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from featx.audits.shortcut_results import FEATURES, PROBES, PairResult, ProbeResult, ShortcutResults
+from featx.audits.probes.results import FEATURES, PROBES, PairResult, ProbeResult, ShortcutResults
 from featx.data import first_few
 from featx.pages import Block, Note, Table, Text, drawing
 from featx.text import images
@@ -13,7 +13,7 @@ from featx.text import images
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from featx.audits.probing import Area
+    from featx.audits.probes.probing import Area
 
 _SHORT = {
     "file_facts": "file facts",

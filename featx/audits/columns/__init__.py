@@ -1,0 +1,1 @@
+"""The further columns of a manifest: what they have to do with the class, the features and the accuracy."""

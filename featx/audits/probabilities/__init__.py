@@ -1,0 +1,1 @@
+"""Probabilities: whether they are right, and what can be decided with them."""
