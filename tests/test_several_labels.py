@@ -65,14 +65,14 @@ def test_predictions_are_the_runs_own(predicted: Predictions, fitted: FitResult)
 def test_tables_of_predictions(predicted: Predictions, tmp_path: Path) -> None:
     table = read_table(predicted.write(tmp_path / "p.csv"))
     marks = [f"label:{name}" for name in LABELS]
-    assert list(table[0]) == ["path", "labels", *(f"p_{name}" for name in LABELS), *marks]
+    assert list(table[0]) == ["path", "labels", *(f"p_{name}" for name in LABELS), *marks, "typicality"]
     assert [row["labels"] for row in table] == ["|".join(row.labels or ()) for row in predicted.rows]
     assert [row["label:odd"] for row in table].count("") == 1
     header, rows = predicted.overview()
-    assert list(header) == ["image", "labels", "probability"]
+    assert list(header) == ["image", "labels", "probability", "typicality"]
     assert len(rows) == 11
     first = predicted.to_json()["predictions"][0]
-    assert list(first) == ["path", "label", "labels", "probabilities"]
+    assert list(first) == ["path", "label", "labels", "probabilities", "typicality"]
     assert first["label"] is None
 
 

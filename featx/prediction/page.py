@@ -9,7 +9,7 @@ from pathlib import Path
 import featx
 from featx.novelty import OUTSIDE
 from featx.pages import Block, Gallery, Note, Page, Picture, Section, Text, missing_note, thumbnails
-from featx.prediction.result import Prediction, Predictions, typicality_text
+from featx.prediction.predicted import Prediction, typicality_text
 from featx.searching import Neighbour, cosine_text
 from featx.text import count, images
 
@@ -30,28 +30,35 @@ NEIGHBOURS = (
 )
 
 
-def prediction_page(predictions: Predictions) -> Page:
-    """Return the page of predictions; of more pictures than fit onto one, the first images."""
-    each = 1 + max((len(row.neighbours) for row in predictions.rows), default=0)
-    shown = predictions.rows[: max(1, MOST_PICTURES // each)]
+def prediction_page(title: str, headline: str, rows: Sequence[Prediction], training_images: int) -> Page:
+    """Return the page of predictions; of more pictures than fit onto one, the first images.
+
+    Args:
+        title: The page's title.
+        headline: What was predicted, in a sentence.
+        rows: The predictions.
+        training_images: Number of training images with which images were compared; 0 if they were not.
+    """
+    each = 1 + max((len(row.neighbours) for row in rows), default=0)
+    shown = rows[: max(1, MOST_PICTURES // each)]
     uris = _pictures(shown)
     outside = tuple(row for row in shown if row.outside)
     inside = tuple(row for row in shown if not row.outside)
     sections = (
         *([_section("Outside what the training images span", "outside", outside, uris)] if outside else []),
         *([_section("Images", "images", inside, uris)] if inside else []),
-        Section("How to read this page", "reading", tuple(Text(text) for text in _reading(predictions))),
+        Section("How to read this page", "reading", tuple(map(Text, _reading(shown, training_images)))),
     )
     return Page(
-        title=f"Predictions{f' of {predictions.name}' if predictions.name else ''}",
-        headline=(f"{predictions.headline()}.",),
+        title=title,
+        headline=(headline,),
         sections=sections,
         footer=(
             f"Written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC by featx {featx.__version__}. This page is a single "
             "file and loads nothing from the internet.",
             "It contains small copies of images and file names. Check that you may share them before you pass it on.",
         ),
-        notes=tuple(_notes(predictions, shown, uris)),
+        notes=tuple(_notes(rows, len(shown), uris)),
         sort="featx predict",
     )
 
@@ -81,30 +88,25 @@ def _near(rank: int, near: Neighbour, uris: Mapping[str, str | None]) -> Picture
     return Picture(uris.get(near.digest), near.path, f"{rank}. {label}cosine {cosine_text(near.cosine)}{same}")
 
 
-def _reading(predictions: Predictions) -> list[str]:
+def _reading(rows: Sequence[Prediction], training_images: int) -> list[str]:
     texts = []
-    if predictions.training_images:
-        texts.append(f"Images were compared with {images(predictions.training_images, 'training')}. {TYPICALITY}")
+    if training_images:
+        texts.append(f"Images were compared with {images(training_images, 'training')}. {TYPICALITY}")
     else:
         texts.append("How typical these images are of the training images is not known.")
-    if any(row.neighbours for row in predictions.rows):
+    if any(row.neighbours for row in rows):
         texts.append(NEIGHBOURS)
     return texts
 
 
-def _notes(predictions: Predictions, shown: Sequence[Prediction], uris: Mapping[str, str | None]) -> list[Note]:
+def _notes(rows: Sequence[Prediction], shown: int, uris: Mapping[str, str | None]) -> list[Note]:
     notes = []
-    if outside := len(predictions.outside):
+    if outside := sum(row.outside for row in rows):
         lie = "lies" if outside == 1 else "lie"
-        notes.append(
-            Note(
-                f"{count(outside)} of {images(len(predictions.rows))} {lie} outside what the training images span. "
-                "What is predicted there means little.",
-                loud=True,
-            )
-        )
-    if len(shown) < len(predictions.rows):
-        notes.append(Note(f"The first {count(len(shown))} of {images(len(predictions.rows))} are shown."))
+        text = f"{count(outside)} of {images(len(rows))} {lie} outside what the training images span."
+        notes.append(Note(f"{text} What is predicted there means little.", loud=True))
+    if shown < len(rows):
+        notes.append(Note(f"The first {count(shown)} of {images(len(rows))} are shown."))
     return [*notes, *missing_note(list(uris.values()), "of the")]
 
 

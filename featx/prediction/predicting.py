@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from featx.classifiers import is_saved_classifier, read_classifier
 from featx.features import Image, OnError
 from featx.prediction.evidence import Compared, evidence_of, warn_of_outside
-from featx.prediction.result import Prediction, Predictions
+from featx.prediction.predicted import Prediction
+from featx.prediction.result import Predictions
 from featx.progress import Progress, reports_progress
 from featx.runs import HeadModel, Model, extract_new, read_run
 from featx.stats import THRESHOLD
