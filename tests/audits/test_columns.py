@@ -185,3 +185,38 @@ def test_without_columns_there_is_nothing_to_compare(tmp_path: Path) -> None:
         examined(tmp_path, features())
     with pytest.raises(DataError, match="file: nearly every image"):
         examined(tmp_path, features(), file=[f"scan-{number}" for number in range(N)])
+
+
+# --- classes that have a value of their own ---
+
+
+def hospitals(n: int, groups: int = 1) -> tuple[list[str], dict[str, list[str]]]:
+    """Labels of four classes, of which `c` has a hospital of its own and the others share two; a value per group."""
+    labels = [("a", "b", "c", "d")[number // groups % 4] for number in range(n)]
+    names = [
+        "north" if labels[number] == "c" else ("south", "west")[number // groups // 4 % 2] for number in range(n)
+    ]
+    return labels, {"hospital": names}
+
+
+def test_a_class_with_a_hospital_of_its_own_is_an_alarm_though_other_classes_share_hospitals(tmp_path: Path) -> None:
+    labels, extra = hospitals(N)
+    part = examine_columns(audit_data_of(tmp_path, labels, X=features(), extra=extra))
+    (document,) = part.to_json()
+    assert document["cramers_v"] < 0.8
+    assert document["separated"] == [["a", "c"], ["b", "c"], ["c", "d"]]
+    (sentence,) = part.alarms()
+    assert sentence.startswith("hospital separates c from a, b and d: ")
+    assert "hospital north has c" in sentence
+    assert part.summary()[0] == "hospital may explain the class."
+
+
+def test_classes_of_few_groups_are_not_called_separated(tmp_path: Path) -> None:
+    """Seven patients of each class: too few to say that a hospital is the class."""
+    labels, extra = hospitals(84, groups=3)
+    groups = [number // 3 for number in range(84)]
+    data = audit_data_of(tmp_path, labels, X=features()[:84], extra=extra, groups=groups)
+    assert examine_columns(data).to_json()[0]["separated"] == []
+    more, extra = hospitals(96, groups=3)
+    data = audit_data_of(tmp_path, more, X=features()[:96], extra=extra, groups=[number // 3 for number in range(96)])
+    assert len(examine_columns(data).to_json()[0]["separated"]) == 3

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from featx.audits.columns.left_out_values import leave_values_out
 from featx.audits.columns.results import ColumnResult, ColumnResults, ToldValue
+from featx.audits.columns.separated import separated_classes
 from featx.audits.columns.values import OTHERS, ColumnValues, divide_columns
 from featx.audits.columns.words import alarm_words, column_blocks, summary_words
 from featx.audits.parts import Part
@@ -107,6 +108,7 @@ def examine_columns(data: AuditData) -> Columns:
                 names,
                 tuple(told),
                 () if data.multilabel else leave_values_out(X, kinds, column, data.groups, data.seed),
+                separated_classes(column, kinds, data.groups, names),
             )
         )
     return Columns(tuple(results), ignored)

@@ -48,6 +48,7 @@ class ColumnResult:
         classes: The classes of the table.
         told: How well the features tell its values; the best first; empty where a class has too few images of each.
         left_out: Accuracy on images of a value when no image of that value was trained on.
+        separated: Pairs of classes that have hardly a value in common, though other classes may share values.
     """
 
     values: ColumnValues
@@ -57,6 +58,7 @@ class ColumnResult:
     classes: tuple[str, ...]
     told: tuple[ToldValue, ...]
     left_out: tuple[LeftOut, ...]
+    separated: tuple[tuple[str, str], ...] = ()
 
     @property
     def inseparable(self) -> bool:
@@ -79,7 +81,7 @@ class ColumnResult:
     @property
     def alarm(self) -> bool:
         """Whether results on these images may be about the column."""
-        return self.inseparable or self.a_shortcut or bool(self.worse_elsewhere)
+        return self.inseparable or bool(self.separated) or self.a_shortcut or bool(self.worse_elsewhere)
 
     def to_json(self) -> dict[str, Any]:
         """Return `column, cramers_v, auc, interval, p_value, alarm` and more."""
@@ -97,6 +99,7 @@ class ColumnResult:
             "missing": self.values.missing,
             "values": list(self.values.values),
             "pooled": list(self.values.pooled),
+            "separated": [list(pair) for pair in self.separated],
             "left_out": [one.to_json() for one in self.left_out],
         }
 

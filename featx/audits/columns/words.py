@@ -6,6 +6,7 @@ import numpy as np
 
 from featx.audits.columns.left_out_values import LeftOut
 from featx.audits.columns.results import ColumnResult, ColumnResults
+from featx.audits.columns.separated import pairs_words
 from featx.audits.probes.words import area_words, listed
 from featx.data import first_few
 from featx.pages import Block, Table, Text
@@ -22,7 +23,12 @@ def alarm_words(result: ColumnResult) -> tuple[str, ...]:
     if result.inseparable:
         sentences.append(
             f"{name} and the class go together (Cramér's V {decimal(result.cramers_v, 2)}): no statistic can "
-            f"separate the two here. {_pairs_words(result)}"
+            f"separate the two here. {_values_words(result)}"
+        )
+    elif result.separated:
+        sentences.append(
+            f"{name} separates {pairs_words(result.separated)}: these classes have hardly a value of {name} in common, "
+            f"and no statistic can separate the two here. {_values_words(result)}"
         )
     elif result.a_shortcut:
         best = result.told[0]
@@ -35,7 +41,7 @@ def alarm_words(result: ColumnResult) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def _pairs_words(result: ColumnResult) -> str:
+def _values_words(result: ColumnResult) -> str:
     """Return which classes the images of each value have."""
     parts = []
     for value, counts in zip(result.values.values, result.table, strict=True):
