@@ -13,7 +13,7 @@ from featx.audits.probes.probing import Numbers
 from featx.audits.probes.words import listed
 from featx.stats import contingency, cramers_v
 
-# Of fewer groups, two classes have no value in common too often by chance: 2 in 252 for five and five, and two values.
+# Two classes of fewer groups too often have no value in common by chance: 2 in 252 for five and five groups.
 LEAST_GROUPS = 8
 
 
@@ -22,9 +22,9 @@ def separated_classes(
 ) -> tuple[tuple[str, str], ...]:
     """Return the pairs of classes that the column separates as if it were the class itself.
 
-    A column with three hospitals, one of which has all images of one of four classes, goes with the class only in part
-    (Cramér's V of 0.6 to 0.8), but nothing separates that class from that hospital. Images of a group that have the same
-    value count once.
+    A column with three hospitals, one of which has all images of one of four classes, goes with the class only in
+    part (Cramér's V of 0.6 to 0.8), but nothing separates that class from that hospital. Images of a group that
+    have the same value count once.
     """
     there = (column.number >= 0) & (kinds >= 0)
     rows = np.unique(np.column_stack([groups, column.number, kinds])[there], axis=0)

@@ -27,8 +27,8 @@ def alarm_words(result: ColumnResult) -> tuple[str, ...]:
         )
     elif result.separated:
         sentences.append(
-            f"{name} separates {pairs_words(result.separated)}: these classes have hardly a value of {name} in common, "
-            f"and no statistic can separate the two here. {_values_words(result)}"
+            f"{name} separates {pairs_words(result.separated)}: these classes have hardly a value of {name} in "
+            f"common, and no statistic can separate the two here. {_values_words(result)}"
         )
     elif result.a_shortcut:
         best = result.told[0]
