@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.stats import METRICS, class_intervals, difference_of_shares, fold_difference, grouped_share, wilson
+from featx.stats import METRICS, class_intervals, difference_of_shares, grouped_share, held_out_difference, wilson
 
 Matrix = NDArray[np.float64]
 
@@ -119,22 +119,29 @@ def best(repetitions: int) -> None:
     for n, noise, repeats in itertools.product((60, 120), (0.3, 1.0, 3.0), (1, 2, 5)):
         wrong = 0
         for _ in range(repetitions):
-            scores = equal_classifiers(generator, n, noise, repeats)
-            chosen = scores[int(scores.mean(axis=1).argmax())]
-            behind = chosen - scores
+            right = equal_classifiers(generator, n, noise, repeats)
+            chosen = right[int(right.mean(axis=1).argmax())]
+            behind = chosen - right
             # The one with the smallest p; the others need not be computed.
             last = int((behind.mean(axis=1) / (behind.std(axis=1) + 1e-9)).argmax())
-            difference = fold_difference(scores[last], chosen, folds=5, classifiers=len(scores))
-            wrong += difference is not None and difference.p_value < 0.05
+            compared = held_out_difference(right[last], chosen, np.arange(n), folds=5, classifiers=len(right))
+            wrong += compared.p_value < 0.05
         print(f"n = {n}, noise {noise}, 5 folds × {repeats}: called worse in {wrong / repetitions:.3f}", flush=True)
 
 
 def equal_classifiers(generator: np.random.Generator, n: int, noise: float, repeats: int) -> Matrix:
-    """Return scores by fold of eight nearest-centroid classifiers, each on a noisy copy of the same features."""
+    """Return how often eight nearest-centroid classifiers are right on each image, as shares of the repeats.
+
+    Each has its own noisy copy of the same features, so that all are equally good.
+    """
     y = generator.permutation(np.arange(n) % 2)
     base = 0.3 * (2 * y - 1)[:, None] + generator.standard_normal((n, 4))
     copies = [base + noise * generator.standard_normal((n, 4)) for _ in range(8)]
-    return np.array([[held_out(X, y, fold) for X in copies] for fold in folds_of(generator, n, repeats)]).T
+    right = np.zeros((len(copies), n))
+    for fold in folds_of(generator, n, repeats):
+        for number, X in enumerate(copies):
+            right[number, fold] += held_out(X, y, fold) / repeats
+    return right
 
 
 def folds_of(generator: np.random.Generator, n: int, repeats: int) -> Iterator[NDArray[np.bool_]]:
@@ -145,10 +152,10 @@ def folds_of(generator: np.random.Generator, n: int, repeats: int) -> Iterator[N
             yield numbers == fold
 
 
-def held_out(X: Matrix, y: NDArray[np.int64], fold: NDArray[np.bool_]) -> float:
-    """Return the accuracy on a fold of the classifier that is fitted on the others."""
+def held_out(X: Matrix, y: NDArray[np.int64], fold: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which images of a fold the classifier is right on that is fitted on the others."""
     zero, one = (X[~fold & (y == kind)].mean(axis=0) for kind in (0, 1))
-    return float(np.mean((X[fold] @ (one - zero) > (one @ one - zero @ zero) / 2) == y[fold]))
+    return np.asarray((X[fold] @ (one - zero) > (one @ one - zero @ zero) / 2) == y[fold])
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ class ClassifierResult:
         difference: By how much the measure is above that of the best: in the folds, with an interval that holds for
             all classifiers at once and allows for the choice of the best; for the head, on the test images. None
             for the best itself and where there is nothing to compare.
-        p_value_vs_best: The test of this difference, see `fold_difference`; for the head, the test on the test
+        p_value_vs_best: The test of this difference, see `held_out_difference`; for the head, the test on the test
             images. None likewise.
         test_p_value_vs_best: On the test images, after Holm's correction: McNemar's exact test of whole groups; with
             several labels, a bootstrap test of the mean areas under the ROC curves. None likewise.

@@ -14,7 +14,7 @@ from featx.classifiers.nested_cv import HeldOutResult
 from featx.classifiers.scoring import Scoring
 from featx.plots import Standing
 from featx.runs import Source
-from featx.stats import BOUNDS, SIGNIFICANT, corrected_interval, fold_difference, holm
+from featx.stats import BOUNDS, SIGNIFICANT, corrected_interval, holm
 
 HEAD = "head"
 Matrix = NDArray[np.float64]
@@ -129,13 +129,7 @@ def _against_best(
         return None, None
     if row.fold_scores is None:
         return None, scoring.test_difference(row, best)
-    data, measure = scoring.data, scoring.measure
-    compared = fold_difference(
-        row.fold_scores[measure],
-        best.fold_scores[measure],
-        folds=len(data.folds) // data.repeats,
-        classifiers=classifiers,
-    )
+    compared = scoring.difference(row, best, classifiers)
     if compared is None:
         return None, None
     return compared.p_value, MetricEstimate(compared.mean, compared.interval)

@@ -19,12 +19,15 @@ from featx.classifiers.label_scores import (
     right_images,
 )
 from featx.stats import (
+    FoldDifference,
     LabelMetrics,
     bootstrap,
     difference_of_shares,
     expected_calibration_error,
+    fold_difference,
     group_numbers,
     grouped_share,
+    held_out_difference,
     label_metrics,
     macro_intervals,
     mcnemar,
@@ -62,6 +65,11 @@ class EvaluationData:
         return sum(len(held) for _, held in self.folds) // len(self.y)
 
     @property
+    def folds_of_a_repeat(self) -> int:
+        """The number of folds that hold out every row once."""
+        return len(self.folds) // self.repeats
+
+    @property
     def has_test(self) -> bool:
         """Whether the class of some test image is known, or some label."""
         return bool(np.isfinite(self.y_test).any())
@@ -84,6 +92,9 @@ class Scoring(Protocol):
 
     def by_label(self, P: Matrix, *, held_out: bool) -> tuple[LabelMetrics, ...]:
         """Return the metrics of each of several labels, of the held-out rows or the test images; none of one."""
+
+    def difference(self, row: ClassifierResult, best: ClassifierResult, classifiers: int) -> FoldDifference | None:
+        """Return by how much a row is better than the best in the folds; None where it is not defined."""
 
     def test_p_value(self, row: ClassifierResult, best: ClassifierResult) -> float | None:
         """Return the p-value that two rows are equally good on the test images; None where it is not defined."""
@@ -123,6 +134,20 @@ class ClassScoring:
     def by_label(self, P: Matrix, *, held_out: bool) -> tuple[LabelMetrics, ...]:
         """Return none."""
         return ()
+
+    def difference(self, row: ClassifierResult, best: ClassifierResult, classifiers: int) -> FoldDifference | None:
+        """Return the difference in accuracy on the held-out images, see `held_out_difference`."""
+        if row.cv_probabilities is None or best.cv_probabilities is None:
+            return None
+        one, other = (
+            np.mean(each.argmax(axis=2) == self.data.y, axis=0)
+            for each in (row.cv_probabilities, best.cv_probabilities)
+        )
+        compared = held_out_difference(
+            one, other, self.data.groups, folds=self.data.folds_of_a_repeat, classifiers=classifiers
+        )
+        # In the table stand means over folds, which may differ by an image in size.
+        return replace(compared, mean=row.cv_accuracy - best.cv_accuracy)
 
     def test_p_value(self, row: ClassifierResult, best: ClassifierResult) -> float | None:
         """Return that of McNemar's exact test, by whole groups."""
@@ -186,6 +211,13 @@ class LabelScoring:
         if held_out:
             return label_metrics(self.data.classes, P, self.data.y, self.data.groups)
         return label_metrics(self.data.classes, P, self.data.y_test, self.data.test_groups)
+
+    def difference(self, row: ClassifierResult, best: ClassifierResult, classifiers: int) -> FoldDifference | None:
+        """Return the difference in the mean area over the folds, see `fold_difference`."""
+        if row.fold_scores is None or best.fold_scores is None:
+            return None
+        scores = (each[self.measure] for each in (row.fold_scores, best.fold_scores))
+        return fold_difference(*scores, folds=self.data.folds_of_a_repeat, classifiers=classifiers)
 
     def test_p_value(self, row: ClassifierResult, best: ClassifierResult) -> float | None:
         """Return that of a bootstrap test of the mean areas."""

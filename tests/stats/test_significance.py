@@ -16,6 +16,7 @@ from featx.stats.significance import (
     corrected_interval,
     corrected_t,
     fold_difference,
+    held_out_difference,
     holm,
     least_p,
     mcnemar,
@@ -201,17 +202,32 @@ def test_differences_that_do_not_vary_have_no_interval() -> None:
     assert fold_difference(np.array([np.nan, 0.5]), np.array([0.5, 0.5]), folds=2, classifiers=3) is None
 
 
+def test_the_difference_of_held_out_images_by_hand() -> None:
+    """Two classifiers, one of which is right on 8 more of 100 images: 10 for it, 2 against it."""
+    one = np.array([1.0] * 10 + [0.0] * 2 + [1.0] * 88)
+    other = np.array([0.0] * 10 + [1.0] * 2 + [1.0] * 88)
+    difference = held_out_difference(one, other, [None] * 100, folds=5, classifiers=2)
+    error = sqrt(2.25 * np.var(one - other, ddof=1) / 100)
+    assert difference.mean == pytest.approx(0.08)
+    assert difference.p_value == pytest.approx(2 * stats.t.sf(0.08 / error, 99), abs=1e-4)
+    half = stats.t.ppf(0.975, 99) * error
+    assert difference.interval == pytest.approx((0.08 - half, 0.08 + half), abs=1e-3)
+    # Each image four times, as a group, says no more.
+    four = held_out_difference(np.repeat(one, 4), np.repeat(other, 4), np.arange(400) // 4, folds=5, classifiers=2)
+    assert four.p_value == pytest.approx(difference.p_value)
+    assert four.interval == pytest.approx(difference.interval)
+    same = held_out_difference(one, one, [None] * 100, folds=5, classifiers=2)
+    assert (same.mean, same.interval, same.p_value) == (0, None, 1)
+
+
 def test_equal_classifiers_are_seldom_told_apart() -> None:
-    """Eight equal classifiers, the best of which is chosen in the same folds, at n = 60; Holm's p is .08 here."""
-    generator, wrong, runs = np.random.default_rng(0), 0, 150
+    """Eight equal classifiers at n = 60, each right on other images in part; the best and the worst are compared."""
+    generator, wrong, runs = np.random.default_rng(0), 0, 200
     for _ in range(runs):
-        # A classifier's hits on 60 images: in part the same for all of them.
-        hard = generator.standard_normal(60)
-        right = 0.8 * hard + generator.standard_normal((8, 60)) > -0.9
-        folds = np.stack([generator.permutation(60).reshape(5, 12) for _ in range(2)]).reshape(10, 12)
-        scores = np.stack([[np.mean(own[fold]) for fold in folds] for own in right])
-        best = int(scores.mean(axis=1).argmax())
-        worst = int(scores.mean(axis=1).argmin())
-        difference = fold_difference(scores[worst], scores[best], folds=5, classifiers=8)
-        wrong += difference is not None and difference.p_value < 0.05
-    assert wrong / runs <= 0.06
+        right = (0.8 * generator.standard_normal(60) + generator.standard_normal((8, 60)) > -0.9).astype(np.float64)
+        means = right.mean(axis=1)
+        best, worst = right[int(means.argmax())], right[int(means.argmin())]
+        wrong += held_out_difference(worst, best, [None] * 60, folds=5, classifiers=8).p_value < 0.05
+    assert wrong / runs <= 0.03
+    # One that is right on half as many images is told apart.
+    assert held_out_difference(best * (np.arange(60) % 2), best, [None] * 60, folds=5, classifiers=8).p_value < 0.01
