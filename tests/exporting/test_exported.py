@@ -185,6 +185,19 @@ def test_a_network_with_a_card_is_put_into_the_file(
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", ["onnx", "keras"])
+def test_a_head_of_several_members_is_exported(ending: str, fitted: FitResult, tmp_path: Path) -> None:
+    """With a temperature, by which the logits of all members together are divided."""
+    data = small_data(tmp_path / "data", train=20, test=3, size=48)
+    run = fit_head(data, fitted.recipe, out=tmp_path / "run", cache=cache_of(fitted), seeds=3)
+    assert run.calibration is not None
+    assert run.calibration.fitted.temperature != 1
+    result = export(run.run, tmp_path / f"run.{ending}", cache=cache_of(fitted))
+    assert result.checked == 12
+    assert result.largest_difference < 1e-5
+
+
 @pytest.mark.parametrize("ending", ["onnx", "keras"])
 def test_a_network_of_keras_that_takes_grey_images_is_exported(ending: str, tmp_path: Path) -> None:
     keras = load_keras()
