@@ -2,7 +2,8 @@
 
 `auditing` goes these steps:
 
-1. `opened`: the rows of a run or of data, opened once, and what several examinations share;
+1. `opened`: the rows of a run or of data, opened once, and what several examinations share; `judged`: which of them
+   judge the model;
 2. examinations, each of which returns a part (`parts`): `duplicates`, `atypical` (strange images), and in packages of
    their own `probes/` (shortcuts), `columns/` (further columns of the manifest, accuracy by subgroup),
    `probabilities/` (calibration, operating points, abstention) and `logistic/` (labels in doubt, learning curve);

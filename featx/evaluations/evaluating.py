@@ -17,7 +17,7 @@ from featx.data import DataChoice, group_ids, refuse_folder_of_images
 from featx.errors import DataError, StoreError, UnwrittenError
 from featx.evaluations.reading import NewImages, class_numbers, read_new_images, targets_of_model
 from featx.evaluations.result import EvaluatedImage, Evaluation, labels_in_words
-from featx.evaluations.scores import Scores, check_positive, scores_of, share_of
+from featx.evaluations.scores import Scores, check_positive, scores_of
 from featx.evaluations.seen import refuse_seen, seen_images, trained_on
 from featx.evaluations.training import BesideTraining, beside_training
 from featx.evaluations.writing import FORMER, write_evaluation
@@ -27,7 +27,7 @@ from featx.frames import columns_of
 from featx.prediction import read_model
 from featx.progress import Progress, reports_progress
 from featx.runs import HeadModel, Model, extract_for
-from featx.stats import THRESHOLD
+from featx.stats import THRESHOLD, grouped_share
 
 log = logging.getLogger("featx")
 
@@ -168,7 +168,7 @@ def _evaluated(model: Model, new: NewImages, extraction: Extraction, seed: int, 
         subgroups=subgroup_scores(scores.correct, columns, numbers, seed, None if model.multilabel else labels),
         atypical_p=beside.p_value,
         copies=tuple((images[copy.number].item.id, copy) for copy in beside.copies),
-        without_copies=share_of(scores.correct[alone], [groups[i] for i in alone]) if copied and alone else None,
+        without_copies=grouped_share(scores.correct[alone], numbers[alone]).as_score() if copied and alone else None,
         notes=beside.notes,
     )
 

@@ -22,7 +22,6 @@ from featx.stats import (
     bootstrap,
     calibration_of,
     classification_metrics,
-    grouped_share,
     label_metrics,
     logits_of,
     score,
@@ -135,12 +134,6 @@ def _of_several(classes: Sequence[str], targets: NDArray[Any], P: Matrix, groups
         correct,
         per_class=label_metrics(classes, P, targets, list(groups)),
     )
-
-
-def share_of(correct: NDArray[np.bool_], groups: Sequence[str]) -> Score:
-    """Return the accuracy on some images as a score without a loss."""
-    share = grouped_share(correct, list(groups))
-    return Score(share.n, share.correct, None, groups=share.groups, effective=share.effective)
 
 
 def check_positive(positive: str | None, classes: Sequence[str], *, multilabel: bool) -> None:

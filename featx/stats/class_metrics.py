@@ -21,7 +21,9 @@ Labels = NDArray[np.int64]
 
 MOST_CLASSES = 200
 # What the class of two is often called that is not looked for.
-USUAL = frozenset({"normal", "negative", "healthy", "control", "benign", "none", "no finding", "no", "0", "other"})
+USUAL = frozenset(
+    {"normal", "negative", "healthy", "control", "benign", "none", "no finding", "no", "0", "other", "background"}
+)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.stats.intervals import Z, wilson
+from featx.stats.intervals import Score, Z, wilson
 
 Numbers = NDArray[np.int64]
 Groups = Sequence[Hashable | None] | Numbers
@@ -43,6 +43,10 @@ class GroupedShare:
     def interval(self) -> tuple[float, float]:
         """Wilson's 95 % interval for the effective number of images."""
         return wilson_effective(self.correct, self.n, self.effective)
+
+    def as_score(self) -> Score:
+        """Return it as an accuracy without a loss."""
+        return Score(self.n, self.correct, None, groups=self.groups, effective=self.effective)
 
 
 def wilson_effective(correct: int, n: int, effective: float | None) -> tuple[float, float]:

@@ -9,7 +9,6 @@ import pytest
 
 from featx.audits import AuditData, AuditOptions
 from featx.audits.probabilities.calibration import CalibrationPart, examine_calibration
-from featx.audits.probabilities.operating import positive_class
 from featx.errors import DataError
 from featx.features import FeatureTable, default_recipe
 from featx.pages import Table
@@ -124,9 +123,8 @@ def test_operating_points_of_two_classes_are_of_the_one_not_called_normal(tmp_pa
     assert one.at_specificity.specificity.value >= 0.8
     assert one.at_sensitivity.sensitivity.value >= 0.7
     assert one.at_specificity.prevalence == 0.05
-    assert positive_class(("a", "b"), (5, 9), None) == 0
-    assert positive_class(("a", "b"), (5, 9), "b") == 1
-    assert positive_class(("No Finding", "b"), (5, 9), None) == 1
+    chosen = run_data(tmp_path, 1.0, classes=("normal", "covid"), positive="normal")
+    assert [point.name for point in examine_calibration(chosen).points] == ["normal"]
 
 
 def test_deciding_on_fewer_images_is_more_accurate(tmp_path: Path) -> None:

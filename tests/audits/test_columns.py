@@ -55,6 +55,10 @@ def test_columns_of_numbers_are_divided_into_thirds() -> None:
     assert isinstance(column, ColumnValues)
     assert column.values == ("up to 10", "over 10 to 20", "over 20")
     assert np.bincount(column.number[:-1]).tolist() == [10, 10, 10]
+    most = divide_column("age", [90] * 60 + list(range(1, 9)) + [8, 8])
+    assert isinstance(most, ColumnValues)
+    assert most.values == ("up to 8", "over 8")
+    assert np.bincount(most.number).tolist() == [10, 60]
     few = divide_column("grade", [1, 2, 3] * 9)
     assert isinstance(few, ColumnValues)
     assert few.values == ("1", "2", "3")

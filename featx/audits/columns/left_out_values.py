@@ -110,7 +110,7 @@ def _left_out(
         fit = np.flatnonzero(fold != number)
         fit = fit[draw_groups(groups[fit], seed, len(outside))]
         mixed[own] = _predicted(kernel, y, fit, held[own])
-    scores = [_score(predicted == y[held], groups[held]) for predicted in (without, mixed)]
+    scores = [grouped_share(predicted == y[held], groups[held]).as_score() for predicted in (without, mixed)]
     return LeftOut(value, *scores)
 
 
@@ -157,8 +157,3 @@ def _tested(y: Numbers, number: Numbers, column: ColumnValues) -> dict[int, list
         if len(classes) > 1 and name != OTHERS:
             tested[value] = classes
     return tested
-
-
-def _score(correct: NDArray[np.bool_], groups: Numbers) -> Score:
-    share = grouped_share(correct, groups)
-    return Score(share.n, share.correct, None, groups=share.groups, effective=share.effective)

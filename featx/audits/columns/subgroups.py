@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.audits.columns.values import ColumnValues, divide_columns
+from featx.audits.judged import judged_images
 from featx.audits.parts import Part
 from featx.data import first_few
 from featx.errors import DataError
@@ -146,9 +147,7 @@ def _subgroups(
     for place, value in enumerate(column.values):
         chosen = column.number == place
         if chosen.any():
-            share = grouped_share(correct[chosen], groups[chosen])
-            score = Score(share.n, share.correct, None, groups=share.groups, effective=share.effective)
-            rows.append(SubgroupScore(value, score))
+            rows.append(SubgroupScore(value, grouped_share(correct[chosen], groups[chosen]).as_score()))
     return tuple(rows)
 
 
@@ -202,7 +201,7 @@ class Subgroups(Part):
         results: One for each column that divides the images.
         ignored: The other columns, and why they divide nothing.
         score: The accuracy on all images.
-        on: What images these are, and what classified them, in words.
+        on: What classified which images, in words.
     """
 
     key: ClassVar[str] = "subgroups"
@@ -304,32 +303,22 @@ def examine_subgroups(data: AuditData) -> Subgroups:
     results = scores_of(correct, divided, data.groups[rows], data.seed, kinds)
     if not results:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in ignored.items())
-        raise DataError(f"Expected a further column that divides the {on}, found {reasons}.")
-    share = grouped_share(correct, data.groups[rows])
-    score = Score(share.n, share.correct, None, groups=share.groups, effective=share.effective)
-    return Subgroups(results, ignored, score, on)
+        raise DataError(
+            f"Expected a further column that divides the images that are classified, found {reasons or 'none'}; add "
+            "a column, or images with other values."
+        )
+    return Subgroups(results, ignored, grouped_share(correct, data.groups[rows]).as_score(), on)
 
 
 def _classified(data: AuditData) -> tuple[NDArray[np.int64], NDArray[np.bool_], str]:
-    """Return the rows of classified images, which of them are correct, and what they are in words."""
-    predicted = data.source.predicted
-    if predicted is None:
-        held = data.out_of_fold
-        correct = held.probabilities.argmax(axis=1) == data.y[held.rows]
-        return held.rows, correct, "out-of-fold predictions of logistic regression on the features"
-    roles = np.asarray(predicted.roles)
-    role = "test" if "test" in roles else "validation"
-    targets = data.source.table.targets
-    known = data.y >= 0 if targets is None else np.isfinite(targets).any(axis=1)
-    rows = np.flatnonzero((roles == role) & known)
-    if not len(rows):
-        raise DataError(
-            f"Expected test or validation images in the run {data.source.name}, found training images only; fit with "
-            "--validation or --test."
-        )
-    P = predicted.probabilities[rows]
+    """Return the rows of classified images, which of them are correct, and what classified them in words."""
+    judged, targets = judged_images(data), data.source.table.targets
+    rows, P = judged.rows, judged.probabilities
+    if not judged.of_head:
+        on = "out-of-fold predictions of logistic regression on the features"
+    else:
+        on = f"the head on {judged.role} images"
     if targets is None:
-        return rows, P.argmax(axis=1) == data.y[rows], f"the head on {role} images"
-    own = targets[rows]
-    right = ((P >= THRESHOLD) == (own == 1)) | ~np.isfinite(own)
-    return rows, np.asarray(right.all(axis=1)), f"the head on {role} images (all labels correct)"
+        return rows, P.argmax(axis=1) == data.y[rows], on
+    right = ((P >= THRESHOLD) == (targets[rows] == 1)) | ~np.isfinite(targets[rows])
+    return rows, np.asarray(right.all(axis=1)), f"{on} (all labels correct)"

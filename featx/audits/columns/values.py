@@ -113,10 +113,13 @@ def _number(text: str) -> float:
 
 
 def _thirds(name: str, numbers: NDArray[np.float64]) -> ColumnValues:
-    """Divide a column of numbers at its terciles."""
+    """Divide a column of at least two different numbers at its terciles."""
     known = np.isfinite(numbers)
     cuts = np.unique(np.quantile(numbers[known], np.arange(1, THIRDS) / THIRDS, method="lower"))
-    cuts = cuts[cuts < numbers[known].max()]
+    highest = numbers[known].max()
+    cuts = cuts[cuts < highest]
+    if not len(cuts):  # two thirds of the images and more have the highest number
+        cuts = numbers[known & (numbers < highest)].max(keepdims=True)
     number = np.where(known, np.searchsorted(cuts, numbers, side="left"), -1)
     shown = [f"{cut:g}" for cut in cuts]
     middle = [f"over {low} to {high}" for low, high in pairwise(shown)]

@@ -20,6 +20,7 @@ from featx.stats import (
     OperatingPoint,
     at_sensitivity,
     at_specificity,
+    positive_class,
     precision_curve,
     ranking_of,
     roc_curve,
@@ -33,8 +34,6 @@ Matrix = NDArray[np.float64]
 
 # Classes beyond the most frequent ones have no curves; a page of a thousand of them would be read by nobody.
 MOST = 20
-# Names of classes that nobody looks for.
-USUAL = ("normal", "healthy", "negative", "control", "benign", "no finding", "none", "other", "background")
 
 
 @dataclass(frozen=True)
@@ -72,16 +71,6 @@ class ClassPoints:
         }
 
 
-def positive_class(classes: Sequence[str], counts: Sequence[int], chosen: str | None) -> int:
-    """Return which of two classes is looked for: the chosen one, the one not called normal, or the rarer one."""
-    if chosen is not None:
-        return list(classes).index(chosen)
-    usual = [name.lower().replace("_", " ").replace("-", " ") in USUAL for name in classes]
-    if usual[0] != usual[1]:
-        return int(usual[0])
-    return 0 if counts[0] < counts[1] else 1
-
-
 def class_points(scored: Scored, P: Matrix, classes: Sequence[str], options: AuditOptions) -> tuple[ClassPoints, ...]:
     """Return the operating points of the positive class of two, else of each class, of many the most frequent ones.
 
@@ -91,8 +80,8 @@ def class_points(scored: Scored, P: Matrix, classes: Sequence[str], options: Aud
     counts = [int(np.sum(scored.y[:, i] == 1 if several else scored.y == i)) for i in range(len(classes))]
     numbers = sorted(range(len(classes)), key=lambda number: -counts[number])[:MOST]
     if len(classes) == 2 and not several:
-        numbers = [positive_class(classes, counts, options.positive)]
-    elif options.positive is not None:
+        numbers = [positive_class(classes, counts)]
+    if options.positive is not None:
         numbers = [list(classes).index(options.positive)]
     points = (_points_of(scored, P, number, classes[number], options) for number in sorted(numbers))
     return tuple(one for one in points if one is not None)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.audits.judged import Judged, images_of_role, judged_images
 from featx.audits.opened import AuditData
-from featx.errors import DataError
 from featx.stats import Temperature, fit_temperature, logits_of, with_temperature
 
 Matrix = NDArray[np.float64]
@@ -101,41 +101,23 @@ def examined(data: AuditData) -> Examined:
     Raises:
         DataError: A run has training images only, or data has too few images of a class.
     """
-    predicted = data.source.predicted
-    if predicted is None:
-        held = data.out_of_fold
-        scored = _scored(data, held.rows, held.probabilities)
+    judged = judged_images(data)
+    own = _scored(data, judged)
+    if not judged.of_head:
         words = "training images, each from a fold that held it out"
-        return Examined(scored, words, False, None, held.fold, scored.temperature(), False)
-    roles = np.asarray(predicted.roles)
-    test, validation = (_role(data, roles == role) for role in ("test", "validation"))
-    own = test or validation
-    if own is None:
-        raise DataError(
-            f"Expected test or validation images in the run {data.source.name}, found training images only; fit with "
-            "--validation or --test."
-        )
-    other = validation if test is not None else None
+        return Examined(own, words, False, None, data.out_of_fold.fold, own.temperature(), False)
+    validation = images_of_role(data, "validation") if judged.role == "test" else None
+    other = None if validation is None else _scored(data, validation)
     kept = _kept(data)
     temperature = kept or (other or own).temperature()
-    on = "test images" if test is not None else "validation images"
     fold = np.random.default_rng(data.seed).permutation(int(own.groups.max()) + 1)[own.groups] % FOLDS
-    return Examined(own, on, True, other, fold, temperature, kept is not None)
+    return Examined(own, f"{judged.role} images", True, other, fold, temperature, kept is not None)
 
 
-def _role(data: AuditData, chosen: NDArray[np.bool_]) -> Scored | None:
-    predicted, rows = data.source.predicted, np.flatnonzero(chosen)
-    if predicted is None or not len(rows):
-        return None
-    return _scored(data, rows, predicted.probabilities[rows])
-
-
-def _scored(data: AuditData, rows: Numbers, P: Matrix) -> Scored:
-    targets = data.source.table.targets
-    y: NDArray[Any] = data.y[rows] if targets is None else targets[rows]
-    known = y >= 0 if y.ndim == 1 else np.isfinite(y).any(axis=1)
-    groups = np.unique(data.groups[rows][known], return_inverse=True)[1].astype(np.int64)
-    return Scored(y[known], P[known], groups)
+def _scored(data: AuditData, judged: Judged) -> Scored:
+    targets, rows = data.source.table.targets, judged.rows
+    groups = np.unique(data.groups[rows], return_inverse=True)[1].astype(np.int64)
+    return Scored(data.y[rows] if targets is None else targets[rows], judged.probabilities, groups)
 
 
 def _kept(data: AuditData) -> Temperature | None:
