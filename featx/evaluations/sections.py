@@ -81,8 +81,11 @@ def classes_section(result: Evaluation) -> Section:
     )
     true, shares = arrays(result)
 
+    intervals = {one.label: one.auc.interval for one in result.scores.per_class if one.auc is not None}
+
     def roc() -> Axes:
-        return plots.draw_roc(true, shares, result.classes, ax=plots.new_figure(*CURVE_SIZE)[1])
+        axes = plots.new_figure(*CURVE_SIZE)[1]
+        return plots.draw_roc(true, shares, result.classes, ax=axes, intervals=intervals)
 
     caption = (
         f"Receiver operating characteristic of each {'label' if result.multilabel else 'class'} against the rest."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import floor
 from typing import TYPE_CHECKING, Any, Literal
@@ -128,10 +128,11 @@ def draw_roc(
     classes: Sequence[str],
     title: str = "",
     ax: Axes | None = None,
+    intervals: Mapping[str, tuple[float, float]] | None = None,
 ) -> Axes:
     """Draw the receiver operating characteristic of each class against the rest, with the area under it (AUC).
 
-    Each area has Newcombe's 95 % interval (`featx.stats.auc_interval`), which takes all images as independent. Each
+    An area without an interval of its own has Newcombe's (`featx.stats.auc_interval`) for independent images. Each
     curve is thinner than those it is drawn over, so that none hides another that is the same. With two classes only
     the second is drawn: the first's curve is its mirror image with the same area. Of more than ten classes the mean
     curve is drawn and those with the three largest and the five smallest areas. The mean is over the 1,000 most
@@ -144,6 +145,7 @@ def draw_roc(
         classes: Names of the classes or labels.
         title: Title of the drawing.
         ax: Where to draw; a new figure's axes if not given.
+        intervals: 95 % intervals of the areas by class, 0 to 1: those that know the groups of the images.
     """
     axes: Axes = ax if ax is not None else new_figure(4.6, 4.4)[1]
     axes.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle=(0, (1, 3)))
@@ -151,7 +153,8 @@ def draw_roc(
     axes.text(0.6, 0.58, "chance: 0.50", color="0.35", ha="center", va="top", fontsize="x-small", **look)
     short = list(short_names(spaced(classes), 24).values())
     many = len(classes) > MOST_CURVES
-    entries = _few_curves(axes, labels, probabilities, short, many)
+    own = {number: intervals[name] for number, name in enumerate(classes) if name in intervals} if intervals else {}
+    entries = _few_curves(axes, labels, probabilities, short, many, own)
     axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), title=title)
     axes.set(xlabel="false positives (1 \N{MINUS SIGN} specificity)", ylabel="true positives (sensitivity)")
     axes.set_aspect("equal")
@@ -168,7 +171,12 @@ def draw_roc(
 
 
 def _few_curves(
-    axes: Axes, labels: NDArray[Any], probabilities: NDArray[np.floating[Any]], names: Sequence[str], many: bool
+    axes: Axes,
+    labels: NDArray[Any],
+    probabilities: NDArray[np.floating[Any]],
+    names: Sequence[str],
+    many: bool,
+    intervals: Mapping[int, tuple[float, float]],
 ) -> list[tuple[Any, str]]:
     """Draw the curves, of many classes only some, and return the entries of the legend."""
     numbers = [1] if len(names) == 2 and labels.ndim == 1 else list(range(len(names)))
@@ -190,7 +198,7 @@ def _few_curves(
         style = LINES[(look + look // len(COLOURS)) % len(LINES)]
         shape: dict[str, Any] = {"color": colour, "linestyle": style, "linewidth": width}
         (line,) = axes.plot(curve.false, curve.true, solid_capstyle="butt", **shape)
-        low, high = curve.interval
+        low, high = intervals.get(number, curve.interval)
         entries.append((line, f"{names[number]}: {curve.area:.2f} ({low:.2f}–{high:.2f})"))
     return entries
 

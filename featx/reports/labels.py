@@ -158,8 +158,11 @@ def _pictures(
 
     precise = "; ".join(f"{each.label} {_area_words(each.average_precision)}" for each in metrics[:MOST_TOGETHER])
 
+    intervals = {each.label: each.auc.interval for each in metrics if each.auc is not None}
+
     def roc() -> Axes:
-        return plots.draw_roc(targets, shares, opened.run.classes, ax=plots.new_figure(*CURVE_SIZE)[1])
+        axes = plots.new_figure(*CURVE_SIZE)[1]
+        return plots.draw_roc(targets, shares, opened.run.classes, ax=axes, intervals=intervals)
 
     def precision_recall() -> Axes:
         return plots.draw_precision_recall(targets, shares, opened.run.classes, ax=plots.new_figure(*CURVE_SIZE)[1])

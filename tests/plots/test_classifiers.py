@@ -110,6 +110,11 @@ def test_roc_curves_have_the_areas_of_scikit_learn() -> None:
     assert len({(to_rgba(line.get_color()), str(line.get_linestyle())) for line in curves}) == 3
 
 
+def test_an_interval_that_knows_the_groups_stands_in_the_legend() -> None:
+    texts = legend_texts(draw_roc(LABELS, shares(), CLASSES, intervals={CLASSES[1]: (0.12, 0.98)}))
+    assert [text.endswith("(0.12–0.98)") for text in texts] == [False, True, False]
+
+
 def test_curves_that_are_the_same_can_all_be_seen() -> None:
     perfect = np.eye(3)[LABELS]
     widths = [line.get_linewidth() for line in draw_roc(LABELS, perfect, CLASSES).lines[1:]]
