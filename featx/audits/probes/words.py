@@ -91,10 +91,12 @@ def summary_words(part: ShortcutResults) -> tuple[str, ...]:
     kind = "pair" if part.paired else "class"
     loud = [pair for pair in part.pairs if any(one.alarm for one in pair.probes)]
     what = {"pair": ("pair of classes", "pairs of classes"), "class": ("class", "classes")}[kind][pairs != 1]
+    counted = "The two classes" if pairs == 1 and part.paired else f"{len(loud)} of {pairs} {what}"
+    none = "The two classes cannot" if pairs == 1 and part.paired else f"None of {pairs} {what} can"
     first = (
-        f"{len(loud)} of {pairs} {what} can be told apart without the subject."
+        f"{counted} can be told apart without the subject."
         if loud
-        else f"None of {pairs} {what} can be told apart well by file facts, the border or brightness alone."
+        else f"{none} be told apart well by file facts, the border or brightness alone."
     )
     quiet = {
         probe: [
