@@ -313,7 +313,7 @@ def _check_names(values: Iterable[Any]) -> None:
                 ) from error
 
 
-def refuse_overwriting(out: Path | None, what: str, *starts: bytes) -> None:
+def refuse_overwriting(out: Path | None, what: str, *starts: bytes, option: str = "--out") -> None:
     """Check before the work that a file can be written: it is new, empty, or an earlier one, which starts like these.
 
     Raises:
@@ -327,7 +327,7 @@ def refuse_overwriting(out: Path | None, what: str, *starts: bytes) -> None:
             if not held or held.startswith(starts):
                 return
     raise UsageError(
-        f"Expected a new file or earlier {what} at {out}, found something else there; choose another --out."
+        f"Expected a new file or earlier {what} at {out}, found something else there; choose another {option}."
     )
 
 

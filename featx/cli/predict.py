@@ -57,7 +57,7 @@ def command(
     from featx.prediction import predict, read_model
 
     options.refuse_overwriting(out, "predictions", b"path,label,p_", b"path,labels,p_")
-    options.refuse_overwriting(html, "page", b"<!doctype html>")
+    options.refuse_overwriting(html, "page", b"<!doctype html>", option="--html")
     model = read_model(run)
     if neighbours is None:  # a saved classifier does not have the names of its training images
         neighbours = 3 if html is not None and hasattr(model, "run") else 0

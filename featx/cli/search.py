@@ -40,7 +40,7 @@ def command(
     from featx.searching import search
 
     options.refuse_overwriting(out, "neighbours", b"query,rank,path,")
-    options.refuse_overwriting(html, "page", b"<!doctype html>")
+    options.refuse_overwriting(html, "page", b"<!doctype html>", option="--html")
     work = partial(
         search,
         place,

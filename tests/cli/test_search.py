@@ -73,7 +73,7 @@ def test_other_files_are_not_overwritten(search: Any, place: Path, tmp_path: Pat
         (tmp_path / "mine.csv").write_text("path,label\nx.png,covid\n")
         code, _, err = search(query, option, tmp_path / "mine.csv")
         assert (code, (tmp_path / "mine.csv").read_text()[:4]) == (2, "path")
-        assert "choose another" in err
+        assert f"choose another {option}." in err
         for _ in range(2):  # its own files are replaced
             assert search(query, option, tmp_path / f"own{option}")[0] == 0
 
