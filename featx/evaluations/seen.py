@@ -118,7 +118,7 @@ def refuse_seen(seen: Seen, n: int) -> None:
             "before each"
         )
     raise UntrustedError(
-        f"Expected images that the model has not seen, but {len(seen.numbers):,} of {images_in_words(n)} are among "
-        f"those it was trained or validated with ({' and '.join(kinds)}), such as: {seen.example}; results on them "
+        f"Expected images that the model has not seen, but {len(seen.numbers):,} of {images_in_words(n)} "
+        f"{'is' if len(seen.numbers) == 1 else 'are'} among those it was trained or validated with ({' and '.join(kinds)}), such as: {seen.example}; results on them "
         f"would say nothing about new images, so {advice}."
     )

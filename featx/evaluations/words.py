@@ -19,6 +19,11 @@ def majority_words(scores: Scores) -> str:
     if own is None:
         return ""
     label, most = own.majority
+    if most == own.n:
+        return (
+            f"All images are of the class {label}, so the accuracy is the sensitivity for it, and nothing is seen of "
+            "images of other classes that are taken for it."
+        )
     no_better = (own.no_better_than_majority() or "").replace("the head is", "the model is")
     words = f"Always answering {label}, the most frequent class here, is right for {fraction_percent(most, own.n)}."
     return f"{words} {no_better}".strip()

@@ -19,6 +19,7 @@ from pipeline_data import digest, files_of, read_table, small_data, small_recipe
 from featx import compare, evaluate, predict, save_best
 from featx.errors import DataError, FeatxError, RunError, UntrustedError, UsageError
 from featx.evaluations import Evaluation
+from featx.evaluations.words import majority_words
 from featx.runs import fit_head
 from featx.stats import wilson
 
@@ -67,6 +68,14 @@ def test_images_have_the_probabilities_of_predict_and_scores_count_them(place: P
         assert one["specificity"]["value"] == outside / 15
     assert document["metrics"]["balanced_accuracy"]["value"] == pytest.approx(np.mean(recalls))
     assert document["majority"]["correct"] == 5
+
+
+def test_the_most_frequent_of_one_class_is_no_rival(place: Place, tmp_path: Path) -> None:
+    """Images of one class alone show a sensitivity; that "always this class" is right for all of them says nothing."""
+    shutil.copytree(place.new / "train" / "covid", tmp_path / "one" / "covid")
+    words = majority_words(evaluate(place.run, tmp_path / "one", cache=place.cache).scores)
+    assert words.startswith("All images are of the class covid, so the accuracy is the sensitivity for it")
+    assert "no better" not in words
 
 
 def test_intervals_know_the_groups(place: Place, whole: Evaluation) -> None:
