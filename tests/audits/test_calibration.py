@@ -135,6 +135,16 @@ def test_deciding_on_fewer_images_is_more_accurate(tmp_path: Path) -> None:
     assert half.share.share > every.share.share + 0.1
 
 
+def test_sets_of_all_classes_tell_nothing(tmp_path: Path) -> None:
+    """Eight validation images cannot promise 90 %, so that no class can be left out of a set."""
+    part = examine_calibration(run_data(tmp_path, 1.0, roles=(("validation", 8), ("test", 100))))
+    assert part.sets is not None
+    assert part.sets.covered.share == 1
+    assert part.summary()[-1].endswith(
+        "Each set holds all classes, so it tells nothing: a promise needs more images."
+    )
+
+
 def test_the_section_and_the_json_have_the_numbers(tmp_path: Path) -> None:
     data = run_data(tmp_path, 3.0, roles=(("validation", 60), ("test", 60)))
     part = examine_calibration(data)

@@ -99,6 +99,8 @@ class CalibrationPart(Part):
             f"{percent(sets.covered.share)} of the images ({interval_percent(sets.covered.interval)}), with "
             f"{sets.mean_size:.2f} classes on average."
         )
+        if sets.mean_size == self.subject.scored.P.shape[1]:
+            third += " Each set holds all classes, so it tells nothing: a promise needs more images."
         return first, self._temperature(), third
 
     @property
