@@ -119,6 +119,7 @@ def refuse_seen(seen: Seen, n: int) -> None:
         )
     raise UntrustedError(
         f"Expected images that the model has not seen, but {len(seen.numbers):,} of {images_in_words(n)} "
-        f"{'is' if len(seen.numbers) == 1 else 'are'} among those it was trained or validated with ({' and '.join(kinds)}), such as: {seen.example}; results on them "
-        f"would say nothing about new images, so {advice}."
+        f"{'is' if len(seen.numbers) == 1 else 'are'} among those it was trained or validated with "
+        f"({' and '.join(kinds)}), such as: {seen.example}; results on them would say nothing about new images, so "
+        f"{advice}."
     )

@@ -71,7 +71,7 @@ def test_images_have_the_probabilities_of_predict_and_scores_count_them(place: P
 
 
 def test_the_most_frequent_of_one_class_is_no_rival(place: Place, tmp_path: Path) -> None:
-    """Images of one class alone show a sensitivity; that "always this class" is right for all of them says nothing."""
+    """Images of one class show a sensitivity; that "always this class" is right for all of them says nothing."""
     shutil.copytree(place.new / "train" / "covid", tmp_path / "one" / "covid")
     words = majority_words(evaluate(place.run, tmp_path / "one", cache=place.cache).scores)
     assert words.startswith("All images are of the class covid, so the accuracy is the sensitivity for it")
