@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from featx.audits.columns.columns import Columns, examine_columns
 from featx.audits.columns.left_out_values import leave_values_out
 from featx.audits.columns.values import ColumnValues, divide_column
-from featx.audits.probes.probing import standardised
+from featx.audits.probes.standard import standard_rows
 from featx.errors import DataError
 from featx.pages import Page, Section, render
 
@@ -144,7 +144,7 @@ def test_a_value_that_was_not_trained_on_is_classified_worse(tmp_path: Path) -> 
 def test_a_value_that_is_like_the_others_is_not() -> None:
     column = divide_column("site", sites(np.arange(N) // 2 % 2))
     assert isinstance(column, ColumnValues)
-    results = leave_values_out(standardised(features()), Y, column, np.arange(N), 0)
+    results = leave_values_out(standard_rows(features().astype(np.float32)), Y, column, np.arange(N), 0)
     assert [one.value for one in results] == ["north", "south"]
     assert not any(one.worse for one in results)
     assert all(one.without.n == N // 2 for one in results)
@@ -156,7 +156,7 @@ def test_groups_with_two_values_do_not_take_part() -> None:
     column = divide_column("site", sites(site))
     assert isinstance(column, ColumnValues)
     groups = np.r_[np.zeros(20, np.int64), np.arange(1, N - 19)]
-    results = leave_values_out(standardised(features()), Y, column, groups, 0)
+    results = leave_values_out(standard_rows(features().astype(np.float32)), Y, column, groups, 0)
     assert sum(one.without.n for one in results) == N - 20
 
 
@@ -185,7 +185,7 @@ def test_the_page_shows_every_column(tmp_path: Path) -> None:
 
 
 def test_without_columns_there_is_nothing_to_compare(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="found none; add them"):
+    with pytest.raises(DataError, match="found none in images; add them"):
         examined(tmp_path, features())
     with pytest.raises(DataError, match="file: nearly every image"):
         examined(tmp_path, features(), file=[f"scan-{number}" for number in range(N)])
@@ -218,9 +218,11 @@ def test_a_class_with_a_hospital_of_its_own_is_an_alarm_though_other_classes_sha
 def test_classes_of_few_groups_are_not_called_separated(tmp_path: Path) -> None:
     """Seven patients of each class: too few to say that a hospital is the class."""
     labels, extra = hospitals(84, groups=3)
-    groups = [number // 3 for number in range(84)]
+    groups = [str(number // 3) for number in range(84)]
     data = audit_data_of(tmp_path, labels, X=features()[:84], extra=extra, groups=groups)
     assert examine_columns(data).to_json()[0]["separated"] == []
     more, extra = hospitals(96, groups=3)
-    data = audit_data_of(tmp_path, more, X=features()[:96], extra=extra, groups=[number // 3 for number in range(96)])
+    data = audit_data_of(
+        tmp_path, more, X=features()[:96], extra=extra, groups=[str(number // 3) for number in range(96)]
+    )
     assert len(examine_columns(data).to_json()[0]["separated"]) == 3

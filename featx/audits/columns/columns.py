@@ -24,8 +24,8 @@ from featx.audits.probes.probing import (
     make_contrast,
     permuted_labels,
     smoother,
-    standardised,
 )
+from featx.audits.probes.standard import StandardRows, standard_rows
 from featx.errors import DataError
 from featx.progress import report_progress
 from featx.stats import contingency, cramers_v
@@ -80,7 +80,7 @@ def examine_columns(data: AuditData) -> Columns:
         DataError: There is no column that divides the images.
     """
     divided, ignored = divided_columns(data)
-    X = standardised(data.source.table.X.astype(np.float64))
+    X = standard_rows(data.source.table.X)
     drafts: list[tuple[ColumnValues, float | None, int, Numbers]] = []
     areas: dict[tuple[str, str], tuple[int, Area]] = {}
     for number, column in enumerate(divided):
@@ -123,8 +123,8 @@ def divided_columns(data: AuditData) -> tuple[tuple[ColumnValues, ...], dict[str
     extra = data.source.table.extra
     if not extra:
         raise DataError(
-            f"Expected further columns in the manifest of {data.source.name}, such as the scanner, the hospital, age "
-            "or sex, found none; add them to compare the images by them."
+            f"Expected a manifest with further columns, such as the scanner, the hospital, age or sex, found none in "
+            f"{data.source.name}; add them to compare the images by them."
         )
     divided, ignored = divide_columns(extra)
     if not divided:
@@ -155,9 +155,7 @@ def _table(column: ColumnValues, kinds: Numbers, classes: int) -> NDArray[np.int
     return np.asarray(cells.reshape(len(column.values), classes), np.int64)
 
 
-def _told(
-    data: AuditData, column: ColumnValues, kinds: Numbers, X: NDArray[np.float64]
-) -> dict[str, tuple[int, Area]]:
+def _told(data: AuditData, column: ColumnValues, kinds: Numbers, X: StandardRows) -> dict[str, tuple[int, Area]]:
     """Return number of images and area of each value that is told from the others, with the class held fixed."""
     known = np.flatnonzero(column.number >= 0)
     areas: dict[str, tuple[int, Area]] = {}
@@ -171,7 +169,7 @@ def _told(
         except DataError:
             continue
         labels = permuted_labels(contrast, data.options.permutations, data.seed)
-        areas[name] = len(contrast.rows), area_of(contrast, smoother(X[contrast.rows], contrast.fold), labels)
+        areas[name] = len(contrast.rows), area_of(contrast, smoother(X.take(contrast.rows), contrast.fold), labels)
     return areas
 
 

@@ -19,6 +19,7 @@ from featx.audits.probes.probing import (
     smoothed,
     whole_folds,
 )
+from featx.audits.probes.standard import StandardRows
 from featx.errors import DataError
 from featx.stats import Score, grouped_share
 
@@ -54,7 +55,7 @@ class LeftOut:
 
 
 def leave_values_out(
-    X: Matrix, kinds: Numbers, column: ColumnValues, groups: Numbers, seed: int
+    X: StandardRows, kinds: Numbers, column: ColumnValues, groups: Numbers, seed: int
 ) -> tuple[LeftOut, ...]:
     """Return the accuracy for each value that has enough images of two classes; none if fewer than two have.
 
@@ -62,7 +63,7 @@ def leave_values_out(
     of groups with several values are left out.
 
     Args:
-        X: (n, d) standardised features.
+        X: The features of n images.
         kinds: (n,) class numbers, -1 without a label.
         column: The column.
         groups: (n,) numbers of groups.
@@ -83,7 +84,7 @@ def leave_values_out(
     except DataError:
         return ()
     with threadpool_limits(1):
-        kernel = gaussian_kernel(X[rows])
+        kernel = gaussian_kernel(X.take(rows))
         return tuple(
             _left_out(kernel, y, own, (number == value, np.isin(y, classes)), mixed_folds, seed, column.values[value])
             for value, classes in tested.items()

@@ -126,23 +126,6 @@ def whole_folds(kinds: Numbers, groups: Numbers, folds: int, seed: int) -> Numbe
     return fold
 
 
-def probe(contrast: Contrast, matrices: Mapping[str, Matrix], permutations: int, seed: int) -> dict[str, Area]:
-    """Return how well each matrix tells the two kinds apart, all on the same folds and the same permutations.
-
-    Args:
-        contrast: The images, with m rows.
-        matrices: (n, d) numbers of all images by name; `contrast.rows` are taken from them. Columns count as they
-            are, so they must have comparable units.
-        permutations: How often labels of whole groups are permuted within folds and strata.
-        seed: Seed of the permutations.
-    """
-    labels = permuted_labels(contrast, permutations, seed)
-    return {
-        name: area_of(contrast, smoother(matrix[contrast.rows], contrast.fold), labels)
-        for name, matrix in matrices.items()
-    }
-
-
 def area_of(contrast: Contrast, smooth: Matrix, labels: Flags) -> Area:
     """Return the area of a matrix of `smoother` for labels in the first column, and of permutations in the others."""
     areas = _areas(smooth @ _centred(labels, contrast.strata), labels, contrast.strata)
@@ -248,13 +231,6 @@ def gaussian_kernel(X: Matrix) -> Matrix:
     kernel -= kernel.mean(axis=0)
     kernel -= kernel.mean(axis=1, keepdims=True)
     return np.asarray(kernel / np.mean(np.diag(kernel)))
-
-
-def standardised(X: Matrix) -> Matrix:
-    """Return columns with mean 0 and standard deviation 1; columns that are the same everywhere are left out."""
-    spread = X.std(axis=0)
-    kept = spread > 1e-9 * np.maximum(1, np.abs(X).max(axis=0, initial=0))
-    return np.asarray((X[:, kept] - X[:, kept].mean(axis=0)) / spread[kept])
 
 
 def _centred(labels: Flags, strata: Numbers) -> Matrix:

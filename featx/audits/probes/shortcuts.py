@@ -14,17 +14,20 @@ from featx.audits.parts import Part
 from featx.audits.probes.probing import (
     Area,
     Contrast,
+    Flags,
+    Matrix,
     Numbers,
     area_of,
     family_p,
     make_contrast,
     permuted_labels,
     smoother,
-    standardised,
 )
 from featx.audits.probes.results import FEATURES, PROBES, PairResult, ProbeResult, ShortcutResults
+from featx.audits.probes.standard import StandardRows, standard_rows
 from featx.audits.probes.views import fact_matrices, joined_facts, picture_matrices
 from featx.audits.probes.words import alarm_words, shortcut_blocks, summary_words
+from featx.data import first_few
 from featx.errors import DataError
 from featx.progress import report_progress
 from featx.text import images
@@ -128,7 +131,7 @@ def examine_shortcuts(data: AuditData) -> Shortcuts:
     if not contrasts:
         raise DataError(
             f"Expected at least two classes with images of five groups to look for shortcuts, found too few images "
-            f"of {', '.join(skipped)}; add images."
+            f"of {first_few(skipped)}; add images."
         )
     paired = not data.multilabel and len(data.classes) <= MOST_PAIRED
     pairs = _results(data, contrasts)
@@ -167,52 +170,78 @@ def _frequent(counts: NDArray[Any]) -> list[int]:
     return sorted(np.argsort(-counts, kind="stable")[:MOST_CLASSES].tolist())
 
 
+@dataclass(frozen=True)
+class _Views:
+    """What the images of all pairs look like to each probe, and to the network.
+
+    Attributes:
+        drawn: (m,) the numbers of these images, in order.
+        probes: (m, d) numbers by probe.
+        facts: (m, d) facts of the files by kind.
+        features: The features of all images.
+    """
+
+    drawn: Numbers
+    probes: Mapping[str, Matrix]
+    facts: Mapping[str, Matrix]
+    features: StandardRows
+
+
 def _results(data: AuditData, contrasts: Sequence[Contrast]) -> tuple[PairResult, ...]:
     """Examine all pairs; p-values are corrected for all of them together."""
-    previews, n = data.previews, len(data.source.table)
+    drawn = np.unique(np.concatenate([contrast.rows for contrast in contrasts]))
+    previews = data.previews.take(drawn)
     facts = fact_matrices(previews)
-    matrices = {"file_facts": joined_facts(facts, n), **picture_matrices(previews)}
-    matrices[FEATURES] = standardised(data.source.table.X.astype(np.float64))
-    areas = []
+    probes = {"file_facts": joined_facts(facts, len(drawn)), **picture_matrices(previews)}
+    views = _Views(drawn, probes, facts, standard_rows(data.source.table.X))
+    examined = []
     for number, contrast in enumerate(contrasts):
         report_progress("shortcuts", number, len(contrasts))
-        areas.append(_areas(contrast, matrices, facts, data))
+        examined.append(_areas(data, contrast, views))
     report_progress("shortcuts", len(contrasts), len(contrasts))
-    corrected = family_p({(k, probe): own[probe] for k, (own, _) in enumerate(areas) for probe in PROBES})
+    corrected = family_p({(k, probe): own.areas[probe] for k, own in enumerate(examined) for probe in PROBES})
     return tuple(
         PairResult(
             contrast,
-            own[FEATURES],
+            own.areas[FEATURES],
             tuple(
                 ProbeResult(
                     probe,
-                    own[probe],
+                    own.areas[probe],
                     corrected[k, probe],
-                    constant=not np.ptp(matrices[probe][contrast.rows], axis=0).any(),
-                    most=most if probe == "file_facts" else None,
+                    constant=probe in own.constant,
+                    most=own.most if probe == "file_facts" else None,
                 )
                 for probe in PROBES
             ),
         )
-        for k, (contrast, (own, most)) in enumerate(zip(contrasts, areas, strict=True))
+        for k, (contrast, own) in enumerate(zip(contrasts, examined, strict=True))
     )
 
 
-def _areas(
-    contrast: Contrast,
-    matrices: Mapping[str, NDArray[np.float64]],
-    facts: Mapping[str, NDArray[np.float64]],
-    data: AuditData,
-) -> tuple[dict[str, Area], tuple[str, float] | None]:
-    """Return the areas of all probes, and which kind of facts tells most by itself."""
+@dataclass(frozen=True)
+class _Areas:
+    """The areas of one pair by probe, the probes that see the same in all images, and the facts that tell most."""
+
+    areas: Mapping[str, Area]
+    constant: frozenset[str]
+    most: tuple[str, float] | None
+
+
+def _areas(data: AuditData, contrast: Contrast, views: _Views) -> _Areas:
+    """Return how well each probe, and the network's features, tell the classes of a pair."""
     labels = permuted_labels(contrast, data.options.permutations, data.seed)
+    places = np.searchsorted(views.drawn, contrast.rows)
 
-    def area(matrix: NDArray[np.float64], labels: NDArray[np.bool_]) -> Area:
-        return area_of(contrast, smoother(matrix[contrast.rows], contrast.fold), labels)
+    def area(rows: Matrix, labels: Flags) -> Area:
+        return area_of(contrast, smoother(rows, contrast.fold), labels)
 
-    areas = {name: area(matrix, labels) for name, matrix in matrices.items()}
+    seen = {probe: matrix[places] for probe, matrix in views.probes.items()}
+    areas = {probe: area(rows, labels) for probe, rows in seen.items()}
+    areas[FEATURES] = area(views.features.take(contrast.rows), labels)
     # Without an area above chance there is nothing to name.
-    seen = facts if areas["file_facts"].auc > 0.5 else {}
-    single = {kind: area(matrix, labels[:, :1]).auc for kind, matrix in seen.items()}
+    facts = views.facts if areas["file_facts"].auc > 0.5 else {}
+    single = {kind: area(matrix[places], labels[:, :1]).auc for kind, matrix in facts.items()}
     most = max(single.items(), key=lambda one: (one[1], one[0]), default=None)
-    return areas, most
+    constant = frozenset(probe for probe, rows in seen.items() if not np.ptp(rows, axis=0).any())
+    return _Areas(areas, constant, most)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.audits.probes.probing import standardised
+from featx.audits.probes.standard import standardised
 from featx.previews import SIDE, Previews
 
 Matrix = NDArray[np.float64]
