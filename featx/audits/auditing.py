@@ -122,7 +122,7 @@ def audit(
     result = replace(result, seconds=time.perf_counter() - start)
     if out is not None:
         try:
-            result = replace(result, files=write_audit(Path(out), result, forms))
+            result = replace(result, files=write_audit(Path(out), result, forms, EXAMINATIONS))
         except StoreError as error:
             raise UnwrittenError(error, result) from error
     if strict:

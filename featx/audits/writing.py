@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,14 @@ IMAGES = "images.csv"
 FORMER = (PAGE, DOCUMENT, IMAGES)
 
 
-def write_audit(out: Path, result: Audit, forms: Sequence[str] = ()) -> tuple[Path, ...]:
-    """Write the files of an audit, of a run with these forms, and return their paths."""
-    for name in FORMER:
+def write_audit(
+    out: Path, result: Audit, forms: Sequence[str] = (), examinations: Collection[str] = ()
+) -> tuple[Path, ...]:
+    """Write the files of an audit, of a run with these forms, and return their paths.
+
+    The files of an earlier audit go first: also the tables of all examinations, of which this one may have fewer.
+    """
+    for name in (*FORMER, *(f"{key}.csv" for key in examinations)):
         (out / name).unlink(missing_ok=True)
     files = [write_text(out / PAGE, render(audit_page(result)))]
     for part in result.parts:
