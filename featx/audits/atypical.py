@@ -22,6 +22,7 @@ from featx.novelty import (
     outside_p_value,
 )
 from featx.pages import Block, Gallery, Note, Picture, Text, missing_note, thumbnails
+from featx.runs import ROWS_AT_ONCE
 from featx.text import count, images, p_words, percent
 
 # Images are compared with at most so many training images: the work grows with both.
@@ -134,8 +135,8 @@ class Atypical(Part):
         test, off_topic = len(self.of_test), len(self.off_topic)
         train = sum(image.split != "test" for image in self.outside)
         sentences = [
-            f"{count(train)} of {images(self.train, 'training')} {_lie(train)} far from the others. About "
-            f"{percent(self.expected)} are always listed, however alike the images are."
+            f"{count(train)} of {images(self.train, 'training' if self.test else '')} {_lie(train)} far from the "
+            f"others. About {percent(self.expected)} are always listed, however alike the images are."
         ]
         if self.test:
             sentences.append(
@@ -248,7 +249,9 @@ def _compared(
     numbers = np.where(names[place] == groups[others], place, -1)
     distances, typicality = np.empty((len(X), 2)), np.empty(len(X))
     distances[held_out], typicality[held_out] = reference.distances, reference.held_out_typicality
-    distances[others] = reference.distances_of(X[others], numbers)
+    for start in range(0, len(others), ROWS_AT_ONCE):  # all rows at once may not fit into memory
+        some = slice(start, start + ROWS_AT_ONCE)
+        distances[others[some]] = reference.distances_of(X[others[some]], numbers[some])
     typicality[others] = reference.typicality_of(distances[others])
     return distances, typicality
 

@@ -21,7 +21,7 @@ from featx.audits.probabilities.calibration import examine_calibration
 from featx.audits.probes.shortcuts import examine_shortcuts
 from featx.audits.result import Audit
 from featx.audits.writing import FORMER, write_audit
-from featx.data import refuse_folder_of_images
+from featx.data import first_few, refuse_folder_of_images
 from featx.errors import DataError, FeatxError, StoreError, UntrustedError, UnwrittenError, UsageError
 from featx.features import Choice, OnError
 from featx.files import check_folder, several
@@ -186,10 +186,12 @@ def _keys(without: Collection[str]) -> tuple[str, ...]:
         raise UsageError(
             f"Expected examinations among {', '.join(EXAMINATIONS)} to leave out, received {', '.join(unknown)}."
         )
+    if len(set(names)) == len(EXAMINATIONS):
+        raise UsageError("Expected at least one examination to make, received all of them to leave out; name fewer.")
     return names
 
 
 def _check_positive(data: AuditData) -> None:
     positive = data.options.positive
     if positive is not None and positive not in data.classes:
-        raise UsageError(f"Expected --positive to be one of {', '.join(data.classes)}, received {positive!r}.")
+        raise UsageError(f"Expected --positive to be one of {first_few(data.classes)}, received {positive!r}.")

@@ -14,10 +14,10 @@ from featx.audits.parts import Part
 from featx.duplicates import SAME_BYTES, Copies, Pair, find_copies, projected
 from featx.errors import DataError
 from featx.pages import Block, Gallery, Note, Picture, Table, Text, missing_note, thumbnails
+from featx.runs import ROWS_AT_ONCE
 from featx.stats import Score, logits_of, score
 from featx.text import count, images, percent
 
-ROWS_AT_ONCE = 1024
 # On the page: groups with their pictures, pictures of a group, and rows of the table.
 GROUPS_SHOWN, PICTURES, ROWS_SHOWN = 12, 6, 50
 METHOD = (
@@ -150,7 +150,7 @@ class Duplicates(Part):
             return (f"None of {images(n)} is a copy of another.", *unseen)
         members, groups = int((self.groups > 0).sum()), int(self.groups.max())
         same = sum(pair.how == SAME_BYTES for pair in self.pairs)
-        bytes_too = f"; {count(same)} of the pairs have the same bytes" if same else ""
+        bytes_too = f"; {count(same)} of the pairs {'has' if same == 1 else 'have'} the same bytes" if same else ""
         first = (
             f"{count(members)} of {images(n)} are copies of one another, in {count(groups)} "
             f"{'group' if groups == 1 else 'groups'}{bytes_too}."
@@ -196,7 +196,8 @@ class Duplicates(Part):
         for number, rows in members.items():
             size = int((self.groups == number).sum())
             some = "" if size <= PICTURES else f", {PICTURES} of {count(size)} images"
-            pictures = tuple(self._picture(data, uri_of[row], row) for row in rows.tolist())
+            first = sorted(rows.tolist(), key=lambda row: (source.table.splits[row] == "test", row))
+            pictures = tuple(self._picture(data, uri_of[row], row) for row in first)
             yield Gallery(f"Group {number}{some}: {best[number].described()}.", pictures, PICTURES)
         if len(order) > GROUPS_SHOWN:
             yield Note(f"Not shown: {count(len(order) - GROUPS_SHOWN)} more groups; duplicates.csv has all pairs.")
