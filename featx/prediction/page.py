@@ -79,7 +79,9 @@ def _caption(row: Prediction) -> str:
 def _picture(row: Prediction, uris: Mapping[str, str | None]) -> Picture:
     shares = sorted(row.probabilities.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_SHARES]
     title = f"predicted {row.words or 'no label'}"
-    return Picture(uris.get(row.digest), row.path, title, tuple(shares), row.true_label or "")
+    # The bar of this class is not drawn as that of a wrong one.
+    own = row.true_label or row.label or ""
+    return Picture(uris.get(row.digest), row.path, title, tuple(shares), own)
 
 
 def _near(rank: int, near: Neighbour, uris: Mapping[str, str | None]) -> Picture:

@@ -126,6 +126,10 @@ def test_the_page_shows_images_and_neighbours(root: Path, tmp_path: Path) -> Non
     for near in found.rows[-1].neighbours:
         assert f"{near.label}, cosine {near.cosine:.3f}" in page
     assert not re.search(r"(src|href)=\"(?!data:|#)", page)
+    # Without a true label no bar has the colour of a wrong class where the class is the predicted one.
+    assert all(row.true_label is None for row in found.rows)
+    for row in found.rows:
+        assert f'class="own"><dt>{row.label}</dt>' in page
 
 
 def test_people_see_the_typicality_and_the_neighbours(root: Path) -> None:
