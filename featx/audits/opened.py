@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.audits.logistic.held_out import OutOfFold, out_of_fold
+from featx.errors import DataError
 from featx.recipes import FeatureSpec
 from featx.runs import Source
 from featx.store import Store
@@ -116,4 +117,8 @@ class AuditData:
         Raises:
             DataError: There are too few images of a class, or images have several labels.
         """
+        if self.multilabel:
+            raise DataError(
+                "Of data this is only for one label for each image; fit a head and audit its run instead."
+            )
         return out_of_fold(self.source.table.X, self.y, self.groups, self.train, self.classes, self.seed)

@@ -62,7 +62,14 @@ class Audit(Shown):
     def overview(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
         """Return what each examination saw, in words."""
         rows = [(part.title, " ".join(part.summary())) for part in self.parts]
-        return (), [*rows, *((key, reason) for key, reason in self.left_out.items())]
+        return (), [*rows, *self.reasons()]
+
+    def reasons(self) -> list[tuple[str, str]]:
+        """Return what could not be examined, in words, with the reason; a reason of several is named once."""
+        keys: dict[str, list[str]] = {}
+        for key, reason in self.left_out.items():
+            keys.setdefault(reason, []).append(key.replace("_", " "))
+        return [(", ".join(names), reason) for reason, names in keys.items()]
 
     def to_json(self) -> dict[str, Any]:
         """Return what `featx audit --json` prints."""

@@ -76,8 +76,7 @@ def _sections(result: Audit, prefix: str) -> Iterator[Section]:
         blocks = (*(Text(sentence) for sentence in part.summary()), *part.blocks(result.data, f"{prefix}{part.key}-"))
         yield Section(part.title, f"{prefix}{part.key.replace('_', '-')}", blocks)
     if result.left_out:
-        items = tuple((key.replace("_", " "), reason) for key, reason in result.left_out.items())
-        yield Section("Not examined", f"{prefix}not-examined", (Points(items),))
+        yield Section("Not examined", f"{prefix}not-examined", (Points(tuple(result.reasons())),))
 
 
 def _alarms(result: Audit) -> tuple[Block, ...]:
@@ -94,7 +93,8 @@ def _alarms(result: Audit) -> tuple[Block, ...]:
 def _headline(result: Audit) -> str:
     alarms = len(result.alarms)
     words = "no alarm" if not alarms else "1 alarm" if alarms == 1 else f"{alarms} alarms"
-    return f"{images(result.n)} were examined in {len(result.parts)} ways: {words}."
+    ways, were = len(result.parts), "was" if result.n == 1 else "were"
+    return f"{images(result.n)} {were} examined in {ways} way{'s' * (ways != 1)}: {words}."
 
 
 def _cell(value: Any) -> Any:

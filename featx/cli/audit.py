@@ -44,7 +44,7 @@ def command(
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 4 if there is an alarm.")] = False,
     positive: Annotated[
         str | None,
-        deciding_option(metavar="CLASS", help="Class of two that is looked for.", show_default="named in the result"),
+        deciding_option(metavar="CLASS", help="Class that is looked for.", show_default="named in the result"),
     ] = None,
     specificity: Annotated[float, deciding_option(help="Specificity at which the sensitivity is given.")] = 0.9,
     sensitivity: Annotated[float, deciding_option(help="Sensitivity at which the specificity is given.")] = 0.9,
@@ -107,8 +107,7 @@ def _show(result: Audit) -> None:
     for part in result.parts:
         console.print_lines([part.title, *(f"  {sentence}" for sentence in part.summary()), ""])
     if result.left_out:
-        reasons = [f"  {key.replace('_', ' ')}: {reason}" for key, reason in result.left_out.items()]
-        console.print_lines(["Not examined", *reasons, ""])
+        console.print_lines(["Not examined", *(f"  {keys}: {reason}" for keys, reason in result.reasons()), ""])
     if result.alarms:
         console.print_lines(["Alarms", *(f"  {sentence}" for sentence in result.alarms)])
     console.print_lines([f"  {path}" for path in result.files])

@@ -155,7 +155,7 @@ def make_reference(X: NDArray[np.float32], groups: NDArray[Any] | None = None) -
     if len(X) < LEAST_IMAGES or several < LEAST_GROUPS:
         raise DataError(
             f"Expected at least {LEAST_IMAGES} training images of {LEAST_GROUPS} groups to say how typical an image "
-            f"is, found {len(X)} of {several}; add training images."
+            f"is, found {len(X)} of {several} group{'s' * (several != 1)}; add training images."
         )
     basis, width = evenly_spaced(len(X), MOST_HELD_OUT), X.shape[1]
     distances, gram = np.empty((len(basis), 2)), np.empty((len(basis), len(basis)))

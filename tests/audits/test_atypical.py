@@ -83,7 +83,7 @@ def test_the_section_shows_the_images(tmp_path: Path) -> None:
     data = audit_data_of(tmp_path, ["a"] * 40, X=rows_of(40))
     found = examine_atypical(data)
     assert not any(isinstance(block, Gallery) for block in Atypical((), (), 40, 0, None, 0.01).blocks(data, "x-"))
-    assert found.summary()[0].startswith(f"{len(found.outside)} of 40 training images")
+    assert found.summary()[0].startswith(f"{len(found.outside)} of 40 images")
 
 
 def test_few_images_are_refused(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def test_of_data_predictions_are_out_of_fold(tmp_path: Path) -> None:
 
 def test_what_is_needed_is_said(tmp_path: Path) -> None:
     right = np.ones(N, bool)
-    with pytest.raises(DataError, match="found none; add them"):
+    with pytest.raises(DataError, match="found none in images; add them"):
         run_part(tmp_path, right)
     with pytest.raises(DataError, match="site: all images have the same value"):
         run_part(tmp_path, right, site=["north"] * N)

@@ -295,8 +295,8 @@ def examine_subgroups(data: AuditData) -> Subgroups:
     extra = data.source.table.extra
     if not extra:
         raise DataError(
-            f"Expected further columns in the manifest of {data.source.name}, such as the scanner, the hospital, age "
-            "or sex, found none; add them to see the accuracy by them."
+            f"Expected a manifest with further columns, such as the scanner, the hospital, age or sex, found none in "
+            f"{data.source.name}; add them to see the accuracy by them."
         )
     divided, ignored = divide_columns({name: [cells[i] for i in rows] for name, cells in extra.items()})
     kinds = None if data.multilabel else data.y[rows]
