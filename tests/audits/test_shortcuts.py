@@ -51,7 +51,7 @@ def test_how_files_were_compressed_is_found_and_named(tmp_path: Path) -> None:
     assert own.most[0] == "compression"
     assert 0.8 < own.area.auc < 0.95
     (sentence,) = part.alarms()
-    assert "ill from well can be told by facts of the file (most by compression) with AUC 0." in sentence
+    assert "ill can be told from well by facts of the file (most by compression) with AUC 0." in sentence
     assert "outside the middle" not in sentence
 
 
@@ -140,7 +140,7 @@ def test_of_several_labels_each_is_told_from_its_absence(tmp_path: Path) -> None
         tmp_path, [None] * N, previews=previews_from(marked), targets=targets, label_names=("tag", "other")
     )
     (sentence,) = examine_shortcuts(data).alarms()
-    assert sentence.startswith("tag from not tag can be told by the border alone")
+    assert sentence.startswith("tag can be told from not tag by the border alone")
 
 
 def test_what_is_needed_is_said(tmp_path: Path) -> None:

@@ -58,14 +58,20 @@ def _meaning(loud: set[str]) -> str:
 
 
 def _alarm(pairs: Sequence[PairResult], meaning: str) -> str:
-    names = [" from ".join(pair.contrast.names) for pair in pairs]
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    who = listed(names[:MOST_NAMED]) if not more else ", ".join(names[:MOST_NAMED]) + more
-    told = f"{who} can be told by {listed(_probe_words(pairs))}: {meaning}"
+    told = f"{_who(pairs)} by {listed(_probe_words(pairs))}: {meaning}"
     features = [pair.features for pair in pairs]
     if all(area.interval[0] <= CHANCE for area in features):
         return f"{told}. The network's features do not show it ({_range(features)}); other networks may."
     return f"{told}, so a network need not have looked at the subject. Its features reach {_range(features)}."
+
+
+def _who(pairs: Sequence[PairResult]) -> str:
+    """Return `covid can be told from normal`, of several classes `a and b can be told from the rest`."""
+    others = {pair.contrast.names[1] for pair in pairs}
+    names = [pair.contrast.names[0] if len(others) == 1 else " from ".join(pair.contrast.names) for pair in pairs]
+    more = [f"{len(names) - MOST_NAMED} more"] if len(names) > MOST_NAMED else []
+    who = listed([*names[:MOST_NAMED], *more])
+    return f"{who} can be told from {others.pop()}" if len(others) == 1 else f"{who} can be told apart"
 
 
 def _probe_words(pairs: Sequence[PairResult]) -> list[str]:
