@@ -85,6 +85,12 @@ def test_groups_are_pictures_side_by_side(tmp_path: Path) -> None:
     assert header[:3] == ("group", "a", "b")
 
 
+def test_pictures_of_a_group_begin_with_the_training_image(tmp_path: Path) -> None:
+    data = data_of(tmp_path, {N: ("mirrored", 17, "train", "dog")})
+    (gallery,) = (block for block in examine_duplicates(data).blocks(data, "s-") if isinstance(block, Gallery))
+    assert [picture.name for picture in gallery.pictures] == ["0020.png", "0017.png"]
+
+
 def test_a_runs_accuracy_is_given_without_copies(tmp_path: Path) -> None:
     # Of the test images 16 to 19, the last is wrong; both copies are right.
     probabilities = np.array([[0.9, 0.1] if k % 2 == 0 else [0.1, 0.9] for k in range(N)] + [[0.9, 0.1], [0.1, 0.9]])
