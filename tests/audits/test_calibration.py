@@ -13,6 +13,7 @@ from featx.errors import DataError
 from featx.features import FeatureTable, default_recipe
 from featx.pages import Table
 from featx.runs import Predicted, Source
+from featx.stats import GroupedShare
 from featx.store import Store
 
 CLASSES = ("covid", "normal", "virus")
@@ -133,6 +134,21 @@ def test_deciding_on_fewer_images_is_more_accurate(tmp_path: Path) -> None:
     assert every.share.n == 400
     assert half.share.n == 200
     assert half.share.share > every.share.share + 0.1
+
+
+def test_sets_that_miss_their_promise_are_named_with_what_few_images_allow(tmp_path: Path) -> None:
+    roles = (("validation", 40), ("test", 400))
+    data = run_data(tmp_path, 1.0, roles=roles)
+    sets = examine_calibration(data).sets
+    assert sets is not None
+    low, high = sets.by_chance() or (0.0, 0.0)
+    # Quantiles of Beta(37, 4), by simulation.
+    drawn = np.quantile(np.random.default_rng(0).beta(37, 4, 100_000), [0.025, 0.975])
+    assert (low, high) == pytest.approx(tuple(drawn), abs=0.003)
+    part = examine_calibration(data)
+    missed = replace(part, sets=replace(sets, covered=GroupedShare(400, 328)))
+    assert "less than promised. A threshold from only 40 validation images gives 79.6–97.2 %" in missed.summary()[-1]
+    assert examine_calibration(run_data(tmp_path, 1.0, roles=roles, size=4)).sets.by_chance() is None  # type: ignore[union-attr]
 
 
 def test_sets_of_all_classes_tell_nothing(tmp_path: Path) -> None:

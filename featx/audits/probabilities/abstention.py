@@ -62,6 +62,21 @@ class Sets:
     single: float
     empty: float
 
+    def by_chance(self) -> tuple[float, float] | None:
+        """Return the 95 % interval of the share of new images whose set has the true class, over thresholds.
+
+        It is that of Beta(k, n + 1 - k) with k = ceil(promised (n + 1)): V. Vovk, "Conditional validity of inductive
+        conformal predictors", Machine Learning 92 (2013). It holds for independent images alone; None otherwise.
+        """
+        from scipy.special import betaincinv
+
+        n = self.calibrated_on
+        k = int(np.ceil(self.promised * (n + 1) - 1e-9))
+        if self.crossed or self.calibrated_groups != n or k > n:
+            return None
+        low, high = betaincinv(k, n + 1 - k, [0.025, 0.975])
+        return float(low), float(high)
+
     def to_json(self) -> dict[str, Any]:
         """Return the attributes; `covered` is a share, with `interval`."""
         own = {**vars(self), "covered": self.covered.share}

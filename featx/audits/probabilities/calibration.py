@@ -22,6 +22,8 @@ from featx.text import count, decimal, images, interval_percent, percent
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+# Chance gives larger errors where images of a group are alike, which the p-value does not know.
+INDEPENDENT = ", if images of a group count as independent"
 # Rows of the table of decided images.
 SHOWN = (1.0, 0.9, 0.8, 0.7, 0.5)
 
@@ -90,7 +92,8 @@ class CalibrationPart(Part):
         )
         first = (
             f"On {self._words}, the calibration error of {self.subject.model} is {decimal(before.ece)}. A perfectly "
-            f"calibrated model with these probabilities has {decimal(before.expected_ece)} on average, {chance}."
+            f"calibrated model with these probabilities has {decimal(before.expected_ece)} on average, {chance}"
+            f"{INDEPENDENT if self.subject.scored.grouped else ''}."
         )
         if sets is None:
             return first, self._temperature()
@@ -101,6 +104,8 @@ class CalibrationPart(Part):
         )
         if sets.mean_size == self.subject.scored.P.shape[1]:
             third += " Each set holds all classes, so it tells nothing: a promise needs more images."
+        if sets.covered.interval[1] < sets.promised:
+            third += " This is less than promised." + _chance_words(sets)
         return first, self._temperature(), third
 
     @property
@@ -234,6 +239,17 @@ def _errors(before: Calibration, after: Calibration) -> Table:
     return Table("What the probabilities are worth.", ("", "without temperature", "with"), tuple(rows))
 
 
+def _chance_words(sets: Sets) -> str:
+    """Return how far the share may be from the promise by chance, or nothing where this is not known."""
+    by_chance = sets.by_chance()
+    if by_chance is None:
+        return ""
+    return (
+        f" A threshold from only {images(sets.calibrated_on, 'validation')} gives {interval_percent(by_chance)} of "
+        "new images in 95 of 100 cases."
+    )
+
+
 def _sets_words(sets: Sets) -> str:
     where = "the other folds" if sets.crossed else images(sets.calibrated_on, "validation")
     groups = "" if sets.calibrated_groups == sets.calibrated_on else f" of {count(sets.calibrated_groups)} groups"
@@ -252,4 +268,5 @@ def _sets_words(sets: Sets) -> str:
         f"Prediction sets: the classes with a probability (without temperature) of at least "
         f"{sets.threshold:.2g}, a threshold found on {where}{groups}. {percent(sets.single)} of the sets have "
         f"one class, {percent(sets.empty)} are empty: such an image resembles no class. {promise}"
+        f"{_chance_words(sets)}"
     )
