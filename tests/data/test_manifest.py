@@ -117,6 +117,10 @@ def test_a_column_set_of_splits_is_the_split(tmp_path: Path, caplog: pytest.LogC
             "path,label,PatientID\na,x,1\nb,x,1\n",
             "Column PatientID of m.csv is kept as a further column; name it with group_column",
         ),
+        (
+            "path,label,subject_id,patient\na,x,1,1\nb,x,1,1\n",
+            "Columns patient, subject_id of m.csv are kept as further columns; name one of them with group_column",
+        ),
         ("path,label,subject_id\na,x,1\nb,x,1\n", "Column subject_id of m.csv is kept as a further column"),
         ("path,label,patient\na,x,1\nb,x,2\n", None),  # each patient once: there is nothing to keep together
         ("path,label,group,patient\na,x,p,1\nb,x,p,1\n", None),

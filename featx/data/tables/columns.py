@@ -282,11 +282,13 @@ def _notice_unused(manifest: Path, table: pa.Table, chosen: Mapping[str, str]) -
                 first_few(splits),
             )
     if "group" not in names and "group" not in chosen and (groups := _repeating_groups(table)):
+        several = len(groups) > 1
         log.warning(
-            "Column %s of %s is kept as a further column; name it with --group-column to keep images of each "
-            "together.",
-            first_few(groups),
+            "%s of %s %s; name %s with --group-column to keep images of each together.",
+            f"Column{'s' * several} {first_few(groups)}",
             manifest.name,
+            "are kept as further columns" if several else "is kept as a further column",
+            "one of them" if several else "it",
         )
 
 
