@@ -185,10 +185,12 @@ def calibration_section(result: Evaluation) -> Section:
         f"on as many {what}."
     )
     verdict = (
-        "So the probabilities do not say how often they are right."
+        "So the probabilities do not say how often they are right"
         if own.p_value < SIGNIFICANT
-        else "So nothing here shows that the probabilities are wrong."
+        else "So nothing here shows that the probabilities are wrong"
     )
+    # Chance gives larger errors where images of a group are alike, which the p-value does not know.
+    verdict += ", if images of a group count as independent." if result.scores.score.groups is not None else "."
     rows = (
         ("expected calibration error (ECE)", decimal(own.ece)),
         ("ECE of a calibrated model at this number", decimal(own.expected_ece)),
