@@ -64,6 +64,14 @@ def test_rows_that_are_unfit_change_no_model() -> None:
     assert not np.allclose(moved.probabilities[:9], usual.probabilities[:9])
 
 
+@pytest.mark.parametrize("unfit", [np.flatnonzero(Y == 1), np.arange(N)], ids=["a-class", "all"])
+def test_no_class_is_lost_with_the_rows_that_are_unfit(unfit: np.ndarray) -> None:
+    rows = np.arange(N)
+    got = out_of_fold(NARROW, Y, rows, rows, CLASSES, 0, repeats=2, unfit=unfit).probabilities
+    assert got.sum(axis=1) == pytest.approx(1)
+    assert got.max(axis=0).min() > 0.3
+
+
 def test_repeats_are_averaged_and_unlabelled_rows_left_out() -> None:
     y = Y.copy()
     y[4] = -1

@@ -65,7 +65,7 @@ def out_of_fold(
         seed: Seed of the folds.
         repeats: How often the images are divided into folds; the mean of the probabilities is returned.
         unfit: Numbers of rows on which nothing is fitted, and which do not count in the choice of C. They get
-            probabilities like the others.
+            probabilities like the others. Where a fold would lose a class without them, they are fitted on.
 
     Raises:
         DataError: There are no two classes, or too few groups in one.
@@ -73,6 +73,8 @@ def out_of_fold(
     rows = rows[y[rows] >= 0]
     own = y[rows]
     fits = np.isin(rows, [] if unfit is None else unfit, invert=True)
+    if not fits.any():
+        fits[:] = True
     divided = folds_of(own, groups[rows], classes, [seed])
     held = _held_out(X[rows], own, divided, fits, COSTS, len(classes))
     best = int(np.argmin([cross_entropy(probabilities[fits], own[fits]) for probabilities in held]))
@@ -131,5 +133,7 @@ def _held_out(
     probabilities = np.zeros((len(costs), len(y), classes))
     for fit, out in folds:
         kept = fit[fits[fit]]
+        if len(np.unique(y[kept])) < len(np.unique(y[fit])):  # a class must not be lost
+            kept = fit
         probabilities[:, out] = held_out_logistic(X[kept], y[kept], X[out], costs, classes)
     return probabilities
