@@ -24,7 +24,7 @@ from featx.searching import search
 from featx.stats import label_metrics
 
 LABELS = ("odd", "opacity", "viral")
-SLOW = ["maps", "comparison", "clusters"]
+SLOW = ["audit", "maps", "comparison", "clusters"]
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ from featx.runs import FitResult, fit_head
 
 pytestmark = pytest.mark.slow
 
-ALONE = ["results", "errors", "maps", "clusters", "data", "model", "training", "provenance", "limits"]
+ALONE = ["results", "errors", "audit", "maps", "clusters", "data", "model", "training", "provenance", "limits"]
 
 
 # The page as a page
@@ -35,7 +35,12 @@ ALONE = ["results", "errors", "maps", "clusters", "data", "model", "training", "
 
 def test_it_is_one_page_in_order(page: Node) -> None:
     assert section_ids(page, 2) == ALONE
-    assert [node.attributes["href"] for node in page.all("nav")[0].all("a")] == [f"#{name}" for name in ALONE]
+    links = [node.attributes["href"][1:] for node in page.all("nav")[0].all("a")]
+    assert [name for name in links if name in ALONE] == ALONE
+    # The audit alone has parts, which follow it in the contents.
+    parts = links[links.index("audit") + 1 : links.index("maps")]
+    assert parts[0] == "alarms"
+    assert set(parts) == set(links) - set(ALONE) <= set(section_ids(page, 3))
     headings = [int(node.tag[1]) for node in page.all("h1", "h2", "h3", "h4", "h5", "h6")]
     assert headings.count(1) == 1
     assert headings[0] == 1
@@ -81,7 +86,9 @@ def test_pictures_have_text_alternatives(page: Node) -> None:
     assert page.all("img")
     assert all(node.attributes["alt"] for node in page.all("img"))
     cards = page.all("div", class_="card")
-    assert len(cards) == 4  # curves, silhouettes and, for paper, two maps
+    of_audit = page.id("audit").all("div", class_="card")
+    assert len(of_audit) > 2
+    assert len(cards) == len(of_audit) + 4  # curves, silhouettes and, for paper, two maps
     assert all(node.attributes["role"] == "img" and node.attributes["aria-label"] for node in cards)
     assert page.all("html")[0].attributes["lang"] == "en"
 
@@ -180,7 +187,7 @@ def test_a_section_that_is_too_much_is_left_out_unless_permitted(
 ) -> None:
     monkeypatch.setattr(limits, "LITTLE_MEMORY", 0)
     monkeypatch.setattr(limits, "available_memory", lambda: 0)
-    wanted: dict[str, Any] = {"out": tmp_path / "page.html", "without": ["maps", "comparison"], "cache": cache}
+    wanted: dict[str, Any] = {"out": tmp_path / "page.html", "without": ["audit", "maps", "comparison"], "cache": cache}
     written = report(fitted.run, **wanted)
     assert list(written.left_out) == ["run: clusters"]
     assert "--yes" in written.left_out["run: clusters"]

@@ -13,7 +13,7 @@ from html_page import Node
 from pipeline_data import read_table
 
 # The sections that take time.
-SLOW = ["maps", "comparison", "clusters"]
+SLOW = ["audit", "maps", "comparison", "clusters"]
 CLASSES = ["covid", "normal", "pneumonia_bac", "pneumonia_vir"]
 
 
