@@ -147,7 +147,7 @@ def test_sets_that_miss_their_promise_are_named_with_what_few_images_allow(tmp_p
     assert (low, high) == pytest.approx(tuple(drawn), abs=0.003)
     part = examine_calibration(data)
     missed = replace(part, sets=replace(sets, covered=GroupedShare(400, 328)))
-    assert "less than promised. A threshold from only 40 validation images gives 79.6–97.2 %" in missed.summary()[-1]
+    assert "less than promised. A threshold from only 40 validation images covers 79.6–97.2 %" in missed.summary()[-1]
     assert examine_calibration(run_data(tmp_path, 1.0, roles=roles, size=4)).sets.by_chance() is None  # type: ignore[union-attr]
 
 

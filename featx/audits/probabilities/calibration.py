@@ -245,7 +245,7 @@ def _chance_words(sets: Sets) -> str:
     if by_chance is None:
         return ""
     return (
-        f" A threshold from only {images(sets.calibrated_on, 'validation')} gives {interval_percent(by_chance)} of "
+        f" A threshold from only {images(sets.calibrated_on, 'validation')} covers {interval_percent(by_chance)} of "
         "new images in 95 of 100 cases."
     )
 
