@@ -101,7 +101,7 @@ def test_neighbours_have_their_labels(root: Path, fitted: FitResult) -> None:
     assert shown == [name for near in result.neighbours for name in near.labels]
 
 
-def test_neighbours_without_labels_have_no_column(root: Path, tiny_model: Path) -> None:
+def test_neighbours_without_labels_have_no_column(root: Path, fitted: FitResult, tiny_model: Path) -> None:
     image, *_ = files_of(root / "data" / "test")
     recipe = small_recipe(tiny_model)
     found = search(root / "data" / "test", image, k=2, recipe=recipe, labels="none", cache=root / "cache")
