@@ -2,9 +2,9 @@ from .auditing import audit as audit
 from .auditing import audit_data as audit_data
 from .auditing import audit_source as audit_source
 from .auditing import refuse_alarms as refuse_alarms
-from .columns.subgroups import ColumnScores as ColumnScores
-from .columns.subgroups import SubgroupScore as SubgroupScore
-from .columns.subgroups import subgroup_scores as subgroup_scores
+from .columns.scores import ColumnScores as ColumnScores
+from .columns.scores import SubgroupScore as SubgroupScore
+from .columns.scores import subgroup_scores as subgroup_scores
 from .opened import AuditData as AuditData
 from .opened import AuditOptions as AuditOptions
 from .parts import Part as Part
