@@ -168,21 +168,23 @@ class _PageBuilder:
     left_out: dict[str, str] = field(default_factory=dict)
     atlases: Atlases = field(default_factory=dict)
     silhouettes: dict[str, Coefficients] = field(default_factory=dict)
+    alarms: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def page(self) -> Page:
         """Return the page."""
         alone = len(self.runs) == 1
+        sections = self._alone() if alone else self._side_by_side()
         return Page(
             title=_title(self.runs),
             headline=_headline(self.runs),
-            sections=self._alone() if alone else self._side_by_side(),
+            sections=sections,
             footer=(
                 f"Written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC by featx {featx.__version__}. This page is a single "
                 "file and loads nothing from the internet.",
                 "It contains small copies of images and file names. Check that you may share them before you pass it "
                 "on.",
             ),
-            notes=_notes(self.runs),
+            notes=(*_notes(self.runs), *self._alarm_notes()),
             tiles=_tiles(self.runs[0]) if alone else (),
             resources=resources() if self.atlases else "",
         )
@@ -217,7 +219,18 @@ class _PageBuilder:
 
     def _audit(self, opened: OpenedRun) -> Contents:
         data = audit_data(opened.source("backbone"), Store(opened.cache), self.seed)
-        return (), audit_sections(audit_source(data), opened.prefix)
+        result = audit_source(data)
+        self.alarms[opened.name] = result.alarms
+        return (), audit_sections(result, opened.prefix)
+
+    def _alarm_notes(self) -> list[Note]:
+        """Return what is read beside the accuracy: of each run how many alarms its audit raised, and the first."""
+        notes = []
+        for name, alarms in self.alarms.items():
+            if alarms:
+                many = "an alarm" if len(alarms) == 1 else f"{len(alarms)} alarms, the first of which is"
+                notes.append(Note(f"The audit of {name} raised {many}: {alarms[0]}", loud=True))
+        return notes
 
     def _maps(self, opened: OpenedRun) -> Contents:
         # With several runs, each is a section of its own, so headings are one level deeper.

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from html_page import Node, read_page
+from PIL import Image
 from pipeline_data import files_of, small_data, small_recipe
 from report_pages import SLOW, all_covid, edited, read_json, section_ids
 from typer.testing import CliRunner
@@ -150,6 +151,20 @@ def test_random_weights_are_shown_twice(fitted: FitResult, tmp_path: Path) -> No
     assert page.all("header")[0].all("p", class_="note loud")[0].text.startswith("The backbone's weights are random")
 
 
+def test_alarms_of_the_audit_stand_beside_the_accuracy(tiny_model: Path, tmp_path: Path) -> None:
+    data = small_data(tmp_path / "data", train=6, test=2)
+    Image.open(data / "train/covid/covid-000.png").save(data / "test/covid/copy.png", compress_level=1)
+    run = fit_head(data, small_recipe(tiny_model), out=tmp_path / "run", cache=tmp_path / "cache").run
+    without = ["maps", "comparison", "clusters"]
+    page = read_page(report(run, out=tmp_path / "page.html", without=without, cache=tmp_path / "cache").file)
+    noted = [note.text for note in page.all("header")[0].all("p", class_="note loud")]
+    (alarm,) = (text for text in noted if text.startswith("The audit of run raised"))
+    assert "1 of 9 test images is a copy of images for training" in alarm
+    assert "copy.png" in alarm
+    quiet = read_page(report(run, out=tmp_path / "quiet.html", without=SLOW, cache=tmp_path / "cache").file)
+    assert "The audit of" not in quiet.all("header")[0].text
+
+
 # What is missing
 
 
@@ -187,7 +202,11 @@ def test_a_section_that_is_too_much_is_left_out_unless_permitted(
 ) -> None:
     monkeypatch.setattr(limits, "LITTLE_MEMORY", 0)
     monkeypatch.setattr(limits, "available_memory", lambda: 0)
-    wanted: dict[str, Any] = {"out": tmp_path / "page.html", "without": ["audit", "maps", "comparison"], "cache": cache}
+    wanted: dict[str, Any] = {
+        "out": tmp_path / "page.html",
+        "without": ["audit", "maps", "comparison"],
+        "cache": cache,
+    }
     written = report(fitted.run, **wanted)
     assert list(written.left_out) == ["run: clusters"]
     assert "--yes" in written.left_out["run: clusters"]
