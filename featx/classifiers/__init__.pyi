@@ -5,7 +5,6 @@ from .comparison import Comparison as Comparison
 from .comparison import MetricEstimate as MetricEstimate
 from .drawing import write_pictures as write_pictures
 from .folds import grouped_folds as grouped_folds
-from .folds import possible_folds as possible_folds
 from .label_scores import difference_of_areas as difference_of_areas
 from .saved import SavedClassifier as SavedClassifier
 from .saved import check_out as check_out

@@ -59,7 +59,6 @@ from .significance import FoldDifference as FoldDifference
 from .significance import SeedSpread as SeedSpread
 from .significance import blocked_permutation_p as blocked_permutation_p
 from .significance import corrected_interval as corrected_interval
-from .significance import corrected_t as corrected_t
 from .significance import fold_difference as fold_difference
 from .significance import held_out_difference as held_out_difference
 from .significance import holm as holm

@@ -115,29 +115,6 @@ def corrected_interval(
     return max(mean - half, bounds[0]), min(mean + half, bounds[1])
 
 
-def corrected_t(one: NDArray[np.float64], other: NDArray[np.float64], ratio: float) -> float:
-    """Return the two-sided p-value of the corrected resampled t-test on the differences of two classifiers by fold.
-
-    Source: see `corrected_interval`. Where the differences do not vary, as with few folds and images, there is no
-    error to compare their mean with; the p-value is then that of the sign test, 2^(1 - J).
-
-    Args:
-        one: (J,) scores of one classifier, J at least 2.
-        other: (J,) scores of the other on the same folds.
-        ratio: n_test / n_train of a fold.
-
-    Raises:
-        UsageError: There are fewer than 2 folds.
-    """
-    from scipy import stats
-
-    differences = one - other
-    mean, error = float(differences.mean()), _corrected_error(differences, ratio)
-    if error == 0:
-        return 1.0 if mean == 0 else float(2.0 ** (1 - len(differences)))
-    return float(2 * stats.t.sf(abs(mean) / error, len(differences) - 1))
-
-
 @dataclass(frozen=True)
 class FoldDifference:
     """The difference of two classifiers in a cross-validation.
