@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from featx.errors import RecipeError, UsageError
 from featx.heads.head import Head, initial_weights
 from featx.heads.keras_loop import KerasLoop, run_epoch
-from featx.heads.members import mean_logits
+from featx.heads.members import mean_logits, member_by_member
 from featx.heads.training import Batches, Trainer
 from featx.networks import has_gpu
 from featx.recipes import DenseLayer, HeadPart, Recipe
@@ -138,8 +138,7 @@ class FusedFitter:
 
     def logits_of_members(self, chunks: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
         """Return the logits of each member, (members, n, outputs), without dropout."""
-        chunks = chunks if len(self._networks) == 1 else list(chunks)
-        return np.stack([network.logits(chunks) for network in self._networks])
+        return member_by_member([network.logits for network in self._networks], chunks)
 
     def head(self) -> Head:
         """Return the trained head."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,15 @@ from numpy.typing import NDArray
 from featx.digests import digest_of
 from featx.errors import RecipeError, RunError, WeightsError, reason_of
 from featx.heads.head_file import check_head_file
-from featx.heads.members import LOGITS, initializer, joined_logits, layer_name, logits_layer, member_logits
+from featx.heads.members import (
+    LOGITS,
+    initializer,
+    joined_logits,
+    layer_name,
+    logits_layer,
+    member_by_member,
+    member_logits,
+)
 from featx.networks import faulty_weight, load_model_file, plain_keras
 from featx.recipes import DenseLayer, HeadPart
 
@@ -156,8 +165,11 @@ class Head:
 
     def logits(self, chunks: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
         """Return the logits, (n, classes) or (n, 1), of rows in chunks of any length."""
-        no_rows = np.empty((0, self.logits_model.output_shape[1]), np.float32)
-        return np.concatenate([no_rows, *_outputs(self.logits_model, chunks)])
+        return self._logits(self.logits_model, chunks)
+
+    def _logits(self, model: Any, chunks: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
+        no_rows = np.empty((0, self.outputs), np.float32)
+        return np.concatenate([no_rows, *_outputs(model, chunks)])
 
     def penultimate(self, chunks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
         """Yield the output of the penultimate layer, (n, units) or (n, members * units), chunk by chunk.
@@ -187,9 +199,7 @@ class Head:
 
     def logits_of_members(self, chunks: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
         """Return the logits of each member, (members, n, classes) or (members, n, 1), of rows in chunks."""
-        rows = list(chunks)
-        no_rows = np.empty((0, self.outputs), np.float32)
-        return np.stack([np.concatenate([no_rows, *_outputs(model, rows)]) for model in self.member_models])
+        return member_by_member([partial(self._logits, model) for model in self.member_models], chunks)
 
 
 def check_output(spec: HeadPart, classes: int) -> None:

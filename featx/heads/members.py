@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -99,6 +99,20 @@ def joined_logits(keras: ModuleType, members: Sequence[Any], softmax: bool) -> A
     against = each("against", both, lambda name: layers.Rescaling(-1.0, name=name))
     there = each("there", list(zip(members, against, strict=True)), lambda name: layers.Add(name=name))
     return layers.Subtract(name=LOGITS)([log_of_sum("there", there), log_of_sum("against", against)])
+
+
+def member_by_member(
+    members: Sequence[Callable[[Iterable[NDArray[np.float32]]], NDArray[np.float32]]],
+    chunks: Iterable[NDArray[np.float32]],
+) -> NDArray[np.float32]:
+    """Return the logits of each member, (members, n, outputs); rows are read once, and never all are in memory.
+
+    Args:
+        members: What gives the logits of a member, (n, outputs), from rows in chunks.
+        chunks: Rows in chunks.
+    """
+    no_rows = np.stack([member(()) for member in members])
+    return np.concatenate([no_rows, *(np.stack([member([rows]) for member in members]) for rows in chunks)], axis=1)
 
 
 def mean_logits(members: NDArray[np.float32], softmax: bool) -> NDArray[np.float32]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +204,26 @@ def test_members_are_what_single_fits_with_their_seeds_would_be() -> None:
         alone, _ = trained(recipe_of(HEAD, seed=seed, average=2), "fused")
         np.testing.assert_array_equal(alone.logits([held_out]), own)
     assert np.abs(members[0] - members[1]).max() > 0.1
+
+
+def test_rows_of_members_are_not_kept() -> None:
+    """All rows of many images at once would not fit into memory."""
+    fitter, _ = trained(recipe_of(HEAD, members=2, epochs=1), "fused")
+    held_out, _ = rows(20, 6, 3, seed=1)
+    read: list[weakref.ref[NDArray[np.float32]]] = []
+
+    def chunks() -> Iterator[NDArray[np.float32]]:
+        for part in np.array_split(held_out, 5):
+            assert sum(each() is not None for each in read) <= 1
+            copied = part.copy()
+            read.append(weakref.ref(copied))
+            yield copied
+            del copied
+
+    together = fitter.logits(chunks())
+    assert len(read) == 5
+    np.testing.assert_array_equal(together, fitter.logits([held_out]))
+    assert fitter.logits([]).shape == (0, 3)
 
 
 @pytest.mark.slow
