@@ -5,7 +5,6 @@ from .calibration import calibration_of as calibration_of
 from .calibration import confidence_of as confidence_of
 from .calibration import expected_calibration_error as expected_calibration_error
 from .class_figures import bootstrap as bootstrap
-from .class_figures import class_intervals as class_intervals
 from .class_figures import difference_of_shares as difference_of_shares
 from .class_metrics import ClassificationMetrics as ClassificationMetrics
 from .class_metrics import ClassMetrics as ClassMetrics
@@ -15,6 +14,9 @@ from .class_metrics import positive_class as positive_class
 from .class_metrics import score_by_group as score_by_group
 from .conformal import conformal_threshold as conformal_threshold
 from .conformal import prediction_sets as prediction_sets
+from .fold_differences import FoldDifference as FoldDifference
+from .fold_differences import fold_difference as fold_difference
+from .fold_differences import held_out_difference as held_out_difference
 from .grouped import GroupedShare as GroupedShare
 from .grouped import effective_n as effective_n
 from .grouped import group_numbers as group_numbers
@@ -55,12 +57,9 @@ from .power_law import fit_power_law as fit_power_law
 from .scoring import probabilities as probabilities
 from .scoring import score as score
 from .significance import SIGNIFICANT as SIGNIFICANT
-from .significance import FoldDifference as FoldDifference
 from .significance import SeedSpread as SeedSpread
 from .significance import blocked_permutation_p as blocked_permutation_p
 from .significance import corrected_interval as corrected_interval
-from .significance import fold_difference as fold_difference
-from .significance import held_out_difference as held_out_difference
 from .significance import holm as holm
 from .significance import homogeneity_p as homogeneity_p
 from .significance import least_p as least_p
