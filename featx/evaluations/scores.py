@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -95,9 +95,7 @@ def scores_of(
     """
     if labels.ndim == 2:
         return _of_several(classes, labels, P, groups, seed)
-    own = classification_metrics(classes, labels, P, list(groups))
-    if positive is not None:
-        own = replace(own, positive=positive)
+    own = classification_metrics(classes, labels, P, list(groups), positive)
     return Scores(
         score(logits_of(P).astype(np.float32), labels, list(groups)),
         calibration_of(labels, P, seed),

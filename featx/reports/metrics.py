@@ -8,7 +8,7 @@ import numpy as np
 
 from featx.data import group_ids
 from featx.pages import Block, Note, Table, Text
-from featx.runs import RunImage
+from featx.runs import Run, RunImage
 from featx.stats import (
     ClassificationMetrics,
     Estimate,
@@ -16,6 +16,7 @@ from featx.stats import (
     Score,
     classification_metrics,
     grouped_share,
+    positive_of,
     score_by_group,
 )
 from featx.text import NOTHING, count, decimal, fraction_percent, images, interval_percent, percent
@@ -40,15 +41,17 @@ def with_groups(score: Score, chosen: Sequence[RunImage]) -> Score:
     return Score(score.n, score.correct, score.loss, groups=share.groups, effective=share.effective)
 
 
-def metrics_blocks(classes: Sequence[str], chosen: Sequence[RunImage], kind: str) -> list[Block]:
-    """Return the metrics of images with one class each, and of their groups where images share some."""
+def metrics_blocks(run: Run, chosen: Sequence[RunImage], kind: str) -> list[Block]:
+    """Return the metrics of a run's images with one class each, and of their groups where images share some."""
+    classes = run.classes
     number = {name: index for index, name in enumerate(classes)}
     y = np.array([number[image.label] for image in chosen], np.int64)
     P = np.array([image.probabilities for image in chosen], np.float64)
     # Probabilities in files are rounded, and of two equal ones the predicted class is the greater.
     P[np.arange(len(y)), [number[image.predicted] for image in chosen]] += 1e-9
     groups = groups_of(chosen)
-    metrics = classification_metrics(classes, y, P, groups)
+    positive = positive_of(classes, [image.label for image in run.images])
+    metrics = classification_metrics(classes, y, P, groups, positive)
     blocks: list[Block] = [_table(metrics, kind)]
     if (by_group := score_by_group(y, P, groups)) is not None:
         blocks.append(Text(_by_group(by_group, kind)))

@@ -73,7 +73,7 @@ def results_section(opened: OpenedRun) -> Section:
         blocks.append(Note(text))
     if tested:
         main = next(iter(tested))
-        blocks += metrics_blocks(opened.run.classes, tested[main], main)
+        blocks += metrics_blocks(opened.run, tested[main], main)
         blocks.append(_by_class(opened.run.classes, tested[main], main))
     blocks += [_confusion(opened.run.classes, chosen, role) for role, chosen in tested.items()]
     return Section("Results", opened.id("results"), tuple(blocks))

@@ -143,7 +143,7 @@ def paired_areas(one: OpenedRun, other: OpenedRun) -> tuple[float, float] | None
     shares = np.array([first[key].probabilities for key in shared], np.float64)[:, own]
     other_shares = np.array([second[key].probabilities for key in shared], np.float64)[:, others]
     targets = np.array([first[key].targets for key in shared], np.float32)[:, own]
-    groups = [first[key].group or first[key].digest for key in shared]
+    groups = groups_of([first[key] for key in shared])
     return difference_of_areas(targets, shares, other_shares, groups, seed=0)
 
 

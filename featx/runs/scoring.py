@@ -10,7 +10,14 @@ import numpy as np
 
 from featx.heads import HeadFit, groups_of, label_array
 from featx.runs.writing import Logits
-from featx.stats import ClassificationMetrics, GroupScore, classification_metrics, probabilities, score_by_group
+from featx.stats import (
+    ClassificationMetrics,
+    GroupScore,
+    classification_metrics,
+    positive_of,
+    probabilities,
+    score_by_group,
+)
 
 
 @dataclass(frozen=True)
@@ -38,13 +45,16 @@ def head_metrics(fit: HeadFit, logits: Logits) -> HeadMetrics:
     dataset = fit.extraction.dataset
     if dataset.multilabel:
         return HeadMetrics()
+    # By all images, so that it is the same class in both parts.
+    labels = [str(image.item.label) for part in vars(fit.images).values() for image in part]
+    positive = positive_of(dataset.classes, labels)
     metrics, by_group = {}, {}
     for part in ("validation", "test"):
         images = vars(fit.images)[part]
         if not images:
             continue
         y, P, groups = label_array(images, dataset).astype(np.int64), probabilities(logits[part]), groups_of(images)
-        metrics[part] = classification_metrics(dataset.classes, y, P, groups)
+        metrics[part] = classification_metrics(dataset.classes, y, P, groups, positive)
         if (grouped := score_by_group(y, P, groups)) is not None:
             by_group[part] = grouped
     return HeadMetrics(metrics, by_group)

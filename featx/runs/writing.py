@@ -36,7 +36,7 @@ from featx.runs.folder import (
     TARGET,
     withdraw,
 )
-from featx.stats import label_probabilities, probabilities, score
+from featx.stats import label_probabilities, probabilities
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -126,7 +126,7 @@ def _confusion(name: str, fit: HeadFit, logits: Logits) -> Axes:
     role = "test" if fit.images.test else "validation" if fit.images.validation else "fit"
     labels = label_array(vars(fit.images)[role], dataset)
     words = f"{len(labels):,} {'training' if role == 'fit' else role} images"
-    title = f"{name} ({fit.recipe.name}), {words}\n{score(logits[role], labels)}"
+    title = f"{name} ({fit.recipe.name}), {words}\n{fit.scores(logits)[role]}"
     if dataset.multilabel:
         # A confusion matrix is of classes that exclude one another.
         return plots.draw_label_metrics(fit.label_metrics(logits)[role], title)

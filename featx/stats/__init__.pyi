@@ -11,6 +11,7 @@ from .class_metrics import ClassMetrics as ClassMetrics
 from .class_metrics import GroupScore as GroupScore
 from .class_metrics import classification_metrics as classification_metrics
 from .class_metrics import positive_class as positive_class
+from .class_metrics import positive_of as positive_of
 from .class_metrics import score_by_group as score_by_group
 from .conformal import conformal_threshold as conformal_threshold
 from .conformal import prediction_sets as prediction_sets

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -115,7 +116,7 @@ class ClassificationMetrics:
 
 
 def classification_metrics(
-    classes: Sequence[str], y: Labels, P: Matrix, groups: Groups | None = None
+    classes: Sequence[str], y: Labels, P: Matrix, groups: Groups | None = None, positive: str | None = None
 ) -> ClassificationMetrics:
     """Return the metrics of predicted probabilities with intervals that keep a width at 0 and 1 and know groups.
 
@@ -124,12 +125,12 @@ def classification_metrics(
         y: (n,) class indices, n at least 1.
         P: (n, classes) probabilities.
         groups: (n,) the group of each image, such as its patient; None for an image that shares none.
+        positive: Of two classes the one that is looked for; the one that `positive_of` chooses if not given.
     """
-    images, predicted, counts = (
-        GroupedImages(len(y), groups),
-        P.argmax(axis=1),
-        np.bincount(y, minlength=len(classes)),
-    )
+    images, predicted = GroupedImages(len(y), groups), P.argmax(axis=1)
+    counts = np.bincount(y, minlength=len(classes))
+    if positive is None:
+        positive = positive_of(classes, [classes[number] for number in y])
     values, ends, most = score_all(y, P), class_intervals(y, P, groups), int(counts.argmax())
     macro = {
         name: Estimate(values[name], interval)
@@ -147,7 +148,7 @@ def classification_metrics(
         per_class=()
         if len(classes) > MOST_CLASSES
         else tuple(_of_class(images, name, y, P, number) for number, name in enumerate(classes)),
-        positive=classes[positive_class(classes, counts.tolist())] if len(classes) == 2 else None,
+        positive=positive,
     )
 
 
@@ -162,6 +163,14 @@ def positive_class(classes: Sequence[str], counts: Sequence[int]) -> int:
     if usual[0] != usual[1]:
         return int(usual[0])
     return 0 if counts[0] < counts[1] else 1
+
+
+def positive_of(classes: Sequence[str], labels: Sequence[str]) -> str | None:
+    """Return the positive class of images with these labels, see `positive_class`; None for more than two classes."""
+    if len(classes) != 2:
+        return None
+    counts = Counter(labels)
+    return classes[positive_class(classes, [counts[name] for name in classes])]
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from pipeline_data import VIEWS, files_of, read_table, rows_by_digest, small_dat
 from sklearn.model_selection import cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 
+from featx import plots
 from featx.errors import DataError, RecipeError, RunError, StoreError, UntrustedError, UsageError
 from featx.features import extract
 from featx.heads import FitEngine, TrainingBatches
@@ -552,7 +553,9 @@ def test_progress_is_reported_to_its_end(home: Path, tmp_path: Path, recipe: Rec
     assert reported["extracting"] == reported["penultimate features"] == (N_TRAIN + N_TEST, N_TRAIN + N_TEST)
 
 
-def test_groups_widen_intervals_and_have_results_of_their_own(home: Path, recipe: Recipe, tmp_path: Path) -> None:
+def test_groups_widen_intervals_and_have_results_of_their_own(
+    home: Path, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The three test images of each class are of one patient; so are pairs of training images."""
 
     def group(path: Path) -> str:
@@ -561,6 +564,13 @@ def test_groups_widen_intervals_and_have_results_of_their_own(home: Path, recipe
 
     data = home / "data"
     listed = write_manifest(home / "grouped.csv", data, files_of(data), {"group": group})
+    draw, titles = plots.draw_confusion, []
+
+    def drawn(counts: Any, classes: Any, title: str) -> Any:
+        titles.append(title)
+        return draw(counts, classes, title)
+
+    monkeypatch.setattr(plots, "draw_confusion", drawn)
     result = fit_head(listed, recipe, out=tmp_path / "run", cache=home / "cache")
     assert (result.test.n, result.test.groups) == (12, 4)
     assert (result.train.groups, result.validation.groups) == (N_FIT // 2, N_VALIDATION // 2)
@@ -574,6 +584,7 @@ def test_groups_widen_intervals_and_have_results_of_their_own(home: Path, recipe
     assert document["by_group"]["test"]["n"] == 4
     assert document["by_group"]["test"]["mixed"] == 0
     assert "in 4 groups" in str(result.test)
+    assert titles[0].endswith(f"\n{result.test}")
     assert any(row[0] == "test, by group" for row in result.overview()[1])
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from featx.stats import classification_metrics, positive_class, score_by_group, wilson
+from featx.stats import classification_metrics, positive_class, positive_of, score_by_group, wilson
 
 
 def said(y: list[int], predicted: list[int], classes: int = 2, sure: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
@@ -47,6 +47,19 @@ def test_a_good_head_needs_no_sentence_and_has_intervals_at_1() -> None:
     # Nine patients with four images each say less.
     grouped = classification_metrics(["normal", "covid"], y, P, np.arange(36) // 4)
     assert grouped.balanced_accuracy.interval[0] < metrics.balanced_accuracy.interval[0] - 0.05
+
+
+def test_the_positive_class_is_chosen_once_for_several_parts() -> None:
+    """These images have fewer cats, but the data has fewer dogs."""
+    y, P = said([0, 1, 1, 1], [0, 1, 1, 0])
+    classes = ["cat", "dog"]
+    assert classification_metrics(classes, y, P).positive == "cat"
+    positive = positive_of(classes, ["cat"] * 9 + ["dog"] * 4)
+    metrics = classification_metrics(classes, y, P, positive=positive)
+    assert metrics.positive == "dog"
+    assert metrics.to_json()["sensitivity"]["value"] == pytest.approx(2 / 3)
+    assert positive_of(["normal", "covid"], ["covid"] * 9 + ["normal"]) == "covid"
+    assert positive_of(["a", "b", "c"], ["a"]) is None
 
 
 def test_images_of_one_class_have_no_area() -> None:
