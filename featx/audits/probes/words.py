@@ -161,8 +161,9 @@ def shortcut_blocks(part: ShortcutResults, prefix: str) -> tuple[Block, ...]:
             "The same classifier sees, in turn, the features and each probe, on the same folds with whole groups. "
             "File facts are size, format, depth and compression, without the number of bytes. The border is the "
             "outer tenth on each side with the middle masked, the corners are a fifth of the sides. The border may "
-            "show parts of the subject, and brightness and the thumbnail always do: they alarm only where the "
-            "area is nearly 1. An alarm says that the class can be read there, not that a network does so."
+            "show parts of the subject. Brightness comes from the subject too, so its area must be nearly 1 for an "
+            "alarm; the thumbnail shows the subject, so it raises none. An alarm says that the class can be read "
+            "there, not that a network does so."
         ),
     )
 
