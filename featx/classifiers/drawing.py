@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from featx import plots
 from featx.classifiers.comparison import Comparison
 from featx.classifiers.label_scores import label_calibration_error
 from featx.classifiers.models import title_of
-from featx.stats import BINS, calibration_error
+from featx.stats import BINS, ClassMetrics, LabelMetrics, calibration_error, classification_metrics, label_metrics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,10 +27,11 @@ EITHER = ("confusion.png", "labels.png")
 
 @dataclass(frozen=True)
 class ShownImages:
-    """The images whose predictions the pictures show: in words, classes or targets, probabilities by classifier."""
+    """The images that the pictures show: in words, classes or targets, groups, probabilities by classifier."""
 
     words: str
     y: NDArray[Any]
+    groups: Sequence[str]
     predicted: dict[str, Probabilities]
 
 
@@ -69,11 +70,13 @@ def write_pictures(comparison: Comparison, out: str | Path) -> tuple[Path, ...]:
 
 def _shown_images(comparison: Comparison) -> ShownImages:
     rows = comparison.rows
-    if len(comparison.y_test):
+    if comparison.test is not None:
         tested = {row.name: row.test_probabilities for row in rows if row.test_probabilities is not None}
-        return ShownImages(f"{len(comparison.y_test)} test images", comparison.y_test, tested)
+        groups = comparison.test.group_ids()
+        return ShownImages(f"{len(comparison.y_test)} test images", comparison.y_test, groups, tested)
     held_out = {row.name: row.cv_probabilities[0] for row in rows if row.cv_probabilities is not None}
-    return ShownImages(f"{len(comparison.y_train)} held-out images", comparison.y_train, held_out)
+    groups = comparison.train.group_ids()
+    return ShownImages(f"{len(comparison.y_train)} held-out images", comparison.y_train, groups, held_out)
 
 
 def _confusion_matrices(comparison: Comparison, images: ShownImages) -> Axes:
@@ -104,7 +107,13 @@ def _areas_by_label(comparison: Comparison, images: ShownImages) -> Axes:
 def _roc_curves(comparison: Comparison, images: ShownImages) -> Axes:
     panels = _panels(comparison, images)
     for title, P, axes in panels:
-        plots.draw_roc(images.y, P, comparison.classes, title, axes)
+        metrics: Sequence[ClassMetrics | LabelMetrics]
+        if comparison.multilabel:
+            metrics = label_metrics(comparison.classes, P, images.y, images.groups)
+        else:
+            metrics = classification_metrics(comparison.classes, images.y, P, images.groups).per_class
+        intervals = {one.label: one.auc.interval for one in metrics if one.auc is not None}
+        plots.draw_roc(images.y, P, comparison.classes, title, axes, intervals=intervals)
     return panels[0][2]
 
 
@@ -116,7 +125,7 @@ def _calibration(comparison: Comparison, images: ShownImages) -> Axes:
         else:
             error = float(calibration_error(images.y, P, np.ones((1, len(images.y))))[0])
         words = f"{title}\nexpected calibration error {error:.2f}"
-        plots.draw_reliability(images.y, P, words, BINS, axes, legend=False)
+        plots.draw_reliability(images.y, P, words, BINS, axes, legend=False, groups=images.groups)
     axes = panels[0][2]
     handles = {
         name: handle for _, _, ax in panels for handle, name in zip(*ax.get_legend_handles_labels(), strict=True)

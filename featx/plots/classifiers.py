@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from math import floor
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from featx.plots.figure import COLOURS, add_legend, new_figure
 from featx.plots.letters import short_names, spaced
-from featx.stats import auc_interval, wilson
+from featx.stats import auc_interval, group_numbers, grouped_share
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -264,6 +264,7 @@ def draw_reliability(
     ax: Axes | None = None,
     *,
     legend: bool = True,
+    groups: Sequence[Hashable] | NDArray[np.int64] | None = None,
 ) -> Axes:
     """Draw a reliability diagram: the accuracy against the probability of the predicted class, the confidence.
 
@@ -279,10 +280,13 @@ def draw_reliability(
         bins: Number of bins of equal width from 0 to 1; a confidence on an edge counts to the lower bin.
         ax: Where to draw; a new figure's axes if not given.
         legend: Whether to add a legend below; several Axes side by side may share one.
+        groups: (n,) the group of each image, such as its patient, whose images are not taken as independent.
     """
     axes: Axes = ax if ax is not None else new_figure(4.4, 4.4)[1]
     axes.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle=(0, (1, 3)), label="perfectly calibrated")
-    points = _reliability(labels, probabilities, bins)
+    points = _reliability(
+        labels, probabilities, bins, np.arange(len(labels)) if groups is None else group_numbers(groups)
+    )
     counts = points[:, 4]
     several = labels.ndim == 2
     unit = "labels" if several else "images"
@@ -308,20 +312,23 @@ def draw_reliability(
     return axes
 
 
-def _reliability(labels: NDArray[Any], probabilities: NDArray[np.float64], bins: int) -> NDArray[np.float64]:
+def _reliability(
+    labels: NDArray[Any], probabilities: NDArray[np.float64], bins: int, groups: NDArray[np.int64]
+) -> NDArray[np.float64]:
     """Return a row for each bin with images: confidence, accuracy, both ends of its interval, images, the bin."""
     if labels.ndim == 2:
         known = np.isfinite(labels) & np.isfinite(probabilities)
         confidence, correct = probabilities[known], labels[known] == 1
+        groups = groups[np.nonzero(known)[0]]
     else:
         known = np.isfinite(probabilities).all(axis=1)
-        labels, probabilities = labels[known], probabilities[known]
+        labels, probabilities, groups = labels[known], probabilities[known], groups[known]
         confidence = probabilities.max(axis=1)
         correct = probabilities.argmax(axis=1) == labels
     bin_of = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
     points = []
     for number in np.unique(bin_of):
         in_bin = bin_of == number
-        count, hits = int(in_bin.sum()), int(correct[in_bin].sum())
-        points.append((confidence[in_bin].mean(), hits / count, *wilson(hits, count), count, number))
+        share = grouped_share(correct[in_bin], groups[in_bin])
+        points.append((confidence[in_bin].mean(), share.share, *share.interval, share.n, number))
     return np.array(points, np.float64).reshape(-1, 6)

@@ -5,6 +5,7 @@ from .calibration import calibration_of as calibration_of
 from .calibration import confidence_of as confidence_of
 from .calibration import expected_calibration_error as expected_calibration_error
 from .class_figures import bootstrap as bootstrap
+from .class_figures import class_intervals as class_intervals
 from .class_figures import difference_of_shares as difference_of_shares
 from .class_metrics import ClassificationMetrics as ClassificationMetrics
 from .class_metrics import ClassMetrics as ClassMetrics

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from featx import plots
 from featx.plots.classifiers import ScoreRow, draw_reliability, draw_roc, draw_scores
-from featx.stats import auc_interval, wilson
+from featx.stats import auc_interval, grouped_share, wilson
 
 ROWS = [
     ScoreRow("svm-rbf", (0.86, 0.80, 0.92), (0.92, 0.78, 0.97), standing="best"),
@@ -166,6 +166,24 @@ def test_reliability_counts_and_shares() -> None:
     assert many.lines[0].get_markerfacecolor() != few.lines[0].get_markerfacecolor() == "white"
     shown = {text.get_text(): text.get_position()[0] for text in axes.texts}
     assert shown == {"6": pytest.approx(0.55), "2": pytest.approx(0.95), "images": pytest.approx(-0.02)}
+
+
+def test_images_of_one_group_make_the_intervals_of_a_diagram_wider() -> None:
+    """Six images of three patients, two of whom are right each time; of labels each patient has two known ones."""
+    confidence = np.full(6, 0.55)
+    y, groups = np.array([0, 0, 0, 0, 1, 1]), list("aabbcc")
+    (plain,), (wide,) = (
+        bars(draw_reliability(y, np.column_stack([confidence, 1 - confidence]), groups=owners)).values()
+        for owners in (None, groups)
+    )
+    expected = grouped_share(y == 0, groups).interval
+    np.testing.assert_allclose(ends(wide), [expected])
+    assert expected[0] < ends(plain)[0][0]
+    targets = np.array([[1, 1], [1, 1], [0, np.nan], [0, np.nan]], np.float32)
+    (of_labels,) = bars(draw_reliability(targets, np.full((4, 2), 0.55), groups=list("aabb"))).values()
+    np.testing.assert_allclose(
+        ends(of_labels), [grouped_share(np.array([1, 1, 1, 1, 0, 0], bool), list("aaaabb")).interval]
+    )
 
 
 def test_a_confidence_on_an_edge_counts_to_the_bin_below() -> None:

@@ -210,7 +210,7 @@ def _diagrams(subject: Examined) -> Axes:
     axes = plots.new_figure(8.8, 4.6, 2)[1]
     parts = (("without temperature", subject.scored.P), ("with temperature", subject.calibrated()))
     for ax, (title, P) in zip(axes, parts, strict=True):
-        plots.draw_reliability(subject.scored.y, P, title, ax=ax)
+        plots.draw_reliability(subject.scored.y, P, title, ax=ax, groups=subject.scored.groups)
     first: Axes = axes[0]
     return first
 
