@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 PACKAGE = "featx.pages"
-# A share or an interval of shares, which no line should break.
-SHARES = re.compile(r"([\d.]+(?:–[\d.]+)? %|[\d.]+–[\d.]+)")
+# A share, an interval of shares or an option, which no line should break.
+UNBROKEN = re.compile(r"([\d.]+(?:–[\d.]+)? %|[\d.]+–[\d.]+|(?<!\S)--[a-z][a-z-]*)")
 
 
 def render(page: Page) -> str:
@@ -30,9 +30,9 @@ def render(page: Page) -> str:
 
 
 def _unbroken(text: str) -> Markup:
-    """Return text as HTML in which no line ends within a share or an interval."""
+    """Return text as HTML in which no line ends within a share, an interval or an option."""
     from markupsafe import Markup
 
     together = Markup('<span class="together">{}</span>')
-    parts = SHARES.split(text)
+    parts = UNBROKEN.split(text)
     return Markup("").join(together.format(part) if place % 2 else part for place, part in enumerate(parts))

@@ -28,7 +28,10 @@ _IDS = re.compile(r'(\bid="|href="#|url\(#)')
 _METADATA = re.compile(r"<metadata>.*?</metadata>", re.DOTALL)
 # It would apply to the whole page, whose own style sheet says the same for figures.
 _STYLE = re.compile(r"<defs>\s*<style type=\"text/css\">.*?</style>\s*</defs>", re.DOTALL)
+_WIDTH = re.compile(r'<svg\b[^>]*viewBox="0 0 ([\d.]+)')
 _OPENING = re.compile(r'<svg\b[^>]*(viewBox="[^"]*")[^>]*>')
+
+LARGEST_SCALE = 1.7  # pixels of a page for each point of a drawing
 
 # What Matplotlib says of a letter that it cannot draw, and of a drawing too small for its text.
 _HARMLESS = (r"Glyph \d+", ".*layout not applied", "Tight layout not applied")
@@ -74,7 +77,10 @@ def inline_svg(axes: Axes, prefix: str) -> str:
     text = draft.getvalue()
     text = _STYLE.sub("", _METADATA.sub("", text[text.index("<svg") :].strip()))
     text = _IDS.sub(rf"\g<1>{prefix}-", text)
-    return _OPENING.sub(r'<svg \1 aria-hidden="true" focusable="false">', text, count=1)
+    # A page makes drawings as wide as it is, but letters much larger than those around them are hard to read.
+    width = _WIDTH.search(text)
+    style = "" if width is None else f' style="max-width: {round(LARGEST_SCALE * float(width[1]))}px"'
+    return _OPENING.sub(rf'<svg \1{style} aria-hidden="true" focusable="false">', text, count=1)
 
 
 def inline_png(axes: Axes, dpi: int = 80) -> str:
