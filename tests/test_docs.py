@@ -20,15 +20,15 @@ from featx import compare, extract, fit_head, predict, save_best
 from featx.classifiers.estimator_files import TRUSTED
 from featx.features import export_rows
 from featx.networks import BACKBONES, find_backbone
-from featx.recipes import DenseLayer, Recipe, load_recipe, recipe_names, schema
+from featx.recipes import DenseLayer, Recipe, load_recipe, pixels, recipe_names, schema
 from featx.store import Store
 
 # Where a table's fields are in docs/recipes.md: the heading or line above it.
 FIELDS_OF: dict[str, type[BaseModel]] = {
     "### At the top": schema.Recipe,
-    "### `[images]`": schema.ImagesPart,
-    "### `[views]`": schema.ViewsPart,
-    "### `[preprocess]`": schema.PreprocessPart,
+    "### `[images]`": pixels.ImagesPart,
+    "### `[views]`": pixels.ViewsPart,
+    "### `[preprocess]`": pixels.PreprocessPart,
     "### `[backbone]`": schema.BackbonePart,
     "### `[features]`": schema.FeaturesPart,
     "### `[head]`": schema.HeadPart,

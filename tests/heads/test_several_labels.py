@@ -126,7 +126,9 @@ def test_the_loss_and_its_derivative() -> None:
         return np.where(np.isnan(y), 0, each * np.where(y == 1, weights[:, 1], weights[:, 0]))
 
     with np.errstate(over="ignore"):  # as the engine has it
-        total, right, delta = label_cross_entropy(*(array.astype(np.float32) for array in (z, y, weights)))
+        total, right, delta = label_cross_entropy(
+            z.astype(np.float32), y.astype(np.float32), weights.astype(np.float32)
+        )
     assert total == pytest.approx(losses(z).sum(), rel=1e-6)
     assert right == 2
     step = 1e-4

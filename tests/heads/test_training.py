@@ -138,8 +138,8 @@ class Recorder:
         self.calls.append(f"epoch {number}{', the last' if last else ''}")
         return 0.5, 0.5
 
-    def keep_weights(self) -> None:
-        self.calls.append("keep")
+    def keep_weights(self, nth: int = 1) -> None:
+        self.calls.append("keep" if nth == 1 else f"keep as number {nth} of a mean")
 
     def restore_weights(self) -> None:
         self.calls.append("restore")

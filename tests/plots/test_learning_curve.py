@@ -17,7 +17,7 @@ def test_points_law_and_forecast_are_drawn() -> None:
         (law - 0.1, law + 0.1),
         200,
     )
-    seen, forecast = axes.lines[0].get_xdata(), axes.lines[1].get_xdata()
+    seen, forecast = (np.asarray(line.get_xdata()) for line in axes.lines[:2])
     assert seen[-1] <= 200 < forecast[0]
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["10", "20", "50", "100", "200"]
     assert axes.get_ylabel() == "accuracy (%)"
