@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.stats.intervals import Score, Z, wilson
+from featx.stats.intervals import Score, Z, wilson_effective
 
 Numbers = NDArray[np.int64]
 Groups = Sequence[Hashable | None] | Numbers
@@ -47,11 +47,6 @@ class GroupedShare:
     def as_score(self) -> Score:
         """Return it as an accuracy without a loss."""
         return Score(self.n, self.correct, None, groups=self.groups, effective=self.effective)
-
-
-def wilson_effective(correct: int, n: int, effective: float | None) -> tuple[float, float]:
-    """Return Wilson's 95 % interval of `correct / n` for an effective number of images; None means n."""
-    return wilson(correct, n) if effective is None else wilson(correct / n * effective, effective)
 
 
 def grouped_share(correct: NDArray[np.bool_], groups: Groups | None) -> GroupedShare:

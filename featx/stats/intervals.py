@@ -32,6 +32,11 @@ def wilson(correct: float, n: float) -> tuple[float, float]:
     return low, high
 
 
+def wilson_effective(correct: int, n: int, effective: float | None) -> tuple[float, float]:
+    """Return Wilson's 95 % interval of `correct / n` for an effective number of images; None means n."""
+    return wilson(correct, n) if effective is None else wilson(correct / n * effective, effective)
+
+
 def jeffreys(correct: float, n: float) -> tuple[float, float]:
     """Return Jeffreys' 95 % interval of a proportion: quantiles of its posterior under Jeffreys' prior.
 
@@ -170,11 +175,7 @@ class Score:
     @property
     def interval(self) -> tuple[float, float] | None:
         """Wilson's 95 % interval of the accuracy for the effective number of images; None where there are none."""
-        if not self.n:
-            return None
-        if self.effective is None:
-            return wilson(self.correct, self.n)
-        return wilson(self.correct / self.n * self.effective, self.effective)
+        return wilson_effective(self.correct, self.n, self.effective) if self.n else None
 
     @property
     def in_groups(self) -> str:

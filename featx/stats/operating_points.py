@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.stats.grouped import effective_n, group_numbers, wilson_effective
-from featx.stats.intervals import auc_interval
+from featx.stats.grouped import effective_n, group_numbers
+from featx.stats.intervals import auc_interval, wilson_effective
 from featx.stats.labels import Estimate, average_precision, average_precision_interval
 
 Matrix = NDArray[np.float64]
@@ -96,7 +96,7 @@ class Ranking:
         ties = np.searchsorted(self.negative, self.positive, "right") - below
         area = float(np.mean(below + ties / 2) / len(self.negative))
         p, q = len(self.positive) * self.alike_positive, len(self.negative) * self.alike_negative
-        return Estimate(area, auc_interval(area, max(p, 1.0), max(q, 1.0)))
+        return Estimate(area, auc_interval(area, p, q))
 
     def reversed(self) -> Ranking:
         """Return the negative images as the positive ones of the negated scores."""
@@ -173,8 +173,7 @@ def precision_curve(ranking: Ranking, points: int = 101) -> Curve:
     scores = np.concatenate([positive, negative])
     there = np.arange(len(scores)) < len(positive)
     value = average_precision(there, scores)
-    effective = max(1.0, len(positive) * ranking.alike_positive)
-    area = Estimate(value, average_precision_interval(value, effective))
+    area = Estimate(value, average_precision_interval(value, len(positive) * ranking.alike_positive))
     recalls = np.linspace(0, 1, points)[1:]
     rows = []
     for recall in recalls:
@@ -183,7 +182,7 @@ def precision_curve(ranking: Ranking, points: int = 101) -> Curve:
         hits = len(positive) - np.searchsorted(positive, positive[place], "left")
         called = int(hits + len(negative) - np.searchsorted(negative, positive[place], "left"))
         alike = min(ranking.alike_positive, ranking.alike_negative)
-        rows.append((hits / called, *wilson_effective(int(hits), called, max(1.0, called * alike))))
+        rows.append((hits / called, *wilson_effective(int(hits), called, called * alike)))
     values = np.array(rows)
     return Curve(recalls, values[:, 0], values[:, 1], values[:, 2], area)
 
@@ -215,8 +214,6 @@ def _threshold(negative: Matrix, specificity: float) -> float:
     needed = int(np.ceil(specificity * len(negative) - 1e-9))
     if needed <= 0:
         return -np.inf
-    if needed >= len(negative):
-        return float(np.nextafter(negative[-1], np.inf))
     return float(np.nextafter(negative[needed - 1], np.inf))
 
 
@@ -225,7 +222,7 @@ def _share_from(scores: Matrix, threshold: float) -> float:
 
 
 def _wilson(share: float, n: int, alike: float) -> tuple[float, float]:
-    return wilson_effective(round(share * n), n, max(1.0, n * alike))
+    return wilson_effective(round(share * n), n, n * alike)
 
 
 def _rejected(ranking: Ranking, threshold: float) -> Estimate:

@@ -6,6 +6,7 @@ from scipy.stats import norm
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from featx.stats import Estimate, at_sensitivity, at_specificity, precision_curve, ranking_of, roc_curve
+from featx.stats.class_figures import GroupedImages
 
 
 def test_points_by_hand() -> None:
@@ -93,3 +94,14 @@ def test_curves_agree_with_scikit_learn() -> None:
     for curve in (roc, precision):
         assert (curve.low <= curve.y + 1e-12).all()
         assert (curve.y <= curve.high + 1e-12).all()
+
+
+@pytest.mark.parametrize("groups", [None, np.arange(40) // 4, np.arange(40) // 20])
+def test_the_area_is_that_of_the_class_metrics(groups: np.ndarray | None) -> None:
+    """Also for two patients only, who are worth less than one image of each kind."""
+    generator = np.random.default_rng(5)
+    positive = generator.random(40) < 0.4
+    scores = (positive + generator.standard_normal(40)).round(1)
+    area, figure = ranking_of(positive, scores, groups).auc, GroupedImages(40, groups).area(positive, scores)
+    assert figure is not None
+    assert (area.value, area.interval) == (pytest.approx(figure.value), pytest.approx(figure.interval))
