@@ -30,7 +30,7 @@ from featx.reports.metrics import groups_of, metrics_blocks, with_groups
 from featx.reports.opened import SPLIT_NAMES, OpenedRun
 from featx.reports.pictures import run_thumbnails
 from featx.runs import RunImage
-from featx.stats import Score, grouped_share, mean_interval
+from featx.stats import Score, effective_n, group_numbers, grouped_share, mean_interval
 from featx.text import (
     NOTHING,
     count,
@@ -98,7 +98,7 @@ def score_cells(score: Score) -> tuple[str, ...]:
 
 
 def loss_interval(chosen: Sequence[RunImage], classes: Sequence[str]) -> tuple[float, float] | None:
-    """Return the 95 % interval of the images' mean cross-entropy in nats, by Student's t.
+    """Return the 95 % interval of the images' mean cross-entropy in nats, by Student's t; it allows for groups.
 
     Args:
         chosen: The images.
@@ -112,9 +112,10 @@ def loss_interval(chosen: Sequence[RunImage], classes: Sequence[str]) -> tuple[f
     of_true_class = [image.probabilities[column[image.label]] for image in chosen]
     if not all(of_true_class):
         return None
-    interval = mean_interval([-math.log(probability) for probability in of_true_class])
-    # No loss is below 0, but Student's interval may be.
-    return None if interval is None else (max(0.0, interval[0]), interval[1])
+    losses = np.array([-math.log(probability) for probability in of_true_class])
+    groups = group_numbers(groups_of(chosen))
+    shared = len(np.unique(groups)) < len(groups)
+    return mean_interval(losses.tolist(), (0.0, math.inf), effective_n(losses, groups) if shared else None)
 
 
 def _scores(opened: OpenedRun) -> Table:
@@ -125,7 +126,7 @@ def _scores(opened: OpenedRun) -> Table:
         name = f"{SPLIT_NAMES.get(part, part)}{score.in_groups}"
         rows.append((name, *score_cells(score), loss_ends))
         grouped |= score.groups is not None
-    words = " Images of one group are correlated, and the intervals of the accuracy allow for it." if grouped else ""
+    words = " Images of one group are correlated, and the intervals allow for it." if grouped else ""
     caption = (
         "Accuracy with Wilson's 95 % interval, and mean cross-entropy loss in nats with Student's 95 % interval, "
         "both without dropout. The intervals show how much the values could vary with other images of the same kind. "

@@ -129,22 +129,27 @@ def auc_interval(area: float, positives: float, negatives: float) -> tuple[float
 
 
 def mean_interval(
-    values: Sequence[float], bounds: tuple[float, float] = (float("-inf"), float("inf"))
+    values: Sequence[float],
+    bounds: tuple[float, float] = (float("-inf"), float("inf")),
+    effective: float | None = None,
 ) -> tuple[float, float] | None:
     """Return the 95 % interval of a mean by Student's t, cut off at the bounds; None for fewer than two values.
 
     Source: Student, "The probable error of a mean", Biometrika 6 (1908), 1-25.
 
     Args:
-        values: The values, independent of one another.
+        values: The values.
         bounds: The smallest and the largest value that is possible.
+        effective: How many independent values would tell as much, see `effective_n`, which allows for Student's t;
+            None where they are independent.
     """
     if len(values) < 2:
         return None
     from scipy.stats import t
 
-    mean = float(np.mean(values))
-    half = float(t.ppf(0.975, len(values) - 1)) * float(np.std(values, ddof=1)) / sqrt(len(values))
+    mean, n = float(np.mean(values)), len(values)
+    width = float(t.ppf(0.975, n - 1)) / sqrt(n) if effective is None else Z / sqrt(effective)
+    half = width * float(np.std(values, ddof=1))
     return max(bounds[0], mean - half), min(bounds[1], mean + half)
 
 

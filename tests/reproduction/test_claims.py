@@ -250,8 +250,37 @@ def test_time_of_repeated_stages_is_not_added_up(tmp_path: Path) -> None:
 # --- losses ---
 
 
-def image(probability: float) -> RunImage:
-    return cast("RunImage", SimpleNamespace(label="covid", probabilities=(probability, 1 - probability)))
+def image(probability: float, name: str = "", patient: str | None = None) -> RunImage:
+    shares = (probability, 1 - probability)
+    return cast(
+        "RunImage",
+        SimpleNamespace(label="covid", probabilities=shares, digest=name or str(probability), group=patient),
+    )
+
+
+def test_the_interval_of_a_loss_allows_for_patients() -> None:
+    """Five patients, each with four images that are alike, tell about as much as five images."""
+    shares = (0.5, 0.4, 0.45, 0.3, 0.55)
+    together, alone = (
+        loss_interval(
+            [
+                image(share, f"{share} {number}", str(share) if known else None)
+                for share in shares
+                for number in range(4)
+            ],
+            ("covid", "normal"),
+        )
+        for known in (True, False)
+    )
+    one_each = loss_interval([image(share) for share in shares], ("covid", "normal"))
+    assert together is not None
+    assert alone is not None
+    assert one_each is not None
+    # The standard deviation is by n - 1, of 20 and of 5 images.
+    ratio = (19 / 16) ** 0.5
+    middle = (together[0] + together[1]) / 2
+    assert together[1] - middle == pytest.approx((one_each[1] - sum(one_each) / 2) / ratio)
+    assert together[1] - together[0] > 2 * (alone[1] - alone[0])
 
 
 def test_a_loss_whose_probability_was_lost_has_no_interval() -> None:
