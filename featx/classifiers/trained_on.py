@@ -18,7 +18,7 @@ LIMIT = 2**32  # bytes
 
 
 def group_mark(group: str) -> str:
-    """Return what stands for the name of a group: SHA-256, 64 hexadecimal digits; short names can be guessed from it."""
+    """Return what stands for a group: the SHA-256 of its name, from which short names can be guessed."""
     return sha256(f"featx group {group}".encode())
 
 

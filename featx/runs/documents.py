@@ -140,11 +140,15 @@ class _Score(Document):
     loss: float | None
     auc: _Share | None = None
     average_precision: _Share | None = None
+    groups: _Count | None = None
+    effective_n: Annotated[float, Field(gt=0)] | None = None
 
     @model_validator(mode="after")
-    def _no_more_correct_than_images(self) -> _Score:
+    def _no_more_than_images(self) -> _Score:
         if self.correct > self.n:
             raise ValueError(f"{self.correct} correct of {self.n}")
+        if (self.groups or 0) > self.n or (self.effective_n or 0) > self.n:
+            raise ValueError(f"more groups or independent images than the {self.n} images")
         return self
 
 

@@ -12,6 +12,7 @@ from featx.files import write_csv, write_json, write_text
 from featx.recipes import dump_recipe, load_recipe
 from featx.runs import folder as runs
 from featx.runs.folder import RunImage, check_out, read_run
+from featx.stats import Score
 
 HEADER = ["path", "split", "role", "label", "predicted", "p_no", "p_yes", "sha256"]
 ROWS = [
@@ -56,6 +57,12 @@ def test_scores_of_a_run_without_its_best_epoch_are_read(run: Path) -> None:
     write_json(run / runs.METRICS, {**document, "best_epoch": 0})
     with pytest.raises(RunError, match="best_epoch: input should be greater than or equal to 1"):
         _ = read_run(run).metrics
+    write_json(run / runs.METRICS, {**document, "test": {**score, "groups": 2, "effective_n": 2.5}})
+    assert Score.from_json(read_run(run).metrics["test"]) == Score(4, 3, 0.5, groups=2, effective=2.5)
+    for wrong in ({"effective_n": 0.0}, {"effective_n": -1.0}, {"groups": 5}, {"effective_n": 4.5}):
+        write_json(run / runs.METRICS, {**document, "test": {**score, **wrong}})
+        with pytest.raises(RunError, match="test"):
+            _ = read_run(run).metrics
 
 
 # Where a run may go.
