@@ -28,6 +28,7 @@ from featx.files import check_folder, several
 from featx.progress import Progress, report_progress, reports_progress
 from featx.recipes import FeatureSpec
 from featx.runs import Source, is_run_path, read_source
+from featx.stats import positive_of
 from featx.store import Store
 
 Examination = Callable[[AuditData], Part]
@@ -139,7 +140,12 @@ def audit_data(source: Source, store: Store, seed: int = 0, options: AuditOption
     spec = source.run.recipe if source.run is not None else None if source.space is None else source.space.spec
     if spec is None:
         raise DataError(f"It is not known how the features of {source.name} were computed; pass the data instead.")
-    return AuditData(source, spec, store, seed, options or AuditOptions())
+    options = options or AuditOptions()
+    if options.positive is None and source.run is not None and not source.run.multilabel:
+        # The class that the run's own scores are about, also where another is rarer among the images that judge it.
+        labels = [image.label for image in source.run.images]
+        options = replace(options, positive=positive_of(source.run.classes, labels))
+    return AuditData(source, spec, store, seed, options)
 
 
 def audit_source(data: AuditData, *, without: Collection[str] = ()) -> Audit:

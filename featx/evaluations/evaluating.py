@@ -27,7 +27,7 @@ from featx.frames import columns_of
 from featx.prediction import read_model
 from featx.progress import Progress, reports_progress
 from featx.runs import HeadModel, Model, extract_for
-from featx.stats import THRESHOLD, grouped_share
+from featx.stats import THRESHOLD, grouped_share, positive_of
 
 log = logging.getLogger("featx")
 
@@ -146,6 +146,9 @@ def _evaluated(model: Model, new: NewImages, extraction: Extraction, seed: int, 
     else:
         labels = class_numbers(model, images)
     groups = group_ids([image.digest for image in images], [image.item.group for image in images])
+    if positive is None and isinstance(model, HeadModel) and not model.multilabel:
+        # The class that the run's own scores are about.
+        positive = positive_of(model.classes, [image.label for image in model.run.images])
     scores = scores_of(model.classes, labels, P, groups, seed, positive)
     numbers = np.unique(np.asarray(groups), return_inverse=True)[1].astype(np.int64)
     columns = columns_of([image.item.extra for image in images])
