@@ -111,7 +111,8 @@ class SampleRanges:
         )
         for done, (digest, one) in enumerate(zip(missing, ranges, strict=True), 1):
             if not isinstance(one, ImageError):
-                self.by_digest[digest] = one
+                # As the cache will have it, so that the depth is the same the next time.
+                self.by_digest[digest] = _range_of_row(_row_of(one).tolist())
                 self._new.append(digest)
             report_progress("bit depths", done, len(missing))
 
@@ -146,7 +147,9 @@ def _head(image: Image) -> bytes:
 def _row_of(one: SampleRange | None) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     if one is None:
         return np.array([_SHALLOW, 0, 0], np.float32)
-    return np.array([_FLOATS if one.floats else _INTEGERS, one.low, one.high], np.float32)
+    largest = float(np.finfo(np.float32).max)
+    low, high = np.clip([one.low, one.high], -largest, largest)
+    return np.array([_FLOATS if one.floats else _INTEGERS, low, high], np.float32)
 
 
 def _range_of_row(row: Sequence[float]) -> SampleRange | None:
@@ -220,11 +223,12 @@ def _warn_of_values_beyond(depth: DepthPart, images: Sequence[Image], ranges: di
 
     clipped = [image for image in images if (one := ranges[image.digest]) is not None and beyond(one)]
     if clipped:
-        white = depth.white if depth.white is not None else depth.high
+        first = clipped[0]
+        one = ranges[first.digest]
         log.warning(
             "%s have values beyond what is black and white in the training images (white is %g), such as %s; such "
             "values are clipped.",
             in_words(len(clipped)),
-            white,
-            clipped[0].item.id,
+            depth.high if one is not None and one.linear else depth.white,
+            first.item.id,
         )

@@ -123,6 +123,17 @@ def test_the_training_images_decide_and_say_so(
     assert (again.computed, again.space.plain.id) == (0, extraction.space.plain.id)
 
 
+@pytest.mark.parametrize("high", [3000.7, 1e300])
+def test_the_range_of_floats_is_the_same_when_the_cache_has_it(tmp_path: Path, high: float) -> None:
+    for number, name in enumerate(("a", "b")):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        samples = np.random.default_rng(number).uniform(-1024.3, high, (40, 40))
+        (tmp_path / "data" / name / "x.npy").write_bytes(npy(samples))
+    extraction = extract(tmp_path / "data", cache=tmp_path / "cache", size=32)
+    again = extract(tmp_path / "data", cache=tmp_path / "cache", size=32)
+    assert (again.computed, again.spec.images.depth) == (0, extraction.spec.images.depth)
+
+
 def test_a_mixture_of_depths_is_warned_of(
     twelve_bits: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
