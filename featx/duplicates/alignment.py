@@ -85,7 +85,8 @@ class _Stack(NamedTuple):
 
 def grey_previews(pixels: NDArray[np.uint8]) -> Grey:
     """Return the luma of previews, (n, side, side, 3) RGB, as float32, 0 to 255."""
-    grey: Grey = pixels.astype(np.float32) @ LUMA
+    # einsum converts a few pixels at a time.
+    grey: Grey = np.einsum("nijc,c->nij", pixels, LUMA)
     return grey
 
 
@@ -100,18 +101,32 @@ def agreement(images: Grey, pairs: NDArray[np.int64]) -> Agreement:
         images: (n, side, side) grey previews.
         pairs: (m, 2) numbers of images.
     """
-    m, n = len(pairs), len(images)
+    m = len(pairs)
     result = Agreement(np.zeros(m, np.float32), np.zeros(m, np.float32), np.zeros(m, np.int64))
-    has_content = images.std(axis=(1, 2)) >= LEAST_CONTRAST
-    detail = details(images)
-    stack = _Stack(images, detail, blurred(images, COARSE_BLUR), blurred(images, FINE_BLUR))
-    common = detail.sum(axis=0).reshape(-1) / np.float32(n + PRIOR_IMAGES)
+    common = _common_detail(images)
     for start in range(0, m, AT_ONCE):
         part = np.arange(start, min(start + AT_ONCE, m))
-        part = part[has_content[pairs[part]].all(axis=1)]
-        _compare(stack, pairs[part], part, result, common)
+        numbers, places = np.unique(pairs[part], return_inverse=True)
+        stack = _stack_of(images[numbers])
+        has_content = stack.image.std(axis=(1, 2)) >= LEAST_CONTRAST
+        places = places.reshape(-1, 2)
+        chosen = has_content[places].all(axis=1)
+        _compare(stack, places[chosen], part[chosen], result, common)
         report_progress("comparing images", min(start + AT_ONCE, m), m)
     return result
+
+
+def _common_detail(images: Grey) -> NDArray[np.float32]:
+    """Return the detail that images have in common, (pixels,); a few images are blurred at a time."""
+    total = np.zeros(images[0].size if len(images) else 0, np.float64)
+    for start in range(0, len(images), AT_ONCE):
+        part = details(images[start : start + AT_ONCE])
+        total += part.sum(axis=0, dtype=np.float64).reshape(-1)
+    return (total / (len(images) + PRIOR_IMAGES)).astype(np.float32)
+
+
+def _stack_of(images: Grey) -> _Stack:
+    return _Stack(images, details(images), blurred(images, COARSE_BLUR), blurred(images, FINE_BLUR))
 
 
 def blurred(images: Grey, sigma: float) -> Grey:

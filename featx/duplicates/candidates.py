@@ -16,7 +16,7 @@ Rows = NDArray[np.float32]
 # Rows are projected onto so many random directions. The distance 1 - cosine of two rows is then right within about
 # 9 % (one standard deviation), however small it is: enough to rank neighbours.
 WIDTH = 256
-QUERIES_AT_ONCE = 1024
+PRODUCTS_AT_ONCE = 2**24  # of a query with a row: their cosines and the places of the nearest take 200 MB
 # The distance to this neighbour, in the median of rows, is the scale of distances: a few copies do not move it.
 SCALE_NEIGHBOUR = 5
 SCALE_SAMPLE = 500
@@ -62,11 +62,12 @@ def neighbours(
     """
     parts = [np.zeros((0, 2), np.int64)]
     there = rows[among]
-    for start in range(0, len(queries), QUERIES_AT_ONCE):
-        part = queries[start : start + QUERIES_AT_ONCE]
+    at_once = max(1, PRODUCTS_AT_ONCE // len(among))
+    for start in range(0, len(queries), at_once):
+        part = queries[start : start + at_once]
         similar = rows[part] @ there.T
         _leave_out(similar, part, among)
-        nearest = np.argpartition(-similar, k - 1, axis=1)[:, :k]
+        nearest = np.argpartition(similar, -k, axis=1)[:, -k:]
         near = np.take_along_axis(similar, nearest, axis=1) >= least
         parts.append(np.stack([np.broadcast_to(part[:, None], near.shape)[near], among[nearest][near]], axis=1))
         report_progress("searching for copies", start + len(part), len(queries))
@@ -101,18 +102,21 @@ def descriptors(images: Grey) -> list[Rows]:
     return [unit_rows(np.ascontiguousarray(turn(half)).reshape(n, -1)) for _, turn in turns]
 
 
-def preview_neighbours(images: Grey) -> NDArray[np.int64]:
-    """Return pairs of previews, (m, 2): each with the one of the most similar detail, mirrored or turned too."""
-    n = len(images)
-    if n < 2:
-        return np.zeros((0, 2), np.int64)
+def preview_neighbours(images: Grey, queries: NDArray[np.int64], among: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return pairs of previews, (m, 2): each query with the one of the most similar detail, mirrored or turned too.
+
+    Args:
+        images: (n, side, side) grey previews.
+        queries: Numbers of previews.
+        among: Numbers of previews, ascending, at least two if the queries are among them.
+    """
     plain, *others = descriptors(images)
-    everyone = np.arange(n)
-    parts = [neighbours(plain, everyone, everyone, 1, LEAST_SIMILAR)]
+    parts = [neighbours(plain, queries, among, 1, LEAST_SIMILAR)]
     for turned in others:
         # Row n + i is image i turned. An image that is like its own mirror needs a second neighbour.
-        near = neighbours(np.concatenate([plain, turned]), everyone + n, everyone, 2, LEAST_SIMILAR)
-        near[:, 0] -= n
+        rows = np.concatenate([plain, turned])
+        near = neighbours(rows, queries + len(images), among, min(2, len(among)), LEAST_SIMILAR)
+        near[:, 0] -= len(images)
         parts.append(near)
     return unique_pairs(parts)
 

@@ -28,7 +28,6 @@ MOST_PREVIEW_ROWS = 30_000  # above, candidates are neighbours in the features a
 # Images of two sets of which all are decoded. Of more, only those are that have a neighbour in the features nearer
 # than the usual distance.
 MOST_DECODED = 1_000
-MOST_PRODUCTS = 4 * 10**9  # of a query with a row
 SAME_BYTES = "same bytes"
 
 
@@ -99,27 +98,31 @@ def find_copies(
         The copies; with a notice none, if there are too many images.
     """
     n = len(digests)
-    products = n * n if between is None else len(between[0]) * len(between[1])
-    if n > MOST_ROWS or products > MOST_PRODUCTS * (1 if between is not None else 3):
+    if n > MOST_ROWS:
         what = "Copies of images are not looked for: these are %s images, more than the limit of %s."
         log.info(what, count(n), count(MOST_ROWS))
         return Copies((), np.zeros(n, np.int64), searched=False)
-    first = _first_of_digests(digests)
-    same = [Pair(int(a), b, 1.0, 1.0, 1.0, SAME_BYTES) for b, a in enumerate(first) if a != b]
     if between is None:
-        pairs, unseen = _among(rows, np.unique(first), previews)
+        first = _first_of_digests(digests, np.arange(n))
+        same = [(first[digest], number) for number, digest in enumerate(digests) if first[digest] != number]
+        pairs, unseen = _among(rows, np.array(sorted(first.values()), np.int64), previews)
     else:
-        pairs, unseen = _across(rows, *between, previews)
-        new = set(between[0].tolist())
-        same = [pair for pair in same if (pair.a in new) != (pair.b in new)]
-    ordered = sorted([*same, *pairs], key=lambda pair: (-pair.detail, -pair.cosine, pair.a, pair.b))
+        new, old = between
+        first = _first_of_digests(digests, np.sort(old))
+        same = [(first[digests[number]], number) for number in new.tolist() if digests[number] in first]
+        seen = np.isin(new, [number for _, number in same])
+        pairs, unseen = _across(rows, new[~seen], np.array(sorted(first.values()), np.int64), previews)
+    pairs += [Pair(min(pair), max(pair), 1.0, 1.0, 1.0, SAME_BYTES) for pair in same]
+    ordered = sorted(pairs, key=lambda pair: (-pair.detail, -pair.cosine, pair.a, pair.b))
     return Copies(tuple(ordered), _grouped(ordered, n), unseen=unseen)
 
 
-def _first_of_digests(digests: Sequence[str]) -> NDArray[np.int64]:
-    """Return for each image the number of the first with the same bytes."""
+def _first_of_digests(digests: Sequence[str], images: NDArray[np.int64]) -> dict[str, int]:
+    """Return for each digest of some images, in ascending order, the number of the first with it."""
     first: dict[str, int] = {}
-    return np.array([first.setdefault(digest, number) for number, digest in enumerate(digests)], np.int64)
+    for number in images.tolist():
+        first.setdefault(digests[number], number)
+    return first
 
 
 def _among(
@@ -132,24 +135,22 @@ def _among(
         parts.append(neighbours(rows, images, images, min(NEIGHBOURS, len(images) - 1)))
     small = previews(images)
     if len(images) <= MOST_PREVIEW_ROWS:
-        parts.append(_alike(images, small))
+        parts.append(_alike(images, small, images, images))
     return _confirmed(rows, unique_pairs(parts), images, small, scale), int((~small.there).sum())
 
 
 def _across(
     rows: Rows, new: NDArray[np.int64], old: NDArray[np.int64], previews: Callable[[NDArray[np.int64]], Previews]
 ) -> tuple[list[Pair], int]:
-    """Return copies between two sets of images, and how many candidates have no preview."""
+    """Return copies between two sets of images of different bytes, and how many candidates have no preview."""
     if not len(new) or not len(old):
         return [], 0
-    old = np.sort(old)
     scale = scale_of(rows, old)
     pairs = neighbours(rows, new, old, min(NEIGHBOURS, len(old)))
     if len(new) + len(old) <= MOST_DECODED:
         images = np.sort(np.concatenate([new, old]))
         small = previews(images)
-        alike = _alike(images, small)
-        pairs = np.concatenate([pairs, alike[np.isin(alike, new).sum(axis=1) == 1]])
+        pairs = np.concatenate([pairs, _alike(images, small, new, old)])
     else:
         if scale > 0:
             pairs = pairs[1 - _cosines(rows, pairs) <= scale]
@@ -158,10 +159,15 @@ def _across(
     return _confirmed(rows, unique_pairs([pairs]), images, small, scale), int((~small.there).sum())
 
 
-def _alike(images: NDArray[np.int64], small: Previews) -> NDArray[np.int64]:
-    """Return pairs of images, (m, 2), whose previews are alike."""
-    there = np.flatnonzero(small.there)
-    return images[there][preview_neighbours(grey_previews(small.pixels[there]))]
+def _alike(
+    images: NDArray[np.int64], small: Previews, queries: NDArray[np.int64], among: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return pairs, (m, 2), of a query with one of some images whose previews are alike; see `_confirmed`."""
+    there = images[small.there]
+    places, others = (np.flatnonzero(np.isin(there, part)) for part in (queries, among))
+    if len(there) < 2 or not len(places) or not len(others):
+        return np.zeros((0, 2), np.int64)
+    return there[preview_neighbours(grey_previews(small.pixels[small.there]), places, others)]
 
 
 def _confirmed(

@@ -93,6 +93,27 @@ def test_between_two_sets_only_pairs_of_both_are_found() -> None:
     assert found(search(everything, near={N: 3, N + 1: 4}, between=between)) == {(3, N)}
 
 
+def test_between_two_sets_the_same_bytes_are_one_pair() -> None:
+    images = [picture(seed) for seed in range(N)]
+    digests = [f"{number:064x}" for number in range(N + 2)]
+    digests[N] = digests[N + 1] = digests[3]
+    one, other = np.array([N, N + 1]), np.arange(N)
+    everything = [*images, images[3], images[3]]
+    result = search(everything, digests=digests, near={N: 3, N + 1: 3}, between=(one, other))
+    assert [(pair.a, pair.b, pair.how) for pair in result.pairs] == [(3, N, SAME_BYTES), (3, N + 1, SAME_BYTES)]
+    again = search(everything, digests=digests, near={N: 3, N + 1: 3}, between=(other, one))
+    assert [(pair.a, pair.b, pair.how) for pair in again.pairs] == [(3, N, SAME_BYTES)]
+
+
+def test_new_copies_that_are_most_like_each_other_are_found_among_the_old() -> None:
+    images = [picture(seed) for seed in range(N)]
+    again = ALTERATIONS["saved again"](images[3])
+    everything = [*images, again, again.copy()]
+    between = (np.array([N, N + 1]), np.arange(N))
+    # Their features are far from the original's, so that only previews show it.
+    assert found(search(everything, near={N + 1: N}, between=between)) == {(3, N), (3, N + 1)}
+
+
 def test_the_order_of_images_changes_nothing() -> None:
     images = [picture(seed) for seed in range(N)]
     everything = [*images, *(ALTERATIONS["cropped"](images[k]) for k in (2, 5))]
