@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from featx.errors import ImageError
+from featx.errors import ImageError, StoreError
 from featx.features import sample_depth
 from featx.images import DECODE_RULE, as_rgb, content_digest, decode, read_bytes
 from featx.machine import usable_cpus
@@ -20,6 +21,8 @@ from featx.previews.facts import FILE_FACTS, FORMATS, file_facts, format_of, siz
 from featx.progress import report_progress
 from featx.recipes import FeatureSpec
 from featx.store import Space, Store
+
+log = logging.getLogger("featx")
 
 SIDE = 32
 """Height and width of a preview in pixels."""
@@ -87,9 +90,6 @@ def previews_of(
         spec: How the images are decoded.
         store: The cache.
         pixels: (n,) the pixels of images in memory, grey or RGB, and None for files; empty if all are files.
-
-    Raises:
-        StoreError: The cache cannot be written.
     """
     in_memory = pixels or (None,) * len(files)
     images = spec.images.key()
@@ -97,8 +97,8 @@ def previews_of(
     space = store.space({"kind": "previews", "images": description, "side": SIDE, "rule": RULE})
     missing = {digest for digest, _ in space.missing([(digest, 0) for digest in digests])}
     tasks = {task.digest: task for task in map(_Task, files, digests, in_memory) if task.digest in missing}
-    if tasks:
-        _fill(space, list(tasks.values()), spec)
+    # Where the cache cannot be written, previews are of use all the same.
+    unsaved = _fill(space, list(tasks.values()), spec) if tasks else {}
     gone = {digest for digest, _ in space.missing([(digest, 0) for digest in digests])}
     there = np.array([digest not in gone for digest in digests], bool)
     rows = np.full((len(digests), 1 + len(FACTS) + SIDE * SIDE), _NONE, np.float32)
@@ -106,14 +106,30 @@ def previews_of(
     rows[:, -SIDE * SIDE :] = 0
     if there.any():
         rows[there] = space.rows([(digest, 0) for digest in digests if digest not in gone])[:]
+    for number, digest in enumerate(digests):
+        if digest in unsaved:
+            rows[number], there[number] = unsaved[digest], True
     formats = [FORMATS[int(code)] if own is None else MEMORY for code, own in zip(rows[:, 0], in_memory, strict=True)]
     facts = np.where(rows[:, 1 : 1 + len(FACTS)] == _NONE, np.float32(np.nan), rows[:, 1 : 1 + len(FACTS)])
     by_name = {name: np.ascontiguousarray(facts[:, number]) for number, name in enumerate(FACTS)}
     return Previews(_unpacked(rows[:, -SIDE * SIDE :]), by_name, tuple(formats), there)
 
 
-def _fill(space: Space, tasks: Sequence[_Task], spec: FeatureSpec) -> None:
-    """Make and store previews; images without one are left out."""
+def _fill(space: Space, tasks: Sequence[_Task], spec: FeatureSpec) -> dict[str, NDArray[np.float32]]:
+    """Make and store previews; images without one are left out. Return those that could not be stored, by digest."""
+    try:
+        with space.writer() as writer:
+            for task, made in _made(tasks, spec):
+                writer.add([(task.digest, 0)], made[np.newaxis])
+    except StoreError as error:
+        log.debug("Previews are not kept: %s", error)
+        gone = {digest for digest, _ in space.missing([(task.digest, 0) for task in tasks])}
+        return {task.digest: made for task, made in _made([task for task in tasks if task.digest in gone], spec)}
+    return {}
+
+
+def _made(tasks: Sequence[_Task], spec: FeatureSpec) -> Iterator[tuple[_Task, NDArray[np.float32]]]:
+    """Yield the rows of previews in the order of the tasks, without images that have none."""
 
     def row(task: _Task) -> NDArray[np.float32] | None:
         try:
@@ -122,12 +138,11 @@ def _fill(space: Space, tasks: Sequence[_Task], spec: FeatureSpec) -> None:
             return None
 
     workers = min(MOST_WORKERS, usable_cpus())
-    with space.writer() as writer:
-        rows = bounded_map(row, tasks, workers=workers, ahead=2 * workers)
-        for done, (task, made) in enumerate(zip(tasks, rows, strict=True), 1):
-            if made is not None:
-                writer.add([(task.digest, 0)], made[np.newaxis])
-            report_progress("previews", done, len(tasks))
+    rows = bounded_map(row, tasks, workers=workers, ahead=2 * workers)
+    for done, (task, made) in enumerate(zip(tasks, rows, strict=True), 1):
+        if made is not None:
+            yield task, made
+        report_progress("previews", done, len(tasks))
 
 
 def _row(task: _Task, spec: FeatureSpec) -> NDArray[np.float32] | None:

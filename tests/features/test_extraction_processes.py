@@ -200,8 +200,8 @@ def test_a_damaged_shard_is_computed_again(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(computing, "FLUSH_SECONDS", -1.0)
-        place.finish_here(tmp_path / "cache")
-    shards = sorted((tmp_path / "cache" / "features").rglob("*.arrow"))
+        made = place.finish_here(tmp_path / "cache")
+    shards = sorted(made.space.plain.path.glob("*.arrow"))
     assert len(shards) == N // BATCH
     shards[3].write_bytes(damage(bytearray(shards[3].read_bytes())))
     found = place.finish_here(tmp_path / "cache")
