@@ -65,7 +65,11 @@ def _comparable(recipe: Recipe, wanted: Recipe) -> Recipe:
         part = PreprocessPart(mode=part.mode)
     place = {"weights": "", **({"name": ""} if is_network_path(recipe.backbone.name) else {})}
     backbone = recipe.backbone.model_copy(update=place)
-    return recipe.model_copy(update={"name": "", "description": "", "preprocess": part, "backbone": backbone})
+    images = recipe.images
+    if wanted.images.depth == "data":
+        images = images.model_copy(update={"depth": "data"})
+    own = {"preprocess": part, "backbone": backbone, "images": images}
+    return recipe.model_copy(update={"name": "", "description": "", **own})
 
 
 def augmented_score(opened: OpenedRun, data: Path, views: ViewsPart, cache: Path) -> Score:

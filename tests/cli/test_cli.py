@@ -165,7 +165,7 @@ def test_fit_head_predict_and_visualize_work_from_end_to_end(
     assert featx("predict", run, tests[0], "--out", table, "--cache", cache).code == 0
     predicted = featx("predict", run, *tests, "--out", table, "--cache", cache, "--json").json["predictions"]
     assert len(predicted) == len(tests)
-    assert {frozenset(row) for row in predicted} == {frozenset({"path", "label", "probabilities"})}
+    assert {frozenset(row) for row in predicted} == {frozenset({"path", "label", "probabilities", "typicality"})}
     right = sum(row["label"] == Path(row["path"]).parent.name for row in predicted)
     assert right == fitted.json["test"]["correct"]
     assert all(abs(sum(row["probabilities"].values()) - 1) < 1e-6 for row in predicted)

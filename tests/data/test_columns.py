@@ -108,7 +108,7 @@ def test_doubtful_groups_are_not_used(
     rows = read(table(**columns))
     assert [row.group for row in rows] == columns.get("group", [None] * 6)
     assert {"patient", "patient_id", "case"}.intersection(rows[0].extra)
-    assert ("name it with group_column" in caplog.text) == notice
+    assert ("with group_column to keep images of each together" in caplog.text) == notice
 
 
 def test_a_split_is_recognised_by_its_cells_and_can_be_refused(read: Reader) -> None:

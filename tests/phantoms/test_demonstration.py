@@ -63,7 +63,7 @@ def test_it_writes_a_report(shown: Demo) -> None:
     assert shown.to_json()["report"] == str(shown.data.parent / "report.html")
     page = read_page(shown.report.file)
     assert "The backbone's weights are random" in page.all("header")[0].text
-    assert [node.attributes["id"] for node in page.all("section", class_="level-2")][2] == "maps"
+    assert [node.attributes["id"] for node in page.all("section", class_="level-2")][2:4] == ["audit", "maps"]
     assert shown.report.left_out == {}
 
 
