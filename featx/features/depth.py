@@ -118,12 +118,16 @@ class SampleRanges:
 
     def save(self) -> None:
         """Add what the cache lacks to it; a cache that cannot be written stays as it is."""
-        if not self._new:
+        new, self._new = self._new, []
+        if not new:
             return
-        rows = np.stack([_row_of(self.by_digest[digest]) for digest in self._new])
-        with suppress(StoreError), self._space.writer() as writer:
-            writer.add([(digest, 0) for digest in self._new], rows)
-        self._new = []
+        with suppress(StoreError):
+            self._space.refresh()  # another process may have added some while this one was at work
+            keys = self._space.missing([(digest, 0) for digest in new])
+            if keys:
+                rows = np.stack([_row_of(self.by_digest[digest]) for digest, _ in keys])
+                with self._space.writer() as writer:
+                    writer.add(keys, rows)
 
 
 def _range(image: Image, store: Store) -> SampleRange | ImageError | None:

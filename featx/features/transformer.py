@@ -15,6 +15,7 @@ from featx.errors import UntrustedError, naming_arguments
 from featx.features.choice import FeatureChoice, chosen_spec, with_card
 from featx.features.compute import compute
 from featx.features.decoding import with_statistics
+from featx.features.depth import SampleRanges, with_depth
 from featx.features.extraction import work_of
 from featx.features.hashing import Image, hash_images
 from featx.features.spaces import FeatureSpace
@@ -42,7 +43,8 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     `fit` computes the rows of X that the cache lacks. With the preprocessing `featurewise` it also computes the
     channel statistics, from X alone, so that held-out images do not influence them; each training set then has its
-    own features. Augmented views are not used: an image has one row.
+    own features. In the same way, X alone decides the bit depth of images of more than 8 bits. Augmented views are
+    not used: an image has one row.
 
     Args:
         recipe: A recipe, its name or the path of its file; only what decides the features is used.
@@ -61,7 +63,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         yes: Do work that is estimated to need more disk or memory than there is.
 
     Attributes:
-        spec_: The spec of the features, statistics included.
+        spec_: The spec of the features, statistics and bit depth included.
         weights_: The weights that were found.
         feature_set_: The id of the feature space in the cache.
         n_features_out_: Number of columns.
@@ -129,7 +131,13 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         with naming_arguments():
-            return self._rows(images_of(X, "test", Path(self.cache)))
+            store = Store(Path(self.cache))
+            images = images_of(X, "test", store.root)
+            # Images with values beyond white are warned of.
+            _, ranges = with_depth(self.spec_, images, store)
+            rows = self._rows(images)
+            _save(ranges, store)
+            return rows
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Return `<backbone>_<number>` for each column, (d,); `input_features` is not used.
@@ -157,8 +165,10 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         store = Store(Path(self.cache))
         weights = find_weights(wanted.backbone.name, wanted.backbone.weights, store.root)
         images = images_of(X, "train", store.root)
-        spec = with_statistics(with_card(wanted, weights), images, store, "fail")
+        spec, ranges = with_depth(with_card(wanted, weights), images, store)
+        spec = with_statistics(spec, images, store, "fail")
         space = self._complete(images, spec, weights).plain
+        _save(ranges, store)
         self.spec_, self.weights_ = spec, weights
         self.feature_set_, self.n_features_out_ = space.id, space.dim or 0
         return images
@@ -193,6 +203,12 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             if missing:
                 compute(work_of(images, missing), space, space.network.build(self.engine, self.batch_size), "fail")
         return space
+
+
+def _save(ranges: SampleRanges | None, store: Store) -> None:
+    if ranges is not None:
+        with store.lock():
+            ranges.save()
 
 
 def _trusted(weights: Weights, spec: FeatureSpec) -> Weights:

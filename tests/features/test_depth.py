@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from featx import extract, fit_head, predict
+from featx import FeatureExtractor, extract, fit_head, predict
 from featx.features.depth import depth_of
 from featx.images import SampleDepth, SampleRange, decode, may_be_deep, sample_range
 from featx.recipes import DepthPart, load_recipe, load_written_recipe
@@ -175,6 +175,20 @@ def test_a_run_keeps_the_depth_for_new_images(
     assert one.probabilities == other.probabilities
     (warning,) = [message for message in caplog.messages if "beyond what is black and white" in message]
     assert "y.png" in warning
+
+
+def test_a_transformer_has_the_rows_of_extract(
+    twelve_bits: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    extraction = extract(twelve_bits, cache=tmp_path / "cache", size=32)
+    extractor = FeatureExtractor(size=32, cache=tmp_path / "cache")
+    extractor.fit(sorted((twelve_bits / "train").rglob("*.png")))
+    assert extractor.spec_.images.depth == DepthPart(white=4095)
+    assert extractor.feature_set_ == extraction.space.plain.id
+    bright = tmp_path / "bright.png"
+    bright.write_bytes(png(radiograph(0, 9000)))
+    extractor.transform([bright])
+    assert any("beyond what is black and white" in message and "bright.png" in message for message in caplog.messages)
 
 
 def test_a_recipe_that_was_written_before_lets_each_image_decide(twelve_bits: Path, tmp_path: Path) -> None:
