@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,6 +37,7 @@ MOST_WORKERS = 8  # each holds one image at full size
 AT_LEAST = 4 * SIDE  # a JPEG is decoded at a half, a quarter, … of its size, but not below this
 # What moves only the network's input: previews have their own size.
 _INPUT = {"size", "width", "resize", "fit", "resize_to"}
+ROWS_AT_ONCE = 4096  # read from the cache
 _NONE = -1.0  # stands in a row for a fact that does not exist, because rows are finite
 
 
@@ -100,19 +101,32 @@ def previews_of(
     # Where the cache cannot be written, previews are of use all the same.
     unsaved = _fill(space, list(tasks.values()), spec) if tasks else {}
     gone = {digest for digest, _ in space.missing([(digest, 0) for digest in digests])}
-    there = np.array([digest not in gone for digest in digests], bool)
-    rows = np.full((len(digests), 1 + len(FACTS) + SIDE * SIDE), _NONE, np.float32)
-    rows[:, 0] = 0
-    rows[:, -SIDE * SIDE :] = 0
-    if there.any():
-        rows[there] = space.rows([(digest, 0) for digest in digests if digest not in gone])[:]
-    for number, digest in enumerate(digests):
-        if digest in unsaved:
-            rows[number], there[number] = unsaved[digest], True
-    formats = [FORMATS[int(code)] if own is None else MEMORY for code, own in zip(rows[:, 0], in_memory, strict=True)]
-    facts = np.where(rows[:, 1 : 1 + len(FACTS)] == _NONE, np.float32(np.nan), rows[:, 1 : 1 + len(FACTS)])
-    by_name = {name: np.ascontiguousarray(facts[:, number]) for number, name in enumerate(FACTS)}
-    return Previews(_unpacked(rows[:, -SIDE * SIDE :]), by_name, tuple(formats), there)
+    kept = [number for number, digest in enumerate(digests) if digest not in gone]
+
+    def parts() -> Iterator[tuple[list[int], NDArray[np.float32]]]:
+        for start in range(0, len(kept), ROWS_AT_ONCE):
+            part = kept[start : start + ROWS_AT_ONCE]
+            yield part, space.rows([(digests[number], 0) for number in part])[:]
+        for number, digest in enumerate(digests):
+            if digest in unsaved:
+                yield [number], unsaved[digest][np.newaxis]
+
+    return _gathered(parts(), ["" if own is None else MEMORY for own in in_memory])
+
+
+def _gathered(parts: Iterable[tuple[list[int], NDArray[np.float32]]], formats: list[str]) -> Previews:
+    """Return previews of rows, some numbers of images at a time; `formats` is what is known of those before."""
+    n = len(formats)
+    pixels, there = np.zeros((n, SIDE, SIDE, 3), np.uint8), np.zeros(n, bool)
+    facts = np.full((len(FACTS), n), np.nan, np.float32)
+    for numbers, rows in parts:
+        there[numbers] = True
+        pixels[numbers] = _unpacked(rows[:, -SIDE * SIDE :])
+        values = rows[:, 1 : 1 + len(FACTS)].T
+        facts[:, numbers] = np.where(values == _NONE, np.float32(np.nan), values)
+        for number, code in zip(numbers, rows[:, 0], strict=True):
+            formats[number] = formats[number] or FORMATS[int(code)]
+    return Previews(pixels, dict(zip(FACTS, facts, strict=True)), tuple(formats), there)
 
 
 def _fill(space: Space, tasks: Sequence[_Task], spec: FeatureSpec) -> dict[str, NDArray[np.float32]]:
