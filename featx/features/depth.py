@@ -6,7 +6,6 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from statistics import median_low
 
 import numpy as np
 
@@ -32,6 +31,8 @@ from featx.text import images as in_words
 
 log = logging.getLogger("featx")
 
+# The share of training images of a lower depth than the deepest from which there is a warning: a few are only dark.
+LEAST_SHALLOW = 0.1
 # The first number of a stored range: what the samples are.
 _SHALLOW, _INTEGERS, _FLOATS = 0, 1, 2
 
@@ -173,7 +174,8 @@ def _describe(depth: DepthPart, own: Sequence[tuple[Image, SampleRange]]) -> Non
             bits,
             in_words(len(integers), "training"),
         )
-        if white_of(int(median_low([one.high for _, one in integers]))) < depth.white:
+        shallow = sum(white_of(int(one.high)) < depth.white for _, one in integers)
+        if shallow >= LEAST_SHALLOW * len(integers):
             _warn_of_depths(integers, depth.white)
     if depth.high is not None:
         log.info("Black is %g and white %g in %s.", depth.low, depth.high, _kind_in_words(linear))
@@ -203,7 +205,7 @@ def _kind_in_words(linear: Sequence[tuple[Image, SampleRange]]) -> str:
 
 
 def _warn_of_depths(integers: Sequence[tuple[Image, SampleRange]], white: int) -> None:
-    """Warn that most images are far darker than the deepest ones."""
+    """Warn that many images are far darker than the deepest ones."""
     bits = [white_of(int(one.high)).bit_length() for _, one in integers]
     counts = Counter(bits)
     first = {depth: image.item.id for depth, (image, _) in reversed(list(zip(bits, integers, strict=True)))}

@@ -145,6 +145,16 @@ def test_a_mixture_of_depths_is_warned_of(
     assert "16 bits 1 (such as train/a/bright.png)" in warning
 
 
+@pytest.mark.parametrize(("dark", "warned"), [(1, False), (2, True)])
+def test_a_few_dark_images_are_no_mixture_of_depths(
+    dark: int, warned: bool, twelve_bits: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(dark):
+        (twelve_bits / "train" / "a" / f"dark-{number}.png").write_bytes(png(radiograph(50 + number, 900)))
+    extract(twelve_bits, cache=tmp_path / "cache", size=32)
+    assert any("10 bits 2" in message for message in caplog.messages) == warned
+
+
 def test_each_image_decides_where_a_recipe_says_so(twelve_bits: Path, tmp_path: Path) -> None:
     recipe = load_recipe("linear", {"images.depth": "image", "images.size": 32})
     extraction = extract(twelve_bits, recipe, cache=tmp_path / "cache")
