@@ -68,7 +68,7 @@ class AtypicalImage:
             "path": self.path,
             "split": self.split,
             "label": self.label,
-            "percentile": round(100 - self.typicality, 2),
+            "percentile": round(100 - self.typicality, 3),
             "relative_distance": round(self.relative_distance, 3),
             "off_topic": self.off_topic,
             "neighbours": list(self.neighbours),

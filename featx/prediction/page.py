@@ -31,7 +31,7 @@ NEIGHBOURS = (
 
 
 def prediction_page(title: str, headline: str, rows: Sequence[Prediction], training_images: int) -> Page:
-    """Return the page of predictions; of more pictures than fit onto one, the first images.
+    """Return the page of predictions; of more pictures than fit onto one, those outside and then the first images.
 
     Args:
         title: The page's title.
@@ -40,10 +40,11 @@ def prediction_page(title: str, headline: str, rows: Sequence[Prediction], train
         training_images: Number of training images with which images were compared; 0 if they were not.
     """
     each = 1 + max((len(row.neighbours) for row in rows), default=0)
-    shown = rows[: max(1, MOST_PICTURES // each)]
+    most = max(1, MOST_PICTURES // each)
+    outside = tuple(row for row in rows if row.outside)[:most]
+    inside = tuple(row for row in rows if not row.outside)[: most - len(outside)]
+    shown = (*outside, *inside)
     uris = _pictures(shown)
-    outside = tuple(row for row in shown if row.outside)
-    inside = tuple(row for row in shown if not row.outside)
     sections = (
         *([_section("Outside what the training images span", "outside", outside, uris)] if outside else []),
         *([_section("Images", "images", inside, uris)] if inside else []),
@@ -108,7 +109,8 @@ def _notes(rows: Sequence[Prediction], shown: int, uris: Mapping[str, str | None
         text = f"{count(outside)} of {images(len(rows))} {lie} outside what the training images span."
         notes.append(Note(f"{text} What is predicted there means little.", loud=True))
     if shown < len(rows):
-        notes.append(Note(f"The first {count(shown)} of {images(len(rows))} are shown."))
+        before = ", those outside before the others" if outside else ""
+        notes.append(Note(f"Only {count(shown)} of {images(len(rows))} are shown{before}."))
     return [*notes, *missing_note(list(uris.values()), "of the")]
 
 

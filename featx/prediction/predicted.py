@@ -71,7 +71,8 @@ class Prediction:
         """
         several = {} if self.labels is None else {"labels": list(self.labels)}
         near = {"neighbours": [one.to_json() for one in self.neighbours]} if self.neighbours else {}
-        typicality = None if self.typicality is None else round(self.typicality, 2)
+        # With fewer digits, one just below 1 would be 1, and no longer outside.
+        typicality = None if self.typicality is None else round(self.typicality, 3)
         return {
             "path": self.path,
             "label": self.label,

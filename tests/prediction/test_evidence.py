@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from pipeline_data import files_of, read_table, small_data, small_recipe
 
 from featx.classifiers import compare, save_best
 from featx.errors import RunError, UsageError
-from featx.prediction import Predictions, predict
+from featx.prediction import Prediction, Predictions, predict
 from featx.runs import FitResult, fit_head
 
 
@@ -130,6 +131,25 @@ def test_the_page_shows_images_and_neighbours(root: Path, tmp_path: Path) -> Non
     assert all(row.true_label is None for row in found.rows)
     for row in found.rows:
         assert f'class="own"><dt>{row.label}</dt>' in page
+
+
+def test_of_many_images_the_page_shows_those_outside(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = predicted(root)
+    strange = len(found.outside)
+    assert 0 < strange < len(found.rows) - 1
+    ordered = replace(found, rows=tuple(sorted(found.rows, key=lambda row: row.outside)))
+    monkeypatch.setattr("featx.prediction.page.MOST_PICTURES", strange + 1)
+    page = ordered.write_page(tmp_path / "p.html").read_text("utf-8")
+    assert f"Only {strange + 1} of {len(found.rows)} images are shown, those outside before the others." in page
+    assert all(row.path in page for row in found.outside)
+
+
+def test_a_typicality_just_below_the_limit_stays_below_it_in_json() -> None:
+    row = Prediction("a.png", "a", {"a": 1.0}, typicality=100 * 2 / 201)
+    assert row.outside
+    assert row.to_json()["typicality"] < 1
 
 
 def test_people_see_the_typicality_and_the_neighbours(root: Path) -> None:
