@@ -15,7 +15,7 @@ from featx.frames import Shown, frame
 from featx.plots import ClassifierKind, ScoreRow, Standing
 from featx.runs import Layer, Source
 from featx.stats import METRICS, WITHOUT_INTERVAL, LabelMetrics
-from featx.text import NOTHING, decimal, percent, probability
+from featx.text import NOTHING, decimal, percent
 
 # The calibration error that a calibrated classifier would have with as many images.
 EXPECTED = "expected_calibration_error"
@@ -196,25 +196,24 @@ class Comparison(Shown):
             header: tuple[str, ...] = ("", "folds: AUC (95 %)", "test: AUC (95 %)", "AP", "all right")
         else:
             header = ("", "folds (95 %)", "test (95 %)")
-        return (*header, "difference", "p", "against best"), [self.cells(row) for row in self.rows]
+        return (*header, "difference", "against best"), [self.cells(row) for row in self.rows]
 
     def cells(self, row: ClassifierResult) -> tuple[str, ...]:
         """Return a row as tables for people show it, with accuracies in per cent."""
         if self.multilabel:
             return self._label_cells(row)
         cv = NOTHING if row.cv is None else row.cv["accuracy"].percent()
-        test = NOTHING if row.test is None else f"{self.correct(row)} = {row.test['accuracy'].percent()}"
+        test = NOTHING if row.test is None else row.test["accuracy"].percent()
         difference = "" if row.difference is None else row.difference.points()
-        p_value = "" if row.p_value_vs_best is None else probability(row.p_value_vs_best)
-        return (row.name, cv, test, difference, p_value, row.verdict or NOTHING)
+        # Without p-values, which the difference with its interval makes superfluous, the table has 80 columns.
+        return (row.name, cv, test, difference, row.verdict or NOTHING)
 
     def _label_cells(self, row: ClassifierResult) -> tuple[str, ...]:
         cv, test = (NOTHING if part is None else part["roc_auc"].decimals() for part in (row.cv, row.test))
         precision = NOTHING if row.test is None else decimal(row.test["average_precision"].value)
         right = NOTHING if row.test is None else f"{self.correct(row)}/{self.tested}"
         difference = "" if row.difference is None else row.difference.signed()
-        p_value = "" if row.p_value_vs_best is None else probability(row.p_value_vs_best)
-        return (row.name, cv, test, precision, right, difference, p_value, row.verdict or NOTHING)
+        return (row.name, cv, test, precision, right, difference, row.verdict or NOTHING)
 
     def row(self, name: str) -> ClassifierResult:
         """Return the row of a classifier.

@@ -15,13 +15,12 @@ if TYPE_CHECKING:
 
 COMPARING = "How to compare"
 WORDS = (
-    "Accuracy in %. Difference to the best in points, and p: over the folds, for all pairs at once, so that they",
-    "allow for the choice of the best (for the head: on the test images, McNemar's test). Indistinguishable is not",
-    "equal.",
+    "Accuracy in %. Difference to the best in points, over the folds, for all pairs at once, so that it allows for",
+    "the choice of the best (for the head: on the test images, McNemar's test). Indistinguishable is not equal.",
 )
 LABEL_WORDS = (
     "AUC: mean area under the ROC curve over the labels. AP: mean average precision, test images. All right: test",
-    "images in which every known label is right. Difference to the best, and p: over the folds, for all pairs at",
+    "images in which every known label is right. Difference to the best: over the folds, for all pairs at",
     "once (for the head: on the test images, by the bootstrap). Indistinguishable is not equal.",
 )
 # Labels that are printed one by one.
