@@ -165,7 +165,7 @@ def _tiff(data: bytes) -> dict[str, float]:
     if number(2, 2) != 42:
         return {}
     start = number(4, 4)
-    facts: dict[str, float] = {}
+    facts = {"bits": 1.0, "channels": 1.0}  # where the file does not say
     for entry in range(start + 2, min(start + 2 + 12 * number(start, 2), len(data) - 11), 12):
         tag, several = number(entry, 2), number(entry + 4, 4) > 2
         if tag == 258:

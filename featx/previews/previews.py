@@ -32,7 +32,7 @@ FACTS = ("width", "height", *FILE_FACTS)
 
 MEMORY = "memory"
 # Part of the rows' key: raised by hand whenever previews or facts of the same file become others.
-RULE = 1
+RULE = 2
 MOST_WORKERS = 8  # each holds one image at full size
 AT_LEAST = 4 * SIDE  # a JPEG is decoded at a half, a quarter, … of its size, but not below this
 # What moves only the network's input: previews have their own size.
@@ -185,10 +185,11 @@ def _row(task: _Task, spec: FeatureSpec) -> NDArray[np.float32] | None:
         finish=finish,
     )
     height, width = shape[0][:2]
-    if kind == "JPEG" and all(size_of_jpeg(data)):
-        stored = size_of_jpeg(data)
+    stored = size_of_jpeg(data) if kind == "JPEG" else (0, 0)
+    if all(stored):
         # The image may have been decoded at a part of its size, and turned upright.
-        width, height = stored if (width > height) == (stored[0] > stored[1]) else stored[::-1]
+        turned = (width - height) * (stored[0] - stored[1]) < 0
+        width, height = stored[::-1] if turned else stored
     facts = {"width": width, "height": height, **file_facts(data)}
     return _joined(FORMATS.index(kind), facts, preview)
 

@@ -37,6 +37,9 @@ def test_depth_of_tiff_files() -> None:
     assert file_facts(tiff(np.zeros((4, 5), np.uint16)))["bits"] == 16
     big_endian = encoded(Image.new("RGB", (4, 5)), "TIFF")
     assert file_facts(big_endian) | {"bits": 8, "channels": 3} == file_facts(big_endian)
+    # Pillow writes neither of the two where they have their defaults.
+    one_bit = file_facts(encoded(GREY.convert("1"), "TIFF"))
+    assert (one_bit["bits"], one_bit["channels"]) == (1, 1)
 
 
 def test_a_jpeg_whose_frame_is_cut_short() -> None:

@@ -65,6 +65,12 @@ def test_a_large_jpeg_decoded_in_part_gives_the_same_preview_and_its_own_size(tm
     assert previews.facts["progressive"].tolist() == [0, 1]
 
 
+@pytest.mark.parametrize(("width", "height"), [(1001, 1000), (1000, 1001)])
+def test_a_nearly_square_jpeg_is_not_turned(width: int, height: int, tmp_path: Path) -> None:
+    previews = read(tmp_path, {"a.jpg": encoded(picture(height, width), "JPEG")}, tmp_path / "cache")
+    assert (previews.facts["width"][0], previews.facts["height"][0]) == (width, height)
+
+
 def test_quantisation_tables_are_those_that_pillow_reads(tmp_path: Path) -> None:
     data = encoded(picture(), "JPEG", quality=75)
     previews = read(tmp_path, {"a.jpg": data}, tmp_path / "cache")
