@@ -94,12 +94,10 @@ def _levels_by(rule: _Rule, samples: NDArray[Any]) -> NDArray[np.uint8]:
     rule.seen.append(own)
     depth = rule.depth
     if depth.linear is not None and own.linear:
-        low, high = depth.linear
-        # Integers that would wrap around are clipped as floats.
-        wide = samples if floats else samples.astype(np.float64)
-        return _stretched(np.clip(wide, low, high), low, high)
+        return _stretched(samples, *depth.linear)
     if depth.white is not None and not own.linear:
-        return _scaled(np.minimum(samples, depth.white), depth.white)
+        most = min(depth.white, int(np.iinfo(samples.dtype).max))
+        return _scaled(np.minimum(samples, most), depth.white)
     return _own_levels(samples)
 
 
@@ -156,11 +154,16 @@ def _float_levels(samples: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _stretched(samples: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
-    """Samples mapped linearly from [low, high] to [0, 255]."""
+    """Samples mapped linearly from [low, high] to [0, 255]; those outside are clipped."""
     if high / 2 - low / 2 > np.finfo(np.float64).max / 4:  # the span is no finite number
         return _stretched(samples / 4, low / 4, high / 4)
     span = (high - low) or 1.0
-    return _by_rows(lambda part: np.rint((part.astype(np.float64) - low) * (255.0 / span)), samples)
+
+    def levels_of_rows(part: NDArray[Any]) -> NDArray[Any]:
+        # Clipped as float64, because the ends may be beyond what narrower types hold.
+        return np.rint((np.clip(part.astype(np.float64), low, high) - low) * (255.0 / span))
+
+    return _by_rows(levels_of_rows, samples)
 
 
 def _by_rows(levels_of_rows: Callable[[NDArray[Any]], NDArray[Any]], samples: NDArray[Any]) -> NDArray[np.uint8]:

@@ -71,6 +71,15 @@ def test_levels_by_a_depth_are_those_of_the_formula_and_clipped() -> None:
     assert levels.tolist() == [0, 64, 255, 255]
 
 
+@pytest.mark.parametrize("kind", ["i2", ">i2", "u2", "i4", "i8"])
+def test_a_depth_may_be_beyond_what_a_type_holds(kind: str) -> None:
+    samples = np.array([[0, 1000, 32767]], kind)
+    assert decode(npy(samples), "x", depth=SampleDepth(white=65535))[0, :, 0].tolist() == [0, 4, 127]
+    floats = np.array([[-100, 0, 300]], np.float16)
+    levels = decode(npy(floats), "x", depth=SampleDepth(linear=(0.0, 100_000.0)))[0, :, 0]
+    assert levels.tolist() == [0, 0, 1]
+
+
 def test_colours_of_12_bits_follow_the_depth() -> None:
     samples = np.array([[[4095, 2048, 0]]], np.uint16)
     assert decode(npy(samples), "x", depth=SampleDepth(white=4095))[0, 0].tolist() == [255, 128, 0]
